@@ -1,0 +1,69 @@
+/*
+ * The live statistics file: its layout, for programs that read it while the process runs or after its end.
+ *
+ * One file for each process, created with mode 0600, written through a shared mapping with relaxed atomic
+ * stores of aligned 64-bit fields: every field by itself is whole, several together may be a moment apart. All
+ * numbers are in the byte order of the machine; all sizes are bytes. A later version only adds fields at the
+ * end: read no more than `size` bytes, and refuse another `version`.
+ */
+#ifndef LAZYZERO_WIRE_H
+#define LAZYZERO_WIRE_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LZ_WIRE_MAGIC "LZSTATS"
+#define LZ_WIRE_VERSION 1u
+#define LZ_WIRE_FILE_BYTES 4096u /* the file's length, of which `size` bytes have a meaning */
+
+enum lz_wire_state {
+	LZ_WIRE_RUNNING = 1, /* or killed before it could say otherwise: look whether pid lives */
+	LZ_WIRE_EXITED = 2
+};
+
+struct lz_wire {
+	char magic[8]; /* LZ_WIRE_MAGIC and its NUL */
+	uint32_t version;
+	uint32_t size;       /* sizeof(struct lz_wire) of the writer */
+	uint64_t pid;        /* with start_time, says which process; a pid alone is reused */
+	uint64_t start_time; /* clock ticks after boot: field 22 of /proc/PID/stat */
+	uint64_t state;      /* enum lz_wire_state */
+
+	/* Page tables. UINT64_MAX: not known yet. */
+	uint64_t budget;
+	uint64_t committed;      /* what touching everything tracked would need */
+	uint64_t committed_peak;
+	uint64_t actual;         /* VmPTE when it was last read */
+	uint64_t actual_peak;
+
+	/* Regions served in place of the allocator below. */
+	uint64_t regions;            /* live */
+	uint64_t region_bytes;       /* live */
+	uint64_t regions_total;      /* ever */
+	uint64_t region_bytes_total; /* ever */
+
+	/* The program's own mappings of at least the threshold. */
+	uint64_t mappings_total;
+	uint64_t mapping_bytes_total;
+
+	/* Requests over the budget. */
+	uint64_t over_budget; /* served all the same, by policy log */
+	uint64_t refused;
+
+	uint64_t untracked; /* calls that passed by untracked: re-entered, or the lock was not to be had */
+
+	char executable[64]; /* base name, NUL-terminated */
+	char budget_source[64];
+};
+
+static_assert(offsetof(struct lz_wire, version) == 8, "wire layout");
+static_assert(offsetof(struct lz_wire, pid) == 16, "wire layout");
+static_assert(offsetof(struct lz_wire, budget) == 40, "wire layout");
+static_assert(offsetof(struct lz_wire, regions) == 80, "wire layout");
+static_assert(offsetof(struct lz_wire, over_budget) == 128, "wire layout");
+static_assert(offsetof(struct lz_wire, executable) == 152, "wire layout");
+static_assert(sizeof(struct lz_wire) == 280, "wire layout");
+static_assert(sizeof(struct lz_wire) <= LZ_WIRE_FILE_BYTES, "wire layout");
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * The decision: does a request fit the budget? Also the steps that keep the ledger and VmPTE fresh enough to
+ * decide on.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "os/procfs.h"
+
+/*
+ * Reading VmPTE takes 6 to 11 us. It is read again after this long, or as soon as a 64th of the budget has been
+ * granted since: what bypasses us can hide for no longer than that.
+ */
+#define ACTUAL_AGE_MS 10u
+#define ACTUAL_SHARE 64u
+
+/*
+ * Comparing with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Under policy log
+ * a wrong decision costs a line in the log, so a program far over its budget pays for it ten times a second.
+ */
+#define RECONCILE_AGE_MS 100u
+
+#define MAPS "/proc/self/maps"
+#define STATUS "/proc/self/status"
+
+uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need)
+{
+	struct lz_tables tables;
+	uint64_t cost;
+
+	if (need->start != need->end) {
+		tables = lz_ledger_marginal(&core->ledger, need->start, need->end, need->page_shift);
+		return lz_tables_counted_bytes(core->geometry, &tables);
+	}
+	tables = lz_tables_fewest(core->geometry, need->bytes, need->page_shift);
+	cost = lz_tables_counted_bytes(core->geometry, &tables);
+	if (need->old_bytes == 0)
+		return cost;
+	tables = lz_tables_fewest(core->geometry, need->old_bytes, need->page_shift);
+	return lz_sub_clamped(cost, lz_tables_counted_bytes(core->geometry, &tables));
+}
+
+static void prepare(struct lz_core *core)
+{
+	core->geometry = lz_geometry_probe(core->os);
+	lz_ledger_init(&core->ledger, core->geometry, core->os);
+	core->prepared = true;
+}
+
+/* What a forked child has to put right before it uses its copy of the books. */
+static void after_fork(struct lz_core *core, bool torn)
+{
+	if (torn) {
+		/* Another thread was changing them: keep the table of regions, whose changes are single
+		 * stores, and start the ledger over. */
+		lz_pool_abandon(&core->regions.pool);
+		if (core->prepared) {
+			lz_ledger_abandon(&core->ledger);
+			lz_core_reconcile(core);
+		}
+	}
+	atomic_store_explicit(&core->reserved, 0, memory_order_relaxed);
+	core->actual_read_ms = 0;
+	lz_stats_after_fork(&core->stats);
+}
+
+bool lz_core_enter(struct lz_core *core)
+{
+	enum lz_lock_result result;
+
+	if (core->lock.page == NULL)
+		return false; /* not set up: too early, or there was no memory for it */
+	result = lz_lock_enter(&core->lock);
+	if (result == LZ_LOCK_UNAVAILABLE) {
+		lz_stats_add(&core->stats, untracked, 1);
+		return false;
+	}
+	if (result != LZ_LOCK_TAKEN)
+		after_fork(core, result == LZ_LOCK_TORN);
+	if (!core->prepared)
+		prepare(core);
+	lz_regions_sweep(&core->regions);
+	return true;
+}
+
+void lz_core_leave(struct lz_core *core)
+{
+	lz_lock_leave(&core->lock);
+}
+
+void lz_core_publish(struct lz_core *core)
+{
+	lz_stats_peak(&core->stats, committed, lz_ledger_committed(&core->ledger));
+}
+
+void lz_core_read_actual(struct lz_core *core, uint64_t age_ms)
+{
+	uint64_t now = core->os->now_ms();
+
+	if (core->actual_read_ms != 0 && now - core->actual_read_ms < age_ms)
+		return;
+	if (lz_proc_value(core->os, STATUS, "VmPTE:", &core->actual) == 0)
+		lz_stats_peak(&core->stats, actual, core->actual);
+	else
+		core->actual = UINT64_MAX;
+	core->actual_read_ms = now | 1;
+	core->decided_since_read = 0;
+}
+
+/* The page size of a mapping in /proc/self/maps, which names it only for anonymous huge pages. */
+static unsigned mapped_page_shift(struct lz_core *core, const struct lz_mapping *mapping)
+{
+	if (strncmp(mapping->path, "/anon_hugepage", 14) != 0 || core->huge_page == 0)
+		return core->page_shift;
+	return (unsigned)__builtin_ctzl(core->huge_page);
+}
+
+int lz_core_reconcile(struct lz_core *core)
+{
+	const uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
+	struct lz_ledger *ledger = &core->ledger;
+	struct lz_lines lines;
+	uintptr_t gap = 0; /* end of the mapping before */
+	char *line;
+	int error = lz_lines_open(&lines, core->os, MAPS);
+
+	if (error)
+		return error;
+	while (error == 0 && (line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start >= top)
+			continue;
+		if (mapping.start > gap)
+			error = lz_ledger_remove(ledger, gap, mapping.start);
+		gap = mapping.end;
+		if (error != 0)
+			break;
+		if (mapping.readable || mapping.writable || mapping.executable) {
+			struct lz_traits traits = {.page_shift = (uint8_t)mapped_page_shift(core, &mapping)};
+
+			error = lz_ledger_cover(ledger, mapping.start, mapping.end, traits);
+		} else {
+			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
+		}
+	}
+	if (error == 0)
+		error = lz_ledger_remove(ledger, gap, UINTPTR_MAX);
+	lz_lines_close(&lines);
+	ledger->inexact = error != 0;
+	core->reconciled_ms = core->os->now_ms() | 1;
+	lz_core_publish(core);
+	return error;
+}
+
+/* Whether `cost` more would exceed the budget, by what the ledger and VmPTE say now. */
+static bool exceeds(struct lz_core *core, uint64_t cost)
+{
+	uint64_t charge = lz_ledger_committed(&core->ledger) +
+		atomic_load_explicit(&core->reserved, memory_order_relaxed);
+
+	if (core->actual != UINT64_MAX)
+		charge = lz_max_u64(charge, core->actual);
+	return cost != 0 && (__builtin_add_overflow(charge, cost, &charge) || charge > core->budget.bytes);
+}
+
+void lz_core_publish_budget(struct lz_core *core)
+{
+	lz_stats_set(&core->stats, budget, core->budget.bytes);
+	memcpy(core->stats.wire->budget_source, core->budget.source, sizeof core->budget.source);
+}
+
+void lz_core_resolve_budget(struct lz_core *core)
+{
+	if (core->budget.resolved)
+		return;
+	lz_budget_resolve(&core->budget, core->os, &core->options.budget, "");
+	lz_core_publish_budget(core);
+}
+
+/* The same on fresh facts: what is about to be refused or reported must be true. */
+static bool truly_exceeds(struct lz_core *core, uint64_t cost)
+{
+	uint64_t age = core->os->now_ms() - core->reconciled_ms;
+
+	if (core->options.policy == LZ_POLICY_REFUSE || core->reconciled_ms == 0 || core->ledger.inexact ||
+		age >= RECONCILE_AGE_MS)
+		lz_core_reconcile(core);
+	lz_core_read_actual(core, 0);
+	return exceeds(core, cost);
+}
+
+static void report(struct lz_core *core, const struct lz_request *request, struct lz_event *event)
+{
+	char module[64] = "";
+	uint64_t address = (uint64_t)(uintptr_t)request->caller;
+
+	event->call = request->call;
+	event->size = request->size;
+	event->source = core->budget.source;
+	event->module = module;
+	/* The return address may be the first byte of the next line: the call is the byte before it. */
+	if (!lz_log_wants(&core->log, event->kind) ||
+		lz_module_of(core->os, MAPS, address - 1, module, sizeof module, &event->offset) != 0)
+		event->offset = address;
+	else
+		event->offset += 1;
+	lz_log_event(&core->log, event);
+}
+
+int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
+	struct lz_grant *grant)
+{
+	struct lz_event event;
+	bool refused;
+
+	if (!lz_core_enter(core))
+		return -EAGAIN;
+	lz_core_resolve_budget(core);
+	grant->cost = lz_core_cost(core, need);
+	core->decided_since_read += grant->cost;
+	lz_core_read_actual(core,
+		core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
+	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost);
+	refused = grant->over && core->options.policy == LZ_POLICY_REFUSE;
+	event = (struct lz_event){
+		.kind = refused ? LZ_EVENT_REFUSED : LZ_EVENT_SERVED,
+		.cost = grant->cost,
+		.committed = lz_ledger_committed(&core->ledger),
+		.actual = core->actual,
+		.budget = core->budget.bytes,
+	};
+	if (!refused)
+		atomic_fetch_add_explicit(&core->reserved, grant->cost, memory_order_relaxed);
+	lz_core_leave(core);
+	if (!grant->over)
+		return 0;
+	if (refused)
+		lz_stats_add(&core->stats, refused, 1);
+	else
+		lz_stats_add(&core->stats, over_budget, 1);
+	report(core, request, &event);
+	return refused ? -ENOMEM : 0;
+}
+
+void lz_core_settle(struct lz_core *core, const struct lz_grant *grant)
+{
+	uint64_t reserved = atomic_load_explicit(&core->reserved, memory_order_relaxed);
+
+	if (grant->cost == 0)
+		return;
+	/* A fork between the two sets the sum back to 0 in the child. */
+	while (!atomic_compare_exchange_weak_explicit(&core->reserved, &reserved,
+		lz_sub_clamped(reserved, grant->cost), memory_order_relaxed, memory_order_relaxed))
+		continue;
+}

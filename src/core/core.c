@@ -1,0 +1,82 @@
+/* Life of the core: what is set up before the first request, and what is said at exit. */
+#include "core/core.h"
+
+#include <stddef.h>
+
+#include "base/text.h"
+
+static void warn(void *context, const char *text)
+{
+	lz_log_note(context, text);
+}
+
+static void ignore(void *context, const char *text)
+{
+	(void)context;
+	(void)text;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *base = path;
+
+	for (; *path != '\0'; path++)
+		if (*path == '/')
+			base = path + 1;
+	return base;
+}
+
+static void note_stats_failure(struct lz_core *core, int error)
+{
+	char buffer[256];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	lz_text_string(&text, "no statistics: cannot write LAZYZERO_STATS=\"");
+	lz_text_foreign(&text, core->options.stats);
+	lz_text_string(&text, "\": ");
+	lz_text_string(&text, lz_error_text(error));
+	lz_log_note(&core->log, buffer);
+}
+
+/* LAZYZERO_ONLY names programs as they were started (a script) or as they are (its interpreter). */
+static bool is_meant(struct lz_core *core, const char *executable)
+{
+	char path[LZ_OPTION_TEXT_MAX];
+
+	if (core->options.disable)
+		return false;
+	return lz_options_apply_to(&core->options, executable) ||
+		(core->os->readlink("/proc/self/exe", path, sizeof path) > 0 &&
+			lz_options_apply_to(&core->options, path));
+}
+
+int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable)
+{
+	int error;
+
+	core->os = os;
+	core->page = os->page_size();
+	core->page_shift = (unsigned)__builtin_ctzl(core->page);
+	core->actual = UINT64_MAX;
+	lz_regions_init(&core->regions, os);
+	/* Twice: the log's own options must be known before it can say what is wrong with any. */
+	lz_options_from_environment(&core->options, envp, ignore, NULL);
+	lz_log_open(&core->log, os, &core->options, base_name(executable));
+	core->active = is_meant(core, executable);
+	if (core->active)
+		lz_options_from_environment(&core->options, envp, warn, &core->log);
+	error = lz_stats_open(&core->stats, os, core->active ? core->options.stats : "", base_name(executable));
+	if (error)
+		note_stats_failure(core, error);
+	return lz_lock_init(&core->lock, os);
+}
+
+void lz_core_close(struct lz_core *core)
+{
+	if (lz_core_enter(core)) {
+		lz_core_read_actual(core, 0);
+		lz_core_leave(core);
+	}
+	lz_log_close(&core->log);
+	lz_stats_close(&core->stats);
+}

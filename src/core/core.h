@@ -1,0 +1,167 @@
+/*
+ * The core: decides, maps, and keeps the books. It knows nothing of interposition, so it runs in tests with any
+ * os table; the shim calls it, and it never calls back.
+ *
+ * Functions return 0 or -errno, or what the system call they stand for returns. -EAGAIN means that the books
+ * could not be opened (re-entered from a signal handler, lock not to be had): the caller does what it would do
+ * without lazyzero. Thread-safe; safe in signal handlers; no function allocates from the heap or holds the
+ * lock across a system call that maps or unmaps the program's memory.
+ */
+#ifndef LZ_CORE_CORE_H
+#define LZ_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/budget.h"
+#include "core/geometry.h"
+#include "core/ledger.h"
+#include "core/regions.h"
+#include "core/stats.h"
+#include "os/os.h"
+#include "support/lock.h"
+#include "support/log.h"
+#include "support/options.h"
+
+struct lz_core {
+	const struct lz_os *os;
+	struct lz_options options;
+	struct lz_log log;
+	struct lz_lock lock;
+	struct lz_stats stats;
+	size_t page;         /* bytes of a page */
+	unsigned page_shift;
+	bool active;         /* malloc, calloc and mmap are to be handled in this program */
+
+	/* With the lock: */
+	bool prepared; /* geometry and ledger are there */
+	const struct lz_geometry *geometry;
+	struct lz_ledger ledger;
+	struct lz_budget budget;
+	uint64_t actual;             /* VmPTE when last read; UINT64_MAX when it cannot be */
+	uint64_t actual_read_ms;     /* when */
+	uint64_t decided_since_read; /* page-table bytes granted since then */
+	uint64_t reconciled_ms;      /* when the ledger was last compared with /proc/self/maps; 0: never */
+	size_t huge_page;            /* bytes of the default huge page; 0: not asked yet */
+
+	_Atomic uint64_t reserved; /* page-table bytes of requests granted and not yet in the ledger */
+	struct lz_regions regions; /* see regions.h for what needs the lock */
+};
+
+/* A request as the log will name it. */
+struct lz_request {
+	const char *call;   /* "calloc" */
+	uint64_t size;      /* asked for, bytes */
+	const void *caller; /* return address in the program */
+};
+
+/*
+ * Prepares a zeroed core: reads the options from envp, opens log and statistics. Leaves the rest for the first
+ * call that needs it. executable is the name the program was started by.
+ */
+int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable);
+
+/* At exit: last counters and the log's closing line. */
+void lz_core_close(struct lz_core *core);
+
+/* --- served.c: regions in place of the allocator below ------------------------------------------------- */
+
+/*
+ * A zeroed region of request->size bytes, aligned to `alignment` (a power of two; 0 or less than a page: to a
+ * page). -ENOMEM: refused, or no address space.
+ */
+int lz_core_allocate(struct lz_core *core, const struct lz_request *request, size_t alignment, void **out);
+
+/* Frees the region at p. -ENOENT: p is not the start of one; nothing happened. Never -EAGAIN. */
+int lz_core_free(struct lz_core *core, void *p);
+
+/* The usable bytes of the region at p. -ENOENT as above; no lock. */
+int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
+
+/*
+ * Changes the size of the region at p to request->size (> 0) bytes; moves its page tables, not its bytes.
+ * -ENOENT as above; -ENOMEM: refused or no address space, and the region is as it was.
+ */
+int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);
+
+/* --- mappings.c: the program's own calls of the mmap family ---------------------------------------------- */
+
+/* Each makes the system call, or refuses it, and returns what the kernel would (an address, 0, or -errno). */
+intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int protection, int flags, int fd,
+	int64_t offset, const void *caller);
+int lz_core_munmap(struct lz_core *core, void *address, size_t length);
+intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
+	void *target, const void *caller);
+int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int protection, const void *caller);
+int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice);
+intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller);
+int lz_core_shmdt(struct lz_core *core, const void *address);
+
+/* --- zeropage.c: inside the core -------------------------------------------------------------------------- */
+
+/*
+ * A private anonymous mapping of `length` bytes, aligned to `alignment` (at least a page), where it needs the
+ * fewest page tables beside what is mapped already; huge pages as LAZYZERO_THP says. Touches no page. Returns 0
+ * or -errno. *huge_pages_refused: MADV_HUGEPAGE is to be ignored there.
+ */
+int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, uintptr_t *base, bool *huge_pages_refused);
+
+/* Fills the page-table entries of fresh anonymous memory with the zero page, where LAZYZERO_POPULATE says so. */
+void lz_zeropage_populate(struct lz_core *core, uintptr_t base, size_t length);
+
+/*
+ * Address space of `length` bytes, inaccessible, that lies in its page tables as the memory at base does: a
+ * mapping moved from base to there takes its tables along. Returns the address or -errno.
+ */
+intptr_t lz_zeropage_reserve(struct lz_core *core, uintptr_t base, size_t length);
+
+/* --- charge.c: inside the core --------------------------------------------------------------------------- */
+
+/* Opens the books; false as -EAGAIN above. lz_core_leave must follow true. */
+bool lz_core_enter(struct lz_core *core);
+void lz_core_leave(struct lz_core *core);
+
+/*
+ * What a request is about to make touchable: a known range, or bytes (instead of old_bytes) whose place the kernel
+ * will choose.
+ */
+struct lz_need {
+	uintptr_t start, end; /* a known range; start == end for none */
+	uint64_t bytes, old_bytes;
+	unsigned page_shift;
+};
+
+/* What was granted: `cost` bytes of page tables are reserved until lz_core_settle. */
+struct lz_grant {
+	uint64_t cost;
+	bool over; /* in spite of the budget */
+};
+
+/*
+ * Holds a request against the budget. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN. Only 0 reserves
+ * anything.
+ */
+int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
+	struct lz_grant *grant);
+
+/* Gives a reservation back, its range being in the ledger or not to come. No lock. */
+void lz_core_settle(struct lz_core *core, const struct lz_grant *grant);
+
+/* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
+void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);
+
+/* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */
+int lz_core_reconcile(struct lz_core *core);
+
+/* Finds out what the budget is, the first time; with the lock. Changes to it are made known by publishing it. */
+void lz_core_resolve_budget(struct lz_core *core);
+void lz_core_publish_budget(struct lz_core *core);
+
+/* Writes the ledger's sums into the statistics; with the lock. */
+void lz_core_publish(struct lz_core *core);
+
+/* The page-table bytes that a need comes to; with the lock. */
+uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The regions we served, found by their first address.
+ *
+ * A hash table of lists whose every change is one atomic store, so looking up takes no lock and is safe in a
+ * signal handler, even one that interrupted a change. Inserting and unlinking need the core's lock; claiming
+ * (the step that decides who frees a region) is atomic by itself.
+ */
+#ifndef LZ_CORE_REGIONS_H
+#define LZ_CORE_REGIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/pool.h"
+
+#define LZ_REGION_BUCKETS 4096u
+
+enum lz_region_state { LZ_REGION_CLAIMED, LZ_REGION_LIVE, LZ_REGION_ABANDONED };
+
+struct lz_served {
+	_Atomic(struct lz_served *) next; /* in its bucket */
+	_Atomic uintptr_t base;
+	_Atomic size_t length;   /* bytes mapped, a multiple of the page size */
+	_Atomic uint32_t state;  /* enum lz_region_state */
+	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
+	void *free_link;         /* the pool's, while it is free */
+};
+
+struct lz_regions {
+	_Atomic(struct lz_served *) bucket[LZ_REGION_BUCKETS];
+	_Atomic uint64_t unlinked; /* regions ever unlinked: a reader that missed looks whether it changed */
+	_Atomic uint32_t leftover; /* abandoned regions still in the table */
+	struct lz_pool pool;
+};
+
+void lz_regions_init(struct lz_regions *regions, const struct lz_os *os);
+
+/* The live region that starts at base, or NULL. No lock; safe in a signal handler. */
+struct lz_served *lz_regions_find(struct lz_regions *regions, uintptr_t base);
+
+/* Takes a live region for freeing: true for exactly one caller. It stays in the table until unlinked. */
+bool lz_regions_claim(struct lz_served *region);
+
+/* Gives a claimed region back to the living: it was not freed after all. */
+void lz_regions_revive(struct lz_served *region);
+
+/* Adds a live region. With the lock. Returns 0 or -ENOMEM. */
+int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused);
+
+/* Takes a claimed region out of the table; the pointer is void afterwards. With the lock. */
+void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region);
+
+/* Leaves a claimed region in the table, because the lock was not to be had: the next sweep unlinks it. */
+void lz_regions_abandon(struct lz_regions *regions, struct lz_served *region);
+
+/* Unlinks what was abandoned. With the lock. */
+void lz_regions_sweep(struct lz_regions *regions);
+
+#endif

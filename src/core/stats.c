@@ -1,0 +1,167 @@
+/* The counters and their file; see stats.h. */
+#include "core/stats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+
+/* Field 22 of /proc/self/stat; the fields are counted behind the last ')', since a name may hold anything. */
+static uint64_t start_time(const struct lz_os *os)
+{
+	char buffer[1024];
+	uint64_t value = 0;
+	const char *cursor;
+	ssize_t length;
+	int fd = os->open("/proc/self/stat", O_RDONLY, 0);
+
+	if (fd < 0)
+		return 0;
+	length = os->read(fd, buffer, sizeof buffer - 1);
+	os->close(fd);
+	if (length <= 0)
+		return 0;
+	buffer[length] = '\0';
+	cursor = strrchr(buffer, ')');
+	for (int field = 2; cursor != NULL && field < 22; field++)
+		cursor = strchr(cursor + 1, ' ');
+	if (cursor == NULL)
+		return 0;
+	cursor++;
+	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
+}
+
+static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
+{
+	struct lz_text name;
+
+	*wire = (struct lz_wire){
+		.magic = LZ_WIRE_MAGIC,
+		.version = LZ_WIRE_VERSION,
+		.size = sizeof *wire,
+		.pid = (uint64_t)stats->os->getpid(),
+		.state = LZ_WIRE_RUNNING,
+		.budget = UINT64_MAX,
+	};
+	name = lz_text_in(wire->executable, sizeof wire->executable);
+	lz_text_string(&name, executable);
+}
+
+/* The file's name: path itself, or lazyzero.PID in it when it is a directory. */
+static int open_file(const struct lz_stats *stats)
+{
+	const struct lz_os *os = stats->os;
+	char name[PATH_MAX];
+	struct lz_text text = lz_text_in(name, sizeof name);
+	int directory = os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+
+	lz_text_string(&text, stats->path);
+	if (directory >= 0) {
+		os->close(directory);
+		lz_text_string(&text, "/lazyzero.");
+		lz_text_i64(&text, os->getpid());
+	}
+	return os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+}
+
+/* Gives the file its length with memory behind every byte: a write to a hole on a full disk raises SIGBUS. */
+static int reserve(const struct lz_os *os, int fd)
+{
+	static const char zeros[LZ_WIRE_FILE_BYTES];
+	struct lz_file_id id;
+	uint64_t saved;
+	ssize_t written;
+	int error = os->identify(fd, &id);
+
+	if (error)
+		return error;
+	if (id.type != S_IFREG)
+		return -EINVAL;
+	if (id.size >= LZ_WIRE_FILE_BYTES)
+		return 0;
+	error = os->quiet_begin(&saved);
+	if (error)
+		return error;
+	written = os->write(fd, zeros, sizeof zeros);
+	os->quiet_end(saved);
+	return written < 0 ? (int)written : (size_t)written < sizeof zeros ? -ENOSPC : 0;
+}
+
+/* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
+static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
+{
+	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 && mapped->version == fresh->version &&
+		mapped->size == fresh->size && mapped->pid == fresh->pid && mapped->start_time == fresh->start_time;
+}
+
+static int attach(struct lz_stats *stats)
+{
+	const struct lz_os *os = stats->os;
+	struct lz_wire *mapped;
+	intptr_t at;
+	int fd = open_file(stats);
+	int error = fd < 0 ? fd : reserve(os, fd);
+
+	if (error) {
+		if (fd >= 0)
+			os->close(fd);
+		return error;
+	}
+	at = os->mmap(NULL, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	os->close(fd);
+	if (lz_os_failed(at))
+		return (int)at;
+	mapped = (struct lz_wire *)at;
+	stats->own.start_time = start_time(os);
+	if (is_our_earlier_image(mapped, &stats->own)) {
+		memcpy(mapped->executable, stats->own.executable, sizeof mapped->executable);
+		mapped->regions = mapped->region_bytes = mapped->committed = mapped->actual = 0;
+		mapped->state = LZ_WIRE_RUNNING;
+	} else {
+		*mapped = stats->own;
+	}
+	stats->wire = mapped;
+	return 0;
+}
+
+int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable)
+{
+	stats->os = os;
+	stats->path = path;
+	stats->wire = &stats->own;
+	begin(stats, &stats->own, executable);
+	return *path != '\0' ? attach(stats) : 0;
+}
+
+void lz_stats_after_fork(struct lz_stats *stats)
+{
+	struct lz_wire *parents = stats->wire;
+	struct lz_wire inherited = *parents;
+	int directory;
+
+	stats->wire = &stats->own;
+	begin(stats, &stats->own, inherited.executable);
+	stats->own.budget = inherited.budget;
+	memcpy(stats->own.budget_source, inherited.budget_source, sizeof inherited.budget_source);
+	stats->own.regions = inherited.regions;
+	stats->own.region_bytes = inherited.region_bytes;
+	stats->own.committed = stats->own.committed_peak = inherited.committed;
+	if (parents == &stats->own)
+		return;
+	stats->os->munmap(parents, LZ_WIRE_FILE_BYTES);
+	directory = stats->os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+	if (directory < 0)
+		return;
+	stats->os->close(directory);
+	attach(stats);
+}
+
+void lz_stats_close(struct lz_stats *stats)
+{
+	lz_stats_set(stats, state, (uint64_t)LZ_WIRE_EXITED);
+}

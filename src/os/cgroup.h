@@ -1,0 +1,26 @@
+/*
+ * How much memory this process may use: RAM, and the smallest memory limit of its control groups, version 2
+ * or version 1, with every group above it. Sources: Documentation/admin-guide/cgroup-v2.rst and
+ * cgroup-v1/memory.rst. All reading goes through the os table; the work area is mapped for the call, because a
+ * thread's stack may be small.
+ */
+#ifndef LZ_OS_CGROUP_H
+#define LZ_OS_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/os.h"
+
+struct lz_memory_limit {
+	uint64_t bytes;    /* min(RAM, every limit found); UINT64_MAX when nothing could be read */
+	bool from_cgroup;  /* a control group's limit is the smaller */
+};
+
+/*
+ * Reads the limit under `root`, a prefix of /proc and of the cgroup mounts ("" for the machine itself). What
+ * cannot be read does not limit. The answer is of this moment: limits can be changed while a process runs.
+ */
+struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root);
+
+#endif

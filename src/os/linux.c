@@ -1,0 +1,293 @@
+/*
+ * The Linux table of os.h. Each call is syscall(2) with the caller's errno put back; no interposed symbol
+ * is used, so these work inside malloc, before constructors, and in the child of a threaded parent.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The result of a system call expression, or -errno, with errno as it was before. */
+#define RAW(call)                                                                                            \
+	({                                                                                                   \
+		int saved_errno = errno;                                                                     \
+		long raw_result = (call);                                                                    \
+		if (raw_result == -1) {                                                                      \
+			raw_result = -(long)errno;                                                           \
+			errno = saved_errno;                                                                 \
+		}                                                                                            \
+		raw_result;                                                                                  \
+	})
+
+static intptr_t raw_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
+{
+	return RAW(syscall(SYS_mmap, address, length, protection, flags, fd, offset));
+}
+
+static int raw_munmap(void *address, size_t length)
+{
+	return (int)RAW(syscall(SYS_munmap, address, length));
+}
+
+static intptr_t raw_mremap(void *address, size_t old_length, size_t new_length, int flags, void *target)
+{
+	return RAW(syscall(SYS_mremap, address, old_length, new_length, flags, target));
+}
+
+static int raw_mprotect(void *address, size_t length, int protection)
+{
+	return (int)RAW(syscall(SYS_mprotect, address, length, protection));
+}
+
+static int raw_madvise(void *address, size_t length, int advice)
+{
+	return (int)RAW(syscall(SYS_madvise, address, length, advice));
+}
+
+static intptr_t raw_shmat(int id, const void *address, int flags)
+{
+	return RAW(syscall(SYS_shmat, id, address, flags));
+}
+
+static int raw_shmdt(const void *address)
+{
+	return (int)RAW(syscall(SYS_shmdt, address));
+}
+
+static int raw_shm_size(int id, size_t *bytes)
+{
+	struct shmid_ds segment;
+	int error = (int)RAW(syscall(SYS_shmctl, id, IPC_STAT, &segment));
+
+	if (error == 0)
+		*bytes = segment.shm_segsz;
+	return error;
+}
+
+static int raw_open(const char *path, int flags, unsigned mode)
+{
+	return (int)RAW(syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
+}
+
+static ssize_t raw_read(int fd, void *buffer, size_t length)
+{
+	return RAW(syscall(SYS_read, fd, buffer, length));
+}
+
+static ssize_t raw_write(int fd, const void *bytes, size_t length)
+{
+	return RAW(syscall(SYS_write, fd, bytes, length));
+}
+
+static int raw_close(int fd)
+{
+	return (int)RAW(syscall(SYS_close, fd));
+}
+
+static int raw_unlink(const char *path)
+{
+	return (int)RAW(syscall(SYS_unlinkat, AT_FDCWD, path, 0));
+}
+
+static int raw_identify(int fd, struct lz_file_id *id)
+{
+	struct statx stat;
+	int error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat));
+
+	if (error)
+		return error;
+	id->device = (uint64_t)stat.stx_dev_major << 32 | stat.stx_dev_minor;
+	id->inode = stat.stx_ino;
+	id->type = stat.stx_mode & (unsigned)S_IFMT;
+	id->size = stat.stx_size;
+	id->owner = stat.stx_uid;
+	return 0;
+}
+
+static int raw_hugetlb_page_size(int fd, size_t *bytes)
+{
+	struct statfs stat;
+	int error = (int)RAW(syscall(SYS_fstatfs, fd, &stat));
+
+	*bytes = error == 0 && stat.f_type == HUGETLBFS_MAGIC ? (size_t)stat.f_bsize : 0;
+	return error;
+}
+
+static ssize_t raw_readlink(const char *path, char *buffer, size_t capacity)
+{
+	ssize_t length = RAW(syscall(SYS_readlinkat, AT_FDCWD, path, buffer, capacity));
+
+	if (length >= 0 && (size_t)length == capacity)
+		return -ENAMETOOLONG;
+	if (length >= 0)
+		buffer[length] = '\0';
+	return length;
+}
+
+static ssize_t raw_getcwd(char *buffer, size_t capacity)
+{
+	return RAW(syscall(SYS_getcwd, buffer, capacity));
+}
+
+static int raw_ioctl(int fd, unsigned long request, void *argument)
+{
+	return (int)RAW(syscall(SYS_ioctl, fd, request, argument));
+}
+
+static int raw_writable(int fd)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	struct timespec none = {0};
+	int ready = (int)RAW(syscall(SYS_ppoll, &wait, 1, &none, NULL, 0));
+
+	return ready < 0 ? ready : ready == 1 && (wait.revents & POLLOUT) != 0;
+}
+
+static int raw_send_datagram(const char *path, const void *bytes, size_t length)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd;
+	long error;
+
+	if (strlen(path) >= sizeof to.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	fd = (int)RAW(syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	if (fd < 0)
+		return fd;
+	error = RAW(syscall(SYS_sendto, fd, bytes, length, MSG_NOSIGNAL, &to, sizeof to));
+	raw_close(fd);
+	return error < 0 ? (int)error : 0;
+}
+
+/* The kernel's signal set is one 64-bit word wherever Linux runs with 64 signals; glibc's is larger. */
+#define SIGNAL_BIT(number) (1ull << ((number)-1))
+#define QUIET_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ))
+
+static int raw_quiet_begin(uint64_t *saved)
+{
+	uint64_t quiet = QUIET_SIGNALS;
+	uint64_t pending = 0;
+	long error = RAW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &quiet, saved, sizeof quiet));
+
+	if (error)
+		return (int)error;
+	/* A signal that already waits is the program's own and stays; two bits of the saved mask that
+	 * rt_sigprocmask never sets (SIGKILL, SIGSTOP) remember it. */
+	RAW(syscall(SYS_rt_sigpending, &pending, sizeof pending));
+	*saved &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+	if (pending & SIGNAL_BIT(SIGPIPE))
+		*saved |= SIGNAL_BIT(SIGKILL);
+	if (pending & SIGNAL_BIT(SIGXFSZ))
+		*saved |= SIGNAL_BIT(SIGSTOP);
+	return 0;
+}
+
+static void raw_quiet_end(uint64_t saved)
+{
+	struct timespec none = {0};
+	uint64_t ours = 0;
+	uint64_t pending = 0;
+	uint64_t mask = saved & ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+
+	if (!(saved & SIGNAL_BIT(SIGKILL)))
+		ours |= SIGNAL_BIT(SIGPIPE);
+	if (!(saved & SIGNAL_BIT(SIGSTOP)))
+		ours |= SIGNAL_BIT(SIGXFSZ);
+	RAW(syscall(SYS_rt_sigpending, &pending, sizeof pending));
+	ours &= pending;
+	if (ours != 0)
+		RAW(syscall(SYS_rt_sigtimedwait, &ours, NULL, &none, sizeof ours));
+	RAW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask));
+}
+
+static int raw_futex_wait(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms)
+{
+	struct timespec limit = {.tv_sec = timeout_ms / 1000, .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
+
+	return (int)RAW(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, NULL, 0));
+}
+
+static int raw_futex_wake(_Atomic uint32_t *word, int count)
+{
+	return (int)RAW(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0));
+}
+
+static uint64_t raw_now_ms(void)
+{
+	struct timespec now = {0};
+
+	/* clock_gettime(2) through libc uses the vDSO: 40 ns here, where the system call takes 200. */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static pid_t raw_getpid(void)
+{
+	return (pid_t)syscall(SYS_getpid);
+}
+
+static size_t raw_page_size(void)
+{
+	return getauxval(AT_PAGESZ);
+}
+
+static int raw_faults(uint64_t *minor, uint64_t *major)
+{
+	struct rusage usage;
+	int error = (int)RAW(syscall(SYS_getrusage, RUSAGE_SELF, &usage));
+
+	if (error == 0) {
+		*minor = (uint64_t)usage.ru_minflt;
+		*major = (uint64_t)usage.ru_majflt;
+	}
+	return error;
+}
+
+const struct lz_os lz_os_linux = {
+	.mmap = raw_mmap,
+	.munmap = raw_munmap,
+	.mremap = raw_mremap,
+	.mprotect = raw_mprotect,
+	.madvise = raw_madvise,
+	.shmat = raw_shmat,
+	.shmdt = raw_shmdt,
+	.shm_size = raw_shm_size,
+	.open = raw_open,
+	.read = raw_read,
+	.write = raw_write,
+	.close = raw_close,
+	.unlink = raw_unlink,
+	.identify = raw_identify,
+	.hugetlb_page_size = raw_hugetlb_page_size,
+	.readlink = raw_readlink,
+	.getcwd = raw_getcwd,
+	.ioctl = raw_ioctl,
+	.writable = raw_writable,
+	.send_datagram = raw_send_datagram,
+	.quiet_begin = raw_quiet_begin,
+	.quiet_end = raw_quiet_end,
+	.futex_wait = raw_futex_wait,
+	.futex_wake = raw_futex_wake,
+	.now_ms = raw_now_ms,
+	.getpid = raw_getpid,
+	.page_size = raw_page_size,
+	.faults = raw_faults,
+};

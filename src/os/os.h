@@ -1,0 +1,87 @@
+/*
+ * The operating system as lazyzero uses it: one table of functions, so that tests can make any call fail,
+ * record it, or answer it from a recorded /proc tree.
+ *
+ * Every function returns its result, or -errno on failure (mmap, mremap and shmat as intptr_t: test with
+ * lz_os_failed), and leaves the caller's errno as it was. The Linux table never goes through an interposed
+ * symbol: each entry is one system call made with syscall(2). All are safe in signal handlers and threads.
+ */
+#ifndef LZ_OS_OS_H
+#define LZ_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What identifies an open file for as long as it lives: a descriptor that is no longer it has changed hands. */
+struct lz_file_id {
+	uint64_t device;
+	uint64_t inode;
+	uint32_t type;  /* the S_IFMT bits of st_mode */
+	uint64_t size;  /* bytes; not part of the identity */
+	uint64_t owner; /* uid; not part of the identity */
+};
+
+struct lz_os {
+	/* mmap(2), munmap(2), mremap(2), mprotect(2), madvise(2); lengths in bytes. */
+	intptr_t (*mmap)(void *address, size_t length, int protection, int flags, int fd, int64_t offset);
+	int (*munmap)(void *address, size_t length);
+	intptr_t (*mremap)(void *address, size_t old_length, size_t new_length, int flags, void *target);
+	int (*mprotect)(void *address, size_t length, int protection);
+	int (*madvise)(void *address, size_t length, int advice);
+
+	/* shmat(2), shmdt(2), and the segment's size in bytes by shmctl(2) IPC_STAT. */
+	intptr_t (*shmat)(int id, const void *address, int flags);
+	int (*shmdt)(const void *address);
+	int (*shm_size)(int id, size_t *bytes);
+
+	/* open(2) relative to the working directory, always O_CLOEXEC; read(2), write(2), close(2). */
+	int (*open)(const char *path, int flags, unsigned mode);
+	ssize_t (*read)(int fd, void *buffer, size_t length);
+	ssize_t (*write)(int fd, const void *bytes, size_t length);
+	int (*close)(int fd);
+	int (*unlink)(const char *path);
+	/* fstat(2), reduced to what identifies the file. */
+	int (*identify)(int fd, struct lz_file_id *id);
+	/* Bytes of a page of the file system that fd is on when that is hugetlbfs, else 0 (fstatfs(2)). */
+	int (*hugetlb_page_size)(int fd, size_t *bytes);
+	/* readlink(2), NUL-terminated; returns the length, -ENAMETOOLONG when it does not fit. */
+	ssize_t (*readlink)(const char *path, char *buffer, size_t capacity);
+	ssize_t (*getcwd)(char *buffer, size_t capacity);
+	int (*ioctl)(int fd, unsigned long request, void *argument);
+	/* 1 when a write to fd would not block now, 0 when it would (poll(2) with no wait). */
+	int (*writable)(int fd);
+	/* A datagram to a Unix socket by path, never waiting; 0 or -errno. */
+	int (*send_datagram)(const char *path, const void *bytes, size_t length);
+
+	/*
+	 * Between these two, a write that raises SIGPIPE or SIGXFSZ only fails: both are blocked for the
+	 * calling thread, and one that became pending meanwhile is taken away. *saved is private.
+	 */
+	int (*quiet_begin)(uint64_t *saved);
+	void (*quiet_end)(uint64_t saved);
+
+	/* futex(2) private wait, at most timeout_ms milliseconds, and wake of `count` waiters. */
+	int (*futex_wait)(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms);
+	int (*futex_wake)(_Atomic uint32_t *word, int count);
+
+	/* Milliseconds of CLOCK_MONOTONIC. */
+	uint64_t (*now_ms)(void);
+	pid_t (*getpid)(void);
+	/* Bytes of a page (AT_PAGESZ of getauxval(3)). */
+	size_t (*page_size)(void);
+	/* Minor and major page faults of the process (getrusage(2)). */
+	int (*faults)(uint64_t *minor, uint64_t *major);
+};
+
+/* The running kernel. */
+extern const struct lz_os lz_os_linux;
+
+/* Whether an intptr_t result is -errno: the kernel returns no address in the last page. */
+static inline bool lz_os_failed(intptr_t result)
+{
+	return (uintptr_t)result > (uintptr_t)-4096;
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* The PAGEMAP_SCAN ioctl; see pagemap.h. */
+#include "os/pagemap.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+
+/* include/uapi/linux/fs.h of Linux 6.7, under our own names: older headers lack it, newer ones have it. */
+struct scan_run {
+	uint64_t start, end, categories;
+};
+
+struct scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+#define SCAN_REQUEST _IOWR('f', 16, struct scan)
+#define IS_PRESENT (UINT64_C(1) << 3)
+#define IS_SWAPPED (UINT64_C(1) << 4)
+#define IS_PFNZERO (UINT64_C(1) << 5)
+
+#define RUNS 128u
+
+int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
+{
+	struct scan_run runs[RUNS];
+	struct scan scan = {
+		.size = sizeof scan,
+		.start = start,
+		.end = end,
+		.vec = (uint64_t)(uintptr_t)runs,
+		.vec_len = RUNS,
+		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
+		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO,
+	};
+	int fd = os->open("/proc/self/pagemap", O_RDONLY, 0);
+	int found = 0;
+
+	if (fd < 0)
+		return fd;
+	while (scan.start < end) {
+		found = os->ioctl(fd, SCAN_REQUEST, &scan);
+		if (found < 0)
+			break;
+		for (int i = 0; i < found; i++) {
+			struct lz_page_run run = {runs[i].start, runs[i].end, (runs[i].categories & IS_PFNZERO) != 0};
+
+			seen(context, &run);
+		}
+		/* The kernel stops early when the vector is full, or a signal waits. */
+		if (scan.walk_end <= scan.start && found == 0)
+			break;
+		scan.start = scan.walk_end;
+	}
+	os->close(fd);
+	return found < 0 ? found : 0;
+}

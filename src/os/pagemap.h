@@ -1,0 +1,28 @@
+/*
+ * Which pages of a range are there: the PAGEMAP_SCAN ioctl of /proc/self/pagemap (Linux 6.7,
+ * Documentation/admin-guide/mm/pagemap.rst). Needs no privilege; tells written pages from those mapped to the
+ * zero page.
+ */
+#ifndef LZ_OS_PAGEMAP_H
+#define LZ_OS_PAGEMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/os.h"
+
+/* A run of pages that are all alike. */
+struct lz_page_run {
+	uint64_t start, end; /* [start, end) */
+	bool zero;           /* mapped to the zero page; else a page of its own, in memory or swapped out */
+};
+
+/* Receives each run of present pages, in order of address. */
+typedef void lz_page_run_seen(void *context, const struct lz_page_run *run);
+
+/*
+ * Walks [start, end), page-aligned. Returns 0 or -errno: -ENOTTY before Linux 6.7. Uses 3 KiB of stack.
+ */
+int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context);
+
+#endif

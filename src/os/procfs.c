@@ -1,0 +1,182 @@
+/* Readers and parsers of /proc; see procfs.h. */
+#include "os/procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+
+int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path)
+{
+	int fd = os->open(path, O_RDONLY, 0);
+
+	if (fd < 0)
+		return fd;
+	lines->os = os;
+	lines->fd = fd;
+	lines->start = lines->end = 0;
+	lines->eof = lines->skip = false;
+	return 0;
+}
+
+void lz_lines_close(struct lz_lines *lines)
+{
+	lines->os->close(lines->fd);
+}
+
+/* Moves the unread bytes to the front and reads more behind them. */
+static void refill(struct lz_lines *lines)
+{
+	ssize_t got;
+
+	memmove(lines->buffer, lines->buffer + lines->start, lines->end - lines->start);
+	lines->end -= lines->start;
+	lines->start = 0;
+	do {
+		got = lines->os->read(lines->fd, lines->buffer + lines->end, sizeof lines->buffer - 1 - lines->end);
+	} while (got == -EINTR);
+	if (got <= 0)
+		lines->eof = true;
+	else
+		lines->end += (size_t)got;
+}
+
+static void skip_rest_of_line(struct lz_lines *lines)
+{
+	char *newline;
+
+	lines->skip = false;
+	while ((newline = memchr(lines->buffer + lines->start, '\n', lines->end - lines->start)) == NULL) {
+		lines->start = lines->end;
+		if (lines->eof)
+			return;
+		refill(lines);
+	}
+	lines->start = (size_t)(newline - lines->buffer) + 1;
+}
+
+char *lz_lines_next(struct lz_lines *lines)
+{
+	if (lines->skip)
+		skip_rest_of_line(lines);
+	for (;;) {
+		char *line = lines->buffer + lines->start;
+		size_t length = lines->end - lines->start;
+		char *newline = memchr(line, '\n', length);
+
+		if (newline != NULL) {
+			*newline = '\0';
+			lines->start += (size_t)(newline - line) + 1;
+			return line;
+		}
+		if (lines->eof && length == 0)
+			return NULL;
+		if (lines->eof || length == sizeof lines->buffer - 1) {
+			line[length] = '\0';
+			lines->start = lines->end;
+			lines->skip = !lines->eof;
+			return line;
+		}
+		refill(lines);
+	}
+}
+
+int lz_proc_value(const struct lz_os *os, const char *path, const char *name, uint64_t *bytes)
+{
+	struct lz_lines lines;
+	size_t length = strlen(name);
+	char *line;
+	int error = lz_lines_open(&lines, os, path);
+
+	if (error)
+		return error;
+	error = -ENOENT;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		const char *cursor = line + length;
+
+		if (strncmp(line, name, length) != 0)
+			continue;
+		while (*cursor == ' ' || *cursor == '\t')
+			cursor++;
+		error = lz_scan_u64(&cursor, bytes);
+		if (error == 0 && strcmp(cursor, " kB") == 0 && __builtin_mul_overflow(*bytes, 1024u, bytes))
+			error = -ERANGE;
+		break;
+	}
+	lz_lines_close(&lines);
+	return error;
+}
+
+static int expect(const char **cursor, char c)
+{
+	if (**cursor != c)
+		return -EINVAL;
+	++*cursor;
+	return 0;
+}
+
+int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
+{
+	const char *cursor = line;
+	uint64_t device;
+
+	if (lz_scan_hex(&cursor, &mapping->start) || expect(&cursor, '-') ||
+		lz_scan_hex(&cursor, &mapping->end) || expect(&cursor, ' ') ||
+		mapping->end <= mapping->start)
+		return -EINVAL;
+	if (strnlen(cursor, 5) < 5)
+		return -EINVAL;
+	mapping->readable = cursor[0] == 'r';
+	mapping->writable = cursor[1] == 'w';
+	mapping->executable = cursor[2] == 'x';
+	mapping->shared = cursor[3] == 's';
+	cursor += 4;
+	if (expect(&cursor, ' ') || lz_scan_hex(&cursor, &mapping->offset) || expect(&cursor, ' ') ||
+		lz_scan_hex(&cursor, &device) || expect(&cursor, ':') || lz_scan_hex(&cursor, &device) ||
+		expect(&cursor, ' ') || lz_scan_u64(&cursor, &mapping->inode))
+		return -EINVAL;
+	while (*cursor == ' ')
+		cursor++;
+	mapping->path = cursor;
+	return 0;
+}
+
+int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
+	uint64_t *offset)
+{
+	struct lz_lines lines;
+	struct lz_text path = lz_text_in(name, capacity);
+	uint64_t base = 0;
+	uint64_t inode = 0;
+	char *line;
+	int error = lz_lines_open(&lines, os, maps_path);
+
+	if (error)
+		return error;
+	error = -ENOENT;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+		const char *slash;
+
+		if (lz_mapping_parse(line, &mapping))
+			continue;
+		if (mapping.start > address)
+			break;
+		/* The mappings of one object lie together; its first one gives the base. */
+		if (mapping.inode != 0 && mapping.inode != inode) {
+			base = mapping.start;
+			inode = mapping.inode;
+		}
+		if (address >= mapping.end || mapping.inode == 0)
+			continue;
+		slash = strrchr(mapping.path, '/');
+		lz_text_string(&path, slash != NULL ? slash + 1 : mapping.path);
+		*offset = address - base;
+		error = 0;
+		break;
+	}
+	lz_lines_close(&lines);
+	return error;
+}

@@ -1,0 +1,61 @@
+/*
+ * What /proc says: lines of a file one at a time, values of "Name: N kB" files, the fields of a maps line.
+ *
+ * Parsers are pure; readers go through the os table, so a test can answer them from a recorded tree.
+ * Nothing allocates: a reader's buffer is part of its struct, on the caller's stack, and small, because the
+ * caller may be a thread with the least stack there is (16 KiB). Sources: proc(5), fs/proc/task_mmu.c.
+ */
+#ifndef LZ_OS_PROCFS_H
+#define LZ_OS_PROCFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/os.h"
+
+/* A file read line by line. Of a line longer than the buffer the front is given out, the rest skipped. */
+struct lz_lines {
+	const struct lz_os *os;
+	int fd;
+	size_t start, end; /* unread bytes of buffer */
+	bool eof;
+	bool skip; /* the last line was cut: its rest is still to come */
+	char buffer[1536];
+};
+
+/* Opens path for reading. Returns 0 or -errno; lz_lines_close only after success. */
+int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path);
+
+/* The next line without its newline, NUL-terminated, valid until the next call; NULL at the end. */
+char *lz_lines_next(struct lz_lines *lines);
+
+void lz_lines_close(struct lz_lines *lines);
+
+/*
+ * The value of `name` ("VmPTE:") in a file of "Name:   N kB" lines, in bytes. Returns 0, -ENOENT when the
+ * file has no such line, or the error of opening it.
+ */
+int lz_proc_value(const struct lz_os *os, const char *path, const char *name, uint64_t *bytes);
+
+/* One mapping: a line of /proc/PID/maps. */
+struct lz_mapping {
+	uint64_t start, end; /* [start, end) in bytes */
+	uint64_t offset;     /* of start in the file, bytes */
+	uint64_t inode;
+	bool readable, writable, executable, shared;
+	const char *path; /* "" for anonymous memory; points into the line */
+};
+
+/* Parses a maps line. Returns 0 or -EINVAL. */
+int lz_mapping_parse(const char *line, struct lz_mapping *mapping);
+
+/*
+ * Where an address lies, as a person says it: the base name of the file mapped there, and the offset from
+ * the first mapping of that file (what addr2line and objdump take for shared objects and PIE programs).
+ * Returns 0, -ENOENT when no file is mapped there, or the error of opening maps_path.
+ */
+int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
+	uint64_t *offset);
+
+#endif

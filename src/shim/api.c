@@ -1,0 +1,86 @@
+/* The public API: lazyzero.h on top of the core. */
+#include "lazyzero.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "config.h"
+#include "core/info.h"
+#include "shim/shim.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* -1 and errno for an internal error. The core is set up by the first call of any kind. */
+static int answer(int error)
+{
+	if (error == 0)
+		return 0;
+	errno = -error;
+	return -1;
+}
+
+static struct lz_core *ready_core(void)
+{
+	lz_start();
+	return &lz_core;
+}
+
+EXPORT const char *lz_version(void)
+{
+	return PACKAGE_VERSION;
+}
+
+EXPORT uint64_t lz_cost(const void *address, size_t size)
+{
+	return lz_core_range_cost(ready_core(), address, size);
+}
+
+EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
+{
+	struct lz_statistics all;
+
+	if (size == 0)
+		return answer(-EINVAL);
+	lz_core_statistics(ready_core(), &all);
+	memset(statistics, 0, size);
+	memcpy(statistics, &all, size < sizeof all ? size : sizeof all);
+	return 0;
+}
+
+EXPORT int lz_set_budget(uint64_t bytes)
+{
+	return answer(lz_core_set_budget(ready_core(), bytes));
+}
+
+EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
+{
+	struct lz_request request = {.call = "lz_alloc", .size = size, .caller = __builtin_return_address(0)};
+	void *block = NULL;
+
+	if (size == 0 || (backing != LZ_AUTO && backing != LZ_ZEROPAGE)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (lz_core_allocate(ready_core(), &request, 0, &block) == 0)
+		return block;
+	errno = ENOMEM;
+	return NULL;
+}
+
+EXPORT int lz_free(void *pointer)
+{
+	if (pointer == NULL)
+		return 0;
+	return answer(lz_core_free(ready_core(), pointer) == 0 ? 0 : -EINVAL);
+}
+
+EXPORT int lz_region_info(const void *pointer, struct lz_region *info)
+{
+	return answer(lz_core_region_info(ready_core(), pointer, info));
+}
+
+EXPORT int lz_zero(void *pointer, size_t size)
+{
+	return answer(lz_core_zero(ready_core(), pointer, size));
+}

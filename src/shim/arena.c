@@ -1,0 +1,53 @@
+/* The bootstrap arena; see arena.h. */
+#include "shim/arena.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/checked.h"
+
+/*
+ * 4 KiB even where pages are larger: it is the mask the fast path tests. glibc's dlsym makes one or two small
+ * allocations; 64 pages of .bss that nobody touches cost nothing.
+ */
+#define UNIT 4096u
+#define UNITS 64u
+
+static _Alignas(UNIT) unsigned char memory[UNITS * UNIT];
+static _Atomic uint32_t length_of[UNITS]; /* bytes of the block that starts in this unit */
+static _Atomic size_t used;               /* units */
+
+void *lz_arena_allocate(size_t size, size_t alignment)
+{
+	size_t start, first, units;
+	uint64_t rounded;
+
+	if (!lz_is_power_of_two(alignment) || alignment > sizeof memory / 2 || size > sizeof memory)
+		return NULL;
+	lz_round_up(size > 0 ? size : 1, UNIT, &rounded);
+	units = (size_t)rounded / UNIT;
+	start = atomic_load(&used);
+	do {
+		uintptr_t at = (uintptr_t)memory + start * UNIT;
+
+		first = start;
+		if (alignment > UNIT)
+			first += (lz_round_down(at + alignment - 1, alignment) - at) / UNIT;
+		if (first > UNITS || units > UNITS - first)
+			return NULL;
+	} while (!atomic_compare_exchange_weak(&used, &start, first + units));
+	atomic_store(&length_of[first], (uint32_t)rounded);
+	return memory + first * UNIT;
+}
+
+bool lz_arena_owns(const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)memory < sizeof memory;
+}
+
+size_t lz_arena_size(const void *p)
+{
+	size_t offset = (uintptr_t)p - (uintptr_t)memory;
+
+	return lz_arena_owns(p) && offset % UNIT == 0 ? atomic_load(&length_of[offset / UNIT]) : 0;
+}

@@ -1,0 +1,243 @@
+/* Start-up and shutdown of the shim; see shim.h and next.h. */
+#include "shim/shim.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "shim/arena.h"
+#include "shim/next.h"
+
+enum start_state { COLD, STARTING, READY };
+
+struct lz_core lz_core;
+size_t lz_calloc_threshold = SIZE_MAX;
+size_t lz_malloc_threshold = SIZE_MAX;
+bool lz_mappings_followed;
+
+static _Atomic int next_state = COLD;
+static _Atomic int core_state = COLD;
+
+/*
+ * Whether this thread is starting. Initial-exec, because a lazily allocated TLS block would call us; volatile,
+ * because glibc declares dlsym a leaf, so the compiler takes it that nothing in this file runs meanwhile.
+ */
+static __thread volatile bool starting __attribute__((tls_model("initial-exec")));
+
+/* --- stand-ins for what an allocator may lack ------------------------------------------------------------ */
+
+static size_t unknown_size(void *p)
+{
+	(void)p;
+	return 0;
+}
+
+static void free_without_size(void *p, size_t size)
+{
+	(void)size;
+	lz_next.free(p);
+}
+
+static void free_without_alignment(void *p, size_t alignment, size_t size)
+{
+	(void)alignment;
+	(void)size;
+	lz_next.free(p);
+}
+
+/* --- looking up ------------------------------------------------------------------------------------------ */
+
+/* dlsym returns an object pointer; POSIX says it can be called. */
+#define LOOK_UP(table, name) (*(void **)&(table)->name = dlsym(RTLD_NEXT, #name))
+
+static void look_up(struct lz_next *table)
+{
+	LOOK_UP(table, malloc);
+	LOOK_UP(table, calloc);
+	LOOK_UP(table, realloc);
+	LOOK_UP(table, free);
+	LOOK_UP(table, memalign);
+	LOOK_UP(table, aligned_alloc);
+	LOOK_UP(table, posix_memalign);
+	LOOK_UP(table, valloc);
+	LOOK_UP(table, pvalloc);
+	LOOK_UP(table, malloc_usable_size);
+	LOOK_UP(table, free_sized);
+	LOOK_UP(table, free_aligned_sized);
+	table->known_size = table->malloc_usable_size;
+	if (table->malloc_usable_size == NULL)
+		table->malloc_usable_size = unknown_size;
+	if (table->free_sized == NULL)
+		table->free_sized = free_without_size;
+	if (table->free_aligned_sized == NULL)
+		table->free_aligned_sized = free_without_alignment;
+}
+
+bool lz_start(void)
+{
+	int saved_errno = errno;
+	int cold = COLD;
+
+	if (starting)
+		return false;
+	if (atomic_compare_exchange_strong(&next_state, &cold, STARTING)) {
+		struct lz_next found;
+
+		starting = true;
+		look_up(&found);
+		lz_next = found;
+		starting = false;
+		atomic_store(&next_state, READY);
+	}
+	/* No thread exists before the first allocation; this is for one made by raw clone. */
+	while (atomic_load(&next_state) != READY)
+		sched_yield();
+	lz_configure();
+	errno = saved_errno;
+	return true;
+}
+
+/* --- resolvers: what the table holds at first ------------------------------------------------------------ */
+
+static void *resolve_malloc(size_t size)
+{
+	return lz_start() ? lz_next.malloc(size) : lz_arena_allocate(size, 1);
+}
+
+static void *resolve_calloc(size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (lz_start())
+		return lz_next.calloc(count, size);
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : lz_arena_allocate(bytes, 1);
+}
+
+static void *resolve_realloc(void *p, size_t size)
+{
+	/* While starting, nothing but arena blocks exists, and those do not come here. */
+	return lz_start() ? lz_next.realloc(p, size) : p == NULL ? lz_arena_allocate(size, 1) : NULL;
+}
+
+static void resolve_free(void *p)
+{
+	if (lz_start())
+		lz_next.free(p);
+}
+
+static void *resolve_memalign(size_t alignment, size_t size)
+{
+	return lz_start() ? lz_next.memalign(alignment, size) : lz_arena_allocate(size, alignment);
+}
+
+static void *resolve_aligned_alloc(size_t alignment, size_t size)
+{
+	return lz_start() ? lz_next.aligned_alloc(alignment, size) : lz_arena_allocate(size, alignment);
+}
+
+static int resolve_posix_memalign(void **out, size_t alignment, size_t size)
+{
+	void *block;
+
+	if (lz_start())
+		return lz_next.posix_memalign(out, alignment, size);
+	block = lz_arena_allocate(size, alignment);
+	if (block == NULL)
+		return ENOMEM;
+	*out = block;
+	return 0;
+}
+
+static void *resolve_valloc(size_t size)
+{
+	return lz_start() ? lz_next.valloc(size) : lz_arena_allocate(size, 1);
+}
+
+static void *resolve_pvalloc(size_t size)
+{
+	return lz_start() ? lz_next.pvalloc(size) : lz_arena_allocate(size, 1);
+}
+
+static size_t resolve_usable_size(void *p)
+{
+	return lz_start() ? lz_next.malloc_usable_size(p) : 0;
+}
+
+static void resolve_free_sized(void *p, size_t size)
+{
+	if (lz_start())
+		lz_next.free_sized(p, size);
+}
+
+static void resolve_free_aligned_sized(void *p, size_t alignment, size_t size)
+{
+	if (lz_start())
+		lz_next.free_aligned_sized(p, alignment, size);
+}
+
+struct lz_next lz_next = {
+	.malloc = resolve_malloc,
+	.calloc = resolve_calloc,
+	.realloc = resolve_realloc,
+	.free = resolve_free,
+	.memalign = resolve_memalign,
+	.aligned_alloc = resolve_aligned_alloc,
+	.posix_memalign = resolve_posix_memalign,
+	.valloc = resolve_valloc,
+	.pvalloc = resolve_pvalloc,
+	.malloc_usable_size = resolve_usable_size,
+	.free_sized = resolve_free_sized,
+	.free_aligned_sized = resolve_free_aligned_sized,
+};
+
+/* --- the core -------------------------------------------------------------------------------------------- */
+
+/* A set-uid program takes no orders from its caller's environment (secure_getenv(3)). */
+static char **trusted_environment(void)
+{
+	static char *nothing[] = {NULL};
+
+	return getauxval(AT_SECURE) != 0 ? nothing : environ;
+}
+
+static void set_thresholds(const struct lz_options *options)
+{
+	if (!lz_core.active)
+		return;
+	if (options->intercept & LZ_INTERCEPT_CALLOC)
+		lz_calloc_threshold = options->threshold;
+	if (options->intercept & LZ_INTERCEPT_MALLOC)
+		lz_malloc_threshold = options->malloc_threshold;
+	lz_mappings_followed = (options->intercept & LZ_INTERCEPT_MMAP) != 0;
+}
+
+bool lz_configure(void)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+	int cold = COLD;
+
+	/* ld.so allocates before libc has been given its environment. */
+	if (environ == NULL && getauxval(AT_SECURE) == 0)
+		return false;
+	if (atomic_compare_exchange_strong(&core_state, &cold, STARTING)) {
+		if (lz_core_init(&lz_core, &lz_os_linux, trusted_environment(), name != NULL ? name : "") == 0)
+			set_thresholds(&lz_core.options);
+		atomic_store(&core_state, READY);
+	}
+	return atomic_load(&core_state) == READY;
+}
+
+__attribute__((constructor)) static void enter_program(void)
+{
+	lz_start();
+}
+
+__attribute__((destructor)) static void leave_program(void)
+{
+	if (atomic_load(&core_state) == READY)
+		lz_core_close(&lz_core);
+}

@@ -1,0 +1,301 @@
+/*
+ * The malloc family as programs call it. Small requests cost one comparison and one indirect jump; everything else
+ * is in the functions marked noinline, which keep the fast path free of a stack frame.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "shim/arena.h"
+#include "shim/next.h"
+#include "shim/shim.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define SLOW __attribute__((noinline, cold))
+#define CALLER __builtin_return_address(0)
+
+/* Our blocks start on a page boundary, as bootstrap blocks do; of others, one in 256. 4 KiB is the smallest page. */
+#define MAY_BE_OURS(p) (((uintptr_t)(p) & 4095) == 0)
+
+void free_sized(void *p, size_t size);
+void free_aligned_sized(void *p, size_t alignment, size_t size);
+
+/* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
+static int serve(const char *call, size_t size, size_t alignment, const void *caller, void **out)
+{
+	struct lz_request request = {.call = call, .size = size, .caller = caller};
+	int error;
+
+	if (size > PTRDIFF_MAX || !lz_configure())
+		return -EAGAIN;
+	error = lz_core_allocate(&lz_core, &request, alignment, out);
+	return error == -EAGAIN ? -EAGAIN : error ? ENOMEM : 0;
+}
+
+static SLOW void *large_malloc(size_t size, const void *caller)
+{
+	void *block;
+	int error = serve("malloc", size, 0, caller, &block);
+
+	if (error == 0)
+		return block;
+	if (error == -EAGAIN)
+		return lz_next.malloc(size);
+	errno = error;
+	return NULL;
+}
+
+EXPORT void *malloc(size_t size)
+{
+	if (__builtin_expect(size >= lz_malloc_threshold, 0))
+		return large_malloc(size, CALLER);
+	return lz_next.malloc(size);
+}
+
+static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
+{
+	void *block;
+	int error = serve("calloc", count * size, 0, caller, &block);
+
+	if (error == 0)
+		return block;
+	if (error == -EAGAIN)
+		return lz_next.calloc(count, size);
+	errno = error;
+	return NULL;
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+	size_t bytes;
+
+	/* An overflow is the next allocator's to refuse. */
+	if (!__builtin_mul_overflow(count, size, &bytes) && __builtin_expect(bytes >= lz_calloc_threshold, 0))
+		return large_calloc(count, size, CALLER);
+	return lz_next.calloc(count, size);
+}
+
+static SLOW void aligned_free(void *p)
+{
+	if (p == NULL || lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
+		return;
+	lz_next.free(p);
+}
+
+EXPORT void free(void *p)
+{
+	if (__builtin_expect(MAY_BE_OURS(p), 0))
+		aligned_free(p);
+	else
+		lz_next.free(p);
+}
+
+static SLOW void aligned_free_sized(void *p, size_t size)
+{
+	if (p == NULL || lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
+		return;
+	lz_next.free_sized(p, size);
+}
+
+EXPORT void free_sized(void *p, size_t size)
+{
+	if (__builtin_expect(MAY_BE_OURS(p), 0))
+		aligned_free_sized(p, size);
+	else
+		lz_next.free_sized(p, size);
+}
+
+EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size)
+{
+	if (p == NULL || lz_arena_owns(p) || (MAY_BE_OURS(p) && lz_core_free(&lz_core, p) == 0))
+		return;
+	lz_next.free_aligned_sized(p, alignment, size);
+}
+
+static SLOW size_t aligned_usable_size(void *p)
+{
+	size_t bytes;
+
+	if (p == NULL)
+		return 0;
+	if (lz_arena_owns(p))
+		return lz_arena_size(p);
+	return lz_core_size(&lz_core, p, &bytes) == 0 ? bytes : lz_next.malloc_usable_size(p);
+}
+
+EXPORT size_t malloc_usable_size(void *p)
+{
+	return MAY_BE_OURS(p) ? aligned_usable_size(p) : lz_next.malloc_usable_size(p);
+}
+
+/* --- realloc --------------------------------------------------------------------------------------------- */
+
+/* A fresh block of any kind with the first `keep` bytes of p; p stays. */
+static void *copy_of(const void *p, size_t keep, size_t size)
+{
+	void *block = lz_next.malloc(size);
+
+	if (block != NULL)
+		memcpy(block, p, lz_min_u64(keep, size));
+	return block;
+}
+
+/* Whatever the next allocator makes of realloc(p, 0): glibc frees and returns NULL, others keep a block. */
+static void *realloc_to_nothing(void *p)
+{
+	void *small = lz_next.malloc(1);
+
+	if (small == NULL)
+		return NULL;
+	lz_core_free(&lz_core, p);
+	return lz_next.realloc(small, 0);
+}
+
+static void *realloc_ours(void *p, size_t length, size_t size, const void *caller)
+{
+	struct lz_request request = {.call = "realloc", .size = size, .caller = caller};
+	void *block;
+	int error = -EAGAIN;
+
+	if (size == 0)
+		return realloc_to_nothing(p);
+	/* What has become small goes where small blocks live; a region costs at least a page and a table. */
+	if (size >= lz_core.options.threshold)
+		error = lz_core_resize(&lz_core, &request, p, &block);
+	if (error == -EAGAIN) {
+		block = copy_of(p, length, size);
+		if (block != NULL) {
+			lz_core_free(&lz_core, p);
+			return block;
+		}
+		/* No room for a copy; shrinking in place always works. */
+		error = size <= length ? lz_core_resize(&lz_core, &request, p, &block) : -ENOMEM;
+	}
+	if (error == 0)
+		return block;
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* A block of the next allocator that grows past our threshold becomes ours: one copy, of less than that. */
+static void *take_over(void *p, size_t size, const void *caller)
+{
+	size_t length;
+	void *block;
+	int error;
+
+	if (lz_next.known_size == NULL)
+		return lz_next.realloc(p, size);
+	length = lz_next.known_size(p);
+	if (length >= lz_malloc_threshold)
+		return lz_next.realloc(p, size);
+	error = serve("realloc", size, 0, caller, &block);
+	if (error == -EAGAIN)
+		return lz_next.realloc(p, size);
+	if (error != 0) {
+		errno = error;
+		return NULL;
+	}
+	memcpy(block, p, lz_min_u64(length, size));
+	lz_next.free(p);
+	return block;
+}
+
+static SLOW void *special_realloc(void *p, size_t size, const void *caller)
+{
+	size_t length;
+
+	if (p == NULL)
+		return size >= lz_malloc_threshold ? large_malloc(size, caller) : lz_next.realloc(NULL, size);
+	if (lz_arena_owns(p))
+		return copy_of(p, lz_arena_size(p), size);
+	if (MAY_BE_OURS(p) && lz_core_size(&lz_core, p, &length) == 0)
+		return realloc_ours(p, length, size, caller);
+	return size >= lz_malloc_threshold ? take_over(p, size, caller) : lz_next.realloc(p, size);
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	if (__builtin_expect(MAY_BE_OURS(p) || size >= lz_malloc_threshold, 0))
+		return special_realloc(p, size, CALLER);
+	return lz_next.realloc(p, size);
+}
+
+EXPORT void *reallocarray(void *p, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (MAY_BE_OURS(p) || bytes >= lz_malloc_threshold)
+		return special_realloc(p, bytes, CALLER);
+	return lz_next.realloc(p, bytes);
+}
+
+/* --- the aligned family ---------------------------------------------------------------------------------- */
+
+/* Alignments that are no power of two are the next allocator's to judge. */
+static bool is_large_aligned(size_t alignment, size_t size)
+{
+	return size >= lz_malloc_threshold && lz_is_power_of_two(alignment);
+}
+
+static void *answer(int error, void *block)
+{
+	if (error == 0)
+		return block;
+	errno = error;
+	return NULL;
+}
+
+EXPORT void *memalign(size_t alignment, size_t size)
+{
+	void *block = NULL;
+	int error = is_large_aligned(alignment, size) ? serve("memalign", size, alignment, CALLER, &block) : -EAGAIN;
+
+	return error == -EAGAIN ? lz_next.memalign(alignment, size) : answer(error, block);
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+	void *block = NULL;
+	int error = is_large_aligned(alignment, size) ? serve("aligned_alloc", size, alignment, CALLER, &block)
+						      : -EAGAIN;
+
+	return error == -EAGAIN ? lz_next.aligned_alloc(alignment, size) : answer(error, block);
+}
+
+EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
+{
+	void *block = NULL;
+	int error = -EAGAIN;
+
+	if (is_large_aligned(alignment, size) && alignment % sizeof(void *) == 0)
+		error = serve("posix_memalign", size, alignment, CALLER, &block);
+	if (error == -EAGAIN)
+		return lz_next.posix_memalign(out, alignment, size);
+	if (error == 0)
+		*out = block;
+	return error;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	void *block = NULL;
+	int error = size >= lz_malloc_threshold ? serve("valloc", size, 0, CALLER, &block) : -EAGAIN;
+
+	return error == -EAGAIN ? lz_next.valloc(size) : answer(error, block);
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	void *block = NULL;
+	int error = size >= lz_malloc_threshold ? serve("pvalloc", size, 0, CALLER, &block) : -EAGAIN;
+
+	return error == -EAGAIN ? lz_next.pvalloc(size) : answer(error, block);
+}

@@ -1,0 +1,91 @@
+/*
+ * The mmap family as programs call it: forwarded to the core, or straight to the kernel where the family is not
+ * followed. Never through dlsym: an allocator beneath us calls these while it starts.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+
+#include "shim/shim.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define CALLER __builtin_return_address(0)
+
+/* What the C library makes of a kernel's answer. */
+static inline void *pointer_answer(intptr_t result)
+{
+	if (!lz_os_failed(result))
+		return (void *)result;
+	errno = (int)-result;
+	return MAP_FAILED;
+}
+
+static inline int int_answer(int result)
+{
+	if (result >= 0)
+		return result;
+	errno = -result;
+	return -1;
+}
+
+EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	if (lz_mappings_followed)
+		return pointer_answer(
+			lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER));
+	return pointer_answer(lz_os_linux.mmap(address, length, protection, flags, fd, offset));
+}
+
+EXPORT void *mmap64(void *, size_t, int, int, int, off64_t) __attribute__((alias("mmap")));
+
+EXPORT int munmap(void *address, size_t length)
+{
+	if (lz_mappings_followed)
+		return int_answer(lz_core_munmap(&lz_core, address, length));
+	return int_answer(lz_os_linux.munmap(address, length));
+}
+
+EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int flags, ...)
+{
+	void *target = NULL;
+	va_list arguments;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_start(arguments, flags);
+		target = va_arg(arguments, void *);
+		va_end(arguments);
+	}
+	if (lz_mappings_followed)
+		return pointer_answer(
+			lz_core_mremap(&lz_core, address, old_length, new_length, flags, target, CALLER));
+	return pointer_answer(lz_os_linux.mremap(address, old_length, new_length, flags, target));
+}
+
+EXPORT int mprotect(void *address, size_t length, int protection)
+{
+	if (lz_mappings_followed)
+		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, CALLER));
+	return int_answer(lz_os_linux.mprotect(address, length, protection));
+}
+
+EXPORT int madvise(void *address, size_t length, int advice)
+{
+	/* Whatever is followed: the advice may be on a region that calloc served. */
+	return int_answer(lz_core.active ? lz_core_madvise(&lz_core, address, length, advice)
+					 : lz_os_linux.madvise(address, length, advice));
+}
+
+EXPORT void *shmat(int id, const void *address, int flags)
+{
+	if (lz_mappings_followed)
+		return pointer_answer(lz_core_shmat(&lz_core, id, address, flags, CALLER));
+	return pointer_answer(lz_os_linux.shmat(id, address, flags));
+}
+
+EXPORT int shmdt(const void *address)
+{
+	if (lz_mappings_followed)
+		return int_answer(lz_core_shmdt(&lz_core, address));
+	return int_answer(lz_os_linux.shmdt(address));
+}

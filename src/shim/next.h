@@ -1,0 +1,33 @@
+/*
+ * The allocator below us: the functions that RTLD_NEXT finds (glibc's, or those of jemalloc, mimalloc, tcmalloc
+ * preloaded behind us).
+ *
+ * The table starts out pointing at resolvers, which look everything up and call on; so the fast path calls
+ * through it without asking whether that was done. Written once, before the first call returns.
+ */
+#ifndef LZ_SHIM_NEXT_H
+#define LZ_SHIM_NEXT_H
+
+#include <stddef.h>
+
+struct lz_next {
+	void *(*malloc)(size_t);
+	void *(*calloc)(size_t, size_t);
+	void *(*realloc)(void *, size_t);
+	void (*free)(void *);
+	void *(*memalign)(size_t, size_t);
+	void *(*aligned_alloc)(size_t, size_t);
+	int (*posix_memalign)(void **, size_t, size_t);
+	void *(*valloc)(size_t);
+	void *(*pvalloc)(size_t);
+	/* These some allocators lack; then they point at stand-ins. */
+	size_t (*malloc_usable_size)(void *);
+	void (*free_sized)(void *, size_t);
+	void (*free_aligned_sized)(void *, size_t, size_t);
+	/* NULL where the allocator has no malloc_usable_size: the size of its blocks is not to be known. */
+	size_t (*known_size)(void *);
+};
+
+extern struct lz_next lz_next;
+
+#endif

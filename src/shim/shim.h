@@ -1,0 +1,34 @@
+/*
+ * State of the shim: the one core, the thresholds the fast path compares with, and start-up.
+ *
+ * Start-up happens at the first intercepted call, whoever makes it (another library's constructor, ld.so), or
+ * in our own constructor. Order: look up the next allocator; then, once libc has its environment, configure the
+ * core and set the thresholds. Until then every call passes through.
+ */
+#ifndef LZ_SHIM_SHIM_H
+#define LZ_SHIM_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/core.h"
+
+extern struct lz_core lz_core;
+
+/* Requests of at least this many bytes leave the fast path; SIZE_MAX until configured, and where not wanted. */
+extern size_t lz_calloc_threshold;
+extern size_t lz_malloc_threshold;
+
+/* The mmap family is followed. */
+extern bool lz_mappings_followed;
+
+/*
+ * Makes lz_next usable. False when the calling thread is in the middle of doing so: it then has only the
+ * bootstrap arena. Thread-safe.
+ */
+bool lz_start(void);
+
+/* Configures the core if that was not possible before. True when the core can be used. */
+bool lz_configure(void);
+
+#endif

@@ -1,0 +1,345 @@
+/* Messages to a person; see log.h. */
+#include "support/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+
+#define LINE_BYTES 640u
+
+static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused"};
+
+const char *lz_error_text(int error)
+{
+	/* strerror may translate, and so allocate; this glibc call returns the untranslated constant. */
+	const char *text = strerrordesc_np(error < 0 ? -error : error);
+
+	return text != NULL ? text : "unknown error";
+}
+
+static bool same_file(const struct lz_file_id *a, const struct lz_file_id *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->type == b->type;
+}
+
+/* Keeps an absolute path: the program may change its directory. */
+static void keep_path(struct lz_log *log, const char *path)
+{
+	struct lz_text text = lz_text_in(log->path, sizeof log->path);
+
+	if (*path != '/') {
+		char directory[LZ_OPTION_TEXT_MAX];
+
+		if (log->os->getcwd(directory, sizeof directory) > 0 && *directory == '/') {
+			for (const char *at = directory; *at != '\0'; at++) {
+				if (*at == '%')
+					lz_text_char(&text, '%');
+				lz_text_char(&text, *at);
+			}
+			lz_text_char(&text, '/');
+		}
+	}
+	lz_text_string(&text, path);
+}
+
+void lz_log_open(struct lz_log *log, const struct lz_os *os, const struct lz_options *options,
+	const char *executable)
+{
+	uint64_t fd = STDERR_FILENO;
+	struct lz_text name = lz_text_in(log->executable, sizeof log->executable);
+
+	log->os = os;
+	log->format = (enum lz_log_format)options->log_format;
+	log->target = LZ_LOG_DESCRIPTOR;
+	log->broken = false;
+	for (size_t i = 0; i < LZ_EVENT_KINDS; i++)
+		atomic_store_explicit(&log->seen[i], 0, memory_order_relaxed);
+	lz_text_string(&name, executable);
+	log->errors_known = os->identify(STDERR_FILENO, &log->errors_id) == 0;
+	if (strcmp(options->log, "none") == 0) {
+		log->target = LZ_LOG_NONE;
+	} else if (strcmp(options->log, "syslog") == 0) {
+		log->target = LZ_LOG_SYSLOG;
+	} else if (strncmp(options->log, "fd:", 3) == 0) {
+		lz_parse_u64(options->log + 3, &fd);
+	} else if (strcmp(options->log, "stderr") != 0) {
+		log->target = LZ_LOG_FILE;
+		keep_path(log, options->log);
+	}
+	log->fd = (int)fd;
+	if (log->target == LZ_LOG_DESCRIPTOR && os->identify(log->fd, &log->id) != 0)
+		log->target = LZ_LOG_NONE;
+}
+
+/* Writes to a descriptor that is still the file `id`; drops the line where that would wait or fail. */
+static int write_descriptor(struct lz_log *log, int fd, const struct lz_file_id *id, const char *line, size_t length)
+{
+	struct lz_file_id now;
+	uint64_t saved;
+	ssize_t written;
+	int error = log->os->identify(fd, &now);
+
+	if (error)
+		return error;
+	if (id != NULL && !same_file(&now, id))
+		return -EBADF;
+	if (log->os->writable(fd) != 1)
+		return -EAGAIN;
+	error = log->os->quiet_begin(&saved);
+	if (error)
+		return error;
+	written = log->os->write(fd, line, length);
+	log->os->quiet_end(saved);
+	return written < 0 ? (int)written : (size_t)written < length ? -ENOSPC : 0;
+}
+
+/* The path with %p, %e and %% replaced; the replacements contain no slash. */
+static void expand_path(const struct lz_log *log, struct lz_text *text)
+{
+	for (const char *at = log->path; *at != '\0'; at++) {
+		if (*at != '%' || at[1] == '\0') {
+			lz_text_char(text, *at);
+			continue;
+		}
+		at++;
+		if (*at == 'p') {
+			lz_text_i64(text, log->os->getpid());
+		} else if (*at == 'e') {
+			lz_text_string(text, log->executable);
+		} else {
+			if (*at != '%')
+				lz_text_char(text, '%');
+			lz_text_char(text, *at);
+		}
+	}
+}
+
+/*
+ * Opened for each line: events are few, and a descriptor kept open would be closed, counted or inherited by
+ * programs. O_NONBLOCK, for a path that is a FIFO without a reader.
+ */
+static int write_file(struct lz_log *log, const char *line, size_t length)
+{
+	char path[sizeof log->path + 80];
+	struct lz_text text = lz_text_in(path, sizeof path);
+	int fd, error;
+
+	expand_path(log, &text);
+	fd = log->os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	if (fd < 0)
+		return fd;
+	error = write_descriptor(log, fd, NULL, line, length);
+	log->os->close(fd);
+	return error;
+}
+
+static void begin_line(struct lz_log *log, struct lz_text *text)
+{
+	lz_text_string(text, "lazyzero[");
+	lz_text_i64(text, log->os->getpid());
+	lz_text_string(text, "] ");
+}
+
+/* Says once, on the standard error the program started with, that the log cannot be written. */
+static void report_broken(struct lz_log *log, int error)
+{
+	char buffer[LINE_BYTES];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	if (log->broken)
+		return;
+	log->broken = true;
+	if (!log->errors_known)
+		return;
+	begin_line(log, &text);
+	lz_text_string(&text, "cannot write the log \"");
+	lz_text_foreign(&text, log->path);
+	lz_text_string(&text, "\": ");
+	lz_text_string(&text, lz_error_text(error));
+	lz_text_string(&text, "; messages are lost until LAZYZERO_LOG names a writable file\n");
+	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+}
+
+static void emit(struct lz_log *log, struct lz_text *text)
+{
+	int error = 0;
+
+	if (log->target == LZ_LOG_SYSLOG) {
+		log->os->send_datagram("/dev/log", text->buffer, text->length);
+		return;
+	}
+	lz_text_char(text, '\n');
+	text->buffer[text->length - 1] = '\n';
+	if (log->target == LZ_LOG_DESCRIPTOR)
+		write_descriptor(log, log->fd, &log->id, text->buffer, text->length);
+	else if (log->target == LZ_LOG_FILE)
+		error = write_file(log, text->buffer, text->length);
+	if (error != 0 && error != -EAGAIN)
+		report_broken(log, error);
+}
+
+static void begin_syslog(const struct lz_log *log, struct lz_text *text, int priority)
+{
+	if (log->target != LZ_LOG_SYSLOG)
+		return;
+	lz_text_char(text, '<');
+	lz_text_i64(text, LOG_USER | priority);
+	lz_text_char(text, '>');
+}
+
+static void member_u64(struct lz_text *text, const char *name, uint64_t value)
+{
+	lz_text_string(text, ",\"");
+	lz_text_string(text, name);
+	lz_text_string(text, "\":");
+	if (value == UINT64_MAX)
+		lz_text_string(text, "null");
+	else
+		lz_text_u64(text, value);
+}
+
+static void member_string(struct lz_text *text, const char *name, const char *value)
+{
+	lz_text_string(text, ",\"");
+	lz_text_string(text, name);
+	lz_text_string(text, "\":");
+	lz_text_json(text, value);
+}
+
+static void begin_json(struct lz_log *log, struct lz_text *text, const char *event)
+{
+	lz_text_string(text, "{\"event\":");
+	lz_text_json(text, event);
+	lz_text_string(text, ",\"pid\":");
+	lz_text_i64(text, log->os->getpid());
+}
+
+static void event_json(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
+{
+	begin_json(log, text, kind_names[event->kind]);
+	member_string(text, "call", event->call);
+	member_u64(text, "size", event->size);
+	member_u64(text, "cost", event->cost);
+	member_u64(text, "committed", event->committed);
+	member_u64(text, "actual", event->actual);
+	member_u64(text, "budget", event->budget);
+	member_string(text, "budget_source", event->source);
+	member_string(text, "module", event->module);
+	member_u64(text, "offset", event->offset);
+	lz_text_char(text, '}');
+}
+
+static void event_text(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
+{
+	uint64_t in_use = event->committed;
+
+	if (event->actual != UINT64_MAX && event->actual > in_use)
+		in_use = event->actual;
+	begin_line(log, text);
+	lz_text_string(text, kind_names[event->kind]);
+	lz_text_char(text, ' ');
+	lz_text_string(text, event->call);
+	lz_text_char(text, '(');
+	lz_text_u64(text, event->size);
+	lz_text_string(text, event->kind == LZ_EVENT_SERVED ? ") over the budget: " : "): ");
+	lz_text_size(text, event->cost);
+	lz_text_string(text, " of page tables needed, ");
+	lz_text_size(text, in_use);
+	lz_text_string(text, " in use (");
+	lz_text_size(text, event->committed);
+	lz_text_string(text, " committed, ");
+	if (event->actual == UINT64_MAX)
+		lz_text_string(text, "unknown");
+	else
+		lz_text_size(text, event->actual);
+	lz_text_string(text, " actual), budget ");
+	lz_text_size(text, event->budget);
+	lz_text_string(text, " (");
+	lz_text_string(text, event->source);
+	lz_text_string(text, "), from ");
+	if (*event->module != '\0') {
+		lz_text_foreign(text, event->module);
+		lz_text_char(text, '+');
+	}
+	lz_text_hex(text, event->offset);
+}
+
+bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind)
+{
+	return log->target != LZ_LOG_NONE &&
+		atomic_load_explicit(&log->seen[kind], memory_order_relaxed) < LZ_LOG_CAP;
+}
+
+void lz_log_event(struct lz_log *log, const struct lz_event *event)
+{
+	char buffer[LINE_BYTES];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	uint64_t before = atomic_fetch_add_explicit(&log->seen[event->kind], 1, memory_order_relaxed);
+
+	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_CAP)
+		return;
+	begin_syslog(log, &text, LOG_WARNING);
+	if (log->format == LZ_LOG_JSON)
+		event_json(log, &text, event);
+	else
+		event_text(log, &text, event);
+	emit(log, &text);
+}
+
+void lz_log_note(struct lz_log *log, const char *message)
+{
+	char buffer[LINE_BYTES];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	uint64_t before = atomic_fetch_add_explicit(&log->seen[LZ_EVENT_NOTE], 1, memory_order_relaxed);
+
+	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_CAP)
+		return;
+	begin_syslog(log, &text, LOG_NOTICE);
+	if (log->format == LZ_LOG_JSON) {
+		begin_json(log, &text, kind_names[LZ_EVENT_NOTE]);
+		member_string(&text, "text", message);
+		lz_text_char(&text, '}');
+	} else {
+		begin_line(log, &text);
+		lz_text_string(&text, message);
+	}
+	emit(log, &text);
+}
+
+void lz_log_close(struct lz_log *log)
+{
+	uint64_t hidden[LZ_EVENT_KINDS] = {0};
+	char buffer[LINE_BYTES];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	for (size_t i = 0; i < LZ_EVENT_KINDS; i++) {
+		uint64_t seen = atomic_load_explicit(&log->seen[i], memory_order_relaxed);
+
+		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
+	}
+	if (log->target == LZ_LOG_NONE || (hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0))
+		return;
+	begin_syslog(log, &text, LOG_NOTICE);
+	if (log->format == LZ_LOG_JSON) {
+		begin_json(log, &text, "not_shown");
+		member_u64(&text, "served", hidden[LZ_EVENT_SERVED]);
+		member_u64(&text, "refused", hidden[LZ_EVENT_REFUSED]);
+		lz_text_char(&text, '}');
+	} else {
+		begin_line(log, &text);
+		lz_text_string(&text, "not shown after the first ");
+		lz_text_u64(&text, LZ_LOG_CAP);
+		lz_text_string(&text, " of each kind: ");
+		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);
+		lz_text_string(&text, " served over the budget, ");
+		lz_text_u64(&text, hidden[LZ_EVENT_REFUSED]);
+		lz_text_string(&text, " refused");
+	}
+	emit(log, &text);
+}

@@ -1,0 +1,275 @@
+/* The table of options and its readers; see options.h. */
+#include "support/options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+
+static const char *const policies[] = {"log", "refuse", NULL};
+static const char *const backings[] = {"auto", "zeropage", NULL};
+static const char *const thps[] = {"auto", "never", "inherit", "always", NULL};
+static const char *const populates[] = {"off", "read", NULL};
+static const char *const families[] = {"malloc", "calloc", "mmap", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+static const char *const switches[] = {"0", "1", NULL};
+
+#define FIELD(member) .offset = offsetof(struct lz_options, member)
+
+const struct lz_option lz_option_table[] = {
+	{"THRESHOLD", "threshold", "SIZE", "1M", "a size of at least 1 byte, such as 1M",
+		"Zeroed allocations (calloc) at least this large are served by lazyzero, and mappings (mmap) at "
+		"least this large are held against the budget.",
+		NULL, LZ_OPTION_SIZE, FIELD(threshold)},
+	{"MALLOC_THRESHOLD", "malloc-threshold", "SIZE", "32M", "a size of at least 1 byte, such as 32M",
+		"The same for malloc, realloc and the aligned family. From 32 MiB on, glibc maps these itself.", NULL,
+		LZ_OPTION_SIZE, FIELD(malloc_threshold)},
+	{"BUDGET", "budget", "SIZE|PERCENT", "5%", "a size such as 64M, or a percentage such as 5%",
+		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and the "
+		"memory limit of its control group.",
+		NULL, LZ_OPTION_BUDGET, FIELD(budget)},
+	{"POLICY", "policy", "POLICY", "log", "log or refuse",
+		"What happens to a request whose page tables would exceed the budget: log serves it and says so; "
+		"refuse answers ENOMEM and says so.",
+		policies, LZ_OPTION_CHOICE, FIELD(policy)},
+	{"BACKING", "backing", "BACKING", "auto", "auto or zeropage",
+		"What stands behind large zeroed memory: zeropage is the kernel's shared zero page; auto chooses, "
+		"and has nothing but the zero page to choose from yet.",
+		backings, LZ_OPTION_CHOICE, FIELD(backing)},
+	{"THP", "thp", "MODE", "auto", "auto, never, inherit or always",
+		"Transparent huge pages in regions that lazyzero serves. never: a write costs 4 KiB, not 2 MiB, and "
+		"the program's own MADV_HUGEPAGE is ignored there; inherit: as the system and the program say; "
+		"always: asked for; auto: never for a region larger than half of min(RAM, cgroup limit), which "
+		"must be sparse, else inherit.",
+		thps, LZ_OPTION_CHOICE, FIELD(thp)},
+	{"POPULATE", "populate", "MODE", "off", "off or read",
+		"read fills the page-table entries of each region with the zero page when it is made "
+		"(MADV_POPULATE_READ, Linux 5.14): no page faults on reading later, page tables at once.",
+		populates, LZ_OPTION_CHOICE, FIELD(populate)},
+	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap", "a comma-separated list of malloc, calloc, mmap",
+		"Which families of calls are handled; the others pass through untouched.", families, LZ_OPTION_SET,
+		FIELD(intercept)},
+	{"ONLY", "only", "NAMES", "", "names of executables separated by colons, at most 1023 bytes",
+		"Act only in programs of these names, the base name or the path they were started by; all others "
+		"pass through. Empty: act in all.",
+		NULL, LZ_OPTION_TEXT, FIELD(only)},
+	{"LOG", "log", "TARGET", "stderr", "stderr, none, fd:N, syslog, or the path of a file",
+		"Where messages go. In a path, %p becomes the process id, %e the executable's name and %% a "
+		"percent sign. A file is created with mode 0600 and appended to; links are not followed.",
+		NULL, LZ_OPTION_LOG, FIELD(log)},
+	{"LOG_FORMAT", "log-format", "FORMAT", "text", "text or json",
+		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE, FIELD(log_format)},
+	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
+		"Keep live statistics in this file; in a directory, in lazyzero.PID for each process. Empty: keep "
+		"none.",
+		NULL, LZ_OPTION_TEXT, FIELD(stats)},
+	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches, LZ_OPTION_CHOICE,
+		FIELD(disable)},
+};
+
+const size_t lz_option_count = sizeof lz_option_table / sizeof *lz_option_table;
+
+static int index_of(const char *const choices[], const char *word, size_t length)
+{
+	for (int i = 0; choices[i] != NULL; i++)
+		if (strlen(choices[i]) == length && memcmp(choices[i], word, length) == 0)
+			return i;
+	return -1;
+}
+
+static int set_size(uint64_t *field, const char *value)
+{
+	uint64_t bytes;
+	int error = lz_parse_size(value, &bytes);
+
+	if (error == 0 && bytes == 0)
+		return -ERANGE;
+	if (error == 0)
+		*field = bytes;
+	return error;
+}
+
+static int set_budget(struct lz_budget_spec *field, const char *value)
+{
+	struct lz_budget_spec spec = {.is_percent = strchr(value, '%') != NULL};
+	struct lz_text text = lz_text_in(spec.text, sizeof spec.text);
+	int error = spec.is_percent ? lz_parse_percent(value, &spec.millionths) : lz_parse_size(value, &spec.bytes);
+
+	if (error)
+		return error;
+	lz_text_string(&text, value);
+	*field = spec;
+	return 0;
+}
+
+static int set_list(uint32_t *field, const char *const choices[], const char *value)
+{
+	uint32_t bits = 0;
+
+	while (*value != '\0') {
+		size_t length = strcspn(value, ",");
+		int choice = index_of(choices, value, length);
+
+		if (choice < 0)
+			return -EINVAL;
+		bits |= 1u << choice;
+		value += length + (value[length] == ',');
+	}
+	*field = bits;
+	return 0;
+}
+
+static int set_text(char *field, const char *value)
+{
+	struct lz_text text;
+
+	if (strnlen(value, LZ_OPTION_TEXT_MAX) == LZ_OPTION_TEXT_MAX)
+		return -ENAMETOOLONG;
+	text = lz_text_in(field, LZ_OPTION_TEXT_MAX);
+	lz_text_string(&text, value);
+	return 0;
+}
+
+/* A log target is a word of its own, fd:N, or any path; an empty one would silently log nowhere. */
+static int set_log(char *field, const char *value)
+{
+	uint64_t fd;
+
+	if (*value == '\0')
+		return -EINVAL;
+	if (strncmp(value, "fd:", 3) == 0 && (lz_parse_u64(value + 3, &fd) || fd > INT32_MAX))
+		return -EINVAL;
+	return set_text(field, value);
+}
+
+int lz_option_set(struct lz_options *options, const struct lz_option *option, const char *value)
+{
+	void *field = (char *)options + option->offset;
+	int choice;
+
+	switch (option->kind) {
+	case LZ_OPTION_SIZE:
+		return set_size(field, value);
+	case LZ_OPTION_BUDGET:
+		return set_budget(field, value);
+	case LZ_OPTION_CHOICE:
+		choice = index_of(option->choices, value, strnlen(value, 32));
+		if (choice < 0)
+			return -EINVAL;
+		*(uint32_t *)field = (uint32_t)choice;
+		return 0;
+	case LZ_OPTION_SET:
+		return set_list(field, option->choices, value);
+	case LZ_OPTION_LOG:
+		return set_log(field, value);
+	case LZ_OPTION_TEXT:
+		return set_text(field, value);
+	}
+	return -EINVAL;
+}
+
+void lz_options_defaults(struct lz_options *options)
+{
+	for (size_t i = 0; i < lz_option_count; i++)
+		lz_option_set(options, &lz_option_table[i], lz_option_table[i].standard);
+}
+
+const struct lz_option *lz_option_by_name(const char *name, size_t length)
+{
+	for (size_t i = 0; i < lz_option_count; i++) {
+		const char *known = lz_option_table[i].name;
+
+		if (strlen(known) == length && memcmp(known, name, length) == 0)
+			return &lz_option_table[i];
+	}
+	return NULL;
+}
+
+static void warn_value(const struct lz_option *option, const char *value, lz_option_warning *warn, void *context)
+{
+	char buffer[400];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	lz_text_string(&text, LZ_OPTION_PREFIX);
+	lz_text_string(&text, option->name);
+	lz_text_string(&text, "=\"");
+	lz_text_foreign(&text, value);
+	lz_text_string(&text, "\" is not accepted: it takes ");
+	lz_text_string(&text, option->accepts);
+	lz_text_string(&text, "; using ");
+	lz_text_string(&text, *option->standard != '\0' ? option->standard : "the default, none");
+	warn(context, buffer);
+}
+
+static void warn_unknown(const char *variable, size_t length, lz_option_warning *warn, void *context)
+{
+	const char *names[sizeof lz_option_table / sizeof *lz_option_table];
+	char word[48] = "";
+	char buffer[256];
+	struct lz_text short_name = lz_text_in(word, sizeof word);
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	int nearest = -1;
+
+	for (size_t i = 0; i < lz_option_count; i++)
+		names[i] = lz_option_table[i].name;
+	lz_text_bytes(&short_name, variable, length);
+	if (!short_name.cut)
+		nearest = lz_nearest(word, names, lz_option_count);
+	lz_text_string(&text, LZ_OPTION_PREFIX);
+	lz_text_foreign(&text, word);
+	lz_text_string(&text, short_name.cut ? "... is not a known variable" : " is not a known variable");
+	if (nearest >= 0) {
+		lz_text_string(&text, "; did you mean " LZ_OPTION_PREFIX);
+		lz_text_string(&text, names[nearest]);
+		lz_text_char(&text, '?');
+	} else {
+		lz_text_string(&text, "; see lazyzero(1) for the list");
+	}
+	warn(context, buffer);
+}
+
+void lz_options_from_environment(struct lz_options *options, char *const *envp, lz_option_warning *warn,
+	void *context)
+{
+	const size_t prefix = strlen(LZ_OPTION_PREFIX);
+
+	lz_options_defaults(options);
+	if (envp == NULL)
+		return;
+	for (; *envp != NULL; envp++) {
+		const char *name = *envp + prefix;
+		const struct lz_option *option;
+		const char *equals;
+
+		if (strncmp(*envp, LZ_OPTION_PREFIX, prefix) != 0)
+			continue;
+		equals = strchr(name, '=');
+		if (equals == NULL)
+			continue;
+		option = lz_option_by_name(name, (size_t)(equals - name));
+		if (option == NULL)
+			warn_unknown(name, (size_t)(equals - name), warn, context);
+		else if (lz_option_set(options, option, equals + 1) != 0)
+			warn_value(option, equals + 1, warn, context);
+	}
+}
+
+bool lz_options_apply_to(const struct lz_options *options, const char *executable)
+{
+	const char *slash = strrchr(executable, '/');
+	const char *base = slash != NULL ? slash + 1 : executable;
+	const char *name = options->only;
+
+	if (*name == '\0')
+		return true;
+	while (*name != '\0') {
+		size_t length = strcspn(name, ":");
+		const char *against = memchr(name, '/', length) != NULL ? executable : base;
+
+		if (strlen(against) == length && memcmp(against, name, length) == 0)
+			return true;
+		name += length + (name[length] == ':');
+	}
+	return false;
+}

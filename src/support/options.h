@@ -1,0 +1,92 @@
+/*
+ * The options: one table from which come the parsing of LAZYZERO_* variables, the flags of `lazyzero run`,
+ * the help text and the manual's section.
+ *
+ * Reading them allocates nothing and touches no errno. A value that is not accepted is reported through a
+ * callback, once, and the default holds: a program must start whatever its environment says.
+ */
+#ifndef LZ_SUPPORT_OPTIONS_H
+#define LZ_SUPPORT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LZ_OPTION_PREFIX "LAZYZERO_"
+#define LZ_OPTION_TEXT_MAX 1024u /* bytes of a path or a list, its NUL included */
+
+enum lz_policy { LZ_POLICY_LOG, LZ_POLICY_REFUSE };
+enum lz_backing { LZ_BACKING_AUTO, LZ_BACKING_ZEROPAGE };
+enum lz_thp { LZ_THP_AUTO, LZ_THP_NEVER, LZ_THP_INHERIT, LZ_THP_ALWAYS };
+enum lz_populate { LZ_POPULATE_OFF, LZ_POPULATE_READ };
+enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCEPT_MMAP = 4 };
+enum lz_log_format { LZ_LOG_TEXT, LZ_LOG_JSON };
+
+/* A budget as written: bytes, or a share of the memory this process may use. */
+struct lz_budget_spec {
+	bool is_percent;
+	uint32_t millionths; /* of min(RAM, cgroup limit), when is_percent */
+	uint64_t bytes;      /* otherwise */
+	char text[24];       /* as written, for messages */
+};
+
+struct lz_options {
+	uint64_t threshold;        /* bytes, at least 1 */
+	uint64_t malloc_threshold; /* bytes, at least 1 */
+	struct lz_budget_spec budget;
+	uint32_t policy;     /* enum lz_policy */
+	uint32_t backing;    /* enum lz_backing */
+	uint32_t thp;        /* enum lz_thp */
+	uint32_t populate;   /* enum lz_populate */
+	uint32_t intercept;  /* bits of enum lz_intercept */
+	uint32_t log_format; /* enum lz_log_format */
+	uint32_t disable;    /* 0 or 1 */
+	char only[LZ_OPTION_TEXT_MAX];
+	char log[LZ_OPTION_TEXT_MAX];
+	char stats[LZ_OPTION_TEXT_MAX];
+};
+
+enum lz_option_kind {
+	LZ_OPTION_SIZE,   /* uint64_t, at least 1 */
+	LZ_OPTION_BUDGET, /* struct lz_budget_spec */
+	LZ_OPTION_CHOICE, /* uint32_t, index into choices */
+	LZ_OPTION_SET,    /* uint32_t, bit i is choices[i] */
+	LZ_OPTION_LOG,    /* char[], a log target */
+	LZ_OPTION_TEXT    /* char[] */
+};
+
+struct lz_option {
+	const char *name;     /* of the variable behind the prefix: "MALLOC_THRESHOLD" */
+	const char *flag;     /* of the command: "malloc-threshold" */
+	const char *value;    /* a word for the value in usage lines: "SIZE" */
+	const char *standard; /* the default, as one would write it */
+	const char *accepts;  /* what is accepted, to end the sentence "it accepts ..." */
+	const char *help;     /* what it means: a sentence or two */
+	const char *const *choices;
+	enum lz_option_kind kind;
+	size_t offset; /* in struct lz_options */
+};
+
+extern const struct lz_option lz_option_table[];
+extern const size_t lz_option_count;
+
+/* Sets every option to its default. */
+void lz_options_defaults(struct lz_options *options);
+
+/* Sets one option from text. Returns 0, or -EINVAL, -ERANGE, -ENAMETOOLONG and leaves it unchanged. */
+int lz_option_set(struct lz_options *options, const struct lz_option *option, const char *value);
+
+/* The option of that variable name (without prefix), or NULL. */
+const struct lz_option *lz_option_by_name(const char *name, size_t length);
+
+/* Receives one line of text, without a newline, for each thing that is wrong. */
+typedef void lz_option_warning(void *context, const char *text);
+
+/* Defaults, then every LAZYZERO_* variable of envp (as environ(7); NULL is an empty one). */
+void lz_options_from_environment(struct lz_options *options, char *const *envp, lz_option_warning *warn,
+	void *context);
+
+/* Whether a program of this executable name (path or base name) is to be acted in, by LAZYZERO_ONLY. */
+bool lz_options_apply_to(const struct lz_options *options, const char *executable);
+
+#endif
