@@ -195,60 +195,58 @@ static bool truly_exceeds(struct lz_core *core, uint64_t cost)
 	return exceeds(core, cost);
 }
 
-static void report(struct lz_core *core, const struct lz_request *request, struct lz_event *event)
+static void report(struct lz_core *core, enum lz_event_kind kind, const struct lz_grant *grant)
 {
 	char module[64] = "";
-	uint64_t address = (uint64_t)(uintptr_t)request->caller;
+	uint64_t address = (uint64_t)(uintptr_t)grant->request.caller;
+	struct lz_event event = {
+		.kind = kind,
+		.call = grant->request.call,
+		.size = grant->request.size,
+		.cost = grant->cost,
+		.committed = grant->committed,
+		.actual = grant->actual,
+		.budget = core->budget.bytes,
+		.source = core->budget.source,
+		.module = module,
+		.offset = address,
+	};
 
-	event->call = request->call;
-	event->size = request->size;
-	event->source = core->budget.source;
-	event->module = module;
-	/* The return address may be the first byte of the next line: the call is the byte before it. */
-	if (!lz_log_wants(&core->log, event->kind) ||
-		lz_module_of(core->os, MAPS, address - 1, module, sizeof module, &event->offset) != 0)
-		event->offset = address;
-	else
-		event->offset += 1;
-	lz_log_event(&core->log, event);
+	/* The return address may be the first byte of another line: the call is the byte before it. */
+	if (lz_log_wants(&core->log, kind) &&
+		lz_module_of(core->os, MAPS, address - 1, module, sizeof module, &event.offset) == 0)
+		event.offset++;
+	lz_log_event(&core->log, &event);
 }
 
 int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
 	struct lz_grant *grant)
 {
-	struct lz_event event;
 	bool refused;
 
 	if (!lz_core_enter(core))
 		return -EAGAIN;
 	lz_core_resolve_budget(core);
+	grant->request = *request;
 	grant->cost = lz_core_cost(core, need);
 	core->decided_since_read += grant->cost;
 	lz_core_read_actual(core,
 		core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
 	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost);
+	grant->committed = lz_ledger_committed(&core->ledger);
+	grant->actual = core->actual;
 	refused = grant->over && core->options.policy == LZ_POLICY_REFUSE;
-	event = (struct lz_event){
-		.kind = refused ? LZ_EVENT_REFUSED : LZ_EVENT_SERVED,
-		.cost = grant->cost,
-		.committed = lz_ledger_committed(&core->ledger),
-		.actual = core->actual,
-		.budget = core->budget.bytes,
-	};
 	if (!refused)
 		atomic_fetch_add_explicit(&core->reserved, grant->cost, memory_order_relaxed);
 	lz_core_leave(core);
-	if (!grant->over)
+	if (!refused)
 		return 0;
-	if (refused)
-		lz_stats_add(&core->stats, refused, 1);
-	else
-		lz_stats_add(&core->stats, over_budget, 1);
-	report(core, request, &event);
-	return refused ? -ENOMEM : 0;
+	lz_stats_add(&core->stats, refused, 1);
+	report(core, LZ_EVENT_REFUSED, grant);
+	return -ENOMEM;
 }
 
-void lz_core_settle(struct lz_core *core, const struct lz_grant *grant)
+void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool happened)
 {
 	uint64_t reserved = atomic_load_explicit(&core->reserved, memory_order_relaxed);
 
@@ -258,4 +256,8 @@ void lz_core_settle(struct lz_core *core, const struct lz_grant *grant)
 	while (!atomic_compare_exchange_weak_explicit(&core->reserved, &reserved,
 		lz_sub_clamped(reserved, grant->cost), memory_order_relaxed, memory_order_relaxed))
 		continue;
+	if (!happened || !grant->over)
+		return;
+	lz_stats_add(&core->stats, over_budget, 1);
+	report(core, LZ_EVENT_SERVED, grant);
 }

@@ -132,10 +132,12 @@ struct lz_need {
 	unsigned page_shift;
 };
 
-/* What was granted: `cost` bytes of page tables are reserved until lz_core_settle. */
+/* What was granted: `cost` bytes of page tables are reserved until lz_core_settle. All zero: nothing was asked. */
 struct lz_grant {
 	uint64_t cost;
-	bool over; /* in spite of the budget */
+	bool over;                  /* in spite of the budget */
+	uint64_t committed, actual; /* at the time of the decision */
+	struct lz_request request;
 };
 
 /*
@@ -145,8 +147,11 @@ struct lz_grant {
 int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
 	struct lz_grant *grant);
 
-/* Gives a reservation back, its range being in the ledger or not to come. No lock. */
-void lz_core_settle(struct lz_core *core, const struct lz_grant *grant);
+/*
+ * Gives a reservation back, its range being in the ledger or not to come; what was served over the budget is
+ * logged now that it has happened. No lock.
+ */
+void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool happened);
 
 /* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
 void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);

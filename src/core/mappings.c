@@ -156,7 +156,7 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			page_shift == core->page_shift)
 			lz_zeropage_populate(core, start, end - start);
 	}
-	lz_core_settle(core, &grant);
+	lz_core_settle(core, &grant, !lz_os_failed(result));
 	return result;
 }
 
@@ -202,7 +202,7 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
-	lz_core_settle(core, &grant);
+	lz_core_settle(core, &grant, error == 0);
 	return error;
 }
 
@@ -235,20 +235,31 @@ static void lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes
 		lz_ledger_remove(&core->ledger, start, end);
 }
 
-/* Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. */
+/*
+ * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the pieces
+ * lay what cannot be touched: inaccessible memory, which has come along and covers what was at the target, or, since
+ * Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can tell.
+ */
 static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
 	const struct pieces *pieces)
 {
-	lz_ledger_remove(&core->ledger, base, base + new_length);
+	struct lz_range *there = lz_ledger_find(&core->ledger, base);
+	bool was_empty = there == NULL || there->start >= base + new_length;
+	size_t covered = 0;
+
 	for (size_t i = 0; i < pieces->count; i++) {
 		size_t start = pieces->piece[i].start;
 		size_t end = pieces->piece[i].end;
 
 		if (end >= old_length || end > new_length)
 			end = new_length;
-		if (start < end)
-			lz_ledger_set(&core->ledger, base + start, base + end, pieces->piece[i].traits);
+		if (start >= end)
+			continue;
+		lz_ledger_set(&core->ledger, base + start, base + end, pieces->piece[i].traits);
+		covered += end - start;
 	}
+	if (covered < new_length && !was_empty)
+		lz_core_reconcile(core);
 }
 
 /* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
@@ -309,7 +320,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
-	lz_core_settle(core, &grant);
+	lz_core_settle(core, &grant, !lz_os_failed(result));
 	return result;
 }
 
@@ -351,7 +362,7 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 		follow(core, start, end, true, traits);
 		count_mapping(core, bytes);
 	}
-	lz_core_settle(core, &grant);
+	lz_core_settle(core, &grant, !lz_os_failed(result));
 	return result;
 }
 

@@ -78,7 +78,7 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 		if (error)
 			core->os->munmap((void *)base, length);
 	}
-	lz_core_settle(core, &grant);
+	lz_core_settle(core, &grant, error == 0);
 	if (error)
 		return error;
 	count_region(core, length);
@@ -262,7 +262,7 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 		if (error)
 			return error;
 		error = grow(core, region, base, length, new_length, &base);
-		lz_core_settle(core, &grant);
+		lz_core_settle(core, &grant, error == 0);
 		if (error)
 			return error;
 		if (!grant.over)

@@ -166,7 +166,7 @@ int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address
 			break;
 		/* The mappings of one object lie together; its first one gives the base. */
 		if (mapping.inode != 0 && mapping.inode != inode) {
-			base = mapping.start;
+			base = mapping.start >> 32 == 0 ? 0 : mapping.start;
 			inode = mapping.inode;
 		}
 		if (address >= mapping.end || mapping.inode == 0)

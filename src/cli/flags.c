@@ -1,0 +1,196 @@
+/*
+ * Arguments by description: a subcommand's own flags and, where it takes them, every option of the option table,
+ * as --name VALUE or --name=VALUE. See cli.h.
+ *
+ * Flags are numbered: a subcommand's own first, then those of the table.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "support/options.h"
+
+static size_t count_of(const struct lz_command *command)
+{
+	return command->flag_count + (command->takes_options ? lz_option_count : 0);
+}
+
+static const struct lz_option *option_of(const struct lz_command *command, size_t flag)
+{
+	return &lz_option_table[flag - command->flag_count];
+}
+
+static const char *name_of(const struct lz_command *command, size_t flag)
+{
+	return flag < command->flag_count ? command->flags[flag].name : option_of(command, flag)->flag;
+}
+
+static const char *accepts_of(const struct lz_command *command, size_t flag)
+{
+	if (flag >= command->flag_count)
+		return option_of(command, flag)->accepts;
+	return command->flags[flag].accepts != NULL ? command->flags[flag].accepts : command->flags[flag].value;
+}
+
+static bool is_switch(const struct lz_command *command, size_t flag)
+{
+	return flag < command->flag_count && command->flags[flag].value == NULL;
+}
+
+static int choice_of(const struct lz_flag *flag, const char *value)
+{
+	for (int i = 0; flag->choices[i] != NULL; i++)
+		if (strcmp(flag->choices[i], value) == 0)
+			return i;
+	return -1;
+}
+
+static bool is_accepted(const struct lz_command *command, size_t flag, const char *value)
+{
+	static struct lz_options scratch;
+
+	if (flag >= command->flag_count)
+		return lz_option_set(&scratch, option_of(command, flag), value) == 0;
+	return command->flags[flag].choices == NULL || choice_of(&command->flags[flag], value) >= 0;
+}
+
+static int complain_unknown(const struct lz_command *command, const char *word)
+{
+	size_t count = count_of(command);
+	const char **names = calloc(count, sizeof *names);
+	char name[48] = "";
+	size_t length = strcspn(word, "=");
+	int nearest = -1;
+
+	if (names == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		names[i] = name_of(command, i);
+	if (length > 2 && length - 2 < sizeof name) {
+		memcpy(name, word + 2, length - 2);
+		nearest = lz_nearest(name, names, count);
+	}
+	if (nearest >= 0)
+		lz_fail_usage(command->name, "unknown option '%s'; did you mean '--%s'?", lz_shown(word).text,
+			names[nearest]);
+	else
+		lz_fail_usage(command->name, "unknown option '%s'", lz_shown(word).text);
+	free(names);
+	return -EINVAL;
+}
+
+/* The number of the flag that a word such as "--budget=64M" names, or the count of flags. */
+static size_t find_flag(const struct lz_command *command, const char *word)
+{
+	size_t count = count_of(command);
+
+	if (strncmp(word, "--", 2) != 0)
+		return count;
+	for (size_t i = 0; i < count; i++) {
+		const char *name = name_of(command, i);
+		size_t length = strlen(name);
+
+		if (strncmp(word + 2, name, length) == 0 && (word[2 + length] == '\0' || word[2 + length] == '='))
+			return i;
+	}
+	return count;
+}
+
+/* Takes the flag at *words and its value; *words moves to the last word taken. */
+static int take_flag(struct lz_arguments *arguments, char ***words)
+{
+	const struct lz_command *command = arguments->command;
+	const char *word = **words;
+	size_t flag = find_flag(command, word);
+	const char *value = strchr(word, '=');
+
+	if (flag == count_of(command))
+		return complain_unknown(command, word);
+	if (is_switch(command, flag)) {
+		if (value != NULL) {
+			lz_fail_usage(command->name, "--%s takes no value", name_of(command, flag));
+			return -EINVAL;
+		}
+		arguments->values[flag] = "";
+		return 0;
+	}
+	if (value != NULL) {
+		value++;
+	} else if ((*words)[1] != NULL) {
+		value = *++*words;
+	} else {
+		lz_fail_usage(command->name, "--%s needs a value: %s", name_of(command, flag),
+			accepts_of(command, flag));
+		return -EINVAL;
+	}
+	if (!is_accepted(command, flag, value)) {
+		lz_fail_usage(command->name, "--%s: \"%s\" is not accepted: it takes %s", name_of(command, flag),
+			lz_shown(value).text, accepts_of(command, flag));
+		return -EINVAL;
+	}
+	arguments->values[flag] = value;
+	return 0;
+}
+
+static int take_words(struct lz_arguments *arguments, char **words)
+{
+	bool flags_ended = false;
+
+	for (; *words != NULL; words++) {
+		int error;
+
+		if (!flags_ended && strcmp(*words, "--") == 0) {
+			flags_ended = true;
+		} else if (flags_ended || **words != '-' || strcmp(*words, "-") == 0) {
+			arguments->operands[arguments->operand_count++] = *words;
+			flags_ended = flags_ended || arguments->command->runs_program;
+		} else if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0) {
+			arguments->help = true;
+			return 0;
+		} else if ((error = take_flag(arguments, &words)) != 0) {
+			return error;
+		}
+	}
+	return 0;
+}
+
+int lz_arguments_parse(struct lz_arguments *arguments, const struct lz_command *command, char **words)
+{
+	size_t word_count = 0;
+	int error;
+
+	while (words[word_count] != NULL)
+		word_count++;
+	*arguments = (struct lz_arguments){
+		.command = command,
+		.values = calloc(count_of(command), sizeof *arguments->values),
+		.operands = calloc(word_count + 1, sizeof *arguments->operands),
+	};
+	if (arguments->values == NULL || arguments->operands == NULL) {
+		lz_fail("out of memory");
+		return -ENOMEM;
+	}
+	error = take_words(arguments, words);
+	if (error || arguments->help)
+		return error;
+	if (!command->runs_program && arguments->operand_count > command->operands_max) {
+		lz_fail_usage(command->name, "unexpected argument '%s'",
+			lz_shown(arguments->operands[command->operands_max]).text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+const char *lz_arguments_option(const struct lz_arguments *arguments, size_t index)
+{
+	return arguments->values[arguments->command->flag_count + index];
+}
+
+unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag)
+{
+	const char *value = arguments->values[flag];
+
+	return value != NULL ? (unsigned)choice_of(&arguments->command->flags[flag], value) : 0;
+}

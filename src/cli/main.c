@@ -1,0 +1,106 @@
+/*
+ * The `lazyzero` command: finds the subcommand, parses its arguments, runs it.
+ *
+ * Also the two things every subcommand relies on: descriptors 0 to 2 are open, so that no file opened later
+ * takes their place, and output that could not be written is a failure.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "config.h"
+
+static const struct lz_command *const commands[] = {&lz_command_run, &lz_command_cost, &lz_command_env};
+
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+/*
+ * Where 0, 1 or 2 is closed, opens it the wrong way round, so that using it fails as it would have; and
+ * close-on-exec, so that the program to run finds it closed.
+ */
+static int fill_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
+			return -EBADF;
+	return 0;
+}
+
+static const struct lz_command *find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	const char *names[COMMAND_COUNT];
+	int nearest;
+
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		names[i] = commands[i]->name;
+	nearest = lz_nearest(name, names, COMMAND_COUNT);
+	if (nearest >= 0)
+		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?", lz_shown(name).text,
+			names[nearest]);
+	return lz_fail_usage(NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_shown(name).text);
+}
+
+static int help(char **words)
+{
+	const struct lz_command *command = NULL;
+
+	if (words[0] != NULL) {
+		command = find(words[0]);
+		if (command == NULL)
+			return unknown(words[0]);
+	}
+	if (command != NULL)
+		lz_help_command(command);
+	else
+		lz_help_all(commands, COMMAND_COUNT);
+	return 0;
+}
+
+static int dispatch(char **words)
+{
+	const struct lz_command *command;
+	struct lz_arguments arguments;
+
+	if (words[0] == NULL)
+		return lz_fail_usage(NULL, "no command given");
+	if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 || strcmp(words[0], "help") == 0)
+		return help(words + 1);
+	if (strcmp(words[0], "--version") == 0) {
+		puts("lazyzero " PACKAGE_VERSION);
+		return 0;
+	}
+	command = find(words[0]);
+	if (command == NULL)
+		return unknown(words[0]);
+	if (lz_arguments_parse(&arguments, command, words + 1))
+		return LZ_EXIT_OURS;
+	if (arguments.help) {
+		lz_help_command(command);
+		return 0;
+	}
+	return command->run(&arguments);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (fill_standard_descriptors())
+		return LZ_EXIT_OURS;
+	status = dispatch(argc > 0 ? argv + 1 : argv);
+	errno = 0;
+	if (ferror(stdout) | (fflush(stdout) != 0))
+		return lz_fail("cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+	return status;
+}

@@ -1,0 +1,73 @@
+/* What the command says on standard error; see cli.h. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+static void say(const char *prefix, const char *format, va_list values) __attribute__((format(printf, 2, 0)));
+
+static void say(const char *prefix, const char *format, va_list values)
+{
+	fputs(prefix, stderr);
+	vfprintf(stderr, format, values);
+	fputc('\n', stderr);
+}
+
+void lz_say(const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	say("lazyzero: ", format, values);
+	va_end(values);
+}
+
+void lz_warn(const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	say("lazyzero: warning: ", format, values);
+	va_end(values);
+}
+
+int lz_fail(const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	say("lazyzero: ", format, values);
+	va_end(values);
+	return LZ_EXIT_OURS;
+}
+
+int lz_fail_usage(const char *name, const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	say("lazyzero: ", format, values);
+	va_end(values);
+	fprintf(stderr, "Try 'lazyzero %s%s--help'.\n", name != NULL ? name : "", name != NULL ? " " : "");
+	return LZ_EXIT_OURS;
+}
+
+struct lz_shown lz_shown(const char *foreign)
+{
+	struct lz_shown shown;
+	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
+
+	lz_text_foreign(&text, foreign);
+	return shown;
+}
+
+struct lz_shown lz_shown_size(uint64_t bytes)
+{
+	struct lz_shown shown;
+	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
+
+	lz_text_size(&text, bytes);
+	return shown;
+}

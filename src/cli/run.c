@@ -1,0 +1,157 @@
+/* `lazyzero run`: a program under the library, and a summary at its end. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/child.h"
+#include "cli/cli.h"
+#include "cli/library.h"
+#include "cli/summary.h"
+#include "cli/target.h"
+#include "cli/tally.h"
+#include "support/options.h"
+
+#define STATS_VARIABLE LZ_OPTION_PREFIX "STATS"
+
+enum { FLAG_SUMMARY, FLAG_LIBRARY };
+enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE };
+
+static const char *const summaries[] = {"text", "json", "none", NULL};
+
+static const struct lz_flag flags[] = {
+	[FLAG_SUMMARY] = {"summary", "text|json|none",
+		"What is said on standard error at the end. With none, the program takes the place of this command, "
+		"which then does not wait for it. Default: text",
+		summaries, "text, json or none"},
+	[FLAG_LIBRARY] = {"library", "PATH", "The library to preload, instead of the one built or installed with "
+					     "this command.", NULL, NULL},
+};
+
+static int set_variable(const char *name, const char *value)
+{
+	return setenv(name, value, 1) != 0 ? -errno : 0;
+}
+
+/* The variables of the options that were given; the program inherits the others that this process has. */
+static int set_variables(const struct lz_arguments *arguments)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < lz_option_count && !error; i++) {
+		const char *value = lz_arguments_option(arguments, i);
+		char name[64];
+
+		snprintf(name, sizeof name, LZ_OPTION_PREFIX "%s", lz_option_table[i].name);
+		if (value != NULL)
+			error = set_variable(name, value);
+	}
+	return error;
+}
+
+static bool is_set_to(const char *variable, const char *value)
+{
+	const char *found = getenv(variable);
+
+	return found != NULL && strcmp(found, value) == 0;
+}
+
+static const char *nonempty(const char *text)
+{
+	return text != NULL && *text != '\0' ? text : NULL;
+}
+
+/* Why no process wrote statistics, as far as can be told from here. */
+static const char *likely_reason(const struct lz_target *target, const struct lz_stats_place *place)
+{
+	static char problem[sizeof target->path + sizeof target->problem];
+
+	if (place->path[0] == '\0')
+		return "there is no place for its statistics, so that nothing is known of it";
+	if (target->problem[0] != '\0') {
+		snprintf(problem, sizeof problem, "%s%s%s", target->is_script ? target->path : "",
+			target->is_script ? ": " : "", target->problem);
+		return problem;
+	}
+	if (is_set_to(LZ_OPTION_PREFIX "DISABLE", "1"))
+		return LZ_OPTION_PREFIX "DISABLE is 1";
+	if (nonempty(getenv(LZ_OPTION_PREFIX "ONLY")) != NULL)
+		return LZ_OPTION_PREFIX "ONLY names other programs";
+	if (!place->is_private)
+		return "LD_PRELOAD did not reach the program, or " STATS_VARIABLE "\n  cannot be written";
+	return "LD_PRELOAD did not reach the program";
+}
+
+static int exec_failure(const char *program, int error)
+{
+	lz_say("cannot run '%s': %s", lz_shown(program).text, strerror(error));
+	return lz_child_exec_status(error);
+}
+
+/* Runs the program as a child and says at the end how it went. */
+static int run_watched(char *const argv[], const struct lz_target *target, unsigned form)
+{
+	struct lz_summary summary = {.program = argv[0]};
+	struct lz_stats_place place;
+	int error = 0;
+
+	lz_stats_place_prepare(&place, nonempty(getenv(STATS_VARIABLE)));
+	if (place.path[0] != '\0')
+		error = set_variable(STATS_VARIABLE, place.path);
+	if (!error)
+		error = lz_child_run(argv, &summary.ending);
+	if (!error && summary.ending.exec_error == 0)
+		lz_tally_read(&summary.tally, &place);
+	lz_stats_place_remove(&place);
+	if (error)
+		return lz_fail("cannot start a process: %s", strerror(-error));
+	if (summary.ending.exec_error != 0)
+		return exec_failure(argv[0], summary.ending.exec_error);
+	if (summary.tally.processes == 0)
+		summary.inactive = likely_reason(target, &place);
+	if (form == SUMMARY_JSON)
+		lz_summary_json(&summary);
+	else
+		lz_summary_text(&summary);
+	return lz_child_imitate(&summary.ending);
+}
+
+static int run(const struct lz_arguments *arguments)
+{
+	unsigned form = lz_arguments_choice(arguments, FLAG_SUMMARY);
+	char **argv = arguments->operands;
+	struct lz_library library;
+	struct lz_target target;
+	int error;
+
+	if (arguments->operand_count == 0)
+		return lz_fail_usage("run", "no program given");
+	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
+		return LZ_EXIT_OURS;
+	lz_target_inspect(&target, argv[0], &library.elf);
+	lz_target_warn(&target, argv[0]);
+	error = set_variables(arguments);
+	if (!error)
+		error = lz_library_preload(&library);
+	if (error)
+		return lz_fail("cannot set the environment: %s", strerror(-error));
+	if (form != SUMMARY_NONE)
+		return run_watched(argv, &target, form);
+	execvp(argv[0], argv);
+	return exec_failure(argv[0], errno);
+}
+
+const struct lz_command lz_command_run = {
+	.name = "run",
+	.summary = "run a program under the library, and sum up at its end",
+	.usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
+	.description = "Runs PROGRAM with the library preloaded. Signals and the exit status pass through; the "
+		       "status is 125 when the command itself fails, 126 when PROGRAM cannot be run, 127 when it is "
+		       "not found.",
+	.flags = flags,
+	.flag_count = sizeof flags / sizeof *flags,
+	.takes_options = true,
+	.runs_program = true,
+	.run = run,
+};

@@ -1,0 +1,141 @@
+/* The summary of a run; see summary.h. */
+#include "cli/summary.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/checked.h"
+#include "cli/cli.h"
+
+#define ROW "  %-12s "
+
+/* Our samples see what a process needs between its allocations, its own see short peaks. */
+static uint64_t page_table_peak(const struct lz_summary *summary)
+{
+	return lz_max_u64(summary->ending.page_tables, summary->tally.actual_peak);
+}
+
+static void print_ending(const struct lz_summary *summary)
+{
+	int status = summary->ending.status;
+	/* The name in 40 columns at most, so that the line stays within 80. */
+	struct lz_shown program = lz_shown(summary->program);
+	const char *cut = strlen(program.text) > 40 ? "..." : "";
+
+	fprintf(stderr, "lazyzero: %.*s%s ", *cut != '\0' ? 37 : 40, program.text, cut);
+	if (WIFSIGNALED(status)) {
+		const char *name = sigabbrev_np(WTERMSIG(status));
+
+		fprintf(stderr, "was ended by signal %d%s%s", WTERMSIG(status), name != NULL ? ", SIG" : "",
+			name != NULL ? name : "");
+	} else {
+		fprintf(stderr, "ended with status %d", WEXITSTATUS(status));
+	}
+	fprintf(stderr, ", after %.3g s\n", summary->ending.seconds);
+}
+
+static void print_budget(const struct lz_tally *tally)
+{
+	if (tally->budget == UINT64_MAX)
+		fprintf(stderr, ROW "%s\n", "budget",
+			tally->budget_source[0] != '\0' ? tally->budget_source : "not needed: no large request");
+	else
+		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_shown_size(tally->budget).text,
+			lz_shown(tally->budget_source).text);
+}
+
+static void print_served(const struct lz_tally *tally)
+{
+	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", tally->regions, tally->regions == 1 ? "" : "s",
+		lz_shown_size(tally->region_bytes).text);
+	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", tally->mappings,
+		lz_shown_size(tally->mapping_bytes).text);
+	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
+		tally->over_budget, tally->refused);
+	if (tally->untracked > 0)
+		fprintf(stderr, ROW "%" PRIu64 " calls passed by\n", "untracked", tally->untracked);
+	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", tally->processes);
+}
+
+void lz_summary_text(const struct lz_summary *summary)
+{
+	const struct lz_ending *ending = &summary->ending;
+	uint64_t peak = page_table_peak(summary);
+
+	print_ending(summary);
+	if (summary->inactive == NULL)
+		fprintf(stderr, ROW "%s at the peak; %s if all memory were touched\n", "page tables",
+			lz_shown_size(peak).text, lz_shown_size(summary->tally.committed_peak).text);
+	else if (peak > 0)
+		fprintf(stderr, ROW "%s at the peak seen\n", "page tables", lz_shown_size(peak).text);
+	if (summary->inactive == NULL)
+		print_budget(&summary->tally);
+	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
+		lz_shown_size(ending->peak_rss).text, ending->minor_faults);
+	if (summary->inactive == NULL)
+		print_served(&summary->tally);
+	else
+		fprintf(stderr, "  The library was not active: %s.\n", summary->inactive);
+}
+
+static json_t *number(uint64_t value)
+{
+	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
+}
+
+static json_t *string(const char *text)
+{
+	return text != NULL ? json_string(lz_shown(text).text) : json_null();
+}
+
+static void describe_ending(json_t *object, const struct lz_summary *summary)
+{
+	const struct lz_ending *ending = &summary->ending;
+	int status = ending->status;
+	uint64_t peak = page_table_peak(summary);
+
+	json_object_set_new(object, "program", string(summary->program));
+	json_object_set_new(object, "pid", json_integer(ending->pid));
+	json_object_set_new(object, "exit_status",
+		WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
+	json_object_set_new(object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+	json_object_set_new(object, "seconds", json_real(ending->seconds));
+	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? number(peak) : json_null());
+	json_object_set_new(object, "resident_peak_bytes", number(ending->peak_rss));
+	json_object_set_new(object, "minor_faults", number(ending->minor_faults));
+	json_object_set_new(object, "major_faults", number(ending->major_faults));
+	json_object_set_new(object, "active", json_boolean(summary->inactive == NULL));
+	json_object_set_new(object, "inactive_reason", string(summary->inactive));
+}
+
+static void describe_tally(json_t *object, const struct lz_tally *tally)
+{
+	json_object_set_new(object, "processes", number(tally->processes));
+	json_object_set_new(object, "budget_bytes", number(tally->budget));
+	json_object_set_new(object, "budget_source",
+		string(tally->budget_source[0] != '\0' ? tally->budget_source : NULL));
+	json_object_set_new(object, "committed_peak_bytes", number(tally->committed_peak));
+	json_object_set_new(object, "regions", number(tally->regions));
+	json_object_set_new(object, "region_bytes", number(tally->region_bytes));
+	json_object_set_new(object, "mappings", number(tally->mappings));
+	json_object_set_new(object, "mapping_bytes", number(tally->mapping_bytes));
+	json_object_set_new(object, "over_budget", number(tally->over_budget));
+	json_object_set_new(object, "refused", number(tally->refused));
+	json_object_set_new(object, "untracked", number(tally->untracked));
+}
+
+void lz_summary_json(const struct lz_summary *summary)
+{
+	json_t *object = json_object();
+
+	describe_ending(object, summary);
+	describe_tally(object, &summary->tally);
+	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER) == 0)
+		fputc('\n', stderr);
+	else
+		lz_say("the summary could not be written");
+	json_decref(object);
+}

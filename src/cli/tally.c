@@ -1,0 +1,197 @@
+/* Statistics files: their place, and their sum; see tally.h. */
+#include "cli/tally.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "lazyzero/wire.h"
+#include "support/options.h"
+
+#define FILE_PREFIX "lazyzero."
+
+/* What had to be left out: the first by name, the rest by number. */
+struct left_out {
+	unsigned count;
+	char name[64];
+	const char *reason;
+};
+
+/* Now, as /proc/PID/stat counts the start of processes. */
+static uint64_t ticks_after_boot(void)
+{
+	uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / 1000000000u;
+}
+
+static bool make_private(struct lz_stats_place *place, const char *parent)
+{
+	/* LAZYZERO_STATS takes that much and no more. */
+	if (parent == NULL || *parent != '/' ||
+		snprintf(place->path, LZ_OPTION_TEXT_MAX - 1, "%s/" FILE_PREFIX "XXXXXX", parent) >=
+			(int)LZ_OPTION_TEXT_MAX - 1 ||
+		mkdtemp(place->path) == NULL)
+		return false;
+	place->is_private = true;
+	/*
+	 * The slash says that it is a directory also when it is gone: a process that outlives the run must not
+	 * leave a file of that name.
+	 */
+	strcat(place->path, "/");
+	return true;
+}
+
+void lz_stats_place_prepare(struct lz_stats_place *place, const char *given)
+{
+	char directory[PATH_MAX] = "";
+
+	*place = (struct lz_stats_place){.since = ticks_after_boot()};
+	if (given == NULL) {
+		if (make_private(place, getenv("XDG_RUNTIME_DIR")) || make_private(place, getenv("TMPDIR")) ||
+			make_private(place, "/tmp"))
+			return;
+		lz_warn("cannot make a directory for statistics in XDG_RUNTIME_DIR, TMPDIR or /tmp: %s",
+			strerror(errno));
+		place->path[0] = '\0';
+		return;
+	}
+	/* Absolute, since the program may change its directory before it runs others. */
+	if (*given != '/' && getcwd(directory, sizeof directory) == NULL)
+		directory[0] = '\0';
+	if (snprintf(place->path, LZ_OPTION_TEXT_MAX, "%s%s%s", directory, directory[0] != '\0' ? "/" : "", given) >=
+		(int)LZ_OPTION_TEXT_MAX) {
+		lz_warn("the path for --stats is too long in this directory; there will be no statistics");
+		place->path[0] = '\0';
+	}
+}
+
+void lz_stats_place_remove(const struct lz_stats_place *place)
+{
+	struct dirent *entry;
+	DIR *directory;
+
+	if (!place->is_private)
+		return;
+	directory = opendir(place->path);
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
+			unlinkat(dirfd(directory), entry->d_name, 0);
+	if (directory != NULL)
+		closedir(directory);
+	rmdir(place->path);
+}
+
+/* Reads a file's content into *wire. Returns NULL, or why it is none that we understand. */
+static const char *read_wire(int fd, struct lz_wire *wire)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+		return "it is not a regular file";
+	if (pread(fd, wire, sizeof *wire, 0) != (ssize_t)sizeof *wire)
+		return "it is too short";
+	if (memcmp(wire->magic, LZ_WIRE_MAGIC, sizeof wire->magic) != 0)
+		return "it is not a statistics file";
+	if (wire->version != LZ_WIRE_VERSION)
+		return "its layout has another version";
+	if (wire->size < sizeof *wire || wire->size > LZ_WIRE_FILE_BYTES)
+		return "its layout has another size";
+	return NULL;
+}
+
+static void add(uint64_t *sum, uint64_t value)
+{
+	if (__builtin_add_overflow(*sum, value, sum))
+		*sum = UINT64_MAX;
+}
+
+/* UINT64_MAX stands for what was never known. */
+static void raise_to(uint64_t *peak, uint64_t value)
+{
+	if (value != UINT64_MAX)
+		*peak = lz_max_u64(*peak, value);
+}
+
+static void count(struct lz_tally *tally, const struct lz_wire *wire)
+{
+	tally->processes++;
+	if (wire->budget < tally->budget) {
+		tally->budget = wire->budget;
+		memcpy(tally->budget_source, wire->budget_source, sizeof wire->budget_source);
+	}
+	raise_to(&tally->committed_peak, wire->committed_peak);
+	raise_to(&tally->actual_peak, wire->actual_peak);
+	add(&tally->regions, wire->regions_total);
+	add(&tally->region_bytes, wire->region_bytes_total);
+	add(&tally->mappings, wire->mappings_total);
+	add(&tally->mapping_bytes, wire->mapping_bytes_total);
+	add(&tally->over_budget, wire->over_budget);
+	add(&tally->refused, wire->refused);
+	add(&tally->untracked, wire->untracked);
+}
+
+static void read_file(struct lz_tally *tally, const struct lz_stats_place *place, int directory, const char *name,
+	struct left_out *left_out)
+{
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	const char *reason;
+	struct lz_wire wire;
+
+	if (fd < 0 && errno == ENOENT)
+		return;
+	reason = fd < 0 ? strerror(errno) : read_wire(fd, &wire);
+	if (fd >= 0)
+		close(fd);
+	if (reason != NULL) {
+		if (left_out->count++ == 0) {
+			snprintf(left_out->name, sizeof left_out->name, "%s", name);
+			left_out->reason = reason;
+		}
+	} else if (place->is_private || wire.start_time >= place->since) {
+		count(tally, &wire);
+	}
+}
+
+static bool is_wire_name(const char *name)
+{
+	uint64_t pid;
+
+	return strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
+		lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
+}
+
+void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place)
+{
+	struct left_out left_out = {.count = 0};
+	struct dirent *entry;
+	DIR *directory;
+
+	*tally = (struct lz_tally){.budget = UINT64_MAX};
+	if (place->path[0] == '\0')
+		return;
+	directory = opendir(place->path);
+	if (directory == NULL)
+		read_file(tally, place, AT_FDCWD, place->path, &left_out);
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (is_wire_name(entry->d_name))
+			read_file(tally, place, dirfd(directory), entry->d_name, &left_out);
+	if (directory != NULL)
+		closedir(directory);
+	if (left_out.count == 1)
+		lz_warn("left out of the summary: %s: %s", lz_shown(left_out.name).text, left_out.reason);
+	else if (left_out.count > 1)
+		lz_warn("left out of the summary: %s: %s; and %u more files", lz_shown(left_out.name).text,
+			left_out.reason, left_out.count - 1);
+}

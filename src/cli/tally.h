@@ -1,0 +1,46 @@
+/*
+ * The statistics files (lazyzero/wire.h) of all processes of a run, and their sum.
+ */
+#ifndef LZ_CLI_TALLY_H
+#define LZ_CLI_TALLY_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where the statistics go. */
+struct lz_stats_place {
+	char path[PATH_MAX]; /* a directory or a file; "" when none could be made */
+	bool is_private;     /* a directory made for this run, and removed after it */
+	uint64_t since;      /* files of processes that started before are not of this run; clock ticks after boot */
+};
+
+/* Sums over processes, maxima of peaks; sizes in bytes. */
+struct lz_tally {
+	uint64_t processes;
+	uint64_t budget; /* the smallest; UINT64_MAX when no process needed to know it */
+	char budget_source[65];
+	uint64_t committed_peak;
+	uint64_t actual_peak;
+	uint64_t regions;
+	uint64_t region_bytes;
+	uint64_t mappings;
+	uint64_t mapping_bytes;
+	uint64_t over_budget;
+	uint64_t refused;
+	uint64_t untracked;
+};
+
+/*
+ * Takes the place that the user gave, relative to the current directory, or with NULL makes a private one. When that
+ * fails it says so, and the path is "".
+ */
+void lz_stats_place_prepare(struct lz_stats_place *place, const char *given);
+
+/* Reads what there is, and says in one line what had to be left out. */
+void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place);
+
+/* Removes a private place. */
+void lz_stats_place_remove(const struct lz_stats_place *place);
+
+#endif

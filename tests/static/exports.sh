@@ -1,0 +1,17 @@
+#!/bin/sh
+# The library exports what its list says and nothing else, and the list is what the documentation promises.
+command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77; }
+[ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+
+promised='malloc calloc realloc reallocarray free free_sized free_aligned_sized malloc_usable_size
+memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap mprotect madvise shmat shmdt'
+api=$(sed -n 's/^[a-z].*[ *]\(lz_[a-z_]*\)(.*/\1/p' "$LZ_SRCDIR/include/lazyzero.h")
+
+want=$(printf '%s\n' $promised $api | LC_ALL=C sort)
+have=$(nm -D --defined-only "$LZ_LIBRARY" | awk '{ print $NF }' | LC_ALL=C sort)
+listed=$(LC_ALL=C sort "$LZ_SRCDIR/src/shim/exports.sym")
+if [ "$want" != "$have" ] || [ "$want" != "$listed" ]; then
+  printf 'promised:\n%s\nexported:\n%s\nlisted:\n%s\n' "$want" "$have" "$listed"
+  exit 1
+fi
+echo "$(echo "$have" | wc -l) symbols, as promised"

@@ -1,0 +1,29 @@
+#!/bin/sh
+# The library leans on libc alone, and of that on nothing that allocates, buffers, translates or takes a lock we do not
+# know: a list of what it may import, so that anything new is looked at.
+command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77; }
+[ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+
+allowed='
+_ITM_deregisterTMCloneTable _ITM_registerTMCloneTable __cxa_finalize __gmon_start__ __stack_chk_fail __tls_get_addr
+__errno_location environ __environ syscall clock_gettime getauxval dlsym sched_yield strerrordesc_np
+memchr memcmp memcpy memmove memset strchr strcmp strcspn strlen strncmp strnlen strrchr strstr
+__memcpy_chk __memmove_chk __memset_chk
+'
+status=0
+for symbol in $(nm -D --undefined-only "$LZ_LIBRARY" | awk '{ sub(/@.*/, "", $NF); print $NF }' | sort -u); do
+  case " $(echo $allowed) " in
+  *" $symbol "*) ;;
+  *)
+    echo "imports $symbol, which is not on the list in $0"
+    status=1
+    ;;
+  esac
+done
+if command -v readelf >/dev/null; then
+  needed=$(readelf -d "$LZ_LIBRARY" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc\.so|ld-linux|ld64)' )
+  [ -z "$needed" ] || { echo "needs more than libc: $needed"; status=1; }
+  # TLS that is not initial-exec would be allocated, with malloc, at its first use.
+  readelf -rW "$LZ_LIBRARY" | grep -E 'DTPMOD|TLSDESC' && { echo "TLS is not initial-exec"; status=1; }
+fi
+exit $status

@@ -1,0 +1,134 @@
+/* os/cgroup.c: recorded trees of both versions, nested groups, containers, and what is missing. */
+#include <criterion/criterion.h>
+
+#include "core/budget.h"
+#include "fake_os.h"
+#include "os/cgroup.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define MEMINFO {"/proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB\n"}
+#define V2_MOUNT "25 30 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
+#define V1_MOUNT "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+#define NONE {"/sys/fs/cgroup/memory.max", NULL}
+
+static struct lz_memory_limit limit_of(const struct fake_file *files)
+{
+	const struct lz_os *os = fake_os();
+	struct lz_memory_limit limit;
+
+	fake.files = files;
+	limit = lz_memory_limit(os, "");
+	cr_expect_eq(fake.mapped, fake.unmapped, "the work area is given back");
+	return limit;
+}
+
+Test(cgroup, version_2_takes_the_smallest_of_the_path)
+{
+	static const struct fake_file files[] = {MEMINFO,
+		{"/proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda rw\n" V2_MOUNT},
+		{"/proc/self/cgroup", "0::/a.slice/b.service\n"},
+		{"/sys/fs/cgroup/a.slice/b.service/memory.max", "max\n"},
+		{"/sys/fs/cgroup/a.slice/memory.max", "1073741824\n"}, NONE, {0}};
+	struct lz_memory_limit limit = limit_of(files);
+
+	cr_expect_eq(limit.bytes, GIB);
+	cr_expect(limit.from_cgroup);
+}
+
+Test(cgroup, version_1_beside_other_hierarchies)
+{
+	static const struct fake_file files[] = {MEMINFO,
+		{"/proc/self/mountinfo",
+			"34 31 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n" V1_MOUNT
+			"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"},
+		{"/proc/self/cgroup", "9:name=systemd:/\n4:memory:/x/y\n3:cpuset:/z\n0::/\n"},
+		{"/sys/fs/cgroup/unified/memory.max", NULL},
+		{"/sys/fs/cgroup/memory/x/y/memory.limit_in_bytes", "2147483648\n"},
+		{"/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "9223372036854771712\n"},
+		{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"}, {0}};
+	struct lz_memory_limit limit = limit_of(files);
+
+	cr_expect_eq(limit.bytes, 2 * GIB);
+	cr_expect(limit.from_cgroup);
+}
+
+Test(cgroup, a_container_shows_a_subtree)
+{
+	static const struct fake_file files[] = {MEMINFO,
+		{"/proc/self/mountinfo",
+			"35 31 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"},
+		{"/proc/self/cgroup", "4:memory:/docker/abc/inner\n"},
+		{"/sys/fs/cgroup/memory/inner/memory.limit_in_bytes", "3221225472\n"},
+		{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n"}, {0}};
+
+	cr_expect_eq(limit_of(files).bytes, GIB);
+}
+
+Test(cgroup, a_path_outside_the_mounted_subtree_asks_its_root)
+{
+	static const struct fake_file files[] = {MEMINFO,
+		{"/proc/self/mountinfo", "35 31 0:32 /docker/abc /cg rw - cgroup2 cgroup rw\n"},
+		{"/proc/self/cgroup", "0::/docker/abcdef\n"}, {"/cg/memory.max", "4294967296\n"}, {0}};
+
+	cr_expect_eq(limit_of(files).bytes, 4 * GIB);
+}
+
+Test(cgroup, a_limit_above_ram_does_not_count)
+{
+	static const struct fake_file files[] = {MEMINFO, {"/proc/self/mountinfo", V2_MOUNT},
+		{"/proc/self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "99999999999999\n"}, NONE, {0}};
+	struct lz_memory_limit limit = limit_of(files);
+
+	cr_expect_eq(limit.bytes, 16 * GIB);
+	cr_expect_not(limit.from_cgroup);
+}
+
+Test(cgroup, malformed_files_do_not_limit)
+{
+	static const struct fake_file files[] = {MEMINFO,
+		{"/proc/self/mountinfo", "\n-\n - \n35\n 1 2 3 4 5 6 - cgroup2\n" V2_MOUNT},
+		{"/proc/self/cgroup", "\n0\n0:\n:::\n0::\n"}, {"/sys/fs/cgroup/memory.max", "banana\n"}, {0}};
+
+	cr_expect_eq(limit_of(files).bytes, 16 * GIB);
+}
+
+Test(cgroup, without_proc_nothing_is_known)
+{
+	static const struct fake_file files[] = {
+		{"/proc/meminfo", NULL}, {"/proc/self/mountinfo", NULL}, {"/proc/self/cgroup", NULL}, {0}};
+
+	cr_expect_eq(limit_of(files).bytes, UINT64_MAX);
+}
+
+Test(cgroup, without_memory_for_the_work_area_nothing_is_known)
+{
+	const struct lz_os *os = fake_os();
+
+	fake.fail_from[FAKE_MMAP] = 1;
+	cr_expect_eq(lz_memory_limit(os, "").bytes, UINT64_MAX);
+}
+
+Test(budget, says_where_it_comes_from)
+{
+	static const struct fake_file files[] = {MEMINFO, {"/proc/self/mountinfo", V2_MOUNT},
+		{"/proc/self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1073741824\n"}, NONE, {0}};
+	static const struct fake_file nothing[] = {
+		{"/proc/meminfo", NULL}, {"/proc/self/mountinfo", NULL}, {"/proc/self/cgroup", NULL}, {0}};
+	struct lz_options options;
+	struct lz_budget budget = {0};
+	const struct lz_os *os = fake_os();
+
+	fake.files = files;
+	lz_options_defaults(&options);
+	lz_budget_resolve(&budget, os, &options.budget, "");
+	cr_expect_eq(budget.bytes, GIB / 20);
+	cr_expect_str_eq(budget.source, "5% of cgroup limit 1.00 GiB");
+	cr_assert_eq(lz_option_set(&options, lz_option_by_name("BUDGET", 6), "64M"), 0);
+	lz_budget_resolve(&budget, os, &options.budget, "");
+	cr_expect_eq(budget.bytes, 64 << 20);
+	cr_expect_str_eq(budget.source, "LAZYZERO_BUDGET=64M");
+	fake.files = nothing;
+	lz_options_defaults(&options);
+	lz_budget_resolve(&budget, os, &options.budget, "");
+	cr_expect_eq(budget.bytes, UINT64_MAX);
+}

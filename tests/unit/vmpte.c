@@ -1,0 +1,249 @@
+/*
+ * The model of page tables against the kernel, to the byte.
+ *
+ * Random layouts are made through the core's mmap family, in address space that nothing else uses, around the
+ * boundaries of tables: adjacent and overlapping ranges, holes, partial unmaps, fixed mappings over others, mremap
+ * in all its forms, mprotect to and from PROT_NONE, private, shared and file memory. Then every page that
+ * /proc/self/maps shows as accessible is read, and the growth of VmPTE must be what the ledger says.
+ *
+ * No heap and no stdio while it measures: both would change VmPTE. LZ_LAYOUTS sets how many layouts (2500),
+ * LZ_SEED the first seed; a failure prints both, to repeat it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/core.h"
+#include "os/procfs.h"
+
+#define MAX_CALLS 40
+
+static struct lz_core core;
+static struct lz_ledger window_ledger;
+static uintptr_t window;    /* start of our address space, on a boundary of the next to highest level */
+static uint64_t window_bytes;
+static uint64_t random_state;
+static int file;
+
+static const char *call_log[MAX_CALLS];
+static int call_count;
+
+static uint64_t random_below(uint64_t limit)
+{
+	/* xorshift64*: repeatable everywhere. */
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return random_state * UINT64_C(2685821657736338717) % limit;
+}
+
+static void fail(const char *what)
+{
+	printf("%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* Address space of three times the second highest span, aligned to it: no table in it but the top is shared. */
+static void find_window(void)
+{
+	const struct lz_geometry *geometry = core.geometry;
+	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, geometry->levels - 2u);
+	char *at;
+
+	window_bytes = 2 * span;
+	at = mmap(NULL, window_bytes + span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		fail("reserving address space");
+	window = ((uintptr_t)at + span - 1) & ~(span - 1);
+	munmap(at, window_bytes + span);
+}
+
+/* A page address near a boundary of some level, or near the middle of a few tables that are used often. */
+static uintptr_t random_place(void)
+{
+	const struct lz_geometry *geometry = core.geometry;
+	unsigned level = (unsigned)random_below(geometry->levels - 1u);
+	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
+	uint64_t boundary = random_below(3) * span;
+	uint64_t near = random_below(2048) * core.page;
+
+	if (boundary + (UINT64_C(4) << 20) > window_bytes - (UINT64_C(64) << 20))
+		boundary = span / 2;
+	if (boundary >= near && random_below(2))
+		return window + boundary - near;
+	return window + boundary + near;
+}
+
+static size_t random_length(void)
+{
+	return (size_t)(1 + random_below(random_below(6) ? 48 : 1100)) * core.page;
+}
+
+static void do_mmap(int protection, int kind)
+{
+	int flags = MAP_FIXED | MAP_NORESERVE;
+	uintptr_t at = random_place();
+	size_t length = random_length();
+	size_t spare = kind == 1 ? 1200 * core.page : 0;
+
+	flags |= kind == 0 ? MAP_PRIVATE | MAP_ANONYMOUS : kind == 1 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is mapped. */
+	lz_core_mmap(&core, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
+	if (spare != 0)
+		lz_core_munmap(&core, (void *)(at + length), spare);
+}
+
+static void do_mremap(void)
+{
+	uintptr_t at = random_place(), to = random_place();
+	size_t old_length = random_length(), new_length = random_length();
+	struct lz_range *range = lz_ledger_find(&core.ledger, at);
+	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}
+		[random_below(3)];
+
+	/* Aim at something that is there, mostly all of it. */
+	if (range != NULL && range->start >= window && range->start < window + window_bytes) {
+		at = range->start;
+		if (random_below(3))
+			old_length = range->end - range->start;
+	}
+	if (flags & MREMAP_DONTUNMAP)
+		new_length = old_length;
+	if (random_below(8) == 0)
+		old_length = 0;
+	lz_core_mremap(&core, (void *)at, old_length, new_length, flags, (void *)to, NULL);
+}
+
+static void one_call(void)
+{
+	static const char *const names[] = {"mmap private", "mmap private", "mmap shared", "mmap file", "mmap PROT_NONE",
+		"munmap", "mprotect to NONE", "mprotect to READ", "mremap", "mremap"};
+	uint64_t choice = random_below(10);
+
+	call_log[call_count++] = names[choice];
+	switch (choice) {
+	case 0:
+	case 1:
+		do_mmap(PROT_READ | PROT_WRITE, 0);
+		break;
+	case 2:
+		do_mmap(PROT_READ, 1);
+		break;
+	case 3:
+		do_mmap(PROT_READ, 2);
+		break;
+	case 4:
+		do_mmap(PROT_NONE, 0);
+		break;
+	case 5:
+		lz_core_munmap(&core, (void *)random_place(), random_length());
+		break;
+	case 6:
+		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_NONE, NULL);
+		break;
+	case 7:
+		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_READ, NULL);
+		break;
+	default:
+		do_mremap();
+	}
+}
+
+static uint64_t vmpte(void)
+{
+	uint64_t bytes = 0;
+
+	if (lz_proc_value(&lz_os_linux, "/proc/self/status", "VmPTE:", &bytes) != 0)
+		fail("reading VmPTE");
+	return bytes;
+}
+
+/* What the ledger says of the window alone. */
+static uint64_t model(void)
+{
+	struct lz_range *range = lz_ledger_find(&core.ledger, window);
+
+	lz_ledger_remove(&window_ledger, 0, UINTPTR_MAX);
+	for (; range != NULL && range->start < window + window_bytes; range = lz_ledger_next(range))
+		lz_ledger_set(&window_ledger, range->start, range->end, range->traits);
+	return lz_ledger_committed(&window_ledger);
+}
+
+/* Reads a byte of every page that can be read, by the kernel's own account. Returns how many. */
+static size_t touch_everything(void)
+{
+	struct lz_lines lines;
+	size_t pages = 0;
+	char *line;
+
+	if (lz_lines_open(&lines, &lz_os_linux, "/proc/self/maps") != 0)
+		fail("opening /proc/self/maps");
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < window ||
+			mapping.start >= window + window_bytes || !mapping.readable)
+			continue;
+		for (uint64_t at = mapping.start; at < mapping.end; at += core.page, pages++)
+			(void)*(volatile char *)at;
+	}
+	lz_lines_close(&lines);
+	return pages;
+}
+
+static int check_layout(uint64_t seed, uint64_t *pages)
+{
+	uint64_t before, grown, said;
+
+	random_state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) | 1;
+	call_count = 0;
+	for (uint64_t calls = 4 + random_below(MAX_CALLS - 8); calls > 0; calls--)
+		one_call();
+	said = model(); /* before measuring: it may touch a new page for its records */
+	before = vmpte();
+	*pages += touch_everything();
+	grown = vmpte() - before;
+	lz_core_munmap(&core, (void *)window, window_bytes);
+	if (ftruncate(file, 0) != 0 || ftruncate(file, (off_t)1 << 32) != 0)
+		fail("ftruncate");
+	if (grown == said)
+		return 0;
+	printf("layout of LZ_SEED=%" PRIu64 " LZ_LAYOUTS=1: VmPTE grew by %" PRIu64 " bytes, the ledger says %" PRIu64 "\n",
+		seed, grown, said);
+	for (int i = 0; i < call_count; i++)
+		printf("  %s\n", call_log[i]);
+	return 1;
+}
+
+static uint64_t number_from(const char *name, uint64_t standard)
+{
+	const char *value = getenv(name);
+
+	return value != NULL ? strtoull(value, NULL, 10) : standard;
+}
+
+int main(void)
+{
+	char *const quiet[] = {"LAZYZERO_LOG=none", "LAZYZERO_BUDGET=1E", NULL};
+	uint64_t layouts = number_from("LZ_LAYOUTS", 2500), seed = number_from("LZ_SEED", 1), pages = 0;
+	int failures = 0;
+
+	setvbuf(stdout, NULL, _IONBF, 0);
+	file = memfd_create("layout", 0);
+	if (file < 0 || ftruncate(file, (off_t)1 << 32) != 0)
+		fail("memfd_create");
+	if (lz_core_init(&core, &lz_os_linux, quiet, "vmpte") != 0 || !lz_core_enter(&core))
+		fail("starting the core");
+	lz_core_leave(&core);
+	lz_ledger_init(&window_ledger, core.geometry, &lz_os_linux);
+	find_window();
+	printf("%s: %" PRIu64 " layouts from seed %" PRIu64 "\n", core.geometry->name, layouts, seed);
+	for (uint64_t i = 0; i < layouts && failures < 5; i++)
+		failures += check_layout(seed + i, &pages);
+	printf("%" PRIu64 " pages touched, %d layouts differ\n", pages, failures);
+	return failures != 0;
+}
