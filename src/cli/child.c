@@ -91,8 +91,8 @@ static void pass_on(const siginfo_t *info, pid_t child)
 }
 
 /*
- * The child alone was stopped as a terminal stops its job (some full-screen programs answer Ctrl-Z so): do the
- * same, or the shell would wait for us for ever. Not when what continues us is on its way already.
+ * The child alone was stopped as a terminal stops its job (some full-screen programs answer Ctrl-Z so): do
+ * the same, or the shell would wait for us for ever. Not when what continues us is on its way already.
  */
 static void stop_too(int signal)
 {

@@ -1,10 +1,11 @@
 /*
  * The program as a child process: started as if the command had become it, and waited for.
  *
- * Signals. From before the fork until the end, the command takes signals one at a time with sigtimedwait, so none
- * is lost and none interrupts anything. What a process sends to the command is passed on to the child; what
- * the terminal sends has reached the child already, which is in the same process group. The terminal's stop
- * signals keep their default action. The child starts with the mask and the dispositions that the command had.
+ * Signals. From before the fork until the end, the command takes signals one at a time with sigtimedwait, so
+ * none is lost and none interrupts anything. What a process sends to the command is passed on to the child;
+ * what the terminal sends has reached the child already, which is in the same process group. The terminal's
+ * stop signals keep their default action. The child starts with the mask and the dispositions that the
+ * command had.
  */
 #ifndef LZ_CLI_CHILD_H
 #define LZ_CLI_CHILD_H
@@ -14,11 +15,11 @@
 
 struct lz_ending {
 	pid_t pid;
-	int status;            /* as wait(2) has it */
-	int exec_error;        /* why it was not started: an errno, else 0 */
-	double seconds;        /* from start to end */
-	uint64_t page_tables;  /* highest VmPTE seen of the child, bytes; 0: never seen */
-	uint64_t peak_rss;     /* bytes; of the largest process among the child and its waited-for descendants */
+	int status;           /* as wait(2) has it */
+	int exec_error;       /* why it was not started: an errno, else 0 */
+	double seconds;       /* from start to end */
+	uint64_t page_tables; /* highest VmPTE seen of the child, bytes; 0: never seen */
+	uint64_t peak_rss; /* bytes; of the largest process among the child and its waited-for descendants */
 	uint64_t minor_faults; /* of all of them together, as the next */
 	uint64_t major_faults;
 };

@@ -2,8 +2,8 @@
  * What the subcommands of `lazyzero` share: how one is described, how its arguments arrive, how it fails.
  *
  * A subcommand is a constant of type struct lz_command; main.c lists them all, parses the arguments by that
- * description and calls it. Standard output is for what was asked for; everything else goes to standard error.
- * The command runs in one thread.
+ * description and calls it. Standard output is for what was asked for; everything else goes to standard
+ * error. The command runs in one thread.
  */
 #ifndef LZ_CLI_CLI_H
 #define LZ_CLI_CLI_H
@@ -14,8 +14,8 @@
 
 /* Exit statuses, as env(1) has them. */
 enum {
-	LZ_EXIT_OURS = 125,       /* the command itself failed */
-	LZ_EXIT_NOT_RUN = 126,    /* the program was found and could not be run */
+	LZ_EXIT_OURS = 125,    /* the command itself failed */
+	LZ_EXIT_NOT_RUN = 126, /* the program was found and could not be run */
 	LZ_EXIT_NOT_FOUND = 127
 };
 
@@ -58,10 +58,11 @@ extern const struct lz_command lz_command_env;
 /* --- flags.c --- */
 
 /*
- * Parses the words behind a subcommand's name (NULL-terminated) and checks every value. Returns 0, or -EINVAL or
- * -ENOMEM after saying what is wrong. What it allocates lives as long as the process.
+ * Parses the words behind a subcommand's name (NULL-terminated) and checks every value. Returns 0, or -EINVAL
+ * or -ENOMEM after saying what is wrong. To be freed in any case.
  */
 int lz_arguments_parse(struct lz_arguments *arguments, const struct lz_command *command, char **words);
+void lz_arguments_free(struct lz_arguments *arguments);
 
 /* The value given for option `index` of the option table, or NULL. */
 const char *lz_arguments_option(const struct lz_arguments *arguments, size_t index);

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -39,7 +40,7 @@ static bool program_header(const struct image *image, unsigned index, Elf64_Phdr
 	uint64_t offset;
 
 	return !__builtin_add_overflow(image->header.e_phoff, (uint64_t)index * sizeof *header, &offset) &&
-		copy(image, offset, header, sizeof *header);
+	       copy(image, offset, header, sizeof *header);
 }
 
 /* Finds the first segment of a type. */
@@ -99,7 +100,7 @@ static const char *sanitizer_of(const char *name)
 	return NULL;
 }
 
-/* The dynamic string table holds the names of needed libraries and of symbols alike: it is all there is to read. */
+/* The dynamic string table holds the names of needed libraries and of symbols alike: no more need be read. */
 static const char *sanitizer_in(const char *strings, uint64_t size)
 {
 	const char *end = strings + size;
@@ -138,7 +139,8 @@ static void read_dynamic(const struct image *image, struct lz_elf *elf)
 		else if (entry.d_tag == DT_STRSZ)
 			strings_size = entry.d_un.d_val;
 		else if (entry.d_tag == DT_SONAME)
-			elf->is_loaded = true; /* a loader that is run by itself has a name, a static program has none */
+			elf->is_loaded = true; /* a loader that is run by itself has a name, a static program
+						  has none */
 	}
 	strings = loaded_at(image, strings_at, &available);
 	if (strings != NULL)

@@ -1,8 +1,8 @@
 /*
  * What an ELF file says about whether a library can be preloaded into it.
  *
- * The file is taken as hostile: every offset is checked against its length. Files of another class or byte order
- * than our own are only identified. Source: elf(5), the System V gABI.
+ * The file is taken as hostile: every offset is checked against its length. Files of another class or byte
+ * order than our own are only identified. Source: elf(5), the System V gABI.
  */
 #ifndef LZ_CLI_ELF_H
 #define LZ_CLI_ELF_H
@@ -11,17 +11,17 @@
 #include <stdint.h>
 
 struct lz_elf {
-	uint8_t elf_class;  /* ELFCLASS32, ELFCLASS64 */
-	uint8_t byte_order; /* ELFDATA2LSB, ELFDATA2MSB */
-	uint16_t machine;   /* EM_X86_64, ... */
-	bool is_loaded;     /* it names a dynamic loader, or is one */
-	bool is_musl;       /* the loader is that of the musl C library */
+	uint8_t elf_class;     /* ELFCLASS32, ELFCLASS64 */
+	uint8_t byte_order;    /* ELFDATA2LSB, ELFDATA2MSB */
+	uint16_t machine;      /* EM_X86_64, ... */
+	bool is_loaded;        /* it names a dynamic loader, or is one */
+	bool is_musl;          /* the loader is that of the musl C library */
 	const char *sanitizer; /* "AddressSanitizer", ... or NULL */
 };
 
 /*
- * Reads a file. Returns 0; -ENOEXEC when it is no ELF file, or a damaged one; or the error of opening it. *elf is
- * set on success only.
+ * Reads a file. Returns 0; -ENOEXEC when it is no ELF file, or a damaged one; or the error of opening it.
+ * *elf is set on success only.
  */
 int lz_elf_inspect(const char *path, struct lz_elf *elf);
 

@@ -16,11 +16,12 @@ static const char *const formats[] = {"shell", "systemd", "docker", NULL};
 
 static const struct lz_flag flags[] = {
 	[FLAG_FORMAT] = {"format", "shell|systemd|docker",
-		"Lines for a POSIX shell, for the [Service] section of a systemd unit, or for a Dockerfile. Default: "
-		"shell",
+		"Lines for a POSIX shell, for the [Service] section of a systemd unit, or for a Dockerfile. "
+		"Default: shell",
 		formats, "shell, systemd or docker"},
-	[FLAG_LIBRARY] = {"library", "PATH", "The library to preload, instead of the one built or installed with "
-					     "this command.", NULL, NULL},
+	[FLAG_LIBRARY] = {"library", "PATH",
+		"The library to preload, instead of the one built or installed with this command.", NULL,
+		NULL},
 };
 
 /* Nothing is special between single quotes but the quote itself. */
@@ -103,8 +104,7 @@ static const struct {
 	void (*preload)(const char *path);
 	bool holds_newlines;
 } writers[] = {
-	{shell_variable, shell_preload, true},
-	{systemd_variable, systemd_preload, true},
+	{shell_variable, shell_preload, true}, {systemd_variable, systemd_preload, true},
 	{docker_variable, docker_preload, false}, /* a Dockerfile has no escape for them */
 };
 
@@ -138,8 +138,8 @@ const struct lz_command lz_command_env = {
 	.name = "env",
 	.summary = "print the variables that run would set",
 	.usage = "[OPTION]...",
-	.description = "Prints LD_PRELOAD and a variable for each option that is given, for use without this command: "
-		       "eval \"$(lazyzero env --budget=64M)\".",
+	.description = "Prints LD_PRELOAD and a variable for each option that is given, for use without this "
+		       "command: eval \"$(lazyzero env --budget=64M)\".",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,

@@ -1,6 +1,6 @@
 /*
- * Arguments by description: a subcommand's own flags and, where it takes them, every option of the option table,
- * as --name VALUE or --name=VALUE. See cli.h.
+ * Arguments by description: a subcommand's own flags and, where it takes them, every option of the option
+ * table, as --name VALUE or --name=VALUE. See cli.h.
  *
  * Flags are numbered: a subcommand's own first, then those of the table.
  */
@@ -31,7 +31,8 @@ static const char *accepts_of(const struct lz_command *command, size_t flag)
 {
 	if (flag >= command->flag_count)
 		return option_of(command, flag)->accepts;
-	return command->flags[flag].accepts != NULL ? command->flags[flag].accepts : command->flags[flag].value;
+	return command->flags[flag].accepts != NULL ? command->flags[flag].accepts
+						    : command->flags[flag].value;
 }
 
 static bool is_switch(const struct lz_command *command, size_t flag)
@@ -92,7 +93,8 @@ static size_t find_flag(const struct lz_command *command, const char *word)
 		const char *name = name_of(command, i);
 		size_t length = strlen(name);
 
-		if (strncmp(word + 2, name, length) == 0 && (word[2 + length] == '\0' || word[2 + length] == '='))
+		if (strncmp(word + 2, name, length) == 0 &&
+			(word[2 + length] == '\0' || word[2 + length] == '='))
 			return i;
 	}
 	return count;
@@ -126,8 +128,8 @@ static int take_flag(struct lz_arguments *arguments, char ***words)
 		return -EINVAL;
 	}
 	if (!is_accepted(command, flag, value)) {
-		lz_fail_usage(command->name, "--%s: \"%s\" is not accepted: it takes %s", name_of(command, flag),
-			lz_shown(value).text, accepts_of(command, flag));
+		lz_fail_usage(command->name, "--%s: \"%s\" is not accepted: it takes %s",
+			name_of(command, flag), lz_shown(value).text, accepts_of(command, flag));
 		return -EINVAL;
 	}
 	arguments->values[flag] = value;
@@ -181,6 +183,12 @@ int lz_arguments_parse(struct lz_arguments *arguments, const struct lz_command *
 		return -EINVAL;
 	}
 	return 0;
+}
+
+void lz_arguments_free(struct lz_arguments *arguments)
+{
+	free(arguments->values);
+	free(arguments->operands);
 }
 
 const char *lz_arguments_option(const struct lz_arguments *arguments, size_t index)

@@ -35,7 +35,8 @@ static int own_directory(char directory[PATH_MAX])
 	return 0;
 }
 
-/* The build tree before the installed copy: who runs the command there wants the library of the same build. */
+/* The build tree before the installed copy: who runs the command there wants the library of the same build.
+ */
 static void list_places(char places[PLACES][PATH_MAX])
 {
 	char directory[PATH_MAX];
@@ -66,16 +67,19 @@ static int search(struct lz_library *library)
 	return -ENOENT;
 }
 
-/* Makes the path absolute, since the program may change its directory; links stay, as they survive upgrades. */
+/* Makes the path absolute, since the program may change its directory; links stay, as they survive upgrades.
+ */
 static int take_given(struct lz_library *library, const char *given)
 {
 	char directory[PATH_MAX] = "";
 
 	if (*given != '/' && getcwd(directory, sizeof directory) == NULL) {
-		lz_say("the current directory is not known: %s; give --library an absolute path", strerror(errno));
+		lz_say("the current directory is not known: %s; give --library an absolute path",
+			strerror(errno));
 		return -ENOENT;
 	}
-	if (snprintf(library->path, PATH_MAX, "%s%s%s", directory, *given != '/' ? "/" : "", given) >= PATH_MAX) {
+	if (snprintf(library->path, PATH_MAX, "%s%s%s", directory, *given != '/' ? "/" : "", given) >=
+		PATH_MAX) {
 		lz_say("the path of the library is too long");
 		return -ENAMETOOLONG;
 	}
@@ -94,7 +98,8 @@ int lz_library_find(struct lz_library *library, const char *given)
 		return error;
 	/* LD_PRELOAD knows no quoting (ld.so(8)). */
 	if (strpbrk(library->path, ": ") != NULL) {
-		lz_say("LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to a path "
+		lz_say("LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to "
+		       "a path "
 		       "without, and name that with --library",
 			library->path);
 		return -EINVAL;

@@ -12,8 +12,8 @@ struct lz_library {
 };
 
 /*
- * Takes the path that the user gave, or with NULL looks where the library is built and installed. Returns 0, or
- * -ENOENT and the like after saying what is wrong and what to do.
+ * Takes the path that the user gave, or with NULL looks where the library is built and installed. Returns 0,
+ * or -ENOENT and the like after saying what is wrong and what to do.
  */
 int lz_library_find(struct lz_library *library, const char *given);
 

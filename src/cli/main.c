@@ -24,7 +24,8 @@ static const struct lz_command *const commands[] = {&lz_command_run, &lz_command
 static int fill_standard_descriptors(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
+		if (fcntl(fd, F_GETFD) < 0 &&
+			open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
 			return -EBADF;
 	return 0;
 }
@@ -48,7 +49,8 @@ static int unknown(const char *name)
 	if (nearest >= 0)
 		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?", lz_shown(name).text,
 			names[nearest]);
-	return lz_fail_usage(NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_shown(name).text);
+	return lz_fail_usage(
+		NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_shown(name).text);
 }
 
 static int help(char **words)
@@ -67,10 +69,25 @@ static int help(char **words)
 	return 0;
 }
 
+static int run(const struct lz_command *command, char **words)
+{
+	struct lz_arguments arguments;
+	int status = LZ_EXIT_OURS;
+
+	if (lz_arguments_parse(&arguments, command, words) == 0) {
+		status = 0;
+		if (arguments.help)
+			lz_help_command(command);
+		else
+			status = command->run(&arguments);
+	}
+	lz_arguments_free(&arguments);
+	return status;
+}
+
 static int dispatch(char **words)
 {
 	const struct lz_command *command;
-	struct lz_arguments arguments;
 
 	if (words[0] == NULL)
 		return lz_fail_usage(NULL, "no command given");
@@ -81,15 +98,7 @@ static int dispatch(char **words)
 		return 0;
 	}
 	command = find(words[0]);
-	if (command == NULL)
-		return unknown(words[0]);
-	if (lz_arguments_parse(&arguments, command, words + 1))
-		return LZ_EXIT_OURS;
-	if (arguments.help) {
-		lz_help_command(command);
-		return 0;
-	}
-	return command->run(&arguments);
+	return command != NULL ? run(command, words + 1) : unknown(words[0]);
 }
 
 int main(int argc, char **argv)
@@ -101,6 +110,7 @@ int main(int argc, char **argv)
 	status = dispatch(argc > 0 ? argv + 1 : argv);
 	errno = 0;
 	if (ferror(stdout) | (fflush(stdout) != 0))
-		return lz_fail("cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+		return lz_fail("cannot write to standard output%s%s", errno ? ": " : "",
+			errno ? strerror(errno) : "");
 	return status;
 }

@@ -22,11 +22,12 @@ static const char *const summaries[] = {"text", "json", "none", NULL};
 
 static const struct lz_flag flags[] = {
 	[FLAG_SUMMARY] = {"summary", "text|json|none",
-		"What is said on standard error at the end. With none, the program takes the place of this command, "
-		"which then does not wait for it. Default: text",
+		"What is said on standard error at the end. With none, the program takes the place of this "
+		"command, under the same process ID. Default: text",
 		summaries, "text, json or none"},
-	[FLAG_LIBRARY] = {"library", "PATH", "The library to preload, instead of the one built or installed with "
-					     "this command.", NULL, NULL},
+	[FLAG_LIBRARY] = {"library", "PATH",
+		"The library to preload, instead of the one built or installed with this command.", NULL,
+		NULL},
 };
 
 static int set_variable(const char *name, const char *value)
@@ -65,13 +66,13 @@ static const char *nonempty(const char *text)
 /* Why no process wrote statistics, as far as can be told from here. */
 static const char *likely_reason(const struct lz_target *target, const struct lz_stats_place *place)
 {
-	static char problem[sizeof target->path + sizeof target->problem];
+	static char problem[sizeof target->problem + 32];
 
 	if (place->path[0] == '\0')
 		return "there is no place for its statistics, so that nothing is known of it";
 	if (target->problem[0] != '\0') {
-		snprintf(problem, sizeof problem, "%s%s%s", target->is_script ? target->path : "",
-			target->is_script ? ": " : "", target->problem);
+		snprintf(problem, sizeof problem, "the %s is %s",
+			target->is_script ? "interpreter" : "program", target->problem);
 		return problem;
 	}
 	if (is_set_to(LZ_OPTION_PREFIX "DISABLE", "1"))
@@ -79,7 +80,7 @@ static const char *likely_reason(const struct lz_target *target, const struct lz
 	if (nonempty(getenv(LZ_OPTION_PREFIX "ONLY")) != NULL)
 		return LZ_OPTION_PREFIX "ONLY names other programs";
 	if (!place->is_private)
-		return "LD_PRELOAD did not reach the program, or " STATS_VARIABLE "\n  cannot be written";
+		return "LD_PRELOAD did not reach the program, or " STATS_VARIABLE " cannot be written";
 	return "LD_PRELOAD did not reach the program";
 }
 
@@ -146,9 +147,10 @@ const struct lz_command lz_command_run = {
 	.name = "run",
 	.summary = "run a program under the library, and sum up at its end",
 	.usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
-	.description = "Runs PROGRAM with the library preloaded. Signals and the exit status pass through; the "
-		       "status is 125 when the command itself fails, 126 when PROGRAM cannot be run, 127 when it is "
-		       "not found.",
+	.description =
+		"Runs PROGRAM with the library preloaded. Signals and the exit status pass through; the "
+		"status is 125 when the command itself fails, 126 when PROGRAM cannot be run, 127 when it is "
+		"not found.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,

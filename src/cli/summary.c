@@ -21,27 +21,27 @@ static uint64_t page_table_peak(const struct lz_summary *summary)
 static void print_ending(const struct lz_summary *summary)
 {
 	int status = summary->ending.status;
-	/* The name in 40 columns at most, so that the line stays within 80. */
-	struct lz_shown program = lz_shown(summary->program);
-	const char *cut = strlen(program.text) > 40 ? "..." : "";
+	const char *slash = strrchr(summary->program, '/');
+	/* At most 30 columns of the name, so that the line stays within 80. */
+	struct lz_shown name = lz_shown(slash != NULL ? slash + 1 : summary->program);
+	const char *dots = strlen(name.text) > 30 ? "..." : "";
 
-	fprintf(stderr, "lazyzero: %.*s%s ", *cut != '\0' ? 37 : 40, program.text, cut);
-	if (WIFSIGNALED(status)) {
-		const char *name = sigabbrev_np(WTERMSIG(status));
-
-		fprintf(stderr, "was ended by signal %d%s%s", WTERMSIG(status), name != NULL ? ", SIG" : "",
-			name != NULL ? name : "");
-	} else {
+	fprintf(stderr, "lazyzero: %.*s%s ", *dots != '\0' ? 27 : 30, name.text, dots);
+	if (!WIFSIGNALED(status))
 		fprintf(stderr, "ended with status %d", WEXITSTATUS(status));
-	}
-	fprintf(stderr, ", after %.3g s\n", summary->ending.seconds);
+	else if (sigabbrev_np(WTERMSIG(status)) != NULL)
+		fprintf(stderr, "was ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
+	else
+		fprintf(stderr, "was ended by signal %d", WTERMSIG(status));
+	fprintf(stderr, " after %.3g s\n", summary->ending.seconds);
 }
 
 static void print_budget(const struct lz_tally *tally)
 {
 	if (tally->budget == UINT64_MAX)
 		fprintf(stderr, ROW "%s\n", "budget",
-			tally->budget_source[0] != '\0' ? tally->budget_source : "not needed: no large request");
+			tally->budget_source[0] != '\0' ? tally->budget_source
+							: "not needed: no large request");
 	else
 		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_shown_size(tally->budget).text,
 			lz_shown(tally->budget_source).text);
@@ -49,8 +49,8 @@ static void print_budget(const struct lz_tally *tally)
 
 static void print_served(const struct lz_tally *tally)
 {
-	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", tally->regions, tally->regions == 1 ? "" : "s",
-		lz_shown_size(tally->region_bytes).text);
+	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", tally->regions,
+		tally->regions == 1 ? "" : "s", lz_shown_size(tally->region_bytes).text);
 	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", tally->mappings,
 		lz_shown_size(tally->mapping_bytes).text);
 	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
@@ -66,19 +66,22 @@ void lz_summary_text(const struct lz_summary *summary)
 	uint64_t peak = page_table_peak(summary);
 
 	print_ending(summary);
-	if (summary->inactive == NULL)
-		fprintf(stderr, ROW "%s at the peak; %s if all memory were touched\n", "page tables",
-			lz_shown_size(peak).text, lz_shown_size(summary->tally.committed_peak).text);
-	else if (peak > 0)
-		fprintf(stderr, ROW "%s at the peak seen\n", "page tables", lz_shown_size(peak).text);
-	if (summary->inactive == NULL)
+	if (peak > 0)
+		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_shown_size(peak).text);
+	else
+		fprintf(stderr, ROW "not seen: it ended too soon\n", "page tables");
+	if (summary->inactive == NULL) {
+		if (summary->tally.committed_peak > 0)
+			fprintf(stderr, ROW "%s if all large memory were touched\n", "",
+				lz_shown_size(summary->tally.committed_peak).text);
 		print_budget(&summary->tally);
+	}
 	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
 		lz_shown_size(ending->peak_rss).text, ending->minor_faults);
 	if (summary->inactive == NULL)
 		print_served(&summary->tally);
 	else
-		fprintf(stderr, "  The library was not active: %s.\n", summary->inactive);
+		fprintf(stderr, "  The library was not active:\n  %s.\n", summary->inactive);
 }
 
 static json_t *number(uint64_t value)
@@ -86,9 +89,12 @@ static json_t *number(uint64_t value)
 	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
 }
 
+/* JSON is UTF-8, a program's name need not be. */
 static json_t *string(const char *text)
 {
-	return text != NULL ? json_string(lz_shown(text).text) : json_null();
+	json_t *value = text != NULL ? json_string(text) : json_null();
+
+	return value != NULL ? value : json_string(lz_shown(text).text);
 }
 
 static void describe_ending(json_t *object, const struct lz_summary *summary)
@@ -99,9 +105,10 @@ static void describe_ending(json_t *object, const struct lz_summary *summary)
 
 	json_object_set_new(object, "program", string(summary->program));
 	json_object_set_new(object, "pid", json_integer(ending->pid));
-	json_object_set_new(object, "exit_status",
-		WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
-	json_object_set_new(object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+	json_object_set_new(
+		object, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
+	json_object_set_new(
+		object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
 	json_object_set_new(object, "seconds", json_real(ending->seconds));
 	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? number(peak) : json_null());
 	json_object_set_new(object, "resident_peak_bytes", number(ending->peak_rss));
@@ -133,7 +140,7 @@ void lz_summary_json(const struct lz_summary *summary)
 
 	describe_ending(object, summary);
 	describe_tally(object, &summary->tally);
-	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER) == 0)
+	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
 		fputc('\n', stderr);
 	else
 		lz_say("the summary could not be written");

@@ -46,8 +46,8 @@ static bool make_private(struct lz_stats_place *place, const char *parent)
 		return false;
 	place->is_private = true;
 	/*
-	 * The slash says that it is a directory also when it is gone: a process that outlives the run must not
-	 * leave a file of that name.
+	 * The slash says that it is a directory also when it is gone: a process that outlives the run must
+	 * not leave a file of that name.
 	 */
 	strcat(place->path, "/");
 	return true;
@@ -70,8 +70,8 @@ void lz_stats_place_prepare(struct lz_stats_place *place, const char *given)
 	/* Absolute, since the program may change its directory before it runs others. */
 	if (*given != '/' && getcwd(directory, sizeof directory) == NULL)
 		directory[0] = '\0';
-	if (snprintf(place->path, LZ_OPTION_TEXT_MAX, "%s%s%s", directory, directory[0] != '\0' ? "/" : "", given) >=
-		(int)LZ_OPTION_TEXT_MAX) {
+	if (snprintf(place->path, LZ_OPTION_TEXT_MAX, "%s%s%s", directory, directory[0] != '\0' ? "/" : "",
+		    given) >= (int)LZ_OPTION_TEXT_MAX) {
 		lz_warn("the path for --stats is too long in this directory; there will be no statistics");
 		place->path[0] = '\0';
 	}
@@ -142,8 +142,8 @@ static void count(struct lz_tally *tally, const struct lz_wire *wire)
 	add(&tally->untracked, wire->untracked);
 }
 
-static void read_file(struct lz_tally *tally, const struct lz_stats_place *place, int directory, const char *name,
-	struct left_out *left_out)
+static void read_file(struct lz_tally *tally, const struct lz_stats_place *place, int directory,
+	const char *name, struct left_out *left_out)
 {
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	const char *reason;
@@ -169,7 +169,7 @@ static bool is_wire_name(const char *name)
 	uint64_t pid;
 
 	return strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
-		lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
+	       lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
 }
 
 void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place)

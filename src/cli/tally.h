@@ -12,7 +12,8 @@
 struct lz_stats_place {
 	char path[PATH_MAX]; /* a directory or a file; "" when none could be made */
 	bool is_private;     /* a directory made for this run, and removed after it */
-	uint64_t since;      /* files of processes that started before are not of this run; clock ticks after boot */
+	uint64_t since; /* files of processes that started before are not of this run; clock ticks after boot
+			 */
 };
 
 /* Sums over processes, maxima of peaks; sizes in bytes. */
@@ -32,8 +33,8 @@ struct lz_tally {
 };
 
 /*
- * Takes the place that the user gave, relative to the current directory, or with NULL makes a private one. When that
- * fails it says so, and the path is "".
+ * Takes the place that the user gave, relative to the current directory, or with NULL makes a private one.
+ * When that fails it says so, and the path is "".
  */
 void lz_stats_place_prepare(struct lz_stats_place *place, const char *given);
 

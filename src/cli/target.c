@@ -36,8 +36,8 @@ static bool find_program(const char *program, char path[PATH_MAX])
 		directories = "/bin:/usr/bin";
 	for (;;) {
 		size_t length = strcspn(directories, ":");
-		int written = snprintf(path, PATH_MAX, "%.*s%s%s", (int)length, directories,
-			length > 0 ? "/" : "", program);
+		int written = snprintf(
+			path, PATH_MAX, "%.*s%s%s", (int)length, directories, length > 0 ? "/" : "", program);
 
 		if (*program != '\0' && written < PATH_MAX && is_executable(path))
 			return true;
@@ -69,7 +69,8 @@ static bool read_script(const char *path, char line[SCRIPT_LINE], char **interpr
 	return **interpreter != '\0';
 }
 
-/* The program that env(1) runs for a script: its argument, or with -S the first word that is one. NULL: none. */
+/* The program that env(1) runs for a script: its argument, or with -S the first word that is one. NULL: none.
+ */
 static char *program_of_env(char *argument)
 {
 	char *saved;
@@ -113,8 +114,8 @@ static void resolve(struct lz_target *target, const char *program)
 }
 
 /*
- * What would make it start in the loader's secure mode (ld.so(8)), where LD_PRELOAD with a path is ignored: new
- * rights that this user does not have, on a file system and in a process where they are granted.
+ * What would make it start in the loader's secure mode (ld.so(8)), where LD_PRELOAD with a path is ignored:
+ * new rights that this user does not have, on a file system and in a process where they are granted.
  */
 static const char *granted_rights(const char *path)
 {
@@ -139,7 +140,7 @@ static const char *granted_rights(const char *path)
 static bool fits(const struct lz_elf *program, const struct lz_elf *library)
 {
 	return program->elf_class == library->elf_class && program->byte_order == library->byte_order &&
-		program->machine == library->machine;
+	       program->machine == library->machine;
 }
 
 #define PROBLEM(target, ...) snprintf((target)->problem, sizeof(target)->problem, __VA_ARGS__)
@@ -158,23 +159,24 @@ void lz_target_inspect(struct lz_target *target, const char *program, const stru
 		return;
 	rights = granted_rights(target->path);
 	if (!fits(&elf, library)) {
-		PROBLEM(target, "it is built for %d-bit %s, the library for %d-bit %s",
+		PROBLEM(target, "built for %d-bit %s, the library for %d-bit %s",
 			elf.elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(&elf),
 			library->elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(library));
 		EFFECT(target, unloaded);
 	} else if (!elf.is_loaded) {
-		PROBLEM(target, "it is statically linked");
+		PROBLEM(target, "statically linked");
 		EFFECT(target, unloaded);
 	} else if (elf.is_musl) {
-		PROBLEM(target, "it uses the musl C library, and this library needs glibc");
+		PROBLEM(target, "linked with the musl C library, and lazyzero needs glibc");
 		EFFECT(target, "the program will probably not start");
 	} else if (rights != NULL) {
-		PROBLEM(target, "it is %s", rights);
+		PROBLEM(target, "%s", rights);
 		EFFECT(target, "its loader ignores the library, and the program runs as without it");
 	} else if (elf.sanitizer != NULL) {
-		PROBLEM(target, "it is built with %s", elf.sanitizer);
-		EFFECT(target, "it brings its own allocator and huge mappings of its own, so it may refuse to start, "
-			       "and figures and budget mean little");
+		PROBLEM(target, "built with %s", elf.sanitizer);
+		EFFECT(target, "its own allocator and mappings get in the way; it may refuse to start, and "
+			       "the figures "
+			       "mean little");
 	}
 }
 
@@ -183,8 +185,8 @@ void lz_target_warn(const struct lz_target *target, const char *program)
 	if (target->problem[0] == '\0')
 		return;
 	if (target->is_script)
-		lz_warn("'%s' is run by %s, and %s: %s", lz_shown(program).text, target->path, target->problem,
-			target->effect);
+		lz_warn("'%s' is run by %s, which is %s: %s", lz_shown(program).text, target->path,
+			target->problem, target->effect);
 	else
-		lz_warn("'%s': %s: %s", lz_shown(program).text, target->problem, target->effect);
+		lz_warn("'%s' is %s: %s", lz_shown(program).text, target->problem, target->effect);
 }

@@ -13,7 +13,7 @@
 
 struct lz_target {
 	char path[PATH_MAX]; /* the executable: for a script its interpreter; "" when it was not found */
-	char problem[128];   /* why the library is not active in it, "it is statically linked"; "" for none known */
+	char problem[128];   /* why the library does not work in it, behind "it is ..."; "" for none known */
 	char effect[160];    /* what happens then */
 	bool is_script;
 };

@@ -67,6 +67,7 @@ static void after_fork(struct lz_core *core, bool torn)
 	atomic_store_explicit(&core->reserved, 0, memory_order_relaxed);
 	core->actual_read_ms = 0;
 	lz_stats_after_fork(&core->stats);
+	lz_log_after_fork(&core->log);
 }
 
 bool lz_core_enter(struct lz_core *core)

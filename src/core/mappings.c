@@ -48,12 +48,16 @@ static unsigned page_shift_for(struct lz_core *core, size_t length, int flags, i
 		if (HUGE_SHIFT_OF(flags) != 0)
 			return HUGE_SHIFT_OF(flags);
 		if (lz_proc_value(core->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
-			core->huge_page = bytes = standard;
+			bytes = standard;
 	} else if (length >= (2u << 20)) {
 		/* No huge page is smaller; one fstatfs costs 0.2 us. */
 		core->os->hugetlb_page_size(fd, &bytes);
 	}
-	return lz_is_power_of_two(bytes) ? (unsigned)__builtin_ctzl(bytes) : core->page_shift;
+	if (!lz_is_power_of_two(bytes))
+		return core->page_shift;
+	if (flags & MAP_ANONYMOUS)
+		__atomic_store_n(&core->huge_page, bytes, __ATOMIC_RELAXED); /* for reading maps later */
+	return (unsigned)__builtin_ctzl(bytes);
 }
 
 /* [start, end) in whole pages, as the kernel rounds it; false for what it will answer with EINVAL or ENOMEM. */

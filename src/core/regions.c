@@ -49,23 +49,19 @@ void lz_regions_revive(struct lz_served *region)
 	store(region->state, LZ_REGION_LIVE, release);
 }
 
-int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused)
+/* Publishes a record that is in no bucket: everything in it is there before it can be found. */
+static void link_record(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length)
 {
 	_Atomic(struct lz_served *) *bucket = bucket_of(regions, base);
-	struct lz_served *region = lz_pool_take(&regions->pool);
 
-	if (region == NULL)
-		return -ENOMEM;
 	store(region->base, base, relaxed);
 	store(region->length, length, relaxed);
-	region->huge_pages_refused = huge_pages_refused;
 	store(region->state, LZ_REGION_LIVE, release);
 	store(region->next, load(*bucket, relaxed), release);
 	store(*bucket, region, release);
-	return 0;
 }
 
-void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region)
+static void unlink_record(struct lz_regions *regions, struct lz_served *region)
 {
 	_Atomic(struct lz_served *) *link = bucket_of(regions, load(region->base, relaxed));
 
@@ -73,6 +69,28 @@ void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region)
 		link = &load(*link, relaxed)->next;
 	store(*link, load(region->next, relaxed), release);
 	atomic_fetch_add_explicit(&regions->unlinked, 1, memory_order_release);
+}
+
+int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused)
+{
+	struct lz_served *region = lz_pool_take(&regions->pool);
+
+	if (region == NULL)
+		return -ENOMEM;
+	region->huge_pages_refused = huge_pages_refused;
+	link_record(regions, region, base, length);
+	return 0;
+}
+
+void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length)
+{
+	unlink_record(regions, region);
+	link_record(regions, region, base, length);
+}
+
+void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region)
+{
+	unlink_record(regions, region);
 	lz_pool_give(&regions->pool, region);
 }
 

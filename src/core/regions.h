@@ -48,6 +48,9 @@ void lz_regions_revive(struct lz_served *region);
 /* Adds a live region. With the lock. Returns 0 or -ENOMEM. */
 int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused);
 
+/* A claimed region lives on at another place, with the same record. With the lock. */
+void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length);
+
 /* Takes a claimed region out of the table; the pointer is void afterwards. With the lock. */
 void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region);
 

@@ -215,11 +215,34 @@ static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_
 	return (int)at;
 }
 
+/*
+ * The last resort, where there is no address space for both places at once (RLIMIT_AS): the kernel moves a claimed
+ * region to wherever it fits. The one system call made with the lock, since the books must follow without fail.
+ */
+static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length,
+	size_t new_length, uintptr_t *moved)
+{
+	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift};
+	intptr_t at;
+
+	if (!lz_core_enter(core))
+		return -EAGAIN;
+	at = core->os->mremap((void *)base, length, new_length, MREMAP_MAYMOVE, NULL);
+	if (!lz_os_failed(at)) {
+		traits.tag = *moved = (uintptr_t)at;
+		lz_ledger_remove(&core->ledger, base, base + length);
+		lz_ledger_set(&core->ledger, *moved, *moved + new_length, traits);
+		lz_regions_rebase(&core->regions, region, *moved, new_length);
+		lz_core_publish(core);
+	}
+	lz_core_leave(core);
+	return lz_os_failed(at) ? (int)at : 0;
+}
+
 static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length,
 	uintptr_t *moved)
 {
 	intptr_t at = core->os->mremap((void *)base, length, new_length, 0, NULL);
-	int error;
 
 	*moved = base;
 	if (!lz_os_failed(at)) {
@@ -228,14 +251,16 @@ static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, 
 	}
 	if (!lz_regions_claim(region))
 		return -ENOENT;
-	error = move(core, base, length, new_length, region->huge_pages_refused, moved);
-	if (error == 0) {
+	if (move(core, base, length, new_length, region->huge_pages_refused, moved) == 0) {
 		forget(core, region);
 		return 0;
 	}
-	/* Still here: the record lives again, and the range is back in the ledger. */
-	lz_regions_revive(region);
-	extend(core, region, base, 0, length);
+	int error = move_anywhere(core, region, base, length, new_length, moved);
+	if (error) {
+		/* Still here: the record lives again, and the range is back in the ledger. */
+		lz_regions_revive(region);
+		extend(core, region, base, 0, length);
+	}
 	return error;
 }
 

@@ -172,7 +172,10 @@ int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address
 		if (address >= mapping.end || mapping.inode == 0)
 			continue;
 		slash = strrchr(mapping.path, '/');
-		lz_text_string(&path, slash != NULL ? slash + 1 : mapping.path);
+		const char *base_name = slash != NULL ? slash + 1 : mapping.path;
+		const char *deleted = strstr(base_name, " (deleted)");
+
+		lz_text_bytes(&path, base_name, deleted != NULL ? (size_t)(deleted - base_name) : strlen(base_name));
 		*offset = address - base;
 		error = 0;
 		break;

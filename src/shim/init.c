@@ -3,9 +3,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -103,9 +105,14 @@ bool lz_start(void)
 
 /* --- resolvers: what the table holds at first ------------------------------------------------------------ */
 
+/*
+ * Once started, an allocation goes through its interposer again: the thresholds are known only now. These are tail
+ * calls, so the return address that will be logged is still the program's.
+ */
+
 static void *resolve_malloc(size_t size)
 {
-	return lz_start() ? lz_next.malloc(size) : lz_arena_allocate(size, 1);
+	return lz_start() ? malloc(size) : lz_arena_allocate(size, 1);
 }
 
 static void *resolve_calloc(size_t count, size_t size)
@@ -113,14 +120,14 @@ static void *resolve_calloc(size_t count, size_t size)
 	size_t bytes;
 
 	if (lz_start())
-		return lz_next.calloc(count, size);
+		return calloc(count, size);
 	return __builtin_mul_overflow(count, size, &bytes) ? NULL : lz_arena_allocate(bytes, 1);
 }
 
 static void *resolve_realloc(void *p, size_t size)
 {
 	/* While starting, nothing but arena blocks exists, and those do not come here. */
-	return lz_start() ? lz_next.realloc(p, size) : p == NULL ? lz_arena_allocate(size, 1) : NULL;
+	return lz_start() ? realloc(p, size) : p == NULL ? lz_arena_allocate(size, 1) : NULL;
 }
 
 static void resolve_free(void *p)
@@ -131,12 +138,12 @@ static void resolve_free(void *p)
 
 static void *resolve_memalign(size_t alignment, size_t size)
 {
-	return lz_start() ? lz_next.memalign(alignment, size) : lz_arena_allocate(size, alignment);
+	return lz_start() ? memalign(alignment, size) : lz_arena_allocate(size, alignment);
 }
 
 static void *resolve_aligned_alloc(size_t alignment, size_t size)
 {
-	return lz_start() ? lz_next.aligned_alloc(alignment, size) : lz_arena_allocate(size, alignment);
+	return lz_start() ? aligned_alloc(alignment, size) : lz_arena_allocate(size, alignment);
 }
 
 static int resolve_posix_memalign(void **out, size_t alignment, size_t size)
@@ -144,7 +151,7 @@ static int resolve_posix_memalign(void **out, size_t alignment, size_t size)
 	void *block;
 
 	if (lz_start())
-		return lz_next.posix_memalign(out, alignment, size);
+		return posix_memalign(out, alignment, size);
 	block = lz_arena_allocate(size, alignment);
 	if (block == NULL)
 		return ENOMEM;
@@ -154,12 +161,12 @@ static int resolve_posix_memalign(void **out, size_t alignment, size_t size)
 
 static void *resolve_valloc(size_t size)
 {
-	return lz_start() ? lz_next.valloc(size) : lz_arena_allocate(size, 1);
+	return lz_start() ? valloc(size) : lz_arena_allocate(size, 1);
 }
 
 static void *resolve_pvalloc(size_t size)
 {
-	return lz_start() ? lz_next.pvalloc(size) : lz_arena_allocate(size, 1);
+	return lz_start() ? pvalloc(size) : lz_arena_allocate(size, 1);
 }
 
 static size_t resolve_usable_size(void *p)
@@ -220,6 +227,8 @@ bool lz_configure(void)
 	const char *name = (const char *)getauxval(AT_EXECFN);
 	int cold = COLD;
 
+	if (atomic_load_explicit(&core_state, memory_order_acquire) == READY)
+		return true;
 	/* ld.so allocates before libc has been given its environment. */
 	if (environ == NULL && getauxval(AT_SECURE) == 0)
 		return false;

@@ -29,9 +29,15 @@ static inline int int_answer(int result)
 	return -1;
 }
 
+/* The first call of a process may be one of these. */
+static inline bool followed(void)
+{
+	return lz_mappings_followed || (lz_configure() && lz_mappings_followed);
+}
+
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-	if (lz_mappings_followed)
+	if (followed())
 		return pointer_answer(
 			lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER));
 	return pointer_answer(lz_os_linux.mmap(address, length, protection, flags, fd, offset));
@@ -41,7 +47,7 @@ EXPORT void *mmap64(void *, size_t, int, int, int, off64_t) __attribute__((alias
 
 EXPORT int munmap(void *address, size_t length)
 {
-	if (lz_mappings_followed)
+	if (followed())
 		return int_answer(lz_core_munmap(&lz_core, address, length));
 	return int_answer(lz_os_linux.munmap(address, length));
 }
@@ -56,7 +62,7 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 		target = va_arg(arguments, void *);
 		va_end(arguments);
 	}
-	if (lz_mappings_followed)
+	if (followed())
 		return pointer_answer(
 			lz_core_mremap(&lz_core, address, old_length, new_length, flags, target, CALLER));
 	return pointer_answer(lz_os_linux.mremap(address, old_length, new_length, flags, target));
@@ -64,7 +70,7 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 
 EXPORT int mprotect(void *address, size_t length, int protection)
 {
-	if (lz_mappings_followed)
+	if (followed())
 		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, CALLER));
 	return int_answer(lz_os_linux.mprotect(address, length, protection));
 }
@@ -78,14 +84,14 @@ EXPORT int madvise(void *address, size_t length, int advice)
 
 EXPORT void *shmat(int id, const void *address, int flags)
 {
-	if (lz_mappings_followed)
+	if (followed())
 		return pointer_answer(lz_core_shmat(&lz_core, id, address, flags, CALLER));
 	return pointer_answer(lz_os_linux.shmat(id, address, flags));
 }
 
 EXPORT int shmdt(const void *address)
 {
-	if (lz_mappings_followed)
+	if (followed())
 		return int_answer(lz_core_shmdt(&lz_core, address));
 	return int_answer(lz_os_linux.shmdt(address));
 }

@@ -28,6 +28,7 @@ struct lz_next {
 	size_t (*known_size)(void *);
 };
 
-extern struct lz_next lz_next;
+/* Hidden, for the same reason as in shim.h: one instruction less for each call. */
+extern struct lz_next lz_next __attribute__((visibility("hidden")));
 
 #endif

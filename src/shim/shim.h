@@ -13,6 +13,9 @@
 
 #include "core/core.h"
 
+/* Hidden, so that the fast path compares with memory directly instead of through the global offset table. */
+#pragma GCC visibility push(hidden)
+
 extern struct lz_core lz_core;
 
 /* Requests of at least this many bytes leave the fast path; SIZE_MAX until configured, and where not wanted. */
@@ -21,6 +24,8 @@ extern size_t lz_malloc_threshold;
 
 /* The mmap family is followed. */
 extern bool lz_mappings_followed;
+
+#pragma GCC visibility pop
 
 /*
  * Makes lz_next usable. False when the calling thread is in the middle of doing so: it then has only the

@@ -48,35 +48,6 @@ static void keep_path(struct lz_log *log, const char *path)
 	lz_text_string(&text, path);
 }
 
-void lz_log_open(struct lz_log *log, const struct lz_os *os, const struct lz_options *options,
-	const char *executable)
-{
-	uint64_t fd = STDERR_FILENO;
-	struct lz_text name = lz_text_in(log->executable, sizeof log->executable);
-
-	log->os = os;
-	log->format = (enum lz_log_format)options->log_format;
-	log->target = LZ_LOG_DESCRIPTOR;
-	log->broken = false;
-	for (size_t i = 0; i < LZ_EVENT_KINDS; i++)
-		atomic_store_explicit(&log->seen[i], 0, memory_order_relaxed);
-	lz_text_string(&name, executable);
-	log->errors_known = os->identify(STDERR_FILENO, &log->errors_id) == 0;
-	if (strcmp(options->log, "none") == 0) {
-		log->target = LZ_LOG_NONE;
-	} else if (strcmp(options->log, "syslog") == 0) {
-		log->target = LZ_LOG_SYSLOG;
-	} else if (strncmp(options->log, "fd:", 3) == 0) {
-		lz_parse_u64(options->log + 3, &fd);
-	} else if (strcmp(options->log, "stderr") != 0) {
-		log->target = LZ_LOG_FILE;
-		keep_path(log, options->log);
-	}
-	log->fd = (int)fd;
-	if (log->target == LZ_LOG_DESCRIPTOR && os->identify(log->fd, &log->id) != 0)
-		log->target = LZ_LOG_NONE;
-}
-
 /* Writes to a descriptor that is still the file `id`; drops the line where that would wait or fail. */
 static int write_descriptor(struct lz_log *log, int fd, const struct lz_file_id *id, const char *line, size_t length)
 {
@@ -162,8 +133,52 @@ static void report_broken(struct lz_log *log, int error)
 	lz_text_foreign(&text, log->path);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
-	lz_text_string(&text, "; messages are lost until LAZYZERO_LOG names a writable file\n");
+	lz_text_string(&text, "; messages are lost: set LAZYZERO_LOG to something that can be written\n");
 	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+}
+
+void lz_log_after_fork(struct lz_log *log)
+{
+	log->pid = log->os->getpid();
+	for (size_t i = 0; i < LZ_EVENT_KINDS; i++)
+		atomic_store_explicit(&log->seen[i], 0, memory_order_relaxed);
+}
+
+void lz_log_open(struct lz_log *log, const struct lz_os *os, const struct lz_options *options,
+	const char *executable)
+{
+	uint64_t fd = STDERR_FILENO;
+	int error;
+	struct lz_text name = lz_text_in(log->executable, sizeof log->executable);
+
+	log->os = os;
+	log->format = (enum lz_log_format)options->log_format;
+	log->target = LZ_LOG_DESCRIPTOR;
+	log->broken = false;
+	lz_log_after_fork(log);
+	lz_text_string(&name, executable);
+	log->errors_known = os->identify(STDERR_FILENO, &log->errors_id) == 0;
+	if (strcmp(options->log, "none") == 0) {
+		log->target = LZ_LOG_NONE;
+	} else if (strcmp(options->log, "syslog") == 0) {
+		log->target = LZ_LOG_SYSLOG;
+	} else if (strncmp(options->log, "fd:", 3) == 0) {
+		lz_parse_u64(options->log + 3, &fd);
+	} else if (strcmp(options->log, "stderr") != 0) {
+		log->target = LZ_LOG_FILE;
+		keep_path(log, options->log);
+	}
+	log->fd = (int)fd;
+	if (log->target != LZ_LOG_DESCRIPTOR)
+		return;
+	error = os->identify(log->fd, &log->id);
+	if (error) {
+		struct lz_text path = lz_text_in(log->path, sizeof log->path);
+
+		lz_text_string(&path, options->log);
+		report_broken(log, error);
+		log->target = LZ_LOG_NONE;
+	}
 }
 
 static void emit(struct lz_log *log, struct lz_text *text)
@@ -323,7 +338,7 @@ void lz_log_close(struct lz_log *log)
 
 		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
 	}
-	if (log->target == LZ_LOG_NONE || (hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0))
+	if (log->target == LZ_LOG_NONE || log->os->getpid() != log->pid || (hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0))
 		return;
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {

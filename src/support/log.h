@@ -51,6 +51,7 @@ struct lz_log {
 	bool errors_known;
 	char path[2 * LZ_OPTION_TEXT_MAX]; /* absolute, with its % sequences */
 	char executable[64];               /* base name, for %e */
+	pid_t pid;                         /* whose events are counted */
 	_Atomic uint64_t seen[LZ_EVENT_KINDS];
 };
 
@@ -63,6 +64,9 @@ bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind);
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event);
 void lz_log_note(struct lz_log *log, const char *text);
+
+/* In a forked child: what the parent counted is the parent's to tell. */
+void lz_log_after_fork(struct lz_log *log);
 
 /* At exit: how many events were not shown, if any. */
 void lz_log_close(struct lz_log *log);

@@ -1,0 +1,388 @@
+/*
+ * The eight claims; see claims.h. A workload and its figures stand together, and both are given the same
+ * size. The figures follow from the page size: an entry of 8 bytes for each page, in tables of one page.
+ */
+#include "claims.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <lazyzero.h>
+
+#include "../common.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* Found when the library is preloaded, NULL when it is not: this program is not linked with it. */
+#pragma weak lz_version
+#pragma weak lz_cost
+
+#define WRITES 10000u
+
+/* VmRSS is kept per CPU and summed up loosely (mm/percpu counters): this much is noise. */
+#define NOISE (2 * MIB)
+
+/* --- what the workloads are made of --- */
+
+static char *map(uint64_t size)
+{
+	char *block =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (block == MAP_FAILED)
+		return NULL;
+	refuse_huge_pages(block, size);
+	return block;
+}
+
+/* Zeroed memory: under the library by calloc; bare by mmap, for there calloc has the machine's limits. */
+static char *reserve(uint64_t size)
+{
+	char *block = lz_version != NULL ? calloc(1, size) : map(size);
+
+	if (block == NULL) {
+		report_skipped("the kernel gives no address space of that size");
+		exit(0);
+	}
+	return block;
+}
+
+/* Spread evenly, so that each lies in a 2 MiB block of its own while there are enough of them. */
+static uint64_t nth_page(uint64_t size, uint64_t n)
+{
+	return n * (size / page_bytes() / WRITES) * page_bytes();
+}
+
+static void report_growth(const char *key, uint64_t after, uint64_t before)
+{
+	report(key, after > before ? after - before : 0);
+}
+
+/* --- what the figures are made of --- */
+
+static struct range exactly(uint64_t value)
+{
+	return (struct range){.low = value, .high = value};
+}
+
+static struct range at_most(uint64_t value)
+{
+	return (struct range){.high = value};
+}
+
+static struct range at_least(uint64_t value)
+{
+	return (struct range){.low = value, .high = UINT64_MAX};
+}
+
+static struct range about(uint64_t value, uint64_t slack)
+{
+	return (struct range){.low = value > slack ? value - slack : 0, .high = value + slack};
+}
+
+static struct range any(void)
+{
+	return (struct range){.any = true};
+}
+
+static struct figure both(const char *key, const char *label, enum unit unit, struct range range)
+{
+	return (struct figure){key, label, unit, {range, range}};
+}
+
+/* The tables of a range that is touched everywhere, as VmPTE counts them, but for odd ones at its ends. */
+static uint64_t tables_of(uint64_t size)
+{
+	uint64_t entries = size / page_bytes() * 8;
+
+	return entries + entries / page_bytes() * 8;
+}
+
+static struct range full_tables(uint64_t size)
+{
+	return about(tables_of(size), 16 * page_bytes() + tables_of(size) / 1000);
+}
+
+/* --- E1 --- */
+
+static void reserve_only(uint64_t size)
+{
+	uint64_t resident, virtual, start;
+
+	(void)status_bytes(0, "VmRSS"); /* the first call itself takes memory */
+	resident = status_bytes(0, "VmRSS");
+	virtual = status_bytes(0, "VmSize");
+	start = now_us();
+	if (map(size) == NULL)
+		report_skipped("the kernel gives no address space of that size");
+	report("call_us", now_us() - start);
+	report_growth("virtual", status_bytes(0, "VmSize"), virtual);
+	report_growth("resident", status_bytes(0, "VmRSS"), resident);
+}
+
+static unsigned reserve_figures(uint64_t size, struct figure *figures)
+{
+	figures[0] = both("virtual", "VmSize grows by", BYTES, about(size, NOISE));
+	figures[1] = both("resident", "VmRSS grows by", BYTES, at_most(NOISE));
+	figures[2] = both("call_us", "time of mmap", MICROSECONDS, at_most(500000));
+	return 3;
+}
+
+/* --- E2 --- */
+
+static void read_then_write(uint64_t size)
+{
+	char *block = reserve(size);
+	uint64_t before = status_bytes(0, "VmRSS"), after_reads;
+
+	read_every_page(block, size);
+	after_reads = status_bytes(0, "VmRSS");
+	for (uint64_t i = 0; i < WRITES; i++)
+		block[nth_page(size, i)] = 1;
+	report_growth("reads", after_reads, before);
+	report_growth("writes", status_bytes(0, "VmRSS"), after_reads);
+}
+
+static unsigned read_then_write_figures(uint64_t size, struct figure *figures)
+{
+	(void)size;
+	figures[0] = both("reads", "VmRSS grows by reading every page", BYTES, at_most(NOISE));
+	figures[1] =
+		both("writes", "VmRSS grows by 10,000 writes", BYTES, about(WRITES * page_bytes(), NOISE));
+	return 2;
+}
+
+/* --- E3 --- */
+
+static void count_faults(uint64_t size)
+{
+	char *block = reserve(size);
+	uint64_t before = minor_faults(), after_first;
+
+	read_every_page(block, size);
+	after_first = minor_faults();
+	read_every_page(block, size);
+	report("first", after_first - before);
+	report("second", minor_faults() - after_first);
+}
+
+static unsigned count_faults_figures(uint64_t size, struct figure *figures)
+{
+	/* A few pages of the program itself may be touched for the first time meanwhile. */
+	figures[0] = both("first", "minor faults, first reading", COUNT, about(size / page_bytes(), 8));
+	figures[1] = both("second", "minor faults, second reading", COUNT, at_most(8));
+	return 2;
+}
+
+/* --- E4 --- */
+
+static const char *const populate_settings[] = {
+	"LAZYZERO_POPULATE=read", "LAZYZERO_BACKING=zeropage", "LAZYZERO_THP=never", NULL};
+
+static void populate(uint64_t size)
+{
+	uint64_t start = now_us(), before;
+	char *probe = map(page_bytes());
+	char *block;
+
+	if (probe == NULL || madvise(probe, page_bytes(), MADV_POPULATE_READ) != 0) {
+		report_skipped("MADV_POPULATE_READ needs Linux 5.14");
+		return;
+	}
+	block = reserve(size);
+	if (lz_version == NULL)
+		madvise(block, size, MADV_POPULATE_READ);
+	report("populate_us", now_us() - start);
+	report("tables", status_bytes(0, "VmPTE"));
+	before = minor_faults();
+	read_every_page(block, size);
+	report("faults", minor_faults() - before);
+}
+
+static unsigned populate_figures(uint64_t size, struct figure *figures)
+{
+	figures[0] = both("tables", "page tables before any reading", BYTES, full_tables(size));
+	figures[1] = both("faults", "minor faults on reading", COUNT, at_most(8));
+	figures[2] = both("populate_us", "time to fill the entries", MICROSECONDS, any());
+	return 3;
+}
+
+/* --- E5 --- */
+
+static void read_all(uint64_t size)
+{
+	char *block = reserve(size);
+	uint64_t start = now_us();
+
+	read_every_page(block, size);
+	report("read_us", now_us() - start);
+	report("resident", status_bytes(0, "VmRSS"));
+	report("tables", status_bytes(0, "VmPTE"));
+}
+
+static unsigned read_all_figures(uint64_t size, struct figure *figures)
+{
+	/* The C library and what else is loaded count too. */
+	figures[0] = both("resident", "VmRSS", BYTES, at_most(4 * MIB));
+	figures[1] = both("tables", "page tables", BYTES, full_tables(size));
+	figures[2] = both("read_us", "time to read", MICROSECONDS, any());
+	return 3;
+}
+
+/* --- E6 --- */
+
+static void sparse_array(uint64_t size)
+{
+	uint64_t *array = calloc(1, size);
+	uint64_t before, step, right = 0;
+
+	report("calloc", array != NULL ? 0 : (uint64_t)errno);
+	if (array == NULL)
+		array = (uint64_t *)(void *)reserve(size);
+	refuse_huge_pages(array, size);
+	before = status_bytes(0, "VmRSS");
+	step = nth_page(size, 1) / sizeof *array;
+	for (uint64_t i = 0; i < WRITES; i++) {
+		array[i * step] = i + 1;
+		if (i + 1 == WRITES / 10)
+			report_growth("few", status_bytes(0, "VmRSS"), before);
+	}
+	report_growth("many", status_bytes(0, "VmRSS"), before);
+	for (uint64_t i = 0; i < WRITES; i++)
+		right += array[i * step] == i + 1 && array[i * step + 1] == 0;
+	report("right", right);
+	report("tables", status_bytes(0, "VmPTE"));
+}
+
+static unsigned sparse_array_figures(uint64_t size, struct figure *figures)
+{
+	uint64_t each = page_bytes();
+	/* A write in a 2 MiB block of its own takes a table of its own. */
+	uint64_t blocks = size / (each / 8 * each);
+	uint64_t tables = (blocks < WRITES ? blocks : WRITES) * each + blocks * 8;
+
+	figures[0] = both("calloc", "calloc of the array", RESULT, any());
+	figures[0].range[LAZYZERO] = exactly(0);
+	figures[1] = both("few", "VmRSS grows by 1,000 writes", BYTES, about(WRITES / 10 * each, NOISE));
+	figures[2] = both("many", "VmRSS grows by 10,000 writes", BYTES, about(WRITES * each, NOISE));
+	figures[3] = both("tables", "page tables", BYTES, about(tables, tables / 20 + 16 * each));
+	figures[4] = both("right", "elements that read as written", COUNT, exactly(WRITES));
+	return 5;
+}
+
+/* --- E7 --- */
+
+static void touch_one_page(uint64_t size)
+{
+	/* 32 TiB: the kernel places programs, heaps, libraries and stacks elsewhere. */
+	void *far = (void *)((uintptr_t)1 << 45);
+	uint64_t before, cost = 0;
+	char *page;
+
+	(void)size;
+	(void)status_bytes(0, "VmPTE");
+	if (lz_version != NULL)
+		cost = lz_cost(far, page_bytes());
+	page = mmap(far, page_bytes(), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (page != far || page_bytes() != 4096) {
+		report_skipped("its figures are those of 4 KiB pages and at least 4 levels of tables");
+		return;
+	}
+	before = status_bytes(0, "VmPTE");
+	read_every_page(page, page_bytes());
+	report_growth("tables", status_bytes(0, "VmPTE"), before);
+	if (lz_version != NULL)
+		report("cost", cost);
+}
+
+static unsigned touch_one_page_figures(uint64_t size, struct figure *figures)
+{
+	(void)size;
+	figures[0] = both("tables", "VmPTE, which has no top level", BYTES, exactly(12 * KIB));
+	figures[1] = both("cost", "what lz_cost said before", BYTES, exactly(12 * KIB));
+	figures[1].range[BARE] = any();
+	return 2;
+}
+
+/* --- E8 --- */
+
+static const char *const refuse_settings[] = {"LAZYZERO_POLICY=refuse", "LAZYZERO_BACKING=zeropage", NULL};
+
+/* A compiler may leave out an allocation whose address nobody wants, and take it for a success. */
+static void *volatile wanted;
+
+/* A program that knows how to take ENOMEM; bare, it is never told. */
+static void outgrow_machine(uint64_t size)
+{
+	uint64_t small = 0;
+	char *block;
+
+	if (page_bytes() != 4096) {
+		report_skipped("its figures are those of 4 KiB pages");
+		return;
+	}
+	block = map(size);
+	report("mmap", block != NULL ? 0 : (uint64_t)errno);
+	if (block != NULL) {
+		read_every_page(block, size);
+		return;
+	}
+	wanted = calloc(1, size);
+	report("calloc", wanted != NULL ? 0 : (uint64_t)errno);
+	while (small < WRITES && (wanted = malloc(100)) != NULL)
+		small++;
+	report("small", small);
+	/* This end comes too quickly for the parent's sampling. */
+	report("peak_tables", status_bytes(0, "VmPTE"));
+	report("last_rss", status_bytes(0, "VmRSS"));
+}
+
+static unsigned outgrow_machine_figures(uint64_t size, struct figure *figures)
+{
+	uint64_t limit = size / LIMIT_SHARE;
+
+	figures[0] = (struct figure){"mmap", "mmap", RESULT, {exactly(0), exactly(ENOMEM)}};
+	figures[1] = (struct figure){"calloc", "calloc instead", RESULT, {any(), exactly(ENOMEM)}};
+	figures[2] =
+		(struct figure){"small", "small allocations after that", COUNT, {any(), exactly(WRITES)}};
+	figures[3] = (struct figure){"end", "the program's end", WAIT_STATUS, {exactly(SIGKILL), exactly(0)}};
+	figures[4] = (struct figure){"oom_kills", "out-of-memory kills", COUNT, {exactly(1), exactly(0)}};
+	/* What else the process takes comes out of the same limit: stacks and the kernel's own, 1 to 3 MiB.
+	 */
+	figures[5] = (struct figure){
+		"peak_tables", "page tables, last sample", BYTES, {at_least(limit / 4 * 3), at_most(MIB)}};
+	figures[6] = (struct figure){"log_tables", "page tables, the kernel's log", BYTES, {any(), any()}};
+	figures[7] = (struct figure){
+		"last_rss", "VmRSS, last sample", BYTES, {at_most(8 * MIB), at_most(8 * MIB)}};
+	return 8;
+}
+
+static const char *const zeropage_settings[] = {"LAZYZERO_BACKING=zeropage", "LAZYZERO_THP=never", NULL};
+
+const struct claim claims[] = {
+	{"E1", "mmap returns at once; nothing is resident until touched", 100 * GIB, false, NULL,
+		reserve_only, reserve_figures},
+	{"E2", "a read maps the zero page, a write allocates", 16 * GIB, false, zeropage_settings,
+		read_then_write, read_then_write_figures},
+	{"E3", "each first read is a minor fault", 16 * GIB, false, zeropage_settings, count_faults,
+		count_faults_figures},
+	{"E4", "entries filled up front: tables at once, no faults later", 16 * GIB, false, populate_settings,
+		populate, populate_figures},
+	{"E5", "read page by page: almost nothing resident, but page tables", 100 * GIB, false,
+		zeropage_settings, read_all, read_all_figures},
+	{"E6", "a huge array, mostly zero: memory follows the writes", TIB, false, zeropage_settings,
+		sparse_array, sparse_array_figures},
+	{"E7", "one page needs a table on each of 4 levels: 4 x 4 KiB", 0, false, NULL, touch_one_page,
+		touch_one_page_figures},
+	{"E8", "reading 512 times the memory: killed by page tables", 512 * GIB, true, refuse_settings,
+		outgrow_machine, outgrow_machine_figures},
+};
+const unsigned claim_count = sizeof claims / sizeof *claims;

@@ -1,0 +1,45 @@
+/*
+ * The eight claims about demand paging: for each, the program that shows it and what its figures must be.
+ */
+#ifndef LZ_EXPERIMENT_CLAIMS_H
+#define LZ_EXPERIMENT_CLAIMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "run.h"
+
+enum unit { BYTES, COUNT, MICROSECONDS, RESULT /* an errno, 0 for success */, WAIT_STATUS };
+
+/* What a figure must be: from low to high, both included. */
+struct range {
+	bool any;
+	uint64_t low, high;
+};
+
+/* A line of the table. */
+struct figure {
+	const char *key; /* as the workload reports it */
+	const char *label;
+	enum unit unit;
+	struct range range[COLUMNS];
+};
+
+#define MOST_FIGURES 8
+
+struct claim {
+	const char *id, *text;
+	uint64_t size;                   /* at scale 1; the functions get the scaled one; 0: there is none */
+	bool limited;                    /* runs in a memory control group of size / LIMIT_SHARE */
+	const char *const *settings;     /* for the library */
+	void (*workload)(uint64_t size); /* what the child does */
+	unsigned (*figures)(uint64_t size, struct figure *figures); /* returns how many */
+};
+
+/* 512 GiB in 1 GiB: just less than their page tables take. */
+#define LIMIT_SHARE 512u
+
+extern const struct claim claims[];
+extern const unsigned claim_count;
+
+#endif

@@ -1,0 +1,377 @@
+/*
+ * What demand paging costs, shown on this machine: eight claims, each measured in a process of its own,
+ * once bare and once under lazyzero, and held against what it should be.
+ *
+ *   experiments [--scale N] [--only E5,E8] [--library PATH]
+ *
+ * At full size it takes three minutes, almost two of them for E8; with --scale 64, three seconds. The exit
+ * status is 0 when every figure is as expected, 1 when one is not, 2 for a wrong option. E8, measured:
+ *
+ *   #   claim                                         expected      bare   lazyzero
+ *   E8  reading 512 times the memory: killed by page tables
+ *       (512 GiB in a memory control group of 1 GiB)
+ *       mmap                                   served / ENOMEM    served     ENOMEM
+ *       calloc instead                              - / ENOMEM         -     ENOMEM
+ *       small allocations after that                 - / 10000         -      10000
+ *       the program's end                     SIGKILL / exit 0   SIGKILL     exit 0
+ *       out-of-memory kills                              1 / 0         1          0
+ *       page tables, last sample         >= 768 MiB / <= 1 MiB  1024 MiB     48 KiB
+ *       page tables, the kernel's log                           1024 MiB          -
+ *       VmRSS, last sample                            <= 8 MiB   1.4 MiB    2.8 MiB
+ *       time of the whole run                                    105.5 s      43 ms
+ *       > kernel: Killed process 8626 (experiments) total-vm:536873412kB,
+ *         anon-rss:0kB, file-rss:1268kB, shmem-rss:0kB, UID:0 pgtables:1048448kB
+ *         oom_score_adj:1000
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <lazyzero.h>
+
+#include "common.h"
+#include "experiment/claims.h"
+#include "experiment/run.h"
+
+/* The child says by it which library it runs under. */
+#pragma weak lz_version
+
+/* Below these, what a process takes anyway drowns the figures: 512 MiB on x86-64, and a limit of 16 MiB. */
+#define LEAST_PAGES 131072u
+#define LEAST_LIMIT (16 * MIB)
+
+#define CELL 32
+
+struct options {
+	uint64_t scale;
+	const char *only;
+	char library[PATH_MAX];
+};
+
+/* What did not hold and what could not be run, for the last line. */
+static char failures[256], skips[64];
+
+static void usage(FILE *to)
+{
+	fputs("Usage: experiments [OPTION]...\n"
+	      "Show what demand paging costs in page tables, bare and under lazyzero.\n\n"
+	      "  --scale N       divide all sizes by N (1 takes minutes, 64 seconds)\n"
+	      "  --only LIST     run only these claims, such as E5,E8\n"
+	      "  --library PATH  the library to preload (default: the one built beside this program)\n"
+	      "  --help          print this\n\n"
+	      "A figure marked ! is not as expected. Exit status: 0 all are, 1 some are not, 2 wrong "
+	      "usage.\n",
+		to);
+}
+
+/* --- the child --- */
+
+static int run_child(const char *id, const char *size)
+{
+	/* By this name the kernel's log knows us; exec of /proc/self/exe made it "exe". */
+	prctl(PR_SET_NAME, "experiments");
+	/* Line by line: what was measured before the child is killed is to arrive. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (lz_version != NULL)
+		printf("version %s\n", lz_version());
+	for (unsigned i = 0; i < claim_count; i++)
+		if (strcmp(claims[i].id, id) == 0)
+			claims[i].workload(strtoull(size, NULL, 10));
+	return 0;
+}
+
+/* --- the table --- */
+
+static void format_value(char cell[CELL], enum unit unit, uint64_t value)
+{
+	int status = (int)value;
+
+	switch (unit) {
+	case BYTES:
+		format_size(cell, value);
+		break;
+	case COUNT:
+		snprintf(cell, CELL, "%" PRIu64, value);
+		break;
+	case MICROSECONDS:
+		if (value < 1000)
+			snprintf(cell, CELL, "%" PRIu64 " us", value);
+		else if (value < 1000000)
+			snprintf(cell, CELL, "%" PRIu64 " ms", value / 1000);
+		else
+			snprintf(cell, CELL, "%.1f s", (double)value / 1e6);
+		break;
+	case RESULT:
+		snprintf(cell, CELL, "%s", value == 0 ? "served" : strerrorname_np((int)value));
+		break;
+	case WAIT_STATUS:
+		if (WIFSIGNALED(status))
+			snprintf(cell, CELL, "SIG%s", sigabbrev_np(WTERMSIG(status)));
+		else
+			snprintf(cell, CELL, "exit %d", WEXITSTATUS(status));
+		break;
+	}
+}
+
+static void format_range(char cell[CELL], enum unit unit, const struct range *range)
+{
+	const char *sign = range->low == range->high ? "" : range->low == 0 ? "<= " : "~ ";
+	uint64_t middle = range->low == 0 ? range->high : range->low + (range->high - range->low) / 2;
+	char value[CELL];
+
+	if (range->any) {
+		snprintf(cell, CELL, "-");
+		return;
+	}
+	if (range->high == UINT64_MAX) {
+		sign = ">= ";
+		middle = range->low;
+	}
+	format_value(value, unit, middle);
+	snprintf(cell, CELL, "%s%.24s", sign, value);
+}
+
+static void format_expected(char cell[2 * CELL + 4], const struct figure *figure)
+{
+	char bare[CELL], preloaded[CELL];
+
+	format_range(bare, figure->unit, &figure->range[BARE]);
+	format_range(preloaded, figure->unit, &figure->range[LAZYZERO]);
+	if (strcmp(bare, preloaded) == 0)
+		snprintf(cell, CELL, "%s", figure->range[BARE].any ? "" : bare);
+	else
+		snprintf(cell, 2 * CELL + 4, "%s / %s", bare, preloaded);
+}
+
+static void fail(const char *id, enum column column, const char *label)
+{
+	size_t length = strlen(failures);
+
+	snprintf(failures + length, sizeof failures - length, "%s%s %s: %s", length == 0 ? "" : "; ", id,
+		column == BARE ? "bare" : "lazyzero", label);
+}
+
+/* The cell of a column, and whether the figure is as expected. */
+static bool format_outcome(
+	char cell[CELL], const struct figure *figure, enum column column, const struct outcome *outcome)
+{
+	const struct range *range = &figure->range[column];
+	uint64_t value = outcome_value(outcome, figure->key);
+
+	snprintf(cell, CELL, "-");
+	if (value != UNKNOWN)
+		format_value(cell, figure->unit, value);
+	return range->any || (value != UNKNOWN && range->low <= value && value <= range->high);
+}
+
+static void print_figure(const char *id, const struct figure *figure, const struct outcome *outcomes)
+{
+	char expected[2 * CELL + 4], cells[COLUMNS][CELL];
+	bool held[COLUMNS];
+
+	format_expected(expected, figure);
+	for (enum column column = BARE; column < COLUMNS; column++) {
+		held[column] = format_outcome(cells[column], figure, column, &outcomes[column]);
+		if (!held[column])
+			fail(id, column, figure->label);
+	}
+	printf("    %-32s %21s %9s%c %9s%s\n", figure->label, expected, cells[BARE], held[BARE] ? ' ' : '!',
+		cells[LAZYZERO], held[LAZYZERO] ? "" : "!");
+}
+
+/* Breaks a long message at spaces. */
+static void print_message(const char *text)
+{
+	const size_t width = 74;
+
+	for (const char *lead = "    > "; *text != '\0'; lead = "      ") {
+		size_t length = strlen(text);
+
+		if (length > width) {
+			for (length = width; length > 0 && text[length] != ' '; length--)
+				continue;
+			length = length == 0 ? width : length;
+		}
+		printf("%s%.*s\n", lead, (int)length, text);
+		text += length;
+		text += *text == ' ';
+	}
+}
+
+/* A run that could not be made counts neither way. E4, for one, needs a recent kernel, and E8 a control
+ * group. */
+static bool was_skipped(const char *id, const struct outcome *outcome)
+{
+	size_t length = strlen(skips);
+	char text[sizeof outcome->skipped + 16];
+
+	if (outcome->skipped[0] == '\0')
+		return false;
+	snprintf(text, sizeof text, "skipped: %.159s", outcome->skipped);
+	print_message(text);
+	snprintf(skips + length, sizeof skips - length, " %s", id);
+	return true;
+}
+
+static void print_heading(const struct claim *claim, const struct workload *workload)
+{
+	char size[SIZE_TEXT], limit[SIZE_TEXT];
+
+	printf("%s  %s\n", claim->id, claim->text);
+	if (workload->limit != 0)
+		printf("    (%s in a memory control group of %s)\n", format_size(size, workload->size),
+			format_size(limit, workload->limit));
+	else if (workload->size != 0)
+		printf("    (%s)\n", format_size(size, workload->size));
+	fflush(stdout);
+}
+
+static void set_size(struct workload *workload, const struct claim *claim, uint64_t scale)
+{
+	uint64_t unit = LEAST_PAGES * page_bytes();
+	uint64_t least = claim->limited ? LEAST_LIMIT * LIMIT_SHARE : unit;
+
+	if (claim->size == 0)
+		return;
+	workload->size = claim->size / scale / unit * unit;
+	if (workload->size < least)
+		workload->size = least;
+	workload->limit = claim->limited ? workload->size / LIMIT_SHARE : 0;
+}
+
+static void run_claim(const struct claim *claim, const struct options *options)
+{
+	static const struct figure whole = {
+		"us", "time of the whole run", MICROSECONDS, {{.any = true}, {.any = true}}};
+	struct workload workload = {
+		.id = claim->id, .settings = claim->settings, .library = options->library};
+	struct figure figures[MOST_FIGURES];
+	struct outcome outcomes[COLUMNS];
+	unsigned count;
+
+	set_size(&workload, claim, options->scale);
+	print_heading(claim, &workload);
+	for (enum column column = BARE; column < COLUMNS; column++) {
+		run_workload(&workload, column, &outcomes[column]);
+		if (was_skipped(claim->id, &outcomes[column]))
+			return;
+	}
+	if (outcomes[LAZYZERO].version[0] == '\0')
+		fail(claim->id, LAZYZERO, "the library was not loaded");
+	count = claim->figures(workload.size, figures);
+	for (unsigned i = 0; i < count; i++)
+		print_figure(claim->id, &figures[i], outcomes);
+	print_figure(claim->id, &whole, outcomes);
+	print_message(outcomes[BARE].message);
+	print_message(outcomes[LAZYZERO].message);
+}
+
+/* --- options --- */
+
+/* The library as the build leaves it: this program is BUILD/examples/experiments. */
+static void find_library(char library[PATH_MAX])
+{
+	static const char built[] = "/../.libs/liblazyzero.so";
+	char self[PATH_MAX - sizeof built];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	self[length > 0 ? length : 0] = '\0';
+	if (strrchr(self, '/') != NULL)
+		*strrchr(self, '/') = '\0';
+	snprintf(library, PATH_MAX, "%s%s", self, built);
+	/* Installed, the dynamic linker knows where it is. */
+	if (access(library, R_OK) != 0)
+		snprintf(library, PATH_MAX, "liblazyzero.so.0");
+}
+
+static _Noreturn void refuse_usage(void)
+{
+	fprintf(stderr, "Try 'experiments --help'.\n");
+	exit(2);
+}
+
+static bool is_claim(const char *name, size_t length)
+{
+	for (unsigned i = 0; i < claim_count; i++)
+		if (strlen(claims[i].id) == length && strncasecmp(claims[i].id, name, length) == 0)
+			return true;
+	return false;
+}
+
+static void check_only(const char *list)
+{
+	while (*list != '\0') {
+		size_t length = strcspn(list, ",");
+
+		if (!is_claim(list, length)) {
+			fprintf(stderr, "experiments: '%.*s' is not one of E1 to E%u\n", (int)length, list,
+				claim_count);
+			refuse_usage();
+		}
+		list += length + (list[length] == ',');
+	}
+}
+
+static void read_options(int argc, char **argv, struct options *options)
+{
+	static const struct option known[] = {{"scale", required_argument, NULL, 's'},
+		{"only", required_argument, NULL, 'o'}, {"library", required_argument, NULL, 'l'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			if (parse_size(optarg, &options->scale))
+				break;
+			fprintf(stderr, "experiments: '%s' is not a number of at least 1\n", optarg);
+			refuse_usage();
+		case 'o':
+			check_only(optarg);
+			options->only = optarg;
+			break;
+		case 'l':
+			snprintf(options->library, sizeof options->library, "%s", optarg);
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			refuse_usage();
+		}
+	}
+	if (optind == argc)
+		return;
+	fprintf(stderr, "experiments: unexpected argument '%s'\n", argv[optind]);
+	refuse_usage();
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.scale = 1};
+
+	if (argc == 4 && strcmp(argv[1], "--child") == 0)
+		return run_child(argv[2], argv[3]);
+	find_library(options.library);
+	read_options(argc, argv, &options);
+	if (strchr(options.library, '/') != NULL && access(options.library, R_OK) != 0) {
+		fprintf(stderr, "experiments: %s: %s\n", options.library, strerror(errno));
+		return 2;
+	}
+	printf("#   %-32s %21s %9s  %9s\n", "claim", "expected", "bare", "lazyzero");
+	for (unsigned i = 0; i < claim_count; i++)
+		if (options.only == NULL || strcasestr(options.only, claims[i].id) != NULL)
+			run_claim(&claims[i], &options);
+	if (failures[0] != '\0')
+		printf("\nNot as expected (marked !): %s\n", failures);
+	else
+		printf("\nAll figures are as expected%s%s.\n", skips[0] == '\0' ? "" : "; skipped:", skips);
+	return failures[0] == '\0' ? 0 : 1;
+}
