@@ -28,6 +28,11 @@ struct lz_flag {
 	const char *accepts;        /* the choices, to end the sentence "it takes ..." */
 };
 
+/* A short text by value, to be used as lz_shown(x).text within one expression. */
+struct lz_shown {
+	char text[272];
+};
+
 struct lz_arguments;
 
 struct lz_command {
@@ -67,6 +72,9 @@ void lz_arguments_free(struct lz_arguments *arguments);
 /* The value given for option `index` of the option table, or NULL. */
 const char *lz_arguments_option(const struct lz_arguments *arguments, size_t index);
 
+/* The environment variable of that option. */
+struct lz_shown lz_arguments_variable(size_t index);
+
 /* The index of a checked flag's value in its choices; 0, the first one, when it was not given. */
 unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag);
 
@@ -87,10 +95,7 @@ int lz_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* lz_fail, and where to read on: "Try 'lazyzero NAME --help'." (name NULL: 'lazyzero --help'). */
 int lz_fail_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Text from outside made safe for a terminal; use as lz_shown(x).text within one expression. */
-struct lz_shown {
-	char text[272];
-};
+/* Text from outside made safe for a terminal. */
 struct lz_shown lz_shown(const char *text);
 
 /* A byte count as a person reads it. */

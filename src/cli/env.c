@@ -19,9 +19,7 @@ static const struct lz_flag flags[] = {
 		"Lines for a POSIX shell, for the [Service] section of a systemd unit, or for a Dockerfile. "
 		"Default: shell",
 		formats, "shell, systemd or docker"},
-	[FLAG_LIBRARY] = {"library", "PATH",
-		"The library to preload, instead of the one built or installed with this command.", NULL,
-		NULL},
+	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
 /* Nothing is special between single quotes but the quote itself. */
@@ -124,11 +122,9 @@ static int run(const struct lz_arguments *arguments)
 		return LZ_EXIT_OURS;
 	for (size_t i = 0; i < lz_option_count; i++) {
 		const char *value = lz_arguments_option(arguments, i);
-		char name[64];
 
-		snprintf(name, sizeof name, LZ_OPTION_PREFIX "%s", lz_option_table[i].name);
 		if (value != NULL)
-			writers[format].variable(name, value);
+			writers[format].variable(lz_arguments_variable(i).text, value);
 	}
 	writers[format].preload(library.path);
 	return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "support/options.h"
 
@@ -194,6 +195,16 @@ void lz_arguments_free(struct lz_arguments *arguments)
 const char *lz_arguments_option(const struct lz_arguments *arguments, size_t index)
 {
 	return arguments->values[arguments->command->flag_count + index];
+}
+
+struct lz_shown lz_arguments_variable(size_t index)
+{
+	struct lz_shown variable;
+	struct lz_text text = lz_text_in(variable.text, sizeof variable.text);
+
+	lz_text_string(&text, LZ_OPTION_PREFIX);
+	lz_text_string(&text, lz_option_table[index].name);
+	return variable;
 }
 
 unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag)

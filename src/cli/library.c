@@ -67,8 +67,7 @@ static int search(struct lz_library *library)
 	return -ENOENT;
 }
 
-/* Makes the path absolute, since the program may change its directory; links stay, as they survive upgrades.
- */
+/* Makes the path absolute, since the program may change its directory; links stay: they survive upgrades. */
 static int take_given(struct lz_library *library, const char *given)
 {
 	char directory[PATH_MAX] = "";
@@ -99,8 +98,7 @@ int lz_library_find(struct lz_library *library, const char *given)
 	/* LD_PRELOAD knows no quoting (ld.so(8)). */
 	if (strpbrk(library->path, ": ") != NULL) {
 		lz_say("LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to "
-		       "a path "
-		       "without, and name that with --library",
+		       "a path without, and name that with --library",
 			library->path);
 		return -EINVAL;
 	}

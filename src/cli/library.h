@@ -6,6 +6,14 @@
 
 #include "cli/elf.h"
 
+/* The flag by which a subcommand lets the user name the library (struct lz_flag). */
+#define LZ_LIBRARY_FLAG                                                                                      \
+	{                                                                                                    \
+		"library", "PATH",                                                                           \
+			"The library to preload, instead of the one built or installed with this command.",  \
+			NULL, NULL                                                                           \
+	}
+
 struct lz_library {
 	char path[PATH_MAX]; /* absolute */
 	struct lz_elf elf;

@@ -25,9 +25,7 @@ static const struct lz_flag flags[] = {
 		"What is said on standard error at the end. With none, the program takes the place of this "
 		"command, under the same process ID. Default: text",
 		summaries, "text, json or none"},
-	[FLAG_LIBRARY] = {"library", "PATH",
-		"The library to preload, instead of the one built or installed with this command.", NULL,
-		NULL},
+	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
 static int set_variable(const char *name, const char *value)
@@ -42,11 +40,9 @@ static int set_variables(const struct lz_arguments *arguments)
 
 	for (size_t i = 0; i < lz_option_count && !error; i++) {
 		const char *value = lz_arguments_option(arguments, i);
-		char name[64];
 
-		snprintf(name, sizeof name, LZ_OPTION_PREFIX "%s", lz_option_table[i].name);
 		if (value != NULL)
-			error = set_variable(name, value);
+			error = set_variable(lz_arguments_variable(i).text, value);
 	}
 	return error;
 }

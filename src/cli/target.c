@@ -175,8 +175,7 @@ void lz_target_inspect(struct lz_target *target, const char *program, const stru
 	} else if (elf.sanitizer != NULL) {
 		PROBLEM(target, "built with %s", elf.sanitizer);
 		EFFECT(target, "its own allocator and mappings get in the way; it may refuse to start, and "
-			       "the figures "
-			       "mean little");
+			       "the figures mean little");
 	}
 }
 

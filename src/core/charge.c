@@ -2,7 +2,7 @@
  * The decision: does a request fit the budget? Also the steps that keep the ledger and VmPTE fresh enough to
  * decide on.
  */
-#include "core/core.h"
+#include "core/inside.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -24,6 +24,10 @@
  * a wrong decision costs a line in the log, so a program far over its budget pays for it ten times a second.
  */
 #define RECONCILE_AGE_MS 100u
+
+/* Less than 64 MiB has at most 128 KiB of page tables: not worth reading VmPTE for. */
+#define SAMPLE_BYTES (UINT64_C(64) << 20)
+#define SAMPLE_AGE_MS 1u
 
 #define MAPS "/proc/self/maps"
 #define STATUS "/proc/self/status"
@@ -111,6 +115,12 @@ void lz_core_read_actual(struct lz_core *core, uint64_t age_ms)
 		core->actual = UINT64_MAX;
 	core->actual_read_ms = now | 1;
 	core->decided_since_read = 0;
+}
+
+void lz_core_sample_peak(struct lz_core *core, uint64_t bytes_to_go)
+{
+	if (bytes_to_go >= SAMPLE_BYTES)
+		lz_core_read_actual(core, SAMPLE_AGE_MS);
 }
 
 /* The page size of a mapping in /proc/self/maps, which names it only for anonymous huge pages. */

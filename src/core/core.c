@@ -1,5 +1,5 @@
 /* Life of the core: what is set up before the first request, and what is said at exit. */
-#include "core/core.h"
+#include "core/inside.h"
 
 #include <stddef.h>
 

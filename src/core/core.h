@@ -85,7 +85,7 @@ int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
  */
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);
 
-/* --- mappings.c: the program's own calls of the mmap family ---------------------------------------------- */
+/* --- mappings.c, remap.c: the program's own calls of the mmap family ------------------------------------- */
 
 /* Each makes the system call, or refuses it, and returns what the kernel would (an address, 0, or -errno). */
 intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int protection, int flags, int fd,
@@ -97,76 +97,5 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice);
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller);
 int lz_core_shmdt(struct lz_core *core, const void *address);
-
-/* --- zeropage.c: inside the core -------------------------------------------------------------------------- */
-
-/*
- * A private anonymous mapping of `length` bytes, aligned to `alignment` (at least a page), where it needs the
- * fewest page tables beside what is mapped already; huge pages as LAZYZERO_THP says. Touches no page. Returns 0
- * or -errno. *huge_pages_refused: MADV_HUGEPAGE is to be ignored there.
- */
-int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, uintptr_t *base, bool *huge_pages_refused);
-
-/* Fills the page-table entries of fresh anonymous memory with the zero page, where LAZYZERO_POPULATE says so. */
-void lz_zeropage_populate(struct lz_core *core, uintptr_t base, size_t length);
-
-/*
- * Address space of `length` bytes, inaccessible, that lies in its page tables as the memory at base does: a
- * mapping moved from base to there takes its tables along. Returns the address or -errno.
- */
-intptr_t lz_zeropage_reserve(struct lz_core *core, uintptr_t base, size_t length);
-
-/* --- charge.c: inside the core --------------------------------------------------------------------------- */
-
-/* Opens the books; false as -EAGAIN above. lz_core_leave must follow true. */
-bool lz_core_enter(struct lz_core *core);
-void lz_core_leave(struct lz_core *core);
-
-/*
- * What a request is about to make touchable: a known range, or bytes (instead of old_bytes) whose place the kernel
- * will choose.
- */
-struct lz_need {
-	uintptr_t start, end; /* a known range; start == end for none */
-	uint64_t bytes, old_bytes;
-	unsigned page_shift;
-};
-
-/* What was granted: `cost` bytes of page tables are reserved until lz_core_settle. All zero: nothing was asked. */
-struct lz_grant {
-	uint64_t cost;
-	bool over;                  /* in spite of the budget */
-	uint64_t committed, actual; /* at the time of the decision */
-	struct lz_request request;
-};
-
-/*
- * Holds a request against the budget. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN. Only 0 reserves
- * anything.
- */
-int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
-	struct lz_grant *grant);
-
-/*
- * Gives a reservation back, its range being in the ledger or not to come; what was served over the budget is
- * logged now that it has happened. No lock.
- */
-void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool happened);
-
-/* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
-void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);
-
-/* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */
-int lz_core_reconcile(struct lz_core *core);
-
-/* Finds out what the budget is, the first time; with the lock. Changes to it are made known by publishing it. */
-void lz_core_resolve_budget(struct lz_core *core);
-void lz_core_publish_budget(struct lz_core *core);
-
-/* Writes the ledger's sums into the statistics; with the lock. */
-void lz_core_publish(struct lz_core *core);
-
-/* The page-table bytes that a need comes to; with the lock. */
-uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
 
 #endif

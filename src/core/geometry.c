@@ -2,14 +2,10 @@
 #include "core/geometry.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/checked.h"
+#include "os/mman.h"
 #include "os/procfs.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
 
 #define ENTRY_SHIFT 3 /* every architecture below has 8-byte entries */
 

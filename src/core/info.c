@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/checked.h"
+#include "core/inside.h"
 #include "os/pagemap.h"
 
 uint64_t lz_core_range_cost(struct lz_core *core, const void *address, size_t size)

@@ -4,31 +4,18 @@
  * A range leaves the ledger before its system call and enters it after: in between, nobody else can be given
  * those addresses. What fails half-way is put right by comparing with /proc/self/maps.
  */
-#include "core/core.h"
+#include "core/inside.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/shm.h>
 
 #include "base/checked.h"
+#include "os/mman.h"
 #include "os/procfs.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
 #define HUGE_SHIFT_OF(flags) ((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
-
-/* See served.c: VmPTE falls when memory is unmapped, so its peak is just before. */
-#define SAMPLE_BYTES (UINT64_C(64) << 20)
-#define SAMPLE_AGE_MS 1u
-
-/* Ranges of different traits inside one mremap; more make the ledger inexact until it is reconciled. */
-#define PIECES 8u
 
 static bool can_be_touched(int protection)
 {
@@ -60,8 +47,7 @@ static unsigned page_shift_for(struct lz_core *core, size_t length, int flags, i
 	return (unsigned)__builtin_ctzl(bytes);
 }
 
-/* [start, end) in whole pages, as the kernel rounds it; false for what it will answer with EINVAL or ENOMEM. */
-static bool page_range(const struct lz_core *core, const void *address, size_t length, unsigned page_shift,
+bool lz_core_page_range(const struct lz_core *core, const void *address, size_t length, unsigned page_shift,
 	uintptr_t *start, uintptr_t *end)
 {
 	uint64_t rounded, sum;
@@ -101,15 +87,13 @@ static void let_go(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
 	if (!lz_core_enter(core))
 		return;
-	if (end - start >= SAMPLE_BYTES)
-		lz_core_read_actual(core, SAMPLE_AGE_MS);
+	lz_core_sample_peak(core, end - start);
 	lz_ledger_remove(&core->ledger, start, end);
 	lz_core_publish(core);
 	lz_core_leave(core);
 }
 
-/* A call failed after its range had left the ledger, or did part of its work. */
-static void look_again(struct lz_core *core)
+void lz_core_look_again(struct lz_core *core)
 {
 	if (!lz_core_enter(core))
 		return;
@@ -117,9 +101,8 @@ static void look_again(struct lz_core *core)
 	lz_core_leave(core);
 }
 
-/* Holds a call against the budget if it is large enough; *grant is empty where it is not. */
-static int charge(struct lz_core *core, const char *call, const void *caller, size_t size, const struct lz_need *need,
-	struct lz_grant *grant)
+int lz_core_charge_large(struct lz_core *core, const char *call, const void *caller, size_t size,
+	const struct lz_need *need, struct lz_grant *grant)
 {
 	struct lz_request request = {.call = call, .size = size, .caller = caller};
 	int error;
@@ -144,12 +127,12 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	intptr_t result;
 
 	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-		page_range(core, address, length, page_shift, &need.start, &need.end);
+		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
 	if (touchable && length <= PTRDIFF_MAX &&
-		charge(core, "mmap", caller, length, &need, &grant) != 0)
+		lz_core_charge_large(core, "mmap", caller, length, &need, &grant) != 0)
 		return -ENOMEM;
 	result = core->os->mmap(address, length, protection, flags, fd, offset);
-	if (!lz_os_failed(result) && page_range(core, (void *)result, length, page_shift, &start, &end)) {
+	if (!lz_os_failed(result) && lz_core_page_range(core, (void *)result, length, page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)page_shift};
 
 		follow(core, start, end, touchable, traits);
@@ -167,14 +150,14 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 {
 	uintptr_t start, end;
-	bool valid = page_range(core, address, length, core->page_shift, &start, &end);
+	bool valid = lz_core_page_range(core, address, length, core->page_shift, &start, &end);
 	int error;
 
 	if (valid)
 		let_go(core, start, end);
 	error = core->os->munmap(address, length);
 	if (valid && error)
-		look_again(core);
+		lz_core_look_again(core);
 	return error;
 }
 
@@ -187,17 +170,17 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 	uintptr_t start, end;
 	int error;
 
-	if (!page_range(core, address, length, core->page_shift, &start, &end))
+	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return core->os->mprotect(address, length, protection);
 	need.start = start;
 	need.end = end;
-	if (touchable && charge(core, "mprotect", caller, length, &need, &grant) != 0)
+	if (touchable && lz_core_charge_large(core, "mprotect", caller, length, &need, &grant) != 0)
 		return -ENOMEM;
 	error = core->os->mprotect(address, length, protection);
 	if (error) {
 		/* ENOMEM at a hole: what lies before it was changed. */
 		if (error != -EINVAL)
-			look_again(core);
+			lz_core_look_again(core);
 	} else if (lz_core_enter(core)) {
 		if (touchable)
 			lz_ledger_cover(&core->ledger, start, end, traits);
@@ -208,124 +191,6 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 	}
 	lz_core_settle(core, &grant, error == 0);
 	return error;
-}
-
-/* What the ledger knew of a range, relative to its start. */
-struct pieces {
-	size_t count;
-	struct {
-		size_t start, end;
-		struct lz_traits traits;
-	} piece[PIECES];
-};
-
-/* Notes what the ledger knows of [start, end) and, where it goes away, takes it out; with the lock. */
-static void lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct pieces *pieces)
-{
-	struct lz_range *range = lz_ledger_find(&core->ledger, start);
-
-	pieces->count = 0;
-	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
-		if (pieces->count == PIECES) {
-			core->ledger.inexact = true;
-			break;
-		}
-		pieces->piece[pieces->count].start = lz_sub_clamped(range->start, start);
-		pieces->piece[pieces->count].end = lz_min_u64(range->end, end) - start;
-		pieces->piece[pieces->count].traits = range->traits;
-		pieces->count++;
-	}
-	if (goes_away)
-		lz_ledger_remove(&core->ledger, start, end);
-}
-
-/*
- * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the pieces
- * lay what cannot be touched: inaccessible memory, which has come along and covers what was at the target, or, since
- * Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can tell.
- */
-static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
-	const struct pieces *pieces)
-{
-	struct lz_range *there = lz_ledger_find(&core->ledger, base);
-	bool was_empty = there == NULL || there->start >= base + new_length;
-	size_t covered = 0;
-
-	for (size_t i = 0; i < pieces->count; i++) {
-		size_t start = pieces->piece[i].start;
-		size_t end = pieces->piece[i].end;
-
-		if (end >= old_length || end > new_length)
-			end = new_length;
-		if (start >= end)
-			continue;
-		lz_ledger_set(&core->ledger, base + start, base + end, pieces->piece[i].traits);
-		covered += end - start;
-	}
-	if (covered < new_length && !was_empty)
-		lz_core_reconcile(core);
-}
-
-/* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
-static struct lz_need remap_need(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int flags)
-{
-	struct lz_need need = {.bytes = new_length, .old_bytes = old_length, .page_shift = core->page_shift};
-	struct lz_range *range;
-
-	if (flags & MREMAP_DONTUNMAP)
-		need.old_bytes = 0;
-	if (!lz_core_enter(core))
-		return need;
-	range = lz_ledger_find(&core->ledger, start);
-	if (range != NULL && range->start <= start)
-		need.page_shift = range->traits.page_shift;
-	else if (old_length != 0)
-		need.bytes = need.old_bytes = 0; /* nothing there can be touched */
-	lz_core_leave(core);
-	return need;
-}
-
-intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
-	void *target, const void *caller)
-{
-	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
-	struct pieces pieces = {0};
-	struct lz_grant grant = {0};
-	uintptr_t start, end, new_start, new_end;
-	uint64_t rounded = 0;
-	bool tracked;
-	intptr_t result;
-
-	/* old_length 0 duplicates a shared mapping: its first page says what it is. */
-	if (!page_range(core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
-		!lz_round_up(new_length, core->page, &rounded))
-		return core->os->mremap(address, old_length, new_length, flags, target);
-	if (new_length > old_length || stays) {
-		struct lz_need need = remap_need(core, start, old_length, new_length, flags);
-
-		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
-			charge(core, "mremap", caller, new_length, &need, &grant) != 0)
-			return -ENOMEM;
-	}
-	tracked = lz_core_enter(core);
-	if (tracked) {
-		if (end - start >= SAMPLE_BYTES)
-			lz_core_read_actual(core, SAMPLE_AGE_MS);
-		lift(core, start, end, !stays, &pieces);
-		lz_core_leave(core);
-	}
-	result = core->os->mremap(address, old_length, new_length, flags, target);
-	if (lz_os_failed(result)) {
-		if (tracked)
-			look_again(core);
-	} else if (tracked && page_range(core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
-		lz_core_enter(core)) {
-		put_down(core, new_start, end - start, rounded, &pieces);
-		lz_core_publish(core);
-		lz_core_leave(core);
-	}
-	lz_core_settle(core, &grant, !lz_os_failed(result));
-	return result;
 }
 
 int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice)
@@ -357,10 +222,10 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 	if (core->os->shm_size(id, &bytes) != 0)
 		bytes = 0;
 	need.bytes = bytes;
-	if (bytes != 0 && charge(core, "shmat", caller, bytes, &need, &grant) != 0)
+	if (bytes != 0 && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
 		return -ENOMEM;
 	result = core->os->shmat(id, address, flags);
-	if (!lz_os_failed(result) && page_range(core, (void *)result, bytes, core->page_shift, &start, &end)) {
+	if (!lz_os_failed(result) && lz_core_page_range(core, (void *)result, bytes, core->page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = start};
 
 		follow(core, start, end, true, traits);
@@ -387,6 +252,6 @@ int lz_core_shmdt(struct lz_core *core, const void *address)
 	}
 	error = core->os->shmdt(address);
 	if (error)
-		look_again(core);
+		lz_core_look_again(core);
 	return error;
 }

@@ -4,17 +4,13 @@
  * The lock is held only to look at or change the books. A range leaves the ledger before the kernel may hand its
  * addresses to another thread, and enters it after the kernel gave them to this one.
  */
-#include "core/core.h"
+#include "core/inside.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "base/checked.h"
-
-/* Page tables shrink when memory is unmapped: from this length on, VmPTE is read before, to catch its peak. */
-#define SAMPLE_BYTES (UINT64_C(64) << 20)
-#define SAMPLE_AGE_MS 1u
 
 static size_t length_of(struct lz_served *region)
 {
@@ -95,8 +91,7 @@ static void unbook(struct lz_core *core, struct lz_served *region, uintptr_t bas
 		lz_regions_abandon(&core->regions, region);
 		return;
 	}
-	if (length >= SAMPLE_BYTES)
-		lz_core_read_actual(core, SAMPLE_AGE_MS);
+	lz_core_sample_peak(core, length);
 	lz_regions_unlink(&core->regions, region);
 	lz_ledger_remove(&core->ledger, base, base + length);
 	lz_core_publish(core);

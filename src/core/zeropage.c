@@ -3,19 +3,12 @@
  * written. What is ours to choose is where it lies, so that it needs the fewest page tables, and whether huge
  * pages may stand in it.
  */
-#include "core/core.h"
+#include "core/inside.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "base/checked.h"
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
+#include "os/mman.h"
 
 static intptr_t map_at(struct lz_core *core, uintptr_t address, size_t length, int protection, int flags)
 {

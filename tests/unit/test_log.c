@@ -172,3 +172,12 @@ Test(log, a_full_disk_is_reported_once)
 	lz_log_note(&log_state, "one");
 	cr_expect_not_null(strstr(fake.written, "No space left on device"), "%s", fake.written);
 }
+
+Test(log, a_descriptor_that_is_not_open_is_reported)
+{
+	open_log("fd:987", "text");
+	cr_expect_not_null(strstr(fake.written, "cannot write the log \"fd:987\": Bad file descriptor"), "%s",
+		fake.written);
+	lz_log_note(&log_state, "one");
+	cr_expect_null(strstr(fake.written, "one"));
+}

@@ -88,7 +88,7 @@ Test(procfs, modules)
 		"401000-402000 r--p 00000000 08:01 5 /bin/prog\n402000-403000 r-xp 00001000 08:01 5 /bin/prog\n"
 		"404000-405000 rw-p 00000000 00:00 0 [heap]\n"
 		"7f0000009000-7f000000a000 r--p 00000000 08:01 6 /lib/x.so\n"
-		"7f000000a000-7f000000b000 r-xp 00001000 08:01 6 /lib/x.so\n"}, {0}};
+		"7f000000a000-7f000000b000 r-xp 00001000 08:01 6 /lib/x.so (deleted)\n"}, {0}};
 	const struct lz_os *os = fake_os();
 	char name[8];
 	uint64_t offset = 0;

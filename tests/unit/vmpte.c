@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/core.h"
+#include "core/inside.h"
 #include "os/procfs.h"
 
 #define MAX_CALLS 40

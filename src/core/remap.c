@@ -1,0 +1,131 @@
+/*
+ * mremap, the call that can do everything at once: shrink, grow, move, duplicate, and land on other mappings. What
+ * the ledger knew of the old range is lifted, the call made, and the pieces put down where the kernel says.
+ */
+#include "core/inside.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "base/checked.h"
+#include "os/mman.h"
+
+/* Ranges of different traits inside one mremap; more make the ledger inexact until it is reconciled. */
+#define PIECES 8u
+
+/* What the ledger knew of a range, relative to its start. */
+struct pieces {
+	size_t count;
+	struct {
+		size_t start, end;
+		struct lz_traits traits;
+	} piece[PIECES];
+};
+
+/* Notes what the ledger knows of [start, end) and, where it goes away, takes it out; with the lock. */
+static void lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct pieces *pieces)
+{
+	struct lz_range *range = lz_ledger_find(&core->ledger, start);
+
+	pieces->count = 0;
+	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
+		if (pieces->count == PIECES) {
+			core->ledger.inexact = true;
+			break;
+		}
+		pieces->piece[pieces->count].start = lz_sub_clamped(range->start, start);
+		pieces->piece[pieces->count].end = lz_min_u64(range->end, end) - start;
+		pieces->piece[pieces->count].traits = range->traits;
+		pieces->count++;
+	}
+	if (goes_away)
+		lz_ledger_remove(&core->ledger, start, end);
+}
+
+/*
+ * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the pieces
+ * lay what cannot be touched: inaccessible memory, which has come along and covers what was at the target, or, since
+ * Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can tell.
+ */
+static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
+	const struct pieces *pieces)
+{
+	struct lz_range *there = lz_ledger_find(&core->ledger, base);
+	bool was_empty = there == NULL || there->start >= base + new_length;
+	size_t covered = 0;
+
+	for (size_t i = 0; i < pieces->count; i++) {
+		size_t start = pieces->piece[i].start;
+		size_t end = pieces->piece[i].end;
+
+		if (end >= old_length || end > new_length)
+			end = new_length;
+		if (start >= end)
+			continue;
+		lz_ledger_set(&core->ledger, base + start, base + end, pieces->piece[i].traits);
+		covered += end - start;
+	}
+	if (covered < new_length && !was_empty)
+		lz_core_reconcile(core);
+}
+
+/* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
+static struct lz_need remap_need(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int flags)
+{
+	struct lz_need need = {.bytes = new_length, .old_bytes = old_length, .page_shift = core->page_shift};
+	struct lz_range *range;
+
+	if (flags & MREMAP_DONTUNMAP)
+		need.old_bytes = 0;
+	if (!lz_core_enter(core))
+		return need;
+	range = lz_ledger_find(&core->ledger, start);
+	if (range != NULL && range->start <= start)
+		need.page_shift = range->traits.page_shift;
+	else if (old_length != 0)
+		need.bytes = need.old_bytes = 0; /* nothing there can be touched */
+	lz_core_leave(core);
+	return need;
+}
+
+intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
+	void *target, const void *caller)
+{
+	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
+	struct pieces pieces = {0};
+	struct lz_grant grant = {0};
+	uintptr_t start, end, new_start, new_end;
+	uint64_t rounded = 0;
+	bool tracked;
+	intptr_t result;
+
+	/* old_length 0 duplicates a shared mapping: its first page says what it is. */
+	if (!lz_core_page_range(core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
+		!lz_round_up(new_length, core->page, &rounded))
+		return core->os->mremap(address, old_length, new_length, flags, target);
+	if (new_length > old_length || stays) {
+		struct lz_need need = remap_need(core, start, old_length, new_length, flags);
+
+		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
+			lz_core_charge_large(core, "mremap", caller, new_length, &need, &grant) != 0)
+			return -ENOMEM;
+	}
+	tracked = lz_core_enter(core);
+	if (tracked) {
+		lz_core_sample_peak(core, end - start);
+		lift(core, start, end, !stays, &pieces);
+		lz_core_leave(core);
+	}
+	result = core->os->mremap(address, old_length, new_length, flags, target);
+	if (lz_os_failed(result)) {
+		if (tracked)
+			lz_core_look_again(core);
+	} else if (tracked && lz_core_page_range(core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
+		lz_core_enter(core)) {
+		put_down(core, new_start, end - start, rounded, &pieces);
+		lz_core_publish(core);
+		lz_core_leave(core);
+	}
+	lz_core_settle(core, &grant, !lz_os_failed(result));
+	return result;
+}
