@@ -66,8 +66,10 @@ static int complain_unknown(const struct lz_command *command, const char *word)
 	size_t length = strcspn(word, "=");
 	int nearest = -1;
 
-	if (names == NULL)
+	if (names == NULL) {
+		lz_fail("out of memory");
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < count; i++)
 		names[i] = name_of(command, i);
 	if (length > 2 && length - 2 < sizeof name) {

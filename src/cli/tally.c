@@ -159,7 +159,8 @@ static void read_file(struct lz_tally *tally, const struct lz_stats_place *place
 			snprintf(left_out->name, sizeof left_out->name, "%s", name);
 			left_out->reason = reason;
 		}
-	} else if (place->is_private || wire.start_time >= place->since) {
+	} else if (place->is_private || wire.start_time == 0 || wire.start_time >= place->since) {
+		/* Without /proc a process does not know when it started. */
 		count(tally, &wire);
 	}
 }

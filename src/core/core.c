@@ -1,7 +1,9 @@
 /* Life of the core: what is set up before the first request, and what is said at exit. */
 #include "core/inside.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -30,7 +32,12 @@ static void note_stats_failure(struct lz_core *core, int error)
 {
 	char buffer[256];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	size_t length = strlen(core->options.stats);
 
+	/* A directory (by its last slash) that is gone: whoever wanted to read it is, too, and this process has
+	 * outlived `lazyzero run`. */
+	if (core->options.stats[length - 1] == '/' && (error == -EISDIR || error == -ENOENT))
+		return;
 	lz_text_string(&text, "no statistics: cannot write LAZYZERO_STATS=\"");
 	lz_text_foreign(&text, core->options.stats);
 	lz_text_string(&text, "\": ");

@@ -65,7 +65,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 /* At exit: last counters and the log's closing line. */
 void lz_core_close(struct lz_core *core);
 
-/* --- served.c: regions in place of the allocator below ------------------------------------------------- */
+/* --- served.c, resize.c: regions in place of the allocator below ---------------------------------------- */
 
 /*
  * A zeroed region of request->size bytes, aligned to `alignment` (a power of two; 0 or less than a page: to a
@@ -80,7 +80,8 @@ int lz_core_free(struct lz_core *core, void *p);
 int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
 
 /*
- * Changes the size of the region at p to request->size (> 0) bytes; moves its page tables, not its bytes.
+ * Changes the size of the region at p to request->size (> 0) bytes; moves its page tables, not its bytes, unless
+ * the program has split it into several mappings.
  * -ENOENT as above; -ENOMEM: refused or no address space, and the region is as it was.
  */
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);

@@ -67,6 +67,14 @@ void lz_core_publish(struct lz_core *core);
 /* The page-table bytes that a need comes to; with the lock. */
 uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
 
+/* --- served.c --------------------------------------------------------------------------------------------- */
+
+/* Rounds up to pages what a request may ask for; false for what no request may. */
+bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *length);
+
+/* Takes a claimed region out of the books. */
+void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length);
+
 /* --- mappings.c ------------------------------------------------------------------------------------------- */
 
 /* [start, end) in whole pages, as the kernel rounds it; false for what it will answer with EINVAL or ENOMEM. */

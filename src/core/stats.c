@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,15 +12,23 @@
 #include "base/parse.h"
 #include "base/text.h"
 
-/* Field 22 of /proc/self/stat; the fields are counted behind the last ')', since a name may hold anything. */
-static uint64_t start_time(const struct lz_os *os)
+/*
+ * Field 22 of /proc/PID/stat, 0 when there is no such process. The fields are counted behind the last ')', since a
+ * name may hold anything.
+ */
+static uint64_t start_time(const struct lz_os *os, uint64_t pid)
 {
-	char buffer[1024];
+	char name[40], buffer[1024];
+	struct lz_text path = lz_text_in(name, sizeof name);
 	uint64_t value = 0;
 	const char *cursor;
 	ssize_t length;
-	int fd = os->open("/proc/self/stat", O_RDONLY, 0);
+	int fd;
 
+	lz_text_string(&path, "/proc/");
+	lz_text_u64(&path, pid);
+	lz_text_string(&path, "/stat");
+	fd = os->open(name, O_RDONLY, 0);
 	if (fd < 0)
 		return 0;
 	length = os->read(fd, buffer, sizeof buffer - 1);
@@ -52,17 +61,25 @@ static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *exec
 	lz_text_string(&name, executable);
 }
 
+/* Whether LAZYZERO_STATS names a directory: each process then has a file of its own in it. */
+static bool is_directory(const struct lz_stats *stats)
+{
+	int fd = stats->os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+
+	if (fd >= 0)
+		stats->os->close(fd);
+	return fd >= 0;
+}
+
 /* The file's name: path itself, or lazyzero.PID in it when it is a directory. */
 static int open_file(const struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
 	char name[PATH_MAX];
 	struct lz_text text = lz_text_in(name, sizeof name);
-	int directory = os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
 
 	lz_text_string(&text, stats->path);
-	if (directory >= 0) {
-		os->close(directory);
+	if (is_directory(stats)) {
 		lz_text_string(&text, "/lazyzero.");
 		lz_text_i64(&text, os->getpid());
 	}
@@ -92,11 +109,24 @@ static int reserve(const struct lz_os *os, int fd)
 	return written < 0 ? (int)written : (size_t)written < sizeof zeros ? -ENOSPC : 0;
 }
 
+/* Whether a file has been written by this version. */
+static bool is_known(const struct lz_wire *mapped, const struct lz_wire *fresh)
+{
+	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 && mapped->version == fresh->version &&
+		mapped->size == fresh->size;
+}
+
+/* Whether it is another process's, which still runs. */
+static bool is_taken(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
+{
+	return is_known(mapped, fresh) && mapped->pid != fresh->pid && mapped->state == LZ_WIRE_RUNNING &&
+		mapped->start_time != 0 && start_time(os, mapped->pid) == mapped->start_time;
+}
+
 /* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
 static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 && mapped->version == fresh->version &&
-		mapped->size == fresh->size && mapped->pid == fresh->pid && mapped->start_time == fresh->start_time;
+	return is_known(mapped, fresh) && mapped->pid == fresh->pid && mapped->start_time == fresh->start_time;
 }
 
 static int attach(struct lz_stats *stats)
@@ -117,7 +147,11 @@ static int attach(struct lz_stats *stats)
 	if (lz_os_failed(at))
 		return (int)at;
 	mapped = (struct lz_wire *)at;
-	stats->own.start_time = start_time(os);
+	stats->own.start_time = start_time(os, stats->own.pid);
+	if (is_taken(os, mapped, &stats->own)) {
+		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
+		return 0;
+	}
 	if (is_our_earlier_image(mapped, &stats->own)) {
 		memcpy(mapped->executable, stats->own.executable, sizeof mapped->executable);
 		mapped->regions = mapped->region_bytes = mapped->committed = mapped->actual = 0;
@@ -142,7 +176,6 @@ void lz_stats_after_fork(struct lz_stats *stats)
 {
 	struct lz_wire *parents = stats->wire;
 	struct lz_wire inherited = *parents;
-	int directory;
 
 	stats->wire = &stats->own;
 	begin(stats, &stats->own, inherited.executable);
@@ -154,11 +187,8 @@ void lz_stats_after_fork(struct lz_stats *stats)
 	if (parents == &stats->own)
 		return;
 	stats->os->munmap(parents, LZ_WIRE_FILE_BYTES);
-	directory = stats->os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
-	if (directory < 0)
-		return;
-	stats->os->close(directory);
-	attach(stats);
+	if (is_directory(stats))
+		attach(stats);
 }
 
 void lz_stats_close(struct lz_stats *stats)

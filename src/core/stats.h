@@ -37,7 +37,7 @@ struct lz_stats {
 
 /*
  * Starts counting in memory, and in the file when path is not empty. Returns 0, or -errno when there should be
- * a file and is none; counting works all the same.
+ * a file and is none; counting works all the same. A file that another living process writes is left to it.
  */
 int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable);
 

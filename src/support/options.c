@@ -61,8 +61,8 @@ const struct lz_option lz_option_table[] = {
 	{"LOG_FORMAT", "log-format", "FORMAT", "text", "text or json",
 		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE, FIELD(log_format)},
 	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
-		"Keep live statistics in this file; in a directory, in lazyzero.PID for each process. Empty: keep "
-		"none.",
+		"Keep live statistics: in a directory, in lazyzero.PID for each process; in a file, of the first "
+		"process that has it. Empty: keep none.",
 		NULL, LZ_OPTION_TEXT, FIELD(stats)},
 	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches, LZ_OPTION_CHOICE,
 		FIELD(disable)},

@@ -253,6 +253,43 @@ Test(core, growth_needs_no_room_for_two)
 	cr_expect_eq(core.stats.wire->region_bytes, 0);
 }
 
+/* As numpy does: advice on a part makes several mappings of one region. */
+static void grow_a_split_region(void)
+{
+	void *p = NULL, *q = NULL;
+	char *bytes;
+	size_t size;
+
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	bytes = p;
+	bytes[0] = 1;
+	bytes[20 * MIB] = 2;
+	bytes[64 * MIB - 1] = 3;
+	cr_assert_eq(madvise(bytes + 4096, 32 * MIB, MADV_DONTFORK), 0);
+	cr_assert_eq(mprotect(bytes + 40 * MIB, 4096, PROT_READ), 0);
+	cr_assert_eq(resize(p, 128 * MIB, &q), 0);
+	bytes = q;
+	cr_expect_eq(bytes[0], 1);
+	cr_expect_eq(bytes[20 * MIB], 2);
+	cr_expect_eq(bytes[64 * MIB - 1], 3);
+	cr_expect_eq(bytes[128 * MIB - 1], 0);
+	cr_expect_eq(lz_core_size(&core, q, &size), 0);
+	cr_expect_eq(size, 128 * MIB);
+	cr_expect_eq(lz_core_size(&core, p, &size), -ENOENT);
+	cr_expect_eq(lz_core_free(&core, q), 0);
+	cr_expect_eq(core.stats.wire->region_bytes, 0);
+}
+
+Test(core, growth_of_a_region_in_several_mappings)
+{
+	static const struct fake_file no_pagemap[] = {{"/proc/self/pagemap", NULL}, {0}};
+
+	start(quiet);
+	grow_a_split_region();
+	fake.files = no_pagemap;
+	grow_a_split_region();
+}
+
 static intptr_t map(void *at, size_t length, int protection, int flags)
 {
 	return lz_core_mmap(&core, at, length, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0,

@@ -1,0 +1,23 @@
+# The manual pages: complete, and without a warning from the formatter.
+. "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
+
+pages=${LZ_BUILDDIR:-.}/man
+for page in lazyzero.1 liblazyzero.3; do
+	expect_no_match "$page: nothing is left to fill in" '@[A-Z]*@' "$pages/$page"
+	if command -v groff > /dev/null; then
+		groff -t -man -ww -Tutf8 "$pages/$page" > /dev/null 2> "$work/warnings"
+		expect "warnings of groff about $page" "" "$(cat "$work/warnings")"
+	else
+		echo "skipped: formatting $page (no groff)"
+	fi
+done
+"$LZ_COMMAND" run --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' | while read -r flag; do
+	grep -q "$(echo "$flag" | sed 's/-/\\\\-/g')" "$pages/lazyzero.1" || echo "--$flag"
+done > "$work/missing"
+expect "flags that the manual does not name" "" "$(cat "$work/missing")"
+sed -n 's/^.*\(lz_[a-z_]*\)(.*;$/\1/p' "${LZ_SRCDIR:-.}/include/lazyzero.h" | while read -r name; do
+	grep -q "$name" "$pages/liblazyzero.3" || echo "$name"
+done > "$work/missing"
+expect "functions that the manual does not name" "" "$(cat "$work/missing")"
+
+finish

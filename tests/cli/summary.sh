@@ -1,0 +1,133 @@
+# The summary of `run`: its figures, its JSON, several processes, and no library at all.
+. "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
+
+run run sh -c :
+expect_match "first line" '^lazyzero: sh ended with status 0 after [0-9.e-]* s$' "$work/err"
+for row in "page tables" budget resident served mappings "over budget" processes; do
+	expect_match "row $row" "^  $row  *[0-9n]" "$work/err"
+done
+expect_match "one process" '^  processes  *1$' "$work/err"
+expect "standard output" "" "$(cat "$work/out")"
+run run --summary=none sh -c :
+expect "no summary" "" "$(cat "$work/err")"
+run run "$(command -v sh)" -c : "$(printf '%0200d' 1)"
+expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/err")"
+ln -s "$(command -v sh)" "$work/$(printf '%0200d' 1)"
+run run --budget=1.00000000000000000001G "$work/$(printf '%0200d' 1)" -c :
+expect "nor with a long name" "" "$(grep -E '.{81}' "$work/err")"
+
+# Processes: sh, and two that it forks.
+run run sh -c 'sh -c :; sh -c :; :'
+expect_match "three processes" '^  processes  *3$' "$work/err"
+
+if compile reader <<'END'; then
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	size_t size = (size_t)1 << 30, page = (size_t)sysconf(_SC_PAGESIZE);
+	volatile char *block = calloc(1, size);
+	size_t at;
+	if (!block)
+		return 12;
+	for (at = 0; at < size; at += page)
+		(void)block[at];
+	if (argc > 1)
+		mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (argc > 1)
+		execl(argv[0], argv[0], NULL);
+	return 0;
+}
+END
+	run run --thp=never "$work/reader"
+	expect_match "what was served" '^  served  *1 region, 1\.00 GiB$' "$work/err"
+	run run --thp=never --budget=64K --policy=log --log=none "$work/reader"
+	expect_match "over budget, logged" '^  over budget  *1 served all the same, 0 refused$' "$work/err"
+	expect_match "the budget and its source" '^  budget  *64\.0 KiB (LAZYZERO_BUDGET=64K)$' "$work/err"
+	run run --budget=64K --policy=refuse --log=none "$work/reader"
+	expect "status of a refused program" 12 "$status"
+	expect_match "over budget, refused" '^  over budget  *0 served all the same, 1 refused$' "$work/err"
+fi
+
+if command -v python3 > /dev/null; then
+	run run --summary=json sh -c 'exit 3'
+	expect "JSON is one line" 1 "$(wc -l < "$work/err" | tr -d ' ')"
+	cat > "$work/check.py" <<'END'
+import json, sys
+# The shell may add a line of its own about a signal.
+said = json.loads([line for line in open(sys.argv[1]) if line.startswith("{")][-1])
+bad = {name: said.get(name) for name, value in json.loads(sys.argv[2]).items() if said.get(name) != value}
+assert not bad, (bad, said)
+END
+	holds()
+	{
+		python3 "$work/check.py" "$work/err" "$1" || fail "JSON of: $2"
+	}
+	holds '{"program": "sh", "exit_status": 3, "signal": null, "active": true, "inactive_reason": null,
+		"processes": 1, "budget_bytes": null, "regions": 0, "refused": 0}' "exit 3"
+	run run --summary=json sh -c 'kill -9 $$'
+	holds '{"exit_status": null, "signal": 9}' "kill -9"
+	run run --summary=json --disable=1 sh -c :
+	holds '{"active": false, "processes": 0, "inactive_reason": "LAZYZERO_DISABLE is 1"}' "disabled"
+	if [ -x "$work/reader" ]; then
+		run run --summary=json --thp=never --budget=1G "$work/reader" twice
+		holds '{"regions": 2, "region_bytes": 2147483648, "mappings": 1, "mapping_bytes": 67108864,
+			"budget_bytes": 1073741824, "budget_source": "LAZYZERO_BUDGET=1G", "processes": 1}' "reader"
+		python3 - "$work/err" <<'END' || fail "figures of the reader"
+import json, resource, sys
+said = json.load(open(sys.argv[1]))
+pages = (1 << 30) // resource.getpagesize()
+assert said["page_tables_peak_bytes"] >= pages * 8, said
+assert said["minor_faults"] >= pages, said
+assert said["committed_peak_bytes"] >= pages * 8, said
+assert said["resident_peak_bytes"] < 256 << 20, said
+END
+	fi
+else
+	echo "skipped: JSON (no python3)"
+fi
+
+# Without the library.
+run run --disable=1 sh -c :
+expect_match "disabled" '^  LAZYZERO_DISABLE is 1\.$' "$work/err"
+run run --only=other sh -c :
+expect_match "not among those named" '^  LAZYZERO_ONLY names other programs\.$' "$work/err"
+run run env -u LD_PRELOAD LAZYZERO_STATS=/nowhere/ sh -c : # env itself has it, and its statistics go elsewhere
+expect_match "env itself counts" '^  processes  *1$' "$work/err"
+
+# A place that the user names stays, and what others left there is not counted.
+mkdir "$work/stats"
+run run --stats="$work/stats" sh -c 'sh -c :; :'
+expect_match "named directory" '^  processes  *2$' "$work/err"
+expect "its files stay" 2 "$(ls "$work/stats" | wc -l | tr -d ' ')"
+sleep 0.05
+echo foreign > "$work/stats/lazyzero.1"
+dd if=/dev/zero of="$work/stats/lazyzero.2" bs=4096 count=1 2> /dev/null
+mkfifo "$work/stats/lazyzero.3"
+ln -s /etc/passwd "$work/stats/lazyzero.4"
+: > "$work/stats/lazyzero.x"
+run run --stats="$work/stats" sh -c :
+expect "status beside foreign files" 0 "$status"
+expect_match "earlier processes are not counted" '^  processes  *1$' "$work/err"
+expect_match "foreign files are left out" 'warning: left out of the summary: lazyzero\.[0-9]: .*; and 3 more' "$work/err"
+expect "in one line" 1 "$(grep -c 'left out' "$work/err")"
+(cd "$work" && mkdir moved && run run --stats=relative sh -c 'cd moved; sh -c :; :')
+expect_match "a file, relative" '^  processes  *1$' "$work/err"
+[ -s "$work/relative" ] || fail "--stats=relative is not in the directory of the command"
+(LAZYZERO_STATS=$work/byenv; export LAZYZERO_STATS; run run sh -c :)
+[ -s "$work/byenv" ] || fail "LAZYZERO_STATS of the environment is not used"
+
+# Another version of the layout: at offset 8.
+run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazyzero.$$" bs=1 seek=8 conv=notrunc 2> /dev/null'
+rm -rf "$work/stats"
+mkdir "$work/stats"
+run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazyzero.$$" bs=1 seek=8 conv=notrunc 2> /dev/null'
+expect_match "another version" 'left out of the summary: lazyzero\.[0-9]*: its layout has another version' "$work/err"
+
+# Within a run, another one.
+run run --summary=json "$LZ_COMMAND" run --summary=json sh -c 'exit 4'
+expect "status through two" 4 "$status"
+expect "two summaries" 2 "$(wc -l < "$work/err" | tr -d ' ')"
+
+finish
