@@ -31,7 +31,7 @@ struct lz_statistics {
 	uint64_t committed;          /* page tables that touching everything tracked would need */
 	uint64_t committed_peak;
 	uint64_t actual;             /* page tables there are: VmPTE of /proc/self/status, read now */
-	uint64_t actual_peak;        /* highest seen: sampled at allocations and frees of large regions */
+	uint64_t actual_peak;        /* highest seen: sampled when large memory is made and, under LAZYZERO_STATS, freed */
 	uint64_t regions;            /* live regions served by lazyzero */
 	uint64_t region_bytes;       /* their address space */
 	uint64_t regions_total;      /* ever served */

@@ -20,22 +20,22 @@ void lz_budget_resolve(struct lz_budget *budget, const struct lz_os *os, const s
 	struct lz_memory_limit limit = lz_memory_limit(os, root);
 	struct lz_text source = lz_text_in(budget->source, sizeof budget->source);
 
-	budget->resolved = true;
 	budget->memory = limit.bytes;
 	if (!spec->is_percent) {
 		budget->bytes = spec->bytes;
 		lz_text_string(&source, LZ_OPTION_PREFIX "BUDGET=");
 		lz_text_string(&source, spec->text);
-		return;
-	}
-	lz_text_string(&source, spec->text);
-	if (limit.bytes == UINT64_MAX) {
+	} else if (limit.bytes == UINT64_MAX) {
 		/* Without /proc nothing says what the percentage is of: no budget rather than a made-up one. */
 		budget->bytes = UINT64_MAX;
+		lz_text_string(&source, spec->text);
 		lz_text_string(&source, " of unknown memory: no limit");
-		return;
+	} else {
+		budget->bytes = (uint64_t)((__uint128_t)limit.bytes * spec->millionths / MILLION);
+		lz_text_string(&source, spec->text);
+		lz_text_string(&source, limit.from_cgroup ? " of cgroup limit " : " of RAM ");
+		lz_text_size(&source, limit.bytes);
 	}
-	budget->bytes = (uint64_t)((__uint128_t)limit.bytes * spec->millionths / MILLION);
-	lz_text_string(&source, limit.from_cgroup ? " of cgroup limit " : " of RAM ");
-	lz_text_size(&source, limit.bytes);
+	/* Last: a fork in the middle leaves the child an unresolved budget, not one of 0. */
+	budget->resolved = true;
 }

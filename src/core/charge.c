@@ -29,8 +29,9 @@
 #define SAMPLE_BYTES (UINT64_C(64) << 20)
 #define SAMPLE_AGE_MS 1u
 
-#define MAPS "/proc/self/maps"
-#define STATUS "/proc/self/status"
+/* Of the calling thread: /proc/self is the first one, whose files are empty once it has called pthread_exit. */
+#define MAPS "/proc/thread-self/maps"
+#define STATUS "/proc/thread-self/status"
 
 uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need)
 {
@@ -83,6 +84,7 @@ bool lz_core_enter(struct lz_core *core)
 	result = lz_lock_enter(&core->lock);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&core->stats, untracked, 1);
+		atomic_store_explicit(&core->missed, true, memory_order_relaxed);
 		return false;
 	}
 	if (result != LZ_LOCK_TAKEN)
@@ -119,7 +121,7 @@ void lz_core_read_actual(struct lz_core *core, uint64_t age_ms)
 
 void lz_core_sample_peak(struct lz_core *core, uint64_t bytes_to_go)
 {
-	if (bytes_to_go >= SAMPLE_BYTES)
+	if (bytes_to_go >= SAMPLE_BYTES && lz_stats_in_file(&core->stats))
 		lz_core_read_actual(core, SAMPLE_AGE_MS);
 }
 
@@ -160,8 +162,9 @@ int lz_core_reconcile(struct lz_core *core)
 			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
 		}
 	}
+	/* A file that broke off, or is empty, says nothing of what lies above. */
 	if (error == 0)
-		error = lz_ledger_remove(ledger, gap, UINTPTR_MAX);
+		error = lines.error != 0 ? lines.error : gap == 0 ? -ENODATA : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
 	lz_lines_close(&lines);
 	ledger->inexact = error != 0;
 	core->reconciled_ms = core->os->now_ms() | 1;
@@ -206,6 +209,17 @@ static bool truly_exceeds(struct lz_core *core, uint64_t cost)
 	return exceeds(core, cost);
 }
 
+/* Calls that could not be followed make the sum too small: then it is not believed even when it is within budget. */
+static void look_for_missed(struct lz_core *core)
+{
+	if (!core->ledger.inexact && !atomic_load_explicit(&core->missed, memory_order_relaxed))
+		return;
+	if (core->os->now_ms() - core->reconciled_ms < RECONCILE_AGE_MS)
+		return;
+	atomic_store_explicit(&core->missed, false, memory_order_relaxed);
+	lz_core_reconcile(core);
+}
+
 static void report(struct lz_core *core, enum lz_event_kind kind, const struct lz_grant *grant)
 {
 	char module[64] = "";
@@ -217,8 +231,8 @@ static void report(struct lz_core *core, enum lz_event_kind kind, const struct l
 		.cost = grant->cost,
 		.committed = grant->committed,
 		.actual = grant->actual,
-		.budget = core->budget.bytes,
-		.source = core->budget.source,
+		.budget = grant->budget,
+		.source = grant->source,
 		.module = module,
 		.offset = address,
 	};
@@ -243,9 +257,12 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
 	core->decided_since_read += grant->cost;
 	lz_core_read_actual(core,
 		core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
+	look_for_missed(core);
 	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost);
 	grant->committed = lz_ledger_committed(&core->ledger);
 	grant->actual = core->actual;
+	grant->budget = core->budget.bytes;
+	memcpy(grant->source, core->budget.source, sizeof grant->source);
 	refused = grant->over && core->options.policy == LZ_POLICY_REFUSE;
 	if (!refused)
 		atomic_fetch_add_explicit(&core->reserved, grant->cost, memory_order_relaxed);

@@ -69,22 +69,22 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	/* Twice: the log's own options must be known before it can say what is wrong with any. */
 	lz_options_from_environment(&core->options, envp, ignore, NULL);
 	lz_log_open(&core->log, os, &core->options, base_name(executable));
-	core->active = is_meant(core, executable);
-	if (core->active)
+	bool active = is_meant(core, executable);
+	if (active)
 		lz_options_from_environment(&core->options, envp, warn, &core->log);
-	error = lz_stats_open(&core->stats, os, core->active ? core->options.stats : "", base_name(executable));
+	error = lz_stats_open(&core->stats, os, active ? core->options.stats : "", base_name(executable));
 	if (error)
 		note_stats_failure(core, error);
-	return lz_lock_init(&core->lock, os);
+	error = lz_lock_init(&core->lock, os);
+	core->active = active && error == 0;
+	return error;
 }
 
 void lz_core_close(struct lz_core *core)
 {
-	bool in_file = core->stats.wire != &core->stats.own;
-
-	/* A program that did nothing of interest should not pay for opening the books at its end (60 us). In a
-	 * forked child the file is still the parent's until they have been opened. */
-	if (core->prepared || in_file) {
+	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open /proc. In a
+	 * forked child the file is still the parent's until the books have been opened. */
+	if (lz_stats_in_file(&core->stats)) {
 		if (!lz_core_enter(core))
 			return;
 		lz_core_read_actual(core, 0);

@@ -2,9 +2,9 @@
  * The core: decides, maps, and keeps the books. It knows nothing of interposition, so it runs in tests with any
  * os table; the shim calls it, and it never calls back.
  *
- * Functions return 0 or -errno, or what the system call they stand for returns. -EAGAIN means that the books
- * could not be opened (re-entered from a signal handler, lock not to be had): the caller does what it would do
- * without lazyzero. Thread-safe; safe in signal handlers; no function allocates from the heap or holds the
+ * Functions return 0 or -errno, or what the system call they stand for returns. -EAGAIN means that we cannot
+ * serve this (re-entered from a signal handler, lock not to be had, no address space): the caller does what it would
+ * do without lazyzero. Thread-safe; safe in signal handlers; no function allocates from the heap or holds the
  * lock across a system call that maps or unmaps the program's memory.
  */
 #ifndef LZ_CORE_CORE_H
@@ -45,6 +45,7 @@ struct lz_core {
 	uint64_t reconciled_ms;      /* when the ledger was last compared with /proc/self/maps; 0: never */
 	size_t huge_page;            /* bytes of the default huge page; 0: not asked yet */
 
+	_Atomic bool missed;       /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved; /* page-table bytes of requests granted and not yet in the ledger */
 	struct lz_regions regions; /* see regions.h for what needs the lock */
 };
@@ -69,7 +70,7 @@ void lz_core_close(struct lz_core *core);
 
 /*
  * A zeroed region of request->size bytes, aligned to `alignment` (a power of two; 0 or less than a page: to a
- * page). -ENOMEM: refused, or no address space.
+ * page). -ENOMEM: refused.
  */
 int lz_core_allocate(struct lz_core *core, const struct lz_request *request, size_t alignment, void **out);
 
@@ -82,7 +83,7 @@ int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
 /*
  * Changes the size of the region at p to request->size (> 0) bytes; moves its page tables, not its bytes, unless
  * the program has split it into several mappings.
- * -ENOENT as above; -ENOMEM: refused or no address space, and the region is as it was.
+ * -ENOENT as above; -ENOMEM: refused; -EAGAIN as above. After each of them the region is as it was.
  */
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);
 

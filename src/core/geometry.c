@@ -170,9 +170,9 @@ static uint64_t measure_one_page(const struct lz_os *os, uintptr_t address, unsi
 
 	if (lz_os_failed(at))
 		return 0;
-	if (lz_proc_value(os, "/proc/self/status", "VmPTE:", &before) == 0) {
+	if (lz_proc_value(os, "/proc/thread-self/status", "VmPTE:", &before) == 0) {
 		*(volatile char *)at = 1;
-		if (lz_proc_value(os, "/proc/self/status", "VmPTE:", &after) != 0)
+		if (lz_proc_value(os, "/proc/thread-self/status", "VmPTE:", &after) != 0)
 			after = before;
 	}
 	os->munmap((void *)at, page);

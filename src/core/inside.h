@@ -31,7 +31,9 @@ struct lz_need {
 struct lz_grant {
 	uint64_t cost;
 	bool over;                  /* in spite of the budget */
-	uint64_t committed, actual; /* at the time of the decision */
+	uint64_t committed, actual; /* at the time of the decision, as is what follows */
+	uint64_t budget;
+	char source[sizeof((struct lz_budget *)0)->source];
 	struct lz_request request;
 };
 
@@ -51,7 +53,10 @@ void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool hap
 /* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
 void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);
 
-/* VmPTE falls when memory is unmapped, so its peak is just before: reads it when much goes; with the lock. */
+/*
+ * VmPTE falls when memory is unmapped, so its peak is just before: reads it when much goes and somebody keeps
+ * statistics; with the lock.
+ */
 void lz_core_sample_peak(struct lz_core *core, uint64_t bytes_to_go);
 
 /* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */
@@ -87,6 +92,27 @@ int lz_core_charge_large(struct lz_core *core, const char *call, const void *cal
 
 /* A call failed after its range had left the ledger, or did part of its work: compare with /proc/self/maps. */
 void lz_core_look_again(struct lz_core *core);
+
+/* --- remap.c ---------------------------------------------------------------------------------------------- */
+
+/* Ranges of different traits inside one call; more, and the kernel is asked afterwards. */
+#define LZ_PIECES 8u
+
+/* What the ledger knew of a range, relative to its start. */
+struct lz_pieces {
+	size_t count;
+	bool all; /* there were no more than fit */
+	struct {
+		size_t start, end;
+		struct lz_traits traits;
+	} piece[LZ_PIECES];
+};
+
+/* Notes what the ledger knows of [start, end) and, where it goes away, takes it out; with the lock. */
+void lz_core_lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces);
+
+/* A call failed after its range had been lifted: everything is as it was. */
+void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_pieces *pieces);
 
 /* --- zeropage.c ------------------------------------------------------------------------------------------- */
 

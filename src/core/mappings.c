@@ -82,17 +82,6 @@ static void follow(struct lz_core *core, uintptr_t start, uintptr_t end, bool to
 	lz_core_leave(core);
 }
 
-/* Takes [start, end) out of the ledger, reading VmPTE first when much is about to go. */
-static void let_go(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	if (!lz_core_enter(core))
-		return;
-	lz_core_sample_peak(core, end - start);
-	lz_ledger_remove(&core->ledger, start, end);
-	lz_core_publish(core);
-	lz_core_leave(core);
-}
-
 void lz_core_look_again(struct lz_core *core)
 {
 	if (!lz_core_enter(core))
@@ -149,15 +138,24 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 
 int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 {
+	struct lz_pieces pieces;
 	uintptr_t start, end;
-	bool valid = lz_core_page_range(core, address, length, core->page_shift, &start, &end);
+	bool lifted = false;
 	int error;
 
-	if (valid)
-		let_go(core, start, end);
+	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end) && lz_core_enter(core)) {
+		/* What reaches beyond user space the kernel will refuse as a whole. */
+		lifted = end <= (uintptr_t)1 << core->geometry->user_bits;
+		if (lifted) {
+			lz_core_sample_peak(core, end - start);
+			lz_core_lift(core, start, end, true, &pieces);
+			lz_core_publish(core);
+		}
+		lz_core_leave(core);
+	}
 	error = core->os->munmap(address, length);
-	if (valid && error)
-		lz_core_look_again(core);
+	if (error && lifted)
+		lz_core_put_back(core, start, &pieces);
 	return error;
 }
 

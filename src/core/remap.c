@@ -10,27 +10,15 @@
 #include "base/checked.h"
 #include "os/mman.h"
 
-/* Ranges of different traits inside one mremap; more make the ledger inexact until it is reconciled. */
-#define PIECES 8u
-
-/* What the ledger knew of a range, relative to its start. */
-struct pieces {
-	size_t count;
-	struct {
-		size_t start, end;
-		struct lz_traits traits;
-	} piece[PIECES];
-};
-
-/* Notes what the ledger knows of [start, end) and, where it goes away, takes it out; with the lock. */
-static void lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct pieces *pieces)
+void lz_core_lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces)
 {
 	struct lz_range *range = lz_ledger_find(&core->ledger, start);
 
 	pieces->count = 0;
+	pieces->all = true;
 	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
-		if (pieces->count == PIECES) {
-			core->ledger.inexact = true;
+		if (pieces->count == LZ_PIECES) {
+			pieces->all = false;
 			break;
 		}
 		pieces->piece[pieces->count].start = lz_sub_clamped(range->start, start);
@@ -42,13 +30,26 @@ static void lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes
 		lz_ledger_remove(&core->ledger, start, end);
 }
 
+void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_pieces *pieces)
+{
+	if (!lz_core_enter(core))
+		return;
+	for (size_t i = 0; i < pieces->count; i++)
+		lz_ledger_cover(&core->ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
+			pieces->piece[i].traits);
+	if (!pieces->all)
+		lz_core_reconcile(core);
+	lz_core_publish(core);
+	lz_core_leave(core);
+}
+
 /*
  * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the pieces
  * lay what cannot be touched: inaccessible memory, which has come along and covers what was at the target, or, since
  * Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can tell.
  */
 static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
-	const struct pieces *pieces)
+	const struct lz_pieces *pieces)
 {
 	struct lz_range *there = lz_ledger_find(&core->ledger, base);
 	bool was_empty = there == NULL || there->start >= base + new_length;
@@ -65,7 +66,7 @@ static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, si
 		lz_ledger_set(&core->ledger, base + start, base + end, pieces->piece[i].traits);
 		covered += end - start;
 	}
-	if (covered < new_length && !was_empty)
+	if ((covered < new_length && !was_empty) || !pieces->all)
 		lz_core_reconcile(core);
 }
 
@@ -92,7 +93,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	void *target, const void *caller)
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
-	struct pieces pieces = {0};
+	struct lz_pieces pieces = {0};
 	struct lz_grant grant = {0};
 	uintptr_t start, end, new_start, new_end;
 	uint64_t rounded = 0;
@@ -113,12 +114,15 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	tracked = lz_core_enter(core);
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);
-		lift(core, start, end, !stays, &pieces);
+		lz_core_lift(core, start, end, !stays, &pieces);
 		lz_core_leave(core);
 	}
 	result = core->os->mremap(address, old_length, new_length, flags, target);
 	if (lz_os_failed(result)) {
-		if (tracked)
+		if (tracked && !stays)
+			lz_core_put_back(core, start, &pieces);
+		/* The kernel clears the target before it finds out that it cannot move there. */
+		if (flags & MREMAP_FIXED)
 			lz_core_look_again(core);
 	} else if (tracked && lz_core_page_range(core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
 		lz_core_enter(core)) {

@@ -120,29 +120,28 @@ static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr
 	return lz_os_failed(at) ? (int)at : 0;
 }
 
-/* A run of pages of the old place is copied to the new one, unless it is zero there already. */
+/* Where pages are copied from and to, and how large they are. */
 struct copy {
 	uintptr_t from, to;
+	size_t page;
 };
 
-static void copy_run(void *context, const struct lz_page_run *run)
+/* Copies the pages of [start, end) of the old place that are not zero: what stays unwritten stays sparse. */
+static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
 {
-	const struct copy *copy = context;
+	for (uintptr_t at = start; at < end; at += copy->page) {
+		const char *page = (const char *)at;
 
-	if (!run->zero)
-		memcpy((void *)(copy->to + (run->start - copy->from)), (void *)(uintptr_t)run->start,
-			run->end - run->start);
+		if (page[0] != 0 || memcmp(page, page + 1, copy->page - 1) != 0)
+			memcpy((void *)(copy->to + (at - copy->from)), page, copy->page);
+	}
 }
 
-/* The same without the kernel's help: reads everything, writes only what is not zero. */
-static void copy_by_reading(const struct lz_core *core, const struct copy *copy, size_t length)
+/* The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at. */
+static void copy_run(void *context, const struct lz_page_run *run)
 {
-	for (size_t at = 0; at < length; at += core->page) {
-		const char *page = (const char *)(copy->from + at);
-
-		if (page[0] != 0 || memcmp(page, page + 1, core->page - 1) != 0)
-			memcpy((void *)(copy->to + at), page, core->page);
-	}
+	if (!run->zero)
+		copy_pages(context, run->start, run->end);
 }
 
 /*
@@ -152,7 +151,7 @@ static void copy_by_reading(const struct lz_core *core, const struct copy *copy,
 static int copy_to_fresh(struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
 	bool huge_pages_refused;
-	struct copy copy = {.from = base};
+	struct copy copy = {.from = base, .page = core->page};
 	int error = lz_zeropage_map(core, new_length, core->page, moved, &huge_pages_refused);
 
 	if (error)
@@ -164,7 +163,7 @@ static int copy_to_fresh(struct lz_core *core, uintptr_t base, size_t length, si
 	}
 	copy.to = *moved;
 	if (lz_pagemap_walk(core->os, base, base + length, copy_run, &copy) != 0)
-		copy_by_reading(core, &copy, length);
+		copy_pages(&copy, base, base + length);
 	core->os->munmap((void *)base, length);
 	return 0;
 }
@@ -226,7 +225,7 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 		error = grow(core, region, base, length, new_length, &base);
 		lz_core_settle(core, &grant, error == 0);
 		if (error)
-			return error;
+			return -EAGAIN;
 		if (!grant.over)
 			lz_zeropage_populate(core, base + length, new_length - length);
 	}

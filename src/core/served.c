@@ -75,7 +75,7 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 	}
 	lz_core_settle(core, &grant, error == 0);
 	if (error)
-		return error;
+		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
 	count_region(core, length);
 	if (!grant.over)
 		lz_zeropage_populate(core, base, length);

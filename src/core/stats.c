@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "support/options.h"
 
 /*
  * Field 22 of /proc/PID/stat, 0 when there is no such process. The fields are counted behind the last ')', since a
@@ -75,7 +75,7 @@ static bool is_directory(const struct lz_stats *stats)
 static int open_file(const struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
-	char name[PATH_MAX];
+	char name[LZ_OPTION_TEXT_MAX + 40];
 	struct lz_text text = lz_text_in(name, sizeof name);
 
 	lz_text_string(&text, stats->path);
@@ -86,10 +86,14 @@ static int open_file(const struct lz_stats *stats)
 	return os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 }
 
-/* Gives the file its length with memory behind every byte: a write to a hole on a full disk raises SIGBUS. */
+/*
+ * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its length, with
+ * memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
+ */
 static int reserve(const struct lz_os *os, int fd)
 {
 	static const char zeros[LZ_WIRE_FILE_BYTES];
+	char magic[sizeof LZ_WIRE_MAGIC] = "";
 	struct lz_file_id id;
 	uint64_t saved;
 	ssize_t written;
@@ -99,8 +103,15 @@ static int reserve(const struct lz_os *os, int fd)
 		return error;
 	if (id.type != S_IFREG)
 		return -EINVAL;
-	if (id.size >= LZ_WIRE_FILE_BYTES)
-		return 0;
+	if (id.owner != os->geteuid())
+		return -EPERM;
+	if (id.size != 0) {
+		if (os->read(fd, magic, sizeof magic) != (ssize_t)sizeof magic ||
+			memcmp(magic, LZ_WIRE_MAGIC, sizeof magic) != 0 || id.size < LZ_WIRE_FILE_BYTES)
+			return -EEXIST;
+		error = os->fallocate(fd, LZ_WIRE_FILE_BYTES);
+		return error == -EOPNOTSUPP ? 0 : error;
+	}
 	error = os->quiet_begin(&saved);
 	if (error)
 		return error;
@@ -186,7 +197,9 @@ void lz_stats_after_fork(struct lz_stats *stats)
 	stats->own.committed = stats->own.committed_peak = inherited.committed;
 	if (parents == &stats->own)
 		return;
-	stats->os->munmap(parents, LZ_WIRE_FILE_BYTES);
+	/* Over it, not away: another thread may be about to count there. */
+	stats->os->mmap(parents, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (is_directory(stats))
 		attach(stats);
 }

@@ -8,6 +8,7 @@
 #ifndef LZ_CORE_STATS_H
 #define LZ_CORE_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,12 @@ struct lz_stats {
  * a file and is none; counting works all the same. A file that another living process writes is left to it.
  */
 int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable);
+
+/* Whether the counters stand in a file, for others to read. */
+static inline bool lz_stats_in_file(const struct lz_stats *stats)
+{
+	return stats->wire != &stats->own;
+}
 
 /* In a forked child: starts anew, in a file of its own where path is a directory. */
 void lz_stats_after_fork(struct lz_stats *stats);

@@ -166,7 +166,7 @@ static uint64_t hierarchy_limit(struct work *work)
 	uint64_t limit = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(work, &work->memberships, "/proc/self/cgroup"))
+	if (open_under_root(work, &work->memberships, "/proc/thread-self/cgroup"))
 		return UINT64_MAX;
 	while ((line = lz_lines_next(&work->memberships)) != NULL) {
 		const char *path = membership_path(line, work->mount.hierarchy);
@@ -184,7 +184,7 @@ static uint64_t cgroup_limit(struct work *work)
 	uint64_t limit = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(work, &work->mounts, "/proc/self/mountinfo"))
+	if (open_under_root(work, &work->mounts, "/proc/thread-self/mountinfo"))
 		return UINT64_MAX;
 	while ((line = lz_lines_next(&work->mounts)) != NULL) {
 		parse_mount(line, &work->mount);

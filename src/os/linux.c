@@ -38,7 +38,15 @@
 
 static intptr_t raw_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
+#ifdef __s390x__
+	/* There the call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
+	unsigned long arguments[] = {(unsigned long)address, length, (unsigned long)protection, (unsigned long)flags,
+		(unsigned long)fd, (unsigned long)offset};
+
+	return RAW(syscall(SYS_mmap, arguments));
+#else
 	return RAW(syscall(SYS_mmap, address, length, protection, flags, fd, offset));
+#endif
 }
 
 static int raw_munmap(void *address, size_t length)
@@ -123,9 +131,16 @@ static int raw_identify(int fd, struct lz_file_id *id)
 
 static int raw_hugetlb_page_size(int fd, size_t *bytes)
 {
+	struct statx cached;
 	struct statfs stat;
-	int error = (int)RAW(syscall(SYS_fstatfs, fd, &stat));
+	int error;
 
+	/* What is known without asking a server that may be dead: hugetlbfs has blocks as large as its pages. */
+	*bytes = 0;
+	error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &cached));
+	if (error == 0 && cached.stx_blksize < 65536)
+		return 0;
+	error = (int)RAW(syscall(SYS_fstatfs, fd, &stat));
 	*bytes = error == 0 && stat.f_type == HUGETLBFS_MAGIC ? (size_t)stat.f_bsize : 0;
 	return error;
 }
@@ -179,7 +194,8 @@ static int raw_send_datagram(const char *path, const void *bytes, size_t length)
 
 /* The kernel's signal set is one 64-bit word wherever Linux runs with 64 signals; glibc's is larger. */
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
-#define QUIET_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ))
+/* SIGTTOU: a write from the background to a terminal with tostop goes through when it is blocked (tty_check_change). */
+#define QUIET_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
 
 static int raw_quiet_begin(uint64_t *saved)
 {
@@ -239,6 +255,16 @@ static uint64_t raw_now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static uid_t raw_geteuid(void)
+{
+	return (uid_t)syscall(SYS_geteuid);
+}
+
+static int raw_fallocate(int fd, int64_t length)
+{
+	return (int)RAW(syscall(SYS_fallocate, fd, 0, (int64_t)0, length));
+}
+
 static pid_t raw_getpid(void)
 {
 	return (pid_t)syscall(SYS_getpid);
@@ -274,6 +300,7 @@ const struct lz_os lz_os_linux = {
 	.read = raw_read,
 	.write = raw_write,
 	.close = raw_close,
+	.fallocate = raw_fallocate,
 	.unlink = raw_unlink,
 	.identify = raw_identify,
 	.hugetlb_page_size = raw_hugetlb_page_size,
@@ -287,6 +314,7 @@ const struct lz_os lz_os_linux = {
 	.futex_wait = raw_futex_wait,
 	.futex_wake = raw_futex_wake,
 	.now_ms = raw_now_ms,
+	.geteuid = raw_geteuid,
 	.getpid = raw_getpid,
 	.page_size = raw_page_size,
 	.faults = raw_faults,

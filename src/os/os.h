@@ -41,6 +41,8 @@ struct lz_os {
 	ssize_t (*read)(int fd, void *buffer, size_t length);
 	ssize_t (*write)(int fd, const void *bytes, size_t length);
 	int (*close)(int fd);
+	/* Gives the first `length` bytes of a file memory of their own (fallocate(2), mode 0). */
+	int (*fallocate)(int fd, int64_t length);
 	int (*unlink)(const char *path);
 	/* fstat(2), reduced to what identifies the file. */
 	int (*identify)(int fd, struct lz_file_id *id);
@@ -56,8 +58,9 @@ struct lz_os {
 	int (*send_datagram)(const char *path, const void *bytes, size_t length);
 
 	/*
-	 * Between these two, a write that raises SIGPIPE or SIGXFSZ only fails: both are blocked for the
-	 * calling thread, and one that became pending meanwhile is taken away. *saved is private.
+	 * Between these two, a write that raises SIGPIPE or SIGXFSZ only fails, and one that would raise SIGTTOU
+	 * goes through: all are blocked for the calling thread, and what became pending meanwhile is taken away.
+	 * *saved is private.
 	 */
 	int (*quiet_begin)(uint64_t *saved);
 	void (*quiet_end)(uint64_t saved);
@@ -68,6 +71,7 @@ struct lz_os {
 
 	/* Milliseconds of CLOCK_MONOTONIC. */
 	uint64_t (*now_ms)(void);
+	uid_t (*geteuid)(void);
 	pid_t (*getpid)(void);
 	/* Bytes of a page (AT_PAGESZ of getauxval(3)). */
 	size_t (*page_size)(void);

@@ -1,6 +1,7 @@
 /* The PAGEMAP_SCAN ioctl; see pagemap.h. */
 #include "os/pagemap.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -34,7 +35,7 @@ int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_pag
 		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
 		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO,
 	};
-	int fd = os->open("/proc/self/pagemap", O_RDONLY, 0);
+	int fd = os->open("/proc/thread-self/pagemap", O_RDONLY, 0);
 	int found = 0;
 
 	if (fd < 0)
@@ -48,9 +49,11 @@ int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_pag
 
 			seen(context, &run);
 		}
-		/* The kernel stops early when the vector is full, or a signal waits. */
-		if (scan.walk_end <= scan.start && found == 0)
+		/* The kernel stops early when the vector is full. Without any progress the walk is not complete. */
+		if (scan.walk_end <= scan.start && found == 0) {
+			found = -EIO;
 			break;
+		}
 		scan.start = scan.walk_end;
 	}
 	os->close(fd);

@@ -18,6 +18,7 @@ int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *pa
 	lines->fd = fd;
 	lines->start = lines->end = 0;
 	lines->eof = lines->skip = false;
+	lines->error = 0;
 	return 0;
 }
 
@@ -37,6 +38,8 @@ static void refill(struct lz_lines *lines)
 	do {
 		got = lines->os->read(lines->fd, lines->buffer + lines->end, sizeof lines->buffer - 1 - lines->end);
 	} while (got == -EINTR);
+	if (got < 0)
+		lines->error = (int)got;
 	if (got <= 0)
 		lines->eof = true;
 	else

@@ -20,6 +20,7 @@ struct lz_lines {
 	int fd;
 	size_t start, end; /* unread bytes of buffer */
 	bool eof;
+	int error; /* what a read failed with: then the lines so far are not all */
 	bool skip; /* the last line was cut: its rest is still to come */
 	char buffer[1536];
 };

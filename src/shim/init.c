@@ -30,25 +30,11 @@ static _Atomic int core_state = COLD;
  */
 static __thread volatile bool starting __attribute__((tls_model("initial-exec")));
 
-/* --- stand-ins for what an allocator may lack ------------------------------------------------------------ */
-
+/* The stand-in for what an allocator may lack. */
 static size_t unknown_size(void *p)
 {
 	(void)p;
 	return 0;
-}
-
-static void free_without_size(void *p, size_t size)
-{
-	(void)size;
-	lz_next.free(p);
-}
-
-static void free_without_alignment(void *p, size_t alignment, size_t size)
-{
-	(void)alignment;
-	(void)size;
-	lz_next.free(p);
 }
 
 /* --- looking up ------------------------------------------------------------------------------------------ */
@@ -68,15 +54,9 @@ static void look_up(struct lz_next *table)
 	LOOK_UP(table, valloc);
 	LOOK_UP(table, pvalloc);
 	LOOK_UP(table, malloc_usable_size);
-	LOOK_UP(table, free_sized);
-	LOOK_UP(table, free_aligned_sized);
 	table->known_size = table->malloc_usable_size;
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;
-	if (table->free_sized == NULL)
-		table->free_sized = free_without_size;
-	if (table->free_aligned_sized == NULL)
-		table->free_aligned_sized = free_without_alignment;
 }
 
 bool lz_start(void)
@@ -94,6 +74,8 @@ bool lz_start(void)
 		lz_next = found;
 		starting = false;
 		atomic_store(&next_state, READY);
+		/* What was not found is not for the program to read at its first dlerror. */
+		dlerror();
 	}
 	/* No thread exists before the first allocation; this is for one made by raw clone. */
 	while (atomic_load(&next_state) != READY)
@@ -174,18 +156,6 @@ static size_t resolve_usable_size(void *p)
 	return lz_start() ? lz_next.malloc_usable_size(p) : 0;
 }
 
-static void resolve_free_sized(void *p, size_t size)
-{
-	if (lz_start())
-		lz_next.free_sized(p, size);
-}
-
-static void resolve_free_aligned_sized(void *p, size_t alignment, size_t size)
-{
-	if (lz_start())
-		lz_next.free_aligned_sized(p, alignment, size);
-}
-
 struct lz_next lz_next = {
 	.malloc = resolve_malloc,
 	.calloc = resolve_calloc,
@@ -197,8 +167,6 @@ struct lz_next lz_next = {
 	.valloc = resolve_valloc,
 	.pvalloc = resolve_pvalloc,
 	.malloc_usable_size = resolve_usable_size,
-	.free_sized = resolve_free_sized,
-	.free_aligned_sized = resolve_free_aligned_sized,
 };
 
 /* --- the core -------------------------------------------------------------------------------------------- */
@@ -219,7 +187,8 @@ static void set_thresholds(const struct lz_options *options)
 		lz_calloc_threshold = options->threshold;
 	if (options->intercept & LZ_INTERCEPT_MALLOC)
 		lz_malloc_threshold = options->malloc_threshold;
-	lz_mappings_followed = (options->intercept & LZ_INTERCEPT_MMAP) != 0;
+	/* Last, and released: another thread may see it at once, and must then see a whole core. */
+	__atomic_store_n(&lz_mappings_followed, (options->intercept & LZ_INTERCEPT_MMAP) != 0, __ATOMIC_RELEASE);
 }
 
 bool lz_configure(void)

@@ -93,26 +93,18 @@ EXPORT void free(void *p)
 		lz_next.free(p);
 }
 
-static SLOW void aligned_free_sized(void *p, size_t size)
-{
-	if (p == NULL || lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
-		return;
-	lz_next.free_sized(p, size);
-}
-
+/* C23; the sizes are hints that no allocator needs. By its global name, for the reason reallocarray gives. */
 EXPORT void free_sized(void *p, size_t size)
 {
-	if (__builtin_expect(MAY_BE_OURS(p), 0))
-		aligned_free_sized(p, size);
-	else
-		lz_next.free_sized(p, size);
+	(void)size;
+	free(p);
 }
 
 EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size)
 {
-	if (p == NULL || lz_arena_owns(p) || (MAY_BE_OURS(p) && lz_core_free(&lz_core, p) == 0))
-		return;
-	lz_next.free_aligned_sized(p, alignment, size);
+	(void)alignment;
+	(void)size;
+	free(p);
 }
 
 static SLOW size_t aligned_usable_size(void *p)
@@ -232,9 +224,8 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (MAY_BE_OURS(p) || bytes >= lz_malloc_threshold)
-		return special_realloc(p, bytes, CALLER);
-	return lz_next.realloc(p, bytes);
+	/* By its global name: a program that brings its own realloc may lack this function, and gets ours. */
+	return realloc(p, bytes);
 }
 
 /* --- the aligned family ---------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ static inline int int_answer(int result)
 /* The first call of a process may be one of these. */
 static inline bool followed(void)
 {
-	return lz_mappings_followed || (lz_configure() && lz_mappings_followed);
+	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) || (lz_configure() && lz_mappings_followed);
 }
 
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
@@ -78,8 +78,9 @@ EXPORT int mprotect(void *address, size_t length, int protection)
 EXPORT int madvise(void *address, size_t length, int advice)
 {
 	/* Whatever is followed: the advice may be on a region that calloc served. */
-	return int_answer(lz_core.active ? lz_core_madvise(&lz_core, address, length, advice)
-					 : lz_os_linux.madvise(address, length, advice));
+	if (lz_configure())
+		return int_answer(lz_core_madvise(&lz_core, address, length, advice));
+	return int_answer(lz_os_linux.madvise(address, length, advice));
 }
 
 EXPORT void *shmat(int id, const void *address, int flags)

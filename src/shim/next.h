@@ -20,10 +20,8 @@ struct lz_next {
 	int (*posix_memalign)(void **, size_t, size_t);
 	void *(*valloc)(size_t);
 	void *(*pvalloc)(size_t);
-	/* These some allocators lack; then they point at stand-ins. */
+	/* Some allocators lack it; then it points at a stand-in that answers 0. */
 	size_t (*malloc_usable_size)(void *);
-	void (*free_sized)(void *, size_t);
-	void (*free_aligned_sized)(void *, size_t, size_t);
 	/* NULL where the allocator has no malloc_usable_size: the size of its blocks is not to be known. */
 	size_t (*known_size)(void *);
 };

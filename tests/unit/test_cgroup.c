@@ -25,8 +25,8 @@ static struct lz_memory_limit limit_of(const struct fake_file *files)
 Test(cgroup, version_2_takes_the_smallest_of_the_path)
 {
 	static const struct fake_file files[] = {MEMINFO,
-		{"/proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda rw\n" V2_MOUNT},
-		{"/proc/self/cgroup", "0::/a.slice/b.service\n"},
+		{"/proc/thread-self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda rw\n" V2_MOUNT},
+		{"/proc/thread-self/cgroup", "0::/a.slice/b.service\n"},
 		{"/sys/fs/cgroup/a.slice/b.service/memory.max", "max\n"},
 		{"/sys/fs/cgroup/a.slice/memory.max", "1073741824\n"}, NONE, {0}};
 	struct lz_memory_limit limit = limit_of(files);
@@ -38,10 +38,10 @@ Test(cgroup, version_2_takes_the_smallest_of_the_path)
 Test(cgroup, version_1_beside_other_hierarchies)
 {
 	static const struct fake_file files[] = {MEMINFO,
-		{"/proc/self/mountinfo",
+		{"/proc/thread-self/mountinfo",
 			"34 31 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n" V1_MOUNT
 			"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"},
-		{"/proc/self/cgroup", "9:name=systemd:/\n4:memory:/x/y\n3:cpuset:/z\n0::/\n"},
+		{"/proc/thread-self/cgroup", "9:name=systemd:/\n4:memory:/x/y\n3:cpuset:/z\n0::/\n"},
 		{"/sys/fs/cgroup/unified/memory.max", NULL},
 		{"/sys/fs/cgroup/memory/x/y/memory.limit_in_bytes", "2147483648\n"},
 		{"/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "9223372036854771712\n"},
@@ -55,9 +55,9 @@ Test(cgroup, version_1_beside_other_hierarchies)
 Test(cgroup, a_container_shows_a_subtree)
 {
 	static const struct fake_file files[] = {MEMINFO,
-		{"/proc/self/mountinfo",
+		{"/proc/thread-self/mountinfo",
 			"35 31 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"},
-		{"/proc/self/cgroup", "4:memory:/docker/abc/inner\n"},
+		{"/proc/thread-self/cgroup", "4:memory:/docker/abc/inner\n"},
 		{"/sys/fs/cgroup/memory/inner/memory.limit_in_bytes", "3221225472\n"},
 		{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n"}, {0}};
 
@@ -67,16 +67,16 @@ Test(cgroup, a_container_shows_a_subtree)
 Test(cgroup, a_path_outside_the_mounted_subtree_asks_its_root)
 {
 	static const struct fake_file files[] = {MEMINFO,
-		{"/proc/self/mountinfo", "35 31 0:32 /docker/abc /cg rw - cgroup2 cgroup rw\n"},
-		{"/proc/self/cgroup", "0::/docker/abcdef\n"}, {"/cg/memory.max", "4294967296\n"}, {0}};
+		{"/proc/thread-self/mountinfo", "35 31 0:32 /docker/abc /cg rw - cgroup2 cgroup rw\n"},
+		{"/proc/thread-self/cgroup", "0::/docker/abcdef\n"}, {"/cg/memory.max", "4294967296\n"}, {0}};
 
 	cr_expect_eq(limit_of(files).bytes, 4 * GIB);
 }
 
 Test(cgroup, a_limit_above_ram_does_not_count)
 {
-	static const struct fake_file files[] = {MEMINFO, {"/proc/self/mountinfo", V2_MOUNT},
-		{"/proc/self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "99999999999999\n"}, NONE, {0}};
+	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
+		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "99999999999999\n"}, NONE, {0}};
 	struct lz_memory_limit limit = limit_of(files);
 
 	cr_expect_eq(limit.bytes, 16 * GIB);
@@ -86,8 +86,8 @@ Test(cgroup, a_limit_above_ram_does_not_count)
 Test(cgroup, malformed_files_do_not_limit)
 {
 	static const struct fake_file files[] = {MEMINFO,
-		{"/proc/self/mountinfo", "\n-\n - \n35\n 1 2 3 4 5 6 - cgroup2\n" V2_MOUNT},
-		{"/proc/self/cgroup", "\n0\n0:\n:::\n0::\n"}, {"/sys/fs/cgroup/memory.max", "banana\n"}, {0}};
+		{"/proc/thread-self/mountinfo", "\n-\n - \n35\n 1 2 3 4 5 6 - cgroup2\n" V2_MOUNT},
+		{"/proc/thread-self/cgroup", "\n0\n0:\n:::\n0::\n"}, {"/sys/fs/cgroup/memory.max", "banana\n"}, {0}};
 
 	cr_expect_eq(limit_of(files).bytes, 16 * GIB);
 }
@@ -95,7 +95,7 @@ Test(cgroup, malformed_files_do_not_limit)
 Test(cgroup, without_proc_nothing_is_known)
 {
 	static const struct fake_file files[] = {
-		{"/proc/meminfo", NULL}, {"/proc/self/mountinfo", NULL}, {"/proc/self/cgroup", NULL}, {0}};
+		{"/proc/meminfo", NULL}, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 
 	cr_expect_eq(limit_of(files).bytes, UINT64_MAX);
 }
@@ -110,10 +110,10 @@ Test(cgroup, without_memory_for_the_work_area_nothing_is_known)
 
 Test(budget, says_where_it_comes_from)
 {
-	static const struct fake_file files[] = {MEMINFO, {"/proc/self/mountinfo", V2_MOUNT},
-		{"/proc/self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1073741824\n"}, NONE, {0}};
+	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
+		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1073741824\n"}, NONE, {0}};
 	static const struct fake_file nothing[] = {
-		{"/proc/meminfo", NULL}, {"/proc/self/mountinfo", NULL}, {"/proc/self/cgroup", NULL}, {0}};
+		{"/proc/meminfo", NULL}, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	struct lz_options options;
 	struct lz_budget budget = {0};
 	const struct lz_os *os = fake_os();

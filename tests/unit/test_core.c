@@ -92,7 +92,7 @@ Test(core, impossible_sizes)
 	cr_expect_eq(allocate(0, &p), -ENOMEM);
 	cr_expect_eq(allocate(SIZE_MAX, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)PTRDIFF_MAX + 1, &p), -ENOMEM);
-	cr_expect_eq(allocate((size_t)1 << 60, &p), -ENOMEM, "no such address space");
+	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN, "no such address space: for the next allocator to say");
 	cr_expect_eq(atomic_load(&core.reserved), 0);
 	cr_expect_null(p);
 }
@@ -225,8 +225,8 @@ Test(core, failures_at_any_point_leave_no_trace)
 
 Test(core, without_proc_it_still_serves)
 {
-	static const struct fake_file files[] = {{"/proc/self/status", NULL}, {"/proc/self/maps", NULL},
-		{"/proc/meminfo", NULL}, {"/proc/self/mountinfo", NULL}, {"/proc/self/cgroup", NULL}, {0}};
+	static const struct fake_file files[] = {{"/proc/thread-self/status", NULL}, {"/proc/thread-self/maps", NULL},
+		{"/proc/meminfo", NULL}, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	void *p = NULL;
 
 	start(quiet_refuse);
@@ -282,12 +282,67 @@ static void grow_a_split_region(void)
 
 Test(core, growth_of_a_region_in_several_mappings)
 {
-	static const struct fake_file no_pagemap[] = {{"/proc/self/pagemap", NULL}, {0}};
+	static const struct fake_file no_pagemap[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
 
 	start(quiet);
 	grow_a_split_region();
 	fake.files = no_pagemap;
 	grow_a_split_region();
+}
+
+Test(core, a_call_that_fails_changes_nothing)
+{
+	struct lz_region info;
+	uint64_t before;
+	void *p = NULL;
+
+	start(quiet);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	before = committed();
+	cr_expect_eq(lz_core_munmap(&core, p, (size_t)1 << 62), -EINVAL);
+	fake.fail_at[FAKE_MUNMAP] = fake.calls[FAKE_MUNMAP] + 1;
+	cr_expect_eq(lz_core_munmap(&core, p, 64 * MIB), -ENOMEM);
+	fake.fail_at[FAKE_MREMAP] = fake.calls[FAKE_MREMAP] + 1;
+	cr_expect_eq(lz_core_mremap(&core, p, 64 * MIB, 128 * MIB, 0, NULL, NULL), -ENOMEM);
+	cr_expect_eq(committed(), before);
+	cr_expect_eq(lz_core_region_info(&core, p, &info), 0, "the range still belongs to its region");
+	cr_expect_eq(lz_core_free(&core, p), 0);
+}
+
+Test(core, a_broken_read_of_the_map_forgets_nothing)
+{
+	void *p = NULL;
+	uint64_t before;
+
+	start(quiet);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	before = committed();
+	cr_assert(lz_core_enter(&core));
+	fake.fail_from[FAKE_READ] = fake.calls[FAKE_READ] + 1;
+	fake.error = -EIO;
+	cr_expect_eq(lz_core_reconcile(&core), -EIO);
+	fake.fail_from[FAKE_READ] = 0;
+	lz_core_leave(&core);
+	cr_expect_eq(committed(), before);
+	cr_expect(core.ledger.inexact);
+}
+
+Test(core, a_foreign_file_is_not_taken_for_statistics)
+{
+	char path[] = "/tmp/lz-notes-XXXXXX", variable[64] = "LAZYZERO_STATS=", content[8] = "";
+	char *envp[] = {variable, NULL};
+	int fd = mkstemp(path);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, "my notes", 8), 8);
+	strcat(variable, path);
+	memset(&core, 0, sizeof core);
+	cr_assert_eq(lz_core_init(&core, fake_os(), envp, "prog"), 0);
+	cr_expect_not_null(strstr(fake.written, "File exists"), "%s", fake.written);
+	cr_assert_eq(pread(fd, content, 8, 0), 8);
+	cr_expect_eq(memcmp(content, "my notes", 8), 0);
+	close(fd);
+	unlink(path);
 }
 
 static intptr_t map(void *at, size_t length, int protection, int flags)

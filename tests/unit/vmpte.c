@@ -157,7 +157,7 @@ static uint64_t vmpte(void)
 {
 	uint64_t bytes = 0;
 
-	if (lz_proc_value(&lz_os_linux, "/proc/self/status", "VmPTE:", &bytes) != 0)
+	if (lz_proc_value(&lz_os_linux, "/proc/thread-self/status", "VmPTE:", &bytes) != 0)
 		fail("reading VmPTE");
 	return bytes;
 }
@@ -180,7 +180,7 @@ static size_t touch_everything(void)
 	size_t pages = 0;
 	char *line;
 
-	if (lz_lines_open(&lines, &lz_os_linux, "/proc/self/maps") != 0)
+	if (lz_lines_open(&lines, &lz_os_linux, "/proc/thread-self/maps") != 0)
 		fail("opening /proc/self/maps");
 	while ((line = lz_lines_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
