@@ -155,7 +155,7 @@ static void *realloc_ours(void *p, size_t length, size_t size, const void *calle
 	if (size == 0)
 		return realloc_to_nothing(p);
 	/* What has become small goes where small blocks live; a region costs at least a page and a table. */
-	if (size >= lz_core.options.threshold)
+	if (size >= lz_min_u64(lz_core.options.threshold, lz_core.options.malloc_threshold))
 		error = lz_core_resize(&lz_core, &request, p, &block);
 	if (error == -EAGAIN) {
 		block = copy_of(p, length, size);

@@ -8,6 +8,7 @@ set -u
 LZ_LIBRARY=${LZ_LIBRARY:-}
 failures=0
 work=$(mktemp -d) || exit 99
+cd "$work" || exit 99
 trap 'rm -rf "$work"' EXIT
 trap 'exit 99' HUP INT TERM
 for variable in $(env | sed -n 's/^\(LAZYZERO_[A-Z_]*\)=.*/\1/p'); do

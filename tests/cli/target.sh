@@ -84,14 +84,16 @@ else
 	echo "skipped: set-user-ID (not root)"
 fi
 
-# Damaged and hostile files: no crash; exec says what it thinks of them.
+# Damaged and hostile files: no crash.
 program=$(readlink -f "$(command -v env)")
 for length in 1 4 15 16 17 20 40 63 64 65 100 119 120 500 1000 4096; do
 	head -c $length "$program" > "$work/cut"
 	chmod +x "$work/cut"
-	run run --summary=none "$work/cut"
+	# As a library: inspected, never loaded. Run as a program, exec would hand what is no ELF file to a shell.
+	run env --library="$work/cut"
 	case $status in
-	125 | 134 | 136) fail "cut to $length bytes: status $status: $(cat "$work/err")" ;;
+	0 | 125) ;;
+	*) fail "cut to $length bytes: status $status: $(cat "$work/err")" ;;
 	esac
 done
 if command -v python3 > /dev/null; then

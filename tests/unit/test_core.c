@@ -166,6 +166,20 @@ Test(core, regions_lie_where_they_need_the_fewest_tables)
 	printf("%lu PTE tables for 400 regions, %lu if each lay alone\n", core.ledger.tables.count[0] - before, alone);
 }
 
+Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
+{
+	static char *const tight[] = {"LAZYZERO_BUDGET=1M", NULL};
+	void *p = NULL;
+
+	start(tight);
+	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN);
+	cr_expect_eq(core.stats.wire->over_budget, 0);
+	cr_expect_str_eq(fake.written, "");
+	cr_expect_eq(allocate(8 * GIB, &p), 0);
+	cr_expect_eq(core.stats.wire->over_budget, 1);
+	cr_expect_not_null(strstr(fake.written, "served calloc(8589934592) over the budget"), "%s", fake.written);
+}
+
 Test(core, resizing_moves_page_tables)
 {
 	void *p = NULL, *q = NULL;

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Signal handlers, threads, forks: every part of concurrent.c with default and tight settings and above each
+# allocator. A hang ends after a minute, as a failure.
+. "$LZ_SRCDIR/tests/probe/lib.sh"
+
+for allocator in '' $(find_allocators); do
+  for settings in LAZYZERO_BUDGET=5% "$tight"; do
+    for part in signals threads forks clones spawns regions; do
+      # The allocators below are tested by their own projects; what takes seconds runs above libc only.
+      case "$allocator $part" in
+      lib*signals | lib*threads) continue ;;
+      esac
+      timeout 90 env $settings LD_PRELOAD="$LZ_LIBRARY $allocator" "$probes/concurrent" $part \
+        >"$work/output" 2>"$work/errors" && continue
+      fail "concurrent $part, allocator ${allocator:-of libc}, $settings: status $?"
+      head -n 5 "$work/errors"
+    done
+  done
+done
+exit $failed

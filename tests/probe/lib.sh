@@ -1,0 +1,84 @@
+# What the probe scripts share. Each sources this file first; $probes holds the programs.
+export LC_ALL=C
+probes=$LZ_BUILDDIR/tests/probe
+early=$probes/.libs/early.so
+tight="LAZYZERO_BUDGET=1M LAZYZERO_POLICY=log LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K"
+tight="$tight LAZYZERO_MALLOC_THRESHOLD=128K"
+failed=0
+
+[ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-probe.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+fail() {
+  echo "FAILED: $*"
+  failed=1
+}
+
+# What is tested must act at all, or every comparison would hold.
+timeout 60 env LAZYZERO_BUDGET=1M LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
+  grep -q '^lazyzero.*served calloc' ||
+  fail "$LZ_LIBRARY does nothing when it is preloaded"
+
+# loads LIBRARY: whether the dynamic linker finds it under that name.
+loads() {
+  [ -z "$(LD_PRELOAD=$1 env true 2>&1)" ]
+}
+
+# The other allocators there are, one name a line; says which are missing.
+find_allocators() {
+  for names in libjemalloc.so.2 \
+    'libmimalloc.so.3 libmimalloc.so.2 libmimalloc.so.2.0' libtcmalloc_minimal.so.4; do
+    found=
+    for name in $names; do
+      if [ -z "$found" ] && loads "$name"; then found=$name; fi
+    done
+    if [ -n "$found" ]; then echo "$found"; else echo "not tested above $names: not installed" >&2; fi
+  done
+}
+
+# run_everywhere PROBE [VARIABLE=VALUE...]: the probe in every place, above every allocator, with default
+# settings and with tight ones, or with the given ones alone. Output must be that of a run without
+# lazyzero.
+run_everywhere() {
+  probe=$1
+  shift
+  for allocator in '' $(find_allocators); do
+    known=
+    [ -z "$allocator" ] || known="PROBE_ALLOCATOR=$allocator"
+    for settings in default tight; do
+      set_to=$*
+      if [ -n "$set_to" ]; then
+        [ $settings = default ] || continue
+      elif [ $settings = tight ]; then
+        set_to=$tight
+      fi
+      timeout 60 env $known $set_to LD_PRELOAD="$early $allocator" "$probes/$probe" \
+        >"$work/expected" 2>"$work/errors" ||
+        { fail "$probe without lazyzero, allocator ${allocator:-of libc}"; head -n 5 "$work/errors"; }
+      for place in main thread fork constructor later-constructor; do
+        case $place in
+        later-constructor) libraries="$early $LZ_LIBRARY $allocator" ;;
+        *) libraries="$LZ_LIBRARY $early $allocator" ;;
+        esac
+        timeout 60 env $known $set_to PROBE_WHERE="${place#later-}" LD_PRELOAD="$libraries" "$probes/$probe" \
+          >"$work/output" 2>"$work/errors"
+        status=$?
+        what="$probe in $place, allocator ${allocator:-of libc}, $settings settings"
+        if [ $status -ne 0 ]; then
+          fail "$what: status $status"
+          grep -v '^lazyzero\[' "$work/errors" | head -n 10
+        elif ! cmp -s "$work/expected" "$work/output"; then
+          fail "$what: the output differs from a run without lazyzero"
+          diff "$work/expected" "$work/output" | head -n 10
+        fi
+      done
+    done
+  done
+}
+
+# run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
+run() {
+  timeout 60 env LD_PRELOAD="$LZ_LIBRARY" "$@"
+}

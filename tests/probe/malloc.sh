@@ -1,0 +1,5 @@
+#!/bin/sh
+# The malloc family: every check of malloc.c, everywhere.
+. "$LZ_SRCDIR/tests/probe/lib.sh"
+run_everywhere malloc
+exit $failed

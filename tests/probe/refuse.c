@@ -1,0 +1,219 @@
+/*
+ * Proves what LAZYZERO_POLICY=refuse with a budget of 1 MB does: a request whose page tables would not fit is
+ * answered with ENOMEM and changes nothing; everything else goes on.
+ *
+ *  refuse          the checks
+ *  refuse line     one refusal, in the function ask_for_too_much, for the scripts that read the log
+ *  refuse lines N  N refusals
+ */
+#include "probe.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#define UNTOUCHED 77
+#define TOO_MUCH (8 * GB) /* needs 16 MiB of page tables */
+#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define RW (PROT_READ | PROT_WRITE)
+
+/* Its name is what addr2line(1) must find. */
+__attribute__((noinline)) void *ask_for_too_much(size_t size);
+void *ask_for_too_much(size_t size)
+{
+	void *p = calloc(1, opaque(size));
+
+	return opaque_pointer(p);
+}
+
+static void check_refused(const char *call, void *result)
+{
+	CHECK(result == NULL, "%s gave %p", call, result);
+	CHECK(errno == ENOMEM, "%s set errno to %d", call, errno);
+	free(result);
+	errno = UNTOUCHED;
+}
+
+static void check_not_mapped(const char *call, void *result)
+{
+	CHECK(result == MAP_FAILED, "%s gave %p", call, result);
+	CHECK(errno == ENOMEM, "%s set errno to %d", call, errno);
+	errno = UNTOUCHED;
+}
+
+/* What stays below the threshold is served whatever happens; called after each kind of refusal. */
+static void check_life_goes_on(void)
+{
+	char *p;
+
+	errno = UNTOUCHED;
+	for (size_t size = 1; size < MB; size = size * 3 + 1) {
+		p = opaque_pointer(calloc(1, size));
+		CHECK(p != NULL && p[size - 1] == 0, "calloc(1, %zu) failed after a refusal", size);
+		free(p);
+		p = opaque_pointer(malloc(size));
+		CHECK(p != NULL, "malloc(%zu) failed after a refusal", size);
+		p = opaque_pointer(realloc(p, size + 1000));
+		CHECK(p != NULL, "realloc failed after a refusal");
+		free(p);
+	}
+	p = opaque_pointer(calloc(1, 8 * MB));
+	CHECK(p != NULL, "calloc of 8 MB, which fits, was refused");
+	free(p);
+	p = mmap(NULL, 512 * KB, RW, ANON, -1, 0);
+	CHECK(p != MAP_FAILED, "a small mmap was refused");
+	munmap(p, 512 * KB);
+	CHECK(errno == UNTOUCHED || getenv("PROBE_ALLOCATOR") != NULL, "errno became %d", errno);
+}
+
+static void check_allocations(void)
+{
+	void *p = (void *)1;
+	int error;
+
+	errno = UNTOUCHED;
+	check_refused("calloc", opaque_pointer(calloc(opaque(TOO_MUCH), 1)));
+	check_refused("malloc", opaque_pointer(malloc(opaque(TOO_MUCH))));
+	check_refused("realloc(NULL)", opaque_pointer(realloc(NULL, opaque(TOO_MUCH))));
+	check_refused("reallocarray(NULL)", opaque_pointer(reallocarray(NULL, 8, opaque(TOO_MUCH))));
+	check_refused("memalign", opaque_pointer(memalign(64, opaque(TOO_MUCH))));
+	check_refused("aligned_alloc", opaque_pointer(aligned_alloc(4096, opaque(TOO_MUCH))));
+	check_refused("valloc", opaque_pointer(valloc(opaque(TOO_MUCH))));
+	error = posix_memalign(&p, 64, opaque(TOO_MUCH));
+	CHECK_EQUAL(error, ENOMEM);
+	CHECK(p == (void *)1, "posix_memalign that failed stored %p", p);
+	CHECK_EQUAL(errno, UNTOUCHED);
+	check_life_goes_on();
+}
+
+static void check_realloc(void)
+{
+	const size_t sizes[] = {100, 512 * KB, 2 * MB, 40 * MB};
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		size_t size = sizes[i], before;
+		char *p = opaque_pointer(calloc(1, size));
+		void *moved;
+
+		if (!CHECK(p != NULL, "calloc of %zu was refused", size))
+			continue;
+		before = malloc_usable_size(p);
+		memset(p, 0x42, size);
+		errno = UNTOUCHED;
+		moved = realloc(opaque_pointer(p), opaque(TOO_MUCH));
+		CHECK(moved == NULL && errno == ENOMEM, "realloc from %zu gave %p, errno %d", size, moved,
+			errno);
+		if (moved != NULL)
+			continue;
+		CHECK_EQUAL(malloc_usable_size(p), before);
+		for (size_t at = 0; at < size; at++)
+			if (p[at] != 0x42) {
+				CHECK(false, "realloc refused damaged byte %zu of %zu", at, size);
+				break;
+			}
+		p[0] = 1;
+		p[size - 1] = 1;
+		p = opaque_pointer(realloc(p, size + 4096)); /* a little does fit */
+		CHECK(p != NULL && p[0] == 1 && p[size - 1] == 1,
+			"realloc failed after one that was refused");
+		free(p);
+	}
+	check_life_goes_on();
+}
+
+static void check_mappings(void)
+{
+	char *reserved, *p;
+	void *moved;
+
+	errno = UNTOUCHED;
+	check_not_mapped("mmap", mmap(NULL, TOO_MUCH, RW, ANON, -1, 0));
+	check_not_mapped("mmap, not reserved", mmap(NULL, TOO_MUCH, PROT_READ, ANON | MAP_NORESERVE, -1, 0));
+	check_not_mapped(
+		"mmap, shared", mmap(NULL, TOO_MUCH, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+
+	/* Reservations are free; only what becomes accessible is charged. */
+	reserved = mmap(NULL, 16 * TB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+	if (!CHECK(reserved != MAP_FAILED, "a reservation of 16 TiB was refused: errno %d", errno))
+		return;
+	CHECK_EQUAL(errno, UNTOUCHED);
+	CHECK_EQUAL(mprotect(reserved, TOO_MUCH, RW), -1);
+	CHECK_EQUAL(errno, ENOMEM);
+	errno = UNTOUCHED;
+	check_not_mapped("mmap over a reservation", mmap(reserved, TOO_MUCH, RW, ANON | MAP_FIXED, -1, 0));
+	CHECK_EQUAL(mprotect(reserved + TB, 4 * MB, RW), 0);
+	reserved[TB] = reserved[TB + 4 * MB - 1] = 1;
+	CHECK_EQUAL(mprotect(reserved + TB, 4 * MB, PROT_NONE), 0);
+	CHECK(mmap(reserved + MB, 4 * MB, RW, ANON | MAP_FIXED, -1, 0) == reserved + MB,
+		"4 MB of a reservation: errno %d", errno);
+	CHECK_EQUAL(munmap(reserved, 16 * TB), 0);
+	CHECK_EQUAL(errno, UNTOUCHED);
+
+	p = mmap(NULL, 8 * MB, RW, ANON, -1, 0);
+	memset(p, 0x24, 8 * MB);
+	moved = mremap(p, 8 * MB, TOO_MUCH, MREMAP_MAYMOVE);
+	check_not_mapped("mremap", moved);
+	CHECK(p[0] == 0x24 && p[8 * MB - 1] == 0x24, "mremap refused lost contents");
+	p = mremap(p, 8 * MB, 9 * MB, MREMAP_MAYMOVE);
+	CHECK(p != MAP_FAILED && p[8 * MB - 1] == 0x24 && p[9 * MB - 1] == 0,
+		"mremap failed after one that was refused");
+	munmap(p, 9 * MB);
+	check_life_goes_on();
+}
+
+static void check_shared_memory(void)
+{
+	int id = shmget(IPC_PRIVATE, TOO_MUCH, IPC_CREAT | SHM_NORESERVE | 0600);
+	void *at;
+
+	if (id < 0)
+		return; /* kernel.shmmax is smaller */
+	errno = UNTOUCHED;
+	at = shmat(id, NULL, 0);
+	CHECK(at == (void *)-1 && errno == ENOMEM, "shmat gave %p, errno %d", at, errno);
+	if (at != (void *)-1)
+		shmdt(at);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+/* Blocks of 64 MB, 128 KB of page tables each, until one is refused: what was freed can be had again. */
+static void check_filling_up(void)
+{
+	char *blocks[64];
+	size_t count = 0, again = 0;
+
+	while (count < 64 && (blocks[count] = opaque_pointer(calloc(1, 64 * MB))) != NULL)
+		blocks[count++][5] = 1;
+	CHECK(count >= 3 && count <= 8, "%zu blocks fit in the budget", count);
+	for (size_t i = 0; i < count; i++)
+		free(blocks[i]);
+	while (again < 64 && (blocks[again] = opaque_pointer(calloc(1, 64 * MB))) != NULL)
+		again++;
+	CHECK_EQUAL(again, count);
+	for (size_t i = 0; i < again; i++)
+		free(blocks[i]);
+}
+
+int probe_main(void)
+{
+	if (probe_argc > 1) {
+		long count = probe_argc > 2 ? atol(probe_argv[2]) : 1;
+
+		for (long i = 0; i < count; i++)
+			if (ask_for_too_much(512 * GB) != NULL || errno != ENOMEM)
+				return 1;
+		return 0;
+	}
+	check_allocations();
+	check_realloc();
+	check_mappings();
+	check_shared_memory();
+	check_filling_up();
+	return probe_status_of_checks();
+}

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Policy refuse: every check of refuse.c, everywhere; and the lines it writes: their form, the caller
+# they name as addr2line(1) knows it, JSON, the cap on repeats.
+. "$LZ_SRCDIR/tests/probe/lib.sh"
+refuse='LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M'
+
+# Without lazyzero nothing is refused: there is no run to compare with.
+for allocator in '' $(find_allocators); do
+  known=
+  [ -z "$allocator" ] || known="PROBE_ALLOCATOR=$allocator"
+  for place in main thread fork constructor; do
+    timeout 60 env $refuse $known PROBE_WHERE=$place LD_PRELOAD="$LZ_LIBRARY $early $allocator" \
+      "$probes/refuse" >"$work/output" 2>"$work/errors" && continue
+    fail "refuse in $place, allocator ${allocator:-of libc}"
+    grep -v '^lazyzero\[' "$work/errors" | head -n 10
+  done
+done
+
+size='[0-9.]+ ([KMGTPE]i)?B'
+form="^lazyzero\[[0-9]+\] refused calloc\(549755813888\): 1\.00 GiB of page tables needed, $size in use \
+\($size committed, $size actual\), budget 1\.00 MiB \(LAZYZERO_BUDGET=1M\), from [^ ]+\+0x[0-9a-f]+\$"
+for program in refuse refuse-fixed; do
+  run $refuse "$probes/$program" line 2>"$work/line" || fail "$program line: status $?"
+  [ "$(wc -l <"$work/line")" -eq 1 ] || fail "not one line: $(cat "$work/line")"
+  grep -Eq "$form" "$work/line" || fail "not the documented form: $(cat "$work/line")"
+  if command -v addr2line >/dev/null; then
+    offset=$(sed -n "s/.* from $program+\(0x[0-9a-f]*\)\$/\1/p" "$work/line")
+    # A return address: the call is before it.
+    name=$(addr2line -f -e "$probes/$program" "$(printf '0x%x' $((${offset:-1} - 1)))" | head -n 1)
+    [ "$name" = ask_for_too_much ] || fail "$program+$offset is in $name, not in ask_for_too_much"
+  else
+    echo "not tested: addr2line (binutils) is missing"
+  fi
+done
+
+run $refuse LAZYZERO_LOG_FORMAT=json "$probes/refuse" line 2>"$work/line" || fail "json: status $?"
+if command -v python3 >/dev/null; then
+  python3 -c '
+import json, sys
+event = json.loads(sys.stdin.read())
+assert event["event"] == "refused" and event["call"] == "calloc" and event["size"] == 549755813888, event
+assert event["budget"] == 1 << 20 and event["cost"] > 1 << 30 and event["module"] == "refuse", event
+assert set(event) == {"event", "pid", "call", "size", "cost", "committed", "actual", "budget",
+                      "budget_source", "module", "offset"}, event
+' <"$work/line" || fail "not the JSON expected: $(cat "$work/line")"
+else
+  echo "not parsed: python3 is missing"
+  grep -q '^{"event":"refused",.*}$' "$work/line" || fail "not the JSON expected: $(cat "$work/line")"
+fi
+
+run $refuse "$probes/refuse" lines 50 2>"$work/lines" || fail "lines: status $?"
+shown=$(grep -c ' refused calloc(' "$work/lines")
+[ "$shown" -eq 20 ] || fail "$shown of 50 refusals shown, expected 20"
+tail -n 1 "$work/lines" | grep -q 'not shown.* 30 refused$' ||
+  fail "30 not counted: $(tail -n 1 "$work/lines")"
+[ "$(wc -l <"$work/lines")" -eq 21 ] || fail "more than 21 lines"
+exit $failed

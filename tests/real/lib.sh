@@ -1,0 +1,68 @@
+# What the scripts on real programs share. Each says what it needs, writes to $work/body what is to be
+# run, and calls `three SECONDS`: the body runs bare, preloaded with default settings, and preloaded with
+# a budget so small that nearly every large request is over it. Output, errors and exit status must be
+# equal.
+export LC_ALL=C TZ=UTC
+failed=0
+
+[ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-real.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+fail() {
+  echo "FAILED: $*"
+  failed=1
+}
+
+# need PROGRAM PACKAGE
+need() {
+  command -v "$1" >/dev/null || { echo "skipped: $1 is missing (Debian package $2)"; exit 77; }
+}
+
+# run_way WAY SECONDS COMMAND...: runs it bare, by default or tiny, in the directory $work/WAY; keeps
+# output and status.
+run_way() {
+  way=$1
+  limit=$2
+  shift 2
+  case $way in
+  bare) settings= ;;
+  default) settings="LD_PRELOAD=$LZ_LIBRARY" ;;
+  tiny) settings="LD_PRELOAD=$LZ_LIBRARY LAZYZERO_BUDGET=64K LAZYZERO_LOG=$work/tiny.log LAZYZERO_POLICY=log" ;;
+  esac
+  mkdir -p "$work/$way"
+  (cd "$work/$way" && timeout "$limit" env $settings "$@" >"../$way.output" 2>"../$way.errors")
+  echo "status $?" >>"$work/$way.output"
+}
+
+# compare WAY: with the bare run.
+compare() {
+  for what in output errors; do
+    cmp -s "$work/bare.$what" "$work/$1.$what" && continue
+    fail "$1: $what differs from the bare run"
+    diff "$work/bare.$what" "$work/$1.$what" | cut -c 1-300 | head -n 20
+  done
+}
+
+# ended_well: the bare run itself did what it should.
+ended_well() {
+  [ "$(tail -n 1 "$work/bare.output")" = 'status 0' ] && return
+  fail "the bare run ended with $(tail -n 1 "$work/bare.output")"
+  tail -n 5 "$work/bare.errors"
+}
+
+# was_preloaded: the tiny budget showed in the log, so the library did act.
+was_preloaded() {
+  grep -q 'over the budget' "$work/tiny.log" 2>/dev/null ||
+    fail 'nothing was over a budget of 64K: was it preloaded?'
+}
+
+three() {
+  for way in bare default tiny; do
+    run_way $way "$1" sh "$work/body"
+  done
+  ended_well
+  compare default
+  compare tiny
+}

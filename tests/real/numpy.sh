@@ -1,0 +1,73 @@
+#!/bin/sh
+# numpy: an array larger than the machine costs what is written to it; dense arrays give the same results
+# as fast.
+. "$LZ_SRCDIR/tests/real/lib.sh"
+python=/usr/bin/python3
+[ -x $python ] || python=python3
+need $python python3
+$python -c 'import numpy' 2>/dev/null ||
+  { echo 'skipped: numpy is missing (Debian package python3-numpy)'; exit 77; }
+export OPENBLAS_NUM_THREADS=1
+
+cat >"$work/sparse.py" <<'END'
+import os
+import numpy as np
+
+memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+side = max(60000, int((memory * 1.2 / 8) ** 0.5))
+a = np.zeros((side, side))
+rng = np.random.default_rng(1)
+i, j = rng.integers(0, side, 10000), rng.integers(0, side, 10000)
+a[i, j] = 1.0
+assert a[i, j].sum() == 10000
+assert a[side - 1, side - 1] == 0 and a[12345].sum() >= 0
+resident = next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmRSS")) // 1024
+print(f"{side} x {side} ({a.nbytes / 1e9:.1f} GB), 10,000 writes: {resident} MB resident")
+assert resident < 100, resident
+END
+for settings in LAZYZERO_POLICY=log LAZYZERO_BUDGET=64K; do
+  timeout 60 env LD_PRELOAD="$LZ_LIBRARY" LAZYZERO_LOG="$work/log" $settings $python "$work/sparse.py" ||
+    fail "a sparse array with $settings"
+done
+
+cat >"$work/dense.py" <<'END'
+import hashlib
+import numpy as np
+
+a = np.zeros(20_000_000)
+a += np.arange(20_000_000)
+b = np.ones((3000, 3000))
+c = b @ b.T
+for n in range(10):
+    d = np.zeros(2_000_000) + n
+    a[: d.size] += d
+a = np.concatenate([a, d])
+a.resize(30_000_000, refcheck=False)
+print(hashlib.sha256(a.tobytes()).hexdigest(), c.sum(), np.sort(a[::-7])[:5], np.linalg.norm(d))
+END
+echo "exec $python ../dense.py" >"$work/body"
+three 60
+was_preloaded
+
+# Speed is shown, not judged: machines and their neighbours differ.
+cat >"$work/speed.py" <<'END'
+import time
+import numpy as np
+
+start = time.perf_counter()
+for n in range(4):
+    a = np.zeros(30_000_000)
+    a += 1
+    a *= 2
+    a.sum()
+    del a
+print(f"{time.perf_counter() - start:.4f}")
+END
+for round in 1 2 3 4 5; do
+  timeout 60 $python "$work/speed.py" >>"$work/speed.bare"
+  timeout 60 env LD_PRELOAD="$LZ_LIBRARY" $python "$work/speed.py" >>"$work/speed.preloaded"
+done
+for way in bare preloaded; do
+  echo "dense arrays, $way: $(sort -n "$work/speed.$way" | sed -n 3p) s, median of 5"
+done
+exit $failed
