@@ -27,7 +27,7 @@ struct lz_need {
 	unsigned page_shift;
 };
 
-/* What was granted: `cost` bytes of page tables are reserved until lz_core_settle. All zero: nothing was asked. */
+/* What was granted: `cost` bytes of page tables are reserved until lz_core_settle; the rest is void where it is 0. */
 struct lz_grant {
 	uint64_t cost;
 	bool over;                  /* in spite of the budget */
@@ -36,6 +36,13 @@ struct lz_grant {
 	char source[sizeof((struct lz_budget *)0)->source];
 	struct lz_request request;
 };
+
+/* Nothing was asked for: only what is looked at, for this is on the way of every small mmap. */
+static inline void lz_grant_nothing(struct lz_grant *grant)
+{
+	grant->cost = 0;
+	grant->over = false;
+}
 
 /*
  * Holds a request against the budget. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN. Only 0 reserves

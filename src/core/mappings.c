@@ -96,12 +96,12 @@ int lz_core_charge_large(struct lz_core *core, const char *call, const void *cal
 	struct lz_request request = {.call = call, .size = size, .caller = caller};
 	int error;
 
-	*grant = (struct lz_grant){0};
+	lz_grant_nothing(grant);
 	if (size < core->options.threshold)
 		return 0;
 	error = lz_core_charge(core, &request, need, grant);
 	if (error != 0)
-		*grant = (struct lz_grant){0};
+		lz_grant_nothing(grant);
 	return error == -ENOMEM ? error : 0;
 }
 
@@ -111,10 +111,11 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	bool touchable = can_be_touched(protection);
 	unsigned page_shift = page_shift_for(core, length, flags, fd);
 	struct lz_need need = {.bytes = length, .page_shift = page_shift};
-	struct lz_grant grant = {0};
+	struct lz_grant grant;
 	uintptr_t start, end;
 	intptr_t result;
 
+	lz_grant_nothing(&grant);
 	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
 	if (touchable && length <= PTRDIFF_MAX &&
@@ -163,7 +164,7 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 {
 	struct lz_need need = {.page_shift = core->page_shift};
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift};
-	struct lz_grant grant = {0};
+	struct lz_grant grant;
 	bool touchable = can_be_touched(protection);
 	uintptr_t start, end;
 	int error;
@@ -172,6 +173,7 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 		return core->os->mprotect(address, length, protection);
 	need.start = start;
 	need.end = end;
+	lz_grant_nothing(&grant);
 	if (touchable && lz_core_charge_large(core, "mprotect", caller, length, &need, &grant) != 0)
 		return -ENOMEM;
 	error = core->os->mprotect(address, length, protection);
@@ -212,7 +214,7 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller)
 {
 	struct lz_need need = {.page_shift = core->page_shift};
-	struct lz_grant grant = {0};
+	struct lz_grant grant;
 	uintptr_t start, end;
 	size_t bytes = 0;
 	intptr_t result;
@@ -220,6 +222,7 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 	if (core->os->shm_size(id, &bytes) != 0)
 		bytes = 0;
 	need.bytes = bytes;
+	lz_grant_nothing(&grant);
 	if (bytes != 0 && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
 		return -ENOMEM;
 	result = core->os->shmat(id, address, flags);

@@ -94,7 +94,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
 	struct lz_pieces pieces = {0};
-	struct lz_grant grant = {0};
+	struct lz_grant grant;
 	uintptr_t start, end, new_start, new_end;
 	uint64_t rounded = 0;
 	bool tracked;
@@ -104,6 +104,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	if (!lz_core_page_range(core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
 		!lz_round_up(new_length, core->page, &rounded))
 		return core->os->mremap(address, old_length, new_length, flags, target);
+	lz_grant_nothing(&grant);
 	if (new_length > old_length || stays) {
 		struct lz_need need = remap_need(core, start, old_length, new_length, flags);
 

@@ -12,15 +12,22 @@
 #include "base/checked.h"
 #include "os/pagemap.h"
 
+/* Gives the tail back. Where the kernel cannot cut it off (vm.max_map_count), only its pages go. */
 static void shrink(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
 {
+	void *tail = (void *)(base + new_length);
+
 	if (lz_core_enter(core)) {
 		lz_ledger_remove(&core->ledger, base + new_length, base + length);
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
-	if (core->os->munmap((void *)(base + new_length), length - new_length) == 0)
-		atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
+	if (core->os->munmap(tail, length - new_length) != 0) {
+		core->os->madvise(tail, length - new_length, MADV_DONTNEED);
+		return;
+	}
+	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
+	lz_stats_sub(&core->stats, region_bytes, length - new_length);
 }
 
 /* The region grew where it is. */
@@ -228,8 +235,8 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 			return -EAGAIN;
 		if (!grant.over)
 			lz_zeropage_populate(core, base + length, new_length - length);
+		lz_stats_add(&core->stats, region_bytes, new_length - length);
 	}
-	lz_stats_add(&core->stats, region_bytes, (uint64_t)new_length - length);
 	*out = (void *)base;
 	return 0;
 }
