@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -388,6 +390,49 @@ Test(core, reservations_cost_nothing_until_they_can_be_touched)
 	cr_expect_eq(map((void *)at, (size_t)1 << 40, PROT_READ, MAP_FIXED), -ENOMEM);
 	cr_expect_eq(lz_core_munmap(&core, (void *)at, (size_t)16 << 40), 0);
 	cr_expect_eq(committed(), before);
+}
+
+Test(core, huge_pages_cost_what_their_size_needs)
+{
+	uint64_t before;
+	intptr_t at;
+
+	start(quiet);
+	cr_assert_not(lz_os_failed(map(NULL, 4096, PROT_READ, 0)));
+	before = core.ledger.tables.count[0];
+	/* Without a reservation, address space for huge pages is to be had even where none are set aside. */
+	at = map(NULL, 64 * MIB, PROT_READ, MAP_HUGETLB);
+	if (lz_os_failed(at))
+		cr_skip_test("no hugetlb memory here");
+	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
+	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, 64 * MIB), 0);
+}
+
+Test(core, shared_memory_and_stacks_are_followed)
+{
+	int id = shmget(IPC_PRIVATE, 64 * MIB, IPC_CREAT | 0600);
+	uint64_t before;
+	intptr_t at;
+
+	start(quiet);
+	cr_assert_geq(id, 0);
+	cr_assert_not(lz_os_failed(map(NULL, 4096, PROT_READ, 0)));
+	before = core.ledger.bytes;
+	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	shmctl(id, IPC_RMID, NULL);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_eq(core.ledger.bytes, before + 64 * MIB);
+	cr_expect_eq(lz_core_munmap(&core, (void *)(at + 8 * (intptr_t)MIB), 8 * MIB), 0);
+	cr_expect_eq(core.ledger.bytes, before + 56 * MIB);
+	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
+	cr_expect_eq(core.ledger.bytes, before);
+	at = map(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_STACK | MAP_GROWSDOWN);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_eq(core.ledger.bytes, before + 8 * MIB);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, 8 * MIB), 0);
+	cr_expect_eq(core.ledger.bytes, before);
 }
 
 Test(core, huge_page_advice_is_ignored_only_where_it_was_said)
