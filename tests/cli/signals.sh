@@ -1,4 +1,10 @@
 # `run` and signals: those that are sent to it, those that the program dies of, what the program starts with.
+
+# Whoever runs the tests in the background has SIGINT ignored, and so has a shell below it, which can then not even
+# trap it: start again with default dispositions.
+if [ -z "${LZ_SIGNALS_RESET:-}" ] && env --default-signal true 2> /dev/null; then
+	exec timeout --foreground 120 env --default-signal LZ_SIGNALS_RESET=1 sh "$0"
+fi
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 # A program that dies of a signal: the command does, too, and a shell shows 128 + its number.
