@@ -110,6 +110,10 @@ int main(int argc, char **argv)
 	int at = 1 + with_calloc;
 	char *block;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		puts("Usage: demand_paging [--calloc] [SIZE]     SIZE such as 4096, 512M or 100G");
+		return 0;
+	}
 	if (argc > at + 1 || (argc == at + 1 && !parse_size(argv[at], &size))) {
 		fprintf(stderr,
 			"Usage: demand_paging [--calloc] [SIZE]     SIZE such as 4096, 512M or 100G\n");

@@ -78,6 +78,10 @@ int main(int argc, char **argv)
 	uint64_t size = TIB, wanted;
 	char *block;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		puts("Usage: refused [SIZE]     SIZE such as 512G or 1T");
+		return 0;
+	}
 	if (argc > 2 || (argc == 2 && !parse_size(argv[1], &size)) || size > SIZE_MAX / 2) {
 		fprintf(stderr, "Usage: refused [SIZE]     SIZE such as 512G or 1T\n");
 		return 2;

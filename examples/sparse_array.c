@@ -171,10 +171,10 @@ int main(int argc, char **argv)
 	int status = 0;
 	FILE *file;
 
-	if (argc < 2) {
-		fprintf(stderr, "Usage: sparse_array FILE [TEXT...]     each TEXT of %d characters\n",
-			LENGTH);
-		return 2;
+	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+		fprintf(argc < 2 ? stderr : stdout,
+			"Usage: sparse_array FILE [TEXT...]     each TEXT of %d characters\n", LENGTH);
+		return argc < 2 ? 2 : 0;
 	}
 	file = fopen(argv[1], "re");
 	if (file == NULL) {

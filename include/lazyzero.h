@@ -70,7 +70,10 @@ uint64_t lz_cost(const void *address, size_t size);
  */
 int lz_stats(struct lz_statistics *statistics, size_t size);
 
-/* Sets the page-table budget, from the next request on. Memory in use stays. EINVAL: 0 bytes. */
+/*
+ * Sets the page-table budget, from the next request on; 0 leaves nothing for large requests. Memory in use stays.
+ * EAGAIN: called from a signal handler that interrupted the library.
+ */
 int lz_set_budget(uint64_t bytes);
 
 /*

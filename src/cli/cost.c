@@ -5,6 +5,8 @@
 #include "cli/cost.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <inttypes.h>
 
 #include "base/checked.h"
 #include "base/parse.h"
@@ -111,8 +113,12 @@ static int take_size(struct lz_cost_range *range, const char *value)
 	}
 	if (error || __builtin_add_overflow(range->start, size, &end) || !lz_round_up(end, page, &end) ||
 		end > UINT64_C(1) << user_bits) {
+		char from[40] = "";
+
+		if (range->is_placed)
+			snprintf(from, sizeof from, " from 0x%" PRIx64 " on", range->start);
 		lz_fail("%s%s is beyond the address space of a program on %s: %s (%u bits)",
-			lz_shown(value).text, range->is_placed ? " from there on" : "", range->geometry->name,
+			lz_shown(value).text, from, range->geometry->name,
 			lz_shown_size(UINT64_C(1) << user_bits).text, user_bits);
 		return -ERANGE;
 	}
@@ -127,6 +133,8 @@ static int run(const struct lz_arguments *arguments)
 	struct lz_tables tables;
 	struct lz_cost_range range;
 
+	if (arguments->values[FLAG_LIST] != NULL && arguments->operand_count > 0)
+		return lz_fail_usage("cost", "--list takes no size");
 	if (arguments->values[FLAG_LIST] != NULL)
 		return lz_cost_list(as_json);
 	if (arguments->operand_count == 0)

@@ -82,7 +82,13 @@ static const char *likely_reason(const struct lz_target *target, const struct lz
 
 static int exec_failure(const char *program, int error)
 {
-	lz_say("cannot run '%s': %s", lz_shown(program).text, strerror(error));
+	const char *reason = strerror(error);
+
+	if (error == ENOENT && strchr(program, '/') == NULL)
+		reason = "not found in PATH";
+	else if (error == ENOENT && access(program, F_OK) == 0)
+		reason = "the interpreter or dynamic loader that it names does not exist";
+	lz_say("cannot run '%s': %s", lz_shown(program).text, reason);
 	return lz_child_exec_status(error);
 }
 

@@ -81,9 +81,10 @@ void lz_summary_text(const struct lz_summary *summary)
 	if (summary->inactive == NULL)
 		print_served(&summary->tally);
 	else
-		fprintf(stderr, "  The library was not active:\n  %s.\n", summary->inactive);
+		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
 }
 
+/* The names are a promise: lazyzero(1) lists them. */
 static json_t *number(uint64_t value)
 {
 	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
@@ -118,8 +119,22 @@ static void describe_ending(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "inactive_reason", string(summary->inactive));
 }
 
-static void describe_tally(json_t *object, const struct lz_tally *tally)
+/* Without figures from the library, its numbers are not known: null, not 0. */
+static void describe_tally(json_t *object, const struct lz_summary *summary)
 {
+	static const struct lz_tally unknown = {
+		.budget = UINT64_MAX,
+		.committed_peak = UINT64_MAX,
+		.regions = UINT64_MAX,
+		.region_bytes = UINT64_MAX,
+		.mappings = UINT64_MAX,
+		.mapping_bytes = UINT64_MAX,
+		.over_budget = UINT64_MAX,
+		.refused = UINT64_MAX,
+		.untracked = UINT64_MAX,
+	};
+	const struct lz_tally *tally = summary->inactive == NULL ? &summary->tally : &unknown;
+
 	json_object_set_new(object, "processes", number(tally->processes));
 	json_object_set_new(object, "budget_bytes", number(tally->budget));
 	json_object_set_new(object, "budget_source",
@@ -139,7 +154,7 @@ void lz_summary_json(const struct lz_summary *summary)
 	json_t *object = json_object();
 
 	describe_ending(object, summary);
-	describe_tally(object, &summary->tally);
+	describe_tally(object, summary);
 	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
 		fputc('\n', stderr);
 	else

@@ -60,8 +60,6 @@ void lz_core_statistics(struct lz_core *core, struct lz_statistics *statistics)
 
 int lz_core_set_budget(struct lz_core *core, uint64_t bytes)
 {
-	if (bytes == 0)
-		return -EINVAL;
 	if (!lz_core_enter(core))
 		return -EAGAIN;
 	lz_core_resolve_budget(core);

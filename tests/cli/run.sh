@@ -13,15 +13,15 @@ run run --summary=none -- printf '%s|' --
 expect "one -- is ours" "--|" "$(cat "$work/out")"
 
 for summary in text none; do
-	expect_failure 127 "^lazyzero: cannot run 'no-such-program': No such file" run --summary=$summary no-such-program
+	expect_failure 127 "^lazyzero: cannot run 'no-such-program': not found in PATH$" run --summary=$summary no-such-program
 	expect_failure 127 "No such file" run --summary=$summary "$work/none"
-	expect_failure 127 "No such file" run --summary=$summary ""
+	expect_failure 127 "not found in PATH" run --summary=$summary ""
 	expect_failure 126 "Permission denied" run --summary=$summary "$work"
 	: > "$work/plain"
 	expect_failure 126 "Permission denied" run --summary=$summary "$work/plain"
 	printf '#!%s\n' "$work/no-interpreter" > "$work/script"
 	chmod +x "$work/script"
-	expect_failure 127 "No such file" run --summary=$summary "$work/script"
+	expect_failure 127 "the interpreter or dynamic loader that it names does not exist" run --summary=$summary "$work/script"
 	run run --summary=$summary sh -c 'exit 7'
 	expect "status with summary $summary" 7 "$status"
 done
