@@ -5,10 +5,13 @@
  * Flags are numbered: a subcommand's own first, then those of the table.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "support/options.h"
@@ -56,6 +59,29 @@ static bool is_accepted(const struct lz_command *command, size_t flag, const cha
 	if (flag >= command->flag_count)
 		return lz_option_set(&scratch, option_of(command, flag), value) == 0;
 	return command->flags[flag].choices == NULL || choice_of(&command->flags[flag], value) >= 0;
+}
+
+/*
+ * A relative path means one in this directory, whatever directory the program goes to: made absolute, with its % signs
+ * doubled where the library will look for %p and the like. NULL when that is too long.
+ */
+static const char *absolute_value(const struct lz_option *option, const char *value)
+{
+	static char paths[2][LZ_OPTION_TEXT_MAX];
+	bool is_log = option->kind == LZ_OPTION_LOG;
+	struct lz_text path = lz_text_in(paths[is_log], sizeof paths[is_log]);
+	char directory[PATH_MAX];
+
+	if (!lz_option_is_path(option, value) || *value == '/' || getcwd(directory, sizeof directory) == NULL)
+		return value;
+	for (const char *at = directory; *at != '\0'; at++) {
+		if (is_log && *at == '%')
+			lz_text_char(&path, '%');
+		lz_text_char(&path, *at);
+	}
+	lz_text_char(&path, '/');
+	lz_text_string(&path, value);
+	return path.cut ? NULL : path.buffer;
 }
 
 static int complain_unknown(const struct lz_command *command, const char *word)
@@ -133,6 +159,10 @@ static int take_flag(struct lz_arguments *arguments, char ***words)
 	if (!is_accepted(command, flag, value)) {
 		lz_fail_usage(command->name, "--%s: \"%s\" is not accepted: it takes %s",
 			name_of(command, flag), lz_shown(value).text, accepts_of(command, flag));
+		return -EINVAL;
+	}
+	if (flag >= command->flag_count && (value = absolute_value(option_of(command, flag), value)) == NULL) {
+		lz_fail("--%s: the path is too long in this directory", name_of(command, flag));
 		return -EINVAL;
 	}
 	arguments->values[flag] = value;

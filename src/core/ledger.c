@@ -15,6 +15,8 @@ void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry
 {
 	*ledger = (struct lz_ledger){.geometry = geometry};
 	RB_INIT(&ledger->ranges);
+	for (unsigned level = 0; level < geometry->levels; level++)
+		ledger->span_shift[level] = lz_table_span_shift(geometry, level);
 	lz_pool_init(&ledger->pool, os, sizeof(struct lz_range), offsetof(struct lz_range, start));
 }
 
@@ -23,6 +25,7 @@ void lz_ledger_abandon(struct lz_ledger *ledger)
 	RB_INIT(&ledger->ranges);
 	lz_pool_abandon(&ledger->pool);
 	ledger->tables = (struct lz_tables){{0}};
+	ledger->committed = 0;
 	ledger->bytes = 0;
 	ledger->inexact = false;
 }
@@ -59,16 +62,16 @@ struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
  * do not overlap it. A neighbour in huge pages that needs no table of some level fills whole tables' spans
  * there, so it never shares one with this range: looking at the nearest neighbour only is exact.
  */
-static struct lz_tables gap_tables(const struct lz_geometry *geometry, const struct lz_range *below,
+static struct lz_tables gap_tables(const struct lz_ledger *ledger, const struct lz_range *below,
 	const struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables tables = {{0}};
 
-	for (unsigned level = 0; level < geometry->levels; level++) {
-		unsigned shift = lz_table_span_shift(geometry, level);
+	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
+		unsigned shift = ledger->span_shift[level];
 		uint64_t first, last, shared;
 
-		if (!lz_level_needed(geometry, level, page_shift))
+		if (page_shift >= shift)
 			continue;
 		if (shift >= 64) {
 			tables.count[level] = below == NULL && above == NULL;
@@ -80,6 +83,9 @@ static struct lz_tables gap_tables(const struct lz_geometry *geometry, const str
 		if (above != NULL && above->start >> shift == last && (shared == 0 || first != last))
 			shared++;
 		tables.count[level] = last - first + 1 - shared;
+		/* Who shares a table shares all above it: a small mapping beside another ends here. */
+		if (tables.count[level] == 0)
+			break;
 	}
 	return tables;
 }
@@ -90,18 +96,26 @@ static void add_tables(struct lz_tables *sum, const struct lz_tables *tables)
 		sum->count[level] += tables->count[level];
 }
 
-static void subtract_tables(struct lz_tables *sum, const struct lz_tables *tables)
+/* Enters tables into the sums; sign -1 takes them out. */
+static void count_tables(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
 {
-	for (unsigned level = 0; level < LZ_LEVELS_MAX; level++)
-		sum->count[level] -= tables->count[level];
+	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
+		uint64_t count = sign < 0 ? -tables->count[level] : tables->count[level];
+
+		if (count == 0)
+			continue;
+		ledger->tables.count[level] += count;
+		if (ledger->geometry->level[level].counted)
+			ledger->committed += count * lz_table_bytes(ledger->geometry, level);
+	}
 }
 
 static void unlink_range(struct lz_ledger *ledger, struct lz_range *range)
 {
-	struct lz_tables tables = gap_tables(ledger->geometry, previous(range), lz_ledger_next(range), range->start,
-		range->end, range->traits.page_shift);
+	struct lz_tables tables = gap_tables(ledger, previous(range), lz_ledger_next(range), range->start, range->end,
+		range->traits.page_shift);
 
-	subtract_tables(&ledger->tables, &tables);
+	count_tables(ledger, &tables, -1);
 	ledger->bytes -= range->end - range->start;
 	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
 	lz_pool_give(&ledger->pool, range);
@@ -111,7 +125,7 @@ static void unlink_range(struct lz_ledger *ledger, struct lz_range *range)
 static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above, uintptr_t start,
 	uintptr_t end, struct lz_traits traits)
 {
-	struct lz_tables tables = gap_tables(ledger->geometry, below, above, start, end, traits.page_shift);
+	struct lz_tables tables = gap_tables(ledger, below, above, start, end, traits.page_shift);
 	bool joins_below = below != NULL && below->end == start && same_traits(below->traits, traits);
 	bool joins_above = above != NULL && above->start == end && same_traits(above->traits, traits);
 
@@ -135,7 +149,7 @@ static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_
 		range->traits = traits;
 		RB_INSERT(lz_range_tree, &ledger->ranges, range);
 	}
-	add_tables(&ledger->tables, &tables);
+	count_tables(ledger, &tables, 1);
 	ledger->bytes += end - start;
 	return 0;
 }
@@ -204,7 +218,7 @@ struct lz_tables lz_ledger_marginal(struct lz_ledger *ledger, uintptr_t start, u
 		uintptr_t gap_end = above != NULL && above->start < end ? above->start : end;
 
 		if (start < gap_end) {
-			struct lz_tables gap = gap_tables(ledger->geometry, below, above, start, gap_end, page_shift);
+			struct lz_tables gap = gap_tables(ledger, below, above, start, gap_end, page_shift);
 
 			add_tables(&sum, &gap);
 		}
@@ -215,9 +229,4 @@ struct lz_tables lz_ledger_marginal(struct lz_ledger *ledger, uintptr_t start, u
 		above = lz_ledger_next(above);
 	}
 	return sum;
-}
-
-uint64_t lz_ledger_committed(const struct lz_ledger *ledger)
-{
-	return lz_tables_counted_bytes(ledger->geometry, &ledger->tables);
 }

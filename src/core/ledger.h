@@ -40,7 +40,9 @@ struct lz_ledger {
 	struct lz_range_tree ranges;
 	struct lz_pool pool;
 	struct lz_tables tables; /* that touching everything needs */
+	uint64_t committed;      /* their bytes, as VmPTE counts them */
 	uint64_t bytes;          /* of address space in the ledger */
+	unsigned span_shift[LZ_LEVELS_MAX]; /* of the geometry, at hand: these are looked at in every call */
 	bool inexact;            /* a record could not be kept: reconcile before deciding anything */
 };
 
@@ -65,7 +67,10 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end);
 struct lz_tables lz_ledger_marginal(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift);
 
 /* Page-table bytes, as VmPTE counts them, that touching everything in the ledger needs. */
-uint64_t lz_ledger_committed(const struct lz_ledger *ledger);
+static inline uint64_t lz_ledger_committed(const struct lz_ledger *ledger)
+{
+	return ledger->committed;
+}
 
 /* The range that contains address, or else the first one above it; NULL when there is none. */
 struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address);

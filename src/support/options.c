@@ -27,7 +27,7 @@ const struct lz_option lz_option_table[] = {
 		LZ_OPTION_SIZE, FIELD(malloc_threshold)},
 	{"BUDGET", "budget", "SIZE|PERCENT", "5%", "a size such as 64M, or a percentage such as 5%",
 		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and the "
-		"memory limit of its control group.",
+		"memory limit of its control group. 0 leaves nothing for large requests.",
 		NULL, LZ_OPTION_BUDGET, FIELD(budget)},
 	{"POLICY", "policy", "POLICY", "log", "log or refuse",
 		"What happens to a request whose page tables would exceed the budget: log serves it and says so; "
@@ -48,7 +48,7 @@ const struct lz_option lz_option_table[] = {
 		"(MADV_POPULATE_READ, Linux 5.14): no page faults on reading later, page tables at once.",
 		populates, LZ_OPTION_CHOICE, FIELD(populate)},
 	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap", "a comma-separated list of malloc, calloc, mmap",
-		"Which families of calls are handled; the others pass through untouched.", families, LZ_OPTION_SET,
+		"Which families of calls are handled; the others pass through untouched. Empty: none.", families, LZ_OPTION_SET,
 		FIELD(intercept)},
 	{"ONLY", "only", "NAMES", "", "names of executables separated by colons, at most 1023 bytes",
 		"Act only in programs of these names, the base name or the path they were started by; all others "
@@ -62,8 +62,8 @@ const struct lz_option lz_option_table[] = {
 		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE, FIELD(log_format)},
 	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
 		"Keep live statistics: in a directory, in lazyzero.PID for each process; in a file, of the first "
-		"process that has it. Empty: keep none.",
-		NULL, LZ_OPTION_TEXT, FIELD(stats)},
+		"process that has it. The layout is that of lazyzero/wire.h. Empty: keep none.",
+		NULL, LZ_OPTION_PATH, FIELD(stats)},
 	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches, LZ_OPTION_CHOICE,
 		FIELD(disable)},
 };
@@ -163,6 +163,7 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 		return set_list(field, option->choices, value);
 	case LZ_OPTION_LOG:
 		return set_log(field, value);
+	case LZ_OPTION_PATH:
 	case LZ_OPTION_TEXT:
 		return set_text(field, value);
 	}
@@ -173,6 +174,15 @@ void lz_options_defaults(struct lz_options *options)
 {
 	for (size_t i = 0; i < lz_option_count; i++)
 		lz_option_set(options, &lz_option_table[i], lz_option_table[i].standard);
+}
+
+bool lz_option_is_path(const struct lz_option *option, const char *value)
+{
+	static const char *const words[] = {"stderr", "none", "syslog", NULL};
+
+	if (option->kind == LZ_OPTION_LOG)
+		return index_of(words, value, strlen(value)) < 0 && strncmp(value, "fd:", 3) != 0;
+	return option->kind == LZ_OPTION_PATH && *value != '\0';
 }
 
 const struct lz_option *lz_option_by_name(const char *name, size_t length)

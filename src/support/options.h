@@ -52,6 +52,7 @@ enum lz_option_kind {
 	LZ_OPTION_CHOICE, /* uint32_t, index into choices */
 	LZ_OPTION_SET,    /* uint32_t, bit i is choices[i] */
 	LZ_OPTION_LOG,    /* char[], a log target */
+	LZ_OPTION_PATH,   /* char[], a path or nothing */
 	LZ_OPTION_TEXT    /* char[] */
 };
 
@@ -75,6 +76,9 @@ void lz_options_defaults(struct lz_options *options);
 
 /* Sets one option from text. Returns 0, or -EINVAL, -ERANGE, -ENAMETOOLONG and leaves it unchanged. */
 int lz_option_set(struct lz_options *options, const struct lz_option *option, const char *value);
+
+/* Whether a value that the option accepts names a file or directory. */
+bool lz_option_is_path(const struct lz_option *option, const char *value);
 
 /* The option of that variable name (without prefix), or NULL. */
 const struct lz_option *lz_option_by_name(const char *name, size_t length);
