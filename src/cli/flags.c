@@ -12,7 +12,6 @@
 
 #include "base/parse.h"
 #include "base/text.h"
-#include "base/text.h"
 #include "cli/cli.h"
 #include "support/options.h"
 
