@@ -14,7 +14,6 @@
 #include <sys/auxv.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -107,11 +106,6 @@ static ssize_t raw_write(int fd, const void *bytes, size_t length)
 static int raw_close(int fd)
 {
 	return (int)RAW(syscall(SYS_close, fd));
-}
-
-static int raw_unlink(const char *path)
-{
-	return (int)RAW(syscall(SYS_unlinkat, AT_FDCWD, path, 0));
 }
 
 static int raw_identify(int fd, struct lz_file_id *id)
@@ -275,18 +269,6 @@ static size_t raw_page_size(void)
 	return getauxval(AT_PAGESZ);
 }
 
-static int raw_faults(uint64_t *minor, uint64_t *major)
-{
-	struct rusage usage;
-	int error = (int)RAW(syscall(SYS_getrusage, RUSAGE_SELF, &usage));
-
-	if (error == 0) {
-		*minor = (uint64_t)usage.ru_minflt;
-		*major = (uint64_t)usage.ru_majflt;
-	}
-	return error;
-}
-
 const struct lz_os lz_os_linux = {
 	.mmap = raw_mmap,
 	.munmap = raw_munmap,
@@ -301,7 +283,6 @@ const struct lz_os lz_os_linux = {
 	.write = raw_write,
 	.close = raw_close,
 	.fallocate = raw_fallocate,
-	.unlink = raw_unlink,
 	.identify = raw_identify,
 	.hugetlb_page_size = raw_hugetlb_page_size,
 	.readlink = raw_readlink,
@@ -317,5 +298,4 @@ const struct lz_os lz_os_linux = {
 	.geteuid = raw_geteuid,
 	.getpid = raw_getpid,
 	.page_size = raw_page_size,
-	.faults = raw_faults,
 };

@@ -43,7 +43,6 @@ struct lz_os {
 	int (*close)(int fd);
 	/* Gives the first `length` bytes of a file memory of their own (fallocate(2), mode 0). */
 	int (*fallocate)(int fd, int64_t length);
-	int (*unlink)(const char *path);
 	/* fstat(2), reduced to what identifies the file. */
 	int (*identify)(int fd, struct lz_file_id *id);
 	/* Bytes of a page of the file system that fd is on when that is hugetlbfs, else 0 (fstatfs(2)). */
@@ -75,8 +74,6 @@ struct lz_os {
 	pid_t (*getpid)(void);
 	/* Bytes of a page (AT_PAGESZ of getauxval(3)). */
 	size_t (*page_size)(void);
-	/* Minor and major page faults of the process (getrusage(2)). */
-	int (*faults)(uint64_t *minor, uint64_t *major);
 };
 
 /* The running kernel. */
