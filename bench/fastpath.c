@@ -1,7 +1,7 @@
 /*
  * The workload behind bench/fastpath.sh: rounds of calls of the malloc family, of a small size, that
- * the allocator can answer from its thread cache. Run twice with different counts under callgrind, the difference
- * is what the calls alone cost.
+ * the allocator can answer from its thread cache. Run twice with different counts under callgrind, the
+ * difference is what the calls alone cost.
  *
  *   fastpath malloc+free|calloc+free|realloc ROUNDS
  */

@@ -42,7 +42,8 @@ static void *calloc_at_most(uint64_t *size)
 	return NULL;
 }
 
-/* A refused realloc returns NULL and leaves the block as it was: never assign its result to the only pointer.
+/*
+ * A refused realloc returns NULL and leaves the block as it was: never assign its result to the only pointer.
  */
 static char *try_to_grow(char *block, uint64_t size, uint64_t new_size)
 {

@@ -150,7 +150,8 @@ static bool make_below(struct memory_cgroup *group, const char *parent, uint64_t
 	if (write_file(group, files[group->version].limit, bytes)) {
 		/* No refuge in swap. Kernels without swap accounting lack the file. */
 		write_file(group, files[group->version].limit_with_swap, group->version == 1 ? bytes : "0");
-		/* Version 1 can inherit a setting by which processes wait for ever instead of being killed.
+		/*
+		 * Version 1 can inherit a setting by which processes wait for ever instead of being killed.
 		 */
 		if (group->version == 1)
 			write_file(group, files[1].events, "0");

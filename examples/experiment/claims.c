@@ -355,7 +355,8 @@ static unsigned outgrow_machine_figures(uint64_t size, struct figure *figures)
 		(struct figure){"small", "small allocations after that", COUNT, {any(), exactly(WRITES)}};
 	figures[3] = (struct figure){"end", "the program's end", WAIT_STATUS, {exactly(SIGKILL), exactly(0)}};
 	figures[4] = (struct figure){"oom_kills", "out-of-memory kills", COUNT, {exactly(1), exactly(0)}};
-	/* What else the process takes comes out of the same limit: stacks and the kernel's own, 1 to 3 MiB.
+	/*
+	 * What else the process takes comes out of the same limit: stacks and the kernel's own, 1 to 3 MiB.
 	 */
 	figures[5] = (struct figure){
 		"peak_tables", "page tables, last sample", BYTES, {at_least(limit / 4 * 3), at_most(MIB)}};

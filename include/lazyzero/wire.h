@@ -2,9 +2,9 @@
  * The live statistics file: its layout, for programs that read it while the process runs or after its end.
  *
  * One file for each process, created with mode 0600, written through a shared mapping with relaxed atomic
- * stores of aligned 64-bit fields: every field by itself is whole, several together may be a moment apart. All
- * numbers are in the byte order of the machine; all sizes are bytes. A later version only adds fields at the
- * end: read no more than `size` bytes, and refuse another `version`.
+ * stores of aligned 64-bit fields: every field by itself is whole, several together may be a moment apart.
+ * All numbers are in the byte order of the machine; all sizes are bytes. A later version only adds fields at
+ * the end: read no more than `size` bytes, and refuse another `version`.
  */
 #ifndef LAZYZERO_WIRE_H
 #define LAZYZERO_WIRE_H
@@ -32,9 +32,9 @@ struct lz_wire {
 
 	/* Page tables. UINT64_MAX: not known yet. */
 	uint64_t budget;
-	uint64_t committed;      /* what touching everything tracked would need */
+	uint64_t committed; /* what touching everything tracked would need */
 	uint64_t committed_peak;
-	uint64_t actual;         /* VmPTE when it was last read */
+	uint64_t actual; /* VmPTE when it was last read */
 	uint64_t actual_peak;
 
 	/* Regions served in place of the allocator below. */

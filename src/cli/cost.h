@@ -1,4 +1,5 @@
-/* `lazyzero cost`: the question, between the part that reads it (cost.c) and the part that prints the answer.
+/*
+ * `lazyzero cost`: the question, between the part that reads it (cost.c) and the part that prints the answer.
  */
 #ifndef LZ_CLI_COST_H
 #define LZ_CLI_COST_H

@@ -61,8 +61,8 @@ static bool is_accepted(const struct lz_command *command, size_t flag, const cha
 }
 
 /*
- * A relative path means one in this directory, whatever directory the program goes to: made absolute, with its % signs
- * doubled where the library will look for %p and the like. NULL when that is too long.
+ * A relative path means one in this directory, whatever directory the program goes to: made absolute, with
+ * its % signs doubled where the library will look for %p and the like. NULL when that is too long.
  */
 static const char *absolute_value(const struct lz_option *option, const char *value)
 {
@@ -160,7 +160,8 @@ static int take_flag(struct lz_arguments *arguments, char ***words)
 			name_of(command, flag), lz_shown(value).text, accepts_of(command, flag));
 		return -EINVAL;
 	}
-	if (flag >= command->flag_count && (value = absolute_value(option_of(command, flag), value)) == NULL) {
+	if (flag >= command->flag_count &&
+		(value = absolute_value(option_of(command, flag), value)) == NULL) {
 		lz_fail("--%s: the path is too long in this directory", name_of(command, flag));
 		return -EINVAL;
 	}

@@ -35,7 +35,8 @@ static int own_directory(char directory[PATH_MAX])
 	return 0;
 }
 
-/* The build tree before the installed copy: who runs the command there wants the library of the same build.
+/*
+ * The build tree before the installed copy: who runs the command there wants the library of the same build.
  */
 static void list_places(char places[PLACES][PATH_MAX])
 {

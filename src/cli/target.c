@@ -69,7 +69,8 @@ static bool read_script(const char *path, char line[SCRIPT_LINE], char **interpr
 	return **interpreter != '\0';
 }
 
-/* The program that env(1) runs for a script: its argument, or with -S the first word that is one. NULL: none.
+/*
+ * The program that env(1) runs for a script: its argument, or with -S the first word that is one. NULL: none.
  */
 static char *program_of_env(char *argument)
 {

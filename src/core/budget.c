@@ -14,8 +14,8 @@ void lz_budget_set(struct lz_budget *budget, uint64_t bytes)
 	lz_text_string(&source, "lz_set_budget");
 }
 
-void lz_budget_resolve(struct lz_budget *budget, const struct lz_os *os, const struct lz_budget_spec *spec,
-	const char *root)
+void lz_budget_resolve(
+	struct lz_budget *budget, const struct lz_os *os, const struct lz_budget_spec *spec, const char *root)
 {
 	struct lz_memory_limit limit = lz_memory_limit(os, root);
 	struct lz_text source = lz_text_in(budget->source, sizeof budget->source);
@@ -26,7 +26,9 @@ void lz_budget_resolve(struct lz_budget *budget, const struct lz_os *os, const s
 		lz_text_string(&source, LZ_OPTION_PREFIX "BUDGET=");
 		lz_text_string(&source, spec->text);
 	} else if (limit.bytes == UINT64_MAX) {
-		/* Without /proc nothing says what the percentage is of: no budget rather than a made-up one. */
+		/*
+		 * Without /proc nothing says what the percentage is of: no budget rather than a made-up one.
+		 */
 		budget->bytes = UINT64_MAX;
 		lz_text_string(&source, spec->text);
 		lz_text_string(&source, " of unknown memory: no limit");

@@ -13,15 +13,16 @@
 #include "os/procfs.h"
 
 /*
- * Reading VmPTE takes 6 to 11 us. It is read again after this long, or as soon as a 64th of the budget has been
- * granted since: what bypasses us can hide for no longer than that.
+ * Reading VmPTE takes 6 to 11 us. It is read again after this long, or as soon as a 64th of the budget has
+ * been granted since: what bypasses us can hide for no longer than that.
  */
 #define ACTUAL_AGE_MS 10u
 #define ACTUAL_SHARE 64u
 
 /*
- * Comparing with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Under policy log
- * a wrong decision costs a line in the log, so a program far over its budget pays for it ten times a second.
+ * Comparing with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Under
+ * policy log a wrong decision costs a line in the log, so a program far over its budget pays for it ten times
+ * a second.
  */
 #define RECONCILE_AGE_MS 100u
 
@@ -29,7 +30,9 @@
 #define SAMPLE_BYTES (UINT64_C(64) << 20)
 #define SAMPLE_AGE_MS 1u
 
-/* Of the calling thread: /proc/self is the first one, whose files are empty once it has called pthread_exit. */
+/*
+ * Of the calling thread: /proc/self is the first one, whose files are empty once it has called pthread_exit.
+ */
 #define MAPS "/proc/thread-self/maps"
 #define STATUS "/proc/thread-self/status"
 
@@ -164,7 +167,9 @@ int lz_core_reconcile(struct lz_core *core)
 	}
 	/* A file that broke off, or is empty, says nothing of what lies above. */
 	if (error == 0)
-		error = lines.error != 0 ? lines.error : gap == 0 ? -ENODATA : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
+		error = lines.error != 0 ? lines.error
+			: gap == 0       ? -ENODATA
+					 : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
 	lz_lines_close(&lines);
 	ledger->inexact = error != 0;
 	core->reconciled_ms = core->os->now_ms() | 1;
@@ -176,7 +181,7 @@ int lz_core_reconcile(struct lz_core *core)
 static bool exceeds(struct lz_core *core, uint64_t cost)
 {
 	uint64_t charge = lz_ledger_committed(&core->ledger) +
-		atomic_load_explicit(&core->reserved, memory_order_relaxed);
+			  atomic_load_explicit(&core->reserved, memory_order_relaxed);
 
 	if (core->actual != UINT64_MAX)
 		charge = lz_max_u64(charge, core->actual);
@@ -209,7 +214,8 @@ static bool truly_exceeds(struct lz_core *core, uint64_t cost)
 	return exceeds(core, cost);
 }
 
-/* Calls that could not be followed make the sum too small: then it is not believed even when it is within budget. */
+/* Calls that could not be followed make the sum too small: then it is not believed even when it is within
+ * budget. */
 static void look_for_missed(struct lz_core *core)
 {
 	if (!core->ledger.inexact && !atomic_load_explicit(&core->missed, memory_order_relaxed))
@@ -255,8 +261,8 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
 	grant->request = *request;
 	grant->cost = lz_core_cost(core, need);
 	core->decided_since_read += grant->cost;
-	lz_core_read_actual(core,
-		core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
+	lz_core_read_actual(
+		core, core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
 	look_for_missed(core);
 	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost);
 	grant->committed = lz_ledger_committed(&core->ledger);

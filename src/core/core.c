@@ -34,8 +34,8 @@ static void note_stats_failure(struct lz_core *core, int error)
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 	size_t length = strlen(core->options.stats);
 
-	/* A directory (by its last slash) that is gone: whoever wanted to read it is, too, and this process has
-	 * outlived `lazyzero run`. */
+	/* A directory (by its last slash) that is gone: whoever wanted to read it is, too, and this process
+	 * has outlived `lazyzero run`. */
 	if (core->options.stats[length - 1] == '/' && (error == -EISDIR || error == -ENOENT))
 		return;
 	lz_text_string(&text, "no statistics: cannot write LAZYZERO_STATS=\"");
@@ -53,8 +53,8 @@ static bool is_meant(struct lz_core *core, const char *executable)
 	if (core->options.disable)
 		return false;
 	return lz_options_apply_to(&core->options, executable) ||
-		(core->os->readlink("/proc/self/exe", path, sizeof path) > 0 &&
-			lz_options_apply_to(&core->options, path));
+	       (core->os->readlink("/proc/self/exe", path, sizeof path) > 0 &&
+		       lz_options_apply_to(&core->options, path));
 }
 
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable)
@@ -82,8 +82,8 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 
 void lz_core_close(struct lz_core *core)
 {
-	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open /proc. In a
-	 * forked child the file is still the parent's until the books have been opened. */
+	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
+	 * /proc. In a forked child the file is still the parent's until the books have been opened. */
 	if (lz_stats_in_file(&core->stats)) {
 		if (!lz_core_enter(core))
 			return;

@@ -1,11 +1,11 @@
 /*
- * The core: decides, maps, and keeps the books. It knows nothing of interposition, so it runs in tests with any
- * os table; the shim calls it, and it never calls back.
+ * The core: decides, maps, and keeps the books. It knows nothing of interposition, so it runs in tests with
+ * any os table; the shim calls it, and it never calls back.
  *
  * Functions return 0 or -errno, or what the system call they stand for returns. -EAGAIN means that we cannot
- * serve this (re-entered from a signal handler, lock not to be had, no address space): the caller does what it would
- * do without lazyzero. Thread-safe; safe in signal handlers; no function allocates from the heap or holds the
- * lock across a system call that maps or unmaps the program's memory.
+ * serve this (re-entered from a signal handler, lock not to be had, no address space): the caller does what
+ * it would do without lazyzero. Thread-safe; safe in signal handlers; no function allocates from the heap or
+ * holds the lock across a system call that maps or unmaps the program's memory.
  */
 #ifndef LZ_CORE_CORE_H
 #define LZ_CORE_CORE_H
@@ -30,9 +30,9 @@ struct lz_core {
 	struct lz_log log;
 	struct lz_lock lock;
 	struct lz_stats stats;
-	size_t page;         /* bytes of a page */
+	size_t page; /* bytes of a page */
 	unsigned page_shift;
-	bool active;         /* malloc, calloc and mmap are to be handled in this program */
+	bool active; /* malloc, calloc and mmap are to be handled in this program */
 
 	/* With the lock: */
 	bool prepared; /* geometry and ledger are there */
@@ -58,15 +58,15 @@ struct lz_request {
 };
 
 /*
- * Prepares a zeroed core: reads the options from envp, opens log and statistics. Leaves the rest for the first
- * call that needs it. executable is the name the program was started by.
+ * Prepares a zeroed core: reads the options from envp, opens log and statistics. Leaves the rest for the
+ * first call that needs it. executable is the name the program was started by.
  */
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable);
 
 /* At exit: last counters and the log's closing line. */
 void lz_core_close(struct lz_core *core);
 
-/* --- served.c, resize.c: regions in place of the allocator below ---------------------------------------- */
+/* --- served.c, resize.c: regions in place of the allocator below --- */
 
 /*
  * A zeroed region of request->size bytes, aligned to `alignment` (a power of two; 0 or less than a page: to a
@@ -81,13 +81,13 @@ int lz_core_free(struct lz_core *core, void *p);
 int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
 
 /*
- * Changes the size of the region at p to request->size (> 0) bytes; moves its page tables, not its bytes, unless
- * the program has split it into several mappings.
- * -ENOENT as above; -ENOMEM: refused; -EAGAIN as above. After each of them the region is as it was.
+ * Changes the size of the region at p to request->size (> 0) bytes; moves its page tables, not its bytes,
+ * unless the program has split it into several mappings. -ENOENT as above; -ENOMEM: refused; -EAGAIN as
+ * above. After each of them the region is as it was.
  */
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);
 
-/* --- mappings.c, remap.c: the program's own calls of the mmap family ------------------------------------- */
+/* --- mappings.c, remap.c: the program's own calls of the mmap family --- */
 
 /* Each makes the system call, or refuses it, and returns what the kernel would (an address, 0, or -errno). */
 intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int protection, int flags, int fd,

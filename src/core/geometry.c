@@ -13,11 +13,26 @@
  * The kernel counts PTE, PMD and PUD tables (include/linux/mm.h) where they are not folded into the level
  * above; the top level of each geometry and P4D tables are not counted.
  */
-#define PTE(bits) {"PTE", bits, true}
-#define PMD(bits) {"PMD", bits, true}
-#define PUD(bits) {"PUD", bits, true}
-#define P4D(bits) {"P4D", bits, false}
-#define PGD(bits) {"PGD", bits, false}
+#define PTE(bits)                                                                                            \
+	{                                                                                                    \
+		"PTE", bits, true                                                                            \
+	}
+#define PMD(bits)                                                                                            \
+	{                                                                                                    \
+		"PMD", bits, true                                                                            \
+	}
+#define PUD(bits)                                                                                            \
+	{                                                                                                    \
+		"PUD", bits, true                                                                            \
+	}
+#define P4D(bits)                                                                                            \
+	{                                                                                                    \
+		"P4D", bits, false                                                                           \
+	}
+#define PGD(bits)                                                                                            \
+	{                                                                                                    \
+		"PGD", bits, false                                                                           \
+	}
 
 #define X86 "x86-64", "arch/x86/include/asm/pgtable_64_types.h"
 #define ARM64 "arm64", "arch/arm64/include/asm/pgtable-hwdef.h"
@@ -109,7 +124,8 @@ bool lz_level_needed(const struct lz_geometry *geometry, unsigned level, unsigne
 	return page_shift < lz_table_span_shift(geometry, level);
 }
 
-struct lz_tables lz_tables_of(const struct lz_geometry *geometry, uint64_t start, uint64_t end, unsigned page_shift)
+struct lz_tables lz_tables_of(
+	const struct lz_geometry *geometry, uint64_t start, uint64_t end, unsigned page_shift)
 {
 	struct lz_tables tables = {{0}};
 
@@ -184,8 +200,11 @@ static bool is_candidate(const struct lz_geometry *row, unsigned page_shift)
 	return strcmp(row->arch, this_arch) == 0 && row->page_shift == page_shift;
 }
 
-/* Whether one page was seen to cost what the row says; other threads' faults may spoil a measurement or two. */
-static bool confirmed(const struct lz_os *os, const struct lz_geometry *row, uintptr_t address, uint64_t *measured)
+/*
+ * Whether one page was seen to cost what the row says; other threads' faults may spoil a measurement or two.
+ */
+static bool confirmed(
+	const struct lz_os *os, const struct lz_geometry *row, uintptr_t address, uint64_t *measured)
 {
 	struct lz_tables tables = lz_tables_fewest(row, 1, row->page_shift);
 

@@ -26,7 +26,7 @@ struct lz_geometry {
 	const char *arch;   /* "x86-64" */
 	const char *source; /* kernel file that defines it */
 	uint8_t page_shift;
-	uint8_t user_bits;  /* user addresses are below 2^user_bits */
+	uint8_t user_bits; /* user addresses are below 2^user_bits */
 	uint8_t levels;
 	struct lz_level level[LZ_LEVELS_MAX];
 };
@@ -54,14 +54,17 @@ const struct lz_geometry *lz_geometry_probe(const struct lz_os *os);
 uint64_t lz_table_bytes(const struct lz_geometry *geometry, unsigned level);
 unsigned lz_table_span_shift(const struct lz_geometry *geometry, unsigned level);
 
-/* Whether memory in pages of 2^page_shift bytes needs tables of a level: huge pages need none below theirs. */
+/*
+ * Whether memory in pages of 2^page_shift bytes needs tables of a level: huge pages need none below theirs.
+ */
 bool lz_level_needed(const struct lz_geometry *geometry, unsigned level, unsigned page_shift);
 
 /*
  * Tables that touching all of [start, end) needs if nothing else is mapped. start < end; page_shift is that
  * of the pages it is mapped with (geometry->page_shift, or more for hugetlb).
  */
-struct lz_tables lz_tables_of(const struct lz_geometry *geometry, uint64_t start, uint64_t end, unsigned page_shift);
+struct lz_tables lz_tables_of(
+	const struct lz_geometry *geometry, uint64_t start, uint64_t end, unsigned page_shift);
 
 /* The fewest tables any placement of that many bytes needs. bytes > 0. */
 struct lz_tables lz_tables_fewest(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift);

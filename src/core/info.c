@@ -18,7 +18,8 @@ uint64_t lz_core_range_cost(struct lz_core *core, const void *address, size_t si
 	if (size == 0)
 		return 0;
 	if (address != NULL) {
-		if (__builtin_add_overflow((uintptr_t)address, size, &end) || !lz_round_up(end, core->page, &end))
+		if (__builtin_add_overflow((uintptr_t)address, size, &end) ||
+			!lz_round_up(end, core->page, &end))
 			return LZ_UNKNOWN;
 		need.start = lz_round_down((uintptr_t)address, core->page);
 		need.end = end;
@@ -100,7 +101,8 @@ static void count_run(void *context, const struct lz_page_run *run)
 {
 	struct census *census = context;
 	uint64_t bytes = run->end - run->start;
-	struct lz_tables tables = lz_tables_of(census->geometry, run->start, run->end, census->geometry->page_shift);
+	struct lz_tables tables =
+		lz_tables_of(census->geometry, run->start, run->end, census->geometry->page_shift);
 
 	if (run->zero)
 		census->zero_mapped += bytes;
@@ -109,7 +111,7 @@ static void count_run(void *context, const struct lz_page_run *run)
 	for (unsigned level = 0; level < census->geometry->levels; level++) {
 		unsigned shift = lz_table_span_shift(census->geometry, level);
 		bool shared = census->last_end != 0 &&
-			(shift >= 64 || (census->last_end - 1) >> shift == run->start >> shift);
+			      (shift >= 64 || (census->last_end - 1) >> shift == run->start >> shift);
 
 		census->tables.count[level] += tables.count[level] - shared;
 	}

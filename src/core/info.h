@@ -1,6 +1,6 @@
 /*
- * Questions about what there is, for the public API: costs, counters, one region's pages. Thread-safe. Types are
- * those of lazyzero.h.
+ * Questions about what there is, for the public API: costs, counters, one region's pages. Thread-safe. Types
+ * are those of lazyzero.h.
  */
 #ifndef LZ_CORE_INFO_H
 #define LZ_CORE_INFO_H

@@ -58,9 +58,9 @@ struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
 }
 
 /*
- * Tables that [start, end) needs beyond those of its neighbours `below` and `above` (either may be NULL), which
- * do not overlap it. A neighbour in huge pages that needs no table of some level fills whole tables' spans
- * there, so it never shares one with this range: looking at the nearest neighbour only is exact.
+ * Tables that [start, end) needs beyond those of its neighbours `below` and `above` (either may be NULL),
+ * which do not overlap it. A neighbour in huge pages that needs no table of some level fills whole tables'
+ * spans there, so it never shares one with this range: looking at the nearest neighbour only is exact.
  */
 static struct lz_tables gap_tables(const struct lz_ledger *ledger, const struct lz_range *below,
 	const struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
@@ -112,8 +112,8 @@ static void count_tables(struct lz_ledger *ledger, const struct lz_tables *table
 
 static void unlink_range(struct lz_ledger *ledger, struct lz_range *range)
 {
-	struct lz_tables tables = gap_tables(ledger, previous(range), lz_ledger_next(range), range->start, range->end,
-		range->traits.page_shift);
+	struct lz_tables tables = gap_tables(ledger, previous(range), lz_ledger_next(range), range->start,
+		range->end, range->traits.page_shift);
 
 	count_tables(ledger, &tables, -1);
 	ledger->bytes -= range->end - range->start;
@@ -207,7 +207,8 @@ int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, stru
 	return error ? error : lz_ledger_cover(ledger, start, end, traits);
 }
 
-struct lz_tables lz_ledger_marginal(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift)
+struct lz_tables lz_ledger_marginal(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables sum = {{0}};
 	struct lz_range *above = lz_ledger_find(ledger, start);

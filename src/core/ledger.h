@@ -3,10 +3,11 @@
  *
  * Ranges are disjoint and ordered; ranges that cannot be touched (PROT_NONE, unmapped) are simply not in it.
  * The table counts are kept exact at every step: adding or removing a range looks only at its two neighbours,
- * because a table that several ranges share is shared by neighbours. Addresses are multiples of the page size.
+ * because a table that several ranges share is shared by neighbours. Addresses are multiples of the page
+ * size.
  *
- * Not thread-safe; the caller holds the core's lock. Memory for records comes from the os layer; when there is
- * none, functions return -ENOMEM and the ledger is inexact until it is next reconciled.
+ * Not thread-safe; the caller holds the core's lock. Memory for records comes from the os layer; when there
+ * is none, functions return -ENOMEM and the ledger is inexact until it is next reconciled.
  */
 #ifndef LZ_CORE_LEDGER_H
 #define LZ_CORE_LEDGER_H
@@ -24,7 +25,7 @@
 /* What a range is, as far as its costs and later calls need to know. Ranges of equal traits join. */
 struct lz_traits {
 	uint8_t page_shift; /* of the pages it is mapped with */
-	uintptr_t tag;      /* the region or the attached segment it belongs to, by start address; 0 for others */
+	uintptr_t tag; /* the region or the attached segment it belongs to, by start address; 0 for others */
 };
 
 struct lz_range {
@@ -39,11 +40,11 @@ struct lz_ledger {
 	const struct lz_geometry *geometry;
 	struct lz_range_tree ranges;
 	struct lz_pool pool;
-	struct lz_tables tables; /* that touching everything needs */
-	uint64_t committed;      /* their bytes, as VmPTE counts them */
-	uint64_t bytes;          /* of address space in the ledger */
+	struct lz_tables tables;            /* that touching everything needs */
+	uint64_t committed;                 /* their bytes, as VmPTE counts them */
+	uint64_t bytes;                     /* of address space in the ledger */
 	unsigned span_shift[LZ_LEVELS_MAX]; /* of the geometry, at hand: these are looked at in every call */
-	bool inexact;            /* a record could not be kept: reconcile before deciding anything */
+	bool inexact; /* a record could not be kept: reconcile before deciding anything */
 };
 
 void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry, const struct lz_os *os);
@@ -64,7 +65,8 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end);
  * The tables that touching all of [start, end) in pages of 2^page_shift bytes would need beyond those that
  * the ranges in the ledger need already.
  */
-struct lz_tables lz_ledger_marginal(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift);
+struct lz_tables lz_ledger_marginal(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift);
 
 /* Page-table bytes, as VmPTE counts them, that touching everything in the ledger needs. */
 static inline uint64_t lz_ledger_committed(const struct lz_ledger *ledger)

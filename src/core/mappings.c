@@ -1,5 +1,6 @@
 /*
- * The program's own calls of the mmap family: each is made as it is, unless refused, and followed in the ledger.
+ * The program's own calls of the mmap family: each is made as it is, unless refused, and followed in the
+ * ledger.
  *
  * A range leaves the ledger before its system call and enters it after: in between, nobody else can be given
  * those addresses. What fails half-way is put right by comparing with /proc/self/maps.
@@ -15,7 +16,8 @@
 #include "os/mman.h"
 #include "os/procfs.h"
 
-#define HUGE_SHIFT_OF(flags) ((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
+#define HUGE_SHIFT_OF(flags)                                                                                 \
+	((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
 
 static bool can_be_touched(int protection)
 {
@@ -70,7 +72,8 @@ static void count_mapping(struct lz_core *core, size_t length)
 }
 
 /* [start, end) is now what a call made of it. */
-static void follow(struct lz_core *core, uintptr_t start, uintptr_t end, bool touchable, struct lz_traits traits)
+static void follow(
+	struct lz_core *core, uintptr_t start, uintptr_t end, bool touchable, struct lz_traits traits)
 {
 	if (!lz_core_enter(core))
 		return;
@@ -122,7 +125,8 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 		lz_core_charge_large(core, "mmap", caller, length, &need, &grant) != 0)
 		return -ENOMEM;
 	result = core->os->mmap(address, length, protection, flags, fd, offset);
-	if (!lz_os_failed(result) && lz_core_page_range(core, (void *)result, length, page_shift, &start, &end)) {
+	if (!lz_os_failed(result) &&
+		lz_core_page_range(core, (void *)result, length, page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)page_shift};
 
 		follow(core, start, end, touchable, traits);
@@ -144,7 +148,8 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 	bool lifted = false;
 	int error;
 
-	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end) && lz_core_enter(core)) {
+	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end) &&
+		lz_core_enter(core)) {
 		/* What reaches beyond user space the kernel will refuse as a whole. */
 		lifted = end <= (uintptr_t)1 << core->geometry->user_bits;
 		if (lifted) {
@@ -203,7 +208,8 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 		if (range != NULL && range->start <= (uintptr_t)address && range->traits.tag != 0)
 			region = lz_regions_find(&core->regions, range->traits.tag);
 		ignored = region != NULL && region->huge_pages_refused &&
-			((uintptr_t)address & (core->page - 1)) == 0 && length <= range->end - (uintptr_t)address;
+			  ((uintptr_t)address & (core->page - 1)) == 0 &&
+			  length <= range->end - (uintptr_t)address;
 		lz_core_leave(core);
 		if (ignored)
 			return 0;
@@ -226,7 +232,8 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 	if (bytes != 0 && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
 		return -ENOMEM;
 	result = core->os->shmat(id, address, flags);
-	if (!lz_os_failed(result) && lz_core_page_range(core, (void *)result, bytes, core->page_shift, &start, &end)) {
+	if (!lz_os_failed(result) &&
+		lz_core_page_range(core, (void *)result, bytes, core->page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = start};
 
 		follow(core, start, end, true, traits);

@@ -28,9 +28,9 @@ void *lz_pool_take(struct lz_pool *pool)
 	}
 	if ((size_t)(pool->end - pool->fresh) < pool->block) {
 		/*
-		 * MAP_NORESERVE, so that the kernel does not join this with the program's next mapping: it would
-		 * have to cut the two apart at each munmap, which made a mmap and munmap of 64 KiB take a third
-		 * longer.
+		 * MAP_NORESERVE, so that the kernel does not join this with the program's next mapping: it
+		 * would have to cut the two apart at each munmap, which made a mmap and munmap of 64 KiB take
+		 * a third longer.
 		 */
 		intptr_t chunk = pool->os->mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

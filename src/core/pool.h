@@ -13,10 +13,10 @@
 
 struct lz_pool {
 	const struct lz_os *os;
-	size_t block;         /* bytes, a multiple of 16 */
-	void *free_list;      /* linked through a word at `link` */
-	size_t link;          /* offset of that word: a field that stale readers do not look at */
-	char *fresh, *end;    /* the rest of the newest mapping */
+	size_t block;      /* bytes, a multiple of 16 */
+	void *free_list;   /* linked through a word at `link` */
+	size_t link;       /* offset of that word: a field that stale readers do not look at */
+	char *fresh, *end; /* the rest of the newest mapping */
 };
 
 /* Prepares a pool of blocks of `block` bytes whose word at offset `link` may be overwritten while free. */

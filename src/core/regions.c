@@ -12,7 +12,9 @@ void lz_regions_init(struct lz_regions *regions, const struct lz_os *os)
 	lz_pool_init(&regions->pool, os, sizeof(struct lz_served), offsetof(struct lz_served, free_link));
 }
 
-/* Regions start on page boundaries, mostly on multiples of 2 MiB: fold the high bits in (Fibonacci hashing). */
+/*
+ * Regions start on page boundaries, mostly on multiples of 2 MiB: fold the high bits in (Fibonacci hashing).
+ */
 static _Atomic(struct lz_served *) *bucket_of(struct lz_regions *regions, uintptr_t base)
 {
 	return &regions->bucket[(base >> 12) * UINT64_C(0x9E3779B97F4A7C15) >> 52];
@@ -25,7 +27,7 @@ struct lz_served *lz_regions_find(struct lz_regions *regions, uintptr_t base)
 		struct lz_served *region = load(*bucket_of(regions, base), acquire);
 
 		while (region != NULL && (load(region->base, relaxed) != base ||
-				load(region->state, acquire) != LZ_REGION_LIVE))
+						 load(region->state, acquire) != LZ_REGION_LIVE))
 			region = load(region->next, acquire);
 		/*
 		 * A region unlinked and used again while this reader stood on it leads into another bucket. A
@@ -40,8 +42,8 @@ bool lz_regions_claim(struct lz_served *region)
 {
 	uint32_t live = LZ_REGION_LIVE;
 
-	return atomic_compare_exchange_strong_explicit(&region->state, &live, LZ_REGION_CLAIMED,
-		memory_order_acq_rel, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(
+		&region->state, &live, LZ_REGION_CLAIMED, memory_order_acq_rel, memory_order_relaxed);
 }
 
 void lz_regions_revive(struct lz_served *region)

@@ -1,6 +1,7 @@
 /*
- * mremap, the call that can do everything at once: shrink, grow, move, duplicate, and land on other mappings. What
- * the ledger knew of the old range is lifted, the call made, and the pieces put down where the kernel says.
+ * mremap, the call that can do everything at once: shrink, grow, move, duplicate, and land on other mappings.
+ * What the ledger knew of the old range is lifted, the call made, and the pieces put down where the kernel
+ * says.
  */
 #include "core/inside.h"
 
@@ -10,7 +11,8 @@
 #include "base/checked.h"
 #include "os/mman.h"
 
-void lz_core_lift(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces)
+void lz_core_lift(
+	struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces)
 {
 	struct lz_range *range = lz_ledger_find(&core->ledger, start);
 
@@ -44,9 +46,10 @@ void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_pie
 }
 
 /*
- * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the pieces
- * lay what cannot be touched: inaccessible memory, which has come along and covers what was at the target, or, since
- * Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can tell.
+ * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the
+ * pieces lay what cannot be touched: inaccessible memory, which has come along and covers what was at the
+ * target, or, since Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can
+ * tell.
  */
 static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
 	const struct lz_pieces *pieces)
@@ -71,7 +74,8 @@ static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, si
 }
 
 /* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
-static struct lz_need remap_need(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int flags)
+static struct lz_need remap_need(
+	struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int flags)
 {
 	struct lz_need need = {.bytes = new_length, .old_bytes = old_length, .page_shift = core->page_shift};
 	struct lz_range *range;
@@ -101,7 +105,8 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	intptr_t result;
 
 	/* old_length 0 duplicates a shared mapping: its first page says what it is. */
-	if (!lz_core_page_range(core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
+	if (!lz_core_page_range(
+		    core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
 		!lz_round_up(new_length, core->page, &rounded))
 		return core->os->mremap(address, old_length, new_length, flags, target);
 	lz_grant_nothing(&grant);
@@ -125,8 +130,10 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		/* The kernel clears the target before it finds out that it cannot move there. */
 		if (flags & MREMAP_FIXED)
 			lz_core_look_again(core);
-	} else if (tracked && lz_core_page_range(core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
-		lz_core_enter(core)) {
+	} else if (tracked &&
+		   lz_core_page_range(
+			   core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
+		   lz_core_enter(core)) {
 		put_down(core, new_start, end - start, rounded, &pieces);
 		lz_core_publish(core);
 		lz_core_leave(core);

@@ -1,6 +1,6 @@
 /*
- * Regions that we serve, made smaller or larger. Growth moves page tables, not bytes: in place, or to a place that lies
- * alike in its tables; only a region in several mappings is copied.
+ * Regions that we serve, made smaller or larger. Growth moves page tables, not bytes: in place, or to a place
+ * that lies alike in its tables; only a region in several mappings is copied.
  */
 #include "core/inside.h"
 
@@ -13,7 +13,8 @@
 #include "os/pagemap.h"
 
 /* Gives the tail back. Where the kernel cannot cut it off (vm.max_map_count), only its pages go. */
-static void shrink(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
+static void shrink(
+	struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
 {
 	void *tail = (void *)(base + new_length);
 
@@ -31,7 +32,8 @@ static void shrink(struct lz_core *core, struct lz_served *region, uintptr_t bas
 }
 
 /* The region grew where it is. */
-static void extend(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
+static void extend(
+	struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
 {
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = base};
 
@@ -45,7 +47,8 @@ static void extend(struct lz_core *core, struct lz_served *region, uintptr_t bas
 
 /*
  * The books follow a region from one place to another: its ranges in the ledger, and a record for the new
- * place. The old place leaves the ledger while it still is this region's, before another thread can be given it.
+ * place. The old place leaves the ledger while it still is this region's, before another thread can be given
+ * it.
  */
 static int rebook(struct lz_core *core, uintptr_t from, size_t from_length, uintptr_t to, size_t to_length,
 	bool huge_pages_refused)
@@ -77,8 +80,8 @@ static void forget(struct lz_core *core, struct lz_served *region)
 }
 
 /* Moves a claimed region to a new place. On failure it is where it was, and has a record of its own again. */
-static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_length, bool huge_pages_refused,
-	uintptr_t *moved)
+static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_length,
+	bool huge_pages_refused, uintptr_t *moved)
 {
 	intptr_t target = lz_zeropage_reserve(core, base, new_length);
 	intptr_t at;
@@ -91,7 +94,8 @@ static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_
 		core->os->munmap((void *)target, new_length);
 		return error;
 	}
-	at = core->os->mremap((void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)target);
+	at = core->os->mremap(
+		(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)target);
 	if (!lz_os_failed(at)) {
 		*moved = (uintptr_t)target;
 		return 0;
@@ -104,8 +108,9 @@ static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_
 }
 
 /*
- * The last resort, where there is no address space for both places at once (RLIMIT_AS): the kernel moves a claimed
- * region to wherever it fits. The one system call made with the lock, since the books must follow without fail.
+ * The last resort, where there is no address space for both places at once (RLIMIT_AS): the kernel moves a
+ * claimed region to wherever it fits. The one system call made with the lock, since the books must follow
+ * without fail.
  */
 static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length,
 	size_t new_length, uintptr_t *moved)
@@ -144,7 +149,9 @@ static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
 	}
 }
 
-/* The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at. */
+/*
+ * The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at.
+ */
 static void copy_run(void *context, const struct lz_page_run *run)
 {
 	if (!run->zero)
@@ -152,10 +159,12 @@ static void copy_run(void *context, const struct lz_page_run *run)
 }
 
 /*
- * For a claimed region that the program has split into several mappings by advising, protecting or locking a part
- * of it (numpy advises MADV_HUGEPAGE from the second page on): mremap answers EFAULT, and the bytes have to move.
+ * For a claimed region that the program has split into several mappings by advising, protecting or locking a
+ * part of it (numpy advises MADV_HUGEPAGE from the second page on): mremap answers EFAULT, and the bytes have
+ * to move.
  */
-static int copy_to_fresh(struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
+static int copy_to_fresh(
+	struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
 	bool huge_pages_refused;
 	struct copy copy = {.from = base, .page = core->page};
@@ -175,8 +184,8 @@ static int copy_to_fresh(struct lz_core *core, uintptr_t base, size_t length, si
 	return 0;
 }
 
-static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length,
-	uintptr_t *moved)
+static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length,
+	size_t new_length, uintptr_t *moved)
 {
 	intptr_t at = core->os->mremap((void *)base, length, new_length, 0, NULL);
 	int error;
@@ -188,7 +197,8 @@ static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, 
 	}
 	if (!lz_regions_claim(region))
 		return -ENOENT;
-	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be copied. */
+	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be
+	 * copied. */
 	if (at != -EFAULT && move(core, base, length, new_length, region->huge_pages_refused, moved) == 0) {
 		forget(core, region);
 		return 0;

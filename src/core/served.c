@@ -1,8 +1,8 @@
 /*
  * Regions that we serve in place of the allocator below: allocate and free.
  *
- * The lock is held only to look at or change the books. A range leaves the ledger before the kernel may hand its
- * addresses to another thread, and enters it after the kernel gave them to this one.
+ * The lock is held only to look at or change the books. A range leaves the ledger before the kernel may hand
+ * its addresses to another thread, and enters it after the kernel gave them to this one.
  */
 #include "core/inside.h"
 
@@ -46,7 +46,8 @@ bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *leng
 {
 	uint64_t rounded;
 
-	if (size == 0 || size > PTRDIFF_MAX || !lz_round_up(size, core->page, &rounded) || rounded > PTRDIFF_MAX)
+	if (size == 0 || size > PTRDIFF_MAX || !lz_round_up(size, core->page, &rounded) ||
+		rounded > PTRDIFF_MAX)
 		return false;
 	*length = (size_t)rounded;
 	return true;

@@ -13,8 +13,8 @@
 #include "support/options.h"
 
 /*
- * Field 22 of /proc/PID/stat, 0 when there is no such process. The fields are counted behind the last ')', since a
- * name may hold anything.
+ * Field 22 of /proc/PID/stat, 0 when there is no such process. The fields are counted behind the last ')',
+ * since a name may hold anything.
  */
 static uint64_t start_time(const struct lz_os *os, uint64_t pid)
 {
@@ -87,8 +87,8 @@ static int open_file(const struct lz_stats *stats)
 }
 
 /*
- * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its length, with
- * memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
+ * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its
+ * length, with memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
  */
 static int reserve(const struct lz_os *os, int fd)
 {
@@ -123,21 +123,22 @@ static int reserve(const struct lz_os *os, int fd)
 /* Whether a file has been written by this version. */
 static bool is_known(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 && mapped->version == fresh->version &&
-		mapped->size == fresh->size;
+	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 &&
+	       mapped->version == fresh->version && mapped->size == fresh->size;
 }
 
 /* Whether it is another process's, which still runs. */
 static bool is_taken(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return is_known(mapped, fresh) && mapped->pid != fresh->pid && mapped->state == LZ_WIRE_RUNNING &&
-		mapped->start_time != 0 && start_time(os, mapped->pid) == mapped->start_time;
+	       mapped->start_time != 0 && start_time(os, mapped->pid) == mapped->start_time;
 }
 
 /* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
 static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return is_known(mapped, fresh) && mapped->pid == fresh->pid && mapped->start_time == fresh->start_time;
+	return is_known(mapped, fresh) && mapped->pid == fresh->pid &&
+	       mapped->start_time == fresh->start_time;
 }
 
 static int attach(struct lz_stats *stats)

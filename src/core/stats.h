@@ -37,8 +37,9 @@ struct lz_stats {
 	} while (0)
 
 /*
- * Starts counting in memory, and in the file when path is not empty. Returns 0, or -errno when there should be
- * a file and is none; counting works all the same. A file that another living process writes is left to it.
+ * Starts counting in memory, and in the file when path is not empty. Returns 0, or -errno when there should
+ * be a file and is none; counting works all the same. A file that another living process writes is left to
+ * it.
  */
 int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable);
 

@@ -1,7 +1,7 @@
 /*
- * The zero-page backing: private anonymous memory, which the kernel answers with its one zero page until it is
- * written. What is ours to choose is where it lies, so that it needs the fewest page tables, and whether huge
- * pages may stand in it.
+ * The zero-page backing: private anonymous memory, which the kernel answers with its one zero page until it
+ * is written. What is ours to choose is where it lies, so that it needs the fewest page tables, and whether
+ * huge pages may stand in it.
  */
 #include "core/inside.h"
 
@@ -38,9 +38,9 @@ static intptr_t map_aligned(struct lz_core *core, size_t length, size_t alignmen
 }
 
 /*
- * Of the address the kernel chose and the lower ones that begin or end where a table begins, the one that needs
- * the fewest new tables. The kernel packs mappings from the top down, so its own choice is often as good; lower
- * ones are mostly free.
+ * Of the address the kernel chose and the lower ones that begin or end where a table begins, the one that
+ * needs the fewest new tables. The kernel packs mappings from the top down, so its own choice is often as
+ * good; lower ones are mostly free.
  */
 static uintptr_t best_address(struct lz_core *core, uintptr_t chosen, size_t length)
 {
@@ -91,7 +91,8 @@ static intptr_t map_cheapest(struct lz_core *core, size_t length)
 	return lz_os_failed(moved) ? map_at(core, 0, length, PROT_READ | PROT_WRITE, 0) : moved;
 }
 
-/* Applies LAZYZERO_THP; true when the program's own MADV_HUGEPAGE is to be ignored. Kernels without it: EINVAL. */
+/* Applies LAZYZERO_THP; true when the program's own MADV_HUGEPAGE is to be ignored. Kernels without it:
+ * EINVAL. */
 static bool advise_huge_pages(struct lz_core *core, uintptr_t base, size_t length)
 {
 	enum lz_thp thp = (enum lz_thp)core->options.thp;
@@ -105,7 +106,8 @@ static bool advise_huge_pages(struct lz_core *core, uintptr_t base, size_t lengt
 	return thp == LZ_THP_NEVER;
 }
 
-int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, uintptr_t *base, bool *huge_pages_refused)
+int lz_zeropage_map(
+	struct lz_core *core, size_t length, size_t alignment, uintptr_t *base, bool *huge_pages_refused)
 {
 	intptr_t at = alignment > core->page ? map_aligned(core, length, alignment, PROT_READ | PROT_WRITE)
 					     : map_cheapest(core, length);
@@ -125,8 +127,8 @@ void lz_zeropage_populate(struct lz_core *core, uintptr_t base, size_t length)
 
 intptr_t lz_zeropage_reserve(struct lz_core *core, uintptr_t base, size_t length)
 {
-	/* The kernel moves whole page tables only between addresses that lie alike in a table's span, and else
-	 * entry by entry (move_normal_pmd in mm/mremap.c). */
+	/* The kernel moves whole page tables only between addresses that lie alike in a table's span, and
+	 * else entry by entry (move_normal_pmd in mm/mremap.c). */
 	size_t span = (size_t)1 << lz_table_span_shift(core->geometry, 0);
 	size_t offset = base & (span - 1);
 	intptr_t target = map_aligned(core, length + offset, span, PROT_NONE);

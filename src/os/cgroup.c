@@ -198,8 +198,8 @@ static uint64_t cgroup_limit(struct work *work)
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 {
 	struct lz_memory_limit limit = {.bytes = UINT64_MAX, .from_cgroup = false};
-	intptr_t area = os->mmap(NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
+	intptr_t area = os->mmap(
+		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct work *work = (struct work *)area;
 	uint64_t group;
 

@@ -1,8 +1,8 @@
 /*
  * How much memory this process may use: RAM, and the smallest memory limit of its control groups, version 2
  * or version 1, with every group above it. Sources: Documentation/admin-guide/cgroup-v2.rst and
- * cgroup-v1/memory.rst. All reading goes through the os table; the work area is mapped for the call, because a
- * thread's stack may be small.
+ * cgroup-v1/memory.rst. All reading goes through the os table; the work area is mapped for the call, because
+ * a thread's stack may be small.
  */
 #ifndef LZ_OS_CGROUP_H
 #define LZ_OS_CGROUP_H
@@ -13,8 +13,8 @@
 #include "os/os.h"
 
 struct lz_memory_limit {
-	uint64_t bytes;    /* min(RAM, every limit found); UINT64_MAX when nothing could be read */
-	bool from_cgroup;  /* a control group's limit is the smaller */
+	uint64_t bytes;   /* min(RAM, every limit found); UINT64_MAX when nothing could be read */
+	bool from_cgroup; /* a control group's limit is the smaller */
 };
 
 /*

@@ -39,8 +39,8 @@ static intptr_t raw_mmap(void *address, size_t length, int protection, int flags
 {
 #ifdef __s390x__
 	/* There the call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
-	unsigned long arguments[] = {(unsigned long)address, length, (unsigned long)protection, (unsigned long)flags,
-		(unsigned long)fd, (unsigned long)offset};
+	unsigned long arguments[] = {(unsigned long)address, length, (unsigned long)protection,
+		(unsigned long)flags, (unsigned long)fd, (unsigned long)offset};
 
 	return RAW(syscall(SYS_mmap, arguments));
 #else
@@ -129,7 +129,9 @@ static int raw_hugetlb_page_size(int fd, size_t *bytes)
 	struct statfs stat;
 	int error;
 
-	/* What is known without asking a server that may be dead: hugetlbfs has blocks as large as its pages. */
+	/*
+	 * What is known without asking a server that may be dead: hugetlbfs has blocks as large as its pages.
+	 */
 	*bytes = 0;
 	error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &cached));
 	if (error == 0 && cached.stx_blksize < 65536)
@@ -188,7 +190,8 @@ static int raw_send_datagram(const char *path, const void *bytes, size_t length)
 
 /* The kernel's signal set is one 64-bit word wherever Linux runs with 64 signals; glibc's is larger. */
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
-/* SIGTTOU: a write from the background to a terminal with tostop goes through when it is blocked (tty_check_change). */
+/* SIGTTOU: a write from the background to a terminal with tostop goes through when it is blocked
+ * (tty_check_change). */
 #define QUIET_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
 
 static int raw_quiet_begin(uint64_t *saved)

@@ -1,4 +1,5 @@
-/* <sys/mman.h> with the constants that the C library's headers may be too old to know. Values: include/uapi of Linux. */
+/* <sys/mman.h> with the constants that the C library's headers may be too old to know. Values: include/uapi
+ * of Linux. */
 #ifndef LZ_OS_MMAN_H
 #define LZ_OS_MMAN_H
 

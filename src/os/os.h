@@ -14,7 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What identifies an open file for as long as it lives: a descriptor that is no longer it has changed hands. */
+/*
+ * What identifies an open file for as long as it lives: a descriptor that is no longer it has changed hands.
+ */
 struct lz_file_id {
 	uint64_t device;
 	uint64_t inode;
@@ -57,9 +59,9 @@ struct lz_os {
 	int (*send_datagram)(const char *path, const void *bytes, size_t length);
 
 	/*
-	 * Between these two, a write that raises SIGPIPE or SIGXFSZ only fails, and one that would raise SIGTTOU
-	 * goes through: all are blocked for the calling thread, and what became pending meanwhile is taken away.
-	 * *saved is private.
+	 * Between these two, a write that raises SIGPIPE or SIGXFSZ only fails, and one that would raise
+	 * SIGTTOU goes through: all are blocked for the calling thread, and what became pending meanwhile is
+	 * taken away. *saved is private.
 	 */
 	int (*quiet_begin)(uint64_t *saved);
 	void (*quiet_end)(uint64_t saved);

@@ -23,7 +23,8 @@ struct scan {
 
 #define RUNS 128u
 
-int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
+int lz_pagemap_walk(
+	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
 {
 	struct scan_run runs[RUNS];
 	struct scan scan = {
@@ -45,11 +46,13 @@ int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_pag
 		if (found < 0)
 			break;
 		for (int i = 0; i < found; i++) {
-			struct lz_page_run run = {runs[i].start, runs[i].end, (runs[i].categories & IS_PFNZERO) != 0};
+			struct lz_page_run run = {
+				runs[i].start, runs[i].end, (runs[i].categories & IS_PFNZERO) != 0};
 
 			seen(context, &run);
 		}
-		/* The kernel stops early when the vector is full. Without any progress the walk is not complete. */
+		/* The kernel stops early when the vector is full. Without any progress the walk is not
+		 * complete. */
 		if (scan.walk_end <= scan.start && found == 0) {
 			found = -EIO;
 			break;

@@ -23,6 +23,7 @@ typedef void lz_page_run_seen(void *context, const struct lz_page_run *run);
 /*
  * Walks [start, end), page-aligned. Returns 0 or -errno: -ENOTTY before Linux 6.7. Uses 3 KiB of stack.
  */
-int lz_pagemap_walk(const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context);
+int lz_pagemap_walk(
+	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context);
 
 #endif

@@ -36,7 +36,8 @@ static void refill(struct lz_lines *lines)
 	lines->end -= lines->start;
 	lines->start = 0;
 	do {
-		got = lines->os->read(lines->fd, lines->buffer + lines->end, sizeof lines->buffer - 1 - lines->end);
+		got = lines->os->read(
+			lines->fd, lines->buffer + lines->end, sizeof lines->buffer - 1 - lines->end);
 	} while (got == -EINTR);
 	if (got < 0)
 		lines->error = (int)got;
@@ -126,8 +127,7 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 	uint64_t device;
 
 	if (lz_scan_hex(&cursor, &mapping->start) || expect(&cursor, '-') ||
-		lz_scan_hex(&cursor, &mapping->end) || expect(&cursor, ' ') ||
-		mapping->end <= mapping->start)
+		lz_scan_hex(&cursor, &mapping->end) || expect(&cursor, ' ') || mapping->end <= mapping->start)
 		return -EINVAL;
 	if (strnlen(cursor, 5) < 5)
 		return -EINVAL;
@@ -178,7 +178,8 @@ int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address
 		const char *base_name = slash != NULL ? slash + 1 : mapping.path;
 		const char *deleted = strstr(base_name, " (deleted)");
 
-		lz_text_bytes(&path, base_name, deleted != NULL ? (size_t)(deleted - base_name) : strlen(base_name));
+		lz_text_bytes(&path, base_name,
+			deleted != NULL ? (size_t)(deleted - base_name) : strlen(base_name));
 		*offset = address - base;
 		error = 0;
 		break;

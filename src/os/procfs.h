@@ -54,9 +54,9 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping);
 /*
  * Where an address lies, as a person says it: the base name of the file mapped there, and the offset from
  * the first mapping of that file: what addr2line and objdump take for shared objects and position-independent
- * programs. For a program linked at a fixed address, which lies below 4 GiB, they take the address itself, so that
- * is the offset there.
- * Returns 0, -ENOENT when no file is mapped there, or the error of opening maps_path.
+ * programs. For a program linked at a fixed address, which lies below 4 GiB, they take the address itself, so
+ * that is the offset there. Returns 0, -ENOENT when no file is mapped there, or the error of opening
+ * maps_path.
  */
 int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
 	uint64_t *offset);

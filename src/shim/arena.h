@@ -1,7 +1,8 @@
 /*
- * The bootstrap arena: memory for allocations made while the next allocator is still being looked up (dlsym itself
- * may call calloc). Static, zeroed, never reused. Every block starts on a page boundary, so that the
- * test free and realloc make anyway (is it page-aligned?) finds it and the fast path needs no test of its own.
+ * The bootstrap arena: memory for allocations made while the next allocator is still being looked up (dlsym
+ * itself may call calloc). Static, zeroed, never reused. Every block starts on a page boundary, so that the
+ * test free and realloc make anyway (is it page-aligned?) finds it and the fast path needs no test of its
+ * own.
  *
  * Thread-safe and async-signal-safe.
  */

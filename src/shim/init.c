@@ -25,8 +25,9 @@ static _Atomic int next_state = COLD;
 static _Atomic int core_state = COLD;
 
 /*
- * Whether this thread is starting. Initial-exec, because a lazily allocated TLS block would call us; volatile,
- * because glibc declares dlsym a leaf, so the compiler takes it that nothing in this file runs meanwhile.
+ * Whether this thread is starting. Initial-exec, because a lazily allocated TLS block would call us;
+ * volatile, because glibc declares dlsym a leaf, so the compiler takes it that nothing in this file runs
+ * meanwhile.
  */
 static __thread volatile bool starting __attribute__((tls_model("initial-exec")));
 
@@ -37,7 +38,7 @@ static size_t unknown_size(void *p)
 	return 0;
 }
 
-/* --- looking up ------------------------------------------------------------------------------------------ */
+/* --- looking up --- */
 
 /* dlsym returns an object pointer; POSIX says it can be called. */
 #define LOOK_UP(table, name) (*(void **)&(table)->name = dlsym(RTLD_NEXT, #name))
@@ -85,11 +86,11 @@ bool lz_start(void)
 	return true;
 }
 
-/* --- resolvers: what the table holds at first ------------------------------------------------------------ */
+/* --- resolvers: what the table holds at first --- */
 
 /*
- * Once started, an allocation goes through its interposer again: the thresholds are known only now. These are tail
- * calls, so the return address that will be logged is still the program's.
+ * Once started, an allocation goes through its interposer again: the thresholds are known only now. These are
+ * tail calls, so the return address that will be logged is still the program's.
  */
 
 static void *resolve_malloc(size_t size)
@@ -169,7 +170,7 @@ struct lz_next lz_next = {
 	.malloc_usable_size = resolve_usable_size,
 };
 
-/* --- the core -------------------------------------------------------------------------------------------- */
+/* --- the core --- */
 
 /* A set-uid program takes no orders from its caller's environment (secure_getenv(3)). */
 static char **trusted_environment(void)
@@ -188,7 +189,8 @@ static void set_thresholds(const struct lz_options *options)
 	if (options->intercept & LZ_INTERCEPT_MALLOC)
 		lz_malloc_threshold = options->malloc_threshold;
 	/* Last, and released: another thread may see it at once, and must then see a whole core. */
-	__atomic_store_n(&lz_mappings_followed, (options->intercept & LZ_INTERCEPT_MMAP) != 0, __ATOMIC_RELEASE);
+	__atomic_store_n(
+		&lz_mappings_followed, (options->intercept & LZ_INTERCEPT_MMAP) != 0, __ATOMIC_RELEASE);
 }
 
 bool lz_configure(void)
@@ -202,7 +204,8 @@ bool lz_configure(void)
 	if (environ == NULL && getauxval(AT_SECURE) == 0)
 		return false;
 	if (atomic_compare_exchange_strong(&core_state, &cold, STARTING)) {
-		if (lz_core_init(&lz_core, &lz_os_linux, trusted_environment(), name != NULL ? name : "") == 0)
+		if (lz_core_init(&lz_core, &lz_os_linux, trusted_environment(), name != NULL ? name : "") ==
+			0)
 			set_thresholds(&lz_core.options);
 		atomic_store(&core_state, READY);
 	}

@@ -1,6 +1,6 @@
 /*
- * The malloc family as programs call it. Small requests cost one comparison and one indirect jump; everything else
- * is in the functions marked noinline, which keep the fast path free of a stack frame.
+ * The malloc family as programs call it. Small requests cost one comparison and one indirect jump; everything
+ * else is in the functions marked noinline, which keep the fast path free of a stack frame.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -17,8 +17,9 @@
 #define SLOW __attribute__((noinline, cold))
 #define CALLER __builtin_return_address(0)
 
-/* Our blocks start on a page boundary, as bootstrap blocks do; of others, one in 256. 4 KiB is the smallest page. */
-#define MAY_BE_OURS(p) (((uintptr_t)(p) & 4095) == 0)
+/* Our blocks start on a page boundary, as bootstrap blocks do; of others, one in 256. 4 KiB is the smallest
+ * page. */
+#define MAY_BE_OURS(p) (((uintptr_t)(p)&4095) == 0)
 
 void free_sized(void *p, size_t size);
 void free_aligned_sized(void *p, size_t alignment, size_t size);
@@ -123,7 +124,7 @@ EXPORT size_t malloc_usable_size(void *p)
 	return MAY_BE_OURS(p) ? aligned_usable_size(p) : lz_next.malloc_usable_size(p);
 }
 
-/* --- realloc --------------------------------------------------------------------------------------------- */
+/* --- realloc --- */
 
 /* A fresh block of any kind with the first `keep` bytes of p; p stays. */
 static void *copy_of(const void *p, size_t keep, size_t size)
@@ -228,7 +229,7 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 	return realloc(p, bytes);
 }
 
-/* --- the aligned family ---------------------------------------------------------------------------------- */
+/* --- the aligned family --- */
 
 /* Alignments that are no power of two are the next allocator's to judge. */
 static bool is_large_aligned(size_t alignment, size_t size)
@@ -247,7 +248,8 @@ static void *answer(int error, void *block)
 EXPORT void *memalign(size_t alignment, size_t size)
 {
 	void *block = NULL;
-	int error = is_large_aligned(alignment, size) ? serve("memalign", size, alignment, CALLER, &block) : -EAGAIN;
+	int error = is_large_aligned(alignment, size) ? serve("memalign", size, alignment, CALLER, &block)
+						      : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.memalign(alignment, size) : answer(error, block);
 }
@@ -255,8 +257,9 @@ EXPORT void *memalign(size_t alignment, size_t size)
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = NULL;
-	int error = is_large_aligned(alignment, size) ? serve("aligned_alloc", size, alignment, CALLER, &block)
-						      : -EAGAIN;
+	int error = is_large_aligned(alignment, size)
+			    ? serve("aligned_alloc", size, alignment, CALLER, &block)
+			    : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.aligned_alloc(alignment, size) : answer(error, block);
 }

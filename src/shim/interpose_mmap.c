@@ -1,6 +1,6 @@
 /*
- * The mmap family as programs call it: forwarded to the core, or straight to the kernel where the family is not
- * followed. Never through dlsym: an allocator beneath us calls these while it starts.
+ * The mmap family as programs call it: forwarded to the core, or straight to the kernel where the family is
+ * not followed. Never through dlsym: an allocator beneath us calls these while it starts.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -32,7 +32,8 @@ static inline int int_answer(int result)
 /* The first call of a process may be one of these. */
 static inline bool followed(void)
 {
-	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) || (lz_configure() && lz_mappings_followed);
+	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) ||
+	       (lz_configure() && lz_mappings_followed);
 }
 
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)

@@ -1,6 +1,6 @@
 /*
- * The allocator below us: the functions that RTLD_NEXT finds (glibc's, or those of jemalloc, mimalloc, tcmalloc
- * preloaded behind us).
+ * The allocator below us: the functions that RTLD_NEXT finds (glibc's, or those of jemalloc, mimalloc,
+ * tcmalloc preloaded behind us).
  *
  * The table starts out pointing at resolvers, which look everything up and call on; so the fast path calls
  * through it without asking whether that was done. Written once, before the first call returns.

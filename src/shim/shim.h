@@ -2,8 +2,8 @@
  * State of the shim: the one core, the thresholds the fast path compares with, and start-up.
  *
  * Start-up happens at the first intercepted call, whoever makes it (another library's constructor, ld.so), or
- * in our own constructor. Order: look up the next allocator; then, once libc has its environment, configure the
- * core and set the thresholds. Until then every call passes through.
+ * in our own constructor. Order: look up the next allocator; then, once libc has its environment, configure
+ * the core and set the thresholds. Until then every call passes through.
  */
 #ifndef LZ_SHIM_SHIM_H
 #define LZ_SHIM_SHIM_H
@@ -18,7 +18,9 @@
 
 extern struct lz_core lz_core;
 
-/* Requests of at least this many bytes leave the fast path; SIZE_MAX until configured, and where not wanted. */
+/*
+ * Requests of at least this many bytes leave the fast path; SIZE_MAX until configured, and where not wanted.
+ */
 extern size_t lz_calloc_threshold;
 extern size_t lz_malloc_threshold;
 

@@ -31,7 +31,8 @@ bool lz_lock_inside(void)
 
 int lz_lock_init(struct lz_lock *lock, const struct lz_os *os)
 {
-	intptr_t page = os->mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	intptr_t page =
+		os->mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (lz_os_failed(page))
 		return (int)page;
@@ -52,7 +53,8 @@ static bool acquire(struct lz_lock *lock)
 	uint32_t seen = FREE;
 	uint64_t deadline = 0;
 
-	if (atomic_compare_exchange_strong_explicit(word, &seen, LOCKED, memory_order_acquire, memory_order_relaxed))
+	if (atomic_compare_exchange_strong_explicit(
+		    word, &seen, LOCKED, memory_order_acquire, memory_order_relaxed))
 		return true;
 	if (atomic_load_explicit(&lock->abandoned, memory_order_relaxed))
 		return false;

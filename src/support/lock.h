@@ -4,9 +4,9 @@
  *  - A thread that already is inside (a signal handler ran in the middle) is told so and does not wait.
  *  - Nobody waits longer than LZ_LOCK_PATIENCE_MS: past that the caller does without the lock. A holder that
  *    never comes back (its thread was cancelled, a handler jumped out) costs that wait once.
- *  - The lock word lives on a MADV_WIPEONFORK page (Linux 4.14), so the child of any fork, raw clone included,
- *    finds it free, and finds out that it is a child. No fork handlers, hence no order between ours and
- *    those of an allocator beneath us, whose locks are held while it calls our mmap.
+ *  - The lock word lives on a MADV_WIPEONFORK page (Linux 4.14), so the child of any fork, raw clone
+ * included, finds it free, and finds out that it is a child. No fork handlers, hence no order between ours
+ * and those of an allocator beneath us, whose locks are held while it calls our mmap.
  *
  * A critical section makes no call that leaves lazyzero and no system call but reading /proc.
  */

@@ -49,7 +49,8 @@ static void keep_path(struct lz_log *log, const char *path)
 }
 
 /* Writes to a descriptor that is still the file `id`; drops the line where that would wait or fail. */
-static int write_descriptor(struct lz_log *log, int fd, const struct lz_file_id *id, const char *line, size_t length)
+static int write_descriptor(
+	struct lz_log *log, int fd, const struct lz_file_id *id, const char *line, size_t length)
 {
 	struct lz_file_id now;
 	uint64_t saved;
@@ -144,8 +145,8 @@ void lz_log_after_fork(struct lz_log *log)
 		atomic_store_explicit(&log->seen[i], 0, memory_order_relaxed);
 }
 
-void lz_log_open(struct lz_log *log, const struct lz_os *os, const struct lz_options *options,
-	const char *executable)
+void lz_log_open(
+	struct lz_log *log, const struct lz_os *os, const struct lz_options *options, const char *executable)
 {
 	uint64_t fd = STDERR_FILENO;
 	int error;
@@ -288,7 +289,7 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind)
 {
 	return log->target != LZ_LOG_NONE &&
-		atomic_load_explicit(&log->seen[kind], memory_order_relaxed) < LZ_LOG_CAP;
+	       atomic_load_explicit(&log->seen[kind], memory_order_relaxed) < LZ_LOG_CAP;
 }
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event)
@@ -338,7 +339,8 @@ void lz_log_close(struct lz_log *log)
 
 		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
 	}
-	if (log->target == LZ_LOG_NONE || log->os->getpid() != log->pid || (hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0))
+	if (log->target == LZ_LOG_NONE || log->os->getpid() != log->pid ||
+		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0))
 		return;
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {

@@ -29,15 +29,15 @@ enum lz_event_kind {
 /* What happened to a request that would exceed the budget. Sizes in bytes. */
 struct lz_event {
 	enum lz_event_kind kind;
-	const char *call;    /* "calloc" */
-	uint64_t size;       /* asked for */
-	uint64_t cost;       /* page tables it would need beyond those in use */
-	uint64_t committed;  /* page tables that all tracked memory would need */
-	uint64_t actual;     /* VmPTE; UINT64_MAX when /proc could not be read */
+	const char *call;   /* "calloc" */
+	uint64_t size;      /* asked for */
+	uint64_t cost;      /* page tables it would need beyond those in use */
+	uint64_t committed; /* page tables that all tracked memory would need */
+	uint64_t actual;    /* VmPTE; UINT64_MAX when /proc could not be read */
 	uint64_t budget;
-	const char *source;  /* where the budget comes from: "5% of RAM 24.0 GiB" */
-	const char *module;  /* the caller's file name, "" when unknown */
-	uint64_t offset;     /* of the caller in its module; its address when that is unknown */
+	const char *source; /* where the budget comes from: "5% of RAM 24.0 GiB" */
+	const char *module; /* the caller's file name, "" when unknown */
+	uint64_t offset;    /* of the caller in its module; its address when that is unknown */
 };
 
 struct lz_log {
@@ -45,8 +45,8 @@ struct lz_log {
 	enum lz_log_target target;
 	enum lz_log_format format;
 	int fd;
-	bool broken;            /* the file could not be written; said once */
-	struct lz_file_id id;   /* of fd at start-up */
+	bool broken;                 /* the file could not be written; said once */
+	struct lz_file_id id;        /* of fd at start-up */
 	struct lz_file_id errors_id; /* of fd 2 at start-up: where a broken log is reported */
 	bool errors_known;
 	char path[2 * LZ_OPTION_TEXT_MAX]; /* absolute, with its % sequences */
@@ -56,8 +56,8 @@ struct lz_log {
 };
 
 /* Chooses the target. executable is a base name. What cannot be opened is reported by the first message. */
-void lz_log_open(struct lz_log *log, const struct lz_os *os, const struct lz_options *options,
-	const char *executable);
+void lz_log_open(
+	struct lz_log *log, const struct lz_os *os, const struct lz_options *options, const char *executable);
 
 /* Whether the next event of this kind would be shown: one need not find its caller's name otherwise. */
 bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind);

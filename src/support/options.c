@@ -19,39 +19,48 @@ static const char *const switches[] = {"0", "1", NULL};
 
 const struct lz_option lz_option_table[] = {
 	{"THRESHOLD", "threshold", "SIZE", "1M", "a size of at least 1 byte, such as 1M",
-		"Zeroed allocations (calloc) at least this large are served by lazyzero, and mappings (mmap) at "
+		"Zeroed allocations (calloc) at least this large are served by lazyzero, and mappings (mmap) "
+		"at "
 		"least this large are held against the budget.",
 		NULL, LZ_OPTION_SIZE, FIELD(threshold)},
 	{"MALLOC_THRESHOLD", "malloc-threshold", "SIZE", "32M", "a size of at least 1 byte, such as 32M",
-		"The same for malloc, realloc and the aligned family. From 32 MiB on, glibc maps these itself.", NULL,
-		LZ_OPTION_SIZE, FIELD(malloc_threshold)},
+		"The same for malloc, realloc and the aligned family. From 32 MiB on, glibc maps these "
+		"itself.",
+		NULL, LZ_OPTION_SIZE, FIELD(malloc_threshold)},
 	{"BUDGET", "budget", "SIZE|PERCENT", "5%", "a size such as 64M, or a percentage such as 5%",
 		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and the "
 		"memory limit of its control group. 0 leaves nothing for large requests.",
 		NULL, LZ_OPTION_BUDGET, FIELD(budget)},
 	{"POLICY", "policy", "POLICY", "log", "log or refuse",
-		"What happens to a request whose page tables would exceed the budget: log serves it and says so; "
+		"What happens to a request whose page tables would exceed the budget: log serves it and says "
+		"so; "
 		"refuse answers ENOMEM and says so.",
 		policies, LZ_OPTION_CHOICE, FIELD(policy)},
 	{"BACKING", "backing", "BACKING", "auto", "auto or zeropage",
-		"What stands behind large zeroed memory: zeropage is the kernel's shared zero page; auto chooses, "
+		"What stands behind large zeroed memory: zeropage is the kernel's shared zero page; auto "
+		"chooses, "
 		"and has nothing but the zero page to choose from yet.",
 		backings, LZ_OPTION_CHOICE, FIELD(backing)},
 	{"THP", "thp", "MODE", "auto", "auto, never, inherit or always",
-		"Transparent huge pages in regions that lazyzero serves. never: a write costs 4 KiB, not 2 MiB, and "
-		"the program's own MADV_HUGEPAGE is ignored there; inherit: as the system and the program say; "
-		"always: asked for; auto: never for a region larger than half of min(RAM, cgroup limit), which "
+		"Transparent huge pages in regions that lazyzero serves. never: a write costs 4 KiB, not 2 "
+		"MiB, and "
+		"the program's own MADV_HUGEPAGE is ignored there; inherit: as the system and the program "
+		"say; "
+		"always: asked for; auto: never for a region larger than half of min(RAM, cgroup limit), "
+		"which "
 		"must be sparse, else inherit.",
 		thps, LZ_OPTION_CHOICE, FIELD(thp)},
 	{"POPULATE", "populate", "MODE", "off", "off or read",
 		"read fills the page-table entries of each region with the zero page when it is made "
 		"(MADV_POPULATE_READ, Linux 5.14): no page faults on reading later, page tables at once.",
 		populates, LZ_OPTION_CHOICE, FIELD(populate)},
-	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap", "a comma-separated list of malloc, calloc, mmap",
-		"Which families of calls are handled; the others pass through untouched. Empty: none.", families, LZ_OPTION_SET,
-		FIELD(intercept)},
+	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap",
+		"a comma-separated list of malloc, calloc, mmap",
+		"Which families of calls are handled; the others pass through untouched. Empty: none.",
+		families, LZ_OPTION_SET, FIELD(intercept)},
 	{"ONLY", "only", "NAMES", "", "names of executables separated by colons, at most 1023 bytes",
-		"Act only in programs of these names, the base name or the path they were started by; all others "
+		"Act only in programs of these names, the base name or the path they were started by; all "
+		"others "
 		"pass through. Empty: act in all.",
 		NULL, LZ_OPTION_TEXT, FIELD(only)},
 	{"LOG", "log", "TARGET", "stderr", "stderr, none, fd:N, syslog, or the path of a file",
@@ -59,13 +68,15 @@ const struct lz_option lz_option_table[] = {
 		"percent sign. A file is created with mode 0600 and appended to; links are not followed.",
 		NULL, LZ_OPTION_LOG, FIELD(log)},
 	{"LOG_FORMAT", "log-format", "FORMAT", "text", "text or json",
-		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE, FIELD(log_format)},
+		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE,
+		FIELD(log_format)},
 	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
-		"Keep live statistics: in a directory, in lazyzero.PID for each process; in a file, of the first "
+		"Keep live statistics: in a directory, in lazyzero.PID for each process; in a file, of the "
+		"first "
 		"process that has it. The layout is that of lazyzero/wire.h. Empty: keep none.",
 		NULL, LZ_OPTION_PATH, FIELD(stats)},
-	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches, LZ_OPTION_CHOICE,
-		FIELD(disable)},
+	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches,
+		LZ_OPTION_CHOICE, FIELD(disable)},
 };
 
 const size_t lz_option_count = sizeof lz_option_table / sizeof *lz_option_table;
@@ -94,7 +105,8 @@ static int set_budget(struct lz_budget_spec *field, const char *value)
 {
 	struct lz_budget_spec spec = {.is_percent = strchr(value, '%') != NULL};
 	struct lz_text text = lz_text_in(spec.text, sizeof spec.text);
-	int error = spec.is_percent ? lz_parse_percent(value, &spec.millionths) : lz_parse_size(value, &spec.bytes);
+	int error = spec.is_percent ? lz_parse_percent(value, &spec.millionths)
+				    : lz_parse_size(value, &spec.bytes);
 
 	if (error)
 		return error;
@@ -196,7 +208,8 @@ const struct lz_option *lz_option_by_name(const char *name, size_t length)
 	return NULL;
 }
 
-static void warn_value(const struct lz_option *option, const char *value, lz_option_warning *warn, void *context)
+static void warn_value(
+	const struct lz_option *option, const char *value, lz_option_warning *warn, void *context)
 {
 	char buffer[400];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
@@ -239,8 +252,8 @@ static void warn_unknown(const char *variable, size_t length, lz_option_warning 
 	warn(context, buffer);
 }
 
-void lz_options_from_environment(struct lz_options *options, char *const *envp, lz_option_warning *warn,
-	void *context)
+void lz_options_from_environment(
+	struct lz_options *options, char *const *envp, lz_option_warning *warn, void *context)
 {
 	const size_t prefix = strlen(LZ_OPTION_PREFIX);
 

@@ -87,8 +87,8 @@ const struct lz_option *lz_option_by_name(const char *name, size_t length);
 typedef void lz_option_warning(void *context, const char *text);
 
 /* Defaults, then every LAZYZERO_* variable of envp (as environ(7); NULL is an empty one). */
-void lz_options_from_environment(struct lz_options *options, char *const *envp, lz_option_warning *warn,
-	void *context);
+void lz_options_from_environment(
+	struct lz_options *options, char *const *envp, lz_option_warning *warn, void *context);
 
 /* Whether a program of this executable name (path or base name) is to be acted in, by LAZYZERO_ONLY. */
 bool lz_options_apply_to(const struct lz_options *options, const char *executable);

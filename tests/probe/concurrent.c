@@ -63,8 +63,7 @@ static void use_mapping(size_t size)
 	CHECK(munmap(p + size / 2, size / 2) == 0 && munmap(p, size / 2) == 0, "munmap failed: %d", errno);
 }
 
-/* --- a handler that maps and unmaps ----------------------------------------------------------------------
- */
+/* --- a handler that maps and unmaps --- */
 
 static volatile sig_atomic_t ticks, handler_failures;
 
@@ -105,8 +104,7 @@ static void check_signals(void)
 	CHECK_EQUAL(handler_failures, 0);
 }
 
-/* --- threads that free each other's regions --------------------------------------------------------------
- */
+/* --- threads that free each other's regions --- */
 
 #define SLOTS 64
 
@@ -171,8 +169,7 @@ static void check_threads(void)
 		probe_status("VmSize:"));
 }
 
-/* --- children of a threaded parent -----------------------------------------------------------------------
- */
+/* --- children of a threaded parent --- */
 
 static int in_child(void)
 {

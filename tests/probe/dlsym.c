@@ -1,7 +1,7 @@
 /*
- * A library to preload behind lazyzero whose dlsym allocates, as that of older C libraries and of some tools does:
- * lazyzero looks up its next allocator through it, so these blocks are served before there is one. They are used
- * again in every way as soon as there is.
+ * A library to preload behind lazyzero whose dlsym allocates, as that of older C libraries and of some tools
+ * does: lazyzero looks up its next allocator through it, so these blocks are served before there is one. They
+ * are used again in every way as soon as there is.
  */
 #include <dlfcn.h>
 #include <malloc.h>

@@ -32,8 +32,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define UNTOUCHED 77
 
-/* --- the two ways of calling -----------------------------------------------------------------------------
- */
+/* --- the two ways of calling --- */
 
 struct calls {
 	void *(*map)(void *, size_t, int, int, int, off_t);
@@ -91,8 +90,7 @@ static const struct calls raw = {
 	raw_map, raw_unmap, raw_remap, raw_protect, raw_advise, raw_attach, raw_detach};
 static const struct calls named = {mmap, munmap, named_remap, mprotect, madvise, shmat, shmdt};
 
-/* --- what a case did -------------------------------------------------------------------------------------
- */
+/* --- what a case did --- */
 
 #define STEPS 200
 #define MAPS_BYTES 16384
@@ -197,8 +195,7 @@ static void run_case(const char *name, void (*body)(const struct calls *))
 		records[1].maps, records[0].maps);
 }
 
-/* --- cases -----------------------------------------------------------------------------------------------
- */
+/* --- cases --- */
 
 static void mmap_valid(const struct calls *c)
 {

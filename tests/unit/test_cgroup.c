@@ -6,10 +6,16 @@
 #include "os/cgroup.h"
 
 #define GIB (UINT64_C(1) << 30)
-#define MEMINFO {"/proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB\n"}
+#define MEMINFO                                                                                              \
+	{                                                                                                    \
+		"/proc/meminfo", "MemTotal:       16777216 kB\nMemFree:  1 kB\n"                             \
+	}
 #define V2_MOUNT "25 30 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 #define V1_MOUNT "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
-#define NONE {"/sys/fs/cgroup/memory.max", NULL}
+#define NONE                                                                                                 \
+	{                                                                                                    \
+		"/sys/fs/cgroup/memory.max", NULL                                                            \
+	}
 
 static struct lz_memory_limit limit_of(const struct fake_file *files)
 {
@@ -76,7 +82,8 @@ Test(cgroup, a_path_outside_the_mounted_subtree_asks_its_root)
 Test(cgroup, a_limit_above_ram_does_not_count)
 {
 	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
-		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "99999999999999\n"}, NONE, {0}};
+		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "99999999999999\n"},
+		NONE, {0}};
 	struct lz_memory_limit limit = limit_of(files);
 
 	cr_expect_eq(limit.bytes, 16 * GIB);
@@ -87,15 +94,16 @@ Test(cgroup, malformed_files_do_not_limit)
 {
 	static const struct fake_file files[] = {MEMINFO,
 		{"/proc/thread-self/mountinfo", "\n-\n - \n35\n 1 2 3 4 5 6 - cgroup2\n" V2_MOUNT},
-		{"/proc/thread-self/cgroup", "\n0\n0:\n:::\n0::\n"}, {"/sys/fs/cgroup/memory.max", "banana\n"}, {0}};
+		{"/proc/thread-self/cgroup", "\n0\n0:\n:::\n0::\n"},
+		{"/sys/fs/cgroup/memory.max", "banana\n"}, {0}};
 
 	cr_expect_eq(limit_of(files).bytes, 16 * GIB);
 }
 
 Test(cgroup, without_proc_nothing_is_known)
 {
-	static const struct fake_file files[] = {
-		{"/proc/meminfo", NULL}, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
+	static const struct fake_file files[] = {{"/proc/meminfo", NULL},
+		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 
 	cr_expect_eq(limit_of(files).bytes, UINT64_MAX);
 }
@@ -111,9 +119,10 @@ Test(cgroup, without_memory_for_the_work_area_nothing_is_known)
 Test(budget, says_where_it_comes_from)
 {
 	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
-		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1073741824\n"}, NONE, {0}};
-	static const struct fake_file nothing[] = {
-		{"/proc/meminfo", NULL}, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
+		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1073741824\n"},
+		NONE, {0}};
+	static const struct fake_file nothing[] = {{"/proc/meminfo", NULL},
+		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	struct lz_options options;
 	struct lz_budget budget = {0};
 	const struct lz_os *os = fake_os();

@@ -31,10 +31,12 @@ static void start(char *const *envp)
 	cr_assert(core.active);
 }
 
-static char *const quiet_refuse[] = {"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", NULL};
+static char *const quiet_refuse[] = {
+	"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", NULL};
 static char *const quiet[] = {"LAZYZERO_LOG=none", NULL};
 
-/* AddressSanitizer's shadow memory alone would need gigabytes of page tables: small budgets mean nothing there. */
+/* AddressSanitizer's shadow memory alone would need gigabytes of page tables: small budgets mean nothing
+ * there. */
 #ifdef __SANITIZE_ADDRESS__
 #define NEEDS_SMALL_BUDGET() cr_skip_test("the sanitizer's shadow memory exceeds a small budget")
 #else
@@ -94,7 +96,8 @@ Test(core, impossible_sizes)
 	cr_expect_eq(allocate(0, &p), -ENOMEM);
 	cr_expect_eq(allocate(SIZE_MAX, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)PTRDIFF_MAX + 1, &p), -ENOMEM);
-	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN, "no such address space: for the next allocator to say");
+	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN,
+		"no such address space: for the next allocator to say");
 	cr_expect_eq(atomic_load(&core.reserved), 0);
 	cr_expect_null(p);
 }
@@ -165,7 +168,8 @@ Test(core, regions_lie_where_they_need_the_fewest_tables)
 	}
 	/* Each by itself could not do with less; neighbours that share a table do. */
 	cr_expect_leq(core.ledger.tables.count[0] - before, alone);
-	printf("%lu PTE tables for 400 regions, %lu if each lay alone\n", core.ledger.tables.count[0] - before, alone);
+	printf("%lu PTE tables for 400 regions, %lu if each lay alone\n",
+		core.ledger.tables.count[0] - before, alone);
 }
 
 Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
@@ -179,7 +183,8 @@ Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
 	cr_expect_str_eq(fake.written, "");
 	cr_expect_eq(allocate(8 * GIB, &p), 0);
 	cr_expect_eq(core.stats.wire->over_budget, 1);
-	cr_expect_not_null(strstr(fake.written, "served calloc(8589934592) over the budget"), "%s", fake.written);
+	cr_expect_not_null(
+		strstr(fake.written, "served calloc(8589934592) over the budget"), "%s", fake.written);
 }
 
 Test(core, resizing_moves_page_tables)
@@ -241,8 +246,9 @@ Test(core, failures_at_any_point_leave_no_trace)
 
 Test(core, without_proc_it_still_serves)
 {
-	static const struct fake_file files[] = {{"/proc/thread-self/status", NULL}, {"/proc/thread-self/maps", NULL},
-		{"/proc/meminfo", NULL}, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
+	static const struct fake_file files[] = {{"/proc/thread-self/status", NULL},
+		{"/proc/thread-self/maps", NULL}, {"/proc/meminfo", NULL},
+		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	void *p = NULL;
 
 	start(quiet_refuse);
@@ -363,8 +369,8 @@ Test(core, a_foreign_file_is_not_taken_for_statistics)
 
 static intptr_t map(void *at, size_t length, int protection, int flags)
 {
-	return lz_core_mmap(&core, at, length, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0,
-		NULL);
+	return lz_core_mmap(&core, at, length, protection,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0, NULL);
 }
 
 Test(core, reservations_cost_nothing_until_they_can_be_touched)
@@ -500,7 +506,8 @@ Test(core, a_forked_child_has_books_of_its_own)
 	if (child == 0) {
 		void *q = NULL;
 
-		lz_lock_leave(&core.lock); /* the thread that forked is inside, as a signal handler's fork is */
+		lz_lock_leave(
+			&core.lock); /* the thread that forked is inside, as a signal handler's fork is */
 		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_core_free(&core, q) != 0)
 			_exit(1);
 		if (lz_core_free(&core, p) != 0)

@@ -88,10 +88,11 @@ Test(geometry, every_row_adds_up)
 		const struct lz_geometry *geometry = lz_geometry_by_name(rows[i].name);
 
 		cr_assert_not_null(geometry, "%s", rows[i].name);
-		cr_expect_eq(UINT64_C(1) << lz_table_span_shift(geometry, 0), rows[i].pte_span, "%s", rows[i].name);
-		cr_expect_eq(lz_table_bytes(geometry, 0), rows[i].pte_bytes, "%s", rows[i].name);
-		cr_expect_eq(counted(geometry, 0, UINT64_C(1) << geometry->page_shift), rows[i].one_page, "%s",
+		cr_expect_eq(UINT64_C(1) << lz_table_span_shift(geometry, 0), rows[i].pte_span, "%s",
 			rows[i].name);
+		cr_expect_eq(lz_table_bytes(geometry, 0), rows[i].pte_bytes, "%s", rows[i].name);
+		cr_expect_eq(counted(geometry, 0, UINT64_C(1) << geometry->page_shift), rows[i].one_page,
+			"%s", rows[i].name);
 		cr_expect_eq(geometry->levels, rows[i].levels, "%s", rows[i].name);
 		cr_expect_eq(geometry->user_bits, rows[i].user_bits, "%s", rows[i].name);
 		cr_expect_geq(lz_table_span_shift(geometry, geometry->levels - 1u), geometry->user_bits, "%s",

@@ -82,8 +82,8 @@ Test(ledger, random_changes_agree_with_every_page)
 		want = brute_force(touchable);
 		cr_assert_eq(memcmp(&ledger->tables, &want, sizeof want), 0, "step %d", step);
 		cr_assert_eq(ledger->bytes, model_bytes(touchable), "step %d", step);
-		cr_assert_eq(lz_ledger_committed(ledger), lz_tables_counted_bytes(ledger->geometry, &want), "step %d",
-			step);
+		cr_assert_eq(lz_ledger_committed(ledger), lz_tables_counted_bytes(ledger->geometry, &want),
+			"step %d", step);
 		if (add)
 			for (unsigned level = 0; level < 4; level++)
 				cr_assert_eq(before.count[level] + marginal.count[level], want.count[level],

@@ -56,7 +56,8 @@ Test(log, json_has_the_same_facts)
 	open_log("stderr", "json");
 	lz_log_event(&log_state, &refused);
 	snprintf(want, sizeof want,
-		"{\"event\":\"refused\",\"pid\":%d,\"call\":\"calloc\",\"size\":549755813888,\"cost\":1073741824,"
+		"{\"event\":\"refused\",\"pid\":%d,\"call\":\"calloc\",\"size\":549755813888,\"cost\":"
+		"1073741824,"
 		"\"committed\":12582912,\"actual\":1048576,\"budget\":53687091,"
 		"\"budget_source\":\"5%% of cgroup limit 1.00 GiB\",\"module\":\"demo\",\"offset\":4489}\n",
 		getpid());

@@ -64,8 +64,9 @@ Test(options, every_default_is_accepted_and_documented)
 Test(options, values_are_read)
 {
 	char *envp[] = {"HOME=/", "LAZYZERO_THRESHOLD=64K", "LAZYZERO_BUDGET=64M", "LAZYZERO_POLICY=refuse",
-		"LAZYZERO_THP=never", "LAZYZERO_INTERCEPT=mmap,calloc", "LAZYZERO_ONLY=a:b", "LAZYZERO_LOG=fd:7",
-		"LAZYZERO_LOG_FORMAT=json", "LAZYZERO_DISABLE=1", "LAZYZERO_POPULATE=read", NULL};
+		"LAZYZERO_THP=never", "LAZYZERO_INTERCEPT=mmap,calloc", "LAZYZERO_ONLY=a:b",
+		"LAZYZERO_LOG=fd:7", "LAZYZERO_LOG_FORMAT=json", "LAZYZERO_DISABLE=1",
+		"LAZYZERO_POPULATE=read", NULL};
 	struct lz_options options;
 
 	read_environment(&options, envp);
@@ -86,9 +87,10 @@ Test(options, bad_values_warn_once_and_keep_the_default)
 {
 	static char *const bad[] = {"LAZYZERO_THRESHOLD=", "LAZYZERO_THRESHOLD=0", "LAZYZERO_THRESHOLD=-1",
 		"LAZYZERO_THRESHOLD=99999999999999999999", "LAZYZERO_BUDGET=", "LAZYZERO_BUDGET=101%",
-		"LAZYZERO_BUDGET=\xff\xfe", "LAZYZERO_POLICY=", "LAZYZERO_POLICY=Refuse", "LAZYZERO_POLICY=refused",
-		"LAZYZERO_INTERCEPT=malloc;calloc", "LAZYZERO_INTERCEPT=,", "LAZYZERO_LOG=", "LAZYZERO_LOG=fd:",
-		"LAZYZERO_LOG=fd:x", "LAZYZERO_LOG=fd:99999999999", "LAZYZERO_DISABLE=yes", "LAZYZERO_THP=1"};
+		"LAZYZERO_BUDGET=\xff\xfe", "LAZYZERO_POLICY=", "LAZYZERO_POLICY=Refuse",
+		"LAZYZERO_POLICY=refused", "LAZYZERO_INTERCEPT=malloc;calloc", "LAZYZERO_INTERCEPT=,",
+		"LAZYZERO_LOG=", "LAZYZERO_LOG=fd:", "LAZYZERO_LOG=fd:x", "LAZYZERO_LOG=fd:99999999999",
+		"LAZYZERO_DISABLE=yes", "LAZYZERO_THP=1"};
 	struct lz_options standard, options;
 
 	read_environment(&standard, NULL);
@@ -137,7 +139,8 @@ Test(options, unknown_names_suggest_the_nearest)
 
 	read_environment(&options, envp);
 	cr_expect_eq(warning_count, 2, "%s", warnings);
-	cr_expect_not_null(strstr(warnings, "LAZYZERO_BUDGT is not a known variable; did you mean LAZYZERO_BUDGET?"));
+	cr_expect_not_null(
+		strstr(warnings, "LAZYZERO_BUDGT is not a known variable; did you mean LAZYZERO_BUDGET?"));
 	cr_expect_not_null(strstr(warnings, "see lazyzero(1)"));
 }
 
@@ -147,9 +150,17 @@ Test(options, only_matches_base_names_and_paths)
 		const char *only, *executable;
 		bool applies;
 	} cases[] = {
-		{"", "/bin/x", true}, {"x", "/bin/x", true}, {"x", "x", true}, {"y", "/bin/x", false},
-		{"y:x", "/bin/x", true}, {"/bin/x", "/bin/x", true}, {"/usr/bin/x", "/bin/x", false},
-		{"xx", "/bin/x", false}, {":", "/bin/x", false}, {"x:", "/bin/x", true}, {"x", "", false},
+		{"", "/bin/x", true},
+		{"x", "/bin/x", true},
+		{"x", "x", true},
+		{"y", "/bin/x", false},
+		{"y:x", "/bin/x", true},
+		{"/bin/x", "/bin/x", true},
+		{"/usr/bin/x", "/bin/x", false},
+		{"xx", "/bin/x", false},
+		{":", "/bin/x", false},
+		{"x:", "/bin/x", true},
+		{"x", "", false},
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

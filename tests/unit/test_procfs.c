@@ -47,7 +47,8 @@ Test(procfs, a_read_error_ends_the_file)
 
 Test(procfs, values)
 {
-	static struct fake_file files[] = {{"/s", "VmPTEX:\t 1 kB\nVmPTE:\t     448 kB\nThreads:\t3\nBad:\tx\n"}, {0}};
+	static struct fake_file files[] = {
+		{"/s", "VmPTEX:\t 1 kB\nVmPTE:\t     448 kB\nThreads:\t3\nBad:\tx\n"}, {0}};
 	const struct lz_os *os = fake_os();
 	uint64_t value = 0;
 
@@ -63,12 +64,14 @@ Test(procfs, values)
 
 Test(procfs, maps_lines)
 {
-	static const char *const bad[] = {"", "1000", "1000-", "1000-2000", "1000-2000 rw", "2000-1000 rw-p 0 0:0 0",
-		"1000-1000 rw-p 0 0:0 0", "x-y rw-p 0 0:0 0", "1000-2000 rw-p 0 0 0",
-		"fffffffffffffffff-1 rw-p 0 0:0 0"};
+	static const char *const bad[] = {"", "1000", "1000-", "1000-2000", "1000-2000 rw",
+		"2000-1000 rw-p 0 0:0 0", "1000-1000 rw-p 0 0:0 0", "x-y rw-p 0 0:0 0",
+		"1000-2000 rw-p 0 0 0", "fffffffffffffffff-1 rw-p 0 0:0 0"};
 	struct lz_mapping mapping;
 
-	cr_expect_eq(lz_mapping_parse("7f0000000000-7f0000200000 r-xp 00001000 fd:01 1234   /usr/lib/a b.so", &mapping), 0);
+	cr_expect_eq(lz_mapping_parse("7f0000000000-7f0000200000 r-xp 00001000 fd:01 1234   /usr/lib/a b.so",
+			     &mapping),
+		0);
 	cr_expect_eq(mapping.start, 0x7f0000000000);
 	cr_expect_eq(mapping.end, 0x7f0000200000);
 	cr_expect(mapping.readable && !mapping.writable && mapping.executable && !mapping.shared);
@@ -84,11 +87,13 @@ Test(procfs, maps_lines)
 
 Test(procfs, modules)
 {
-	static struct fake_file files[] = {{"/maps",
-		"401000-402000 r--p 00000000 08:01 5 /bin/prog\n402000-403000 r-xp 00001000 08:01 5 /bin/prog\n"
-		"404000-405000 rw-p 00000000 00:00 0 [heap]\n"
-		"7f0000009000-7f000000a000 r--p 00000000 08:01 6 /lib/x.so\n"
-		"7f000000a000-7f000000b000 r-xp 00001000 08:01 6 /lib/x.so (deleted)\n"}, {0}};
+	static struct fake_file files[] = {
+		{"/maps", "401000-402000 r--p 00000000 08:01 5 /bin/prog\n402000-403000 r-xp 00001000 08:01 "
+			  "5 /bin/prog\n"
+			  "404000-405000 rw-p 00000000 00:00 0 [heap]\n"
+			  "7f0000009000-7f000000a000 r--p 00000000 08:01 6 /lib/x.so\n"
+			  "7f000000a000-7f000000b000 r-xp 00001000 08:01 6 /lib/x.so (deleted)\n"},
+		{0}};
 	const struct lz_os *os = fake_os();
 	char name[8];
 	uint64_t offset = 0;

@@ -19,10 +19,19 @@ Test(text, sizes_have_three_digits)
 		uint64_t bytes;
 		const char *text;
 	} cases[] = {
-		{0, "0 B"}, {1, "1 B"}, {1023, "1023 B"}, {1024, "1.00 KiB"}, {1536, "1.50 KiB"},
-		{12 << 20, "12.0 MiB"}, {53687091, "51.2 MiB"}, {UINT64_C(1) << 30, "1.00 GiB"},
-		{UINT64_C(1023) << 20, "1023 MiB"}, {UINT64_C(24) << 30, "24.0 GiB"},
-		{UINT64_C(512) << 30, "512 GiB"}, {10235, "10.0 KiB"}, {UINT64_MAX, "16.0 EiB"},
+		{0, "0 B"},
+		{1, "1 B"},
+		{1023, "1023 B"},
+		{1024, "1.00 KiB"},
+		{1536, "1.50 KiB"},
+		{12 << 20, "12.0 MiB"},
+		{53687091, "51.2 MiB"},
+		{UINT64_C(1) << 30, "1.00 GiB"},
+		{UINT64_C(1023) << 20, "1023 MiB"},
+		{UINT64_C(24) << 30, "24.0 GiB"},
+		{UINT64_C(512) << 30, "512 GiB"},
+		{10235, "10.0 KiB"},
+		{UINT64_MAX, "16.0 EiB"},
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -2,9 +2,9 @@
  * The model of page tables against the kernel, to the byte.
  *
  * Random layouts are made through the core's mmap family, in address space that nothing else uses, around the
- * boundaries of tables: adjacent and overlapping ranges, holes, partial unmaps, fixed mappings over others, mremap
- * in all its forms, mprotect to and from PROT_NONE, private, shared and file memory. Then every page that
- * /proc/self/maps shows as accessible is read, and the growth of VmPTE must be what the ledger says.
+ * boundaries of tables: adjacent and overlapping ranges, holes, partial unmaps, fixed mappings over others,
+ * mremap in all its forms, mprotect to and from PROT_NONE, private, shared and file memory. Then every page
+ * that /proc/self/maps shows as accessible is read, and the growth of VmPTE must be what the ledger says.
  *
  * No heap and no stdio while it measures: both would change VmPTE. LZ_LAYOUTS sets how many layouts (2500),
  * LZ_SEED the first seed; a failure prints both, to repeat it.
@@ -24,7 +24,7 @@
 
 static struct lz_core core;
 static struct lz_ledger window_ledger;
-static uintptr_t window;    /* start of our address space, on a boundary of the next to highest level */
+static uintptr_t window; /* start of our address space, on a boundary of the next to highest level */
 static uint64_t window_bytes;
 static uint64_t random_state;
 static int file;
@@ -47,7 +47,9 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Address space of three times the second highest span, aligned to it: no table in it but the top is shared. */
+/*
+ * Address space of three times the second highest span, aligned to it: no table in it but the top is shared.
+ */
 static void find_window(void)
 {
 	const struct lz_geometry *geometry = core.geometry;
@@ -90,8 +92,11 @@ static void do_mmap(int protection, int kind)
 	size_t length = random_length();
 	size_t spare = kind == 1 ? 1200 * core.page : 0;
 
-	flags |= kind == 0 ? MAP_PRIVATE | MAP_ANONYMOUS : kind == 1 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is mapped. */
+	flags |= kind == 0   ? MAP_PRIVATE | MAP_ANONYMOUS
+		 : kind == 1 ? MAP_SHARED | MAP_ANONYMOUS
+			     : MAP_SHARED;
+	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is
+	 * mapped. */
 	lz_core_mmap(&core, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
 	if (spare != 0)
 		lz_core_munmap(&core, (void *)(at + length), spare);
@@ -102,8 +107,8 @@ static void do_mremap(void)
 	uintptr_t at = random_place(), to = random_place();
 	size_t old_length = random_length(), new_length = random_length();
 	struct lz_range *range = lz_ledger_find(&core.ledger, at);
-	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}
-		[random_below(3)];
+	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED,
+		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}[random_below(3)];
 
 	/* Aim at something that is there, mostly all of it. */
 	if (range != NULL && range->start >= window && range->start < window + window_bytes) {
@@ -120,8 +125,8 @@ static void do_mremap(void)
 
 static void one_call(void)
 {
-	static const char *const names[] = {"mmap private", "mmap private", "mmap shared", "mmap file", "mmap PROT_NONE",
-		"munmap", "mprotect to NONE", "mprotect to READ", "mremap", "mremap"};
+	static const char *const names[] = {"mmap private", "mmap private", "mmap shared", "mmap file",
+		"mmap PROT_NONE", "munmap", "mprotect to NONE", "mprotect to READ", "mremap", "mremap"};
 	uint64_t choice = random_below(10);
 
 	call_log[call_count++] = names[choice];
@@ -212,7 +217,8 @@ static int check_layout(uint64_t seed, uint64_t *pages)
 		fail("ftruncate");
 	if (grown == said)
 		return 0;
-	printf("layout of LZ_SEED=%" PRIu64 " LZ_LAYOUTS=1: VmPTE grew by %" PRIu64 " bytes, the ledger says %" PRIu64 "\n",
+	printf("layout of LZ_SEED=%" PRIu64 " LZ_LAYOUTS=1: VmPTE grew by %" PRIu64
+	       " bytes, the ledger says %" PRIu64 "\n",
 		seed, grown, said);
 	for (int i = 0; i < call_count; i++)
 		printf("  %s\n", call_log[i]);
