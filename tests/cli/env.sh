@@ -77,7 +77,7 @@ if cp "$real" "$copy" && [ "$(head -c 4 "$copy" | tail -c 3)" = ELF ]; then
 fi
 
 # A relative path means one in this directory, wherever the program goes.
-run env --format=systemd --log=a.log --stats=b
+run env --library="$library" --format=systemd --log=a.log --stats=b
 expect_match "a relative log" "^Environment=\"LAZYZERO_LOG=$work/a.log\"" "$work/out"
 expect_match "relative statistics" "^Environment=\"LAZYZERO_STATS=$work/b\"" "$work/out"
 
