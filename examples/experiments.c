@@ -52,7 +52,7 @@
 struct options {
 	uint64_t scale;
 	const char *only;
-	char library[PATH_MAX];
+	char preload[PATH_MAX];
 };
 
 /* What did not hold and what could not be run, for the last line. */
@@ -251,7 +251,7 @@ static void run_claim(const struct claim *claim, const struct options *options)
 	static const struct figure whole = {
 		"us", "time of the whole run", MICROSECONDS, {{.any = true}, {.any = true}}};
 	struct workload workload = {
-		.id = claim->id, .settings = claim->settings, .library = options->library};
+		.id = claim->id, .settings = claim->settings, .preload = options->preload};
 	struct figure figures[MOST_FIGURES];
 	struct outcome outcomes[COLUMNS];
 	unsigned count;
@@ -276,7 +276,7 @@ static void run_claim(const struct claim *claim, const struct options *options)
 /* --- options --- */
 
 /* The library as the build leaves it: this program is BUILD/examples/experiments. */
-static void find_library(char library[PATH_MAX])
+static void find_library(char path[PATH_MAX])
 {
 	static const char built[] = "/../.libs/liblazyzero.so";
 	char self[PATH_MAX - sizeof built];
@@ -285,10 +285,10 @@ static void find_library(char library[PATH_MAX])
 	self[length > 0 ? length : 0] = '\0';
 	if (strrchr(self, '/') != NULL)
 		*strrchr(self, '/') = '\0';
-	snprintf(library, PATH_MAX, "%s%s", self, built);
+	snprintf(path, PATH_MAX, "%s%s", self, built);
 	/* Installed, the dynamic linker knows where it is. */
-	if (access(library, R_OK) != 0)
-		snprintf(library, PATH_MAX, "liblazyzero.so.0");
+	if (access(path, R_OK) != 0)
+		snprintf(path, PATH_MAX, "liblazyzero.so.0");
 }
 
 static _Noreturn void refuse_usage(void)
@@ -338,7 +338,7 @@ static void read_options(int argc, char **argv, struct options *options)
 			options->only = optarg;
 			break;
 		case 'l':
-			snprintf(options->library, sizeof options->library, "%s", optarg);
+			snprintf(options->preload, sizeof options->preload, "%s", optarg);
 			break;
 		case 'h':
 			usage(stdout);
@@ -359,10 +359,10 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && strcmp(argv[1], "--child") == 0)
 		return run_child(argv[2], argv[3]);
-	find_library(options.library);
+	find_library(options.preload);
 	read_options(argc, argv, &options);
-	if (strchr(options.library, '/') != NULL && access(options.library, R_OK) != 0) {
-		fprintf(stderr, "experiments: %s: %s\n", options.library, strerror(errno));
+	if (strchr(options.preload, '/') != NULL && access(options.preload, R_OK) != 0) {
+		fprintf(stderr, "experiments: %s: %s\n", options.preload, strerror(errno));
 		return 2;
 	}
 	printf("#   %-32s %21s %9s  %9s\n", "claim", "expected", "bare", "lazyzero");

@@ -96,7 +96,7 @@ static void set_environment(const struct run *run)
 	*kept = NULL;
 	if (run->column != LAZYZERO)
 		return;
-	setenv("LD_PRELOAD", run->workload->library, 1);
+	setenv("LD_PRELOAD", run->workload->preload, 1);
 	setenv("LAZYZERO_LOG", "fd:1", 1);
 	for (; setting != NULL && *setting != NULL; setting++)
 		putenv((char *)*setting);

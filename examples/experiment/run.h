@@ -30,7 +30,7 @@ struct workload {
 	uint64_t limit; /* memory limit of the child's own control group; 0: none */
 	/* For the run under the library: "NAME=value", NULL-terminated; or NULL. */
 	const char *const *settings;
-	const char *library;
+	const char *preload; /* the library, as LD_PRELOAD names it */
 };
 
 /*

@@ -85,7 +85,7 @@ static bool begins_with(const char *string, const char *start)
 static const char *sanitizer_of(const char *name)
 {
 	static const struct {
-		const char *library, *clang_library, *symbol, *sanitizer;
+		const char *gcc_runtime, *clang_runtime, *symbol, *sanitizer;
 	} known[] = {
 		{"libasan.so", "libclang_rt.asan", "__asan_init", "AddressSanitizer"},
 		{"libtsan.so", "libclang_rt.tsan", "__tsan_init", "ThreadSanitizer"},
@@ -94,7 +94,7 @@ static const char *sanitizer_of(const char *name)
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (begins_with(name, known[i].library) || begins_with(name, known[i].clang_library) ||
+		if (begins_with(name, known[i].gcc_runtime) || begins_with(name, known[i].clang_runtime) ||
 			strcmp(name, known[i].symbol) == 0)
 			return known[i].sanitizer;
 	return NULL;

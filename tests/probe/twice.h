@@ -1,0 +1,52 @@
+/*
+ * The same calls made twice in the same place: as raw system calls, and through the C library's names, which
+ * lazyzero takes over. What each gave, with errno, and the mappings left behind must be equal.
+ */
+#ifndef TWICE_H
+#define TWICE_H
+
+#include "probe.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* Where every case works: far from anything the C library or the kernel chooses by itself. */
+#define ARENA ((char *)0x200000000000)
+#define ARENA_BYTES (64 * GB)
+#define AT(offset) (ARENA + (offset))
+
+#define UNTOUCHED 77 /* errno before every call */
+#define STEPS 200    /* calls in one case, at most */
+
+/* One way of calling. */
+struct calls {
+	void *(*map)(void *, size_t, int, int, int, off_t);
+	int (*unmap)(void *, size_t);
+	void *(*remap)(void *, size_t, size_t, int, void *);
+	int (*protect)(void *, size_t, int);
+	int (*advise)(void *, size_t, int);
+	void *(*attach)(int, const void *, int);
+	int (*detach)(const void *);
+};
+
+/* Notes a result and errno, or an address as its place in the arena; INT and POINTER do it with a call. */
+void note(long value, int line);
+void *note_pointer(void *p, int line);
+
+/* Makes a call that returns an int, or a pointer, and notes what came of it. */
+#define INT(call) (errno = UNTOUCHED, note((call), __LINE__))
+#define POINTER(call) (errno = UNTOUCHED, note_pointer((call), __LINE__))
+#define VALUE(value) (errno = 0, note((long)(value), __LINE__))
+
+/* Runs a case both ways, each in an empty arena, and compares. */
+void run_case(const char *name, void (*body)(const struct calls *));
+
+#endif

@@ -1,0 +1,41 @@
+/* One core on the fake os table; see core_fixture.h. */
+#include "core_fixture.h"
+
+struct lz_core core;
+
+void start_core(char *const *envp)
+{
+	const struct lz_os *os = fake_os();
+
+	memset(&core, 0, sizeof core);
+	cr_assert_eq(lz_core_init(&core, os, envp, "prog"), 0);
+	cr_assert(core.active);
+}
+
+char *const quiet_refuse[] = {"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", NULL};
+char *const quiet[] = {"LAZYZERO_LOG=none", NULL};
+
+int allocate(size_t size, void **out)
+{
+	struct lz_request request = {.call = "calloc", .size = size, .caller = __builtin_return_address(0)};
+
+	return lz_core_allocate(&core, &request, 0, out);
+}
+
+int resize(void *p, size_t size, void **out)
+{
+	struct lz_request request = {.call = "realloc", .size = size, .caller = __builtin_return_address(0)};
+
+	return lz_core_resize(&core, &request, p, out);
+}
+
+uint64_t committed(void)
+{
+	return lz_ledger_committed(&core.ledger);
+}
+
+intptr_t map_anonymous(void *at, size_t length, int protection, int flags)
+{
+	return lz_core_mmap(&core, at, length, protection,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0, NULL);
+}

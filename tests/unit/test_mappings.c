@@ -1,0 +1,129 @@
+/* core/mappings.c, core/remap.c: the program's own calls, followed, refused and failing. */
+#include "core_fixture.h"
+
+#include <sys/ipc.h>
+#include <sys/shm.h>
+
+Test(mappings, a_call_that_fails_changes_nothing)
+{
+	struct lz_region info;
+	uint64_t before;
+	void *p = NULL;
+
+	start_core(quiet);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	before = committed();
+	cr_expect_eq(lz_core_munmap(&core, p, (size_t)1 << 62), -EINVAL);
+	fake.fail_at[FAKE_MUNMAP] = fake.calls[FAKE_MUNMAP] + 1;
+	cr_expect_eq(lz_core_munmap(&core, p, 64 * MIB), -ENOMEM);
+	fake.fail_at[FAKE_MREMAP] = fake.calls[FAKE_MREMAP] + 1;
+	cr_expect_eq(lz_core_mremap(&core, p, 64 * MIB, 128 * MIB, 0, NULL, NULL), -ENOMEM);
+	cr_expect_eq(committed(), before);
+	cr_expect_eq(lz_core_region_info(&core, p, &info), 0, "the range still belongs to its region");
+	cr_expect_eq(lz_core_free(&core, p), 0);
+}
+
+Test(mappings, a_broken_read_of_the_map_forgets_nothing)
+{
+	void *p = NULL;
+	uint64_t before;
+
+	start_core(quiet);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	before = committed();
+	cr_assert(lz_core_enter(&core));
+	fake.fail_from[FAKE_READ] = fake.calls[FAKE_READ] + 1;
+	fake.error = -EIO;
+	cr_expect_eq(lz_core_reconcile(&core), -EIO);
+	fake.fail_from[FAKE_READ] = 0;
+	lz_core_leave(&core);
+	cr_expect_eq(committed(), before);
+	cr_expect(core.ledger.inexact);
+}
+
+Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
+{
+	intptr_t at;
+	uint64_t before;
+
+	NEEDS_SMALL_BUDGET();
+	start_core(quiet_refuse);
+	cr_assert_not(lz_os_failed(at = map_anonymous(NULL, 4096, PROT_READ, 0)));
+	cr_assert(lz_core_enter(&core)); /* refusing reconciles: know everything from the start */
+	lz_core_reconcile(&core);
+	lz_core_leave(&core);
+	before = committed();
+	at = map_anonymous(NULL, (size_t)16 << 40, PROT_NONE, 0);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_eq(committed(), before);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_READ, NULL), 0);
+	cr_expect_gt(committed(), before);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, (size_t)1 << 40, PROT_READ, NULL), -ENOMEM);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_NONE, NULL), 0);
+	cr_expect_eq(committed(), before);
+	cr_expect_eq(map_anonymous((void *)at, (size_t)1 << 40, PROT_READ, MAP_FIXED), -ENOMEM);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, (size_t)16 << 40), 0);
+	cr_expect_eq(committed(), before);
+}
+
+Test(mappings, huge_pages_cost_what_their_size_needs)
+{
+	uint64_t before;
+	intptr_t at;
+
+	start_core(quiet);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	before = core.ledger.tables.count[0];
+	/* Without a reservation, address space for huge pages is to be had even where none are set aside. */
+	at = map_anonymous(NULL, 64 * MIB, PROT_READ, MAP_HUGETLB);
+	if (lz_os_failed(at))
+		cr_skip_test("no hugetlb memory here");
+	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
+	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, 64 * MIB), 0);
+}
+
+Test(mappings, shared_memory_and_stacks_are_followed)
+{
+	int id = shmget(IPC_PRIVATE, 64 * MIB, IPC_CREAT | 0600);
+	uint64_t before;
+	intptr_t at;
+
+	start_core(quiet);
+	cr_assert_geq(id, 0);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	before = core.ledger.bytes;
+	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	shmctl(id, IPC_RMID, NULL);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_eq(core.ledger.bytes, before + 64 * MIB);
+	cr_expect_eq(lz_core_munmap(&core, (void *)(at + 8 * (intptr_t)MIB), 8 * MIB), 0);
+	cr_expect_eq(core.ledger.bytes, before + 56 * MIB);
+	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
+	cr_expect_eq(core.ledger.bytes, before);
+	at = map_anonymous(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_STACK | MAP_GROWSDOWN);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_eq(core.ledger.bytes, before + 8 * MIB);
+	cr_expect_eq(lz_core_munmap(&core, (void *)at, 8 * MIB), 0);
+	cr_expect_eq(core.ledger.bytes, before);
+}
+
+Test(mappings, huge_page_advice_is_ignored_only_where_it_was_said)
+{
+	static char *const never[] = {"LAZYZERO_LOG=none", "LAZYZERO_THP=never", NULL};
+	intptr_t other;
+	void *p = NULL;
+
+	start_core(never);
+	cr_assert_eq(allocate(8 * MIB, &p), 0);
+	cr_expect_eq(fake.last_advice, MADV_NOHUGEPAGE);
+	fake.last_advice = -1;
+	cr_expect_eq(lz_core_madvise(&core, p, 4 * MIB, MADV_HUGEPAGE), 0);
+	cr_expect_eq(fake.last_advice, -1, "ignored");
+	lz_core_madvise(&core, p, 4 * MIB, MADV_DONTNEED);
+	cr_expect_eq(fake.last_advice, MADV_DONTNEED);
+	other = map_anonymous(NULL, 8 * MIB, PROT_READ, 0);
+	lz_core_madvise(&core, (void *)other, 8 * MIB, MADV_HUGEPAGE);
+	cr_expect_eq(fake.last_advice, MADV_HUGEPAGE, "the program's own mapping");
+}

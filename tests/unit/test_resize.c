@@ -1,0 +1,81 @@
+/* core/resize.c: growth that moves page tables, and growth that cannot. */
+#include "core_fixture.h"
+
+Test(resize, resizing_moves_page_tables)
+{
+	void *p = NULL, *q = NULL;
+	char *bytes;
+
+	start_core(quiet);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	bytes = p;
+	bytes[0] = 1;
+	bytes[64 * MIB - 1] = 2;
+	cr_assert_eq(resize(p, 8 * GIB, &q), 0);
+	bytes = q;
+	cr_expect_eq(bytes[0], 1);
+	cr_expect_eq(bytes[64 * MIB - 1], 2);
+	cr_expect_eq(bytes[8 * GIB - 1], 0);
+	cr_expect(q == p || lz_core_free(&core, p) == -ENOENT);
+	cr_assert_eq(resize(q, 2 * MIB, &p), 0);
+	cr_expect_eq(p, q);
+	cr_expect_eq(*(char *)p, 1);
+	cr_expect_eq(core.stats.wire->region_bytes, 2 * MIB);
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(core.stats.wire->region_bytes, 0);
+}
+
+Test(resize, growth_needs_no_room_for_two)
+{
+	void *p = NULL, *q = NULL;
+	size_t size = 0;
+
+	start_core(quiet);
+	cr_assert_eq(allocate(16 * MIB, &p), 0);
+	*(char *)p = 5;
+	fake.fail_from[FAKE_MMAP] = fake.calls[FAKE_MMAP] + 1;
+	cr_assert_eq(resize(p, 48 * MIB, &q), 0);
+	cr_expect_eq(*(char *)q, 5);
+	cr_expect_eq(lz_core_size(&core, q, &size), 0);
+	cr_expect_eq(size, 48 * MIB);
+	cr_expect(q == p || lz_core_size(&core, p, &size) == -ENOENT);
+	cr_expect_eq(lz_core_free(&core, q), 0);
+	cr_expect_eq(core.stats.wire->region_bytes, 0);
+}
+
+/* As numpy does: advice on a part makes several mappings of one region. */
+static void grow_a_split_region(void)
+{
+	void *p = NULL, *q = NULL;
+	char *bytes;
+	size_t size;
+
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	bytes = p;
+	bytes[0] = 1;
+	bytes[20 * MIB] = 2;
+	bytes[64 * MIB - 1] = 3;
+	cr_assert_eq(madvise(bytes + 4096, 32 * MIB, MADV_DONTFORK), 0);
+	cr_assert_eq(mprotect(bytes + 40 * MIB, 4096, PROT_READ), 0);
+	cr_assert_eq(resize(p, 128 * MIB, &q), 0);
+	bytes = q;
+	cr_expect_eq(bytes[0], 1);
+	cr_expect_eq(bytes[20 * MIB], 2);
+	cr_expect_eq(bytes[64 * MIB - 1], 3);
+	cr_expect_eq(bytes[128 * MIB - 1], 0);
+	cr_expect_eq(lz_core_size(&core, q, &size), 0);
+	cr_expect_eq(size, 128 * MIB);
+	cr_expect_eq(lz_core_size(&core, p, &size), -ENOENT);
+	cr_expect_eq(lz_core_free(&core, q), 0);
+	cr_expect_eq(core.stats.wire->region_bytes, 0);
+}
+
+Test(resize, growth_of_a_region_in_several_mappings)
+{
+	static const struct fake_file no_pagemap[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
+
+	start_core(quiet);
+	grow_a_split_region();
+	fake.files = no_pagemap;
+	grow_a_split_region();
+}

@@ -1,0 +1,65 @@
+/* core/stats.c: the file of counters, as others read it; what is not such a file. */
+#include "core_fixture.h"
+
+Test(stats, a_foreign_file_is_not_taken_for_statistics)
+{
+	char path[] = "/tmp/lz-notes-XXXXXX", variable[64] = "LAZYZERO_STATS=", content[8] = "";
+	char *envp[] = {variable, NULL};
+	int fd = mkstemp(path);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, "my notes", 8), 8);
+	strcat(variable, path);
+	memset(&core, 0, sizeof core);
+	cr_assert_eq(lz_core_init(&core, fake_os(), envp, "prog"), 0);
+	cr_expect_not_null(strstr(fake.written, "File exists"), "%s", fake.written);
+	cr_assert_eq(pread(fd, content, 8, 0), 8);
+	cr_expect_eq(memcmp(content, "my notes", 8), 0);
+	close(fd);
+	unlink(path);
+}
+
+Test(stats, the_statistics_file)
+{
+	char path[] = "/tmp/lz-stats-XXXXXX", variable[64] = "LAZYZERO_STATS=";
+	char *envp[] = {"LAZYZERO_LOG=none", variable, NULL};
+	struct lz_wire wire;
+	void *p = NULL;
+	int fd = mkstemp(path);
+
+	cr_assert_geq(fd, 0);
+	strcat(variable, path);
+	start_core(envp);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	cr_assert_eq(pread(fd, &wire, sizeof wire, 0), (ssize_t)sizeof wire);
+	cr_expect_str_eq(wire.magic, LZ_WIRE_MAGIC);
+	cr_expect_eq(wire.version, LZ_WIRE_VERSION);
+	cr_expect_eq(wire.size, sizeof wire);
+	cr_expect_eq(wire.pid, (uint64_t)getpid());
+	cr_expect_eq(wire.state, LZ_WIRE_RUNNING);
+	cr_expect_eq(wire.regions, 1);
+	cr_expect_eq(wire.region_bytes, 64 * MIB);
+	cr_expect_geq(wire.committed, 32 * 4096);
+	cr_expect_str_eq(wire.executable, "prog");
+	cr_expect_neq(wire.start_time, 0);
+	lz_core_close(&core);
+	cr_assert_eq(pread(fd, &wire, sizeof wire, 0), (ssize_t)sizeof wire);
+	cr_expect_eq(wire.state, LZ_WIRE_EXITED);
+	/* As after exec: the same process counts on. */
+	start_core(envp);
+	cr_expect_eq(core.stats.wire->regions_total, 1);
+	cr_expect_eq(core.stats.wire->regions, 0);
+	close(fd);
+	unlink(path);
+}
+
+Test(stats, statistics_that_cannot_be_kept_are_mentioned)
+{
+	char *envp[] = {"LAZYZERO_STATS=/dev/full", NULL};
+	void *p = NULL;
+
+	memset(&core, 0, sizeof core);
+	cr_assert_eq(lz_core_init(&core, fake_os(), envp, "prog"), 0);
+	cr_expect_not_null(strstr(fake.written, "no statistics"), "%s", fake.written);
+	cr_expect_eq(allocate(MIB, &p), 0);
+}
