@@ -34,6 +34,7 @@
  * Of the calling thread: /proc/self is the first one, whose files are empty once it has called pthread_exit.
  */
 #define MAPS "/proc/thread-self/maps"
+#define SMAPS "/proc/thread-self/smaps"
 #define STATUS "/proc/thread-self/status"
 
 uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need)
@@ -128,12 +129,22 @@ void lz_core_sample_peak(struct lz_core *core, uint64_t bytes_to_go)
 		lz_core_read_actual(core, SAMPLE_AGE_MS);
 }
 
-/* The page size of a mapping in /proc/self/maps, which names it only for anonymous huge pages. */
-static unsigned mapped_page_shift(struct lz_core *core, const struct lz_mapping *mapping)
+unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address)
 {
-	if (strncmp(mapping->path, "/anon_hugepage", 14) != 0 || core->huge_page == 0)
+	uint64_t bytes;
+
+	if (lz_mapped_page_size(core->os, SMAPS, address, &bytes) != 0 || !lz_is_power_of_two(bytes) ||
+		bytes < core->page)
 		return core->page_shift;
-	return (unsigned)__builtin_ctzl(core->huge_page);
+	return (unsigned)__builtin_ctzl(bytes);
+}
+
+/* The page size of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
+static unsigned listed_page_shift(struct lz_core *core, const struct lz_mapping *mapping)
+{
+	if (strncmp(mapping->path, "/anon_hugepage", 14) != 0)
+		return core->page_shift;
+	return lz_core_mapped_page_shift(core, mapping->start);
 }
 
 int lz_core_reconcile(struct lz_core *core)
@@ -158,7 +169,7 @@ int lz_core_reconcile(struct lz_core *core)
 		if (error != 0)
 			break;
 		if (mapping.readable || mapping.writable || mapping.executable) {
-			struct lz_traits traits = {.page_shift = (uint8_t)mapped_page_shift(core, &mapping)};
+			struct lz_traits traits = {.page_shift = (uint8_t)listed_page_shift(core, &mapping)};
 
 			error = lz_ledger_cover(ledger, mapping.start, mapping.end, traits);
 		} else {

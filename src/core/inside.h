@@ -61,6 +61,9 @@ void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool hap
 /* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
 void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);
 
+/* The page size, as a shift, of what is mapped at an address: asks the kernel, in up to milliseconds. */
+unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address);
+
 /*
  * VmPTE falls when memory is unmapped, so its peak is just before: reads it when much goes and somebody keeps
  * statistics; with the lock.
@@ -86,6 +89,14 @@ uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
 
 /* Rounds up to pages what a request may ask for; false for what no request may. */
 bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *length);
+
+/*
+ * Enters a region into the books: a record, and its range in the ledger. Where it comes from another place,
+ * that one leaves the ledger in the same step, while it still is this region's: before another thread can be
+ * given it. Returns 0, -ENOMEM or -EAGAIN.
+ */
+int lz_core_book(struct lz_core *core, uintptr_t base, size_t length, bool huge_pages_refused, uintptr_t from,
+	size_t from_length);
 
 /* Takes a claimed region out of the books. */
 void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length);

@@ -19,6 +19,9 @@
 #define HUGE_SHIFT_OF(flags)                                                                                 \
 	((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
 
+/* The smallest huge page that needs fewer tables than small pages do: that of s390x. */
+#define HUGE_PAGE_LEAST (1u << 20)
+
 static bool can_be_touched(int protection)
 {
 	return (protection & (PROT_READ | PROT_WRITE | PROT_EXEC)) != 0;
@@ -38,15 +41,18 @@ static unsigned page_shift_for(struct lz_core *core, size_t length, int flags, i
 			return HUGE_SHIFT_OF(flags);
 		if (lz_proc_value(core->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
 			bytes = standard;
-	} else if (length >= (2u << 20)) {
-		/* No huge page is smaller; one fstatfs costs 0.2 us. */
+	} else if (length >= HUGE_PAGE_LEAST) {
+		/* One statx costs 0.2 us. */
 		core->os->hugetlb_page_size(fd, &bytes);
 	}
-	if (!lz_is_power_of_two(bytes))
-		return core->page_shift;
-	if (flags & MAP_ANONYMOUS)
-		__atomic_store_n(&core->huge_page, bytes, __ATOMIC_RELAXED); /* for reading maps later */
-	return (unsigned)__builtin_ctzl(bytes);
+	return lz_is_power_of_two(bytes) ? (unsigned)__builtin_ctzl(bytes) : core->page_shift;
+}
+
+/* Once hugetlb memory has been seen, mprotect has to ask what it opens. */
+static void note_page_size(struct lz_core *core, unsigned page_shift)
+{
+	if (page_shift != core->page_shift)
+		atomic_store_explicit(&core->huge_pages, true, memory_order_relaxed);
 }
 
 bool lz_core_page_range(const struct lz_core *core, const void *address, size_t length, unsigned page_shift,
@@ -119,6 +125,7 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	intptr_t result;
 
 	lz_grant_nothing(&grant);
+	note_page_size(core, page_shift);
 	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
 	if (touchable && length <= PTRDIFF_MAX &&
@@ -176,6 +183,9 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return core->os->mprotect(address, length, protection);
+	if (touchable && atomic_load_explicit(&core->huge_pages, memory_order_relaxed))
+		need.page_shift = lz_core_mapped_page_shift(core, start);
+	traits.page_shift = (uint8_t)need.page_shift;
 	need.start = start;
 	need.end = end;
 	lz_grant_nothing(&grant);
@@ -217,30 +227,44 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 	return core->os->madvise(address, length, advice);
 }
 
+/*
+ * Nothing tells whether a segment is in huge pages before it is attached (SHM_HUGETLB leaves no trace in
+ * shmid_ds): it is attached first, and detached again when it is refused. Only one that is to replace other
+ * mappings is charged as if its pages were small, because that could not be undone.
+ */
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller)
 {
 	struct lz_need need = {.page_shift = core->page_shift};
+	struct lz_traits traits;
 	struct lz_grant grant;
 	uintptr_t start, end;
 	size_t bytes = 0;
-	intptr_t result;
+	intptr_t at;
 
-	if (core->os->shm_size(id, &bytes) != 0)
-		bytes = 0;
-	need.bytes = bytes;
 	lz_grant_nothing(&grant);
-	if (bytes != 0 && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
+	core->os->shm_size(id, &bytes);
+	need.bytes = bytes;
+	if ((flags & SHM_REMAP) && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
 		return -ENOMEM;
-	result = core->os->shmat(id, address, flags);
-	if (!lz_os_failed(result) &&
-		lz_core_page_range(core, (void *)result, bytes, core->page_shift, &start, &end)) {
-		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = start};
-
+	at = core->os->shmat(id, address, flags);
+	if (lz_os_failed(at)) {
+		lz_core_settle(core, &grant, false);
+		return at;
+	}
+	if (bytes >= HUGE_PAGE_LEAST)
+		need.page_shift = lz_core_mapped_page_shift(core, (uintptr_t)at);
+	note_page_size(core, need.page_shift);
+	if (!(flags & SHM_REMAP) && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0) {
+		core->os->shmdt((void *)at);
+		return -ENOMEM;
+	}
+	if (lz_core_page_range(core, (void *)at, bytes, need.page_shift, &start, &end)) {
+		traits = (struct lz_traits){.page_shift = (uint8_t)need.page_shift, .tag = start};
 		follow(core, start, end, true, traits);
 		count_mapping(core, bytes);
 	}
-	lz_core_settle(core, &grant, !lz_os_failed(result));
-	return result;
+	lz_core_settle(core, &grant, true);
+	return at;
 }
 
 int lz_core_shmdt(struct lz_core *core, const void *address)

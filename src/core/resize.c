@@ -45,29 +45,6 @@ static void extend(
 	lz_core_leave(core);
 }
 
-/*
- * The books follow a region from one place to another: its ranges in the ledger, and a record for the new
- * place. The old place leaves the ledger while it still is this region's, before another thread can be given
- * it.
- */
-static int rebook(struct lz_core *core, uintptr_t from, size_t from_length, uintptr_t to, size_t to_length,
-	bool huge_pages_refused)
-{
-	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = to};
-	int error;
-
-	if (!lz_core_enter(core))
-		return -EAGAIN;
-	error = lz_regions_insert(&core->regions, to, to_length, huge_pages_refused);
-	if (error == 0) {
-		lz_ledger_remove(&core->ledger, from, from + from_length);
-		lz_ledger_set(&core->ledger, to, to + to_length, traits);
-		lz_core_publish(core);
-	}
-	lz_core_leave(core);
-	return error;
-}
-
 /* Takes only the record of a claimed region out of the table. */
 static void forget(struct lz_core *core, struct lz_served *region)
 {
@@ -89,7 +66,7 @@ static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_
 
 	if (lz_os_failed(target))
 		return (int)target;
-	error = rebook(core, base, length, (uintptr_t)target, new_length, huge_pages_refused);
+	error = lz_core_book(core, (uintptr_t)target, new_length, huge_pages_refused, base, length);
 	if (error) {
 		core->os->munmap((void *)target, new_length);
 		return error;
@@ -172,7 +149,7 @@ static int copy_to_fresh(
 
 	if (error)
 		return error;
-	error = rebook(core, base, length, *moved, new_length, huge_pages_refused);
+	error = lz_core_book(core, *moved, new_length, huge_pages_refused, base, length);
 	if (error) {
 		core->os->munmap((void *)*moved, new_length);
 		return error;

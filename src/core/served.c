@@ -17,8 +17,8 @@ static size_t length_of(struct lz_served *region)
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-/* Enters a fresh region into the books and settles its charge. Returns 0, -ENOMEM or -EAGAIN. */
-static int book(struct lz_core *core, uintptr_t base, size_t length, bool huge_pages_refused)
+int lz_core_book(struct lz_core *core, uintptr_t base, size_t length, bool huge_pages_refused, uintptr_t from,
+	size_t from_length)
 {
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = base};
 	int error;
@@ -27,6 +27,7 @@ static int book(struct lz_core *core, uintptr_t base, size_t length, bool huge_p
 		return -EAGAIN;
 	error = lz_regions_insert(&core->regions, base, length, huge_pages_refused);
 	if (error == 0) {
+		lz_ledger_remove(&core->ledger, from, from + from_length);
 		lz_ledger_set(&core->ledger, base, base + length, traits);
 		lz_core_publish(core);
 	}
@@ -70,7 +71,7 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 		return error;
 	error = lz_zeropage_map(core, length, alignment, &base, &huge_pages_refused);
 	if (error == 0) {
-		error = book(core, base, length, huge_pages_refused);
+		error = lz_core_book(core, base, length, huge_pages_refused, 0, 0);
 		if (error)
 			core->os->munmap((void *)base, length);
 	}

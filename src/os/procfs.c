@@ -87,28 +87,36 @@ char *lz_lines_next(struct lz_lines *lines)
 	}
 }
 
+/* The value behind `name` on the next line that begins with it, in bytes. */
+static int next_value(struct lz_lines *lines, const char *name, uint64_t *bytes)
+{
+	size_t length = strlen(name);
+	const char *cursor;
+	char *line;
+	int error;
+
+	do {
+		line = lz_lines_next(lines);
+		if (line == NULL)
+			return -ENOENT;
+	} while (strncmp(line, name, length) != 0);
+	cursor = line + length;
+	while (*cursor == ' ' || *cursor == '\t')
+		cursor++;
+	error = lz_scan_u64(&cursor, bytes);
+	if (error == 0 && strcmp(cursor, " kB") == 0 && __builtin_mul_overflow(*bytes, 1024u, bytes))
+		error = -ERANGE;
+	return error;
+}
+
 int lz_proc_value(const struct lz_os *os, const char *path, const char *name, uint64_t *bytes)
 {
 	struct lz_lines lines;
-	size_t length = strlen(name);
-	char *line;
 	int error = lz_lines_open(&lines, os, path);
 
 	if (error)
 		return error;
-	error = -ENOENT;
-	while ((line = lz_lines_next(&lines)) != NULL) {
-		const char *cursor = line + length;
-
-		if (strncmp(line, name, length) != 0)
-			continue;
-		while (*cursor == ' ' || *cursor == '\t')
-			cursor++;
-		error = lz_scan_u64(&cursor, bytes);
-		if (error == 0 && strcmp(cursor, " kB") == 0 && __builtin_mul_overflow(*bytes, 1024u, bytes))
-			error = -ERANGE;
-		break;
-	}
+	error = next_value(&lines, name, bytes);
 	lz_lines_close(&lines);
 	return error;
 }
@@ -144,6 +152,28 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 		cursor++;
 	mapping->path = cursor;
 	return 0;
+}
+
+int lz_mapped_page_size(const struct lz_os *os, const char *smaps_path, uint64_t address, uint64_t *bytes)
+{
+	struct lz_lines lines;
+	char *line;
+	int error = lz_lines_open(&lines, os, smaps_path);
+
+	if (error)
+		return error;
+	error = -ENOENT;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= address)
+			continue;
+		if (mapping.start <= address)
+			error = next_value(&lines, "KernelPageSize:", bytes);
+		break;
+	}
+	lz_lines_close(&lines);
+	return error;
 }
 
 int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,

@@ -52,6 +52,13 @@ struct lz_mapping {
 int lz_mapping_parse(const char *line, struct lz_mapping *mapping);
 
 /*
+ * The size of the pages that the mapping at an address is made of, bytes: KernelPageSize of an smaps file,
+ * which takes the kernel a walk over the page tables below. Returns 0, -ENOENT when nothing is mapped there,
+ * or the error of opening smaps_path.
+ */
+int lz_mapped_page_size(const struct lz_os *os, const char *smaps_path, uint64_t address, uint64_t *bytes);
+
+/*
  * Where an address lies, as a person says it: the base name of the file mapped there, and the offset from
  * the first mapping of that file: what addr2line and objdump take for shared objects and position-independent
  * programs. For a program linked at a fixed address, which lies below 4 GiB, they take the address itself, so

@@ -195,7 +195,6 @@ static void set_thresholds(const struct lz_options *options)
 
 bool lz_configure(void)
 {
-	const char *name = (const char *)getauxval(AT_EXECFN);
 	int cold = COLD;
 
 	if (atomic_load_explicit(&core_state, memory_order_acquire) == READY)
@@ -204,6 +203,8 @@ bool lz_configure(void)
 	if (environ == NULL && getauxval(AT_SECURE) == 0)
 		return false;
 	if (atomic_compare_exchange_strong(&core_state, &cold, STARTING)) {
+		const char *name = (const char *)getauxval(AT_EXECFN);
+
 		if (lz_core_init(&lz_core, &lz_os_linux, trusted_environment(), name != NULL ? name : "") ==
 			0)
 			set_thresholds(&lz_core.options);

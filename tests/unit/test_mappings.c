@@ -81,7 +81,51 @@ Test(mappings, huge_pages_cost_what_their_size_needs)
 	cr_expect_eq(core.ledger.tables.count[0], before);
 	cr_expect_eq(lz_core_munmap(&core, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
 	cr_expect_eq(core.ledger.tables.count[0], before);
+	/* Made inaccessible and accessible again, and found in the kernel's list: still huge. */
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_NONE, NULL), 0);
+	cr_expect_eq(lz_ledger_find(&core.ledger, (uintptr_t)at) == NULL ||
+			     lz_ledger_find(&core.ledger, (uintptr_t)at)->start > (uintptr_t)at,
+		true);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_READ, NULL), 0);
+	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_assert(lz_core_enter(&core));
+	lz_ledger_remove(&core.ledger, 0, UINTPTR_MAX);
+	lz_core_reconcile(&core);
+	lz_core_leave(&core);
+	cr_expect_eq(lz_ledger_find(&core.ledger, (uintptr_t)at)->traits.page_shift, 21);
 	cr_expect_eq(lz_core_munmap(&core, (void *)at, 64 * MIB), 0);
+}
+
+Test(mappings, a_segment_in_huge_pages)
+{
+	int id = shmget(IPC_PRIVATE, 64 * MIB, IPC_CREAT | SHM_HUGETLB | SHM_NORESERVE | 0600);
+	uint64_t before;
+	intptr_t at;
+
+	if (id < 0)
+		cr_skip_test("no segment in huge pages to be had");
+	start_core(quiet);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	before = core.ledger.tables.count[0];
+	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	shmctl(id, IPC_RMID, NULL);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
+}
+
+Test(mappings, a_refused_segment_is_not_left_attached)
+{
+	int id = shmget(IPC_PRIVATE, GIB, IPC_CREAT | SHM_NORESERVE | 0600);
+	struct shmid_ds segment;
+
+	NEEDS_SMALL_BUDGET();
+	start_core(quiet_refuse);
+	cr_assert_geq(id, 0);
+	cr_expect_eq(lz_core_shmat(&core, id, NULL, 0, NULL), -ENOMEM);
+	cr_expect_eq(shmctl(id, IPC_STAT, &segment), 0);
+	cr_expect_eq(segment.shm_nattch, 0);
+	shmctl(id, IPC_RMID, NULL);
 }
 
 Test(mappings, shared_memory_and_stacks_are_followed)
