@@ -228,43 +228,50 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 }
 
 /*
- * Nothing tells whether a segment is in huge pages before it is attached (SHM_HUGETLB leaves no trace in
- * shmid_ds): it is attached first, and detached again when it is refused. Only one that is to replace other
- * mappings is charged as if its pages were small, because that could not be undone.
+ * The page size of a segment. Nothing tells it before the segment is attached (SHM_HUGETLB leaves no trace in
+ * shmid_ds), so it is attached for a look.
  */
+static unsigned segment_page_shift(struct lz_core *core, int id, size_t bytes)
+{
+	unsigned page_shift;
+	intptr_t at;
+
+	if (bytes < HUGE_PAGE_LEAST)
+		return core->page_shift;
+	at = core->os->shmat(id, NULL, SHM_RDONLY);
+	if (lz_os_failed(at))
+		return core->page_shift;
+	page_shift = lz_core_mapped_page_shift(core, (uintptr_t)at);
+	core->os->shmdt((void *)at);
+	note_page_size(core, page_shift);
+	return page_shift;
+}
+
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller)
 {
 	struct lz_need need = {.page_shift = core->page_shift};
-	struct lz_traits traits;
 	struct lz_grant grant;
 	uintptr_t start, end;
 	size_t bytes = 0;
-	intptr_t at;
+	intptr_t result;
 
 	lz_grant_nothing(&grant);
-	core->os->shm_size(id, &bytes);
-	need.bytes = bytes;
-	if ((flags & SHM_REMAP) && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
-		return -ENOMEM;
-	at = core->os->shmat(id, address, flags);
-	if (lz_os_failed(at)) {
-		lz_core_settle(core, &grant, false);
-		return at;
+	if (core->os->shm_size(id, &bytes) == 0) {
+		need.bytes = bytes;
+		need.page_shift = segment_page_shift(core, id, bytes);
+		if (lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
+			return -ENOMEM;
 	}
-	if (bytes >= HUGE_PAGE_LEAST)
-		need.page_shift = lz_core_mapped_page_shift(core, (uintptr_t)at);
-	note_page_size(core, need.page_shift);
-	if (!(flags & SHM_REMAP) && lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0) {
-		core->os->shmdt((void *)at);
-		return -ENOMEM;
-	}
-	if (lz_core_page_range(core, (void *)at, bytes, need.page_shift, &start, &end)) {
-		traits = (struct lz_traits){.page_shift = (uint8_t)need.page_shift, .tag = start};
+	result = core->os->shmat(id, address, flags);
+	if (!lz_os_failed(result) &&
+		lz_core_page_range(core, (void *)result, bytes, need.page_shift, &start, &end)) {
+		struct lz_traits traits = {.page_shift = (uint8_t)need.page_shift, .tag = start};
+
 		follow(core, start, end, true, traits);
 		count_mapping(core, bytes);
 	}
-	lz_core_settle(core, &grant, true);
-	return at;
+	lz_core_settle(core, &grant, !lz_os_failed(result));
+	return result;
 }
 
 int lz_core_shmdt(struct lz_core *core, const void *address)

@@ -114,17 +114,26 @@ Test(mappings, a_segment_in_huge_pages)
 	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
 }
 
-Test(mappings, a_refused_segment_is_not_left_attached)
+/* The look at its pages leaves nothing attached, and is not charged beside the segment itself. */
+Test(mappings, a_segment_is_judged_once)
 {
+	static char *const fits_once[] = {
+		"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=3M", NULL};
 	int id = shmget(IPC_PRIVATE, GIB, IPC_CREAT | SHM_NORESERVE | 0600);
 	struct shmid_ds segment;
+	intptr_t at;
 
 	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
 	cr_assert_geq(id, 0);
+	start_core(quiet_refuse);
 	cr_expect_eq(lz_core_shmat(&core, id, NULL, 0, NULL), -ENOMEM);
 	cr_expect_eq(shmctl(id, IPC_STAT, &segment), 0);
 	cr_expect_eq(segment.shm_nattch, 0);
+	start_core(fits_once);
+	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	cr_expect_not(lz_os_failed(at));
+	cr_expect_eq(lz_core_shmat(&core, id, NULL, 0, NULL), -ENOMEM);
+	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
 	shmctl(id, IPC_RMID, NULL);
 }
 
