@@ -26,6 +26,7 @@ static struct lz_core core;
 static struct lz_ledger window_ledger;
 static uintptr_t window; /* start of our address space, on a boundary of the next to highest level */
 static uint64_t window_bytes;
+static unsigned window_level; /* whose tables it does not share */
 static uint64_t random_state;
 static int file;
 
@@ -53,7 +54,10 @@ static void fail(const char *what)
 static void find_window(void)
 {
 	const struct lz_geometry *geometry = core.geometry;
-	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, geometry->levels - 2u);
+	/* With five levels, that of the PUD: three spans of the P4D would be more than a program is given
+	 * unasked. */
+	window_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
+	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, window_level);
 	char *at;
 
 	window_bytes = 2 * span;
@@ -68,7 +72,7 @@ static void find_window(void)
 static uintptr_t random_place(void)
 {
 	const struct lz_geometry *geometry = core.geometry;
-	unsigned level = (unsigned)random_below(geometry->levels - 1u);
+	unsigned level = (unsigned)random_below(window_level + 1u);
 	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
 	uint64_t boundary = random_below(3) * span;
 	uint64_t near = random_below(2048) * core.page;
