@@ -50,7 +50,9 @@ static void mmap_invalid(const struct calls *c)
 	static const int flags[] = {ANON, ANON | MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MAP_ANONYMOUS, 0,
 		MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, ANON | MAP_FIXED_NOREPLACE,
 		MAP_SHARED_VALIDATE | 0x40000000, ANON | MAP_HUGETLB | MAP_FIXED | (60 << 26)};
-	const size_t lengths[] = {0, 4096, 2 * MB, (size_t)1 << 47, (size_t)1 << 48, SIZE_MAX / 2,
+	/* From 2^56 bytes on, no machine has room: with five levels of tables, less is granted over
+	 * everything. */
+	const size_t lengths[] = {0, 4096, 2 * MB, (size_t)1 << 56, (size_t)1 << 57, SIZE_MAX / 2,
 		SIZE_MAX / 2 + 2, SIZE_MAX - 4096, SIZE_MAX};
 
 	for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
@@ -70,7 +72,7 @@ static void mmap_invalid(const struct calls *c)
 	POINTER(c->map(AT(0), 2 * MB, RW, MAP_PRIVATE, file, (off_t)1 << 62));
 	POINTER(c->map((void *)0, 2 * MB, RW, ANON | MAP_FIXED, -1, 1));
 	POINTER(c->map((void *)-4096, 2 * MB, RW, ANON | MAP_FIXED, -1, 0));
-	POINTER(c->map((void *)0x7fffffff0000, 2 * MB, RW, ANON | MAP_FIXED, -1, 0));
+	POINTER(c->map((void *)0xffffffffff0000, 2 * MB, RW, ANON | MAP_FIXED, -1, 0));
 }
 
 static void mmap_over_live(const struct calls *c)
