@@ -18,8 +18,9 @@ extern "C" {
 
 /* What stands behind a region. */
 enum lz_backing_kind {
-	LZ_AUTO = 0,    /* lz_alloc only: whatever LAZYZERO_BACKING says */
-	LZ_ZEROPAGE = 1 /* private anonymous memory: reads map the kernel's zero page, writes allocate */
+	LZ_AUTO = 0,     /* lz_alloc only: whatever LAZYZERO_BACKING says */
+	LZ_ZEROPAGE = 1, /* private anonymous memory: reads map the kernel's zero page, writes allocate */
+	LZ_WINDOW = 2    /* the zero window: reads need no page table, writes allocate (Linux 6.1) */
 };
 
 /* A number that could not be found out. */
@@ -42,6 +43,9 @@ struct lz_statistics {
 	uint64_t over_budget; /* requests served over the budget, by policy log */
 	uint64_t refused;     /* requests refused with ENOMEM */
 	uint64_t untracked;   /* calls that passed by untracked */
+	uint64_t windowed;    /* requests over the budget that a zero window answered within it */
+	uint64_t window_size; /* memory that the window itself takes, once for all regions; 0 without one */
+	uint64_t window_mappings; /* mappings that the live regions on it consist of (vm.max_map_count) */
 };
 
 /* One region, as the kernel shows it. */
@@ -51,8 +55,10 @@ struct lz_region {
 	enum lz_backing_kind backing;
 	uint64_t resident_bytes;    /* pages with memory of their own; LZ_UNKNOWN before Linux 6.7 */
 	uint64_t zero_mapped_bytes; /* pages mapped to the zero page; LZ_UNKNOWN before Linux 6.7 */
-	uint64_t page_table_bytes;  /* tables that the pages above need, as VmPTE counts them; LZ_UNKNOWN as
+	uint64_t page_table_bytes;  /* tables that all mapped pages need, as VmPTE counts them; LZ_UNKNOWN as
 				       above */
+	uint64_t window_bytes;      /* pages mapped to the zero window: VmRSS counts them, though they take no
+				       memory; LZ_UNKNOWN as above */
 };
 
 /* The version of the library that runs, such as "0.1.0". */
@@ -82,7 +88,7 @@ int lz_set_budget(uint64_t bytes);
  * A zeroed region of at least `size` bytes, page-aligned, whatever the thresholds. free, realloc and
  * malloc_usable_size take it when they are ours; lz_free takes it always. NULL with ENOMEM when it would
  * exceed the budget under policy refuse or the kernel gives no address space; EINVAL for a size of 0 or an
- * unknown backing.
+ * unknown backing. Where a zero window cannot be had, the zero page serves: lz_region_info tells.
  */
 void *lz_alloc(size_t size, enum lz_backing_kind backing);
 

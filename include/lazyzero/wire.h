@@ -55,6 +55,16 @@ struct lz_wire {
 
 	char executable[64]; /* base name, NUL-terminated */
 	char budget_source[64];
+
+	/* The zero window. */
+	uint64_t windowed;             /* requests over the budget that it answered within the budget */
+	uint64_t window_regions_total; /* regions and mappings of the program ever put on it */
+	uint64_t window_bytes_total;
+	uint64_t window_size;     /* memory of its own, once for all regions; 0 without one */
+	uint64_t window_mappings; /* that live regions on it consist of */
+	/* Of the resident memory that the kernel reports, what was mapped to the window: it takes none.
+	 * Sampled when such regions go and at exit. */
+	uint64_t window_resident_peak;
 };
 
 static_assert(offsetof(struct lz_wire, version) == 8, "wire layout");
@@ -63,7 +73,8 @@ static_assert(offsetof(struct lz_wire, budget) == 40, "wire layout");
 static_assert(offsetof(struct lz_wire, regions) == 80, "wire layout");
 static_assert(offsetof(struct lz_wire, over_budget) == 128, "wire layout");
 static_assert(offsetof(struct lz_wire, executable) == 152, "wire layout");
-static_assert(sizeof(struct lz_wire) == 280, "wire layout");
+static_assert(offsetof(struct lz_wire, windowed) == 280, "wire layout");
+static_assert(sizeof(struct lz_wire) == 328, "wire layout");
 static_assert(sizeof(struct lz_wire) <= LZ_WIRE_FILE_BYTES, "wire layout");
 
 #endif

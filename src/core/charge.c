@@ -37,27 +37,40 @@
 #define SMAPS "/proc/thread-self/smaps"
 #define STATUS "/proc/thread-self/status"
 
+/* Where a window ends within a block of a huge page, the rest of the block needs a table of its own. */
+static uint64_t edge_cost(const struct lz_core *core, uint64_t edge, unsigned page_shift)
+{
+	return edge % (UINT64_C(1) << page_shift) == 0 ? 0 : lz_table_bytes(core->geometry, 0);
+}
+
+static uint64_t fewest_cost(const struct lz_core *core, uint64_t bytes, unsigned page_shift)
+{
+	struct lz_tables tables = lz_tables_fewest(core->geometry, bytes, page_shift);
+
+	return lz_tables_counted_bytes(core->geometry, &tables) + edge_cost(core, bytes, page_shift);
+}
+
 uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need)
 {
 	struct lz_tables tables;
-	uint64_t cost;
 
 	if (need->start != need->end) {
 		tables = lz_ledger_marginal(&core->ledger, need->start, need->end, need->page_shift);
-		return lz_tables_counted_bytes(core->geometry, &tables);
+		return lz_tables_counted_bytes(core->geometry, &tables) +
+		       edge_cost(core, need->start, need->page_shift) +
+		       edge_cost(core, need->end, need->page_shift);
 	}
-	tables = lz_tables_fewest(core->geometry, need->bytes, need->page_shift);
-	cost = lz_tables_counted_bytes(core->geometry, &tables);
 	if (need->old_bytes == 0)
-		return cost;
-	tables = lz_tables_fewest(core->geometry, need->old_bytes, need->page_shift);
-	return lz_sub_clamped(cost, lz_tables_counted_bytes(core->geometry, &tables));
+		return fewest_cost(core, need->bytes, need->page_shift);
+	return lz_sub_clamped(fewest_cost(core, need->bytes, need->page_shift),
+		fewest_cost(core, need->old_bytes, need->page_shift));
 }
 
 static void prepare(struct lz_core *core)
 {
 	core->geometry = lz_geometry_probe(core->os);
 	lz_ledger_init(&core->ledger, core->geometry, core->os);
+	lz_ledger_init(&core->windows.where, core->geometry, core->os);
 	core->prepared = true;
 }
 
@@ -70,6 +83,7 @@ static void after_fork(struct lz_core *core, bool torn)
 		lz_pool_abandon(&core->regions.pool);
 		if (core->prepared) {
 			lz_ledger_abandon(&core->ledger);
+			lz_windows_abandon(&core->windows);
 			lz_core_reconcile(core);
 		}
 	}
@@ -107,6 +121,27 @@ void lz_core_leave(struct lz_core *core)
 void lz_core_publish(struct lz_core *core)
 {
 	lz_stats_peak(&core->stats, committed, lz_ledger_committed(&core->ledger));
+	if (!atomic_load_explicit(&core->windows.any, memory_order_relaxed))
+		return;
+	lz_stats_set(&core->stats, window_size, lz_window_size(core));
+	lz_stats_set(&core->stats, window_mappings, lz_window_mappings(core));
+}
+
+void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, unsigned page_shift)
+{
+	struct lz_traits traits = {.page_shift = (uint8_t)page_shift};
+	struct lz_window_part part;
+
+	while (atomic_load_explicit(&core->windows.any, memory_order_relaxed) && start < end &&
+		lz_window_find(core, start, end, &part)) {
+		struct lz_traits window = {0};
+
+		lz_core_on_window(core, &window);
+		lz_ledger_cover(&core->ledger, start, part.start, traits);
+		lz_ledger_cover(&core->ledger, part.start, part.end, window);
+		start = part.end;
+	}
+	lz_ledger_cover(&core->ledger, start, end, traits);
 }
 
 void lz_core_read_actual(struct lz_core *core, uint64_t age_ms)
@@ -133,10 +168,25 @@ unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address)
 {
 	uint64_t bytes;
 
-	if (lz_mapped_page_size(core->os, SMAPS, address, &bytes) != 0 || !lz_is_power_of_two(bytes) ||
-		bytes < core->page)
+	if (lz_mapping_value(core->os, SMAPS, address, "KernelPageSize:", &bytes) != 0 ||
+		!lz_is_power_of_two(bytes) || bytes < core->page)
 		return core->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);
+}
+
+/* The map of windows follows /proc/self/maps. Where pieces begin is kept where it was known. */
+static void follow_window(struct lz_core *core, const struct lz_mapping *mapping)
+{
+	size_t unit = lz_window_unit(core);
+	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift};
+
+	if (!lz_window_is_piece(core, mapping)) {
+		lz_window_forget(core, mapping->start, mapping->end);
+		return;
+	}
+	traits.tag = lz_window_tag(core, lz_round_down(mapping->start - mapping->offset, unit), 0);
+	atomic_store_explicit(&core->windows.any, true, memory_order_relaxed);
+	lz_ledger_cover(&core->windows.where, mapping->start, mapping->end, traits);
 }
 
 /* The page size of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
@@ -163,24 +213,26 @@ int lz_core_reconcile(struct lz_core *core)
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start >= top)
 			continue;
-		if (mapping.start > gap)
+		if (mapping.start > gap) {
 			error = lz_ledger_remove(ledger, gap, mapping.start);
+			lz_window_forget(core, gap, mapping.start);
+		}
 		gap = mapping.end;
 		if (error != 0)
 			break;
-		if (mapping.readable || mapping.writable || mapping.executable) {
-			struct lz_traits traits = {.page_shift = (uint8_t)listed_page_shift(core, &mapping)};
-
-			error = lz_ledger_cover(ledger, mapping.start, mapping.end, traits);
-		} else {
+		follow_window(core, &mapping);
+		if (mapping.readable || mapping.writable || mapping.executable)
+			lz_core_cover(core, mapping.start, mapping.end, listed_page_shift(core, &mapping));
+		else
 			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
-		}
 	}
 	/* A file that broke off, or is empty, says nothing of what lies above. */
 	if (error == 0)
 		error = lines.error != 0 ? lines.error
 			: gap == 0       ? -ENODATA
 					 : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
+	if (error == 0)
+		lz_window_forget(core, gap, UINTPTR_MAX);
 	lz_lines_close(&lines);
 	ledger->inexact = error != 0;
 	core->reconciled_ms = core->os->now_ms() | 1;
@@ -214,12 +266,11 @@ void lz_core_resolve_budget(struct lz_core *core)
 }
 
 /* The same on fresh facts: what is about to be refused or reported must be true. */
-static bool truly_exceeds(struct lz_core *core, uint64_t cost)
+static bool truly_exceeds(struct lz_core *core, uint64_t cost, bool refusable)
 {
 	uint64_t age = core->os->now_ms() - core->reconciled_ms;
 
-	if (core->options.policy == LZ_POLICY_REFUSE || core->reconciled_ms == 0 || core->ledger.inexact ||
-		age >= RECONCILE_AGE_MS)
+	if (refusable || core->reconciled_ms == 0 || core->ledger.inexact || age >= RECONCILE_AGE_MS)
 		lz_core_reconcile(core);
 	lz_core_read_actual(core, 0);
 	return exceeds(core, cost);
@@ -250,6 +301,8 @@ static void report(struct lz_core *core, enum lz_event_kind kind, const struct l
 		.actual = grant->actual,
 		.budget = grant->budget,
 		.source = grant->source,
+		.window = grant->window,
+		.plain_cost = grant->plain_cost,
 		.module = module,
 		.offset = address,
 	};
@@ -261,31 +314,82 @@ static void report(struct lz_core *core, enum lz_event_kind kind, const struct l
 	lz_log_event(&core->log, &event);
 }
 
-int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
-	struct lz_grant *grant)
+/*
+ * One decision. -EXDEV: it exceeds the budget, and a window may answer; nothing was granted or said.
+ */
+static int decide(struct lz_core *core, const struct lz_need *need, struct lz_grant *grant)
 {
-	bool refused;
+	bool refusable = core->options.policy == LZ_POLICY_REFUSE && !need->windowable;
+	bool refused, windowed;
 
 	if (!lz_core_enter(core))
 		return -EAGAIN;
 	lz_core_resolve_budget(core);
-	grant->request = *request;
 	grant->cost = lz_core_cost(core, need);
 	core->decided_since_read += grant->cost;
 	lz_core_read_actual(
 		core, core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
 	look_for_missed(core);
-	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost);
+	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost, refusable);
+	windowed = grant->over && need->windowable;
 	grant->committed = lz_ledger_committed(&core->ledger);
 	grant->actual = core->actual;
 	grant->budget = core->budget.bytes;
+	grant->plain_cost = need->plain_cost;
 	memcpy(grant->source, core->budget.source, sizeof grant->source);
 	refused = grant->over && core->options.policy == LZ_POLICY_REFUSE;
-	if (!refused)
+	if (!refused && !windowed)
 		atomic_fetch_add_explicit(&core->reserved, grant->cost, memory_order_relaxed);
 	lz_core_leave(core);
-	if (!refused)
-		return 0;
+	return windowed ? -EXDEV : refused ? -ENOMEM : 0;
+}
+
+static bool window_is_asked_for(const struct lz_core *core, const struct lz_request *request)
+{
+	enum lz_backing backing = request->backing != LZ_BACKING_AUTO
+					  ? request->backing
+					  : (enum lz_backing)core->options.backing;
+
+	return backing == LZ_BACKING_WINDOW;
+}
+
+/* The need on a window, once there is one. */
+static void put_on_window(
+	struct lz_core *core, struct lz_need *need, struct lz_grant *grant, const struct lz_window_use *use)
+{
+	grant->window = use->bytes;
+	if (use->bytes != 0)
+		need->page_shift = core->ledger.span_shift[0];
+}
+
+int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *asked,
+	struct lz_grant *grant, struct lz_window_use *use)
+{
+	struct lz_need need = *asked;
+	int error;
+
+	grant->request = *request;
+	grant->window = 0;
+	if (use != NULL)
+		*use = (struct lz_window_use){.window = NULL};
+	if (need.windowable && window_is_asked_for(core, request)) {
+		need.windowable = false;
+		if (lz_window_acquire(core, need.bytes, need.bytes, use) == 0)
+			put_on_window(core, &need, grant, use);
+	}
+	error = decide(core, &need, grant);
+	if (error == -EXDEV) {
+		need.windowable = false;
+		if (lz_window_acquire(core, need.bytes, need.bytes, use) == 0) {
+			need.plain_cost = grant->cost;
+			put_on_window(core, &need, grant, use);
+		}
+		error = decide(core, &need, grant);
+	}
+	if (error != 0 && use != NULL)
+		lz_window_release(core, use);
+	if (error != -ENOMEM)
+		return error;
 	lz_stats_add(&core->stats, refused, 1);
 	report(core, LZ_EVENT_REFUSED, grant);
 	return -ENOMEM;
@@ -301,8 +405,13 @@ void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool hap
 	while (!atomic_compare_exchange_weak_explicit(&core->reserved, &reserved,
 		lz_sub_clamped(reserved, grant->cost), memory_order_relaxed, memory_order_relaxed))
 		continue;
-	if (!happened || !grant->over)
+	if (!happened)
 		return;
-	lz_stats_add(&core->stats, over_budget, 1);
-	report(core, LZ_EVENT_SERVED, grant);
+	if (grant->over) {
+		lz_stats_add(&core->stats, over_budget, 1);
+		report(core, LZ_EVENT_SERVED, grant);
+	} else if (grant->window != 0 && grant->plain_cost != 0) {
+		lz_stats_add(&core->stats, windowed, 1);
+		report(core, LZ_EVENT_WINDOWED, grant);
+	}
 }

@@ -66,6 +66,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	core->page_shift = (unsigned)__builtin_ctzl(core->page);
 	core->actual = UINT64_MAX;
 	lz_regions_init(&core->regions, os);
+	lz_windows_init(&core->windows);
 	/* Twice: the log's own options must be known before it can say what is wrong with any. */
 	lz_options_from_environment(&core->options, envp, ignore, NULL);
 	lz_log_open(&core->log, os, &core->options, base_name(executable));
@@ -85,6 +86,7 @@ void lz_core_close(struct lz_core *core)
 	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
 	 * /proc. In a forked child the file is still the parent's until the books have been opened. */
 	if (lz_stats_in_file(&core->stats)) {
+		lz_core_sample_window(core);
 		if (!lz_core_enter(core))
 			return;
 		lz_core_read_actual(core, 0);

@@ -19,6 +19,7 @@
 #include "core/ledger.h"
 #include "core/regions.h"
 #include "core/stats.h"
+#include "core/window.h"
 #include "os/os.h"
 #include "support/lock.h"
 #include "support/log.h"
@@ -38,6 +39,7 @@ struct lz_core {
 	bool prepared; /* geometry and ledger are there */
 	const struct lz_geometry *geometry;
 	struct lz_ledger ledger;
+	struct lz_windows windows;
 	struct lz_budget budget;
 	uint64_t actual;             /* VmPTE when last read; UINT64_MAX when it cannot be */
 	uint64_t actual_read_ms;     /* when */
@@ -52,9 +54,10 @@ struct lz_core {
 
 /* A request as the log will name it. */
 struct lz_request {
-	const char *call;   /* "calloc" */
-	uint64_t size;      /* asked for, bytes */
-	const void *caller; /* return address in the program */
+	const char *call;        /* "calloc" */
+	uint64_t size;           /* asked for, bytes */
+	const void *caller;      /* return address in the program */
+	enum lz_backing backing; /* LZ_BACKING_AUTO: as LAZYZERO_BACKING says */
 };
 
 /*
@@ -87,7 +90,7 @@ int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
  */
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);
 
-/* --- mappings.c, remap.c: the program's own calls of the mmap family --- */
+/* --- mappings.c, advice.c, remap.c: the program's own calls of the mmap family --- */
 
 /* Each makes the system call, or refuses it, and returns what the kernel would (an address, 0, or -errno). */
 intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int protection, int flags, int fd,
@@ -97,7 +100,14 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	void *target, const void *caller);
 int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int protection, const void *caller);
 int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice);
+int lz_core_mincore(struct lz_core *core, void *address, size_t length, unsigned char *pages);
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller);
 int lz_core_shmdt(struct lz_core *core, const void *address);
+
+/*
+ * The program is about to have its faults in a range answered by userfaultfd(2) (UFFDIO_REGISTER): a window
+ * there would answer the reads before it.
+ */
+void lz_core_userfault(struct lz_core *core, uint64_t start, uint64_t length);
 
 #endif

@@ -56,6 +56,9 @@ void lz_core_statistics(struct lz_core *core, struct lz_statistics *statistics)
 		.over_budget = lz_stats_get(stats, over_budget),
 		.refused = lz_stats_get(stats, refused),
 		.untracked = lz_stats_get(stats, untracked),
+		.windowed = lz_stats_get(stats, windowed),
+		.window_size = lz_stats_get(stats, window_size),
+		.window_mappings = lz_stats_get(stats, window_mappings),
 	};
 }
 
@@ -71,7 +74,8 @@ int lz_core_set_budget(struct lz_core *core, uint64_t bytes)
 }
 
 /* The region that contains p: its first address and length. */
-static int region_around(struct lz_core *core, const void *p, uintptr_t *base, size_t *length)
+static int region_around(
+	struct lz_core *core, const void *p, uintptr_t *base, size_t *length, bool *on_window)
 {
 	struct lz_range *range;
 	struct lz_served *region = NULL;
@@ -84,6 +88,7 @@ static int region_around(struct lz_core *core, const void *p, uintptr_t *base, s
 	if (region != NULL) {
 		*base = range->traits.tag;
 		*length = atomic_load_explicit(&region->length, memory_order_relaxed);
+		*on_window = region->on_window;
 	}
 	lz_core_leave(core);
 	return region != NULL ? 0 : -EINVAL;
@@ -92,7 +97,7 @@ static int region_around(struct lz_core *core, const void *p, uintptr_t *base, s
 /* Sums of one walk over a region's pages. */
 struct census {
 	const struct lz_geometry *geometry;
-	uint64_t resident, zero_mapped;
+	uint64_t resident, zero_mapped, window;
 	uint64_t last_end; /* of the run before, 0 for none */
 	struct lz_tables tables;
 };
@@ -101,16 +106,19 @@ static void count_run(void *context, const struct lz_page_run *run)
 {
 	struct census *census = context;
 	uint64_t bytes = run->end - run->start;
-	struct lz_tables tables =
-		lz_tables_of(census->geometry, run->start, run->end, census->geometry->page_shift);
+	unsigned page_shift = run->huge && run->file ? lz_table_span_shift(census->geometry, 0)
+						     : census->geometry->page_shift;
+	struct lz_tables tables = lz_tables_of(census->geometry, run->start, run->end, page_shift);
 
 	if (run->zero)
 		census->zero_mapped += bytes;
+	else if (run->file)
+		census->window += bytes;
 	else
 		census->resident += bytes;
 	for (unsigned level = 0; level < census->geometry->levels; level++) {
 		unsigned shift = lz_table_span_shift(census->geometry, level);
-		bool shared = census->last_end != 0 &&
+		bool shared = tables.count[level] != 0 && census->last_end != 0 &&
 			      (shift >= 64 || (census->last_end - 1) >> shift == run->start >> shift);
 
 		census->tables.count[level] += tables.count[level] - shared;
@@ -123,7 +131,8 @@ int lz_core_region_info(struct lz_core *core, const void *p, struct lz_region *i
 	struct census census = {0};
 	uintptr_t base;
 	size_t length;
-	int error = region_around(core, p, &base, &length);
+	bool on_window;
+	int error = region_around(core, p, &base, &length, &on_window);
 
 	if (error)
 		return error;
@@ -131,14 +140,16 @@ int lz_core_region_info(struct lz_core *core, const void *p, struct lz_region *i
 	*info = (struct lz_region){
 		.base = (void *)base,
 		.size = length,
-		.backing = LZ_ZEROPAGE,
+		.backing = on_window ? LZ_WINDOW : LZ_ZEROPAGE,
 		.resident_bytes = LZ_UNKNOWN,
 		.zero_mapped_bytes = LZ_UNKNOWN,
 		.page_table_bytes = LZ_UNKNOWN,
+		.window_bytes = LZ_UNKNOWN,
 	};
 	if (lz_pagemap_walk(core->os, base, base + length, count_run, &census) == 0) {
 		info->resident_bytes = census.resident;
 		info->zero_mapped_bytes = census.zero_mapped;
+		info->window_bytes = census.window;
 		info->page_table_bytes = lz_tables_counted_bytes(core->geometry, &census.tables);
 	}
 	return 0;
@@ -148,7 +159,8 @@ int lz_core_zero(struct lz_core *core, void *p, size_t size)
 {
 	uintptr_t start = (uintptr_t)p, base, end, first, last;
 	size_t length;
-	int error = region_around(core, p, &base, &length);
+	bool on_window;
+	int error = region_around(core, p, &base, &length, &on_window);
 
 	if (error)
 		return error;

@@ -1,5 +1,5 @@
 /*
- * What the files of the core share among themselves: opening the books, the decision, the zero-page backing.
+ * What the files of the core share among themselves: opening the books, the decision, the two backings.
  * The shim has no business here; tests do.
  */
 #ifndef LZ_CORE_INSIDE_H
@@ -13,6 +13,13 @@
 
 /* --- charge.c --- */
 
+/* What the ledger says of memory on a window: whole blocks need no page table. */
+static inline void lz_core_on_window(const struct lz_core *core, struct lz_traits *traits)
+{
+	traits->window = true;
+	traits->page_shift = (uint8_t)core->ledger.span_shift[0];
+}
+
 /* Opens the books; false as -EAGAIN in core.h. lz_core_leave must follow true. */
 bool lz_core_enter(struct lz_core *core);
 void lz_core_leave(struct lz_core *core);
@@ -25,6 +32,8 @@ struct lz_need {
 	uintptr_t start, end; /* a known range; start == end for none */
 	uint64_t bytes, old_bytes;
 	unsigned page_shift;
+	bool windowable;     /* a zero window could stand behind it */
+	uint64_t plain_cost; /* on a window in answer to an excess: what it would cost without one */
 };
 
 /* What was granted: `cost` bytes of page tables are reserved until lz_core_settle; the rest is void where it
@@ -32,6 +41,8 @@ struct lz_need {
 struct lz_grant {
 	uint64_t cost;
 	bool over;                  /* in spite of the budget */
+	uint64_t window;            /* bytes of the zero window it stands on, 0 for none */
+	uint64_t plain_cost;        /* as in the need */
 	uint64_t committed, actual; /* at the time of the decision, as is what follows */
 	uint64_t budget;
 	char source[sizeof((struct lz_budget *)0)->source];
@@ -43,14 +54,16 @@ static inline void lz_grant_nothing(struct lz_grant *grant)
 {
 	grant->cost = 0;
 	grant->over = false;
+	grant->window = 0;
 }
 
 /*
- * Holds a request against the budget. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN. Only 0
- * reserves anything.
+ * Holds a request against the budget. Where the need is windowable, and the user asked for the window or
+ * the budget asks for it, the grant is for the window and *use holds it: release it when the mapping stands.
+ * Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN. Only 0 reserves or holds anything.
  */
 int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *need,
-	struct lz_grant *grant);
+	struct lz_grant *grant, struct lz_window_use *use);
 
 /*
  * Gives a reservation back, its range being in the ledger or not to come; what was served over the budget is
@@ -85,6 +98,42 @@ void lz_core_publish(struct lz_core *core);
 /* The page-table bytes that a need comes to; with the lock. */
 uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
 
+/* --- windowed.c --- */
+
+/* Whether a request of that backing may be put on a window by LAZYZERO_BACKING. */
+bool lz_core_may_use_window(const struct lz_core *core, enum lz_backing backing);
+
+/* Counts a region or a mapping that was put on a window. */
+void lz_core_count_window(struct lz_core *core, size_t length);
+
+/* Notes how much of VmRSS is the window's, before some of it goes, where somebody keeps statistics. */
+void lz_core_sample_window(struct lz_core *core);
+
+/* Where a region was put, and what stands behind it. */
+struct lz_place {
+	uintptr_t base;
+	size_t length;
+	bool huge_pages_refused; /* MADV_HUGEPAGE is to be ignored there */
+	bool on_window;
+	uintptr_t window; /* its lz_window_tag; 0 where the map of windows knows already */
+};
+
+/* A zeroed region on the window in use; as lz_zeropage_map. */
+int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_t length, size_t alignment,
+	struct lz_place *place);
+
+/* The next part of [start, end) on a window; false where there is none. Takes the lock. */
+bool lz_windowed_next(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part);
+
+/* Turns what stands on a window in [start, end) into anonymous memory of the same contents. 0 or -errno. */
+int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end);
+
+/* Bytes of [start, end) that are mapped to a window now, which VmRSS counts; 0 where that is not known. */
+uint64_t lz_windowed_resident(struct lz_core *core, uintptr_t start, uintptr_t end);
+
+/* Copies the pages of [start, end) that are not zero to `to`: what stays unwritten stays sparse. */
+void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to);
+
 /* --- served.c --- */
 
 /* Rounds up to pages what a request may ask for; false for what no request may. */
@@ -95,8 +144,7 @@ bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *leng
  * that one leaves the ledger in the same step, while it still is this region's: before another thread can be
  * given it. Returns 0, -ENOMEM or -EAGAIN.
  */
-int lz_core_book(struct lz_core *core, uintptr_t base, size_t length, bool huge_pages_refused, uintptr_t from,
-	size_t from_length);
+int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t from, size_t from_length);
 
 /* Takes a claimed region out of the books. */
 void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length);
@@ -109,9 +157,18 @@ void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t ba
 bool lz_core_page_range(const struct lz_core *core, const void *address, size_t length, unsigned page_shift,
 	uintptr_t *start, uintptr_t *end);
 
-/* Holds a call against the budget if it is large enough; *grant is empty where it is not. 0 or -ENOMEM. */
+/*
+ * Holds a call against the budget if it is large enough; *grant is empty where it is not. *use as above, or
+ * NULL where the need is not windowable. 0 or -ENOMEM.
+ */
 int lz_core_charge_large(struct lz_core *core, const char *call, const void *caller, size_t size,
-	const struct lz_need *need, struct lz_grant *grant);
+	const struct lz_need *need, struct lz_grant *grant, struct lz_window_use *use);
+
+/*
+ * [start, end) can be touched: what is known of it stays, the rest is in pages of that size, or stands on a
+ * window where the map of windows says so; with the lock.
+ */
+void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, unsigned page_shift);
 
 /*
  * A call failed after its range had left the ledger, or did part of its work: compare with /proc/self/maps.
@@ -123,7 +180,7 @@ void lz_core_look_again(struct lz_core *core);
 /* Ranges of different traits inside one call; more, and the kernel is asked afterwards. */
 #define LZ_PIECES 8u
 
-/* What the ledger knew of a range, relative to its start. */
+/* What a ledger knew of a range, relative to its start. */
 struct lz_pieces {
 	size_t count;
 	bool all; /* there were no more than fit */
@@ -133,32 +190,72 @@ struct lz_pieces {
 	} piece[LZ_PIECES];
 };
 
-/* Notes what the ledger knows of [start, end) and, where it goes away, takes it out; with the lock. */
+/* The same of both: what can be touched, and what stands on a window. */
+struct lz_lifted {
+	struct lz_pieces touchable, windows;
+};
+
+/* Notes what is known of [start, end) and, where it goes away, takes it out of the books; with the lock. */
 void lz_core_lift(
-	struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces);
+	struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_lifted *lifted);
 
 /* A call failed after its range had been lifted: everything is as it was. */
-void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_pieces *pieces);
+void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lifted *lifted);
+
+/* --- remap_window.c --- */
+
+/*
+ * mremap of whole pages of which some stand on a window, as the kernel does it for anonymous memory. The map
+ * of windows follows; the ledger is the caller's. Returns what mremap would.
+ */
+intptr_t lz_window_remap(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
+	int flags, uintptr_t target);
+
+/*
+ * [from, to), inaccessible so far, becomes more of what lies before `from` in a region of `total` bytes: on a
+ * window where one is to be had. `tag` is what the map of windows said of the byte before. 0 or -errno; on
+ * failure the range may be anything.
+ */
+int lz_window_extend(
+	struct lz_core *core, uintptr_t from, uintptr_t to, size_t total, uintptr_t tag, int protection);
+
+/* The tag of what stands on a window at an address; 0 where nothing does. Takes the lock. */
+uintptr_t lz_window_tag_at(struct lz_core *core, uintptr_t address);
+
+/*
+ * Moves [from, from + length), whatever stands behind it, over the mapping at `to`, and leaves holes, or with
+ * MREMAP_DONTUNMAP in flags untouched memory. Page tables move; only a part that the program split into
+ * mappings that differ (EFAULT) is copied where `copy` allows it. The map of windows follows. On failure all
+ * is where it was. 0 or -errno.
+ */
+int lz_window_move(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy);
 
 /* --- zeropage.c --- */
 
 /*
  * A private anonymous mapping of `length` bytes, aligned to `alignment` (at least a page), where it needs the
  * fewest page tables beside what is mapped already; huge pages as LAZYZERO_THP says. Touches no page. Returns
- * 0 or -errno. *huge_pages_refused: MADV_HUGEPAGE is to be ignored there.
+ * 0 or -errno.
  */
-int lz_zeropage_map(
-	struct lz_core *core, size_t length, size_t alignment, uintptr_t *base, bool *huge_pages_refused);
+int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, struct lz_place *place);
 
 /*
- * Fills the page-table entries of fresh anonymous memory with the zero page, where LAZYZERO_POPULATE says so.
+ * Fills the page-table entries of fresh memory with the zero page or the window, where LAZYZERO_POPULATE says
+ * so.
  */
 void lz_zeropage_populate(struct lz_core *core, uintptr_t base, size_t length);
 
+/* Inaccessible address space at a multiple of `alignment`. Returns the address or -errno. */
+intptr_t lz_zeropage_reserve_aligned(struct lz_core *core, size_t length, size_t alignment);
+
 /*
- * Address space of `length` bytes, inaccessible, that lies in its page tables as the memory at base does: a
- * mapping moved from base to there takes its tables along. Returns the address or -errno.
+ * The same that lies in its page tables as the memory at base does: a mapping moved from base to there takes
+ * its tables along.
  */
 intptr_t lz_zeropage_reserve(struct lz_core *core, uintptr_t base, size_t length);
+
+/* A mapping of these flags at a multiple of `alignment`, wherever the kernel has room. As mmap. */
+intptr_t lz_zeropage_map_aligned(
+	struct lz_core *core, size_t length, size_t alignment, int protection, int flags);
 
 #endif

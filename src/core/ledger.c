@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/checked.h"
+
 static int compare(const struct lz_range *a, const struct lz_range *b)
 {
 	return a->start < b->start ? -1 : a->start > b->start;
@@ -42,7 +44,7 @@ static struct lz_range *previous(struct lz_range *range)
 
 static bool same_traits(struct lz_traits a, struct lz_traits b)
 {
-	return a.page_shift == b.page_shift && a.tag == b.tag;
+	return a.page_shift == b.page_shift && a.window == b.window && a.tag == b.tag;
 }
 
 struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
@@ -160,7 +162,7 @@ static struct lz_range *range_below(struct lz_ledger *ledger, struct lz_range *a
 	return above != NULL ? previous(above) : RB_MAX(lz_range_tree, &ledger->ranges);
 }
 
-int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
 {
 	while (start < end) {
 		struct lz_range *above = lz_ledger_find(ledger, start);
@@ -177,6 +179,25 @@ int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, st
 		start = gap_end;
 	}
 	return 0;
+}
+
+int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+{
+	uint64_t huge = UINT64_C(1) << traits.page_shift;
+	struct lz_traits edge = traits;
+	uint64_t first;
+	uintptr_t last = lz_round_down(end, huge);
+	int error;
+
+	if (!traits.window)
+		return cover(ledger, start, end, traits);
+	edge.page_shift = ledger->geometry->page_shift;
+	if (!lz_round_up(start, huge, &first) || first >= last)
+		return cover(ledger, start, end, edge);
+	error = cover(ledger, start, first, edge);
+	if (error == 0)
+		error = cover(ledger, first, last, traits);
+	return error ? error : cover(ledger, last, end, edge);
 }
 
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)

@@ -25,6 +25,7 @@
 /* What a range is, as far as its costs and later calls need to know. Ranges of equal traits join. */
 struct lz_traits {
 	uint8_t page_shift; /* of the pages it is mapped with */
+	bool window;        /* on a zero window, whose huge pages the kernel divides where they are cut */
 	uintptr_t tag; /* the region or the attached segment it belongs to, by start address; 0 for others */
 };
 
@@ -55,7 +56,10 @@ void lz_ledger_abandon(struct lz_ledger *ledger);
 /* [start, end) can be touched and has these traits, whatever it was before. Returns 0 or -ENOMEM. */
 int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits);
 
-/* [start, end) can be touched; what is known of parts of it stays, the rest gets these traits. */
+/*
+ * [start, end) can be touched; what is known of parts of it stays, the rest gets these traits. On a window,
+ * what does not fill a whole huge page is in small ones.
+ */
 int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits);
 
 /* [start, end) cannot be touched any more. */

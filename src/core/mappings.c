@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 
 #include "base/checked.h"
 #include "os/mman.h"
@@ -77,12 +78,17 @@ static void count_mapping(struct lz_core *core, size_t length)
 	lz_stats_add(&core->stats, mapping_bytes_total, length);
 }
 
-/* [start, end) is now what a call made of it. */
-static void follow(
-	struct lz_core *core, uintptr_t start, uintptr_t end, bool touchable, struct lz_traits traits)
+/* [start, end) is now what a call made of it; `window` is its tag there, 0 for none. */
+static void follow(struct lz_core *core, uintptr_t start, uintptr_t end, bool touchable,
+	struct lz_traits traits, uintptr_t window)
 {
 	if (!lz_core_enter(core))
 		return;
+	lz_window_trampled(core, start, end);
+	if (window != 0)
+		lz_window_note(core, start, end, window);
+	else
+		lz_window_forget(core, start, end);
 	if (touchable)
 		lz_ledger_set(&core->ledger, start, end, traits);
 	else
@@ -100,57 +106,168 @@ void lz_core_look_again(struct lz_core *core)
 }
 
 int lz_core_charge_large(struct lz_core *core, const char *call, const void *caller, size_t size,
-	const struct lz_need *need, struct lz_grant *grant)
+	const struct lz_need *need, struct lz_grant *grant, struct lz_window_use *use)
 {
 	struct lz_request request = {.call = call, .size = size, .caller = caller};
 	int error;
 
 	lz_grant_nothing(grant);
+	if (use != NULL)
+		use->window = NULL;
 	if (size < core->options.threshold)
 		return 0;
-	error = lz_core_charge(core, &request, need, grant);
+	error = lz_core_charge(core, &request, need, grant, use);
 	if (error != 0)
 		lz_grant_nothing(grant);
 	return error == -ENOMEM ? error : 0;
 }
 
+/* A call of mmap. */
+struct call {
+	void *address;
+	size_t length;
+	int protection, flags, fd;
+	int64_t offset;
+};
+
+static bool is_fixed(const struct call *call)
+{
+	return (call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
+}
+
+static bool is_dev_zero(struct lz_core *core, int fd)
+{
+	struct lz_file_id id;
+
+	/* Documentation/admin-guide/devices.txt: major 1, minor 5. */
+	return core->os->identify(fd, &id) == 0 && id.type == S_IFCHR && id.rdev == ((uint64_t)1 << 32 | 5);
+}
+
+/* Whether a zero window could stand behind it and the program not notice. */
+static bool is_windowable(struct lz_core *core, const struct call *call)
+{
+	const int allowed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE |
+			    MAP_DENYWRITE | MAP_EXECUTABLE;
+
+	return core->options.backing != LZ_BACKING_ZEROPAGE && call->length >= core->options.threshold &&
+	       (call->protection & ~(PROT_READ | PROT_WRITE)) == 0 && (call->protection & PROT_READ) != 0 &&
+	       (call->flags & ~allowed) == 0 && (call->flags & MAP_TYPE) == MAP_PRIVATE &&
+	       ((call->flags & MAP_ANONYMOUS) != 0 || is_dev_zero(core, call->fd));
+}
+
+static intptr_t make(struct lz_core *core, const struct call *call, int flags)
+{
+	return core->os->mmap(call->address, call->length, call->protection, flags, call->fd, call->offset);
+}
+
+/* Maps plain memory where a window can stand: aligned, and not over what is there. */
+static intptr_t make_room(struct lz_core *core, const struct call *call)
+{
+	size_t unit = lz_window_unit(core);
+	intptr_t at;
+
+	if (call->address != NULL || is_fixed(call))
+		return make(core, call,
+			(call->flags & ~MAP_FIXED) | (call->flags & MAP_FIXED ? MAP_FIXED_NOREPLACE : 0));
+	at = lz_zeropage_map_aligned(core, call->length, unit, call->protection, call->flags | MAP_ANONYMOUS);
+	return lz_os_failed(at) ? make(core, call, call->flags) : at;
+}
+
+/* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */
+static bool is_filled(struct lz_core *core, uintptr_t end)
+{
+	unsigned char last = 0;
+
+	return core->os->mincore((void *)(end - core->page), core->page, &last) == 0 && (last & 1) != 0;
+}
+
+/*
+ * The program's own mapping, on a window. The kernel is first asked for just what the program asked for, so
+ * that its answer is the program's; then pieces of the window are laid over. *tag stays 0 where it is to be
+ * a plain mapping after all. -EXDEV: not on a window, nothing is mapped.
+ */
+static intptr_t make_on_window(
+	struct lz_core *core, const struct call *call, const struct lz_window_use *use, uintptr_t *tag)
+{
+	intptr_t at = make_room(core, call);
+	uintptr_t start, end, anchor;
+	int error;
+
+	if (at == -EEXIST && (call->flags & MAP_FIXED))
+		return -EXDEV; /* not over what is there */
+	if (lz_os_failed(at) ||
+		!lz_core_page_range(core, (void *)at, call->length, core->page_shift, &start, &end) ||
+		is_filled(core, end))
+		return at;
+	anchor = lz_round_down(start, lz_window_unit(core));
+	error = lz_window_map(core, use, start, end, anchor);
+	if (error == 0 && (call->protection & PROT_WRITE) == 0)
+		error = core->os->mprotect((void *)start, end - start, call->protection);
+	if (error == 0) {
+		*tag = lz_window_tag(core, anchor, use->bytes);
+		lz_core_count_window(core, end - start);
+		return at;
+	}
+	core->os->munmap((void *)start, end - start);
+	return -EXDEV;
+}
+
+/* A successful mmap enters the books. */
+static void book(struct lz_core *core, const struct call *call, intptr_t result, unsigned page_shift,
+	uintptr_t window, bool populate)
+{
+	struct lz_traits traits = {.page_shift = (uint8_t)page_shift};
+	bool touchable = can_be_touched(call->protection);
+	uintptr_t start, end;
+
+	if (!lz_core_page_range(core, (void *)result, call->length, page_shift, &start, &end))
+		return;
+	if (window != 0)
+		lz_core_on_window(core, &traits);
+	follow(core, start, end, touchable, traits, window);
+	if (touchable)
+		count_mapping(core, call->length);
+	if ((call->flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) && populate &&
+		(call->protection & PROT_READ) && call->length >= core->options.threshold &&
+		page_shift == core->page_shift)
+		lz_zeropage_populate(core, start, end - start);
+}
+
 intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int protection, int flags, int fd,
 	int64_t offset, const void *caller)
 {
-	bool touchable = can_be_touched(protection);
+	const struct call call = {address, length, protection, flags, fd, offset};
 	unsigned page_shift = page_shift_for(core, length, flags, fd);
 	struct lz_need need = {.bytes = length, .page_shift = page_shift};
+	struct lz_window_use use = {.window = NULL};
 	struct lz_grant grant;
-	uintptr_t start, end;
+	uintptr_t tag = 0;
 	intptr_t result;
 
 	lz_grant_nothing(&grant);
 	note_page_size(core, page_shift);
-	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+	if (is_fixed(&call))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
-	if (touchable && length <= PTRDIFF_MAX &&
-		lz_core_charge_large(core, "mmap", caller, length, &need, &grant) != 0)
-		return -ENOMEM;
-	result = core->os->mmap(address, length, protection, flags, fd, offset);
-	if (!lz_os_failed(result) &&
-		lz_core_page_range(core, (void *)result, length, page_shift, &start, &end)) {
-		struct lz_traits traits = {.page_shift = (uint8_t)page_shift};
-
-		follow(core, start, end, touchable, traits);
-		if (touchable)
-			count_mapping(core, length);
-		if ((flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) && !grant.over &&
-			(protection & PROT_READ) && length >= core->options.threshold &&
-			page_shift == core->page_shift)
-			lz_zeropage_populate(core, start, end - start);
-	}
-	lz_core_settle(core, &grant, !lz_os_failed(result));
+	need.windowable = is_windowable(core, &call);
+	do {
+		if (can_be_touched(protection) && length <= PTRDIFF_MAX &&
+			lz_core_charge_large(core, "mmap", caller, length, &need, &grant, &use) != 0)
+			return -ENOMEM;
+		result = use.window != NULL ? make_on_window(core, &call, &use, &tag)
+					    : make(core, &call, flags);
+		if (!lz_os_failed(result))
+			book(core, &call, result, page_shift, tag, !grant.over);
+		lz_core_settle(core, &grant, !lz_os_failed(result));
+		lz_window_release(core, &use);
+		/* Something lies there, or not all pieces could be had: without, if the budget allows. */
+		need.windowable = false;
+	} while (result == -EXDEV);
 	return result;
 }
 
 int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 {
-	struct lz_pieces pieces;
+	struct lz_lifted pieces;
 	uintptr_t start, end;
 	bool lifted = false;
 	int error;
@@ -161,6 +278,7 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 		lifted = end <= (uintptr_t)1 << core->geometry->user_bits;
 		if (lifted) {
 			lz_core_sample_peak(core, end - start);
+			lz_window_trampled(core, start, end);
 			lz_core_lift(core, start, end, true, &pieces);
 			lz_core_publish(core);
 		}
@@ -175,9 +293,9 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int protection, const void *caller)
 {
 	struct lz_need need = {.page_shift = core->page_shift};
-	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift};
 	struct lz_grant grant;
 	bool touchable = can_be_touched(protection);
+	struct lz_window_part part;
 	uintptr_t start, end;
 	int error;
 
@@ -185,11 +303,13 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 		return core->os->mprotect(address, length, protection);
 	if (touchable && atomic_load_explicit(&core->huge_pages, memory_order_relaxed))
 		need.page_shift = lz_core_mapped_page_shift(core, start);
-	traits.page_shift = (uint8_t)need.page_shift;
+	else if (touchable && lz_windowed_next(core, start, end, &part) && part.start == start &&
+		 part.end == end)
+		need.page_shift = core->ledger.span_shift[0];
 	need.start = start;
 	need.end = end;
 	lz_grant_nothing(&grant);
-	if (touchable && lz_core_charge_large(core, "mprotect", caller, length, &need, &grant) != 0)
+	if (touchable && lz_core_charge_large(core, "mprotect", caller, length, &need, &grant, NULL) != 0)
 		return -ENOMEM;
 	error = core->os->mprotect(address, length, protection);
 	if (error) {
@@ -198,7 +318,7 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 			lz_core_look_again(core);
 	} else if (lz_core_enter(core)) {
 		if (touchable)
-			lz_ledger_cover(&core->ledger, start, end, traits);
+			lz_core_cover(core, start, end, need.page_shift);
 		else
 			lz_ledger_remove(&core->ledger, start, end);
 		lz_core_publish(core);
@@ -206,25 +326,6 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 	}
 	lz_core_settle(core, &grant, error == 0);
 	return error;
-}
-
-int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice)
-{
-	if (advice == MADV_HUGEPAGE && core->options.thp != LZ_THP_INHERIT && lz_core_enter(core)) {
-		struct lz_range *range = lz_ledger_find(&core->ledger, (uintptr_t)address);
-		struct lz_served *region = NULL;
-		bool ignored;
-
-		if (range != NULL && range->start <= (uintptr_t)address && range->traits.tag != 0)
-			region = lz_regions_find(&core->regions, range->traits.tag);
-		ignored = region != NULL && region->huge_pages_refused &&
-			  ((uintptr_t)address & (core->page - 1)) == 0 &&
-			  length <= range->end - (uintptr_t)address;
-		lz_core_leave(core);
-		if (ignored)
-			return 0;
-	}
-	return core->os->madvise(address, length, advice);
 }
 
 /*
@@ -259,7 +360,7 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 	if (core->os->shm_size(id, &bytes) == 0) {
 		need.bytes = bytes;
 		need.page_shift = segment_page_shift(core, id, bytes);
-		if (lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant) != 0)
+		if (lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant, NULL) != 0)
 			return -ENOMEM;
 	}
 	result = core->os->shmat(id, address, flags);
@@ -267,7 +368,7 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 		lz_core_page_range(core, (void *)result, bytes, need.page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)need.page_shift, .tag = start};
 
-		follow(core, start, end, true, traits);
+		follow(core, start, end, true, traits, 0);
 		count_mapping(core, bytes);
 	}
 	lz_core_settle(core, &grant, !lz_os_failed(result));

@@ -73,13 +73,15 @@ static void unlink_record(struct lz_regions *regions, struct lz_served *region)
 	atomic_fetch_add_explicit(&regions->unlinked, 1, memory_order_release);
 }
 
-int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused)
+int lz_regions_insert(
+	struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused, bool on_window)
 {
 	struct lz_served *region = lz_pool_take(&regions->pool);
 
 	if (region == NULL)
 		return -ENOMEM;
 	region->huge_pages_refused = huge_pages_refused;
+	region->on_window = on_window;
 	link_record(regions, region, base, length);
 	return 0;
 }

@@ -24,6 +24,7 @@ struct lz_served {
 	_Atomic size_t length;   /* bytes mapped, a multiple of the page size */
 	_Atomic uint32_t state;  /* enum lz_region_state */
 	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
+	bool on_window;          /* was put on a zero window */
 	void *free_link;         /* the pool's, while it is free */
 };
 
@@ -46,7 +47,8 @@ bool lz_regions_claim(struct lz_served *region);
 void lz_regions_revive(struct lz_served *region);
 
 /* Adds a live region. With the lock. Returns 0 or -ENOMEM. */
-int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused);
+int lz_regions_insert(
+	struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused, bool on_window);
 
 /* A claimed region lives on at another place, with the same record. With the lock. */
 void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length);

@@ -6,15 +6,16 @@
 #include "core/inside.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/checked.h"
 #include "os/mman.h"
 
-void lz_core_lift(
-	struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces)
+static void lift(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces)
 {
-	struct lz_range *range = lz_ledger_find(&core->ledger, start);
+	struct lz_range *range = lz_ledger_find(ledger, start);
 
 	pieces->count = 0;
 	pieces->all = true;
@@ -29,17 +30,33 @@ void lz_core_lift(
 		pieces->count++;
 	}
 	if (goes_away)
-		lz_ledger_remove(&core->ledger, start, end);
+		lz_ledger_remove(ledger, start, end);
 }
 
-void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_pieces *pieces)
+void lz_core_lift(
+	struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away, struct lz_lifted *lifted)
+{
+	lift(&core->ledger, start, end, goes_away, &lifted->touchable);
+	lifted->windows.count = 0;
+	lifted->windows.all = true;
+	if (atomic_load_explicit(&core->windows.any, memory_order_relaxed))
+		lift(&core->windows.where, start, end, goes_away, &lifted->windows);
+}
+
+static void put_back(struct lz_ledger *ledger, uintptr_t start, const struct lz_pieces *pieces)
+{
+	for (size_t i = 0; i < pieces->count; i++)
+		lz_ledger_cover(ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
+			pieces->piece[i].traits);
+}
+
+void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lifted *lifted)
 {
 	if (!lz_core_enter(core))
 		return;
-	for (size_t i = 0; i < pieces->count; i++)
-		lz_ledger_cover(&core->ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
-			pieces->piece[i].traits);
-	if (!pieces->all)
+	put_back(&core->ledger, start, &lifted->touchable);
+	put_back(&core->windows.where, start, &lifted->windows);
+	if (!lifted->touchable.all || !lifted->windows.all)
 		lz_core_reconcile(core);
 	lz_core_publish(core);
 	lz_core_leave(core);
@@ -97,11 +114,12 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	void *target, const void *caller)
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
-	struct lz_pieces pieces = {0};
+	struct lz_lifted lifted = {.windows.all = true};
+	struct lz_window_part part;
 	struct lz_grant grant;
 	uintptr_t start, end, new_start, new_end;
 	uint64_t rounded = 0;
-	bool tracked;
+	bool tracked, on_window;
 	intptr_t result;
 
 	/* old_length 0 duplicates a shared mapping: its first page says what it is. */
@@ -114,19 +132,28 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		struct lz_need need = remap_need(core, start, old_length, new_length, flags);
 
 		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
-			lz_core_charge_large(core, "mremap", caller, new_length, &need, &grant) != 0)
+			lz_core_charge_large(core, "mremap", caller, new_length, &need, &grant, NULL) != 0)
 			return -ENOMEM;
 	}
+	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
 	tracked = lz_core_enter(core);
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);
-		lz_core_lift(core, start, end, !stays, &pieces);
+		lift(&core->ledger, start, end, !stays, &lifted.touchable);
+		/* The target, before the kernel may give it to others. */
+		if (flags & MREMAP_FIXED) {
+			lz_window_trampled(core, (uintptr_t)target, (uintptr_t)target + rounded);
+			lz_window_forget(core, (uintptr_t)target, (uintptr_t)target + rounded);
+		}
 		lz_core_leave(core);
 	}
-	result = core->os->mremap(address, old_length, new_length, flags, target);
+	if (on_window)
+		result = lz_window_remap(core, start, end - start, rounded, flags, (uintptr_t)target);
+	else
+		result = core->os->mremap(address, old_length, new_length, flags, target);
 	if (lz_os_failed(result)) {
 		if (tracked && !stays)
-			lz_core_put_back(core, start, &pieces);
+			lz_core_put_back(core, start, &lifted);
 		/* The kernel clears the target before it finds out that it cannot move there. */
 		if (flags & MREMAP_FIXED)
 			lz_core_look_again(core);
@@ -134,7 +161,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		   lz_core_page_range(
 			   core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
 		   lz_core_enter(core)) {
-		put_down(core, new_start, end - start, rounded, &pieces);
+		put_down(core, new_start, end - start, rounded, &lifted.touchable);
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}

@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
-#include <sys/mman.h>
 
 #include "base/checked.h"
-#include "os/pagemap.h"
+#include "os/mman.h"
 
 /* Gives the tail back. Where the kernel cannot cut it off (vm.max_map_count), only its pages go. */
 static void shrink(
@@ -20,6 +18,7 @@ static void shrink(
 
 	if (lz_core_enter(core)) {
 		lz_ledger_remove(&core->ledger, base + new_length, base + length);
+		lz_window_forget(core, base + new_length, base + length);
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
@@ -40,6 +39,8 @@ static void extend(
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
 	if (!lz_core_enter(core))
 		return;
+	if (region->on_window)
+		lz_core_on_window(core, &traits);
 	lz_ledger_set(&core->ledger, base + length, base + new_length, traits);
 	lz_core_publish(core);
 	lz_core_leave(core);
@@ -56,23 +57,45 @@ static void forget(struct lz_core *core, struct lz_served *region)
 	lz_core_leave(core);
 }
 
+/* A region on a window grows at its new place, where address space is reserved, and then moves there. */
+static int move_pieces(
+	struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t target)
+{
+	uintptr_t tag = lz_window_tag_at(core, base + length - 1);
+	int error;
+
+	/* Both lie alike in their blocks. */
+	if (tag != 0)
+		tag += target - base;
+	error = lz_window_extend(
+		core, target + length, target + new_length, new_length, tag, PROT_READ | PROT_WRITE);
+	return error ? error : lz_window_move(core, base, length, target, 0, true);
+}
+
 /* Moves a claimed region to a new place. On failure it is where it was, and has a record of its own again. */
-static int move(struct lz_core *core, uintptr_t base, size_t length, size_t new_length,
-	bool huge_pages_refused, uintptr_t *moved)
+static int move(struct lz_core *core, const struct lz_served *region, uintptr_t base, size_t length,
+	size_t new_length, uintptr_t *moved)
 {
 	intptr_t target = lz_zeropage_reserve(core, base, new_length);
+	struct lz_place place = {.base = (uintptr_t)target,
+		.length = new_length,
+		.huge_pages_refused = region->huge_pages_refused,
+		.on_window = region->on_window};
 	intptr_t at;
 	int error;
 
 	if (lz_os_failed(target))
 		return (int)target;
-	error = lz_core_book(core, (uintptr_t)target, new_length, huge_pages_refused, base, length);
+	error = lz_core_book(core, &place, base, length);
 	if (error) {
 		core->os->munmap((void *)target, new_length);
 		return error;
 	}
-	at = core->os->mremap(
-		(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)target);
+	if (region->on_window)
+		at = move_pieces(core, base, length, new_length, place.base);
+	else
+		at = core->os->mremap(
+			(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)target);
 	if (!lz_os_failed(at)) {
 		*moved = (uintptr_t)target;
 		return 0;
@@ -109,32 +132,6 @@ static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr
 	return lz_os_failed(at) ? (int)at : 0;
 }
 
-/* Where pages are copied from and to, and how large they are. */
-struct copy {
-	uintptr_t from, to;
-	size_t page;
-};
-
-/* Copies the pages of [start, end) of the old place that are not zero: what stays unwritten stays sparse. */
-static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
-{
-	for (uintptr_t at = start; at < end; at += copy->page) {
-		const char *page = (const char *)at;
-
-		if (page[0] != 0 || memcmp(page, page + 1, copy->page - 1) != 0)
-			memcpy((void *)(copy->to + (at - copy->from)), page, copy->page);
-	}
-}
-
-/*
- * The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at.
- */
-static void copy_run(void *context, const struct lz_page_run *run)
-{
-	if (!run->zero)
-		copy_pages(context, run->start, run->end);
-}
-
 /*
  * For a claimed region that the program has split into several mappings by advising, protecting or locking a
  * part of it (numpy advises MADV_HUGEPAGE from the second page on): mremap answers EFAULT, and the bytes have
@@ -143,44 +140,66 @@ static void copy_run(void *context, const struct lz_page_run *run)
 static int copy_to_fresh(
 	struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
-	bool huge_pages_refused;
-	struct copy copy = {.from = base, .page = core->page};
-	int error = lz_zeropage_map(core, new_length, core->page, moved, &huge_pages_refused);
+	struct lz_place place;
+	int error = lz_zeropage_map(core, new_length, core->page, &place);
 
 	if (error)
 		return error;
-	error = lz_core_book(core, *moved, new_length, huge_pages_refused, base, length);
+	error = lz_core_book(core, &place, base, length);
 	if (error) {
-		core->os->munmap((void *)*moved, new_length);
+		core->os->munmap((void *)place.base, new_length);
 		return error;
 	}
-	copy.to = *moved;
-	if (lz_pagemap_walk(core->os, base, base + length, copy_run, &copy) != 0)
-		copy_pages(&copy, base, base + length);
+	lz_copy_written(core, base, base + length, place.base);
 	core->os->munmap((void *)base, length);
+	*moved = place.base;
 	return 0;
+}
+
+/* Grows where it is. 0 or -errno. */
+static int grow_in_place(
+	struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
+{
+	uintptr_t end = base + length;
+	size_t more = new_length - length;
+	intptr_t at;
+	int error;
+
+	if (!region->on_window) {
+		at = core->os->mremap((void *)base, length, new_length, 0, NULL);
+		return lz_os_failed(at) ? (int)at : 0;
+	}
+	at = core->os->mmap((void *)end, more, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (lz_os_failed(at))
+		return (int)at;
+	error = lz_window_extend(
+		core, end, end + more, new_length, lz_window_tag_at(core, end - 1), PROT_READ | PROT_WRITE);
+	if (error)
+		core->os->munmap((void *)end, more);
+	return error;
 }
 
 static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length,
 	size_t new_length, uintptr_t *moved)
 {
-	intptr_t at = core->os->mremap((void *)base, length, new_length, 0, NULL);
-	int error;
+	int error = grow_in_place(core, region, base, length, new_length);
+	bool in_pieces = error == -EFAULT || region->on_window;
 
 	*moved = base;
-	if (!lz_os_failed(at)) {
+	if (error == 0) {
 		extend(core, region, base, length, new_length);
 		return 0;
 	}
 	if (!lz_regions_claim(region))
 		return -ENOENT;
 	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be
-	 * copied. */
-	if (at != -EFAULT && move(core, base, length, new_length, region->huge_pages_refused, moved) == 0) {
+	 * copied, or, on a window, moved piece by piece. */
+	if (error != -EFAULT && move(core, region, base, length, new_length, moved) == 0) {
 		forget(core, region);
 		return 0;
 	}
-	if (at != -EFAULT && move_anywhere(core, region, base, length, new_length, moved) == 0)
+	if (!in_pieces && move_anywhere(core, region, base, length, new_length, moved) == 0)
 		return 0;
 	error = copy_to_fresh(core, base, length, new_length, moved);
 	if (error == 0) {
@@ -213,7 +232,9 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 	} else if (new_length > length) {
 		need.bytes = new_length;
 		need.old_bytes = length;
-		error = lz_core_charge(core, request, &need, &grant);
+		if (region->on_window)
+			need.page_shift = lz_table_span_shift(core->geometry, 0);
+		error = lz_core_charge(core, request, &need, &grant, NULL);
 		if (error)
 			return error;
 		error = grow(core, region, base, length, new_length, &base);

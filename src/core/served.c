@@ -17,18 +17,23 @@ static size_t length_of(struct lz_served *region)
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-int lz_core_book(struct lz_core *core, uintptr_t base, size_t length, bool huge_pages_refused, uintptr_t from,
-	size_t from_length)
+int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t from, size_t from_length)
 {
+	uintptr_t base = place->base, end = base + place->length;
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = base};
 	int error;
 
 	if (!lz_core_enter(core))
 		return -EAGAIN;
-	error = lz_regions_insert(&core->regions, base, length, huge_pages_refused);
+	error = lz_regions_insert(
+		&core->regions, base, place->length, place->huge_pages_refused, place->on_window);
 	if (error == 0) {
+		if (place->on_window)
+			lz_core_on_window(core, &traits);
+		if (place->window != 0)
+			lz_window_note(core, base, end, place->window);
 		lz_ledger_remove(&core->ledger, from, from + from_length);
-		lz_ledger_set(&core->ledger, base, base + length, traits);
+		lz_ledger_set(&core->ledger, base, end, traits);
 		lz_core_publish(core);
 	}
 	lz_core_leave(core);
@@ -54,34 +59,54 @@ bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *leng
 	return true;
 }
 
+/* Puts a region somewhere and enters it into the books. On failure there is none. */
+static int place_region(struct lz_core *core, const struct lz_window_use *use, size_t length,
+	size_t alignment, struct lz_place *place)
+{
+	int error = use->window != NULL ? lz_windowed_map(core, use, length, alignment, place)
+					: lz_zeropage_map(core, length, alignment, place);
+
+	if (error)
+		return error;
+	error = lz_core_book(core, place, 0, 0);
+	if (error)
+		core->os->munmap((void *)place->base, length);
+	return error;
+}
+
 int lz_core_allocate(struct lz_core *core, const struct lz_request *request, size_t alignment, void **out)
 {
-	struct lz_need need = {.page_shift = core->page_shift};
+	struct lz_need need = {
+		.page_shift = core->page_shift, .windowable = lz_core_may_use_window(core, request->backing)};
+	struct lz_window_use use;
 	struct lz_grant grant;
-	bool huge_pages_refused;
-	uintptr_t base;
+	struct lz_place place;
 	size_t length;
 	int error;
 
 	if (!lz_core_page_length(core, request->size, &length))
 		return -ENOMEM;
 	need.bytes = length;
-	error = lz_core_charge(core, request, &need, &grant);
-	if (error)
-		return error;
-	error = lz_zeropage_map(core, length, alignment, &base, &huge_pages_refused);
-	if (error == 0) {
-		error = lz_core_book(core, base, length, huge_pages_refused, 0, 0);
+	for (;;) {
+		error = lz_core_charge(core, request, &need, &grant, &use);
 		if (error)
-			core->os->munmap((void *)base, length);
+			return error;
+		error = place_region(core, &use, length, alignment, &place);
+		lz_core_settle(core, &grant, error == 0);
+		lz_window_release(core, &use);
+		if (error == 0 || grant.window == 0)
+			break;
+		/* Some of its many mappings could not be had: the zero page needs one. */
+		need.windowable = false;
 	}
-	lz_core_settle(core, &grant, error == 0);
 	if (error)
 		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
 	count_region(core, length);
+	if (place.on_window)
+		lz_core_count_window(core, length);
 	if (!grant.over)
-		lz_zeropage_populate(core, base, length);
-	*out = (void *)base;
+		lz_zeropage_populate(core, place.base, length);
+	*out = (void *)place.base;
 	return 0;
 }
 
@@ -94,6 +119,7 @@ void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t ba
 	lz_core_sample_peak(core, length);
 	lz_regions_unlink(&core->regions, region);
 	lz_ledger_remove(&core->ledger, base, base + length);
+	lz_window_forget(core, base, base + length);
 	lz_core_publish(core);
 	lz_core_leave(core);
 }
@@ -107,6 +133,8 @@ int lz_core_free(struct lz_core *core, void *p)
 	if (region == NULL || !lz_regions_claim(region))
 		return -ENOENT;
 	length = length_of(region);
+	if (region->on_window)
+		lz_core_sample_window(core);
 	lz_core_unbook(core, region, base, length);
 	/* At vm.max_map_count the kernel cannot cut a mapping in two: give the pages back all the same. */
 	if (core->os->munmap(p, length) != 0)

@@ -10,14 +10,16 @@
 #include "base/checked.h"
 #include "os/mman.h"
 
+#define PLAIN (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
 static intptr_t map_at(struct lz_core *core, uintptr_t address, size_t length, int protection, int flags)
 {
-	return core->os->mmap((void *)address, length, protection,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	return core->os->mmap((void *)address, length, protection, PLAIN | flags, -1, 0);
 }
 
 /* Maps more than is needed and gives back what lies before and behind the aligned part. */
-static intptr_t map_aligned(struct lz_core *core, size_t length, size_t alignment, int protection)
+intptr_t lz_zeropage_map_aligned(
+	struct lz_core *core, size_t length, size_t alignment, int protection, int flags)
 {
 	size_t whole;
 	uintptr_t base, end;
@@ -25,7 +27,7 @@ static intptr_t map_aligned(struct lz_core *core, size_t length, size_t alignmen
 
 	if (__builtin_add_overflow(length, alignment - core->page, &whole))
 		return -ENOMEM;
-	at = map_at(core, 0, whole, protection, 0);
+	at = core->os->mmap(NULL, whole, protection, flags, -1, 0);
 	if (lz_os_failed(at))
 		return at;
 	base = lz_round_down((uintptr_t)at + alignment - 1, alignment);
@@ -106,16 +108,16 @@ static bool advise_huge_pages(struct lz_core *core, uintptr_t base, size_t lengt
 	return thp == LZ_THP_NEVER;
 }
 
-int lz_zeropage_map(
-	struct lz_core *core, size_t length, size_t alignment, uintptr_t *base, bool *huge_pages_refused)
+int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, struct lz_place *place)
 {
-	intptr_t at = alignment > core->page ? map_aligned(core, length, alignment, PROT_READ | PROT_WRITE)
+	intptr_t at = alignment > core->page ? lz_zeropage_map_aligned(
+						       core, length, alignment, PROT_READ | PROT_WRITE, PLAIN)
 					     : map_cheapest(core, length);
 
 	if (lz_os_failed(at))
 		return (int)at;
-	*base = (uintptr_t)at;
-	*huge_pages_refused = advise_huge_pages(core, *base, length);
+	*place = (struct lz_place){.base = (uintptr_t)at, .length = length};
+	place->huge_pages_refused = advise_huge_pages(core, place->base, length);
 	return 0;
 }
 
@@ -125,13 +127,18 @@ void lz_zeropage_populate(struct lz_core *core, uintptr_t base, size_t length)
 		core->os->madvise((void *)base, length, MADV_POPULATE_READ);
 }
 
+intptr_t lz_zeropage_reserve_aligned(struct lz_core *core, size_t length, size_t alignment)
+{
+	return lz_zeropage_map_aligned(core, length, alignment, PROT_NONE, PLAIN);
+}
+
 intptr_t lz_zeropage_reserve(struct lz_core *core, uintptr_t base, size_t length)
 {
 	/* The kernel moves whole page tables only between addresses that lie alike in a table's span, and
 	 * else entry by entry (move_normal_pmd in mm/mremap.c). */
 	size_t span = (size_t)1 << lz_table_span_shift(core->geometry, 0);
 	size_t offset = base & (span - 1);
-	intptr_t target = map_aligned(core, length + offset, span, PROT_NONE);
+	intptr_t target = lz_zeropage_reserve_aligned(core, length + offset, span);
 
 	if (lz_os_failed(target))
 		return target;

@@ -2,6 +2,7 @@
  * The Linux table of os.h. Each call is syscall(2) with the caller's errno put back; no interposed symbol
  * is used, so these work inside malloc, before constructors, and in the child of a threaded parent.
  */
+#include "os/mman.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include <sys/auxv.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -68,6 +71,47 @@ static int raw_madvise(void *address, size_t length, int advice)
 	return (int)RAW(syscall(SYS_madvise, address, length, advice));
 }
 
+static int raw_mincore(void *address, size_t length, unsigned char *pages)
+{
+	return (int)RAW(syscall(SYS_mincore, address, length, pages));
+}
+
+static int raw_mlock(void *address, size_t length)
+{
+	return (int)RAW(syscall(SYS_mlock, address, length));
+}
+
+static int raw_memfd_create(const char *name)
+{
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = (int)RAW(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+
+	return fd == -EINVAL ? (int)RAW(syscall(SYS_memfd_create, name, flags)) : fd;
+}
+
+static int raw_seal(int fd)
+{
+	return (int)RAW(syscall(
+		SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+}
+
+static int raw_limit(int resource, uint64_t *bytes)
+{
+	struct rlimit limit; /* the kernel's struct rlimit64 is the same on 64-bit machines */
+	int error = (int)RAW(syscall(SYS_prlimit64, 0, resource, NULL, &limit));
+
+	if (error == 0)
+		*bytes = limit.rlim_cur;
+	return error;
+}
+
+static int raw_thp_disabled(void)
+{
+	int answer = (int)RAW(syscall(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0));
+
+	return answer > 1 ? 1 : answer;
+}
+
 static intptr_t raw_shmat(int id, const void *address, int flags)
 {
 	return RAW(syscall(SYS_shmat, id, address, flags));
@@ -120,6 +164,7 @@ static int raw_identify(int fd, struct lz_file_id *id)
 	id->type = stat.stx_mode & (unsigned)S_IFMT;
 	id->size = stat.stx_size;
 	id->owner = stat.stx_uid;
+	id->rdev = (uint64_t)stat.stx_rdev_major << 32 | stat.stx_rdev_minor;
 	return 0;
 }
 
@@ -231,6 +276,18 @@ static void raw_quiet_end(uint64_t saved)
 	RAW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask));
 }
 
+static int raw_ftruncate(int fd, int64_t length)
+{
+	uint64_t saved;
+	int error = raw_quiet_begin(&saved);
+
+	if (error)
+		return error;
+	error = (int)RAW(syscall(SYS_ftruncate, fd, length));
+	raw_quiet_end(saved);
+	return error;
+}
+
 static int raw_futex_wait(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms)
 {
 	struct timespec limit = {.tv_sec = timeout_ms / 1000, .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
@@ -278,6 +335,13 @@ const struct lz_os lz_os_linux = {
 	.mremap = raw_mremap,
 	.mprotect = raw_mprotect,
 	.madvise = raw_madvise,
+	.mincore = raw_mincore,
+	.mlock = raw_mlock,
+	.memfd_create = raw_memfd_create,
+	.ftruncate = raw_ftruncate,
+	.seal = raw_seal,
+	.limit = raw_limit,
+	.thp_disabled = raw_thp_disabled,
 	.shmat = raw_shmat,
 	.shmdt = raw_shmdt,
 	.shm_size = raw_shm_size,

@@ -23,6 +23,7 @@ struct lz_file_id {
 	uint32_t type;  /* the S_IFMT bits of st_mode */
 	uint64_t size;  /* bytes; not part of the identity */
 	uint64_t owner; /* uid; not part of the identity */
+	uint64_t rdev;  /* of a device file, major << 32 | minor; not part of the identity */
 };
 
 struct lz_os {
@@ -32,6 +33,22 @@ struct lz_os {
 	intptr_t (*mremap)(void *address, size_t old_length, size_t new_length, int flags, void *target);
 	int (*mprotect)(void *address, size_t length, int protection);
 	int (*madvise)(void *address, size_t length, int advice);
+	/* mincore(2): a byte for each page of [address, address + length). */
+	int (*mincore)(void *address, size_t length, unsigned char *pages);
+	/* mlock(2). */
+	int (*mlock)(void *address, size_t length);
+
+	/*
+	 * memfd_create(2), close-on-exec, sealable and not executable; ftruncate(2), of which SIGXFSZ is kept
+	 * away; and every seal there is but F_SEAL_FUTURE_WRITE: the size is fixed, and nobody writes.
+	 */
+	int (*memfd_create)(const char *name);
+	int (*ftruncate)(int fd, int64_t length);
+	int (*seal)(int fd);
+	/* The soft limit of a resource, RLIM_INFINITY for none (getrlimit(2)). */
+	int (*limit)(int resource, uint64_t *bytes);
+	/* 1 when transparent huge pages are disabled for this process (PR_GET_THP_DISABLE), 0 when not. */
+	int (*thp_disabled)(void);
 
 	/* shmat(2), shmdt(2), and the segment's size in bytes by shmctl(2) IPC_STAT. */
 	intptr_t (*shmat)(int id, const void *address, int flags);

@@ -17,9 +17,11 @@ struct scan {
 };
 
 #define SCAN_REQUEST _IOWR('f', 16, struct scan)
+#define IS_FILE (UINT64_C(1) << 2)
 #define IS_PRESENT (UINT64_C(1) << 3)
 #define IS_SWAPPED (UINT64_C(1) << 4)
 #define IS_PFNZERO (UINT64_C(1) << 5)
+#define IS_HUGE (UINT64_C(1) << 6)
 
 #define RUNS 128u
 
@@ -34,7 +36,7 @@ int lz_pagemap_walk(
 		.vec = (uint64_t)(uintptr_t)runs,
 		.vec_len = RUNS,
 		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
-		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO,
+		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_FILE | IS_HUGE,
 	};
 	int fd = os->open("/proc/thread-self/pagemap", O_RDONLY, 0);
 	int found = 0;
@@ -46,8 +48,9 @@ int lz_pagemap_walk(
 		if (found < 0)
 			break;
 		for (int i = 0; i < found; i++) {
-			struct lz_page_run run = {
-				runs[i].start, runs[i].end, (runs[i].categories & IS_PFNZERO) != 0};
+			uint64_t is = runs[i].categories;
+			struct lz_page_run run = {runs[i].start, runs[i].end, (is & IS_PFNZERO) != 0,
+				(is & IS_FILE) != 0, (is & IS_HUGE) != 0};
 
 			seen(context, &run);
 		}

@@ -14,7 +14,9 @@
 /* A run of pages that are all alike. */
 struct lz_page_run {
 	uint64_t start, end; /* [start, end) */
-	bool zero;           /* mapped to the zero page; else a page of its own, in memory or swapped out */
+	bool zero;           /* mapped to the zero page */
+	bool file; /* of a file or shared memory; neither: a page of its own, in memory or swapped */
+	bool huge; /* mapped by an entry above the lowest level */
 };
 
 /* Receives each run of present pages, in order of address. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/parse.h"
 #include "base/text.h"
@@ -121,6 +122,20 @@ int lz_proc_value(const struct lz_os *os, const char *path, const char *name, ui
 	return error;
 }
 
+int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value)
+{
+	struct lz_lines lines;
+	const char *cursor;
+	int error = lz_lines_open(&lines, os, path);
+
+	if (error)
+		return error;
+	cursor = lz_lines_next(&lines);
+	error = cursor == NULL ? -ENODATA : lz_scan_u64(&cursor, value);
+	lz_lines_close(&lines);
+	return error;
+}
+
 static int expect(const char **cursor, char c)
 {
 	if (**cursor != c)
@@ -154,7 +169,14 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 	return 0;
 }
 
-int lz_mapped_page_size(const struct lz_os *os, const char *smaps_path, uint64_t address, uint64_t *bytes)
+int lz_mapping_protection(const struct lz_mapping *mapping)
+{
+	return (mapping->readable ? PROT_READ : 0) | (mapping->writable ? PROT_WRITE : 0) |
+	       (mapping->executable ? PROT_EXEC : 0);
+}
+
+int lz_mapping_value(
+	const struct lz_os *os, const char *smaps_path, uint64_t address, const char *name, uint64_t *bytes)
 {
 	struct lz_lines lines;
 	char *line;
@@ -169,7 +191,7 @@ int lz_mapped_page_size(const struct lz_os *os, const char *smaps_path, uint64_t
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= address)
 			continue;
 		if (mapping.start <= address)
-			error = next_value(&lines, "KernelPageSize:", bytes);
+			error = next_value(&lines, name, bytes);
 		break;
 	}
 	lz_lines_close(&lines);

@@ -51,12 +51,19 @@ struct lz_mapping {
 /* Parses a maps line. Returns 0 or -EINVAL. */
 int lz_mapping_parse(const char *line, struct lz_mapping *mapping);
 
+/* Its protection, as mprotect takes it. */
+int lz_mapping_protection(const struct lz_mapping *mapping);
+
 /*
- * The size of the pages that the mapping at an address is made of, bytes: KernelPageSize of an smaps file,
- * which takes the kernel a walk over the page tables below. Returns 0, -ENOENT when nothing is mapped there,
- * or the error of opening smaps_path.
+ * A value of the mapping at an address, bytes: "KernelPageSize:" or "ShmemPmdMapped:" of an smaps file, for
+ * which the kernel walks over the page tables of all mappings below. Returns 0, -ENOENT when nothing is
+ * mapped there, or the error of opening smaps_path.
  */
-int lz_mapped_page_size(const struct lz_os *os, const char *smaps_path, uint64_t address, uint64_t *bytes);
+int lz_mapping_value(
+	const struct lz_os *os, const char *smaps_path, uint64_t address, const char *name, uint64_t *bytes);
+
+/* The number that a file begins with ("/proc/sys/vm/max_map_count"). Returns 0 or -errno. */
+int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value);
 
 /*
  * Where an address lies, as a person says it: the base name of the file mapped there, and the offset from

@@ -1,6 +1,7 @@
 /* The public API: lazyzero.h on top of the core. */
 #include "lazyzero.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -55,10 +56,17 @@ EXPORT int lz_set_budget(uint64_t bytes)
 
 EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
 {
-	struct lz_request request = {.call = "lz_alloc", .size = size, .caller = __builtin_return_address(0)};
+	/* The two enumerations agree. */
+	struct lz_request request = {.call = "lz_alloc",
+		.size = size,
+		.caller = __builtin_return_address(0),
+		.backing = (enum lz_backing)backing};
 	void *block = NULL;
 
-	if (size == 0 || (backing != LZ_AUTO && backing != LZ_ZEROPAGE)) {
+	static_assert(
+		(int)LZ_WINDOW == (int)LZ_BACKING_WINDOW && (int)LZ_ZEROPAGE == (int)LZ_BACKING_ZEROPAGE,
+		"a backing is the same number in the API and in the options");
+	if (size == 0 || (backing != LZ_AUTO && backing != LZ_ZEROPAGE && backing != LZ_WINDOW)) {
 		errno = EINVAL;
 		return NULL;
 	}

@@ -3,7 +3,9 @@
  * not followed. Never through dlsym: an allocator beneath us calls these while it starts.
  */
 #include <errno.h>
+#include <linux/userfaultfd.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 
@@ -82,6 +84,33 @@ EXPORT int madvise(void *address, size_t length, int advice)
 	if (lz_configure())
 		return int_answer(lz_core_madvise(&lz_core, address, length, advice));
 	return int_answer(lz_os_linux.madvise(address, length, advice));
+}
+
+EXPORT int mincore(void *address, size_t length, unsigned char *pages)
+{
+	if (lz_configure())
+		return int_answer(lz_core_mincore(&lz_core, address, length, pages));
+	return int_answer(lz_os_linux.mincore(address, length, pages));
+}
+
+/*
+ * Only UFFDIO_REGISTER (Documentation/admin-guide/mm/userfaultfd.rst) is of interest; all others cost a
+ * comparison. The C library adds nothing to the system call on the machines that have a zero window.
+ */
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, request);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	if (request == UFFDIO_REGISTER && argument != NULL && lz_configure()) {
+		const struct uffdio_register *registration = argument;
+
+		lz_core_userfault(&lz_core, registration->range.start, registration->range.len);
+	}
+	return int_answer(lz_os_linux.ioctl(fd, request, argument));
 }
 
 EXPORT void *shmat(int id, const void *address, int flags)

@@ -13,7 +13,7 @@
 
 #define LINE_BYTES 640u
 
-static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused"};
+static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused", "windowed"};
 
 const char *lz_error_text(int error)
 {
@@ -242,6 +242,10 @@ static void event_json(struct lz_log *log, struct lz_text *text, const struct lz
 	member_string(text, "call", event->call);
 	member_u64(text, "size", event->size);
 	member_u64(text, "cost", event->cost);
+	if (event->window != 0)
+		member_u64(text, "window", event->window);
+	if (event->kind == LZ_EVENT_WINDOWED)
+		member_u64(text, "plain_cost", event->plain_cost);
 	member_u64(text, "committed", event->committed);
 	member_u64(text, "actual", event->actual);
 	member_u64(text, "budget", event->budget);
@@ -251,20 +255,19 @@ static void event_json(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_char(text, '}');
 }
 
-static void event_text(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
+/* A window's size is a multiple of 2 MiB where pages have 4 KiB: it is said exactly. */
+static void text_window(struct lz_text *text, const struct lz_event *event)
+{
+	lz_text_u64(text, event->window >> 20);
+	lz_text_string(text, " MiB zero window");
+}
+
+static void text_in_use(struct lz_text *text, const struct lz_event *event)
 {
 	uint64_t in_use = event->committed;
 
 	if (event->actual != UINT64_MAX && event->actual > in_use)
 		in_use = event->actual;
-	begin_line(log, text);
-	lz_text_string(text, kind_names[event->kind]);
-	lz_text_char(text, ' ');
-	lz_text_string(text, event->call);
-	lz_text_char(text, '(');
-	lz_text_u64(text, event->size);
-	lz_text_string(text, event->kind == LZ_EVENT_SERVED ? ") over the budget: " : "): ");
-	lz_text_size(text, event->cost);
 	lz_text_string(text, " of page tables needed, ");
 	lz_text_size(text, in_use);
 	lz_text_string(text, " in use (");
@@ -278,7 +281,33 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_size(text, event->budget);
 	lz_text_string(text, " (");
 	lz_text_string(text, event->source);
-	lz_text_string(text, "), from ");
+	lz_text_char(text, ')');
+}
+
+static void event_text(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
+{
+	begin_line(log, text);
+	if (event->kind != LZ_EVENT_WINDOWED) {
+		lz_text_string(text, kind_names[event->kind]);
+		lz_text_char(text, ' ');
+	}
+	lz_text_string(text, event->call);
+	lz_text_char(text, '(');
+	lz_text_u64(text, event->size);
+	lz_text_string(text, event->kind == LZ_EVENT_SERVED ? ") over the budget: " : "): ");
+	lz_text_size(text, event->kind == LZ_EVENT_WINDOWED ? event->plain_cost : event->cost);
+	text_in_use(text, event);
+	if (event->window != 0 && event->kind != LZ_EVENT_WINDOWED) {
+		lz_text_string(text, ", even on a ");
+		text_window(text, event);
+	} else if (event->window != 0) {
+		lz_text_string(text, "; served from a ");
+		text_window(text, event);
+		lz_text_string(text, ": ");
+		lz_text_size(text, event->cost);
+		lz_text_string(text, " of page tables");
+	}
+	lz_text_string(text, ", from ");
 	if (*event->module != '\0') {
 		lz_text_foreign(text, event->module);
 		lz_text_char(text, '+');
@@ -340,13 +369,15 @@ void lz_log_close(struct lz_log *log)
 		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
 	}
 	if (log->target == LZ_LOG_NONE || log->os->getpid() != log->pid ||
-		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0))
+		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0 &&
+			hidden[LZ_EVENT_WINDOWED] == 0))
 		return;
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, "not_shown");
 		member_u64(&text, "served", hidden[LZ_EVENT_SERVED]);
 		member_u64(&text, "refused", hidden[LZ_EVENT_REFUSED]);
+		member_u64(&text, "windowed", hidden[LZ_EVENT_WINDOWED]);
 		lz_text_char(&text, '}');
 	} else {
 		begin_line(log, &text);
@@ -356,7 +387,9 @@ void lz_log_close(struct lz_log *log)
 		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);
 		lz_text_string(&text, " served over the budget, ");
 		lz_text_u64(&text, hidden[LZ_EVENT_REFUSED]);
-		lz_text_string(&text, " refused");
+		lz_text_string(&text, " refused, ");
+		lz_text_u64(&text, hidden[LZ_EVENT_WINDOWED]);
+		lz_text_string(&text, " served from a zero window");
 	}
 	emit(log, &text);
 }

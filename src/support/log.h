@@ -20,9 +20,10 @@
 enum lz_log_target { LZ_LOG_NONE, LZ_LOG_DESCRIPTOR, LZ_LOG_SYSLOG, LZ_LOG_FILE };
 
 enum lz_event_kind {
-	LZ_EVENT_NOTE,    /* text only: configuration, what this machine cannot do */
-	LZ_EVENT_SERVED,  /* over the budget and served, by policy log */
-	LZ_EVENT_REFUSED, /* over the budget and refused */
+	LZ_EVENT_NOTE,     /* text only: configuration, what this machine cannot do */
+	LZ_EVENT_SERVED,   /* over the budget and served, by policy log */
+	LZ_EVENT_REFUSED,  /* over the budget and refused */
+	LZ_EVENT_WINDOWED, /* would have been over the budget, and was served from a zero window */
 	LZ_EVENT_KINDS
 };
 
@@ -35,9 +36,11 @@ struct lz_event {
 	uint64_t committed; /* page tables that all tracked memory would need */
 	uint64_t actual;    /* VmPTE; UINT64_MAX when /proc could not be read */
 	uint64_t budget;
-	const char *source; /* where the budget comes from: "5% of RAM 24.0 GiB" */
-	const char *module; /* the caller's file name, "" when unknown */
-	uint64_t offset;    /* of the caller in its module; its address when that is unknown */
+	uint64_t window;     /* the zero window that serves it, 0 for none */
+	uint64_t plain_cost; /* WINDOWED: what it would cost without */
+	const char *source;  /* where the budget comes from: "5% of RAM 24.0 GiB" */
+	const char *module;  /* the caller's file name, "" when unknown */
+	uint64_t offset;     /* of the caller in its module; its address when that is unknown */
 };
 
 struct lz_log {

@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 static const char *const policies[] = {"log", "refuse", NULL};
-static const char *const backings[] = {"auto", "zeropage", NULL};
+static const char *const backings[] = {"auto", "zeropage", "window", NULL};
 static const char *const thps[] = {"auto", "never", "inherit", "always", NULL};
 static const char *const populates[] = {"off", "read", NULL};
 static const char *const families[] = {"malloc", "calloc", "mmap", NULL};
@@ -36,10 +36,12 @@ const struct lz_option lz_option_table[] = {
 		"so; "
 		"refuse answers ENOMEM and says so.",
 		policies, LZ_OPTION_CHOICE, FIELD(policy)},
-	{"BACKING", "backing", "BACKING", "auto", "auto or zeropage",
-		"What stands behind large zeroed memory: zeropage is the kernel's shared zero page; auto "
-		"chooses, "
-		"and has nothing but the zero page to choose from yet.",
+	{"BACKING", "backing", "BACKING", "auto", "auto, zeropage or window",
+		"What stands behind large zeroed memory. zeropage: the kernel's shared zero page. window: "
+		"the "
+		"zero window, which needs no page table for what is only read (Linux 6.1). auto: the zero "
+		"page "
+		"while the budget holds, the window where it would not.",
 		backings, LZ_OPTION_CHOICE, FIELD(backing)},
 	{"THP", "thp", "MODE", "auto", "auto, never, inherit or always",
 		"Transparent huge pages in regions that lazyzero serves. never: a write costs 4 KiB, not 2 "

@@ -98,7 +98,7 @@ void *note_pointer(void *p, int line)
 /* The arena's mappings as the kernel lists them. Adjacent ones may or may not have been merged: join them. */
 static void note_maps(void)
 {
-	static char buffer[1 << 20];
+	static char buffer[4 << 20]; /* a line for each piece of a window */
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	size_t length = 0, used = 0;
 	unsigned long last_end = 0;

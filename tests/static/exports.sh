@@ -4,7 +4,7 @@ command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77;
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
 
 promised='malloc calloc realloc reallocarray free free_sized free_aligned_sized malloc_usable_size
-memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap mprotect madvise shmat shmdt'
+memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap mprotect madvise mincore ioctl shmat shmdt'
 api=$(sed -n 's/^[a-z].*[ *]\(lz_[a-z_]*\)(.*/\1/p' "$LZ_SRCDIR/include/lazyzero.h")
 
 want=$(printf '%s\n' $promised $api | LC_ALL=C sort)

@@ -12,7 +12,8 @@ void start_core(char *const *envp)
 	cr_assert(core.active);
 }
 
-char *const quiet_refuse[] = {"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", NULL};
+char *const quiet_refuse[] = {
+	"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage", NULL};
 char *const quiet[] = {"LAZYZERO_LOG=none", NULL};
 
 int allocate(size_t size, void **out)

@@ -116,7 +116,7 @@ Test(core, regions_lie_where_they_need_the_fewest_tables)
 
 Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
 {
-	static char *const tight[] = {"LAZYZERO_BUDGET=1M", NULL};
+	static char *const tight[] = {"LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage", NULL};
 	void *p = NULL;
 
 	start_core(tight);

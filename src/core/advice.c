@@ -1,0 +1,199 @@
+/*
+ * madvise, mincore and userfaultfd on memory of which some stands on a zero window.
+ *
+ * On a private mapping of a file the kernel does almost everything as on anonymous memory. What it does not:
+ *
+ *  MADV_FREE          EINVAL: MADV_DONTNEED is what it may come to at any moment
+ *  MADV_WIPEONFORK    EINVAL: the range becomes anonymous
+ *  MADV_REMOVE        EACCES instead of EINVAL
+ *  MADV_NOHUGEPAGE    would put page tables under the window, where a write costs 4 KiB anyway: accepted only
+ *  MADV_COLLAPSE      has nothing to collapse: blocks that were written become anonymous, and huge
+ *  MADV_HWPOISON ...  would hit the window's own page: written first
+ *  MADV_GUARD_INSTALL EINVAL before Linux 6.15: the range becomes anonymous
+ *  mincore            takes the window's pages for the range's
+ *  userfaultfd        never sees a fault on reading: the range becomes anonymous
+ *  mremap             see remap_window.c
+ */
+#include "core/inside.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "os/mman.h"
+#include "os/pagemap.h"
+
+static void note_written(void *context, const struct lz_page_run *run)
+{
+	*(bool *)context |= !run->file;
+}
+
+/* Whether some page of a range on a window is the range's own. */
+static bool has_written(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	bool written = false;
+
+	return lz_pagemap_walk(core->os, start, end, note_written, &written) != 0 || written;
+}
+
+/* Blocks that were written become anonymous memory, for the kernel to collapse; others are huge as they are.
+ */
+static int collapse_part(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	size_t unit = lz_window_unit(core);
+	int error = 0;
+
+	while (start < end && error == 0) {
+		uintptr_t block_end = lz_min_u64(lz_round_down(start, unit) + unit, end);
+
+		if (has_written(core, start, block_end)) {
+			error = lz_windowed_leave(core, start, block_end);
+			if (error == 0)
+				error = core->os->madvise((void *)start, block_end - start, MADV_COLLAPSE);
+		}
+		start = block_end;
+	}
+	return error;
+}
+
+/* Advice on a range that stands on a window as a whole. */
+static int advise_part(struct lz_core *core, uintptr_t start, uintptr_t end, int advice)
+{
+	void *address = (void *)start;
+	size_t length = end - start;
+	int error;
+
+	switch (advice) {
+	case MADV_FREE:
+		return core->os->madvise(address, length, MADV_DONTNEED);
+	case MADV_REMOVE:
+		return -EINVAL;
+	case MADV_NOHUGEPAGE:
+		/* Changes nothing on any mapping that was not wiped on fork, and knows a hole. */
+		return core->os->madvise(address, length, MADV_KEEPONFORK);
+	case MADV_COLLAPSE:
+		return collapse_part(core, start, end);
+	case MADV_HWPOISON:
+	case MADV_SOFT_OFFLINE:
+		error = core->os->madvise(address, length, MADV_POPULATE_WRITE);
+		break;
+	case MADV_WIPEONFORK:
+		error = lz_windowed_leave(core, start, end);
+		break;
+	case MADV_GUARD_INSTALL:
+		error = core->os->madvise(address, length, advice);
+		if (error != -EINVAL)
+			return error;
+		error = lz_windowed_leave(core, start, end);
+		break;
+	default:
+		error = 0;
+	}
+	return error ? error : core->os->madvise(address, length, advice);
+}
+
+/*
+ * The kernel goes from mapping to mapping: it stops at the first that fails, passes by holes, and answers
+ * ENOMEM for them in the end (madvise_walk_vmas in mm/madvise.c).
+ */
+static int advise(struct lz_core *core, uintptr_t start, size_t length, int advice)
+{
+	uintptr_t end = start + length;
+	struct lz_window_part part;
+	bool holes = false;
+
+	while (start < end) {
+		bool found = lz_windowed_next(core, start, end, &part);
+		int error = 0;
+
+		if (!found)
+			part.start = part.end = end;
+		if (start < part.start)
+			error = core->os->madvise((void *)start, part.start - start, advice);
+		holes |= error == -ENOMEM;
+		if (found && (error == 0 || error == -ENOMEM)) {
+			error = advise_part(core, part.start, part.end, advice);
+			holes |= error == -ENOMEM;
+		}
+		if (error != 0 && error != -ENOMEM)
+			return error;
+		start = part.end;
+	}
+	return holes ? -ENOMEM : 0;
+}
+
+/* MADV_HUGEPAGE is ignored on regions that LAZYZERO_THP keeps sparse. */
+static bool is_ignored(struct lz_core *core, const void *address, size_t length, int advice)
+{
+	struct lz_served *region = NULL;
+	struct lz_range *range;
+	bool ignored;
+
+	if (advice != MADV_HUGEPAGE || core->options.thp == LZ_THP_INHERIT || !lz_core_enter(core))
+		return false;
+	range = lz_ledger_find(&core->ledger, (uintptr_t)address);
+	if (range != NULL && range->start <= (uintptr_t)address && range->traits.tag != 0)
+		region = lz_regions_find(&core->regions, range->traits.tag);
+	ignored = region != NULL && region->huge_pages_refused &&
+		  ((uintptr_t)address & (core->page - 1)) == 0 && length <= range->end - (uintptr_t)address;
+	lz_core_leave(core);
+	return ignored;
+}
+
+int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice)
+{
+	struct lz_window_part part;
+	uintptr_t start, end;
+
+	if (is_ignored(core, address, length, advice))
+		return 0;
+	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end) &&
+		lz_windowed_next(core, start, end, &part))
+		return advise(core, start, end - start, advice);
+	return core->os->madvise(address, length, advice);
+}
+
+void lz_core_userfault(struct lz_core *core, uint64_t start, uint64_t length)
+{
+	uint64_t end;
+
+	if (!__builtin_add_overflow(start, length, &end))
+		lz_windowed_leave(core, start, end);
+}
+
+/* --- mincore --- */
+
+struct residence {
+	uintptr_t start;
+	unsigned page_shift;
+	unsigned char *pages;
+};
+
+static void note_resident(void *context, const struct lz_page_run *run)
+{
+	const struct residence *residence = context;
+
+	memset(residence->pages + ((run->start - residence->start) >> residence->page_shift), 1,
+		(run->end - run->start) >> residence->page_shift);
+}
+
+int lz_core_mincore(struct lz_core *core, void *address, size_t length, unsigned char *pages)
+{
+	int error = core->os->mincore(address, length, pages);
+	uintptr_t start = (uintptr_t)address, end;
+	struct lz_window_part part;
+
+	if (error != 0 || !lz_core_page_range(core, address, length, core->page_shift, &start, &end))
+		return error;
+	for (uintptr_t at = start; lz_windowed_next(core, at, end, &part); at = part.end) {
+		struct residence residence = {
+			part.start, core->page_shift, pages + ((part.start - start) >> core->page_shift)};
+		unsigned char *first = residence.pages;
+
+		memset(first, 0, (part.end - part.start) >> core->page_shift);
+		/* Before Linux 6.7 nothing tells: all of it is said to be there. */
+		if (lz_pagemap_walk(core->os, part.start, part.end, note_resident, &residence) != 0)
+			memset(first, 1, (part.end - part.start) >> core->page_shift);
+	}
+	return error;
+}

@@ -1,0 +1,520 @@
+/* The zero window's life: made, verified, locked, mended, replaced; see window.h. */
+#include "core/window.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/checked.h"
+#include "base/text.h"
+#include "core/inside.h"
+#include "os/mman.h"
+#include "os/pagemap.h"
+#include "os/procfs.h"
+
+/* The root of what the kernel keeps for each mapping, 256 bytes: a vm_area_struct and a share of the maple
+ * tree. */
+#define MAPPING_ROOT 16u
+
+/* Without /proc: DEFAULT_MAX_MAP_COUNT in include/linux/mm.h. */
+#define MAX_MAP_COUNT 65530u
+
+/* Fewer new mappings than this share of vm.max_map_count are made without counting what the program has. */
+#define UNCOUNTED_SHARE 64u
+
+/* A window that could not be had is tried again after this long, one that stands is looked at. */
+#define RETRY_MS 1000u
+#define CHECK_MS 100u
+
+#define COLLAPSE_ATTEMPTS 3
+
+/* What went wrong: a step, named for a person, and -errno, or 0 where the step's name says it all. */
+struct failure {
+	const char *step;
+	int error;
+};
+
+static int fail(struct failure *failure, const char *step, int error)
+{
+	*failure = (struct failure){step, error};
+	return error != 0 ? error : -EAGAIN;
+}
+
+size_t lz_window_unit(const struct lz_core *core)
+{
+	return (size_t)1 << lz_table_span_shift(core->geometry, 0);
+}
+
+void lz_windows_init(struct lz_windows *windows)
+{
+	*windows = (struct lz_windows){.said = NULL};
+}
+
+size_t lz_window_size(const struct lz_core *core)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		if (!core->windows.window[i].retired)
+			bytes = lz_max_u64(bytes, core->windows.window[i].bytes);
+	return bytes;
+}
+
+/* --- size --- */
+
+/* Mappings that are ours to have: half of vm.max_map_count, and never the program's last eighth. With the
+ * lock. */
+static uint64_t mappings_free(struct lz_core *core, uint64_t wanted)
+{
+	uint64_t limit, ours, used, room;
+	struct lz_lines lines;
+
+	if (lz_proc_number(core->os, "/proc/sys/vm/max_map_count", &limit) != 0)
+		limit = MAX_MAP_COUNT;
+	ours = lz_window_mappings(core);
+	room = lz_sub_clamped(limit / 2, ours);
+	if (wanted < limit / UNCOUNTED_SHARE ||
+		lz_lines_open(&lines, core->os, "/proc/thread-self/maps") != 0)
+		return room;
+	for (used = 0; lz_lines_next(&lines) != NULL;)
+		used++;
+	lz_lines_close(&lines);
+	return lz_min_u64(room, lz_sub_clamped(limit - limit / 8, used));
+}
+
+static uint64_t square_root(uint64_t n)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit != 0; bit >>= 1)
+		if ((root + bit) * (root + bit) <= n)
+			root += bit;
+	return root;
+}
+
+/*
+ * How much of a window each piece of a region shows. A large one is real memory, a small one needs many
+ * mappings: the two together are least at the square root below (6 MiB for 100 GiB), and the smaller, the
+ * longer it stays in the cache (8 ns a page read up to 64 MiB, 26 ns at 512 MiB). From 256 GiB on the
+ * mappings that are free decide: 18 MiB for 512 GiB. One larger than a quarter of the tables that it saves
+ * would be no bargain. `length` of a region of `total` bytes is to be mapped. 0: not enough mappings.
+ */
+static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
+{
+	uint64_t unit = lz_window_unit(core), bytes, wanted, least, page_tables;
+
+	if (!lz_round_up(square_root(total) * MAPPING_ROOT, unit, &bytes))
+		return 0;
+	wanted = length / bytes + 1;
+	uint64_t room = mappings_free(core, wanted);
+	if (wanted > room) {
+		least = room > 1 ? length / (room - 1) : UINT64_MAX;
+		if (!lz_round_up(least, unit, &bytes))
+			return 0;
+		page_tables = total / (unit / lz_table_bytes(core->geometry, 0));
+		if (bytes > lz_max_u64(unit, page_tables / 4))
+			return 0;
+	}
+	return bytes;
+}
+
+/* --- whole or not --- */
+
+static void count_huge(void *context, const struct lz_page_run *run)
+{
+	if (run->huge && run->file)
+		*(uint64_t *)context += run->end - run->start;
+}
+
+/* Whether all of the keeper is mapped by huge pages now: what the kernel says of it, not what it promised. */
+static bool is_whole(struct lz_core *core, uintptr_t keeper, size_t bytes)
+{
+	uint64_t huge = 0;
+	int error;
+
+	if (core->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
+		return false;
+	error = lz_pagemap_walk(core->os, keeper, keeper + bytes, count_huge, &huge);
+	if (error != 0) /* before Linux 6.7 */
+		error = lz_mapping_value(
+			core->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
+	return error == 0 && huge == bytes;
+}
+
+/* Why the kernel gave no huge pages, as far as it says. */
+static int no_huge_pages(struct lz_core *core, struct failure *failure, uintptr_t keeper, int error)
+{
+	struct lz_lines lines;
+	const char *line;
+	bool denied = false;
+
+	if (core->os->thp_disabled() == 1)
+		return fail(
+			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
+	if (core->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
+		return fail(failure,
+			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
+	if (lz_lines_open(&lines, core->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
+		line = lz_lines_next(&lines);
+		denied = line != NULL && strstr(line, "[deny]") != NULL;
+		lz_lines_close(&lines);
+	}
+	if (denied)
+		return fail(failure,
+			"huge pages are denied to shared memory "
+			"(/sys/kernel/mm/transparent_hugepage/shmem_enabled)",
+			0);
+	return fail(failure, "no huge page to be found (MADV_COLLAPSE)", error);
+}
+
+/*
+ * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
+ * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
+ */
+static int collapse(struct lz_core *core, struct failure *failure, uintptr_t keeper, size_t bytes)
+{
+	size_t unit = lz_window_unit(core);
+	int error = 0;
+
+	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
+		error = core->os->madvise((void *)at, core->page, MADV_POPULATE_READ);
+	if (error)
+		return fail(failure, "memory for its pages", error);
+	/* EAGAIN: a page was locked or not yet on the list of its kind. */
+	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
+		error = core->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
+		if (error != -EAGAIN)
+			break;
+	}
+	if (is_whole(core, keeper, bytes))
+		return 0;
+	return no_huge_pages(core, failure, keeper, error);
+}
+
+/*
+ * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where this
+ * leaves three quarters of its limit, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
+ */
+static void lock_pages(struct lz_core *core, uintptr_t keeper, size_t bytes)
+{
+	uint64_t limit;
+
+	if (core->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes > limit / 4 && bytes <= limit))
+		return;
+	core->os->mlock((void *)keeper, bytes);
+}
+
+/* --- made --- */
+
+static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int protection, int fd)
+{
+	return core->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
+}
+
+/* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
+static int make_file(struct lz_core *core, struct failure *failure, size_t bytes)
+{
+	const struct lz_os *os = core->os;
+	int fd = os->memfd_create(LZ_WINDOW_NAME);
+	int error;
+
+	if (fd < 0)
+		return fail(failure, "memfd_create", fd);
+	error = os->ftruncate(fd, (int64_t)bytes);
+	if (error)
+		fail(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
+	else if ((error = os->seal(fd)) != 0)
+		fail(failure, "sealing its memfd", error);
+	if (error == 0)
+		return fd;
+	os->close(fd);
+	return error;
+}
+
+/* Maps keeper and source, side by side. */
+static int make_mappings(struct lz_core *core, struct failure *failure, int fd, struct lz_window *window)
+{
+	size_t bytes = window->bytes;
+	intptr_t at = lz_zeropage_reserve_aligned(core, 2 * bytes, lz_window_unit(core));
+
+	if (lz_os_failed(at))
+		return fail(failure, "address space for it", (int)at);
+	window->keeper = (uintptr_t)at;
+	window->source = window->keeper + bytes;
+	at = map_zeros(core, window->keeper, bytes, PROT_READ, fd);
+	if (!lz_os_failed(at))
+		at = map_zeros(core, window->source, bytes, PROT_READ | PROT_WRITE, fd);
+	if (!lz_os_failed(at))
+		return 0;
+	core->os->munmap((void *)window->keeper, 2 * bytes);
+	return fail(failure, "mapping it", (int)at);
+}
+
+/* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
+static bool saves_nothing(struct lz_core *core)
+{
+	struct lz_lines lines;
+	const char *line;
+	bool hash = false;
+
+	if (strcmp(core->geometry->arch, "ppc64") != 0 ||
+		lz_lines_open(&lines, core->os, "/proc/cpuinfo") != 0)
+		return false;
+	while (!hash && (line = lz_lines_next(&lines)) != NULL)
+		hash = strncmp(line, "MMU", 3) == 0 && strstr(line, "Hash") != NULL;
+	lz_lines_close(&lines);
+	return hash;
+}
+
+static int make(struct lz_core *core, struct failure *failure, size_t bytes, struct lz_window *window)
+{
+	int fd, error;
+
+	*window = (struct lz_window){.bytes = bytes};
+	if (saves_nothing(core))
+		return fail(failure, "with the hash MMU of this machine it would save nothing", 0);
+	fd = make_file(core, failure, bytes);
+	if (fd < 0)
+		return fd;
+	error = make_mappings(core, failure, fd, window);
+	core->os->close(fd);
+	if (error)
+		return error;
+	error = collapse(core, failure, window->keeper, bytes);
+	if (error) {
+		core->os->munmap((void *)window->keeper, 2 * bytes);
+		return error;
+	}
+	lock_pages(core, window->keeper, bytes);
+	window->checked_ms = core->os->now_ms();
+	return 0;
+}
+
+/* --- had --- */
+
+static void say(struct lz_core *core, const struct failure *failure)
+{
+	const struct lz_options *options = &core->options;
+	char buffer[400];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	if (core->windows.said == failure->step)
+		return;
+	core->windows.said = failure->step;
+	lz_text_string(&text, "no zero window: ");
+	lz_text_string(&text, failure->step);
+	if (failure->error != 0) {
+		lz_text_string(&text, ": ");
+		lz_text_string(&text, lz_error_text(-failure->error));
+	}
+	if (options->backing == LZ_BACKING_WINDOW)
+		lz_text_string(&text, "; the zero page serves instead");
+	else if (options->policy == LZ_POLICY_REFUSE)
+		lz_text_string(&text, "; what exceeds the budget is refused");
+	else
+		lz_text_string(&text, "; what exceeds the budget is served from the zero page");
+	lz_log_note(&core->log, buffer);
+}
+
+/*
+ * Frees the slots of retired windows that nobody uses; with the lock. Their mappings are to be unmapped
+ * without it.
+ */
+struct swept {
+	uintptr_t keeper[LZ_WINDOWS];
+	size_t bytes[LZ_WINDOWS];
+};
+
+static void sweep(struct lz_core *core, struct swept *swept)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		struct lz_window *window = &core->windows.window[i];
+
+		swept->keeper[i] = 0;
+		if (window->bytes == 0 || !window->retired ||
+			atomic_load_explicit(&window->users, memory_order_acquire) != 0)
+			continue;
+		swept->keeper[i] = window->keeper;
+		swept->bytes[i] = window->bytes;
+		*window = (struct lz_window){.bytes = 0};
+	}
+}
+
+/* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
+static bool is_window(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	struct lz_lines lines;
+	uintptr_t covered = start;
+	char *line;
+
+	if (lz_lines_open(&lines, core->os, "/proc/thread-self/maps") != 0)
+		return false;
+	while (covered < end && (line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
+			continue;
+		if (mapping.start != covered || strstr(mapping.path, LZ_WINDOW_NAME) == NULL)
+			break;
+		covered = mapping.end;
+	}
+	lz_lines_close(&lines);
+	return covered == end;
+}
+
+static void unmap_swept(struct lz_core *core, const struct swept *swept)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		uintptr_t end = swept->keeper[i] + 2 * swept->bytes[i];
+
+		if (swept->keeper[i] != 0 && is_window(core, swept->keeper[i], end))
+			core->os->munmap((void *)swept->keeper[i], 2 * swept->bytes[i]);
+	}
+}
+
+/* Takes hold of the newest window that is large enough; with the lock. */
+static struct lz_window *hold(struct lz_core *core, size_t bytes)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		struct lz_window *window = &core->windows.window[i];
+
+		if (window->bytes >= bytes && !window->retired) {
+			atomic_fetch_add_explicit(&window->users, 1, memory_order_acquire);
+			return window;
+		}
+	}
+	return NULL;
+}
+
+/* Enters a new window in place of all others, and holds it. NULL: no free slot, or not the lock. */
+static struct lz_window *install(struct lz_core *core, const struct lz_window *made)
+{
+	struct lz_window *place = NULL;
+	struct swept swept;
+
+	if (!lz_core_enter(core))
+		return NULL;
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		core->windows.window[i].retired = true;
+	sweep(core, &swept);
+	for (unsigned i = 0; i < LZ_WINDOWS && place == NULL; i++)
+		if (core->windows.window[i].bytes == 0)
+			place = &core->windows.window[i];
+	if (place != NULL) {
+		*place = *made;
+		atomic_store_explicit(&place->users, 1, memory_order_relaxed);
+	}
+	lz_core_leave(core);
+	unmap_swept(core, &swept);
+	return place;
+}
+
+static struct lz_window *make_and_install(struct lz_core *core, struct failure *failure, size_t bytes)
+{
+	struct lz_window made, *window;
+
+	if (make(core, failure, bytes, &made) != 0)
+		return NULL;
+	window = install(core, &made);
+	if (window != NULL)
+		return window;
+	fail(failure, "too many of different sizes are in use", 0);
+	core->os->munmap((void *)made.keeper, 2 * bytes);
+	return NULL;
+}
+
+/*
+ * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
+ * have split it, or the program switched huge pages off.
+ */
+static bool still_whole(struct lz_core *core, struct failure *failure, struct lz_window *window)
+{
+	uint64_t now = core->os->now_ms();
+
+	if (core->os->thp_disabled() == 1) {
+		no_huge_pages(core, failure, window->keeper, 0);
+		return false;
+	}
+	if (now - window->checked_ms < CHECK_MS)
+		return true;
+	window->checked_ms = now;
+	return is_whole(core, window->keeper, window->bytes) ||
+	       collapse(core, failure, window->keeper, window->bytes) == 0;
+}
+
+static void note_failure(struct lz_core *core, const struct failure *failure)
+{
+	core->windows.failed_ms = core->os->now_ms() | 1;
+	say(core, failure);
+}
+
+int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct lz_window_use *use)
+{
+	struct failure failure = {NULL, 0};
+	struct lz_window *window;
+	bool too_soon;
+	size_t bytes, size;
+
+	*use = (struct lz_window_use){.window = NULL};
+	if (!lz_core_enter(core))
+		return -EAGAIN;
+	bytes = total < lz_window_unit(core) ? 0 : piece_bytes(core, total, length);
+	window = bytes != 0 ? hold(core, bytes) : NULL;
+	too_soon = core->windows.failed_ms != 0 && core->os->now_ms() - core->windows.failed_ms < RETRY_MS;
+	/* One and a half times the last, so that those left behind are not many. */
+	size = bytes;
+	if (lz_window_size(core) != 0)
+		lz_round_up(lz_max_u64(bytes, lz_window_size(core) / 2 * 3), lz_window_unit(core), &size);
+	lz_core_leave(core);
+	if (bytes == 0) {
+		if (total >= lz_window_unit(core))
+			say(core, &(struct failure){"too few mappings are free (vm.max_map_count)", 0});
+		return -EAGAIN;
+	}
+	if (window != NULL && !still_whole(core, &failure, window)) {
+		window->retired = true;
+		*use = (struct lz_window_use){.window = window};
+		lz_window_release(core, use);
+		note_failure(core, &failure);
+		return -EAGAIN;
+	}
+	if (window == NULL && too_soon)
+		return -EAGAIN;
+	if (window == NULL)
+		window = make_and_install(core, &failure, size);
+	if (window == NULL) {
+		note_failure(core, &failure);
+		return -EAGAIN;
+	}
+	*use = (struct lz_window_use){.window = window, .source = window->source, .bytes = bytes};
+	return 0;
+}
+
+void lz_window_release(struct lz_core *core, struct lz_window_use *use)
+{
+	struct lz_window *window = use->window;
+	struct swept swept;
+
+	use->window = NULL;
+	if (window == NULL || atomic_fetch_sub_explicit(&window->users, 1, memory_order_release) != 1 ||
+		!window->retired || !lz_core_enter(core))
+		return;
+	sweep(core, &swept);
+	lz_core_leave(core);
+	unmap_swept(core, &swept);
+}
+
+void lz_window_trampled(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		struct lz_window *window = &core->windows.window[i];
+
+		if (window->bytes == 0 || window->keeper >= end ||
+			window->keeper + 2 * window->bytes <= start)
+			continue;
+		/* What is left of it is not unmapped: who knows what lies there now. */
+		window->retired = true;
+		window->keeper = window->source = 0;
+	}
+}
