@@ -53,8 +53,15 @@ static void print_served(const struct lz_tally *tally)
 		tally->regions == 1 ? "" : "s", lz_shown_size(tally->region_bytes).text);
 	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", tally->mappings,
 		lz_shown_size(tally->mapping_bytes).text);
-	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
+	if (tally->window_regions > 0)
+		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; it takes %s itself\n", "zero window",
+			tally->window_regions, tally->window_regions == 1 ? "" : "s",
+			lz_shown_size(tally->window_bytes).text, lz_shown_size(tally->window_size).text);
+	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused", "over budget",
 		tally->over_budget, tally->refused);
+	if (tally->windowed > 0)
+		fprintf(stderr, ", %" PRIu64 " kept within by the window", tally->windowed);
+	fputc('\n', stderr);
 	if (tally->untracked > 0)
 		fprintf(stderr, ROW "%" PRIu64 " calls passed by\n", "untracked", tally->untracked);
 	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", tally->processes);
@@ -78,6 +85,9 @@ void lz_summary_text(const struct lz_summary *summary)
 	}
 	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
 		lz_shown_size(ending->peak_rss).text, ending->minor_faults);
+	if (summary->inactive == NULL && summary->tally.window_resident_peak > 0)
+		fprintf(stderr, ROW "of it %s the window, counted wherever it is mapped\n", "",
+			lz_shown_size(summary->tally.window_resident_peak).text);
 	if (summary->inactive == NULL)
 		print_served(&summary->tally);
 	else
@@ -132,6 +142,11 @@ static void describe_tally(json_t *object, const struct lz_summary *summary)
 		.over_budget = UINT64_MAX,
 		.refused = UINT64_MAX,
 		.untracked = UINT64_MAX,
+		.windowed = UINT64_MAX,
+		.window_regions = UINT64_MAX,
+		.window_bytes = UINT64_MAX,
+		.window_size = UINT64_MAX,
+		.window_resident_peak = UINT64_MAX,
 	};
 	const struct lz_tally *tally = summary->inactive == NULL ? &summary->tally : &unknown;
 
@@ -147,6 +162,11 @@ static void describe_tally(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "over_budget", number(tally->over_budget));
 	json_object_set_new(object, "refused", number(tally->refused));
 	json_object_set_new(object, "untracked", number(tally->untracked));
+	json_object_set_new(object, "windowed", number(tally->windowed));
+	json_object_set_new(object, "window_regions", number(tally->window_regions));
+	json_object_set_new(object, "window_region_bytes", number(tally->window_bytes));
+	json_object_set_new(object, "window_bytes", number(tally->window_size));
+	json_object_set_new(object, "window_resident_peak_bytes", number(tally->window_resident_peak));
 }
 
 void lz_summary_json(const struct lz_summary *summary)

@@ -140,6 +140,11 @@ static void count(struct lz_tally *tally, const struct lz_wire *wire)
 	add(&tally->over_budget, wire->over_budget);
 	add(&tally->refused, wire->refused);
 	add(&tally->untracked, wire->untracked);
+	add(&tally->windowed, wire->windowed);
+	add(&tally->window_regions, wire->window_regions_total);
+	add(&tally->window_bytes, wire->window_bytes_total);
+	raise_to(&tally->window_size, wire->window_size);
+	raise_to(&tally->window_resident_peak, wire->window_resident_peak);
 }
 
 static void read_file(struct lz_tally *tally, const struct lz_stats_place *place, int directory,

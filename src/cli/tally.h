@@ -30,6 +30,11 @@ struct lz_tally {
 	uint64_t over_budget;
 	uint64_t refused;
 	uint64_t untracked;
+	uint64_t windowed; /* as in the statistics file, with what follows */
+	uint64_t window_regions;
+	uint64_t window_bytes;
+	uint64_t window_size;          /* the largest of any process */
+	uint64_t window_resident_peak; /* the largest of any process */
 };
 
 /*
