@@ -65,6 +65,11 @@ struct lz_wire {
 	/* Of the resident memory that the kernel reports, what was mapped to the window: it takes none.
 	 * Sampled when such regions go and at exit. */
 	uint64_t window_resident_peak;
+
+	/* Freed regions kept for reuse. */
+	uint64_t recycled;       /* requests that one served */
+	uint64_t recycled_bytes; /* of address space, ever */
+	uint64_t cache_bytes;    /* what those kept now hold, at most */
 };
 
 static_assert(offsetof(struct lz_wire, version) == 8, "wire layout");
@@ -74,7 +79,8 @@ static_assert(offsetof(struct lz_wire, regions) == 80, "wire layout");
 static_assert(offsetof(struct lz_wire, over_budget) == 128, "wire layout");
 static_assert(offsetof(struct lz_wire, executable) == 152, "wire layout");
 static_assert(offsetof(struct lz_wire, windowed) == 280, "wire layout");
-static_assert(sizeof(struct lz_wire) == 328, "wire layout");
+static_assert(offsetof(struct lz_wire, recycled) == 328, "wire layout");
+static_assert(sizeof(struct lz_wire) == 352, "wire layout");
 static_assert(sizeof(struct lz_wire) <= LZ_WIRE_FILE_BYTES, "wire layout");
 
 #endif

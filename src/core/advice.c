@@ -140,6 +140,13 @@ static bool is_ignored(struct lz_core *core, const void *address, size_t length,
 	return ignored;
 }
 
+/* Advice that stays with memory, and that the next who gets it would suffer from. */
+static bool spoils(int advice)
+{
+	return advice == MADV_DONTFORK || advice == MADV_WIPEONFORK || advice == MADV_DONTDUMP ||
+	       advice == MADV_HWPOISON || advice == MADV_GUARD_INSTALL || advice == MADV_MERGEABLE;
+}
+
 int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice)
 {
 	struct lz_window_part part;
@@ -147,8 +154,13 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 
 	if (is_ignored(core, address, length, advice))
 		return 0;
-	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end) &&
-		lz_windowed_next(core, start, end, &part))
+	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
+		return core->os->madvise(address, length, advice);
+	if (spoils(advice) && lz_core_enter(core)) {
+		lz_recycle_spoil(core, start, end);
+		lz_core_leave(core);
+	}
+	if (lz_windowed_next(core, start, end, &part))
 		return advise(core, start, end - start, advice);
 	return core->os->madvise(address, length, advice);
 }
@@ -157,8 +169,13 @@ void lz_core_userfault(struct lz_core *core, uint64_t start, uint64_t length)
 {
 	uint64_t end;
 
-	if (!__builtin_add_overflow(start, length, &end))
-		lz_windowed_leave(core, start, end);
+	if (__builtin_add_overflow(start, length, &end))
+		return;
+	if (lz_core_enter(core)) {
+		lz_recycle_spoil(core, start, end);
+		lz_core_leave(core);
+	}
+	lz_windowed_leave(core, start, end);
 }
 
 /* --- mincore --- */

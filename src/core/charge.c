@@ -84,6 +84,7 @@ static void after_fork(struct lz_core *core, bool torn)
 		if (core->prepared) {
 			lz_ledger_abandon(&core->ledger);
 			lz_windows_abandon(&core->windows);
+			lz_recycle_abandon(&core->recycle);
 			lz_core_reconcile(core);
 		}
 	}
@@ -378,6 +379,12 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
 			put_on_window(core, &need, grant, use);
 	}
 	error = decide(core, &need, grant);
+	/* What is kept for reuse is not to be the reason. */
+	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over)) && lz_recycle_flush(core)) {
+		if (error == 0)
+			lz_core_settle(core, grant, false);
+		error = decide(core, &need, grant);
+	}
 	if (error == -EXDEV) {
 		need.windowable = false;
 		if (lz_window_acquire(core, need.bytes, need.bytes, use) == 0) {

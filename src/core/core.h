@@ -17,6 +17,7 @@
 #include "core/budget.h"
 #include "core/geometry.h"
 #include "core/ledger.h"
+#include "core/recycle.h"
 #include "core/regions.h"
 #include "core/stats.h"
 #include "core/window.h"
@@ -40,6 +41,7 @@ struct lz_core {
 	const struct lz_geometry *geometry;
 	struct lz_ledger ledger;
 	struct lz_windows windows;
+	struct lz_recycle recycle;
 	struct lz_budget budget;
 	uint64_t actual;             /* VmPTE when last read; UINT64_MAX when it cannot be */
 	uint64_t actual_read_ms;     /* when */
@@ -57,6 +59,7 @@ struct lz_request {
 	const char *call;        /* "calloc" */
 	uint64_t size;           /* asked for, bytes */
 	const void *caller;      /* return address in the program */
+	bool zeroed;             /* its memory must read as zero */
 	enum lz_backing backing; /* LZ_BACKING_AUTO: as LAZYZERO_BACKING says */
 };
 

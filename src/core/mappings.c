@@ -245,6 +245,7 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	intptr_t result;
 
 	lz_grant_nothing(&grant);
+	lz_recycle_tend(core);
 	note_page_size(core, page_shift);
 	if (is_fixed(&call))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
@@ -255,6 +256,8 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			return -ENOMEM;
 		result = use.window != NULL ? make_on_window(core, &call, &use, &tag)
 					    : make(core, &call, flags);
+		if (result == -ENOMEM && lz_recycle_flush(core))
+			result = make(core, &call, flags);
 		if (!lz_os_failed(result))
 			book(core, &call, result, page_shift, tag, !grant.over);
 		lz_core_settle(core, &grant, !lz_os_failed(result));
@@ -317,6 +320,8 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 		if (error != -EINVAL)
 			lz_core_look_again(core);
 	} else if (lz_core_enter(core)) {
+		if (protection != (PROT_READ | PROT_WRITE))
+			lz_recycle_spoil(core, start, end);
 		if (touchable)
 			lz_core_cover(core, start, end, need.page_shift);
 		else

@@ -82,6 +82,8 @@ int lz_regions_insert(
 		return -ENOMEM;
 	region->huge_pages_refused = huge_pages_refused;
 	region->on_window = on_window;
+	region->spoiled = false;
+	region->full = false;
 	link_record(regions, region, base, length);
 	return 0;
 }

@@ -25,6 +25,8 @@ struct lz_served {
 	_Atomic uint32_t state;  /* enum lz_region_state */
 	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
 	bool on_window;          /* was put on a zero window */
+	bool spoiled;            /* the program changed its protection or the like: not to be reused */
+	bool full;               /* all its pages are in memory, as far as is known */
 	void *free_link;         /* the pool's, while it is free */
 };
 

@@ -86,12 +86,19 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 
 	if (!lz_core_page_length(core, request->size, &length))
 		return -ENOMEM;
+	if (lz_recycle_take(core, request, length, alignment, &place.base, &place.length) == 0) {
+		count_region(core, place.length);
+		*out = (void *)place.base;
+		return 0;
+	}
 	need.bytes = length;
 	for (;;) {
 		error = lz_core_charge(core, request, &need, &grant, &use);
 		if (error)
 			return error;
 		error = place_region(core, &use, length, alignment, &place);
+		if (error != 0 && lz_recycle_flush(core))
+			error = place_region(core, &use, length, alignment, &place);
 		lz_core_settle(core, &grant, error == 0);
 		lz_window_release(core, &use);
 		if (error == 0 || grant.window == 0)
@@ -135,10 +142,13 @@ int lz_core_free(struct lz_core *core, void *p)
 	length = length_of(region);
 	if (region->on_window)
 		lz_core_sample_window(core);
-	lz_core_unbook(core, region, base, length);
-	/* At vm.max_map_count the kernel cannot cut a mapping in two: give the pages back all the same. */
-	if (core->os->munmap(p, length) != 0)
-		core->os->madvise(p, length, MADV_DONTNEED);
+	if (!lz_recycle_keep(core, region)) {
+		lz_core_unbook(core, region, base, length);
+		/* At vm.max_map_count the kernel cannot cut a mapping in two: give the pages back all the
+		 * same. */
+		if (core->os->munmap(p, length) != 0)
+			core->os->madvise(p, length, MADV_DONTNEED);
+	}
 	lz_stats_sub(&core->stats, regions, 1);
 	lz_stats_sub(&core->stats, region_bytes, length);
 	return 0;

@@ -60,6 +60,7 @@ EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
 	struct lz_request request = {.call = "lz_alloc",
 		.size = size,
 		.caller = __builtin_return_address(0),
+		.zeroed = true,
 		.backing = (enum lz_backing)backing};
 	void *block = NULL;
 

@@ -25,9 +25,9 @@ void free_sized(void *p, size_t size);
 void free_aligned_sized(void *p, size_t alignment, size_t size);
 
 /* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
-static int serve(const char *call, size_t size, size_t alignment, const void *caller, void **out)
+static int serve(const char *call, size_t size, size_t alignment, bool zeroed, const void *caller, void **out)
 {
-	struct lz_request request = {.call = call, .size = size, .caller = caller};
+	struct lz_request request = {.call = call, .size = size, .caller = caller, .zeroed = zeroed};
 	int error;
 
 	if (size > PTRDIFF_MAX || !lz_configure())
@@ -39,7 +39,7 @@ static int serve(const char *call, size_t size, size_t alignment, const void *ca
 static SLOW void *large_malloc(size_t size, const void *caller)
 {
 	void *block;
-	int error = serve("malloc", size, 0, caller, &block);
+	int error = serve("malloc", size, 0, false, caller, &block);
 
 	if (error == 0)
 		return block;
@@ -59,7 +59,7 @@ EXPORT void *malloc(size_t size)
 static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
 {
 	void *block;
-	int error = serve("calloc", count * size, 0, caller, &block);
+	int error = serve("calloc", count * size, 0, true, caller, &block);
 
 	if (error == 0)
 		return block;
@@ -185,7 +185,7 @@ static void *take_over(void *p, size_t size, const void *caller)
 	length = lz_next.known_size(p);
 	if (length >= lz_malloc_threshold)
 		return lz_next.realloc(p, size);
-	error = serve("realloc", size, 0, caller, &block);
+	error = serve("realloc", size, 0, false, caller, &block);
 	if (error == -EAGAIN)
 		return lz_next.realloc(p, size);
 	if (error != 0) {
@@ -248,8 +248,9 @@ static void *answer(int error, void *block)
 EXPORT void *memalign(size_t alignment, size_t size)
 {
 	void *block = NULL;
-	int error = is_large_aligned(alignment, size) ? serve("memalign", size, alignment, CALLER, &block)
-						      : -EAGAIN;
+	int error = is_large_aligned(alignment, size)
+			    ? serve("memalign", size, alignment, false, CALLER, &block)
+			    : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.memalign(alignment, size) : answer(error, block);
 }
@@ -258,7 +259,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = NULL;
 	int error = is_large_aligned(alignment, size)
-			    ? serve("aligned_alloc", size, alignment, CALLER, &block)
+			    ? serve("aligned_alloc", size, alignment, false, CALLER, &block)
 			    : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.aligned_alloc(alignment, size) : answer(error, block);
@@ -270,7 +271,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 	int error = -EAGAIN;
 
 	if (is_large_aligned(alignment, size) && alignment % sizeof(void *) == 0)
-		error = serve("posix_memalign", size, alignment, CALLER, &block);
+		error = serve("posix_memalign", size, alignment, false, CALLER, &block);
 	if (error == -EAGAIN)
 		return lz_next.posix_memalign(out, alignment, size);
 	if (error == 0)
@@ -281,7 +282,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 EXPORT void *valloc(size_t size)
 {
 	void *block = NULL;
-	int error = size >= lz_malloc_threshold ? serve("valloc", size, 0, CALLER, &block) : -EAGAIN;
+	int error = size >= lz_malloc_threshold ? serve("valloc", size, 0, false, CALLER, &block) : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.valloc(size) : answer(error, block);
 }
@@ -289,7 +290,7 @@ EXPORT void *valloc(size_t size)
 EXPORT void *pvalloc(size_t size)
 {
 	void *block = NULL;
-	int error = size >= lz_malloc_threshold ? serve("pvalloc", size, 0, CALLER, &block) : -EAGAIN;
+	int error = size >= lz_malloc_threshold ? serve("pvalloc", size, 0, false, CALLER, &block) : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.pvalloc(size) : answer(error, block);
 }

@@ -56,6 +56,11 @@ const struct lz_option lz_option_table[] = {
 		"read fills the page-table entries of each region with the zero page when it is made "
 		"(MADV_POPULATE_READ, Linux 5.14): no page faults on reading later, page tables at once.",
 		populates, LZ_OPTION_CHOICE, FIELD(populate)},
+	{"CACHE", "cache", "SIZE", "64M", "a size such as 64M, or 0",
+		"Freed regions that are kept for reuse: what they hold in memory, at most; never more than "
+		"an "
+		"eighth of the memory that the process may use. 0 keeps none.",
+		NULL, LZ_OPTION_CACHE, FIELD(cache)},
 	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap",
 		"a comma-separated list of malloc, calloc, mmap",
 		"Which families of calls are handled; the others pass through untouched. Empty: none.",
@@ -165,6 +170,8 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 	switch (option->kind) {
 	case LZ_OPTION_SIZE:
 		return set_size(field, value);
+	case LZ_OPTION_CACHE:
+		return lz_parse_size(value, field);
 	case LZ_OPTION_BUDGET:
 		return set_budget(field, value);
 	case LZ_OPTION_CHOICE:

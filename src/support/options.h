@@ -33,6 +33,7 @@ struct lz_budget_spec {
 struct lz_options {
 	uint64_t threshold;        /* bytes, at least 1 */
 	uint64_t malloc_threshold; /* bytes, at least 1 */
+	uint64_t cache;            /* bytes, 0 for none */
 	struct lz_budget_spec budget;
 	uint32_t policy;     /* enum lz_policy */
 	uint32_t backing;    /* enum lz_backing */
@@ -48,6 +49,7 @@ struct lz_options {
 
 enum lz_option_kind {
 	LZ_OPTION_SIZE,   /* uint64_t, at least 1 */
+	LZ_OPTION_CACHE,  /* uint64_t, 0 for none */
 	LZ_OPTION_BUDGET, /* struct lz_budget_spec */
 	LZ_OPTION_CHOICE, /* uint32_t, index into choices */
 	LZ_OPTION_SET,    /* uint32_t, bit i is choices[i] */

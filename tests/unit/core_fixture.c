@@ -13,8 +13,9 @@ void start_core(char *const *envp)
 }
 
 char *const quiet_refuse[] = {
-	"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage", NULL};
-char *const quiet[] = {"LAZYZERO_LOG=none", NULL};
+	"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage",
+	"LAZYZERO_CACHE=0", NULL};
+char *const quiet[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
 
 int allocate(size_t size, void **out)
 {

@@ -1,0 +1,405 @@
+/* Freed regions kept for reuse; see recycle.h. */
+#include "core/recycle.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/checked.h"
+#include "core/inside.h"
+#include "os/mman.h"
+#include "os/pagemap.h"
+
+/* A kept region serves requests of at least four fifths of its size. */
+#define WASTE 4u
+
+/* Longer idle, and it goes back. */
+#define IDLE_MS 1000u
+
+/* Resource limits are looked at this often: two system calls. */
+#define LIMITS_MS 100u
+
+/* Of the memory that this process may use. */
+#define MEMORY_SHARE 8u
+
+/*
+ * Up to this share of the cap a region is taken to be full without a look: looking at 16 MiB takes 10 us when
+ * they are sparse, but 70 us when they are full, where clearing takes 330.
+ */
+#define UNSEEN_SHARE 4u
+
+/* How much is looked at before asking whether it is too much already. */
+#define LOOK_BYTES (UINT64_C(1) << 30)
+
+/* --- what a region holds --- */
+
+struct weighing {
+	const struct lz_geometry *geometry;
+	uint64_t bytes;
+	uint64_t last_block; /* whose table was counted last */
+};
+
+/* Written pages, and the tables of all: a region that was only read may have 2 MiB of them for each GiB. */
+static void weigh_run(void *context, const struct lz_page_run *run)
+{
+	struct weighing *weighing = context;
+	unsigned shift = lz_table_span_shift(weighing->geometry, 0);
+	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift;
+
+	if (!run->zero && !run->file)
+		weighing->bytes += run->end - run->start;
+	if (run->huge)
+		return;
+	weighing->bytes +=
+		(last - first + (first != weighing->last_block)) * lz_table_bytes(weighing->geometry, 0);
+	weighing->last_block = last;
+}
+
+/* At most `enough`, or what the region holds. */
+static uint64_t weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough)
+{
+	struct weighing weighing = {core->geometry, 0, UINT64_MAX};
+	uintptr_t end = base + length;
+
+	for (uintptr_t at = base; at < end && weighing.bytes < enough; at += LOOK_BYTES)
+		if (lz_pagemap_walk(core->os, at, lz_min_u64(at + LOOK_BYTES, end), weigh_run, &weighing) !=
+			0)
+			return length; /* before Linux 6.7 */
+	return lz_min_u64(weighing.bytes, length);
+}
+
+/* --- clearing --- */
+
+static void clear_run(void *context, const struct lz_page_run *run)
+{
+	uint64_t *cleared = context;
+
+	if (run->zero || run->file)
+		return;
+	memset((void *)run->start, 0, run->end - run->start);
+	*cleared += run->end - run->start;
+}
+
+/* Whether most of 64 pages, spread over a range, are in memory. */
+static bool is_mostly_resident(struct lz_core *core, uintptr_t base, size_t length)
+{
+	size_t step = lz_max_u64(core->page, lz_round_down(length / 64, core->page));
+	unsigned looked = 0, resident = 0;
+
+	for (uintptr_t at = base; at < base + length; at += step) {
+		unsigned char page = 0;
+
+		looked++;
+		if (core->os->mincore((void *)at, core->page, &page) == 0)
+			resident += page & 1;
+	}
+	return resident > looked / 4 * 3;
+}
+
+/*
+ * Makes a kept region zero; true when all of its pages are in memory now. What was full once stays so, and
+ * needs no second look: where a system call empties the TLB, that costs a full 16 MiB half as much as
+ * clearing.
+ *
+ * Before Linux 6.7 nothing tells written pages: all of them are cleared where most are in memory (faulting
+ * them in anew takes four times as long), and given back where not.
+ */
+static bool clear(struct lz_core *core, uintptr_t base, size_t length, bool full)
+{
+	uint64_t cleared = 0;
+
+	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &cleared) == 0)
+		return cleared == length;
+	if (full || is_mostly_resident(core, base, length) ||
+		core->os->madvise((void *)base, length, MADV_DONTNEED) != 0) {
+		memset((void *)base, 0, length);
+		return true;
+	}
+	return false;
+}
+
+/* --- giving back --- */
+
+/* Regions on their way out: taken from the books with the lock, unmapped without. */
+struct outgoing {
+	unsigned count;
+	struct lz_kept kept[LZ_RECYCLED + 1];
+};
+
+static void take_out(struct lz_core *core, struct lz_kept *kept)
+{
+	struct lz_recycle *recycle = &core->recycle;
+
+	recycle->weight -= kept->weight;
+	atomic_fetch_sub_explicit(&recycle->count, 1, memory_order_relaxed);
+	kept->base = 0;
+	lz_stats_set(&core->stats, cache_bytes, recycle->weight);
+}
+
+static void send_out(struct lz_core *core, struct lz_kept *kept, struct outgoing *outgoing)
+{
+	outgoing->kept[outgoing->count++] = *kept;
+	lz_ledger_remove(&core->ledger, kept->base, kept->base + kept->length);
+	lz_window_forget(core, kept->base, kept->base + kept->length);
+	take_out(core, kept);
+}
+
+static void unmap(struct lz_core *core, const struct outgoing *outgoing)
+{
+	for (unsigned i = 0; i < outgoing->count; i++) {
+		void *base = (void *)outgoing->kept[i].base;
+		size_t length = outgoing->kept[i].length;
+
+		if (core->os->munmap(base, length) != 0)
+			core->os->madvise(base, length, MADV_DONTNEED);
+	}
+}
+
+static struct lz_kept *oldest(struct lz_recycle *recycle)
+{
+	struct lz_kept *found = NULL;
+
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		struct lz_kept *kept = &recycle->kept[i];
+
+		if (kept->base != 0 && (found == NULL || kept->freed_ms < found->freed_ms))
+			found = kept;
+	}
+	return found;
+}
+
+/* Sends out what was freed before `since`; with the lock. */
+static void send_out_before(struct lz_core *core, uint64_t since, struct outgoing *outgoing)
+{
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		struct lz_kept *kept = &core->recycle.kept[i];
+
+		if (kept->base != 0 && kept->freed_ms < since)
+			send_out(core, kept, outgoing);
+	}
+}
+
+static bool give_back_before(struct lz_core *core, uint64_t since)
+{
+	struct outgoing outgoing;
+
+	outgoing.count = 0;
+	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
+		return false;
+	send_out_before(core, since, &outgoing);
+	if (outgoing.count != 0)
+		lz_core_publish(core);
+	lz_core_leave(core);
+	unmap(core, &outgoing);
+	return outgoing.count != 0;
+}
+
+void lz_recycle_tend(struct lz_core *core)
+{
+	struct lz_kept *last;
+	uint64_t now;
+	bool idle = false;
+
+	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0)
+		return;
+	now = core->os->now_ms();
+	if (!lz_core_enter(core))
+		return;
+	last = oldest(&core->recycle);
+	idle = last != NULL && now - last->freed_ms > IDLE_MS;
+	lz_core_leave(core);
+	if (idle)
+		give_back_before(core, now - IDLE_MS);
+}
+
+bool lz_recycle_flush(struct lz_core *core)
+{
+	return give_back_before(core, UINT64_MAX);
+}
+
+/* --- keeping --- */
+
+/* Where address space or data is limited, what is kept could be what the next small request lacks. */
+static uint64_t cap(struct lz_core *core, uint64_t now)
+{
+	struct lz_recycle *recycle = &core->recycle;
+	uint64_t space = RLIM_INFINITY, data = RLIM_INFINITY;
+
+	if (recycle->limited_ms != 0 && now - recycle->limited_ms < LIMITS_MS)
+		return recycle->cap;
+	recycle->limited_ms = now | 1;
+	core->os->limit(RLIMIT_AS, &space);
+	core->os->limit(RLIMIT_DATA, &data);
+	lz_core_resolve_budget(core);
+	recycle->cap = space != RLIM_INFINITY || data != RLIM_INFINITY
+			       ? 0
+			       : lz_min_u64(core->options.cache, core->budget.memory / MEMORY_SHARE);
+	return recycle->cap;
+}
+
+/* Whether the ledger knows the region as it was made: nothing unmapped, replaced or made inaccessible. */
+static bool is_unaltered(struct lz_core *core, const struct lz_served *region, uintptr_t base, size_t length)
+{
+	uintptr_t at = base;
+
+	if (region->spoiled || core->ledger.inexact ||
+		atomic_load_explicit(&core->missed, memory_order_relaxed))
+		return false;
+	for (struct lz_range *range = lz_ledger_find(&core->ledger, base); at < base + length;
+		range = lz_ledger_next(range)) {
+		if (range == NULL || range->start > at || range->traits.tag != base)
+			return false;
+		at = range->end;
+	}
+	return true;
+}
+
+/* Makes room for one more of that weight; false where it cannot be. With the lock. */
+static struct lz_kept *make_room(struct lz_core *core, uint64_t weight, struct outgoing *outgoing)
+{
+	struct lz_recycle *recycle = &core->recycle;
+
+	if (weight > recycle->cap)
+		return NULL;
+	while (recycle->weight + weight > recycle->cap ||
+		atomic_load_explicit(&recycle->count, memory_order_relaxed) == LZ_RECYCLED)
+		send_out(core, oldest(recycle), outgoing);
+	for (unsigned i = 0; i < LZ_RECYCLED; i++)
+		if (recycle->kept[i].base == 0)
+			return &recycle->kept[i];
+	return NULL;
+}
+
+/* A region on a window holds many mappings; too many kept would be lacking elsewhere. */
+static bool is_in_too_many_mappings(struct lz_core *core, const struct lz_served *region, size_t length)
+{
+	return region->on_window && length / lz_window_unit(core) > 4096;
+}
+
+bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
+{
+	uintptr_t base = atomic_load_explicit(&region->base, memory_order_relaxed);
+	size_t length = atomic_load_explicit(&region->length, memory_order_relaxed);
+	uint64_t now, limit, weight = length;
+	struct lz_kept *kept = NULL;
+	struct outgoing outgoing;
+
+	if (core->options.cache == 0)
+		return false;
+	now = core->os->now_ms();
+	if (!lz_core_enter(core))
+		return false;
+	limit = cap(core, now);
+	if (limit == 0 || is_in_too_many_mappings(core, region, length) ||
+		!is_unaltered(core, region, base, length)) {
+		lz_core_leave(core);
+		return false;
+	}
+	lz_core_leave(core);
+	if (length > limit / UNSEEN_SHARE)
+		weight = weigh(core, base, length, limit + 1);
+	outgoing.count = 0;
+	if (weight > limit || !lz_core_enter(core))
+		return false;
+	send_out_before(core, lz_sub_clamped(now, IDLE_MS), &outgoing);
+	kept = make_room(core, weight, &outgoing);
+	if (kept != NULL) {
+		*kept = (struct lz_kept){.base = base,
+			.length = length,
+			.weight = weight,
+			.freed_ms = now,
+			.huge_pages_refused = region->huge_pages_refused,
+			.on_window = region->on_window,
+			.full = region->full};
+		core->recycle.weight += weight;
+		atomic_fetch_add_explicit(&core->recycle.count, 1, memory_order_relaxed);
+		lz_stats_set(&core->stats, cache_bytes, core->recycle.weight);
+		lz_regions_unlink(&core->regions, region);
+	}
+	if (outgoing.count != 0)
+		lz_core_publish(core);
+	lz_core_leave(core);
+	unmap(core, &outgoing);
+	return kept != NULL;
+}
+
+void lz_recycle_abandon(struct lz_recycle *recycle)
+{
+	memset(recycle->kept, 0, sizeof recycle->kept);
+	atomic_store_explicit(&recycle->count, 0, memory_order_relaxed);
+	recycle->weight = 0;
+}
+
+void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	for (struct lz_range *range = lz_ledger_find(&core->ledger, start);
+		range != NULL && range->start < end; range = lz_ledger_next(range)) {
+		struct lz_served *region =
+			range->traits.tag != 0 ? lz_regions_find(&core->regions, range->traits.tag) : NULL;
+
+		if (region != NULL)
+			region->spoiled = true;
+	}
+}
+
+/* --- serving --- */
+
+static bool fits(const struct lz_core *core, const struct lz_kept *kept, const struct lz_request *request,
+	size_t length, size_t alignment)
+{
+	enum lz_backing backing = request->backing != LZ_BACKING_AUTO
+					  ? request->backing
+					  : (enum lz_backing)core->options.backing;
+
+	if (kept->base == 0 || kept->length < length || kept->length - length > length / WASTE ||
+		(alignment > 1 && kept->base % alignment != 0))
+		return false;
+	/* Below its unit, who asks for a window gets the zero page. */
+	return backing == LZ_BACKING_AUTO || kept->on_window == (backing == LZ_BACKING_WINDOW) ||
+	       (backing == LZ_BACKING_WINDOW && length < lz_window_unit(core));
+}
+
+/* The smallest that fits; of equals, the one freed last, which is warmest. */
+static struct lz_kept *best(
+	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment)
+{
+	struct lz_kept *found = NULL;
+
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		struct lz_kept *kept = &core->recycle.kept[i];
+
+		if (fits(core, kept, request, length, alignment) &&
+			(found == NULL || kept->length < found->length ||
+				(kept->length == found->length && kept->freed_ms > found->freed_ms)))
+			found = kept;
+	}
+	return found;
+}
+
+int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment,
+	uintptr_t *base, size_t *got)
+{
+	struct lz_served *region = NULL;
+	struct lz_kept *kept;
+	bool full = false;
+
+	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
+		return -ENOENT;
+	kept = best(core, request, length, alignment);
+	if (kept != NULL && lz_regions_insert(&core->regions, kept->base, kept->length,
+				    kept->huge_pages_refused, kept->on_window) == 0) {
+		region = lz_regions_find(&core->regions, kept->base);
+		*base = kept->base;
+		*got = kept->length;
+		full = kept->full;
+		take_out(core, kept);
+	}
+	lz_core_leave(core);
+	if (region == NULL)
+		return -ENOENT;
+	region->full = request->zeroed ? clear(core, *base, *got, full) : full;
+	lz_stats_add(&core->stats, recycled, 1);
+	lz_stats_add(&core->stats, recycled_bytes, *got);
+	return 0;
+}
