@@ -44,6 +44,9 @@ find_allocators() {
 run_everywhere() {
   probe=$1
   shift
+  less=
+  if "$LZ_BUILDDIR/tests/kernel" slow-faults \
+    "$probe with default settings above other allocators, in two of five places"; then less=1; fi
   for allocator in '' $(find_allocators); do
     known=
     [ -z "$allocator" ] || known="PROBE_ALLOCATOR=$allocator"
@@ -58,6 +61,10 @@ run_everywhere() {
         >"$work/expected" 2>"$work/errors" ||
         { fail "$probe without lazyzero, allocator ${allocator:-of libc}"; head -n 5 "$work/errors"; }
       for place in main thread fork constructor later-constructor; do
+        case "$less $allocator $settings $place" in
+        *later-constructor | *main) ;;
+        1\ lib*\ default\ *) continue ;;
+        esac
         case $place in
         later-constructor) libraries="$early $LZ_LIBRARY $allocator" ;;
         *) libraries="$LZ_LIBRARY $early $allocator" ;;

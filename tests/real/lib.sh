@@ -19,6 +19,15 @@ fail() {
   failed=1
 }
 
+# Where page faults are slow, programs are given less to do.
+less=
+if "$LZ_BUILDDIR/tests/kernel" slow-faults 'the work of real programs'; then less=1; fi
+
+# amount FULL LESS
+amount() {
+  if [ -n "$less" ]; then echo "$2"; else echo "$1"; fi
+}
+
 # need PROGRAM PACKAGE
 need() {
   command -v "$1" >/dev/null || { echo "skipped: $1 is missing (Debian package $2)"; exit 77; }
