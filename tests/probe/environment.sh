@@ -65,7 +65,7 @@ grep -q '[^ -~]' "$work/errors" && fail 'a message has bytes that are not printa
 # 1 MB: more than execve(2) passes in one string, so another library puts it there.
 for name in LAZYZERO_BUDGET LAZYZERO_LOG LAZYZERO_XYZZY; do
   case="$name of 1 MB"
-  timeout 60 env PROBE_HUGE_VALUE=$name LD_PRELOAD="$LZ_LIBRARY $early" "$probes/logging" events 1 \
+  timeout $hang env PROBE_HUGE_VALUE=$name LD_PRELOAD="$LZ_LIBRARY $early" "$probes/logging" events 1 \
     >"$work/output" 2>"$work/errors" || fail "$case: status $?"
   expect 1 "$name"
 done
