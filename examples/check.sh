@@ -63,6 +63,7 @@ check_sparse_array() {
 
 run experiments "$examples/experiments" --scale 64 --library "$LZ_LIBRARY"
 cat "$scratch/out"
+"$LZ_BUILDDIR/tests/kernel" zero-page 'figures of E2, E5 and E8 marked n/a'
 
 run "demand_paging by mmap" "$examples/demand_paging" 1G
 expect "write to 10000 pages"

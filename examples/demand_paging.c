@@ -26,6 +26,7 @@
 
 #include <lazyzero.h>
 
+#include "../tests/kernel.h"
 #include "common.h"
 
 /* Weak: their addresses are NULL when no liblazyzero.so is in this process. */
@@ -119,6 +120,8 @@ int main(int argc, char **argv)
 			"Usage: demand_paging [--calloc] [SIZE]     SIZE such as 4096, 512M or 100G\n");
 		return 2;
 	}
+	if (!kernel_has_zero_page())
+		puts("Note: this kernel has no zero page: reads fill real memory, and VmRSS grows.");
 	printf("%-24s %10s %10s %10s %12s %8s\n", "", "VmSize", "VmRSS", "VmPTE", "minor faults", "seconds");
 	show("at start");
 	block = reserve(size, with_calloc);

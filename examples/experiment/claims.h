@@ -14,6 +14,7 @@ enum unit { BYTES, COUNT, MICROSECONDS, RESULT /* an errno, 0 for success */, WA
 /* What a figure must be: from low to high, both included. */
 struct range {
 	bool any;
+	bool not_applicable; /* follows from the zero page, which this kernel lacks; any is set, too */
 	uint64_t low, high;
 };
 
@@ -34,6 +35,7 @@ struct claim {
 	const char *const *settings;     /* for the library */
 	void (*workload)(uint64_t size); /* what the child does */
 	unsigned (*figures)(uint64_t size, struct figure *figures); /* returns how many */
+	bool reads_all; /* without a zero page this fills memory of that size */
 };
 
 /* 512 GiB in 1 GiB: just less than their page tables take. */

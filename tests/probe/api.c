@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../kernel.h"
 #include "lazyzero.h"
 
 #define UNTOUCHED 77
@@ -148,15 +149,16 @@ static void check_regions(void)
 	CHECK_EQUAL(info.page_table_bytes, 0);
 	madvise((void *)p, size, MADV_NOHUGEPAGE);
 
-	/* Reads map the zero page, writes allocate. */
+	/* Reads map the zero page, writes allocate. What is skipped without a zero page, api.sh says. */
 	for (size_t at = 0; at < size; at += page)
 		sum = (char)(sum + p[at]);
 	CHECK_EQUAL(sum, 0);
 	for (size_t i = 0; i < 100; i++)
 		p[i * 40 * page] = 1;
 	CHECK_EQUAL(api.region_info((void *)p, &info), 0);
-	CHECK_EQUAL(info.resident_bytes, 100 * page);
-	CHECK_EQUAL(info.zero_mapped_bytes, size - 100 * page);
+	CHECK_EQUAL(info.resident_bytes + info.zero_mapped_bytes, size);
+	if (kernel_has_zero_page())
+		CHECK_EQUAL(info.resident_bytes, 100 * page);
 	CHECK(info.page_table_bytes >= size / page * 8, "page tables are %llu",
 		(unsigned long long)info.page_table_bytes);
 

@@ -2,6 +2,7 @@
 # The public API found at run time: every check of api.c, everywhere, also where malloc and mmap pass
 # through.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
+"$LZ_BUILDDIR/tests/kernel" zero-page 'what of a region is resident after reads'
 run_everywhere api
 for setting in LAZYZERO_BUDGET=8M LAZYZERO_THP=never LAZYZERO_THP=inherit; do
   run $setting "$probes/api" >"$work/output" 2>"$work/errors" ||

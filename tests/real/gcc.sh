@@ -3,8 +3,8 @@
 . "$LZ_SRCDIR/tests/real/lib.sh"
 need gcc gcc
 need awk gawk
-awk 'BEGIN {
-  for (i = 0; i < 1000; i++) {
+awk -v functions="$(amount 1000 300)" 'BEGIN {
+  for (i = 0; i < functions; i++) {
     printf "static int table%d[] = {", i
     for (j = 0; j < 40; j++) printf "%d,", i * j % 1009
     printf "};\nint f%d(int a, int b)\n{\n\tint s = a;\n\tfor (int i = 0; i < 40; i++) {\n", i

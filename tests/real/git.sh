@@ -4,6 +4,8 @@
 need git git
 git -c safe.directory='*' clone -q --bare "$LZ_SRCDIR" "$work/origin.git" 2>/dev/null ||
   rm -rf "$work/origin.git"
+lines=$(amount 300000 60000)
+export lines
 cat >"$work/body" <<'END'
 export HOME=$PWD GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat
 export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_AUTHOR_DATE='1700000000 +0000'
@@ -14,7 +16,7 @@ cd made
 git config pack.threads 2
 for round in 1 2 3; do
   seq $round 3 200000 >numbers
-  awk -v r=$round 'BEGIN { for (i = 0; i < 300000; i++) print i * r % 7919, i % 101 }' >large
+  awk -v r=$round -v n=$lines 'BEGIN { for (i = 0; i < n; i++) print i * r % 7919, i % 101 }' >large
   head -c $((round * 3000000)) /dev/zero >zeros
   git add .
   git commit -q -m "round $round"

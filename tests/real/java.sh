@@ -12,7 +12,7 @@ public class Demo {
 	static long sum;
 
 	public static void main(String[] arguments) throws Exception {
-		int[] numbers = new int[64_000_000];
+		int[] numbers = new int[Integer.parseInt(arguments[0])];
 		for (int i = 0; i < numbers.length; i += 997)
 			numbers[i] = i;
 		ByteBuffer direct = ByteBuffer.allocateDirect(100_000_000);
@@ -41,12 +41,14 @@ public class Demo {
 	}
 }
 END
+numbers=$(amount 64000000 16000000)
+export numbers
 cat >"$work/body" <<'END'
 set -e
 javac -d . ../Demo.java
 cksum Demo.class
-java -Xshare:auto -XX:+UseSerialGC -Xmx600m Demo
-java -XX:+UseG1GC -Xmx1g Demo
+java -Xshare:auto -XX:+UseSerialGC -Xmx600m Demo $numbers
+java -XX:+UseG1GC -Xmx1g Demo $numbers
 END
 three 90
 was_preloaded

@@ -1,7 +1,9 @@
 #!/bin/sh
-# perl: large strings, a hash of a million keys, sorting, a forked child.
+# perl: large strings, a large hash, sorting, a forked child.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 need perl perl
+keys=$(amount 300000 60000)
+export keys
 cat >"$work/body" <<'END'
 export PERL_HASH_SEED=0
 exec perl -e '
@@ -9,7 +11,7 @@ exec perl -e '
   substr($text, $_ * 4999, 1) = chr(65 + $_ % 26) for 0 .. 9999;
   my $letters = $text =~ tr/A-Z//;
   my %count;
-  $count{($_ * 2654435761) % 1_000_003}++ for 1 .. 300_000;
+  $count{($_ * 2654435761) % 1_000_003}++ for 1 .. $ENV{keys};
   my @sorted = sort { $count{$b} <=> $count{$a} || $a <=> $b } keys %count;
   my $sum = unpack("%32C*", $text);
   vec(my $bits = "", 100_000_000, 1) = 1;

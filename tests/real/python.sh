@@ -5,7 +5,8 @@
 python=/usr/bin/python3
 [ -x $python ] || python=python3
 need $python python3
-for module in test_mmap test_ctypes test_threading test_subprocess; do
+modules="test_mmap test_ctypes test_threading $(amount test_subprocess '')"
+for module in $modules; do
   $python -c "import test.$module" 2>/dev/null ||
     { echo "skipped: python3's test.$module is missing (Debian package libpython3-testsuite)"; exit 77; }
 done
@@ -13,7 +14,7 @@ done
 # The modules mostly wait: all three ways at once. Times and paths differ between runs, the counts must not.
 cat >"$work/body" <<END
 export TMPDIR=\$PWD
-for module in test_mmap test_ctypes test_threading test_subprocess; do
+for module in $modules; do
   $python -m test -v \$module >\$module.log 2>&1
   echo "\$module ended with \$?"
   sed -n -e 's/^\(Ran [0-9]* tests\) in .*/\1/p' -e '/^OK/p' -e '/^FAILED/p' -e '/^Tests\{0,1\} result/p' \
