@@ -84,7 +84,7 @@ class Cgroup:
     """One group; `remove` when its processes have ended."""
 
     def __init__(self, path, version, limit):
-        self.path, self.files = path, FILES[version]
+        self.path, self.files, self.limit = path, FILES[version], limit
         os.mkdir(path)
         try:
             # Without a memory controller in version 2 the file is missing.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The runner of the benchmark, on sizes so small that its figures say nothing: what it writes, a peer that is missing,
-# one that crashes, one that takes too much memory, and what Ctrl-C leaves behind. Takes some 10 seconds.
+# one that crashes, one that takes too much memory, its plots, and what Ctrl-C leaves behind. Takes some 10 seconds.
 : "${LZ_PYTHON3:=python3}"
 "$LZ_PYTHON3" -c 'import os; os.pidfd_open' 2>/dev/null ||
   { echo "skipped: python3 of at least 3.9 is missing"; exit 77; }
@@ -69,6 +69,16 @@ holds 'all(target["verdict"] in ("reached", "missed", "not measured", "reported"
 holds 'rows["churn"]["targets"][0]["verdict"] in ("reached", "missed")' "targets are computed"
 grep -q '^  crashing *crashed: SIGSEGV' "$work/out" || fail "the table does not show the crash"
 [ -z "$(awk 'length > 100' "$work/out")" ] || fail "a line of the table is longer than 100 columns"
+
+if command -v gnuplot >/dev/null; then
+  "$LZ_PYTHON3" -B "$LZ_SRCDIR/bench/plots.py" "$work/results.json" "$work/plots" >"$work/out" 2>"$work/err" ||
+    fail "plots.py: status $?"
+  [ ! -s "$work/err" ] || { fail "gnuplot complains"; head -n 5 "$work/err"; }
+  grep -q '</svg>' "$work/plots/ratios.svg" || fail "ratios.svg is no whole picture"
+  grep -q '^not drawn: .*scan-time.svg' "$work/out" || fail "a picture without figures is not named"
+else
+  echo "not tested: plots, for gnuplot is missing"
+fi
 
 bench --rows scan --scale 4096 --rounds 1 --peers glibc --json || fail "status $? of a run with --json"
 cmp -s "$work/out" "$work/results.json" || fail "--json prints something else than the results file"

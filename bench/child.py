@@ -125,13 +125,13 @@ def parse_output(text):
 
 
 def describe_end(status, group, errors):
+    if status != 0 and group and group.kills():
+        # The kernel counts it in the group as well when it was the machine that had none left.
+        mine = (group.peak() or group.limit) > group.limit * 0.9
+        return "killed (out of memory)" if mine else "killed (the whole machine was out of memory)"
     if os.WIFSIGNALED(status):
-        if group and group.kills() and os.WTERMSIG(status) == signal.SIGKILL:
-            return "killed (out of memory)"
         return f"crashed: {signal.Signals(os.WTERMSIG(status)).name}"
     if os.WEXITSTATUS(status) != 0:
-        if group and group.kills():
-            return "killed (out of memory)"
         last = errors.strip().splitlines()[-1:] or ["it said nothing"]
         return f"failed: status {os.WEXITSTATUS(status)}: {last[0][:80]}"
     return "ok"
@@ -159,7 +159,8 @@ def run(argv, environment, *, group=None, limit=None, timeout=120, stdin=None, d
         process.returncode = os.waitstatus_to_exitcode(status)
         texts = [(file.seek(0), file.read().decode(errors="replace"))[1] for file in (output, errors)]
         figures, curve = parse_output(texts[0])
-        result = {"seconds": seconds, "faults": usage.ru_minflt, "tables": sampler.tables, "rss_peak": sampler.rss}
+        result = {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "faults": usage.ru_minflt,
+                  "tables": sampler.tables, "rss_peak": sampler.rss}
         result.update(figures)
         result["tables"] = max(result["tables"], sampler.tables)
         result["status"] = stopped or describe_end(status, group, texts[1])

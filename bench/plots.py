@@ -100,13 +100,16 @@ def page_tables(results, path):
         if not run:
             continue
         label, colour, point = STYLES[peer]
+        label = "bare" if peer == peers.GLIBC else label
         values = [(step["read"], step["tables"]) for step in run["curve"]]
         end = max(end, values[-1][0])
         if run["status"] != "ok":
             x, y = values[-1]
-            extra.append(f"set label {quoted(run['status'])} at {x}, {y} right offset -0.8,0.9 font ',11' "
+            # Towards the middle, and each further off, for two may end at the same point.
+            place = f"left offset 0.9,{-0.5 - len(extra)}" if x < 4 * GIB else f"right offset -0.9,{0.9 + len(extra)}"
+            extra.append(f"set label {quoted(label + ': ' + run['status'])} at {x}, {y} {place} font ',11' "
                          f"textcolor rgb '{colour}'")
-        series.append(("bare" if peer == peers.GLIBC else label, colour, point, values))
+        series.append((label, colour, point, values))
     if not series:
         return False
     end = max(end, 512 * GIB)
@@ -132,8 +135,9 @@ def scan(results, path, title, figure, ylabel, ytics):
     if not series:
         return False
     low, high = (bound(x for *_, values in series for x, _ in values) for bound in (min, max))
+    least, most = (bound(y for *_, values in series for _, y in values) for bound in (min, max))
     axes = ["set xlabel 'size, a byte of each page read'", f"set ylabel {quoted(ylabel)}", ytics,
-            f"set xrange [{low / 1.5}:{max(high * 1.5, low * 8)}]", f"set xtics {size_tics(low, high, 4)}"]
+            f"set xrange [{low / 1.5}:{max(high * 1.5, low * 8)}]", f"set yrange [{least / 2}:{most * 2}]", f"set xtics {size_tics(low, high, 4)}"]
     draw_lines(path, title, axes, series, results)
     return True
 

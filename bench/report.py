@@ -59,13 +59,13 @@ def peer_line(name, peer):
         median_of("cgroup_peak", size))
     if peer["status"] == "ok":
         return line.rstrip()
-    # What it took until then, and how it ended.
-    return "  {:<13} {}".format(name, peer["status"][: WIDTH - 16]) + (
-        f"; page tables {median_of('tables', size)}, RSS {median_of('rss_peak', size)}"
-        if figures.get("tables", {"median": 0})["median"] and len(peer["status"]) < 40 else "")
+    ended = peer["status"]
+    if figures.get("tables", {"median": 0})["median"]:
+        ended += f"; page tables {median_of('tables', size)}, RSS {median_of('rss_peak', size)}"
+    return textwrap.fill(f"  {name:<13} {ended}", WIDTH, subsequent_indent=" " * 18)
 
 
-def target_text(target):
+def target_text(target, reduced):
     if target["verdict"] == "not measured":
         return f"{target['text']}: not measured: {target['why']}"
     if "ended" in target:
@@ -75,7 +75,8 @@ def target_text(target):
     if target["bound"] is None:
         return f"{target['text']}{best}: {found}"
     bound = f"at {'least' if target['at_least'] else 'most'} {target['bound']:.3g}"
-    return f"{target['text']}{best}: {found}; target {bound}: {target['verdict']}"
+    return f"{target['text']}{best}: {found}; target {bound}: {target['verdict']}" + (
+        " at this size" if reduced else "")
 
 
 def wrapped(text, begin):
@@ -88,7 +89,7 @@ def row_text(row):
     if row["peers"]:
         lines.append(LINE.format(*HEAD).rstrip())
         lines += [peer_line(name, peer) for name, peer in row["peers"].items()]
-    lines += [wrapped(target_text(target), "  > ") for target in row["targets"]]
+    lines += [wrapped(target_text(target, row["reduced"]), "  > ") for target in row["targets"]]
     return "\n".join(lines) + "\n"
 
 

@@ -81,23 +81,25 @@ class Benchmark:
     def version(self):
         return os.environ.get("LZ_VERSION", "of unknown version")
 
-    def estimate(self, row, size):
-        """Why a run of that size is too much; None where it is not."""
-        memory = row.memory(size, self.machine["zero_page"])
+    def too_much(self, row, size):
+        """Why a run of that size is too much: a list, empty where it is not."""
+        memory, fault = row.memory(size, self.machine["zero_page"]), self.machine["fault_seconds"]
+        taken, reasons = row.faults(size) * fault, []
         if memory > self.memory:
-            return f"it would take {report.size(memory)} here"
-        if row.faults(size) * self.machine["fault_seconds"] > self.options.run_seconds:
-            return f"a page fault takes {report.seconds(self.machine['fault_seconds'])} here"
-        return None
+            reasons.append(f"it could take {report.size(memory)} of memory here")
+        if taken > self.options.run_seconds * row.longer:
+            reasons.append(f"{report.seconds(taken)}, at {report.seconds(fault)} for a page fault")
+        return reasons
 
     def fit(self, row):
-        """(size, notes): made smaller until a run is neither dangerous nor endless."""
-        size = max(row.size // self.options.scale, row.least)
-        wanted, why = size, None
-        while row.resized and size // 2 >= row.least and (reason := self.estimate(row, size)):
-            size, why = size // 2, why or reason
+        """(size, notes, title): made smaller until a run is neither dangerous nor endless."""
+        size = wanted = max(row.size // self.options.scale, row.least)
+        while row.resized and size // 2 >= row.least and self.too_much(row, size):
+            size //= 2
         text = report.whole_size if row.size > 1 << 20 and row.size % (1 << 20) == 0 else str
-        notes = [f"{text(wanted)} would be too much: {why}; {text(size)} instead"] if why else []
+        notes = []
+        if size != wanted:
+            notes = [f"{text(size)} instead of {text(wanted)}: " + " and ".join(self.too_much(row, wanted))]
         return size, notes, row.title.format(size=text(size), count=size)
 
     def not_measured(self, row):
@@ -134,7 +136,7 @@ class Benchmark:
     def measure(self, row, size, cells, rounds):
         """Fills cells (by peer, with a list of runs) round by round, each time beginning with another peer."""
         running = [self.peers[name] for name in cells if cells[name]["status"] == "ok"]
-        for turn in range(rounds):
+        for turn in range(rounds if running else 0):
             for peer in running[turn % len(running):] + running[: turn % len(running)]:
                 cell = cells[peer.name]
                 if cell["status"] != "ok" or cell["taken"] > self.options.patience:
@@ -149,7 +151,8 @@ class Benchmark:
 
     def run_row(self, row):
         size, notes, title = self.fit(row)
-        entry = {"name": row.name, "title": title, "size": size, "notes": notes, "peers": {}, "targets": []}
+        entry = {"name": row.name, "title": title, "size": size, "reduced": size < row.size,
+                 "notes": notes, "peers": {}, "targets": []}
         why = self.not_measured(row)
         self.results["rows"].append(entry)
         if why:
@@ -161,8 +164,8 @@ class Benchmark:
         cells = {}
         for name in [name for name in self.peers if name in row.peers + self.more]:
             status = self.peers[name].missing or "ok"
-            if not row.resized and not row.limits and name != peers.WINDOW and (reason := self.estimate(row, size)):
-                status = f"not run: {reason}"
+            if not row.resized and not row.limits and name != peers.WINDOW and (reasons := self.too_much(row, size)):
+                status = "not run: " + " and ".join(reasons)
             cells[name] = {"status": status, "taken": 0, "runs": []}
         try:
             rounds = row.rounds or self.options.rounds * row.more_rounds

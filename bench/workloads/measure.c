@@ -10,6 +10,7 @@
 
 static struct timespec began;
 static uint64_t faults_before, rss_before, tables_before;
+static double cpu_before;
 static char line[2048] = "{";
 static size_t length = 1;
 
@@ -46,6 +47,15 @@ static uint64_t proportional_bytes(void)
 	return kib == UNKNOWN ? UNKNOWN : kib * KIB;
 }
 
+/* Of user and system, all threads: unlike the clock, it does not run while others have the processor. */
+static double cpu_seconds(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
 static void add_bytes(const char *key, uint64_t bytes)
 {
 	if (bytes != UNKNOWN)
@@ -64,15 +74,17 @@ void measure_start(void)
 	rss_before = status_bytes(0, "VmRSS");
 	tables_before = status_bytes(0, "VmPTE");
 	faults_before = minor_faults();
+	cpu_before = cpu_seconds();
 	clock_gettime(CLOCK_MONOTONIC, &began);
 }
 
 void measure_stop(void)
 {
-	double seconds = measure_elapsed();
+	double seconds = measure_elapsed(), cpu = cpu_seconds();
 	uint64_t faults = minor_faults(), rss = status_bytes(0, "VmRSS"), tables = status_bytes(0, "VmPTE");
 
 	measure_add("seconds", seconds);
+	measure_add("cpu", cpu - cpu_before);
 	measure_add("faults", (double)(faults - faults_before));
 	add_growth("rss_growth", rss, rss_before);
 	add_growth("tables_growth", tables, tables_before);
