@@ -137,7 +137,8 @@ def scan(results, path, title, figure, ylabel, ytics):
     low, high = (bound(x for *_, values in series for x, _ in values) for bound in (min, max))
     least, most = (bound(y for *_, values in series for _, y in values) for bound in (min, max))
     axes = ["set xlabel 'size, a byte of each page read'", f"set ylabel {quoted(ylabel)}", ytics,
-            f"set xrange [{low / 1.5}:{max(high * 1.5, low * 8)}]", f"set yrange [{least / 2}:{most * 2}]", f"set xtics {size_tics(low, high, 4)}"]
+            f"set xrange [{low / 1.5}:{max(high * 1.5, low * 8)}]", f"set yrange [{least / 2}:{most * 2}]",
+            f"set xtics {size_tics(low, high, 4)}"]
     draw_lines(path, title, axes, series, results)
     return True
 

@@ -182,6 +182,8 @@ class Benchmark:
             if cell["runs"]:
                 cell.update(results.summarise(cell["runs"]))
                 cell["ratio"] = results.ratios(cell["runs"], "seconds", bare)
+            elif cell["status"] == "ok":
+                cell["status"] = "not run: interrupted"
             del cell["taken"]
         entry["targets"] = [results.verdict(target, entry["peers"]) for target in row.targets]
 
