@@ -1,27 +1,13 @@
 /*
  * What demand paging costs, shown on this machine: eight claims, each measured in a process of its own,
- * once bare and once under lazyzero, and held against what it should be.
+ * bare, under lazyzero, and two of them also on its zero window, and held against what it should be.
  *
  *   experiments [--scale N] [--only E5,E8] [--library PATH]
  *
  * At full size it takes three minutes, almost two of them for E8; with --scale 64, three seconds. The exit
  * status is 0 when every figure is as expected, 1 when one is not, 2 for a wrong option. E8, measured:
  *
- *   #   claim                                         expected      bare   lazyzero
- *   E8  reading 512 times the memory: killed by page tables
- *       (512 GiB in a memory control group of 1 GiB)
- *       mmap                                   served / ENOMEM    served     ENOMEM
- *       calloc instead                              - / ENOMEM         -     ENOMEM
- *       small allocations after that                 - / 10000         -      10000
- *       the program's end                     SIGKILL / exit 0   SIGKILL     exit 0
- *       out-of-memory kills                              1 / 0         1          0
- *       page tables, last sample         >= 768 MiB / <= 1 MiB  1024 MiB     48 KiB
- *       page tables, the kernel's log                           1024 MiB          -
- *       VmRSS, last sample                            <= 8 MiB   1.4 MiB    2.8 MiB
- *       time of the whole run                                    105.5 s      43 ms
- *       > kernel: Killed process 8626 (experiments) total-vm:536873412kB,
- *         anon-rss:0kB, file-rss:1268kB, shmem-rss:0kB, UID:0 pgtables:1048448kB
- *         oom_score_adj:1000
+ *   TBD
  */
 #include <errno.h>
 #include <getopt.h>
@@ -139,24 +125,12 @@ static void format_range(char cell[CELL], enum unit unit, const struct range *ra
 	snprintf(cell, CELL, "%s%.24s", sign, value);
 }
 
-static void format_expected(char cell[2 * CELL + 4], const struct figure *figure)
-{
-	char bare[CELL], preloaded[CELL];
-
-	format_range(bare, figure->unit, &figure->range[BARE]);
-	format_range(preloaded, figure->unit, &figure->range[LAZYZERO]);
-	if (strcmp(bare, preloaded) == 0)
-		snprintf(cell, CELL, "%s", strcmp(bare, "-") == 0 ? "" : bare);
-	else
-		snprintf(cell, 2 * CELL + 4, "%s / %s", bare, preloaded);
-}
-
 static void fail(const char *id, enum column column, const char *label)
 {
 	size_t length = strlen(failures);
 
 	snprintf(failures + length, sizeof failures - length, "%s%s %s: %s", length == 0 ? "" : "; ", id,
-		column == BARE ? "bare" : "lazyzero", label);
+		column_names[column], label);
 }
 
 /* The cell of a column, and whether the figure is as expected. */
@@ -172,19 +146,34 @@ static bool format_outcome(
 	return range->any || (value != UNKNOWN && range->low <= value && value <= range->high);
 }
 
-static void print_figure(const char *id, const struct figure *figure, const struct outcome *outcomes)
+/* A line of cells, each with a mark behind it. */
+static void print_cells(const char *label, char cells[COLUMNS][CELL], const char *marks, unsigned columns)
 {
-	char expected[2 * CELL + 4], cells[COLUMNS][CELL];
-	bool held[COLUMNS];
+	printf("    %-34s", label);
+	for (unsigned column = 0; column < columns; column++)
+		printf(" %11s%c", cells[column], marks[column]);
+	putchar('\n');
+}
 
-	format_expected(expected, figure);
-	for (enum column column = BARE; column < COLUMNS; column++) {
-		held[column] = format_outcome(cells[column], figure, column, &outcomes[column]);
-		if (!held[column])
+/* What was measured, and below it what should have been, where it matters. */
+static void print_figure(
+	const char *id, const struct figure *figure, const struct outcome *outcomes, unsigned columns)
+{
+	char cells[COLUMNS][CELL], expected[COLUMNS][CELL], marks[COLUMNS];
+	bool judged = false;
+
+	for (enum column column = BARE; column < columns; column++) {
+		bool held = format_outcome(cells[column], figure, column, &outcomes[column]);
+
+		marks[column] = held ? ' ' : '!';
+		if (!held)
 			fail(id, column, figure->label);
+		format_range(expected[column], figure->unit, &figure->range[column]);
+		judged |= !figure->range[column].any || figure->range[column].not_applicable;
 	}
-	printf("    %-32s %21s %9s%c %9s%s\n", figure->label, expected, cells[BARE], held[BARE] ? ' ' : '!',
-		cells[LAZYZERO], held[LAZYZERO] ? "" : "!");
+	print_cells(figure->label, cells, marks, columns);
+	if (judged)
+		print_cells("  expected", expected, "   ", columns);
 }
 
 /* Breaks a long message at spaces. */
@@ -221,15 +210,25 @@ static bool was_skipped(const char *id, const struct outcome *outcome)
 	return true;
 }
 
+static uint64_t window_limit(uint64_t size)
+{
+	uint64_t limit = size / WINDOW_LIMIT_SHARE;
+
+	return limit > LEAST_LIMIT ? limit : LEAST_LIMIT;
+}
+
 static void print_heading(const struct claim *claim, const struct workload *workload)
 {
 	char size[SIZE_TEXT], limit[SIZE_TEXT];
 
 	printf("%s  %s\n", claim->id, claim->text);
-	if (workload->limit != 0)
-		printf("    (%s in a memory control group of %s)\n", format_size(size, workload->size),
+	if (workload->limit != 0) {
+		printf("    (%s in a memory control group of %s", format_size(size, workload->size),
 			format_size(limit, workload->limit));
-	else if (workload->size != 0)
+		if (claim->window != NULL)
+			printf("; on the window, of %s", format_size(limit, window_limit(workload->size)));
+		puts(")");
+	} else if (workload->size != 0)
 		printf("    (%s)\n", format_size(size, workload->size));
 	fflush(stdout);
 }
@@ -250,28 +249,30 @@ static void set_size(struct workload *workload, const struct claim *claim, uint6
 static void run_claim(const struct claim *claim, const struct options *options)
 {
 	static const struct figure whole = {
-		"us", "time of the whole run", MICROSECONDS, {{.any = true}, {.any = true}}};
-	struct workload workload = {
-		.id = claim->id, .settings = claim->settings, .preload = options->preload};
+		"us", "time of the whole run", MICROSECONDS, {{.any = true}, {.any = true}, {.any = true}}};
+	struct workload workload = {.id = claim->id, .preload = options->preload};
 	struct figure figures[MOST_FIGURES];
 	struct outcome outcomes[COLUMNS];
-	unsigned count;
+	unsigned count, columns = claim->window != NULL ? COLUMNS : WINDOW;
 
 	set_size(&workload, claim, options->scale);
 	print_heading(claim, &workload);
-	for (enum column column = BARE; column < COLUMNS; column++) {
+	for (enum column column = BARE; column < columns; column++) {
+		workload.settings = column == WINDOW ? claim->window : claim->settings;
+		if (column == WINDOW && workload.limit != 0)
+			workload.limit = window_limit(workload.size);
 		run_workload(&workload, column, &outcomes[column]);
 		if (was_skipped(claim->id, &outcomes[column]))
 			return;
+		if (column != BARE && outcomes[column].version[0] == '\0')
+			fail(claim->id, column, "the library was not loaded");
 	}
-	if (outcomes[LAZYZERO].version[0] == '\0')
-		fail(claim->id, LAZYZERO, "the library was not loaded");
 	count = claim->figures(workload.size, figures);
 	for (unsigned i = 0; i < count; i++)
-		print_figure(claim->id, &figures[i], outcomes);
-	print_figure(claim->id, &whole, outcomes);
-	print_message(outcomes[BARE].message);
-	print_message(outcomes[LAZYZERO].message);
+		print_figure(claim->id, &figures[i], outcomes, columns);
+	print_figure(claim->id, &whole, outcomes, columns);
+	for (enum column column = BARE; column < columns; column++)
+		print_message(outcomes[column].message);
 }
 
 static void print_note(void)
@@ -381,7 +382,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	print_note();
-	printf("#   %-32s %21s %9s  %9s\n", "claim", "expected", "bare", "lazyzero");
+	printf("#   %-34s %11s  %11s  %11s\n", "claim", column_names[BARE], column_names[LAZYZERO],
+		column_names[WINDOW]);
 	for (unsigned i = 0; i < claim_count; i++)
 		if (options.only == NULL || strcasestr(options.only, claims[i].id) != NULL)
 			run_claim(&claims[i], &options);

@@ -39,6 +39,8 @@ struct run {
 	size_t length;
 };
 
+const char *const column_names[COLUMNS] = {"bare", "lazyzero", "window"};
+
 static volatile sig_atomic_t stop_signal;
 
 static void on_stop(int number)
@@ -94,7 +96,7 @@ static void set_environment(const struct run *run)
 		if (strncmp(*entry, "LAZYZERO_", 9) != 0 && strncmp(*entry, "LD_PRELOAD=", 11) != 0)
 			*kept++ = *entry;
 	*kept = NULL;
-	if (run->column != LAZYZERO)
+	if (run->column == BARE)
 		return;
 	setenv("LD_PRELOAD", run->workload->preload, 1);
 	setenv("LAZYZERO_LOG", "fd:1", 1);
@@ -151,7 +153,7 @@ static void show_progress(const struct run *run)
 
 	if (isatty(STDERR_FILENO) && seconds > 0)
 		fprintf(stderr, "\r%s %s: %" PRIu64 " s, %s of page tables   ", run->workload->id,
-			run->column == BARE ? "bare" : "lazyzero", seconds, format_size(tables, run->tables));
+			column_names[run->column], seconds, format_size(tables, run->tables));
 }
 
 static void sample(struct run *run)

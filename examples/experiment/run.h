@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum column { BARE, LAZYZERO, COLUMNS };
+/* The program alone; under the library with the zero page behind it; and with the zero window. */
+enum column { BARE, LAZYZERO, WINDOW, COLUMNS };
+
+extern const char *const column_names[COLUMNS];
 
 struct value {
 	char key[24];
@@ -20,7 +23,7 @@ struct outcome {
 	char skipped[160]; /* why it could not be run; "" when it was */
 	char version[32];  /* of the library the child ran under, "" for none */
 	char message[320]; /* the library's last message, or the kernel's on killing the child */
-	struct value values[16];
+	struct value values[20];
 	unsigned count;
 };
 
@@ -28,7 +31,7 @@ struct workload {
 	const char *id;
 	uint64_t size;  /* handed to the child */
 	uint64_t limit; /* memory limit of the child's own control group; 0: none */
-	/* For the run under the library: "NAME=value", NULL-terminated; or NULL. */
+	/* For a run under the library: "NAME=value", NULL-terminated; or NULL. */
 	const char *const *settings;
 	const char *preload; /* the library, as LD_PRELOAD names it */
 };

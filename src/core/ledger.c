@@ -202,7 +202,8 @@ int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, st
 
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 {
-	struct lz_range *range = lz_ledger_find(ledger, start);
+	/* An empty range would be found in the one around it for ever. */
+	struct lz_range *range = start < end ? lz_ledger_find(ledger, start) : NULL;
 
 	while (range != NULL && range->start < end) {
 		uintptr_t left_start = range->start, right_end = range->end;

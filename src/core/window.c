@@ -116,7 +116,14 @@ static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
 		if (bytes > lz_max_u64(unit, page_tables / 4))
 			return 0;
 	}
-	return bytes;
+	lz_core_resolve_budget(core);
+	return bytes > core->budget.memory / 4 * 3 ? 0 : bytes;
+}
+
+/* What a window can serve: at least a block, and no more than there are addresses. */
+static bool is_possible(const struct lz_core *core, size_t total)
+{
+	return total >= lz_window_unit(core) && total < (size_t)1 << core->geometry->user_bits;
 }
 
 /* --- whole or not --- */
@@ -459,7 +466,7 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 	*use = (struct lz_window_use){.window = NULL};
 	if (!lz_core_enter(core))
 		return -EAGAIN;
-	bytes = total < lz_window_unit(core) ? 0 : piece_bytes(core, total, length);
+	bytes = is_possible(core, total) ? piece_bytes(core, total, length) : 0;
 	window = bytes != 0 ? hold(core, bytes) : NULL;
 	too_soon = core->windows.failed_ms != 0 && core->os->now_ms() - core->windows.failed_ms < RETRY_MS;
 	/* One and a half times the last, so that those left behind are not many. */
@@ -468,8 +475,9 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 		lz_round_up(lz_max_u64(bytes, lz_window_size(core) / 2 * 3), lz_window_unit(core), &size);
 	lz_core_leave(core);
 	if (bytes == 0) {
-		if (total >= lz_window_unit(core))
-			say(core, &(struct failure){"too few mappings are free (vm.max_map_count)", 0});
+		if (is_possible(core, total))
+			say(core, &(struct failure){
+					  "too few mappings (vm.max_map_count) or too little memory", 0});
 		return -EAGAIN;
 	}
 	if (window != NULL && !still_whole(core, &failure, window)) {

@@ -1,0 +1,271 @@
+/* core/recycle.c: what is kept, for how long, and what comes back. */
+#include "core_fixture.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "core/recycle.h"
+
+static char *const keeping[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", NULL};
+
+static int allocate_zeroed(size_t size, char **out)
+{
+	struct lz_request request = {.call = "calloc", .size = size, .zeroed = true};
+
+	return lz_core_allocate(&core, &request, 0, (void **)out);
+}
+
+static unsigned kept(void)
+{
+	return atomic_load(&core.recycle.count);
+}
+
+Test(recycle, comes_back_zero_and_only_once)
+{
+	char *p, *q, *r;
+
+	start_core(keeping);
+	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
+	p[0] = p[MIB + 5] = p[2 * MIB - 1] = 7;
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(kept(), 1);
+	cr_expect_eq(lz_core_free(&core, p), -ENOENT, "freed twice");
+	cr_assert_eq(allocate_zeroed(2 * MIB - 9000, &q), 0);
+	cr_expect_eq(q, p, "a little smaller is served, too");
+	cr_expect_eq(kept(), 0);
+	cr_expect_eq(core.stats.wire->recycled, 1);
+	for (size_t i = 0; i < 2 * MIB; i++)
+		cr_assert_eq(q[i], 0, "byte %zu", i);
+	cr_assert_eq(allocate_zeroed(2 * MIB, &r), 0);
+	cr_expect_neq(r, q);
+	cr_expect_eq(lz_core_free(&core, q), 0);
+	cr_expect_eq(lz_core_free(&core, r), 0);
+	cr_expect_eq(core.stats.wire->regions, 0);
+	cr_expect_eq(core.stats.wire->region_bytes, 0);
+}
+
+Test(recycle, full_regions_come_back_zero_every_time)
+{
+	char *p;
+
+	start_core(keeping);
+	for (int round = 0; round < 5; round++) {
+		cr_assert_eq(allocate_zeroed(MIB, &p), 0);
+		for (size_t i = 0; i < MIB; i++)
+			cr_assert_eq(p[i], 0, "round %d, byte %zu", round, i);
+		memset(p, 1 + round, MIB);
+		/* Given back in between: still known as full, and still zero when it comes back. */
+		if (round == 3)
+			lz_core_madvise(&core, p, MIB / 2, MADV_DONTNEED);
+		cr_assert_eq(lz_core_free(&core, p), 0);
+	}
+	cr_expect_eq(core.stats.wire->recycled, 4);
+}
+
+Test(recycle, wrong_sizes_and_alignments_are_not_served)
+{
+	struct lz_request aligned = {.call = "memalign", .size = 2 * MIB};
+	char *p, *q;
+	void *r;
+
+	start_core(keeping);
+	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(allocate_zeroed(2 * MIB + 4096, &q), 0);
+	cr_expect_neq(q, p, "too small");
+	lz_core_free(&core, q);
+	cr_assert_eq(allocate_zeroed(MIB, &q), 0);
+	cr_expect(q != p, "too large: a quarter may be wasted, not half");
+	cr_assert_eq(lz_core_allocate(&core, &aligned, GIB, &r), 0);
+	cr_expect_eq((uintptr_t)r % GIB, 0);
+}
+
+Test(recycle, no_more_is_kept_than_allowed)
+{
+	char *p[8];
+
+	start_core(keeping);
+	for (size_t i = 0; i < 8; i++) {
+		cr_assert_eq(allocate_zeroed(2 * MIB, &p[i]), 0);
+		memset(p[i], 1, 2 * MIB);
+	}
+	for (size_t i = 0; i < 8; i++) {
+		cr_assert_eq(lz_core_free(&core, p[i]), 0);
+		cr_expect_leq(core.recycle.weight, 8 * MIB);
+	}
+	cr_expect_eq(kept(), 4);
+	cr_expect_eq(core.stats.wire->cache_bytes, 8 * MIB);
+	cr_expect_eq(mincore(p[0], 4096, (unsigned char[1]){0}), -1, "the oldest is unmapped");
+	cr_expect_eq(mincore(p[7], 4096, (unsigned char[1]){0}), 0);
+	cr_expect(lz_recycle_flush(&core));
+	cr_expect_eq(kept(), 0);
+	cr_expect_eq(core.recycle.weight, 0);
+}
+
+Test(recycle, a_sparse_region_larger_than_the_cache_is_kept)
+{
+	char *p, *q;
+
+	start_core(keeping);
+	cr_assert_eq(allocate_zeroed(GIB, &p), 0);
+	p[5] = p[GIB - 1] = 1;
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	if (kept() == 0)
+		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
+	cr_expect_leq(core.recycle.weight, 64 * 1024);
+	cr_assert_eq(allocate_zeroed(GIB, &q), 0);
+	cr_expect_eq(q, p);
+	cr_expect_eq(q[5] | q[GIB - 1], 0);
+}
+
+Test(recycle, what_lies_idle_goes_back)
+{
+	char *p, *q;
+
+	start_core(keeping);
+	fake.now_ms = 1000000;
+	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	fake.now_ms += 900;
+	lz_recycle_tend(&core);
+	cr_expect_eq(kept(), 1);
+	fake.now_ms += 200;
+	map_anonymous(NULL, 4096, PROT_READ, 0);
+	cr_expect_eq(kept(), 0);
+	cr_expect_eq(allocate_zeroed(MIB, &q), 0);
+}
+
+Test(recycle, altered_regions_are_not_kept)
+{
+	char *p;
+
+	start_core(keeping);
+	for (int how = 0; how < 6; how++) {
+		cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
+		switch (how) {
+		case 0:
+			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ, NULL);
+			break;
+		case 1:
+			lz_core_mprotect(&core, p + 4096, 4096, PROT_NONE, NULL);
+			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ | PROT_WRITE, NULL);
+			break;
+		case 2:
+			lz_core_munmap(&core, p + MIB, 4096);
+			break;
+		case 3:
+			map_anonymous(p + MIB, 4096, PROT_READ | PROT_WRITE, MAP_FIXED);
+			break;
+		case 4:
+			lz_core_madvise(&core, p, 4096, MADV_DONTFORK);
+			break;
+		case 5:
+			lz_core_userfault(&core, (uintptr_t)p, 4096);
+			break;
+		}
+		cr_expect_eq(lz_core_free(&core, p), 0);
+		cr_expect_eq(kept(), 0, "way %d", how);
+	}
+}
+
+Test(recycle, goes_before_anything_is_refused)
+{
+	static char *const tight[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", "LAZYZERO_POLICY=refuse",
+		"LAZYZERO_BUDGET=1200K", "LAZYZERO_BACKING=zeropage", NULL};
+	char *p, *q;
+
+	NEEDS_SMALL_BUDGET();
+	start_core(tight);
+	cr_assert_eq(allocate_zeroed(300 * MIB, &p), 0);
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	if (kept() == 0)
+		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
+	cr_expect_eq(allocate_zeroed(400 * MIB, &q), 0, "with what was kept, it would be too much");
+	cr_expect_eq(kept(), 0);
+}
+
+Test(recycle, goes_when_memory_cannot_be_mapped)
+{
+	char *p, *q;
+
+	start_core(keeping);
+	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	fake.fail_at[FAKE_MMAP] = fake.calls[FAKE_MMAP] + 1;
+	cr_expect_eq(allocate_zeroed(3 * MIB, &q), 0);
+	cr_expect_eq(kept(), 0);
+}
+
+Test(recycle, nothing_where_it_is_switched_off_or_address_space_is_limited)
+{
+	static char *const off[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
+	struct rlimit limit = {.rlim_cur = (rlim_t)1 << 44, .rlim_max = RLIM_INFINITY};
+	char *p;
+
+	start_core(off);
+	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(kept(), 0);
+	start_core(keeping);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(kept(), 0);
+}
+
+/* Without PAGEMAP_SCAN: all is cleared, or given back. */
+Test(recycle, before_linux_6_7)
+{
+	static const struct fake_file none[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
+	char *p, *q;
+
+	start_core(keeping);
+	fake.files = none;
+	for (int dense = 0; dense < 2; dense++) {
+		cr_assert_eq(allocate_zeroed(MIB, &p), 0);
+		memset(p, 3, dense ? MIB : 10);
+		cr_assert_eq(lz_core_free(&core, p), 0);
+		cr_assert_eq(allocate_zeroed(MIB, &q), 0);
+		cr_expect_eq(q, p);
+		for (size_t i = 0; i < MIB; i++)
+			cr_assert_eq(q[i], 0);
+		lz_core_free(&core, q);
+	}
+}
+
+/* Every byte is filled before every free, so whatever comes back dirty is seen. */
+static void *fill_and_free(void *argument)
+{
+	unsigned seed = (unsigned)(uintptr_t)argument;
+	size_t *dirty = calloc(1, sizeof *dirty);
+
+	for (int round = 0; round < 300; round++) {
+		size_t size = 4096 + (size_t)rand_r(&seed) % (512 * 1024);
+		char *p;
+
+		if (allocate_zeroed(size, &p) != 0)
+			continue;
+		for (size_t i = 0; i < size; i++)
+			*dirty += p[i] != 0;
+		memset(p, 0x55, size);
+		lz_core_free(&core, p);
+	}
+	return dirty;
+}
+
+Test(recycle, zero_in_every_thread)
+{
+	pthread_t threads[3];
+
+	start_core(keeping);
+	for (uintptr_t i = 0; i < 3; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, fill_and_free, (void *)(i + 1)), 0);
+	for (int i = 0; i < 3; i++) {
+		size_t *dirty;
+
+		pthread_join(threads[i], (void **)&dirty);
+		cr_expect_eq(*dirty, 0);
+		free(dirty);
+	}
+	cr_expect_gt(core.stats.wire->recycled, 300);
+}
