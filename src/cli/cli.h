@@ -26,6 +26,7 @@ struct lz_flag {
 	const char *help;
 	const char *const *choices; /* what is accepted, NULL-terminated; NULL: any text */
 	const char *accepts;        /* the choices, to end the sentence "it takes ..." */
+	char letter;                /* 'o' where -o means the same; 0: none */
 };
 
 /* A short text by value, to be used as lz_shown(x).text within one expression. */
@@ -42,9 +43,10 @@ struct lz_command {
 	const char *description; /* a paragraph for --help */
 	const struct lz_flag *flags;
 	size_t flag_count;
-	bool takes_options; /* every option of the table is a flag, too */
-	bool runs_program;  /* the first operand ends the flags: what follows belongs to the program */
-	int operands_max;   /* not looked at where runs_program */
+	bool takes_options;      /* every option of the table is a flag, too */
+	bool runs_program;       /* the first operand ends the flags: what follows belongs to the program */
+	int operands_max;        /* not looked at where runs_program */
+	void (*more_help)(void); /* prints what ends --help; NULL: nothing */
 	int (*run)(const struct lz_arguments *arguments); /* returns the exit status */
 };
 
@@ -59,6 +61,7 @@ struct lz_arguments {
 extern const struct lz_command lz_command_run;
 extern const struct lz_command lz_command_cost;
 extern const struct lz_command lz_command_env;
+extern const struct lz_command lz_command_stat;
 
 /* --- flags.c --- */
 

@@ -13,7 +13,12 @@
 #include "cli/cli.h"
 #include "config.h"
 
-static const struct lz_command *const commands[] = {&lz_command_run, &lz_command_cost, &lz_command_env};
+static const struct lz_command *const commands[] = {
+	&lz_command_run,
+	&lz_command_stat,
+	&lz_command_cost,
+	&lz_command_env,
+};
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

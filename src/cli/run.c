@@ -24,7 +24,7 @@ static const struct lz_flag flags[] = {
 	[FLAG_SUMMARY] = {"summary", "text|json|none",
 		"What is said on standard error at the end. With none, the program takes the place of this "
 		"command, under the same process ID. Default: text",
-		summaries, "text, json or none"},
+		summaries, "text, json or none", 0},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 

@@ -3,18 +3,15 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
-#include "base/parse.h"
 #include "cli/cli.h"
-#include "lazyzero/wire.h"
+#include "cli/wire_file.h"
 #include "support/options.h"
 
 #define FILE_PREFIX "lazyzero."
@@ -93,24 +90,6 @@ void lz_stats_place_remove(const struct lz_stats_place *place)
 	rmdir(place->path);
 }
 
-/* Reads a file's content into *wire. Returns NULL, or why it is none that we understand. */
-static const char *read_wire(int fd, struct lz_wire *wire)
-{
-	struct stat status;
-
-	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-		return "it is not a regular file";
-	if (pread(fd, wire, sizeof *wire, 0) != (ssize_t)sizeof *wire)
-		return "it is too short";
-	if (memcmp(wire->magic, LZ_WIRE_MAGIC, sizeof wire->magic) != 0)
-		return "it is not a statistics file";
-	if (wire->version != LZ_WIRE_VERSION)
-		return "its layout has another version";
-	if (wire->size < sizeof *wire || wire->size > LZ_WIRE_FILE_BYTES)
-		return "its layout has another size";
-	return NULL;
-}
-
 static void add(uint64_t *sum, uint64_t value)
 {
 	if (__builtin_add_overflow(*sum, value, sum))
@@ -142,57 +121,45 @@ static void count(struct lz_tally *tally, const struct lz_wire *wire)
 	add(&tally->untracked, wire->untracked);
 }
 
-static void read_file(struct lz_tally *tally, const struct lz_stats_place *place, int directory,
-	const char *name, struct left_out *left_out)
-{
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	const char *reason;
-	struct lz_wire wire;
+/* What one reading of a place gathers. */
+struct reading {
+	struct lz_tally *tally;
+	const struct lz_stats_place *place;
+	struct left_out left_out;
+};
 
-	if (fd < 0 && errno == ENOENT)
-		return;
-	reason = fd < 0 ? strerror(errno) : read_wire(fd, &wire);
-	if (fd >= 0)
-		close(fd);
-	if (reason != NULL) {
+static void take(void *context, const char *name, const struct lz_wire *wire, const char *error)
+{
+	struct reading *reading = context;
+	struct left_out *left_out = &reading->left_out;
+
+	if (wire == NULL) {
 		if (left_out->count++ == 0) {
-			snprintf(left_out->name, sizeof left_out->name, "%s", name);
-			left_out->reason = reason;
+			snprintf(left_out->name, sizeof left_out->name, "%.63s", name);
+			left_out->reason = error;
 		}
-	} else if (place->is_private || wire.start_time == 0 || wire.start_time >= place->since) {
+	} else if (reading->place->is_private || wire->start_time == 0 ||
+		   wire->start_time >= reading->place->since) {
 		/* Without /proc a process does not know when it started. */
-		count(tally, &wire);
+		count(reading->tally, wire);
 	}
-}
-
-static bool is_wire_name(const char *name)
-{
-	uint64_t pid;
-
-	return strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
-	       lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
 }
 
 void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place)
 {
-	struct left_out left_out = {.count = 0};
-	struct dirent *entry;
-	DIR *directory;
+	struct reading reading = {.tally = tally, .place = place};
+	struct left_out *left_out = &reading.left_out;
+	int error;
 
 	*tally = (struct lz_tally){.budget = UINT64_MAX};
 	if (place->path[0] == '\0')
 		return;
-	directory = opendir(place->path);
-	if (directory == NULL)
-		read_file(tally, place, AT_FDCWD, place->path, &left_out);
-	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		if (is_wire_name(entry->d_name))
-			read_file(tally, place, dirfd(directory), entry->d_name, &left_out);
-	if (directory != NULL)
-		closedir(directory);
-	if (left_out.count == 1)
-		lz_warn("left out of the summary: %s: %s", lz_shown(left_out.name).text, left_out.reason);
-	else if (left_out.count > 1)
-		lz_warn("left out of the summary: %s: %s; and %u more files", lz_shown(left_out.name).text,
-			left_out.reason, left_out.count - 1);
+	error = lz_wire_each(place->path, false, take, &reading);
+	if (error != 0 && error != -ENOENT)
+		take(&reading, place->path, NULL, strerror(-error));
+	if (left_out->count == 1)
+		lz_warn("left out of the summary: %s: %s", lz_shown(left_out->name).text, left_out->reason);
+	else if (left_out->count > 1)
+		lz_warn("left out of the summary: %s: %s; and %u more files", lz_shown(left_out->name).text,
+			left_out->reason, left_out->count - 1);
 }
