@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit statuses, as env(1) has them. */
 enum {
@@ -62,6 +63,7 @@ extern const struct lz_command lz_command_run;
 extern const struct lz_command lz_command_cost;
 extern const struct lz_command lz_command_env;
 extern const struct lz_command lz_command_stat;
+extern const struct lz_command lz_command_doctor;
 
 /* --- flags.c --- */
 
@@ -86,6 +88,12 @@ unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag);
 void lz_help_all(const struct lz_command *const commands[], size_t count);
 void lz_help_command(const struct lz_command *command);
 
+/*
+ * Prints text in lines that begin at column `indent` and end before column 80; the cursor is at `column` of
+ * the first one.
+ */
+void lz_print_wrapped(const char *text, size_t indent, size_t column);
+
 /* --- messages.c --- */
 
 /* A line on standard error behind "lazyzero: ", or behind "lazyzero: warning: ". */
@@ -97,6 +105,9 @@ int lz_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* lz_fail, and where to read on: "Try 'lazyzero NAME --help'." (name NULL: 'lazyzero --help'). */
 int lz_fail_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether colours are wanted there: on a terminal that has them, without NO_COLOR (no-color.org). */
+bool lz_colours(FILE *stream);
 
 /* Text from outside made safe for a terminal. */
 struct lz_shown lz_shown(const char *text);

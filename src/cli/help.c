@@ -7,8 +7,7 @@
 
 #define WIDTH 79u
 
-/* Prints text in lines that begin at column `indent`; the cursor is at `column` of the first one. */
-static void print_wrapped(const char *text, size_t indent, size_t column)
+void lz_print_wrapped(const char *text, size_t indent, size_t column)
 {
 	bool at_start = true;
 
@@ -43,7 +42,7 @@ static void print_flag(char letter, const char *name, const char *value, const c
 	else
 		printf("  --%s", name);
 	printf("%s%s\n", value != NULL ? "=" : "", value != NULL ? value : "");
-	print_wrapped(help, 6, 0);
+	lz_print_wrapped(help, 6, 0);
 }
 
 static void print_option(const struct lz_option *option)
@@ -79,7 +78,7 @@ void lz_help_all(const struct lz_command *const commands[], size_t count)
 void lz_help_command(const struct lz_command *command)
 {
 	printf("Usage: lazyzero %s %s\n\n", command->name, command->usage);
-	print_wrapped(command->description, 0, 0);
+	lz_print_wrapped(command->description, 0, 0);
 	printf("\nOptions:\n");
 	for (size_t i = 0; i < command->flag_count; i++)
 		print_flag(command->flags[i].letter, command->flags[i].name, command->flags[i].value,
