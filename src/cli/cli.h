@@ -64,6 +64,7 @@ extern const struct lz_command lz_command_cost;
 extern const struct lz_command lz_command_env;
 extern const struct lz_command lz_command_stat;
 extern const struct lz_command lz_command_doctor;
+extern const struct lz_command lz_command_compare;
 
 /* --- flags.c --- */
 
@@ -79,6 +80,12 @@ const char *lz_arguments_option(const struct lz_arguments *arguments, size_t ind
 
 /* The environment variable of that option. */
 struct lz_shown lz_arguments_variable(size_t index);
+
+/*
+ * Sets the variables of the options that were given, for the programs to run; they inherit the others that
+ * this process has. Returns 0 or -ENOMEM.
+ */
+int lz_arguments_set_variables(const struct lz_arguments *arguments);
 
 /* The index of a checked flag's value in its choices; 0, the first one, when it was not given. */
 unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag);

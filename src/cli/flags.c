@@ -257,3 +257,14 @@ unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag)
 
 	return value != NULL ? (unsigned)choice_of(&arguments->command->flags[flag], value) : 0;
 }
+
+int lz_arguments_set_variables(const struct lz_arguments *arguments)
+{
+	for (size_t i = 0; i < lz_option_count; i++) {
+		const char *value = lz_arguments_option(arguments, i);
+
+		if (value != NULL && setenv(lz_arguments_variable(i).text, value, 1) != 0)
+			return -errno;
+	}
+	return 0;
+}

@@ -28,25 +28,6 @@ static const struct lz_flag flags[] = {
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
-static int set_variable(const char *name, const char *value)
-{
-	return setenv(name, value, 1) != 0 ? -errno : 0;
-}
-
-/* The variables of the options that were given; the program inherits the others that this process has. */
-static int set_variables(const struct lz_arguments *arguments)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < lz_option_count && !error; i++) {
-		const char *value = lz_arguments_option(arguments, i);
-
-		if (value != NULL)
-			error = set_variable(lz_arguments_variable(i).text, value);
-	}
-	return error;
-}
-
 static bool is_set_to(const char *variable, const char *value)
 {
 	const char *found = getenv(variable);
@@ -96,14 +77,15 @@ static int exec_failure(const char *program, int error)
 static int run_watched(char *const argv[], const struct lz_target *target, unsigned form)
 {
 	struct lz_summary summary = {.program = argv[0]};
+	struct lz_watch watch = {.look = NULL};
 	struct lz_stats_place place;
 	int error = 0;
 
 	lz_stats_place_prepare(&place, nonempty(getenv(STATS_VARIABLE)));
 	if (place.path[0] != '\0')
-		error = set_variable(STATS_VARIABLE, place.path);
+		error = setenv(STATS_VARIABLE, place.path, 1) != 0 ? -errno : 0;
 	if (!error)
-		error = lz_child_run(argv, &summary.ending);
+		error = lz_child_run(argv, &watch, &summary.ending);
 	if (!error && summary.ending.exec_error == 0)
 		lz_tally_read(&summary.tally, &place);
 	lz_stats_place_remove(&place);
@@ -134,7 +116,7 @@ static int run(const struct lz_arguments *arguments)
 		return LZ_EXIT_OURS;
 	lz_target_inspect(&target, argv[0], &library.elf);
 	lz_target_warn(&target, argv[0]);
-	error = set_variables(arguments);
+	error = lz_arguments_set_variables(arguments);
 	if (!error)
 		error = lz_library_preload(&library);
 	if (error)
