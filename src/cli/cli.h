@@ -65,6 +65,7 @@ extern const struct lz_command lz_command_env;
 extern const struct lz_command lz_command_stat;
 extern const struct lz_command lz_command_doctor;
 extern const struct lz_command lz_command_compare;
+extern const struct lz_command lz_command_metrics;
 
 /* --- flags.c --- */
 

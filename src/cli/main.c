@@ -18,6 +18,7 @@ static const struct lz_command *const commands[] = {
 	&lz_command_stat,
 	&lz_command_compare,
 	&lz_command_doctor,
+	&lz_command_metrics,
 	&lz_command_cost,
 	&lz_command_env,
 };
