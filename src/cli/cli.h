@@ -63,6 +63,7 @@ extern const struct lz_command lz_command_run;
 extern const struct lz_command lz_command_cost;
 extern const struct lz_command lz_command_env;
 extern const struct lz_command lz_command_stat;
+extern const struct lz_command lz_command_top;
 extern const struct lz_command lz_command_doctor;
 extern const struct lz_command lz_command_compare;
 extern const struct lz_command lz_command_metrics;
