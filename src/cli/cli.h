@@ -67,6 +67,7 @@ extern const struct lz_command lz_command_top;
 extern const struct lz_command lz_command_doctor;
 extern const struct lz_command lz_command_compare;
 extern const struct lz_command lz_command_metrics;
+extern const struct lz_command lz_command_plot;
 
 /* --- flags.c --- */
 
