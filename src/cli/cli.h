@@ -67,7 +67,12 @@ extern const struct lz_command lz_command_top;
 extern const struct lz_command lz_command_doctor;
 extern const struct lz_command lz_command_compare;
 extern const struct lz_command lz_command_metrics;
+extern const struct lz_command lz_command_completion;
 extern const struct lz_command lz_command_plot;
+
+/* All of them. */
+extern const struct lz_command *const lz_commands[];
+extern const size_t lz_command_count;
 
 /* --- flags.c --- */
 
