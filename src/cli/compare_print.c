@@ -170,7 +170,7 @@ static void write_bars(const struct lz_gnuplot *plot, const struct lz_comparison
 	fprintf(plot->script, "$bars%zu << EOD\n", place);
 	for (enum lz_figure figure = 0; figure < LZ_FIGURES; figure++) {
 		double ratio = ratio_of(comparison, contender, figure);
-		double left = figure - 0.4 + (double)place * width;
+		double left = (double)figure - 0.4 + (double)place * width;
 
 		if (ratio > 0)
 			fprintf(plot->script, "%g %g %g %g\n", left, left + width * 0.95,

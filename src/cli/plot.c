@@ -210,7 +210,7 @@ static void write_size_tics(const struct lz_gnuplot *plot)
 	fputs("set ytics nomirror (", plot->script);
 	for (unsigned shift = 8; shift < 64; shift += 4)
 		fprintf(plot->script, "%s'%u %.1s%s' %llu", shift > 8 ? ", " : "", 1u << shift % 10,
-			"BKMGTPE" + shift / 10, shift < 10 ? "" : "iB", 1ull << shift);
+			&"BKMGTPE"[shift / 10], shift < 10 ? "" : "iB", 1ull << shift);
 	fputs(")\n", plot->script);
 }
 
@@ -253,12 +253,13 @@ static int run(const struct lz_arguments *arguments)
 {
 	const char *path = arguments->operands[0];
 	const char *output = arguments->values[FLAG_OUTPUT];
-	struct record record = {.faults_before = json_object(), .end = -1};
+	struct record record = {.end = -1};
 	char *standard = NULL;
 	int status;
 
 	if (path == NULL)
 		return lz_fail_usage("plot", "no record given");
+	record.faults_before = json_object();
 	status = read_record(&record, path);
 	if (status == 0 && record.left_out > 0)
 		lz_warn("%zu line%s of '%s' could not be understood, and %s left out", record.left_out,
