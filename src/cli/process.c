@@ -85,6 +85,8 @@ static int read_stat(const char *root, pid_t pid, struct lz_process *process)
 		return error == -ENOENT ? -ESRCH : error;
 	line = lz_lines_next(&lines);
 	line = line != NULL ? strrchr(line, ')') : NULL;
+	if (line != NULL && line[1] == ' ')
+		process->state = line[2];
 	for (int field = 2, next = 0; line != NULL && next < 3; field++) {
 		const char *cursor = line + 1;
 
@@ -101,7 +103,9 @@ uint64_t lz_process_start_time(const char *root, pid_t pid)
 {
 	struct lz_process process = {.start_time = LZ_UNKNOWN};
 
-	return read_stat(root, pid, &process) == 0 ? process.start_time : 0;
+	if (read_stat(root, pid, &process) != 0 || process.state == 'Z' || process.state == 'X')
+		return 0;
+	return process.start_time;
 }
 
 static int read_pss(const char *root, pid_t pid, struct lz_process *process)

@@ -37,6 +37,7 @@ struct lz_process {
 	uint64_t uid;
 	uint64_t start_time; /* clock ticks after boot */
 	uint64_t threads;
+	char state; /* field 3 of stat */
 	uint64_t minor_faults, major_faults;
 	uint64_t virtual, rss, rss_shmem, pss, swap; /* bytes, as all below */
 	uint64_t tables;                             /* VmPTE */
@@ -64,7 +65,7 @@ void lz_process_unknown(struct lz_process *process, pid_t pid);
 int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned parts,
 	struct lz_process *process);
 
-/* Only its start time; 0 when there is no such process. */
+/* Only its start time; 0 when there is no such process, or it has ended and its parent has not asked yet. */
 uint64_t lz_process_start_time(const char *root, pid_t pid);
 
 /* All process IDs, ascending; to be freed. Returns 0 or -errno. */

@@ -3,14 +3,19 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/parse.h"
 #include "cli/cli.h"
+#include "cli/process.h"
 #include "cli/wire_file.h"
 #include "support/options.h"
 
@@ -33,14 +38,64 @@ static uint64_t ticks_after_boot(void)
 	return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / 1000000000u;
 }
 
+/* The PID namespace: a process ID means something within it alone, and /tmp may be shared by several. */
+static uint64_t pid_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+/*
+ * Removes a private directory whose command is no more (it was killed), with the files of processes that are
+ * no more. Its name tells whose it is: lazyzero.NAMESPACE.PID.START.RANDOM.
+ */
+static void sweep_directory(int parent, const char *name)
+{
+	uint64_t of[3]; /* namespace, pid, start time */
+	const char *cursor = name + strlen(FILE_PREFIX);
+	struct stat status;
+	char path[64];
+	int fd;
+
+	for (int i = 0; i < 3; i++)
+		if (lz_scan_u64(&cursor, &of[i]) != 0 || *cursor++ != '.')
+			return;
+	if (of[0] != pid_namespace() || of[0] == 0 || of[1] > INT32_MAX ||
+		lz_process_start_time("", (pid_t)of[1]) == of[2])
+		return;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
+		lz_wire_each(path, true, NULL, NULL) == 0)
+		unlinkat(parent, name, AT_REMOVEDIR); /* fails while a process of it lives */
+	close(fd);
+}
+
+static void sweep(const char *parent)
+{
+	DIR *directory = opendir(parent);
+	struct dirent *entry;
+
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
+			sweep_directory(dirfd(directory), entry->d_name);
+	if (directory != NULL)
+		closedir(directory);
+}
+
 static bool make_private(struct lz_stats_place *place, const char *parent)
 {
 	/* LAZYZERO_STATS takes that much and no more. */
 	if (parent == NULL || *parent != '/' ||
-		snprintf(place->path, LZ_OPTION_TEXT_MAX - 1, "%s/" FILE_PREFIX "XXXXXX", parent) >=
-			(int)LZ_OPTION_TEXT_MAX - 1 ||
+		snprintf(place->path, LZ_OPTION_TEXT_MAX - 1,
+			"%s/" FILE_PREFIX "%" PRIu64 ".%ld.%" PRIu64 ".XXXXXX", parent, pid_namespace(),
+			(long)getpid(), lz_process_start_time("", getpid())) >= (int)LZ_OPTION_TEXT_MAX - 1 ||
 		mkdtemp(place->path) == NULL)
 		return false;
+	sweep(parent);
 	place->is_private = true;
 	/*
 	 * The slash says that it is a directory also when it is gone: a process that outlives the run must

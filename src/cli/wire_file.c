@@ -85,7 +85,8 @@ int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context)
 		error = lz_wire_read(at, name, &wire);
 		if (error != NULL && errno == ENOENT)
 			continue;
-		seen(context, name, error == NULL ? &wire : NULL, error);
+		if (seen != NULL)
+			seen(context, name, error == NULL ? &wire : NULL, error);
 		/* Looked at again: a new process of that pid may have taken the file over. */
 		if (tidy && error == NULL && lz_wire_life(&wire) != LZ_WIRE_ALIVE &&
 			lz_wire_read(at, name, &wire) == NULL && lz_wire_life(&wire) != LZ_WIRE_ALIVE)

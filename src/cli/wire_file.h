@@ -25,9 +25,9 @@ const char *lz_wire_read(int directory, const char *name, struct lz_wire *wire);
 enum lz_wire_life lz_wire_life(const struct lz_wire *wire);
 
 /*
- * Calls `seen` for each statistics file in a directory (for a path that is none: for that file); with an
- * error text in place of figures where it cannot be read. A file whose process is no more is removed, if
- * `tidy`, after that. Returns 0 or -errno.
+ * Calls `seen` (may be NULL) for each statistics file in a directory (for a path that is none: for that
+ * file); with an error text in place of figures where it cannot be read. A file whose process is no more is
+ * removed, if `tidy`, after that. Returns 0 or -errno.
  */
 typedef void lz_wire_seen(void *context, const char *name, const struct lz_wire *wire, const char *error);
 int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context);

@@ -31,12 +31,14 @@ check prometheus "$work/out"
 
 if command -v python3 > /dev/null; then
 	mkdir "$work/stats"
+	WIRE_H=${LZ_SRCDIR:-.}/include/lazyzero/wire.h PYTHONPATH=${LZ_SRCDIR:-.}/tests/cli PYTHONDONTWRITEBYTECODE=1
+	export WIRE_H PYTHONPATH PYTHONDONTWRITEBYTECODE
 	cat > "$work/make.py" <<'END'
-import struct, sys
+import sys
+from wire import *
 directory, pid, start, executable = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode("utf-8", "surrogateescape")
-numbers = [pid, start, 1, 1 << 20, 11, 12, 13, (1 << 64) - 1, 14, 15, 16, 17, 18, 19, 20, 21, 22]
-open("%s/lazyzero.%d" % (directory, pid), "wb").write(
-    struct.pack("=8sII17Q64s64s", b"LZSTATS\0", 1, 280, *numbers, executable, b"").ljust(4096, b"\0"))
+numbers = (1 << 20, 11, 12, 13, UNKNOWN, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+write(directory, pid, wire(pid=pid, start=start, executable=executable, numbers=numbers))
 END
 	# One that lives, and one of the same process's number that lived before.
 	sleep 60 &

@@ -3,33 +3,28 @@
 command -v python3 > /dev/null || { echo "skipped: no python3"; exit 77; }
 
 mkdir "$work/stats"
+WIRE_H=${LZ_SRCDIR:-.}/include/lazyzero/wire.h PYTHONPATH=${LZ_SRCDIR:-.}/tests/cli PYTHONDONTWRITEBYTECODE=1
+export WIRE_H PYTHONPATH PYTHONDONTWRITEBYTECODE
 cat > "$work/make.py" <<'END'
 """Writes statistics files of any content: python3 make.py DIRECTORY SEED."""
-import random, struct, sys
+import random, sys
+from wire import *
 
-def wire(pid=1, start=1, state=1, version=1, size=280, magic=b"LZSTATS\0", executable=b"prog", source=b"5% of RAM"):
-    numbers = [pid, start, state] + [(1 << 64) - 1, 4096, 4096, 0, 0, 1, 4096, 1, 4096, 0, 0, 0, 0, 0]
-    return struct.pack("=8sII17Q64s64s", magic, version, size, *numbers, executable, source).ljust(4096, b"\0")
-
-def write(name, content):
-    open("%s/lazyzero.%d" % (sys.argv[1], name), "wb").write(content)
-
-if __name__ == "__main__":
-    write(1, wire())
-    write(2, wire(version=99))
-    write(3, wire(size=8))
-    write(4, wire(size=1 << 31))
-    write(5, wire(magic=b"NOTSTATS"))
-    write(6, wire()[:200])
-    write(7, b"")
-    write(8, wire(executable=b"\x1b[31m" * 13, source=b"%n%s\n" * 13))
-    write(9, wire(pid=(1 << 64) - 1, start=(1 << 64) - 1, state=77))
-    random.seed(int(sys.argv[2]))
-    for name in range(100, 400):
-        content = bytearray(wire() if random.random() < 0.9 else random.randbytes(4096))
-        for _ in range(random.choice((1, 4, 64))):
-            content[random.randrange(random.choice((16, 40, 280, 4096)))] = random.randrange(256)
-        write(name, content[:random.choice((4096, 4096, 280, 100, random.randrange(4097)))])
+write(sys.argv[1], 1, wire())
+write(sys.argv[1], 2, wire(version=VERSION + 98))
+write(sys.argv[1], 3, wire(size=8))
+write(sys.argv[1], 4, wire(size=1 << 31))
+write(sys.argv[1], 5, wire(magic=b"NOTSTATS"))
+write(sys.argv[1], 6, wire()[:200])
+write(sys.argv[1], 7, b"")
+write(sys.argv[1], 8, wire(executable=b"\x1b[31m" * 13, source=b"%n%s\n" * 13))
+write(sys.argv[1], 9, wire(pid=(1 << 64) - 1, start=(1 << 64) - 1, state=77))
+random.seed(int(sys.argv[2]))
+for name in range(100, 400):
+    content = bytearray(wire() if random.random() < 0.9 else random.randbytes(4096))
+    for _ in range(random.choice((1, 4, 64))):
+        content[random.randrange(random.choice((16, 40, 280, 4096)))] = random.randrange(256)
+    write(sys.argv[1], name, content[:random.choice((4096, 4096, 280, 100, random.randrange(4097)))])
 END
 seed=$(date +%s)
 echo "seed $seed"
