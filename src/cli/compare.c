@@ -65,7 +65,7 @@ static void look(void *context, pid_t pid)
 	if (!watching->started)
 		lz_tree_start(&watching->tree, pid);
 	watching->started = true;
-	if (!lz_tree_look(&watching->tree, &sum, NULL, NULL))
+	if (!lz_tree_due(&watching->tree) || !lz_tree_look(&watching->tree, &sum, NULL, NULL))
 		return;
 	if (sum.pss > watching->pss)
 		watching->pss = sum.pss;

@@ -109,6 +109,13 @@ void lz_compare_print(const struct lz_comparison *comparison)
 	}
 }
 
+static json_t *figure_json(enum lz_figure figure, double value)
+{
+	if (value < 0)
+		return json_null();
+	return figure == LZ_FIGURE_SECONDS ? json_real(value) : json_integer((json_int_t)value);
+}
+
 static json_t *contender_json(const struct lz_comparison *comparison, const struct lz_contender *contender)
 {
 	json_t *object = json_object();
@@ -123,9 +130,9 @@ static json_t *contender_json(const struct lz_comparison *comparison, const stru
 		double ratio = ratio_of(comparison, contender, figure);
 
 		if (lz_spread_of(contender, figure, &spread)) {
-			json_object_set_new(item, "median", json_real(spread.median));
-			json_object_set_new(item, "least", json_real(spread.least));
-			json_object_set_new(item, "greatest", json_real(spread.greatest));
+			json_object_set_new(item, "median", figure_json(figure, spread.median));
+			json_object_set_new(item, "least", figure_json(figure, spread.least));
+			json_object_set_new(item, "greatest", figure_json(figure, spread.greatest));
 			json_object_set_new(item, "of_bare", ratio >= 0 ? json_real(ratio) : json_null());
 		}
 		json_object_set_new(object, lz_figure_keys[figure], item);
@@ -134,12 +141,9 @@ static json_t *contender_json(const struct lz_comparison *comparison, const stru
 	for (size_t i = 0; i < contender->count; i++) {
 		json_t *run = json_object();
 
-		for (enum lz_figure figure = 0; figure < LZ_FIGURES; figure++) {
-			double value = contender->runs[i].figure[figure];
-
-			json_object_set_new(
-				run, lz_figure_keys[figure], value >= 0 ? json_real(value) : json_null());
-		}
+		for (enum lz_figure figure = 0; figure < LZ_FIGURES; figure++)
+			json_object_set_new(run, lz_figure_keys[figure],
+				figure_json(figure, contender->runs[i].figure[figure]));
 		json_array_append_new(runs, run);
 	}
 	return object;

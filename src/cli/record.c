@@ -93,7 +93,8 @@ void lz_recorder_look(void *context, pid_t pid)
 	} else {
 		/* A tenth of the time so far, so that short runs have a curve, too. */
 		since = (now - recorder->started_ns) / 10;
-		if (now - recorder->looked_ns < (since < INTERVAL_NS ? since : INTERVAL_NS))
+		if (now - recorder->looked_ns < (since < INTERVAL_NS ? since : INTERVAL_NS) ||
+			!lz_tree_due(&recorder->tree))
 			return;
 	}
 	recorder->looked_ns = now;

@@ -12,7 +12,8 @@
 #include "os/os.h"
 #include "os/procfs.h"
 
-#define PSS_SHARE 20u /* its cost at most one part in so many of the time */
+#define PSS_SHARE 20u  /* the cost of a look with PSS at most one part in so many of the time */
+#define LOOK_SHARE 10u /* that of any look */
 
 uint64_t lz_now_ns(void)
 {
@@ -138,7 +139,7 @@ static bool look_at(struct lz_tree_member *member, bool with_pss, struct lz_proc
 
 bool lz_tree_look(struct lz_tree *tree, struct lz_tree_sum *sum, lz_tree_seen *seen, void *context)
 {
-	uint64_t started = lz_now_ns();
+	uint64_t started = lz_now_ns(), ended;
 	bool with_pss = started >= tree->pss_due_ns;
 	size_t alive = 0;
 
@@ -157,7 +158,14 @@ bool lz_tree_look(struct lz_tree *tree, struct lz_tree_sum *sum, lz_tree_seen *s
 		tree->members[alive++] = tree->members[i];
 	}
 	tree->count = alive;
+	ended = lz_now_ns();
+	tree->due_ns = ended + (ended - started) * LOOK_SHARE;
 	if (with_pss)
-		tree->pss_due_ns = lz_now_ns() + (lz_now_ns() - started) * PSS_SHARE;
+		tree->pss_due_ns = ended + (ended - started) * PSS_SHARE;
 	return alive > 0;
+}
+
+bool lz_tree_due(const struct lz_tree *tree)
+{
+	return lz_now_ns() >= tree->due_ns;
 }

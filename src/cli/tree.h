@@ -26,7 +26,7 @@ struct lz_tree_member {
 struct lz_tree {
 	struct lz_tree_member *members;
 	size_t count, room;
-	uint64_t pss_due_ns;
+	uint64_t pss_due_ns, due_ns;
 };
 
 /* Sums over the processes that live; bytes. */
@@ -42,6 +42,10 @@ void lz_tree_free(struct lz_tree *tree);
 /* Looks at all; `seen` (may be NULL) gets each. Returns false when none lives or there is no memory. */
 typedef void lz_tree_seen(void *context, const struct lz_process *process);
 bool lz_tree_look(struct lz_tree *tree, struct lz_tree_sum *sum, lz_tree_seen *seen, void *context);
+
+/* Whether it is time for a look: not yet when the last one took so long that looking took a tenth of the
+ * time. */
+bool lz_tree_due(const struct lz_tree *tree);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t lz_now_ns(void);
