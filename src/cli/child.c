@@ -16,6 +16,7 @@
 #include "os/os.h"
 #include "os/procfs.h"
 
+#define FIRST_SAMPLE_NS 1000000
 #define SAMPLE_NS 25000000 /* a look at VmPTE takes 20 us or so: 0.1 % of one processor */
 
 /* What the command started with, for the child. */
@@ -44,10 +45,20 @@ static void take_signals(const sigset_t *set, struct start *start)
 	sigaction(SIGCHLD, &by_default, &start->on_child);
 }
 
-static void become(char *const argv[], const struct start *start, int report)
+static void silence(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; fd <= 2; fd++)
+		dup2(null, fd);
+}
+
+static void become(char *const argv[], bool silent, const struct start *start, int report)
 {
 	int error;
 
+	if (silent)
+		silence();
 	sigaction(SIGCHLD, &start->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &start->mask, NULL);
 	execvp(argv[0], argv);
@@ -58,7 +69,7 @@ static void become(char *const argv[], const struct start *start, int report)
 }
 
 /* Starts the child; *exec_error is why it could not become the program, or 0 when it did. */
-static pid_t start_child(char *const argv[], const struct start *start, int *exec_error)
+static pid_t start_child(char *const argv[], bool silent, const struct start *start, int *exec_error)
 {
 	ssize_t length;
 	int pipes[2];
@@ -68,7 +79,7 @@ static pid_t start_child(char *const argv[], const struct start *start, int *exe
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		become(argv, start, pipes[1]);
+		become(argv, silent, start, pipes[1]);
 	if (pid < 0)
 		pid = -errno;
 	close(pipes[1]);
@@ -80,6 +91,11 @@ static pid_t start_child(char *const argv[], const struct start *start, int *exe
 		*exec_error = 0;
 	close(pipes[0]);
 	return pid;
+}
+
+static bool asks_to_end(int signal)
+{
+	return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
 }
 
 static void pass_on(const siginfo_t *info, pid_t child)
@@ -113,9 +129,10 @@ static void sample(const char *status_path, struct lz_ending *ending)
 		ending->page_tables = now;
 }
 
-static void watch(const sigset_t *set, struct lz_ending *ending, struct rusage *usage)
+static void watch_child(
+	const sigset_t *set, const struct lz_watch *watch, struct lz_ending *ending, struct rusage *usage)
 {
-	const struct timespec pause = {.tv_nsec = SAMPLE_NS};
+	struct timespec pause = {.tv_nsec = FIRST_SAMPLE_NS};
 	char status_path[64];
 
 	snprintf(status_path, sizeof status_path, "/proc/%ld/status", (long)ending->pid);
@@ -124,8 +141,13 @@ static void watch(const sigset_t *set, struct lz_ending *ending, struct rusage *
 		pid_t changed;
 
 		sample(status_path, ending);
-		if (sigtimedwait(set, &info, &pause) > 0)
+		if (watch->look != NULL)
+			watch->look(watch->context, ending->pid);
+		if (sigtimedwait(set, &info, &pause) > 0) {
+			ending->interrupted = ending->interrupted || asks_to_end(info.si_signo);
 			pass_on(&info, ending->pid);
+		}
+		pause.tv_nsec = pause.tv_nsec * 2 < SAMPLE_NS ? pause.tv_nsec * 2 : SAMPLE_NS;
 		changed = wait4(ending->pid, &ending->status, WNOHANG | WUNTRACED, usage);
 		if (changed == ending->pid && WIFSTOPPED(ending->status))
 			stop_too(WSTOPSIG(ending->status));
@@ -139,9 +161,10 @@ static double seconds_between(const struct timespec *from, const struct timespec
 	return (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) / 1e9;
 }
 
-int lz_child_run(char *const argv[], struct lz_ending *ending)
+int lz_child_run(char *const argv[], const struct lz_watch *watch, struct lz_ending *ending)
 {
-	struct start start;
+	static struct start start; /* of the first child, for all */
+	static bool started;
 	struct rusage usage = {.ru_maxrss = 0};
 	struct timespec began, ended;
 	sigset_t set;
@@ -149,15 +172,15 @@ int lz_child_run(char *const argv[], struct lz_ending *ending)
 
 	*ending = (struct lz_ending){.pid = 0};
 	taken_signals(&set);
-	take_signals(&set, &start);
+	if (!started)
+		take_signals(&set, &start);
+	started = true;
 	clock_gettime(CLOCK_MONOTONIC, &began);
-	pid = start_child(argv, &start, &ending->exec_error);
-	if (pid < 0) {
-		sigprocmask(SIG_SETMASK, &start.mask, NULL);
+	pid = start_child(argv, watch->silent, &start, &ending->exec_error);
+	if (pid < 0)
 		return pid;
-	}
 	ending->pid = pid;
-	watch(&set, ending, &usage);
+	watch_child(&set, watch, ending, &usage);
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	ending->seconds = seconds_between(&began, &ended);
 	ending->peak_rss = (uint64_t)usage.ru_maxrss * 1024;

@@ -10,6 +10,7 @@
 #ifndef LZ_CLI_CHILD_H
 #define LZ_CLI_CHILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,10 +23,19 @@ struct lz_ending {
 	uint64_t peak_rss; /* bytes; of the largest process among the child and its waited-for descendants */
 	uint64_t minor_faults; /* of all of them together, as the next */
 	uint64_t major_faults;
+	bool interrupted; /* meanwhile a signal came that asks the command to end */
+};
+
+/* How a child is run and watched; all zero for one that is run as it is, and watched for VmPTE alone. */
+struct lz_watch {
+	bool silent; /* its standard descriptors are those of /dev/null */
+	/* Called with its pid from its start to its end: after 1 ms, 2 ms, and so on, at most 25 ms apart. */
+	void (*look)(void *context, pid_t pid);
+	void *context;
 };
 
 /* Runs argv[0], found as execvp does, until its end. Returns 0, or -errno when there could be no child. */
-int lz_child_run(char *const argv[], struct lz_ending *ending);
+int lz_child_run(char *const argv[], const struct lz_watch *watch, struct lz_ending *ending);
 
 /* The exit status for an exec error: 127 when there is no such program, else 126. */
 int lz_child_exec_status(int exec_error);

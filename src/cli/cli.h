@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit statuses, as env(1) has them. */
 enum {
@@ -26,6 +27,7 @@ struct lz_flag {
 	const char *help;
 	const char *const *choices; /* what is accepted, NULL-terminated; NULL: any text */
 	const char *accepts;        /* the choices, to end the sentence "it takes ..." */
+	char letter;                /* 'o' where -o means the same; 0: none */
 };
 
 /* A short text by value, to be used as lz_shown(x).text within one expression. */
@@ -42,9 +44,10 @@ struct lz_command {
 	const char *description; /* a paragraph for --help */
 	const struct lz_flag *flags;
 	size_t flag_count;
-	bool takes_options; /* every option of the table is a flag, too */
-	bool runs_program;  /* the first operand ends the flags: what follows belongs to the program */
-	int operands_max;   /* not looked at where runs_program */
+	bool takes_options;      /* every option of the table is a flag, too */
+	bool runs_program;       /* the first operand ends the flags: what follows belongs to the program */
+	int operands_max;        /* not looked at where runs_program */
+	void (*more_help)(void); /* prints what ends --help; NULL: nothing */
 	int (*run)(const struct lz_arguments *arguments); /* returns the exit status */
 };
 
@@ -59,6 +62,17 @@ struct lz_arguments {
 extern const struct lz_command lz_command_run;
 extern const struct lz_command lz_command_cost;
 extern const struct lz_command lz_command_env;
+extern const struct lz_command lz_command_stat;
+extern const struct lz_command lz_command_top;
+extern const struct lz_command lz_command_doctor;
+extern const struct lz_command lz_command_compare;
+extern const struct lz_command lz_command_metrics;
+extern const struct lz_command lz_command_completion;
+extern const struct lz_command lz_command_plot;
+
+/* All of them. */
+extern const struct lz_command *const lz_commands[];
+extern const size_t lz_command_count;
 
 /* --- flags.c --- */
 
@@ -75,6 +89,12 @@ const char *lz_arguments_option(const struct lz_arguments *arguments, size_t ind
 /* The environment variable of that option. */
 struct lz_shown lz_arguments_variable(size_t index);
 
+/*
+ * Sets the variables of the options that were given, for the programs to run; they inherit the others that
+ * this process has. Returns 0 or -ENOMEM.
+ */
+int lz_arguments_set_variables(const struct lz_arguments *arguments);
+
 /* The index of a checked flag's value in its choices; 0, the first one, when it was not given. */
 unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag);
 
@@ -82,6 +102,12 @@ unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag);
 
 void lz_help_all(const struct lz_command *const commands[], size_t count);
 void lz_help_command(const struct lz_command *command);
+
+/*
+ * Prints text in lines that begin at column `indent` and end before column 80; the cursor is at `column` of
+ * the first one.
+ */
+void lz_print_wrapped(const char *text, size_t indent, size_t column);
 
 /* --- messages.c --- */
 
@@ -94,6 +120,9 @@ int lz_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* lz_fail, and where to read on: "Try 'lazyzero NAME --help'." (name NULL: 'lazyzero --help'). */
 int lz_fail_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether colours are wanted there: on a terminal that has them, without NO_COLOR (no-color.org). */
+bool lz_colours(FILE *stream);
 
 /* Text from outside made safe for a terminal. */
 struct lz_shown lz_shown(const char *text);

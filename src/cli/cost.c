@@ -19,26 +19,27 @@ static const struct lz_flag flags[] = {
 	[FLAG_AT] = {"at", "ADDRESS",
 		"Where the range starts: 0x and hexadecimal digits, or a size such as 512G. Default: "
 		"at the best place, where the range needs the fewest tables.",
-		NULL, "an address such as 0x7f0000000000"},
+		NULL, "an address such as 0x7f0000000000", 0},
 	[FLAG_PAGE_SIZE] = {"page-size", "SIZE",
 		"The size of the pages that the memory is mapped with, such as 2M for huge pages. Default: "
 		"the base page of the geometry.",
-		NULL, "a size such as 2M"},
+		NULL, "a size such as 2M", 0},
 	[FLAG_GEOMETRY] = {"geometry", "NAME",
 		"Page tables of that kind, by a name of --list. Default: this machine's.", NULL,
-		"a name that --list shows"},
-	[FLAG_JSON] = {"json", NULL, "Print a JSON object instead of a table.", NULL, NULL},
-	[FLAG_LIST] = {"list", NULL, "List the known geometries; * marks this machine's.", NULL, NULL},
+		"a name that --list shows", 0},
+	[FLAG_JSON] = {"json", NULL, "Print a JSON object instead of a table.", NULL, NULL, 0},
+	[FLAG_LIST] = {"list", NULL, "List the known geometries; * marks this machine's.", NULL, NULL, 0},
 };
 
-static int take_geometry(struct lz_cost_range *range, const char *name)
+const struct lz_geometry *lz_cost_geometry(const char *name)
 {
+	const struct lz_geometry *found =
+		name != NULL ? lz_geometry_by_name(name) : lz_geometry_probe(&lz_os_linux);
 	const char *names[64];
 	int nearest;
 
-	range->geometry = name != NULL ? lz_geometry_by_name(name) : lz_geometry_probe(&lz_os_linux);
-	if (range->geometry != NULL)
-		return 0;
+	if (found != NULL)
+		return found;
 	for (size_t i = 0; i < lz_geometry_count && i < 64; i++)
 		names[i] = lz_geometry_table[i].name;
 	nearest = lz_nearest(name, names, lz_min_u64(lz_geometry_count, 64));
@@ -47,7 +48,7 @@ static int take_geometry(struct lz_cost_range *range, const char *name)
 	else
 		lz_fail("unknown geometry '%s'; 'lazyzero cost --list' shows those known",
 			lz_shown(name).text);
-	return -EINVAL;
+	return NULL;
 }
 
 static int take_page_size(struct lz_cost_range *range, const char *value)
@@ -139,8 +140,8 @@ static int run(const struct lz_arguments *arguments)
 		return lz_cost_list(as_json);
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("cost", "no size given");
-	if (take_geometry(&range, arguments->values[FLAG_GEOMETRY]) ||
-		take_page_size(&range, arguments->values[FLAG_PAGE_SIZE]) ||
+	range.geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
+	if (range.geometry == NULL || take_page_size(&range, arguments->values[FLAG_PAGE_SIZE]) ||
 		take_start(&range, arguments->values[FLAG_AT]) || take_size(&range, arguments->operands[0]))
 		return LZ_EXIT_OURS;
 	/* Counted from address 0 a range is aligned for every level, which needs the fewest tables. */

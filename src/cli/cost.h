@@ -27,6 +27,9 @@ struct lz_cost_range {
 unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts[LZ_PAGE_SIZES_MAX]);
 struct lz_shown lz_cost_page_sizes_text(const struct lz_geometry *geometry);
 
+/* The geometry of that name, this machine's for NULL; NULL after saying that there is none of that name. */
+const struct lz_geometry *lz_cost_geometry(const char *name);
+
 /* Both print to standard output and return the exit status. */
 int lz_cost_print(const struct lz_cost_range *range, const struct lz_tables *tables, bool as_json);
 int lz_cost_list(bool as_json);

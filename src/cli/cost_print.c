@@ -2,10 +2,10 @@
 #include "cli/cost.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 
 #include "base/text.h"
+#include "cli/json.h"
 #include "os/os.h"
 
 unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts[LZ_PAGE_SIZES_MAX])
@@ -77,30 +77,15 @@ static void print_text(const struct lz_cost_range *range, const struct lz_tables
 		lz_tables_counted_bytes(geometry, tables), "");
 }
 
-static json_t *number(uint64_t value)
-{
-	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
-}
-
-static int print_json(json_t *value)
-{
-	int error = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-
-	putchar('\n');
-	json_decref(value);
-	/* A full disk shows when standard output is closed; this is for memory. */
-	return error && !ferror(stdout) ? lz_fail("out of memory") : 0;
-}
-
 static json_t *level_json(const struct lz_geometry *geometry, unsigned level, uint64_t tables)
 {
 	json_t *object = json_object();
 
 	json_object_set_new(object, "level", json_string(geometry->level[level].name));
-	json_object_set_new(object, "table_maps_bytes", number(span_of(geometry, level)));
-	json_object_set_new(object, "table_bytes", number(lz_table_bytes(geometry, level)));
-	json_object_set_new(object, "tables", number(tables));
-	json_object_set_new(object, "bytes", number(tables * lz_table_bytes(geometry, level)));
+	json_object_set_new(object, "table_maps_bytes", lz_json_number(span_of(geometry, level)));
+	json_object_set_new(object, "table_bytes", lz_json_number(lz_table_bytes(geometry, level)));
+	json_object_set_new(object, "tables", lz_json_number(tables));
+	json_object_set_new(object, "bytes", lz_json_number(tables * lz_table_bytes(geometry, level)));
 	json_object_set_new(object, "in_vmpte", json_boolean(geometry->level[level].counted));
 	return object;
 }
@@ -112,15 +97,15 @@ static json_t *range_json(const struct lz_cost_range *range, const struct lz_tab
 	json_t *levels = json_array();
 
 	json_object_set_new(object, "geometry", json_string(geometry->name));
-	json_object_set_new(object, "page_bytes", number(UINT64_C(1) << range->page_shift));
-	json_object_set_new(object, "address", range->is_placed ? number(range->start) : json_null());
-	json_object_set_new(object, "bytes", number(range->end - range->start));
+	json_object_set_new(object, "page_bytes", lz_json_number(UINT64_C(1) << range->page_shift));
+	json_object_set_new(object, "address", range->is_placed ? lz_json_number(range->start) : json_null());
+	json_object_set_new(object, "bytes", lz_json_number(range->end - range->start));
 	json_object_set_new(object, "levels", levels);
 	for (unsigned level = 0; level < geometry->levels; level++)
 		json_array_append_new(levels, level_json(geometry, level, tables->count[level]));
-	json_object_set_new(object, "total_tables", number(count_tables(geometry, tables, false)));
-	json_object_set_new(object, "total_bytes", number(lz_tables_bytes(geometry, tables)));
-	json_object_set_new(object, "vmpte_bytes", number(lz_tables_counted_bytes(geometry, tables)));
+	json_object_set_new(object, "total_tables", lz_json_number(count_tables(geometry, tables, false)));
+	json_object_set_new(object, "total_bytes", lz_json_number(lz_tables_bytes(geometry, tables)));
+	json_object_set_new(object, "vmpte_bytes", lz_json_number(lz_tables_counted_bytes(geometry, tables)));
 	return object;
 }
 
@@ -136,7 +121,7 @@ static json_t *geometry_json(const struct lz_geometry *geometry, bool is_ours)
 	json_object_set_new(object, "address_bits", json_integer(geometry->user_bits));
 	json_object_set_new(object, "page_bytes", pages);
 	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(pages, number(UINT64_C(1) << shifts[i]));
+		json_array_append_new(pages, lz_json_number(UINT64_C(1) << shifts[i]));
 	json_object_set_new(object, "this_machine", json_boolean(is_ours));
 	return object;
 }
@@ -158,13 +143,13 @@ int lz_cost_list(bool as_json)
 				geometry->levels, geometry->user_bits,
 				lz_cost_page_sizes_text(geometry).text);
 	}
-	return as_json ? print_json(array) : 0;
+	return as_json ? lz_json_print(array) : 0;
 }
 
 int lz_cost_print(const struct lz_cost_range *range, const struct lz_tables *tables, bool as_json)
 {
 	if (as_json)
-		return print_json(range_json(range, tables));
+		return lz_json_print(range_json(range, tables));
 	print_text(range, tables);
 	return 0;
 }

@@ -18,7 +18,7 @@ static const struct lz_flag flags[] = {
 	[FLAG_FORMAT] = {"format", "shell|systemd|docker",
 		"Lines for a POSIX shell, for the [Service] section of a systemd unit, or for a Dockerfile. "
 		"Default: shell",
-		formats, "shell, systemd or docker"},
+		formats, "shell, systemd or docker", 0},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 

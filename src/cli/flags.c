@@ -110,20 +110,34 @@ static int complain_unknown(const struct lz_command *command, const char *word)
 	return -EINVAL;
 }
 
-/* The number of the flag that a word such as "--budget=64M" names, or the count of flags. */
-static size_t find_flag(const struct lz_command *command, const char *word)
+/*
+ * The number of the flag that a word such as "--budget=64M", "-o" or "-oFILE" names, or the count of flags;
+ * *value is what the word holds of its value, or NULL.
+ */
+static size_t find_flag(const struct lz_command *command, const char *word, const char **value)
 {
 	size_t count = count_of(command);
 
-	if (strncmp(word, "--", 2) != 0)
+	*value = NULL;
+	if (word[1] != '-') {
+		for (size_t i = 0; i < command->flag_count; i++)
+			if (command->flags[i].letter != 0 && command->flags[i].letter == word[1]) {
+				if (word[2] != '\0')
+					*value = word + 2;
+				return i;
+			}
 		return count;
+	}
 	for (size_t i = 0; i < count; i++) {
 		const char *name = name_of(command, i);
 		size_t length = strlen(name);
 
 		if (strncmp(word + 2, name, length) == 0 &&
-			(word[2 + length] == '\0' || word[2 + length] == '='))
+			(word[2 + length] == '\0' || word[2 + length] == '=')) {
+			if (word[2 + length] == '=')
+				*value = word + 3 + length;
 			return i;
+		}
 	}
 	return count;
 }
@@ -133,8 +147,8 @@ static int take_flag(struct lz_arguments *arguments, char ***words)
 {
 	const struct lz_command *command = arguments->command;
 	const char *word = **words;
-	size_t flag = find_flag(command, word);
-	const char *value = strchr(word, '=');
+	const char *value;
+	size_t flag = find_flag(command, word, &value);
 
 	if (flag == count_of(command))
 		return complain_unknown(command, word);
@@ -146,11 +160,9 @@ static int take_flag(struct lz_arguments *arguments, char ***words)
 		arguments->values[flag] = "";
 		return 0;
 	}
-	if (value != NULL) {
-		value++;
-	} else if ((*words)[1] != NULL) {
+	if (value == NULL && (*words)[1] != NULL)
 		value = *++*words;
-	} else {
+	if (value == NULL) {
 		lz_fail_usage(command->name, "--%s needs a value: %s", name_of(command, flag),
 			accepts_of(command, flag));
 		return -EINVAL;
@@ -244,4 +256,15 @@ unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag)
 	const char *value = arguments->values[flag];
 
 	return value != NULL ? (unsigned)choice_of(&arguments->command->flags[flag], value) : 0;
+}
+
+int lz_arguments_set_variables(const struct lz_arguments *arguments)
+{
+	for (size_t i = 0; i < lz_option_count; i++) {
+		const char *value = lz_arguments_option(arguments, i);
+
+		if (value != NULL && setenv(lz_arguments_variable(i).text, value, 1) != 0)
+			return -errno;
+	}
+	return 0;
 }

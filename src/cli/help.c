@@ -7,8 +7,7 @@
 
 #define WIDTH 79u
 
-/* Prints text in lines that begin at column `indent`; the cursor is at `column` of the first one. */
-static void print_wrapped(const char *text, size_t indent, size_t column)
+void lz_print_wrapped(const char *text, size_t indent, size_t column)
 {
 	bool at_start = true;
 
@@ -36,10 +35,14 @@ static void print_wrapped(const char *text, size_t indent, size_t column)
 	putchar('\n');
 }
 
-static void print_flag(const char *name, const char *value, const char *help)
+static void print_flag(char letter, const char *name, const char *value, const char *help)
 {
-	printf("  --%s%s%s\n", name, value != NULL ? "=" : "", value != NULL ? value : "");
-	print_wrapped(help, 6, 0);
+	if (letter != 0)
+		printf("  -%c, --%s", letter, name);
+	else
+		printf("  --%s", name);
+	printf("%s%s\n", value != NULL ? "=" : "", value != NULL ? value : "");
+	lz_print_wrapped(help, 6, 0);
 }
 
 static void print_option(const struct lz_option *option)
@@ -48,7 +51,7 @@ static void print_option(const struct lz_option *option)
 
 	snprintf(help, sizeof help, "%s%s%s", option->help, *option->standard != '\0' ? " Default: " : "",
 		option->standard);
-	print_flag(option->flag, option->value, help);
+	print_flag(0, option->flag, option->value, help);
 }
 
 void lz_help_all(const struct lz_command *const commands[], size_t count)
@@ -61,8 +64,8 @@ void lz_help_all(const struct lz_command *const commands[], size_t count)
 	      "Commands:\n",
 		stdout);
 	for (size_t i = 0; i < count; i++)
-		printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
-	fputs("  help      show the help of a command\n"
+		printf("  %-10s  %s\n", commands[i]->name, commands[i]->summary);
+	fputs("  help        show the help of a command\n"
 	      "\n"
 	      "Options:\n"
 	      "  --help     show this text\n"
@@ -75,11 +78,14 @@ void lz_help_all(const struct lz_command *const commands[], size_t count)
 void lz_help_command(const struct lz_command *command)
 {
 	printf("Usage: lazyzero %s %s\n\n", command->name, command->usage);
-	print_wrapped(command->description, 0, 0);
+	lz_print_wrapped(command->description, 0, 0);
 	printf("\nOptions:\n");
 	for (size_t i = 0; i < command->flag_count; i++)
-		print_flag(command->flags[i].name, command->flags[i].value, command->flags[i].help);
-	print_flag("help", NULL, "Show this text.");
+		print_flag(command->flags[i].letter, command->flags[i].name, command->flags[i].value,
+			command->flags[i].help);
+	print_flag('h', "help", NULL, "Show this text.");
+	if (command->more_help != NULL)
+		command->more_help();
 	if (!command->takes_options)
 		return;
 	printf("\nOptions of the library; --NAME sets the variable LAZYZERO_NAME:\n");

@@ -11,7 +11,7 @@
 	{                                                                                                    \
 		"library", "PATH",                                                                           \
 			"The library to preload, instead of the one built or installed with this command.",  \
-			NULL, NULL                                                                           \
+			NULL, NULL, 0                                                                        \
 	}
 
 struct lz_library {

@@ -13,9 +13,22 @@
 #include "cli/cli.h"
 #include "config.h"
 
-static const struct lz_command *const commands[] = {&lz_command_run, &lz_command_cost, &lz_command_env};
+const struct lz_command *const lz_commands[] = {
+	&lz_command_run,
+	&lz_command_stat,
+	&lz_command_top,
+	&lz_command_plot,
+	&lz_command_compare,
+	&lz_command_doctor,
+	&lz_command_metrics,
+	&lz_command_cost,
+	&lz_command_env,
+	&lz_command_completion,
+};
 
-#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+#define COMMAND_COUNT (sizeof lz_commands / sizeof *lz_commands)
+
+const size_t lz_command_count = COMMAND_COUNT;
 
 /*
  * Where 0, 1 or 2 is closed, opens it the wrong way round, so that using it fails as it would have; and
@@ -33,8 +46,8 @@ static int fill_standard_descriptors(void)
 static const struct lz_command *find(const char *name)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
+		if (strcmp(lz_commands[i]->name, name) == 0)
+			return lz_commands[i];
 	return NULL;
 }
 
@@ -44,7 +57,7 @@ static int unknown(const char *name)
 	int nearest;
 
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		names[i] = commands[i]->name;
+		names[i] = lz_commands[i]->name;
 	nearest = lz_nearest(name, names, COMMAND_COUNT);
 	if (nearest >= 0)
 		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?", lz_shown(name).text,
@@ -65,7 +78,7 @@ static int help(char **words)
 	if (command != NULL)
 		lz_help_command(command);
 	else
-		lz_help_all(commands, COMMAND_COUNT);
+		lz_help_all(lz_commands, COMMAND_COUNT);
 	return 0;
 }
 

@@ -3,6 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -52,6 +55,14 @@ int lz_fail_usage(const char *name, const char *format, ...)
 	va_end(values);
 	fprintf(stderr, "Try 'lazyzero %s%s--help'.\n", name != NULL ? name : "", name != NULL ? " " : "");
 	return LZ_EXIT_OURS;
+}
+
+bool lz_colours(FILE *stream)
+{
+	const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+	return isatty(fileno(stream)) == 1 && (no == NULL || *no == '\0') && terminal != NULL &&
+	       strcmp(terminal, "dumb") != 0;
 }
 
 struct lz_shown lz_shown(const char *foreign)

@@ -8,6 +8,7 @@
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/library.h"
+#include "cli/record.h"
 #include "cli/summary.h"
 #include "cli/target.h"
 #include "cli/tally.h"
@@ -15,7 +16,7 @@
 
 #define STATS_VARIABLE LZ_OPTION_PREFIX "STATS"
 
-enum { FLAG_SUMMARY, FLAG_LIBRARY };
+enum { FLAG_SUMMARY, FLAG_RECORD, FLAG_NO_PROGRESS, FLAG_LIBRARY };
 enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE };
 
 static const char *const summaries[] = {"text", "json", "none", NULL};
@@ -24,28 +25,15 @@ static const struct lz_flag flags[] = {
 	[FLAG_SUMMARY] = {"summary", "text|json|none",
 		"What is said on standard error at the end. With none, the program takes the place of this "
 		"command, under the same process ID. Default: text",
-		summaries, "text, json or none"},
+		summaries, "text, json or none", 0},
+	[FLAG_RECORD] = {.name = "record",
+		.value = "FILE",
+		.help = "Write to FILE, ten times a second, what the program and its descendants need, for "
+			"'lazyzero plot'. On a terminal a line tells the state of a long run.",
+		.accepts = "the name of a file"},
+	[FLAG_NO_PROGRESS] = {.name = "no-progress", .help = "Leave out that line."},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
-
-static int set_variable(const char *name, const char *value)
-{
-	return setenv(name, value, 1) != 0 ? -errno : 0;
-}
-
-/* The variables of the options that were given; the program inherits the others that this process has. */
-static int set_variables(const struct lz_arguments *arguments)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < lz_option_count && !error; i++) {
-		const char *value = lz_arguments_option(arguments, i);
-
-		if (value != NULL)
-			error = set_variable(lz_arguments_variable(i).text, value);
-	}
-	return error;
-}
 
 static bool is_set_to(const char *variable, const char *value)
 {
@@ -93,17 +81,21 @@ static int exec_failure(const char *program, int error)
 }
 
 /* Runs the program as a child and says at the end how it went. */
-static int run_watched(char *const argv[], const struct lz_target *target, unsigned form)
+static int run_watched(
+	char *const argv[], const struct lz_target *target, unsigned form, struct lz_recorder *recorder)
 {
 	struct lz_summary summary = {.program = argv[0]};
+	struct lz_watch watch = {.look = recorder != NULL ? lz_recorder_look : NULL, .context = recorder};
 	struct lz_stats_place place;
 	int error = 0;
 
 	lz_stats_place_prepare(&place, nonempty(getenv(STATS_VARIABLE)));
 	if (place.path[0] != '\0')
-		error = set_variable(STATS_VARIABLE, place.path);
+		error = setenv(STATS_VARIABLE, place.path, 1) != 0 ? -errno : 0;
 	if (!error)
-		error = lz_child_run(argv, &summary.ending);
+		error = lz_child_run(argv, &watch, &summary.ending);
+	if (recorder != NULL)
+		lz_recorder_close(recorder, &summary.ending);
 	if (!error && summary.ending.exec_error == 0)
 		lz_tally_read(&summary.tally, &place);
 	lz_stats_place_remove(&place);
@@ -123,24 +115,33 @@ static int run_watched(char *const argv[], const struct lz_target *target, unsig
 static int run(const struct lz_arguments *arguments)
 {
 	unsigned form = lz_arguments_choice(arguments, FLAG_SUMMARY);
+	const char *record = arguments->values[FLAG_RECORD];
 	char **argv = arguments->operands;
+	struct lz_recorder recorder;
 	struct lz_library library;
 	struct lz_target target;
 	int error;
 
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("run", "no program given");
+	if (record != NULL && form == SUMMARY_NONE)
+		return lz_fail_usage("run", "--record needs this command beside the program: not with "
+					    "--summary=none");
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
 		return LZ_EXIT_OURS;
 	lz_target_inspect(&target, argv[0], &library.elf);
 	lz_target_warn(&target, argv[0]);
-	error = set_variables(arguments);
+	error = lz_arguments_set_variables(arguments);
 	if (!error)
 		error = lz_library_preload(&library);
 	if (error)
 		return lz_fail("cannot set the environment: %s", strerror(-error));
+	if (record != NULL && lz_recorder_open(&recorder, record, argv) != 0)
+		return LZ_EXIT_OURS;
+	if (record != NULL && arguments->values[FLAG_NO_PROGRESS] != NULL)
+		recorder.progress = false;
 	if (form != SUMMARY_NONE)
-		return run_watched(argv, &target, form);
+		return run_watched(argv, &target, form, record != NULL ? &recorder : NULL);
 	execvp(argv[0], argv);
 	return exec_failure(argv[0], errno);
 }

@@ -2,13 +2,13 @@
 #include "cli/summary.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "base/checked.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 
 #define ROW "  %-12s "
 
@@ -95,38 +95,25 @@ void lz_summary_text(const struct lz_summary *summary)
 }
 
 /* The names are a promise: lazyzero(1) lists them. */
-static json_t *number(uint64_t value)
-{
-	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
-}
-
-/* JSON is UTF-8, a program's name need not be. */
-static json_t *string(const char *text)
-{
-	json_t *value = text != NULL ? json_string(text) : json_null();
-
-	return value != NULL ? value : json_string(lz_shown(text).text);
-}
-
 static void describe_ending(json_t *object, const struct lz_summary *summary)
 {
 	const struct lz_ending *ending = &summary->ending;
 	int status = ending->status;
 	uint64_t peak = page_table_peak(summary);
 
-	json_object_set_new(object, "program", string(summary->program));
+	json_object_set_new(object, "program", lz_json_string(summary->program));
 	json_object_set_new(object, "pid", json_integer(ending->pid));
 	json_object_set_new(
 		object, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
 	json_object_set_new(
 		object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
 	json_object_set_new(object, "seconds", json_real(ending->seconds));
-	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? number(peak) : json_null());
-	json_object_set_new(object, "resident_peak_bytes", number(ending->peak_rss));
-	json_object_set_new(object, "minor_faults", number(ending->minor_faults));
-	json_object_set_new(object, "major_faults", number(ending->major_faults));
+	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? lz_json_number(peak) : json_null());
+	json_object_set_new(object, "resident_peak_bytes", lz_json_number(ending->peak_rss));
+	json_object_set_new(object, "minor_faults", lz_json_number(ending->minor_faults));
+	json_object_set_new(object, "major_faults", lz_json_number(ending->major_faults));
 	json_object_set_new(object, "active", json_boolean(summary->inactive == NULL));
-	json_object_set_new(object, "inactive_reason", string(summary->inactive));
+	json_object_set_new(object, "inactive_reason", lz_json_string(summary->inactive));
 }
 
 /* Without figures from the library, its numbers are not known: null, not 0. */
@@ -150,23 +137,23 @@ static void describe_tally(json_t *object, const struct lz_summary *summary)
 	};
 	const struct lz_tally *tally = summary->inactive == NULL ? &summary->tally : &unknown;
 
-	json_object_set_new(object, "processes", number(tally->processes));
-	json_object_set_new(object, "budget_bytes", number(tally->budget));
+	json_object_set_new(object, "processes", lz_json_number(tally->processes));
+	json_object_set_new(object, "budget_bytes", lz_json_number(tally->budget));
 	json_object_set_new(object, "budget_source",
-		string(tally->budget_source[0] != '\0' ? tally->budget_source : NULL));
-	json_object_set_new(object, "committed_peak_bytes", number(tally->committed_peak));
-	json_object_set_new(object, "regions", number(tally->regions));
-	json_object_set_new(object, "region_bytes", number(tally->region_bytes));
-	json_object_set_new(object, "mappings", number(tally->mappings));
-	json_object_set_new(object, "mapping_bytes", number(tally->mapping_bytes));
-	json_object_set_new(object, "over_budget", number(tally->over_budget));
-	json_object_set_new(object, "refused", number(tally->refused));
-	json_object_set_new(object, "untracked", number(tally->untracked));
-	json_object_set_new(object, "windowed", number(tally->windowed));
-	json_object_set_new(object, "window_regions", number(tally->window_regions));
-	json_object_set_new(object, "window_region_bytes", number(tally->window_bytes));
-	json_object_set_new(object, "window_bytes", number(tally->window_size));
-	json_object_set_new(object, "window_resident_peak_bytes", number(tally->window_resident_peak));
+		lz_json_string(tally->budget_source[0] != '\0' ? tally->budget_source : NULL));
+	json_object_set_new(object, "committed_peak_bytes", lz_json_number(tally->committed_peak));
+	json_object_set_new(object, "regions", lz_json_number(tally->regions));
+	json_object_set_new(object, "region_bytes", lz_json_number(tally->region_bytes));
+	json_object_set_new(object, "mappings", lz_json_number(tally->mappings));
+	json_object_set_new(object, "mapping_bytes", lz_json_number(tally->mapping_bytes));
+	json_object_set_new(object, "over_budget", lz_json_number(tally->over_budget));
+	json_object_set_new(object, "refused", lz_json_number(tally->refused));
+	json_object_set_new(object, "untracked", lz_json_number(tally->untracked));
+	json_object_set_new(object, "windowed", lz_json_number(tally->windowed));
+	json_object_set_new(object, "window_regions", lz_json_number(tally->window_regions));
+	json_object_set_new(object, "window_region_bytes", lz_json_number(tally->window_bytes));
+	json_object_set_new(object, "window_bytes", lz_json_number(tally->window_size));
+	json_object_set_new(object, "window_resident_peak_bytes", lz_json_number(tally->window_resident_peak));
 }
 
 void lz_summary_json(const struct lz_summary *summary)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "base/checked.h"
 #include "base/parse.h"
 #include "cli/cli.h"
-#include "lazyzero/wire.h"
+#include "cli/process.h"
+#include "cli/wire_file.h"
 #include "support/options.h"
 
 #define FILE_PREFIX "lazyzero."
@@ -36,14 +38,64 @@ static uint64_t ticks_after_boot(void)
 	return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / 1000000000u;
 }
 
+/* The PID namespace: a process ID means something within it alone, and /tmp may be shared by several. */
+static uint64_t pid_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+/*
+ * Removes a private directory whose command is no more (it was killed), with the files of processes that are
+ * no more. Its name tells whose it is: lazyzero.NAMESPACE.PID.START.RANDOM.
+ */
+static void sweep_directory(int parent, const char *name)
+{
+	uint64_t of[3]; /* namespace, pid, start time */
+	const char *cursor = name + strlen(FILE_PREFIX);
+	struct stat status;
+	char path[64];
+	int fd;
+
+	for (int i = 0; i < 3; i++)
+		if (lz_scan_u64(&cursor, &of[i]) != 0 || *cursor++ != '.')
+			return;
+	if (of[0] != pid_namespace() || of[0] == 0 || of[1] > INT32_MAX ||
+		lz_process_start_time("", (pid_t)of[1]) == of[2])
+		return;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
+		lz_wire_each(path, true, NULL, NULL) == 0)
+		unlinkat(parent, name, AT_REMOVEDIR); /* fails while a process of it lives */
+	close(fd);
+}
+
+static void sweep(const char *parent)
+{
+	DIR *directory = opendir(parent);
+	struct dirent *entry;
+
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
+			sweep_directory(dirfd(directory), entry->d_name);
+	if (directory != NULL)
+		closedir(directory);
+}
+
 static bool make_private(struct lz_stats_place *place, const char *parent)
 {
 	/* LAZYZERO_STATS takes that much and no more. */
 	if (parent == NULL || *parent != '/' ||
-		snprintf(place->path, LZ_OPTION_TEXT_MAX - 1, "%s/" FILE_PREFIX "XXXXXX", parent) >=
-			(int)LZ_OPTION_TEXT_MAX - 1 ||
+		snprintf(place->path, LZ_OPTION_TEXT_MAX - 1,
+			"%s/" FILE_PREFIX "%" PRIu64 ".%ld.%" PRIu64 ".XXXXXX", parent, pid_namespace(),
+			(long)getpid(), lz_process_start_time("", getpid())) >= (int)LZ_OPTION_TEXT_MAX - 1 ||
 		mkdtemp(place->path) == NULL)
 		return false;
+	sweep(parent);
 	place->is_private = true;
 	/*
 	 * The slash says that it is a directory also when it is gone: a process that outlives the run must
@@ -93,24 +145,6 @@ void lz_stats_place_remove(const struct lz_stats_place *place)
 	rmdir(place->path);
 }
 
-/* Reads a file's content into *wire. Returns NULL, or why it is none that we understand. */
-static const char *read_wire(int fd, struct lz_wire *wire)
-{
-	struct stat status;
-
-	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-		return "it is not a regular file";
-	if (pread(fd, wire, sizeof *wire, 0) != (ssize_t)sizeof *wire)
-		return "it is too short";
-	if (memcmp(wire->magic, LZ_WIRE_MAGIC, sizeof wire->magic) != 0)
-		return "it is not a statistics file";
-	if (wire->version != LZ_WIRE_VERSION)
-		return "its layout has another version";
-	if (wire->size < sizeof *wire || wire->size > LZ_WIRE_FILE_BYTES)
-		return "its layout has another size";
-	return NULL;
-}
-
 static void add(uint64_t *sum, uint64_t value)
 {
 	if (__builtin_add_overflow(*sum, value, sum))
@@ -147,57 +181,45 @@ static void count(struct lz_tally *tally, const struct lz_wire *wire)
 	raise_to(&tally->window_resident_peak, wire->window_resident_peak);
 }
 
-static void read_file(struct lz_tally *tally, const struct lz_stats_place *place, int directory,
-	const char *name, struct left_out *left_out)
-{
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	const char *reason;
-	struct lz_wire wire;
+/* What one reading of a place gathers. */
+struct reading {
+	struct lz_tally *tally;
+	const struct lz_stats_place *place;
+	struct left_out left_out;
+};
 
-	if (fd < 0 && errno == ENOENT)
-		return;
-	reason = fd < 0 ? strerror(errno) : read_wire(fd, &wire);
-	if (fd >= 0)
-		close(fd);
-	if (reason != NULL) {
+static void take(void *context, const char *name, const struct lz_wire *wire, const char *error)
+{
+	struct reading *reading = context;
+	struct left_out *left_out = &reading->left_out;
+
+	if (wire == NULL) {
 		if (left_out->count++ == 0) {
-			snprintf(left_out->name, sizeof left_out->name, "%s", name);
-			left_out->reason = reason;
+			snprintf(left_out->name, sizeof left_out->name, "%.63s", name);
+			left_out->reason = error;
 		}
-	} else if (place->is_private || wire.start_time == 0 || wire.start_time >= place->since) {
+	} else if (reading->place->is_private || wire->start_time == 0 ||
+		   wire->start_time >= reading->place->since) {
 		/* Without /proc a process does not know when it started. */
-		count(tally, &wire);
+		count(reading->tally, wire);
 	}
-}
-
-static bool is_wire_name(const char *name)
-{
-	uint64_t pid;
-
-	return strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
-	       lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
 }
 
 void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place)
 {
-	struct left_out left_out = {.count = 0};
-	struct dirent *entry;
-	DIR *directory;
+	struct reading reading = {.tally = tally, .place = place};
+	struct left_out *left_out = &reading.left_out;
+	int error;
 
 	*tally = (struct lz_tally){.budget = UINT64_MAX};
 	if (place->path[0] == '\0')
 		return;
-	directory = opendir(place->path);
-	if (directory == NULL)
-		read_file(tally, place, AT_FDCWD, place->path, &left_out);
-	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		if (is_wire_name(entry->d_name))
-			read_file(tally, place, dirfd(directory), entry->d_name, &left_out);
-	if (directory != NULL)
-		closedir(directory);
-	if (left_out.count == 1)
-		lz_warn("left out of the summary: %s: %s", lz_shown(left_out.name).text, left_out.reason);
-	else if (left_out.count > 1)
-		lz_warn("left out of the summary: %s: %s; and %u more files", lz_shown(left_out.name).text,
-			left_out.reason, left_out.count - 1);
+	error = lz_wire_each(place->path, false, take, &reading);
+	if (error != 0 && error != -ENOENT)
+		take(&reading, place->path, NULL, strerror(-error));
+	if (left_out->count == 1)
+		lz_warn("left out of the summary: %s: %s", lz_shown(left_out->name).text, left_out->reason);
+	else if (left_out->count > 1)
+		lz_warn("left out of the summary: %s: %s; and %u more files", lz_shown(left_out->name).text,
+			left_out->reason, left_out->count - 1);
 }

@@ -38,8 +38,8 @@ struct lz_tally {
 };
 
 /*
- * Takes the place that the user gave, relative to the current directory, or with NULL makes a private one.
- * When that fails it says so, and the path is "".
+ * Takes the place that the user gave, relative to the current directory, or with NULL makes a private one,
+ * and removes those that killed commands have left beside it. When that fails it says so, and the path is "".
  */
 void lz_stats_place_prepare(struct lz_stats_place *place, const char *given);
 

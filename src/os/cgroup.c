@@ -1,6 +1,7 @@
 /* Memory limits of control groups; see cgroup.h. */
 #include "os/cgroup.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,25 +128,35 @@ static uint64_t read_limit(struct work *work)
 	return limit;
 }
 
-/* The smallest limit of the group at `path` and of every group above it that the mount shows. */
-static uint64_t smallest_limit(struct work *work, const char *path)
+/* Where the group at `path` lies: in work->group. Returns the length of the part that no group is above. */
+static size_t find_group(struct work *work, const char *path, struct lz_text *group)
 {
 	const struct mount *mount = &work->mount;
-	const char *file = mount->hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes";
 	size_t mounted = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
-	struct lz_text group = lz_text_in(work->group, sizeof work->group);
-	uint64_t smallest = UINT64_MAX;
+	size_t top;
 
 	/* In a container the mount shows a subtree; outside that subtree only its root can be asked. */
 	if (strncmp(path, mount->root, mounted) == 0 && (path[mounted] == '/' || path[mounted] == '\0'))
 		path += mounted;
 	else
 		path = "";
-	lz_text_string(&group, work->root);
-	lz_text_string(&group, mount->point);
-	size_t top = group.length;
+	*group = lz_text_in(work->group, sizeof work->group);
+	lz_text_string(group, work->root);
+	lz_text_string(group, mount->point);
+	top = group->length;
 	if (strcmp(path, "/") != 0)
-		lz_text_string(&group, path);
+		lz_text_string(group, path);
+	return top;
+}
+
+/* The smallest limit of the group at `path` and of every group above it that the mount shows. */
+static uint64_t smallest_limit(struct work *work, const char *path)
+{
+	const char *file = work->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes";
+	struct lz_text group;
+	size_t top = find_group(work, path, &group);
+	uint64_t smallest = UINT64_MAX;
+
 	for (;;) {
 		size_t length = group.length;
 
@@ -219,4 +230,53 @@ struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 	}
 	os->munmap(work, sizeof *work);
 	return limit;
+}
+
+/* The value in the version 2 hierarchy of work->mount. */
+static int group_value(struct work *work, const char *key, uint64_t *bytes)
+{
+	int error = open_under_root(work, &work->memberships, "/proc/thread-self/cgroup");
+	char *line;
+
+	if (error)
+		return error;
+	error = -ENOENT;
+	while (error != 0 && (line = lz_lines_next(&work->memberships)) != NULL) {
+		const char *path = membership_path(line, VERSION_2);
+		struct lz_text group;
+
+		if (path == NULL)
+			continue;
+		find_group(work, path, &group);
+		lz_text_string(&group, "/memory.stat");
+		error = lz_proc_value(work->os, work->group, key, bytes);
+	}
+	lz_lines_close(&work->memberships);
+	return error;
+}
+
+int lz_memory_group_value(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes)
+{
+	intptr_t area = os->mmap(
+		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct work *work = (struct work *)area;
+	char *line;
+	int error;
+
+	if (lz_os_failed(area))
+		return (int)area;
+	work->os = os;
+	work->root = root;
+	error = open_under_root(work, &work->mounts, "/proc/thread-self/mountinfo");
+	if (!error) {
+		error = -ENOENT;
+		while (error != 0 && (line = lz_lines_next(&work->mounts)) != NULL) {
+			parse_mount(line, &work->mount);
+			if (work->mount.hierarchy == VERSION_2)
+				error = group_value(work, key, bytes);
+		}
+		lz_lines_close(&work->mounts);
+	}
+	os->munmap(work, sizeof *work);
+	return error;
 }

@@ -23,4 +23,11 @@ struct lz_memory_limit {
  */
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root);
 
+/*
+ * A value of memory.stat ("pagetables ", with its space) of this process's own group, bytes, under `root` as
+ * above. Returns 0 or -errno: -ENOENT without version 2's memory controller (version 1 does not count page
+ * tables).
+ */
+int lz_memory_group_value(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes);
+
 #endif

@@ -6,15 +6,16 @@ expect "status of --version" 0 "$status"
 expect_match "--version" '^lazyzero [0-9][0-9.]*$' "$work/out"
 expect "standard error of --version" "" "$(cat "$work/err")"
 
+commands=$("$LZ_COMMAND" --help | sed -n '/^Commands/,/^  help/s/^  \([a-z]*\)  .*/\1/p' | grep -v '^help$')
 for words in --help -h help; do
 	run $words
 	expect "status of $words" 0 "$status"
-	for command in run cost env; do
+	for command in run cost env stat; do
 		expect_match "$words names $command" "^  $command  *[a-z]" "$work/out"
 	done
 done
 
-for command in run cost env; do
+for command in $commands; do
 	run help $command
 	expect "status of help $command" 0 "$status"
 	cp "$work/out" "$work/help"

@@ -11,8 +11,11 @@ for page in lazyzero.1 liblazyzero.3; do
 		echo "skipped: formatting $page (no groff)"
 	fi
 done
-"$LZ_COMMAND" run --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' | while read -r flag; do
-	grep -q "$(echo "$flag" | sed 's/-/\\\\-/g')" "$pages/lazyzero.1" || echo "--$flag"
+"$LZ_COMMAND" --help | sed -n '/^Commands/,/^  help/s/^  \([a-z]*\)  .*/\1/p' | grep -v '^help$' | while read -r command; do
+	grep -q "^\.SS lazyzero $command\$" "$pages/lazyzero.1" || echo "$command"
+	"$LZ_COMMAND" "$command" --help | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p' | while read -r flag; do
+		grep -q "$(echo "\-\-$flag" | sed 's/-/\\\\-/g')" "$pages/lazyzero.1" || echo "$command --$flag"
+	done
 done > "$work/missing"
 expect "flags that the manual does not name" "" "$(cat "$work/missing")"
 sed -n 's/^.*\(lz_[a-z_]*\)(.*;$/\1/p' "${LZ_SRCDIR:-.}/include/lazyzero.h" | while read -r name; do

@@ -102,7 +102,7 @@ fi
 # No directory of ours is left behind.
 mkdir "$work/tmp"
 (unset XDG_RUNTIME_DIR; TMPDIR=$work/tmp; export TMPDIR; run run sh -c 'echo $LAZYZERO_STATS; sh -c :; :')
-expect_match "statistics go to TMPDIR" "^$work/tmp/lazyzero\\.[A-Za-z0-9]*/\$" "$work/out"
+expect_match "statistics go to TMPDIR" "^$work/tmp/lazyzero\\.[A-Za-z0-9.]*/\$" "$work/out"
 expect "and are removed" "" "$(ls "$work/tmp")"
 (unset XDG_RUNTIME_DIR; TMPDIR=/nowhere; export TMPDIR; run run sh -c 'echo $LAZYZERO_STATS')
 expect_match "else to /tmp" "^/tmp/" "$work/out"

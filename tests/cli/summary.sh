@@ -124,6 +124,24 @@ expect_match "a file, relative" '^  processes  *1$' "$work/err"
 (LAZYZERO_STATS=$work/byenv; export LAZYZERO_STATS; run run sh -c :)
 [ -s "$work/byenv" ] || fail "LAZYZERO_STATS of the environment is not used"
 
+# What a killed command left is swept by the next one; what is another's, or of a process that lives, stays.
+mkdir "$work/tmp"
+namespace=$(stat -Lc %i /proc/self/ns/pid)
+(TMPDIR=$work/tmp failures=0; export TMPDIR; unset XDG_RUNTIME_DIR
+"$LZ_COMMAND" run sleep 60 2> /dev/null &
+until ls "$work/tmp/"*/lazyzero.* > /dev/null 2>&1; do sleep 0.05; done
+sleeper=$(cd "$work/tmp" && ls ./*/ | sed -n 's/^lazyzero\.//p')
+mkdir "$work/tmp/lazyzero.1.$$.1.abcdef" "$work/tmp/lazyzero.other" "$work/tmp/lazyzero.$namespace.$$.1.abcdef"
+kill -9 $!
+wait $! 2> /dev/null
+run run sh -c :
+expect "while its program lives" 1 "$(ls "$work/tmp" | grep -c "^lazyzero\.$namespace\.")"
+kill "$sleeper"
+while [ -e "/proc/$sleeper" ] && ! grep -q '^State:.Z' "/proc/$sleeper/status"; do sleep 0.05; done
+run run sh -c :
+expect "after that" "lazyzero.1.$$.1.abcdef lazyzero.other" "$(ls "$work/tmp" | xargs)"
+[ "$failures" -eq 0 ]) || failures=$((failures + 1))
+
 # Another version of the layout: at offset 8.
 run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazyzero.$$" bs=1 seek=8 conv=notrunc 2> /dev/null'
 rm -rf "$work/stats"

@@ -1,0 +1,98 @@
+# `metrics`: figures and labels, both forms by their own parsers, files replaced at once, and stale ones removed.
+. "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
+
+# Debian's package is for Debian's python3.
+for python in python3 /usr/bin/python3 ''; do
+	$python -c 'import prometheus_client.openmetrics.parser' 2> /dev/null && break
+done
+
+# check FORM FILE: by the parsers that are here.
+check()
+{
+	if [ "$1" = prometheus ] && command -v promtool > /dev/null; then
+		promtool check metrics < "$2" > "$work/promtool" 2>&1 || { fail "promtool: $2"; cat "$work/promtool"; }
+		expect "what promtool says" "" "$(cat "$work/promtool")"
+	elif [ "$1" = prometheus ]; then
+		echo "skipped: promtool (package prometheus)"
+	elif [ -n "$python" ]; then
+		$python -c 'import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+assert len(list(parse(open(sys.argv[1]).read()))) == 16' "$2" || fail "OpenMetrics: $2"
+	else
+		echo "skipped: OpenMetrics (no python3 prometheus_client)"
+	fi
+}
+
+run metrics
+expect "status" 0 "$status"
+expect_match "how many processes" '^lazyzero_processes [0-9]*$' "$work/out"
+expect "the end" '# EOF' "$(tail -n 1 "$work/out")"
+check prometheus "$work/out"
+
+if command -v python3 > /dev/null; then
+	mkdir "$work/stats"
+	WIRE_H=${LZ_SRCDIR:-.}/include/lazyzero/wire.h PYTHONPATH=${LZ_SRCDIR:-.}/tests/cli PYTHONDONTWRITEBYTECODE=1
+	export WIRE_H PYTHONPATH PYTHONDONTWRITEBYTECODE
+	cat > "$work/make.py" <<'END'
+import sys
+from wire import *
+directory, pid, start, executable = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode("utf-8", "surrogateescape")
+numbers = (1 << 20, 11, 12, 13, UNKNOWN, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+write(directory, pid, wire(pid=pid, start=start, executable=executable, numbers=numbers))
+END
+	# One that lives, and one of the same process's number that lived before.
+	sleep 60 &
+	sleeper=$!
+	start=$(sed 's/.*) //' "/proc/$sleeper/stat" | cut -d ' ' -f 20)
+	name=$(printf 'a"b\\c\n\377d')
+	python3 "$work/make.py" "$work/stats" "$sleeper" "$start" "$name"
+	python3 "$work/make.py" "$work/stats" $$ 1 before
+	echo none > "$work/stats/lazyzero.1"
+	: > "$work/stats/other"
+	for form in prometheus openmetrics; do
+		run metrics --stats="$work/stats" --format=$form
+		expect "status of $form" 0 "$status"
+		check $form "$work/out"
+		expect "gauge in $form" "lazyzero_committed_bytes{pid=\"$sleeper\",executable=\"a\\\"b\\\\c\\\\x0a\\\\xffd\"} 11" \
+			"$(grep '^lazyzero_committed_bytes' "$work/out")"
+		expect_match "counter in $form" '^lazyzero_refused_total{.*} 21$' "$work/out"
+		expect_no_match "what is not known is left out of $form" '^lazyzero_page_tables_peak_bytes' "$work/out"
+		expect_no_match "one that is no more is not in $form" before "$work/out"
+		expect_match "one file is none" '^lazyzero_unreadable 1$' "$work/out"
+	done
+	expect_match "how OpenMetrics declares it" '^# TYPE lazyzero_refused counter$' "$work/out"
+	expect "the stale file is gone, others stay" "lazyzero.1 lazyzero.$sleeper other" "$(ls "$work/stats" | xargs)"
+
+	run metrics --stats="$work/stats" -o "$work/lazyzero.prom"
+	expect "status with a file" 0 "$status"
+	expect "nothing is printed" "" "$(cat "$work/out" "$work/err")"
+	expect "its mode" "$(umask -S | sed 's/x//g')" "$(stat -c %A "$work/lazyzero.prom" | sed 's/^-\(..\).\(..\).\(..\).$/u=\1,g=\2,o=\3/; s/-//g')"
+	expect_match "the file" '^lazyzero_processes 1$' "$work/lazyzero.prom"
+	[ ! -w /dev/full ] || expect "nothing unfinished is left" lazyzero.prom "$(cd "$work" && echo lazyzero.prom*)"
+	kill $sleeper
+	wait $sleeper 2> /dev/null
+	run metrics --stats="$work/stats"
+	expect_match "none is left" '^lazyzero_processes 0$' "$work/out"
+	check prometheus "$work/out"
+else
+	echo "skipped: statistics files (no python3)"
+fi
+
+# Real processes, found by what they have mapped.
+if [ -f "${LZ_LIBRARY:-}" ]; then
+	mkdir "$work/real"
+	LAZYZERO_STATS=$work/real LD_PRELOAD=$LZ_LIBRARY sleep 60 &
+	until [ -e "$work/real/lazyzero.$!" ] && [ "$(cat "/proc/$!/comm")" = sleep ]; do sleep 0.05; done
+	run metrics
+	expect_match "found" "^lazyzero_regions{pid=\"$!\",executable=\"sleep\"} 0\$" "$work/out"
+	check prometheus "$work/out"
+	kill $!
+	wait $! 2> /dev/null
+fi
+
+expect_failure 125 "cannot read '/nowhere': No such file" metrics --stats=/nowhere
+expect_failure 125 "cannot write '/nowhere/x': No such file" metrics -o /nowhere/x
+expect_failure 125 '--format: "json" is not accepted' metrics --format=json
+expect_failure 125 "unexpected argument 'x'" metrics x
+
+finish

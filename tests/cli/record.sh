@@ -1,0 +1,149 @@
+# `run --record` and `plot`: what a record holds, pictures of good, cut and hostile ones.
+. "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
+
+run run --record="$work/run.jsonl" sh -c 'sleep 0.3; sh -c "sleep 0.3; :"; :'
+expect "status" 0 "$status"
+expect_match "the summary is there, too" 'ended with status 0' "$work/err"
+expect_match "the head" '^{"lazyzero_record":1,"program":\["sh","-c",' "$work/run.jsonl"
+expect_match "the end" '^{"end":[0-9.]*,"exit_status":0,"signal":null}$' "$work/run.jsonl"
+expect_match "a child" '"name":"sleep"' "$work/run.jsonl"
+run run --record="$work/killed.jsonl" sh -c 'kill -9 $$'
+expect_match "a signal" '"exit_status":null,"signal":9}$' "$work/killed.jsonl"
+expect_failure 125 "cannot write the record '/nowhere/x': No such file" run --record=/nowhere/x true
+expect_failure 125 "record needs this command beside the program" run --record="$work/x" --summary=none true
+if [ -w /dev/full ]; then
+	run run --record=/dev/full sh -c 'exit 3'
+	expect "status with a full disk" 3 "$status"
+	expect "it is said once" 1 "$(grep -c "warning: the record '/dev/full' could not be written on: No space" "$work/err")"
+fi
+
+if command -v python3 > /dev/null; then
+	if compile grower <<'END'; then
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+	size_t size = 48 << 20;
+	char *block = malloc(size);
+	if (!block)
+		return 1;
+	if (fork() == 0) {
+		memset(block, 1, size);
+		usleep(400000);
+		_exit(0);
+	}
+	memset(block, 1, size);
+	wait(NULL);
+	return 0;
+}
+END
+		run run --record="$work/two.jsonl" "$work/grower"
+		python3 - "$work/two.jsonl" <<'END' || fail "figures of two processes"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+samples = [line for line in lines if "processes" in line]
+assert len(samples) >= 5 and all(a["t"] < b["t"] for a, b in zip(samples, samples[1:])), samples
+most = max(samples, key=lambda sample: sum(p["pss"] for p in sample["processes"]))
+assert len(most["processes"]) == 2 and len({p["pid"] for p in most["processes"]}) == 2, most
+assert 90 << 20 <= sum(p["pss"] for p in most["processes"]) < 120 << 20, most
+assert sum(p["tables"] for p in most["processes"]) >= 2 * (48 << 20) // 512, most
+assert all(p["rss"] >= 48 << 20 and p["minflt"] > 0 for p in most["processes"]), most
+END
+	fi
+fi
+
+# A progress line, on a terminal alone.
+if command -v script > /dev/null; then
+	script -qec "'$LZ_COMMAND' run --record='$work/long.jsonl' sleep 2.6" /dev/null < /dev/null > "$work/screen" 2>&1
+	expect_match "progress" '[23] s  page tables [0-9.]* KiB  PSS [0-9.]* [KM]iB  1 process' "$work/screen"
+	script -qec "'$LZ_COMMAND' run --no-progress --record='$work/long.jsonl' sleep 2.6" /dev/null < /dev/null > "$work/screen" 2>&1
+	expect_no_match "no progress" 'page tables [0-9.]* KiB  PSS' "$work/screen"
+fi
+
+expect_failure 125 "no record given" plot
+expect_failure 125 "unexpected argument 'b'" plot a b
+expect_failure 125 "cannot read '/nowhere': No such file" plot /nowhere
+expect_failure 125 "the name must end in .svg or .png" plot "$work/run.jsonl" -o "$work/x.pdf"
+mkdir "$work/empty"
+status=0
+PATH=$work/empty "$LZ_COMMAND" plot "$work/run.jsonl" > "$work/out" 2> "$work/err" || status=$?
+expect "status without gnuplot" 125 "$status"
+expect_match "without gnuplot" 'gnuplot is not installed; install it' "$work/err"
+[ ! -e "$work/run.jsonl.svg" ] || fail "a picture without gnuplot"
+
+# What is no record.
+: > "$work/none"
+expect_failure 125 "none' is empty" plot "$work/none"
+head -n 1 "$work/run.jsonl" > "$work/none"
+expect_failure 125 "holds no sample" plot "$work/none"
+echo '{"lazyzero_record":7}' > "$work/none"
+expect_failure 125 "is a record of version 7; this command reads version 1" plot "$work/none"
+for text in '' '{' '[]' '{"lazyzero_record":"1"}' '{"t":1}' 'null' '[[[[[[[['; do
+	echo "$text" > "$work/none"
+	expect_failure 125 "is not a record" plot "$work/none"
+done
+
+if ! command -v gnuplot > /dev/null; then
+	echo "skipped: pictures (no gnuplot)"
+	finish
+fi
+(cd "$work" && run plot run.jsonl)
+expect "nothing is said" "" "$(cat "$work/out" "$work/err")"
+expect_match "the standard name" '</svg>' "$work/run.jsonl.svg"
+for title in 'address space' RSS PSS 'page tables' 'minor faults/s' seconds; do
+	expect_match "a curve or axis: $title" ">$title<" "$work/run.jsonl.svg"
+done
+run plot "$work/run.jsonl" -o "$work/picture.png"
+expect "a PNG picture" PNG "$(head -c 4 "$work/picture.png" | tail -c 3)"
+expect "nothing unfinished is left" picture.png "$(cd "$work" && echo picture*)"
+
+# Cut anywhere, it is drawn as far as it goes.
+size=$(wc -c < "$work/run.jsonl")
+for part in 3 5 9; do
+	head -c $((size * part / 10)) "$work/run.jsonl" > "$work/cut"
+	run plot "$work/cut" -o "$work/cut.svg"
+	expect "status of $part tenths" 0 "$status"
+done
+expect_match "what is cut is counted" "warning: 1 line of '.*cut' could not be understood, and is left out" "$work/err"
+
+# Names that would be commands to gnuplot stay names.
+ln -s "$(command -v sleep)" "$work/a'; system 'touch hacked"
+(cd "$work" && run run --record=odd.jsonl "./a'; system 'touch hacked" 0.2)
+(cd "$work" && run plot odd.jsonl -o "b'; system 'touch hacked.svg")
+expect "status with odd names" 0 "$status"
+[ ! -e "$work/hacked" ] || fail "a name was run by gnuplot"
+
+if command -v python3 > /dev/null; then
+	cat > "$work/damage.py" <<'END'
+import random, sys
+random.seed(int(sys.argv[3]))
+head, *lines = open(sys.argv[1], "rb").read().splitlines(True)
+odd = [b"1e308", b"-5", b"99999999999999999999999", b"null", b"{}", b"[]", b'"x"', b"1e-300", b"\xff", b"true", b"0"]
+for i in range(len(lines)):
+    line = bytearray(lines[i])
+    for _ in range(random.choice((0, 0, 1, 3))):
+        at = random.randrange(len(line))
+        if random.random() < 0.5:
+            line[at] = random.randrange(256)
+        else:
+            digits = [j for j in range(len(line)) if line[j:j + 1].isdigit()]
+            if digits:
+                at = random.choice(digits)
+                line[at:at + 1] = random.choice(odd)
+    lines[i] = bytes(line)
+random.random() < 0.3 and random.shuffle(lines)
+open(sys.argv[2], "wb").write(head + b"".join(lines))
+END
+	seed=$(date +%s)
+	echo "seed $seed"
+	for i in $(seq 8); do
+		python3 "$work/damage.py" "$work/run.jsonl" "$work/damaged" $((seed + i))
+		run plot "$work/damaged" -o "$work/damaged.svg"
+		expect "status of a damaged record, seed $((seed + i))" 0 "$status"
+		expect_no_match "what gnuplot says, seed $((seed + i))" 'line [0-9]*:' "$work/err"
+	done
+fi
+
+finish

@@ -1,0 +1,145 @@
+# `top`: what its screen shows, in a terminal of tmux: keys, trees, sizes, and how it ends.
+. "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
+. "${LZ_SRCDIR:-.}/tests/cli/tree.sh"
+
+# Without a terminal.
+status=0
+"$LZ_COMMAND" top < /dev/null > "$work/out" 2> "$work/err" || status=$?
+expect "status without a terminal" 125 "$status"
+expect_match "without a terminal" "^lazyzero: top needs a terminal; 'lazyzero stat' prints" "$work/err"
+expect_failure 125 '--interval: "0" is not accepted: it takes seconds' top -d 0
+expect_failure 125 '--interval: "nan" is not accepted' top -d nan
+expect_failure 125 "unknown column 'tabels'; did you mean 'tables'?" top --sort=tabels
+expect_failure 125 "unexpected argument 'x'" top x
+
+if ! command -v tmux > /dev/null; then
+	echo "skipped: the screen (no tmux)"
+	finish
+fi
+
+# A server with 200 children of 1 MiB of page tables each, and two others.
+record_machine
+map='400000-402000 rw-p 00000000 00:00 0'
+echo "$map" | record_process 10 1 server 500000 20000 9000 2048
+for pid in $(seq 100 299); do
+	echo "$map" | record_process "$pid" 10 backend 500000 20000 100 1024
+done
+echo "$map" | record_process 20 1 large 900000 800000 800000 10240
+echo "$map" | record_process 30 20 child 100 100 100 40
+
+TMUX_TMPDIR=$work
+export TMUX_TMPDIR
+unset TMUX
+servers=0
+trap 'tmux -L "lz$servers" kill-server 2> /dev/null; rm -rf "$work"' EXIT
+
+# terminal WIDTH HEIGHT COMMAND: in a server of its own, since one that ends takes its time.
+terminal()
+{
+	tmux -L "lz$servers" kill-server 2> /dev/null
+	servers=$((servers + 1))
+	tmux -f /dev/null -L "lz$servers" new-session -d -x "$1" -y "$2" "$3"
+}
+
+# start WIDTH HEIGHT ARGUMENTS...: a shell that has run top says so at the end.
+start()
+{
+	width=$1 height=$2
+	shift 2
+	terminal "$width" "$height" \
+		"env LC_ALL=C.UTF-8 '$LZ_COMMAND' top $* --sysroot='$tree' '$x86' 2> '$work/err'; echo \"ended with \$?\"; exec sleep 60"
+}
+
+capture()
+{
+	tmux -L "lz$servers" capture-pane -p > "$work/screen" 2> /dev/null
+}
+
+# shows WHAT PATTERN: within five seconds some line matches.
+shows()
+{
+	for _ in $(seq 50); do
+		capture
+		grep -q -e "$2" "$work/screen" && return
+		sleep 0.1
+	done
+	expect_match "$1" "$2" "$work/screen"
+}
+
+key()
+{
+	tmux -L "lz$servers" send-keys "$@"
+}
+
+start 80 24
+shows "the machine" '^Page tables of the machine: 10\.0M, 0\.98% of 1\.00G; of this control group: 5\.00M$'
+shows "the counts" '^203 processes, 0 preloaded, 0 partly unreadable; by tables  ▁$'
+shows "the columns" '^    PID USER     VIRTUAL     RSS     PSS  TABLES TOUCHED   RATIO NAME'
+shows "the largest first" '^     20 .* 10\.0M .* large$'
+expect "it stands on the first line" 20 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
+key r
+shows "reversed" 'by tables, reversed  '
+expect "the smallest first" 30 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
+key r
+key '<'
+shows "sorted by the column before" 'by pss  '
+key '>' '>' '>' '>'
+shows "by name" 'by name  '
+expect "names rise" backend "$(awk 'NR == 4 { print $NF }' "$work/screen")"
+key '>' # round to the first column
+shows "round to pid" 'by pid  '
+key End
+shows "the last process" '^    299 .* backend$'
+key Home
+shows "and the first" '^     10 .* server$'
+
+# The tree: 2 MiB and 200 times 1 MiB.
+key t
+shows "the tree" 'by pid, sums of trees  '
+shows "what the server needs together" '^     10 .*  202M .* server -200$'
+shows "a child stands below" '^    100 .* 1\.00M .*  backend$'
+key Space
+shows "folded" '^     10 .*  202M .* server +200$'
+capture
+expect_no_match "its children are gone" ' backend$' "$work/screen"
+shows "the other tree" '^     20 .* large -1$'
+key Space
+shows "unfolded" '^     10 .* server -200$'
+
+# Sizes: each in turn, and no end to it.
+for size in 20x5 40x7 200x50 10x3 1x1 80x24; do
+	tmux -L "lz$servers" resize-window -x "${size%x*}" -y "${size#*x}"
+	case $size in
+	20x5) shows "20 columns, 5 lines" '202M server -200' ;;
+	40x7) shows "40 columns" '^    PID .*TABLES' ;;
+	80x24) shows "back at 80 columns" '^     10 .*  202M .* server -200$' ;;
+	*) sleep 0.3 ;;
+	esac
+	capture
+	expect_no_match "it goes on at $size" 'ended' "$work/screen"
+done
+key q
+shows "it ends" '^ended with 0$'
+expect "standard error" "" "$(cat "$work/err")"
+
+start 20 5 --tree
+shows "begun small" '202M server -200'
+key C-c
+shows "Ctrl-C ends it" '^ended with 0$'
+
+start 80 24 -o pid,tables,name --sort=name
+shows "chosen columns" '^    PID  TABLES NAME'
+pid=$(ps -eo pid=,args= 2> /dev/null | awk -v tree="$tree" 'index($0, "top") && index($0, tree) && !/tmux|awk|env|sh -c/ { print $1; exit }')
+if [ -n "$pid" ]; then
+	kill -TERM "$pid"
+	shows "SIGTERM ends it" '^ended with 0$'
+fi
+
+# A terminal that nobody knows (ncurses leaks a little then), and a directory that is none.
+terminal 80 24 "TERM=nonesuch ASAN_OPTIONS=detect_leaks=0 '$LZ_COMMAND' top; echo ended with \$?; exec sleep 60"
+shows "an unknown terminal" 'does not know this terminal (TERM is "nonesuch")'
+shows "its status" 'ended with 125'
+terminal 80 24 "'$LZ_COMMAND' top --sysroot=/nowhere; echo ended with \$?; exec sleep 60"
+shows "no such directory" 'cannot read /nowhere/proc: No such file'
+
+finish
