@@ -55,7 +55,7 @@ static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *
 	if (strstr(mapping->path, "huge") == NULL)
 		return geometry->page_shift;
 	snprintf(path, sizeof path, "%s/proc/%" PRIu64 "/smaps", walk->root, walk->process->pid);
-	if (lz_mapped_page_size(&lz_os_linux, path, mapping->start, &bytes) != 0 ||
+	if (lz_mapping_value(&lz_os_linux, path, mapping->start, "KernelPageSize:", &bytes) != 0 ||
 		!lz_is_power_of_two(bytes))
 		return geometry->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);
