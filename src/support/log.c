@@ -387,9 +387,12 @@ void lz_log_close(struct lz_log *log)
 		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);
 		lz_text_string(&text, " served over the budget, ");
 		lz_text_u64(&text, hidden[LZ_EVENT_REFUSED]);
-		lz_text_string(&text, " refused, ");
-		lz_text_u64(&text, hidden[LZ_EVENT_WINDOWED]);
-		lz_text_string(&text, " served from a zero window");
+		lz_text_string(&text, " refused");
+		if (hidden[LZ_EVENT_WINDOWED] != 0) {
+			lz_text_string(&text, ", ");
+			lz_text_u64(&text, hidden[LZ_EVENT_WINDOWED]);
+			lz_text_string(&text, " served from a zero window");
+		}
 	}
 	emit(log, &text);
 }

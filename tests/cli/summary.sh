@@ -42,10 +42,10 @@ int main(int argc, char **argv)
 END
 	run run --thp=never "$work/reader"
 	expect_match "what was served" '^  served  *1 region, 256 MiB$' "$work/err"
-	run run --thp=never --budget=64K --policy=log --log=none "$work/reader"
+	run run --backing=zeropage --thp=never --budget=64K --policy=log --log=none "$work/reader"
 	expect_match "over budget, logged" '^  over budget  *1 served all the same, 0 refused$' "$work/err"
 	expect_match "the budget and its source" '^  budget  *64\.0 KiB (LAZYZERO_BUDGET=64K)$' "$work/err"
-	run run --budget=64K --policy=refuse --log=none "$work/reader"
+	run run --backing=zeropage --budget=64K --policy=refuse --log=none "$work/reader"
 	expect "status of a refused program" 12 "$status"
 	expect_match "over budget, refused" '^  over budget  *0 served all the same, 1 refused$' "$work/err"
 fi

@@ -2,6 +2,9 @@
 # Bad values in the environment: the program runs as if they were not there, and one clear line says what
 # is wrong.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
+# The window would answer what is logged here, and what is kept would not ask again.
+LAZYZERO_BACKING=zeropage LAZYZERO_CACHE=0
+export LAZYZERO_BACKING LAZYZERO_CACHE
 
 # run_with STATEMENT: a program with that in its environment; output in $work/output, messages in
 # $work/errors.

@@ -18,7 +18,7 @@ fail() {
 }
 
 # What is tested must act at all, or every comparison would hold.
-timeout $hang env LAZYZERO_BUDGET=1M LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
+timeout $hang env LAZYZERO_BUDGET=1M LAZYZERO_BACKING=zeropage LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
   grep -q '^lazyzero.*served calloc' ||
   fail "$LZ_LIBRARY does nothing when it is preloaded"
 

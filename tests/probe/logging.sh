@@ -2,6 +2,9 @@
 # The log under every bad output: the program always goes on and ends as it should, nothing waits,
 # nothing is killed by a signal, nothing is written where the program did not start with its stderr.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
+# The window would answer what these events are about, and what is kept would not ask again.
+LAZYZERO_BACKING=zeropage LAZYZERO_CACHE=0
+export LAZYZERO_BACKING LAZYZERO_CACHE
 small='LAZYZERO_BUDGET=1M'
 
 # good WHAT: the program that just ran said "done" and nothing else on its output; $? is its status.

@@ -2,7 +2,7 @@
 # Policy refuse: every check of refuse.c, everywhere; and the lines it writes: their form, the caller
 # they name as addr2line(1) knows it, JSON, the cap on repeats.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
-refuse='LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M'
+refuse='LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M LAZYZERO_BACKING=zeropage'
 
 # Without lazyzero nothing is refused: there is no run to compare with.
 for allocator in '' $(find_allocators); do
@@ -54,4 +54,20 @@ shown=$(grep -c ' refused calloc(' "$work/lines")
 tail -n 1 "$work/lines" | grep -q 'not shown.* 30 refused$' ||
   fail "30 not counted: $(tail -n 1 "$work/lines")"
 [ "$(wc -l <"$work/lines")" -eq 21 ] || fail "more than 21 lines"
+
+# By default the window answers first: 8 GiB within 1 MiB. What is too much even there is refused.
+if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
+  form="^lazyzero\[[0-9]+\] calloc\(8589934592\): 16\.0 MiB of page tables needed, $size in use \
+\($size committed, $size actual\), budget 1\.00 MiB \(LAZYZERO_BUDGET=1M\); served from a 2 MiB zero window: \
+36\.0 KiB of page tables, from [^ ]+\+0x[0-9a-f]+\$"
+  run LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M "$probes/logging" events 1 >/dev/null 2>"$work/line" ||
+    fail "events on the window: status $?"
+  grep -Eq "$form" "$work/line" || fail "not the documented form: $(cat "$work/line")"
+  run LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M "$probes/refuse" line 2>"$work/line" ||
+    fail "line over the window: status $?"
+  grep -Eq 'refused calloc.* budget .*, even on a [0-9]+ MiB zero window, from ' "$work/line" ||
+    fail "not the documented form: $(cat "$work/line")"
+else
+  echo 'not tested: no zero window here (lazyzero doctor)'
+fi
 exit $failed
