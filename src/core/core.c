@@ -86,6 +86,7 @@ void lz_core_close(struct lz_core *core)
 	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
 	 * /proc. In a forked child the file is still the parent's until the books have been opened. */
 	if (lz_stats_in_file(&core->stats)) {
+		core->window_sampled_ms = 0; /* once more in any case */
 		lz_core_sample_window(core);
 		if (!lz_core_enter(core))
 			return;

@@ -105,13 +105,14 @@ static bool is_mostly_resident(struct lz_core *core, uintptr_t base, size_t leng
  * Before Linux 6.7 nothing tells written pages: all of them are cleared where most are in memory (faulting
  * them in anew takes four times as long), and given back where not.
  */
-static bool clear(struct lz_core *core, uintptr_t base, size_t length, bool full)
+static bool clear(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window)
 {
 	uint64_t cleared = 0;
 
 	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &cleared) == 0)
 		return cleared == length;
-	if (full || is_mostly_resident(core, base, length) ||
+	/* Of a window all pages seem to be there. */
+	if (full || (!on_window && is_mostly_resident(core, base, length)) ||
 		core->os->madvise((void *)base, length, MADV_DONTNEED) != 0) {
 		memset((void *)base, 0, length);
 		return true;
@@ -398,7 +399,7 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 	lz_core_leave(core);
 	if (region == NULL)
 		return -ENOENT;
-	region->full = request->zeroed ? clear(core, *base, *got, full) : full;
+	region->full = request->zeroed ? clear(core, *base, *got, full, region->on_window) : full;
 	lz_stats_add(&core->stats, recycled, 1);
 	lz_stats_add(&core->stats, recycled_bytes, *got);
 	return 0;

@@ -37,6 +37,7 @@ static void extend(
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = base};
 
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
+	region->full = false;
 	if (!lz_core_enter(core))
 		return;
 	if (region->on_window)

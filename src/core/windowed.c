@@ -15,6 +15,9 @@
 
 #define MAPS "/proc/thread-self/maps"
 
+/* Walking over 100 GiB of window takes a millisecond. */
+#define SAMPLE_MS 100u
+
 bool lz_core_may_use_window(const struct lz_core *core, enum lz_backing backing)
 {
 	return (backing != LZ_BACKING_AUTO ? backing : core->options.backing) != LZ_BACKING_ZEROPAGE;
@@ -57,10 +60,12 @@ uint64_t lz_windowed_resident(struct lz_core *core, uintptr_t start, uintptr_t e
 
 void lz_core_sample_window(struct lz_core *core)
 {
-	uint64_t bytes;
+	uint64_t bytes, now;
 
-	if (!lz_stats_in_file(&core->stats))
+	now = core->os->now_ms();
+	if (!lz_stats_in_file(&core->stats) || now - core->window_sampled_ms < SAMPLE_MS)
 		return;
+	core->window_sampled_ms = now;
 	bytes = lz_windowed_resident(core, 0, UINTPTR_MAX);
 	if (bytes > lz_stats_get(&core->stats, window_resident_peak))
 		lz_stats_set(&core->stats, window_resident_peak, bytes);
