@@ -224,7 +224,8 @@ static void say_unread(void)
 		return;
 	if (unread->count > 1)
 		snprintf(more, sizeof more, "; nor those of %zu more", unread->count - 1);
-	lz_say("the mappings of %" PRIu64 " (%s, of user %s) cannot be read: %s%s%s", unread->first.pid,
+	lz_say("the %s of %" PRIu64 " (%s, of user %s) cannot be read: %s%s%s",
+		unread->first.maps_error != 0 ? "mappings" : "PSS", unread->first.pid,
 		lz_shown(unread->first.name).text, lz_column_user(unread->first.uid).text,
 		strerror(-unread->error), more, geteuid() != 0 ? "; root may" : "");
 }
