@@ -32,23 +32,36 @@
 /* How much is looked at before asking whether it is too much already. */
 #define LOOK_BYTES (UINT64_C(1) << 30)
 
+/* What is cleared when a region is freed rather than when it is wanted. */
+#define CLEAR_AT_ONCE (UINT64_C(256) << 10)
+
 /* --- what a region holds --- */
 
 struct weighing {
 	const struct lz_geometry *geometry;
 	uint64_t bytes;
 	uint64_t last_block; /* whose table was counted last */
+	uint64_t dirty;      /* bytes written and not cleared */
 };
 
-/* Written pages, and the tables of all: a region that was only read may have 2 MiB of them for each GiB. */
+/*
+ * Written pages, and the tables of all: a region that was only read may have 2 MiB of them for each GiB. A
+ * few pages are cleared on the way, while they are in the cache: then nothing has to be looked at when the
+ * region is wanted again.
+ */
 static void weigh_run(void *context, const struct lz_page_run *run)
 {
 	struct weighing *weighing = context;
 	unsigned shift = lz_table_span_shift(weighing->geometry, 0);
 	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift;
 
-	if (!run->zero && !run->file)
+	if (!run->zero && !run->file) {
 		weighing->bytes += run->end - run->start;
+		if (weighing->bytes <= CLEAR_AT_ONCE)
+			memset((void *)run->start, 0, run->end - run->start);
+		else
+			weighing->dirty += run->end - run->start;
+	}
 	if (run->huge)
 		return;
 	weighing->bytes +=
@@ -56,16 +69,17 @@ static void weigh_run(void *context, const struct lz_page_run *run)
 	weighing->last_block = last;
 }
 
-/* At most `enough`, or what the region holds. */
-static uint64_t weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough)
+/* At most `enough`, or what the region holds; *is_zero: all of it reads as zero now. */
+static uint64_t weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero)
 {
-	struct weighing weighing = {core->geometry, 0, UINT64_MAX};
-	uintptr_t end = base + length;
+	struct weighing weighing = {.geometry = core->geometry, .last_block = UINT64_MAX};
+	uintptr_t at, end = base + length;
 
-	for (uintptr_t at = base; at < end && weighing.bytes < enough; at += LOOK_BYTES)
+	for (at = base; at < end && weighing.bytes < enough; at += LOOK_BYTES)
 		if (lz_pagemap_walk(core->os, at, lz_min_u64(at + LOOK_BYTES, end), weigh_run, &weighing) !=
 			0)
 			return length; /* before Linux 6.7 */
+	*is_zero = at >= end && weighing.dirty == 0;
 	return lz_min_u64(weighing.bytes, length);
 }
 
@@ -285,6 +299,7 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	uint64_t now, limit, weight = length;
 	struct lz_kept *kept = NULL;
 	struct outgoing outgoing;
+	bool is_zero = false;
 
 	if (core->options.cache == 0)
 		return false;
@@ -299,7 +314,7 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	}
 	lz_core_leave(core);
 	if (length > limit / UNSEEN_SHARE)
-		weight = weigh(core, base, length, limit + 1);
+		weight = weigh(core, base, length, limit + 1, &is_zero);
 	outgoing.count = 0;
 	if (weight > limit || !lz_core_enter(core))
 		return false;
@@ -312,7 +327,8 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 			.freed_ms = now,
 			.huge_pages_refused = region->huge_pages_refused,
 			.on_window = region->on_window,
-			.full = region->full};
+			.full = region->full,
+			.is_zero = is_zero};
 		core->recycle.weight += weight;
 		atomic_fetch_add_explicit(&core->recycle.count, 1, memory_order_relaxed);
 		lz_stats_set(&core->stats, cache_bytes, core->recycle.weight);
@@ -383,7 +399,7 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 {
 	struct lz_served *region = NULL;
 	struct lz_kept *kept;
-	bool full = false;
+	bool full = false, is_zero = false;
 
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
 		return -ENOENT;
@@ -394,12 +410,13 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 		*base = kept->base;
 		*got = kept->length;
 		full = kept->full;
+		is_zero = kept->is_zero;
 		take_out(core, kept);
 	}
 	lz_core_leave(core);
 	if (region == NULL)
 		return -ENOENT;
-	region->full = request->zeroed ? clear(core, *base, *got, full, region->on_window) : full;
+	region->full = request->zeroed && !is_zero ? clear(core, *base, *got, full, region->on_window) : full;
 	lz_stats_add(&core->stats, recycled, 1);
 	lz_stats_add(&core->stats, recycled_bytes, *got);
 	return 0;

@@ -29,6 +29,7 @@ struct lz_kept {
 	uint64_t weight;   /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms; /* when */
 	bool huge_pages_refused, on_window, full; /* as in struct lz_served */
+	bool is_zero;                             /* nothing is left to clear */
 };
 
 /* With the core's lock, but for the count. */
