@@ -23,35 +23,43 @@
 #include "os/mman.h"
 #include "os/pagemap.h"
 
-static void note_written(void *context, const struct lz_page_run *run)
+struct contents {
+	bool any, written; /* pages of the range's own */
+};
+
+static void note_contents(void *context, const struct lz_page_run *run)
 {
-	*(bool *)context |= !run->file;
+	struct contents *contents = context;
+
+	contents->any = true;
+	contents->written |= !run->file;
 }
 
-/* Whether some page of a range on a window is the range's own. */
-static bool has_written(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	bool written = false;
-
-	return lz_pagemap_walk(core->os, start, end, note_written, &written) != 0 || written;
-}
-
-/* Blocks that were written become anonymous memory, for the kernel to collapse; others are huge as they are.
+/*
+ * A whole block. One that was written becomes anonymous memory, for the kernel to collapse; one that was read
+ * is huge as it is. The kernel has nothing to collapse in one that was never touched.
  */
+static int collapse_block(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	struct contents contents = {false, false};
+	int error;
+
+	if (lz_pagemap_walk(core->os, start, end, note_contents, &contents) == 0 && !contents.written)
+		return contents.any ? 0 : -EINVAL;
+	error = lz_windowed_leave(core, start, end);
+	return error ? error : core->os->madvise((void *)start, end - start, MADV_COLLAPSE);
+}
+
+/* As madvise_collapse in mm/khugepaged.c: every whole block is tried, and the last failure is the answer. */
 static int collapse_part(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
 	size_t unit = lz_window_unit(core);
 	int error = 0;
 
-	while (start < end && error == 0) {
-		uintptr_t block_end = lz_min_u64(lz_round_down(start, unit) + unit, end);
+	for (start = lz_round_down(start + unit - 1, unit); start + unit <= end; start += unit) {
+		int failed = collapse_block(core, start, start + unit);
 
-		if (has_written(core, start, block_end)) {
-			error = lz_windowed_leave(core, start, block_end);
-			if (error == 0)
-				error = core->os->madvise((void *)start, block_end - start, MADV_COLLAPSE);
-		}
-		start = block_end;
+		error = failed ? failed : error;
 	}
 	return error;
 }
@@ -94,11 +102,13 @@ static int advise_part(struct lz_core *core, uintptr_t start, uintptr_t end, int
 
 /*
  * The kernel goes from mapping to mapping: it stops at the first that fails, passes by holes, and answers
- * ENOMEM for them in the end (madvise_walk_vmas in mm/madvise.c).
+ * ENOMEM for them in the end (madvise_walk_vmas in mm/madvise.c); only when it fills pages it stops there,
+ * too.
  */
 static int advise(struct lz_core *core, uintptr_t start, size_t length, int advice)
 {
 	uintptr_t end = start + length;
+	bool passes_holes = advice != MADV_POPULATE_READ && advice != MADV_POPULATE_WRITE;
 	struct lz_window_part part;
 	bool holes = false;
 
@@ -111,11 +121,11 @@ static int advise(struct lz_core *core, uintptr_t start, size_t length, int advi
 		if (start < part.start)
 			error = core->os->madvise((void *)start, part.start - start, advice);
 		holes |= error == -ENOMEM;
-		if (found && (error == 0 || error == -ENOMEM)) {
+		if (found && (error == 0 || (error == -ENOMEM && passes_holes))) {
 			error = advise_part(core, part.start, part.end, advice);
 			holes |= error == -ENOMEM;
 		}
-		if (error != 0 && error != -ENOMEM)
+		if (error != 0 && !(error == -ENOMEM && passes_holes))
 			return error;
 		start = part.end;
 	}

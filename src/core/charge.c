@@ -128,14 +128,13 @@ void lz_core_publish(struct lz_core *core)
 	lz_stats_set(&core->stats, window_mappings, lz_window_mappings(core));
 }
 
-void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, unsigned page_shift)
+void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_traits traits)
 {
-	struct lz_traits traits = {.page_shift = (uint8_t)page_shift};
 	struct lz_window_part part;
 
 	while (atomic_load_explicit(&core->windows.any, memory_order_relaxed) && start < end &&
 		lz_window_find(core, start, end, &part)) {
-		struct lz_traits window = {0};
+		struct lz_traits window = {.tag = traits.tag};
 
 		lz_core_on_window(core, &window);
 		lz_ledger_cover(&core->ledger, start, part.start, traits);
@@ -190,12 +189,14 @@ static void follow_window(struct lz_core *core, const struct lz_mapping *mapping
 	lz_ledger_cover(&core->windows.where, mapping->start, mapping->end, traits);
 }
 
-/* The page size of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
-static unsigned listed_page_shift(struct lz_core *core, const struct lz_mapping *mapping)
+/* Of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
+static struct lz_traits listed_traits(struct lz_core *core, const struct lz_mapping *mapping)
 {
-	if (strncmp(mapping->path, "/anon_hugepage", 14) != 0)
-		return core->page_shift;
-	return lz_core_mapped_page_shift(core, mapping->start);
+	unsigned page_shift = core->page_shift;
+
+	if (strncmp(mapping->path, "/anon_hugepage", 14) == 0)
+		page_shift = lz_core_mapped_page_shift(core, mapping->start);
+	return (struct lz_traits){.page_shift = (uint8_t)page_shift};
 }
 
 int lz_core_reconcile(struct lz_core *core)
@@ -223,7 +224,7 @@ int lz_core_reconcile(struct lz_core *core)
 			break;
 		follow_window(core, &mapping);
 		if (mapping.readable || mapping.writable || mapping.executable)
-			lz_core_cover(core, mapping.start, mapping.end, listed_page_shift(core, &mapping));
+			lz_core_cover(core, mapping.start, mapping.end, listed_traits(core, &mapping));
 		else
 			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
 	}

@@ -125,7 +125,11 @@ int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_
 /* The next part of [start, end) on a window; false where there is none. Takes the lock. */
 bool lz_windowed_next(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part);
 
-/* Turns what stands on a window in [start, end) into anonymous memory of the same contents. 0 or -errno. */
+/* Asks of a range again what was asked of another: bits of enum lz_asked in os/procfs.h. */
+void lz_core_ask(struct lz_core *core, uintptr_t start, size_t length, unsigned asked);
+
+/* Turns what stands on a window in [start, end) into anonymous memory of the same contents, protection
+ * and advice. 0 or -errno. */
 int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end);
 
 /* Bytes of [start, end) that are mapped to a window now, which VmRSS counts; 0 where that is not known. */
@@ -165,10 +169,10 @@ int lz_core_charge_large(struct lz_core *core, const char *call, const void *cal
 	const struct lz_need *need, struct lz_grant *grant, struct lz_window_use *use);
 
 /*
- * [start, end) can be touched: what is known of it stays, the rest is in pages of that size, or stands on a
- * window where the map of windows says so; with the lock.
+ * [start, end) can be touched: what is known of it stays, the rest has these traits, but where the map of
+ * windows says that it stands on one; with the lock.
  */
-void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, unsigned page_shift);
+void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_traits traits);
 
 /*
  * A call failed after its range had left the ledger, or did part of its work: compare with /proc/self/maps.
@@ -205,19 +209,26 @@ void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lif
 /* --- remap_window.c --- */
 
 /*
- * mremap of whole pages of which some stand on a window, as the kernel does it for anonymous memory. The map
- * of windows follows; the ledger is the caller's. Returns what mremap would.
+ * mremap of whole pages of which some stand on a window, as the kernel does it for anonymous memory. What is
+ * new of it stands on the window in use, if any. The map of windows follows; the ledger is the caller's.
+ * Returns what mremap would.
  */
-intptr_t lz_window_remap(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
-	int flags, uintptr_t target);
+intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+	size_t old_length, size_t new_length, int flags, uintptr_t target);
+
+/* How the program has a mapping. */
+struct lz_manner {
+	int protection; /* as of mprotect */
+	unsigned asked; /* bits of enum lz_asked in os/procfs.h */
+};
 
 /*
- * [from, to), inaccessible so far, becomes more of what lies before `from` in a region of `total` bytes: on a
- * window where one is to be had. `tag` is what the map of windows said of the byte before. 0 or -errno; on
- * failure the range may be anything.
+ * [from, to), inaccessible so far, becomes more of what lies before `from`: on the window in use, or without
+ * one plain memory. `tag` is what the map of windows said of the byte before. 0 or -errno; on failure the
+ * range may be anything.
  */
-int lz_window_extend(
-	struct lz_core *core, uintptr_t from, uintptr_t to, size_t total, uintptr_t tag, int protection);
+int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uintptr_t from, uintptr_t to,
+	uintptr_t tag, const struct lz_manner *manner);
 
 /* The tag of what stands on a window at an address; 0 where nothing does. Takes the lock. */
 uintptr_t lz_window_tag_at(struct lz_core *core, uintptr_t address);

@@ -205,7 +205,8 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 	/* An empty range would be found in the one around it for ever. */
 	struct lz_range *range = start < end ? lz_ledger_find(ledger, start) : NULL;
 
-	while (range != NULL && range->start < end) {
+	/* An empty range inside another would cut it in two that join again, for ever. */
+	while (start < end && range != NULL && range->start < end) {
 		uintptr_t left_start = range->start, right_end = range->end;
 		struct lz_traits traits = range->traits;
 		int error = 0;

@@ -150,6 +150,7 @@ static bool is_windowable(struct lz_core *core, const struct call *call)
 			    MAP_DENYWRITE | MAP_EXECUTABLE;
 
 	return core->options.backing != LZ_BACKING_ZEROPAGE && call->length >= core->options.threshold &&
+	       ((uint64_t)call->offset & (core->page - 1)) == 0 &&
 	       (call->protection & ~(PROT_READ | PROT_WRITE)) == 0 && (call->protection & PROT_READ) != 0 &&
 	       (call->flags & ~allowed) == 0 && (call->flags & MAP_TYPE) == MAP_PRIVATE &&
 	       ((call->flags & MAP_ANONYMOUS) != 0 || is_dev_zero(core, call->fd));
@@ -160,25 +161,19 @@ static intptr_t make(struct lz_core *core, const struct call *call, int flags)
 	return core->os->mmap(call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
-/* Maps plain memory where a window can stand: aligned, and not over what is there. */
+/* Maps plain memory where a window can stand: not over what is there, and, where there is nothing for the
+ * kernel to object to but the size, aligned. */
 static intptr_t make_room(struct lz_core *core, const struct call *call)
 {
-	size_t unit = lz_window_unit(core);
+	size_t unit = lz_window_unit(core), length;
 	intptr_t at;
 
-	if (call->address != NULL || is_fixed(call))
+	if (call->address != NULL || is_fixed(call) || !(call->flags & MAP_ANONYMOUS) ||
+		!lz_core_page_length(core, call->length, &length))
 		return make(core, call,
 			(call->flags & ~MAP_FIXED) | (call->flags & MAP_FIXED ? MAP_FIXED_NOREPLACE : 0));
-	at = lz_zeropage_map_aligned(core, call->length, unit, call->protection, call->flags | MAP_ANONYMOUS);
+	at = lz_zeropage_map_aligned(core, length, unit, call->protection, call->flags);
 	return lz_os_failed(at) ? make(core, call, call->flags) : at;
-}
-
-/* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */
-static bool is_filled(struct lz_core *core, uintptr_t end)
-{
-	unsigned char last = 0;
-
-	return core->os->mincore((void *)(end - core->page), core->page, &last) == 0 && (last & 1) != 0;
 }
 
 /*
@@ -196,8 +191,7 @@ static intptr_t make_on_window(
 	if (at == -EEXIST && (call->flags & MAP_FIXED))
 		return -EXDEV; /* not over what is there */
 	if (lz_os_failed(at) ||
-		!lz_core_page_range(core, (void *)at, call->length, core->page_shift, &start, &end) ||
-		is_filled(core, end))
+		!lz_core_page_range(core, (void *)at, call->length, core->page_shift, &start, &end))
 		return at;
 	anchor = lz_round_down(start, lz_window_unit(core));
 	error = lz_window_map(core, use, start, end, anchor);
@@ -250,6 +244,11 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	if (is_fixed(&call))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
 	need.windowable = is_windowable(core, &call);
+	/* A window that it maps over must not be cloned from any more. */
+	if ((flags & MAP_FIXED) && need.start != need.end && lz_core_enter(core)) {
+		lz_window_trampled(core, need.start, need.end);
+		lz_core_leave(core);
+	}
 	do {
 		if (can_be_touched(protection) && length <= PTRDIFF_MAX &&
 			lz_core_charge_large(core, "mmap", caller, length, &need, &grant, &use) != 0)
@@ -323,7 +322,8 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 		if (protection != (PROT_READ | PROT_WRITE))
 			lz_recycle_spoil(core, start, end);
 		if (touchable)
-			lz_core_cover(core, start, end, need.page_shift);
+			lz_core_cover(
+				core, start, end, (struct lz_traits){.page_shift = (uint8_t)need.page_shift});
 		else
 			lz_ledger_remove(&core->ledger, start, end);
 		lz_core_publish(core);

@@ -83,7 +83,14 @@ static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, si
 			end = new_length;
 		if (start >= end)
 			continue;
-		lz_ledger_set(&core->ledger, base + start, base + end, pieces->piece[i].traits);
+		struct lz_traits traits = pieces->piece[i].traits;
+
+		/* What grew stands on a window only if there was one to be had. */
+		if (traits.window)
+			traits = (struct lz_traits){
+				.page_shift = (uint8_t)core->page_shift, .tag = traits.tag};
+		lz_ledger_remove(&core->ledger, base + start, base + end);
+		lz_core_cover(core, base + start, base + end, traits);
 		covered += end - start;
 	}
 	if ((covered < new_length && !was_empty) || !pieces->all)
@@ -115,6 +122,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
 	struct lz_lifted lifted = {.windows.all = true};
+	struct lz_window_use use = {.window = NULL};
 	struct lz_window_part part;
 	struct lz_grant grant;
 	uintptr_t start, end, new_start, new_end;
@@ -128,27 +136,35 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		!lz_round_up(new_length, core->page, &rounded))
 		return core->os->mremap(address, old_length, new_length, flags, target);
 	lz_grant_nothing(&grant);
+	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
+	if (on_window && rounded > end - start && rounded >> core->geometry->user_bits == 0)
+		lz_window_acquire(core, rounded, rounded - (end - start), &use);
 	if (new_length > old_length || stays) {
 		struct lz_need need = remap_need(core, start, old_length, new_length, flags);
 
+		/* A window that is lost leaves plain memory to grow. */
+		if (on_window && rounded > end - start && use.window == NULL)
+			need.page_shift = core->page_shift;
 		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
-			lz_core_charge_large(core, "mremap", caller, new_length, &need, &grant, NULL) != 0)
+			lz_core_charge_large(core, "mremap", caller, new_length, &need, &grant, NULL) != 0) {
+			lz_window_release(core, &use);
 			return -ENOMEM;
+		}
 	}
-	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
 	tracked = lz_core_enter(core);
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);
 		lift(&core->ledger, start, end, !stays, &lifted.touchable);
 		/* The target, before the kernel may give it to others. */
-		if (flags & MREMAP_FIXED) {
-			lz_window_trampled(core, (uintptr_t)target, (uintptr_t)target + rounded);
-			lz_window_forget(core, (uintptr_t)target, (uintptr_t)target + rounded);
+		if ((flags & MREMAP_FIXED) && lz_core_page_range(core, target, new_length, core->page_shift,
+						      &new_start, &new_end)) {
+			lz_window_trampled(core, new_start, new_end);
+			lz_window_forget(core, new_start, new_end);
 		}
 		lz_core_leave(core);
 	}
 	if (on_window)
-		result = lz_window_remap(core, start, end - start, rounded, flags, (uintptr_t)target);
+		result = lz_window_remap(core, &use, start, end - start, rounded, flags, (uintptr_t)target);
 	else
 		result = core->os->mremap(address, old_length, new_length, flags, target);
 	if (lz_os_failed(result)) {
@@ -166,5 +182,6 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		lz_core_leave(core);
 	}
 	lz_core_settle(core, &grant, !lz_os_failed(result));
+	lz_window_release(core, &use);
 	return result;
 }

@@ -34,18 +34,14 @@ static uintptr_t moved_tag(const struct lz_core *core, uintptr_t tag, uintptr_t 
 
 /* --- moving --- */
 
-/* The map of windows follows one piece. */
-static void follow(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to, bool stays, bool copied)
+/* What the map of windows says of one piece from now on. */
+static void set_tag(struct lz_core *core, uintptr_t start, size_t length, uintptr_t tag)
 {
-	uintptr_t tag = lz_window_tag_at(core, from);
-
 	if (!lz_core_enter(core))
 		return;
-	if (!stays)
-		lz_window_forget(core, from, from + length);
-	lz_window_forget(core, to, to + length);
-	if (tag != 0 && !copied)
-		lz_window_note(core, to, to + length, moved_tag(core, tag, from, to));
+	lz_window_forget(core, start, start + length);
+	if (tag != 0)
+		lz_window_note(core, start, start + length, tag);
 	lz_core_leave(core);
 }
 
@@ -72,17 +68,25 @@ static int copy_piece(struct lz_core *core, uintptr_t at, size_t length, uintptr
 	return 0;
 }
 
+/* The old range leaves the map before the kernel may give its addresses to others. */
 static int move_piece(struct lz_core *core, uintptr_t at, size_t length, uintptr_t to, int flags, bool copy)
 {
-	intptr_t moved = core->os->mremap(
-		(void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
-	int error = lz_os_failed(moved) ? (int)moved : 0;
-	bool copied = error == -EFAULT && copy;
+	uintptr_t tag = lz_window_tag_at(core, at);
+	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
+	intptr_t moved;
+	int error;
 
-	if (copied)
-		error = copy_piece(core, at, length, to);
+	if (!stays)
+		set_tag(core, at, length, 0);
+	moved = core->os->mremap(
+		(void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
+	error = lz_os_failed(moved) ? (int)moved : 0;
 	if (error == 0)
-		follow(core, at, length, to, (flags & MREMAP_DONTUNMAP) != 0, copied);
+		set_tag(core, to, length, tag != 0 ? moved_tag(core, tag, at, to) : 0);
+	else if (copy && error == -EFAULT && (error = copy_piece(core, at, length, to)) == 0)
+		set_tag(core, to, length, 0);
+	else if (!stays)
+		set_tag(core, at, length, tag);
 	return error;
 }
 
@@ -100,12 +104,14 @@ int lz_window_move(struct lz_core *core, uintptr_t from, size_t length, uintptr_
 	}
 	if (error == 0 || at == from)
 		return error;
-	/* Back, over what DONTUNMAP left there: the same calls in the other direction. */
+	/* Back, over what DONTUNMAP left there: the same calls in the other direction, or, if need be,
+	 * copies. */
 	length = at - from;
 	for (uintptr_t back = to; back < to + length;) {
 		size_t piece = piece_length(core, back, to + length);
 
-		move_piece(core, back, piece, from + (back - to), 0, copy);
+		if (move_piece(core, back, piece, from + (back - to), 0, copy) != 0)
+			copy_piece(core, back, piece, from + (back - to));
 		back += piece;
 	}
 	return error;
@@ -113,82 +119,86 @@ int lz_window_move(struct lz_core *core, uintptr_t from, size_t length, uintptr_
 
 /* --- growing --- */
 
-int lz_window_extend(
-	struct lz_core *core, uintptr_t from, uintptr_t to, size_t total, uintptr_t tag, int protection)
+int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uintptr_t from, uintptr_t to,
+	uintptr_t tag, const struct lz_manner *manner)
 {
 	size_t unit = lz_window_unit(core);
 	size_t units = tag & (unit - 1);
 	uintptr_t anchor = tag - units;
 	uintptr_t middle = from;
-	struct lz_window_use use, first;
+	struct lz_window_use first = *use;
 	int error;
 
-	if (lz_window_acquire(core, total, to - from, &use) != 0) {
-		intptr_t at = core->os->mmap((void *)from, to - from, protection,
+	if (use->window == NULL) {
+		intptr_t at = core->os->mmap((void *)from, to - from, manner->protection,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
-		return lz_os_failed(at) ? (int)at : 0;
+		if (lz_os_failed(at))
+			return (int)at;
+		lz_core_ask(core, from, to - from, manner->asked);
+		return 0;
 	}
 	/* First the rest of the last piece, so that it becomes one mapping again. */
-	first = use;
 	first.bytes = units * unit;
-	if (units != 0 && first.bytes <= use.window->bytes && (from - anchor) % first.bytes != 0)
+	if (units != 0 && first.bytes <= use->window->bytes && (from - anchor) % first.bytes != 0)
 		middle = lz_min_u64(to, from + first.bytes - (from - anchor) % first.bytes);
 	error = lz_window_map(core, &first, from, middle, anchor);
 	anchor = lz_round_down(middle, unit);
 	if (error == 0)
-		error = lz_window_map(core, &use, middle, to, anchor);
-	if (error == 0 && protection != (PROT_READ | PROT_WRITE))
-		error = core->os->mprotect((void *)from, to - from, protection);
-	if (error == 0 && lz_core_enter(core)) {
-		if (middle > from)
-			lz_window_note(core, from, middle, tag);
-		if (middle < to)
-			lz_window_note(core, middle, to, lz_window_tag(core, anchor, use.bytes));
-		lz_core_leave(core);
-	}
-	lz_window_release(core, &use);
-	return error;
+		error = lz_window_map(core, use, middle, to, anchor);
+	if (error == 0 && manner->protection != (PROT_READ | PROT_WRITE))
+		error = core->os->mprotect((void *)from, to - from, manner->protection);
+	if (error)
+		return error;
+	lz_core_ask(core, from, to - from, manner->asked);
+	if (middle > from)
+		set_tag(core, from, middle - from, tag);
+	if (middle < to)
+		set_tag(core, middle, to - middle, lz_window_tag(core, anchor, use->bytes));
+	return 0;
 }
 
 /* --- mremap --- */
 
+/* Whether the kernel will look at the mappings at all; if not, it is for it to say why. */
 static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
 	int flags, uintptr_t target)
 {
 	uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
 
-	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || new_length == 0)
+	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || new_length == 0 ||
+		new_length > top)
 		return false;
 	if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0)
 		return true;
 	if (!(flags & MREMAP_MAYMOVE) || ((flags & MREMAP_DONTUNMAP) && old_length != new_length))
 		return false;
-	return (target & (core->page - 1)) == 0 && new_length <= top && target <= top - new_length &&
+	return (target & (core->page - 1)) == 0 && target <= top - new_length &&
 	       (start + old_length <= target || target + new_length <= start);
 }
 
-/* Whether [start, end) is what the program sees as one mapping: no hole, one protection. -EFAULT where not.
+/*
+ * Whether [start, end) is what the program sees as one mapping: no hole, everything in one manner. -EFAULT
+ * where not.
  */
-static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, int *protection)
+static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
 {
+	struct lz_mapping mapping;
 	struct lz_lines lines;
+	unsigned asked;
 	bool first = true;
-	char *line;
-	int error = lz_lines_open(&lines, core->os, "/proc/thread-self/maps");
 
-	if (error)
-		return error;
-	while (start < end && (line = lz_lines_next(&lines)) != NULL) {
-		struct lz_mapping mapping;
-		int seen;
+	if (lz_lines_open(&lines, core->os, "/proc/thread-self/smaps") != 0)
+		return -ENOMEM;
+	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
+		struct lz_manner seen = {lz_mapping_protection(&mapping), asked};
 
-		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
+		if (mapping.end <= start)
 			continue;
-		seen = lz_mapping_protection(&mapping);
-		if (mapping.start > start || (!first && seen != *protection))
+		if (mapping.start > start ||
+			(!first && (seen.protection != manner->protection || seen.asked != manner->asked)))
 			break;
-		*protection = seen;
+		*manner = seen;
 		first = false;
 		start = mapping.end;
 	}
@@ -196,13 +206,25 @@ static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, int *pr
 	return start >= end ? 0 : -EFAULT;
 }
 
-static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to)
+static bool is_mapped(struct lz_core *core, uintptr_t start)
+{
+	unsigned char resident;
+
+	return core->os->mincore((void *)start, core->page, &resident) == 0;
+}
+
+/* The map of windows follows pieces that move, or are mapped again elsewhere, in one call. */
+static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to, bool stays)
 {
 	uintptr_t end = from + length;
 
 	for (size_t piece; from < end; from += piece, to += piece) {
+		uintptr_t tag = lz_window_tag_at(core, from);
+
 		piece = piece_length(core, from, end);
-		follow(core, from, piece, to, false, false);
+		if (!stays)
+			set_tag(core, from, piece, 0);
+		set_tag(core, to, piece, tag != 0 ? moved_tag(core, tag, from, to) : 0);
 	}
 }
 
@@ -226,8 +248,8 @@ static void give_up(struct lz_core *core, uintptr_t start, size_t length)
 }
 
 /* Grows where it is: 0, or -ENOMEM where something is in the way. */
-static int grow_in_place(
-	struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int protection)
+static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+	size_t old_length, size_t new_length, const struct lz_manner *manner)
 {
 	uintptr_t from = start + old_length;
 	size_t more = new_length - old_length;
@@ -237,15 +259,14 @@ static int grow_in_place(
 
 	if (lz_os_failed(at))
 		return -ENOMEM;
-	error = lz_window_extend(
-		core, from, from + more, new_length, lz_window_tag_at(core, from - 1), protection);
+	error = lz_window_extend(core, use, from, from + more, lz_window_tag_at(core, from - 1), manner);
 	if (error)
 		give_up(core, from, more);
 	return error;
 }
 
-static intptr_t move(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int flags,
-	uintptr_t target, int protection)
+static intptr_t move(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+	size_t old_length, size_t new_length, int flags, uintptr_t target, const struct lz_manner *manner)
 {
 	uintptr_t tag = lz_window_tag_at(core, start + old_length - 1);
 	intptr_t at = reserve_target(core, start, new_length, flags, target);
@@ -257,8 +278,7 @@ static intptr_t move(struct lz_core *core, uintptr_t start, size_t old_length, s
 	if (new_length > old_length) {
 		if (tag != 0)
 			tag = moved_tag(core, tag, start, place);
-		error = lz_window_extend(
-			core, place + old_length, place + new_length, new_length, tag, protection);
+		error = lz_window_extend(core, use, place + old_length, place + new_length, tag, manner);
 	}
 	if (error == 0)
 		error = lz_window_move(core, start, old_length, place, flags & MREMAP_DONTUNMAP, false);
@@ -268,38 +288,51 @@ static intptr_t move(struct lz_core *core, uintptr_t start, size_t old_length, s
 	return error;
 }
 
-intptr_t lz_window_remap(struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
-	int flags, uintptr_t target)
+intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+	size_t old_length, size_t new_length, int flags, uintptr_t target)
 {
 	bool in_place = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
-	int protection = 0, error;
+	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
+	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length;
+	struct lz_manner manner;
 	intptr_t at;
+	int error;
 
 	if (!is_valid(core, start, old_length, new_length, flags, target))
-		return -EINVAL;
+		return core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
+	if (!is_mapped(core, start))
+		return -EFAULT;
 	if (new_length < old_length) {
+		/* What is to move is looked at before anything is cut off, as since Linux 6.17. */
+		error = in_place ? 0 : uniform(core, start, start + new_length, &manner);
+		if (error)
+			return error;
 		give_up(core, start + new_length, old_length - new_length);
 		old_length = new_length;
 	}
 	/* Since Linux 6.17 such a move takes along whatever mappings there are. */
-	if (flags == (MREMAP_MAYMOVE | MREMAP_FIXED) && new_length == old_length) {
+	if (moves_only) {
+		follow_all(core, start, old_length, target, stays);
 		at = core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
-		if (!lz_os_failed(at))
-			follow_all(core, start, old_length, target);
+		if (lz_os_failed(at) && !stays)
+			follow_all(core, target, old_length, start, false);
+		if (lz_os_failed(at))
+			set_tag(core, target, old_length, 0);
 		if (at != -EFAULT)
 			return at;
 	}
-	error = uniform(core, start, start + old_length, &protection);
-	if (error)
-		return error;
+	/* Whatever lies there, as long as something does at its start. */
 	if (in_place && new_length == old_length)
 		return (intptr_t)start;
+	error = uniform(core, start, start + old_length, &manner);
+	if (error)
+		return error;
 	if (in_place) {
-		error = grow_in_place(core, start, old_length, new_length, protection);
+		error = grow_in_place(core, use, start, old_length, new_length, &manner);
 		if (error == 0)
 			return (intptr_t)start;
 		if (!(flags & MREMAP_MAYMOVE))
 			return error;
 	}
-	return move(core, start, old_length, new_length, flags, target, protection);
+	return move(core, use, start, old_length, new_length, flags, target, &manner);
 }

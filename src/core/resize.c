@@ -40,9 +40,8 @@ static void extend(
 	region->full = false;
 	if (!lz_core_enter(core))
 		return;
-	if (region->on_window)
-		lz_core_on_window(core, &traits);
-	lz_ledger_set(&core->ledger, base + length, base + new_length, traits);
+	lz_ledger_remove(&core->ledger, base + length, base + new_length);
+	lz_core_cover(core, base + length, base + new_length, traits);
 	lz_core_publish(core);
 	lz_core_leave(core);
 }
@@ -58,9 +57,12 @@ static void forget(struct lz_core *core, struct lz_served *region)
 	lz_core_leave(core);
 }
 
+/* What realloc adds is as malloc would give it. */
+static const struct lz_manner usual = {.protection = PROT_READ | PROT_WRITE};
+
 /* A region on a window grows at its new place, where address space is reserved, and then moves there. */
-static int move_pieces(
-	struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t target)
+static int move_pieces(struct lz_core *core, const struct lz_window_use *use, uintptr_t base, size_t length,
+	size_t new_length, uintptr_t target)
 {
 	uintptr_t tag = lz_window_tag_at(core, base + length - 1);
 	int error;
@@ -68,14 +70,13 @@ static int move_pieces(
 	/* Both lie alike in their blocks. */
 	if (tag != 0)
 		tag += target - base;
-	error = lz_window_extend(
-		core, target + length, target + new_length, new_length, tag, PROT_READ | PROT_WRITE);
+	error = lz_window_extend(core, use, target + length, target + new_length, tag, &usual);
 	return error ? error : lz_window_move(core, base, length, target, 0, true);
 }
 
 /* Moves a claimed region to a new place. On failure it is where it was, and has a record of its own again. */
-static int move(struct lz_core *core, const struct lz_served *region, uintptr_t base, size_t length,
-	size_t new_length, uintptr_t *moved)
+static int move(struct lz_core *core, const struct lz_window_use *use, const struct lz_served *region,
+	uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
 	intptr_t target = lz_zeropage_reserve(core, base, new_length);
 	struct lz_place place = {.base = (uintptr_t)target,
@@ -93,7 +94,7 @@ static int move(struct lz_core *core, const struct lz_served *region, uintptr_t 
 		return error;
 	}
 	if (region->on_window)
-		at = move_pieces(core, base, length, new_length, place.base);
+		at = move_pieces(core, use, base, length, new_length, place.base);
 	else
 		at = core->os->mremap(
 			(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)target);
@@ -152,14 +153,18 @@ static int copy_to_fresh(
 		return error;
 	}
 	lz_copy_written(core, base, base + length, place.base);
+	if (lz_core_enter(core)) {
+		lz_window_forget(core, base, base + length);
+		lz_core_leave(core);
+	}
 	core->os->munmap((void *)base, length);
 	*moved = place.base;
 	return 0;
 }
 
 /* Grows where it is. 0 or -errno. */
-static int grow_in_place(
-	struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
+static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, struct lz_served *region,
+	uintptr_t base, size_t length, size_t new_length)
 {
 	uintptr_t end = base + length;
 	size_t more = new_length - length;
@@ -174,17 +179,16 @@ static int grow_in_place(
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (lz_os_failed(at))
 		return (int)at;
-	error = lz_window_extend(
-		core, end, end + more, new_length, lz_window_tag_at(core, end - 1), PROT_READ | PROT_WRITE);
+	error = lz_window_extend(core, use, end, end + more, lz_window_tag_at(core, end - 1), &usual);
 	if (error)
 		core->os->munmap((void *)end, more);
 	return error;
 }
 
-static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length,
-	size_t new_length, uintptr_t *moved)
+static int grow(struct lz_core *core, const struct lz_window_use *use, struct lz_served *region,
+	uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
-	int error = grow_in_place(core, region, base, length, new_length);
+	int error = grow_in_place(core, use, region, base, length, new_length);
 	bool in_pieces = error == -EFAULT || region->on_window;
 
 	*moved = base;
@@ -196,7 +200,7 @@ static int grow(struct lz_core *core, struct lz_served *region, uintptr_t base, 
 		return -ENOENT;
 	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be
 	 * copied, or, on a window, moved piece by piece. */
-	if (error != -EFAULT && move(core, region, base, length, new_length, moved) == 0) {
+	if (error != -EFAULT && move(core, use, region, base, length, new_length, moved) == 0) {
 		forget(core, region);
 		return 0;
 	}
@@ -218,6 +222,7 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 {
 	struct lz_served *region = lz_regions_find(&core->regions, (uintptr_t)p);
 	struct lz_need need = {.page_shift = core->page_shift};
+	struct lz_window_use use = {.window = NULL};
 	struct lz_grant grant;
 	uintptr_t base = (uintptr_t)p;
 	size_t length, new_length;
@@ -233,15 +238,17 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 	} else if (new_length > length) {
 		need.bytes = new_length;
 		need.old_bytes = length;
-		if (region->on_window)
+		if (region->on_window && lz_window_acquire(core, new_length, new_length - length, &use) == 0)
 			need.page_shift = lz_table_span_shift(core->geometry, 0);
 		error = lz_core_charge(core, request, &need, &grant, NULL);
+		if (error == 0) {
+			error = grow(core, &use, region, base, length, new_length, &base);
+			lz_core_settle(core, &grant, error == 0);
+			error = error ? -EAGAIN : 0;
+		}
+		lz_window_release(core, &use);
 		if (error)
 			return error;
-		error = grow(core, region, base, length, new_length, &base);
-		lz_core_settle(core, &grant, error == 0);
-		if (error)
-			return -EAGAIN;
 		if (!grant.over)
 			lz_zeropage_populate(core, base + length, new_length - length);
 		lz_stats_add(&core->stats, region_bytes, new_length - length);

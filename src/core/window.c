@@ -17,6 +17,13 @@
  * tree. */
 #define MAPPING_ROOT 16u
 
+/*
+ * A window is real memory: no more than an eighth of what there is, or, where there is little, 256 MiB of it
+ * if that leaves a quarter (4 TiB in a cgroup of 192 MiB need 130 MiB).
+ */
+#define MEMORY_SHARE 8u
+#define MODEST_BYTES (UINT64_C(256) << 20)
+
 /* Without /proc: DEFAULT_MAX_MAP_COUNT in include/linux/mm.h. */
 #define MAX_MAP_COUNT 65530u
 
@@ -48,7 +55,7 @@ size_t lz_window_unit(const struct lz_core *core)
 
 void lz_windows_init(struct lz_windows *windows)
 {
-	*windows = (struct lz_windows){.said = NULL};
+	*windows = (struct lz_windows){.failed_ms = 0};
 }
 
 size_t lz_window_size(const struct lz_core *core)
@@ -93,12 +100,22 @@ static uint64_t square_root(uint64_t n)
 	return root;
 }
 
+static uint64_t most_bytes(struct lz_core *core)
+{
+	uint64_t memory;
+
+	lz_core_resolve_budget(core);
+	memory = core->budget.memory;
+	return lz_max_u64(memory / MEMORY_SHARE, lz_min_u64(MODEST_BYTES, memory - memory / 4));
+}
+
 /*
  * How much of a window each piece of a region shows. A large one is real memory, a small one needs many
  * mappings: the two together are least at the square root below (6 MiB for 100 GiB), and the smaller, the
  * longer it stays in the cache (8 ns a page read up to 64 MiB, 26 ns at 512 MiB). From 256 GiB on the
  * mappings that are free decide: 18 MiB for 512 GiB. One larger than a quarter of the tables that it saves
- * would be no bargain. `length` of a region of `total` bytes is to be mapped. 0: not enough mappings.
+ * would be no bargain. `length` of a region of `total` bytes is to be mapped. 0: not enough mappings, or
+ * memory, for such a region.
  */
 static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
 {
@@ -116,14 +133,7 @@ static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
 		if (bytes > lz_max_u64(unit, page_tables / 4))
 			return 0;
 	}
-	lz_core_resolve_budget(core);
-	return bytes > core->budget.memory / 4 * 3 ? 0 : bytes;
-}
-
-/* What a window can serve: at least a block, and no more than there are addresses. */
-static bool is_possible(const struct lz_core *core, size_t total)
-{
-	return total >= lz_window_unit(core) && total < (size_t)1 << core->geometry->user_bits;
+	return bytes <= lz_max_u64(unit, most_bytes(core)) ? bytes : 0;
 }
 
 /* --- whole or not --- */
@@ -300,20 +310,32 @@ static int make(struct lz_core *core, struct failure *failure, size_t bytes, str
 
 /* --- had --- */
 
-static void say(struct lz_core *core, const struct failure *failure)
+/* Whether a reason is new; then it is no longer. */
+static bool is_news(struct lz_windows *windows, const char *step)
+{
+	unsigned i = 0;
+
+	while (i < LZ_WINDOW_REASONS && windows->said[i] != NULL && windows->said[i] != step)
+		i++;
+	if (i == LZ_WINDOW_REASONS || windows->said[i] == step)
+		return false;
+	windows->said[i] = step;
+	return true;
+}
+
+void lz_window_say(struct lz_core *core, const char *step, int error)
 {
 	const struct lz_options *options = &core->options;
 	char buffer[400];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 
-	if (core->windows.said == failure->step)
+	if (!is_news(&core->windows, step))
 		return;
-	core->windows.said = failure->step;
 	lz_text_string(&text, "no zero window: ");
-	lz_text_string(&text, failure->step);
-	if (failure->error != 0) {
+	lz_text_string(&text, step);
+	if (error != 0) {
 		lz_text_string(&text, ": ");
-		lz_text_string(&text, lz_error_text(-failure->error));
+		lz_text_string(&text, lz_error_text(error));
 	}
 	if (options->backing == LZ_BACKING_WINDOW)
 		lz_text_string(&text, "; the zero page serves instead");
@@ -450,53 +472,74 @@ static bool still_whole(struct lz_core *core, struct failure *failure, struct lz
 	       collapse(core, failure, window->keeper, window->bytes) == 0;
 }
 
-static void note_failure(struct lz_core *core, const struct failure *failure)
+/* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */
+static bool fills_new_memory(struct lz_core *core)
 {
-	core->windows.failed_ms = core->os->now_ms() | 1;
-	say(core, failure);
+	unsigned char resident = 0;
+	intptr_t at =
+		core->os->mmap(NULL, core->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (lz_os_failed(at))
+		return false;
+	core->os->mincore((void *)at, core->page, &resident);
+	core->os->munmap((void *)at, core->page);
+	return (resident & 1) != 0;
+}
+
+/* Not to be cloned from any more. */
+static void retire(struct lz_core *core, struct lz_window *window)
+{
+	struct lz_window_use use = {.window = window};
+
+	atomic_store(&window->retired, true);
+	lz_window_release(core, &use);
 }
 
 int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct lz_window_use *use)
 {
 	struct failure failure = {NULL, 0};
 	struct lz_window *window;
-	bool too_soon;
+	bool possible, too_soon;
 	size_t bytes, size;
 
 	*use = (struct lz_window_use){.window = NULL};
 	if (!lz_core_enter(core))
 		return -EAGAIN;
-	bytes = is_possible(core, total) ? piece_bytes(core, total, length) : 0;
+	/* Neither what is too small nor what no address space has room for. */
+	possible = total >= lz_window_unit(core) && total >> core->geometry->user_bits == 0;
+	bytes = possible ? piece_bytes(core, total, length) : 0;
 	window = bytes != 0 ? hold(core, bytes) : NULL;
 	too_soon = core->windows.failed_ms != 0 && core->os->now_ms() - core->windows.failed_ms < RETRY_MS;
 	/* One and a half times the last, so that those left behind are not many. */
 	size = bytes;
 	if (lz_window_size(core) != 0)
-		lz_round_up(lz_max_u64(bytes, lz_window_size(core) / 2 * 3), lz_window_unit(core), &size);
+		lz_round_up(lz_max_u64(bytes, lz_min_u64(lz_window_size(core) / 2 * 3, most_bytes(core))),
+			lz_window_unit(core), &size);
 	lz_core_leave(core);
 	if (bytes == 0) {
-		if (is_possible(core, total))
-			say(core, &(struct failure){
-					  "too few mappings (vm.max_map_count) or too little memory", 0});
+		if (possible)
+			lz_window_say(core, "too few mappings (vm.max_map_count) or too little memory", 0);
 		return -EAGAIN;
 	}
 	if (window != NULL && !still_whole(core, &failure, window)) {
-		window->retired = true;
-		*use = (struct lz_window_use){.window = window};
-		lz_window_release(core, use);
-		note_failure(core, &failure);
-		return -EAGAIN;
+		retire(core, window);
+		window = NULL;
 	}
-	if (window == NULL && too_soon)
-		return -EAGAIN;
-	if (window == NULL)
+	if (window == NULL && !too_soon)
 		window = make_and_install(core, &failure, size);
 	if (window == NULL) {
-		note_failure(core, &failure);
+		if (too_soon)
+			return -EAGAIN;
+		core->windows.failed_ms = core->os->now_ms() | 1;
+		lz_window_say(core, failure.step, failure.error);
 		return -EAGAIN;
 	}
 	*use = (struct lz_window_use){.window = window, .source = window->source, .bytes = bytes};
-	return 0;
+	if (!fills_new_memory(core))
+		return 0;
+	lz_window_release(core, use);
+	lz_window_say(core, "the program locks all new memory (mlockall)", 0);
+	return -EAGAIN;
 }
 
 void lz_window_release(struct lz_core *core, struct lz_window_use *use)

@@ -33,22 +33,25 @@ struct lz_core;
 
 #define LZ_WINDOWS 4u
 
-/* One window. The fields are those of the core's lock, but for `users`. */
+/* So many different reasons are said once each. */
+#define LZ_WINDOW_REASONS 8u
+
+/* One window. What is not atomic is changed with the core's lock. */
 struct lz_window {
 	size_t bytes; /* 0: no window in this slot */
 	uintptr_t keeper;
 	uintptr_t source; /* directly behind the keeper */
-	uint64_t checked_ms;
-	bool retired; /* not to be cloned from any more; unmapped when the last user has left */
+	_Atomic uint64_t checked_ms;
+	_Atomic bool retired; /* not to be cloned from any more; unmapped when the last user has left */
 	_Atomic uint32_t users;
 };
 
 struct lz_windows {
 	struct lz_window window[LZ_WINDOWS];
-	uint64_t failed_ms;     /* when none could be made; 0: never */
-	_Atomic bool any;       /* there are or were regions on a window: madvise and others have to look */
-	const char *said;       /* the last reason that was logged */
-	struct lz_ledger where; /* which addresses stand on a window; tags are lz_window_tag */
+	uint64_t failed_ms; /* when none could be made; 0: never */
+	_Atomic bool any;   /* there are or were regions on a window: madvise and others have to look */
+	const char *said[LZ_WINDOW_REASONS]; /* that were logged, NULL for the rest */
+	struct lz_ledger where;              /* which addresses stand on a window; tags are lz_window_tag */
 };
 
 /* A window in use: held until lz_window_release, so that it stays while pieces are cloned. */
@@ -66,6 +69,10 @@ void lz_windows_init(struct lz_windows *windows);
  */
 int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct lz_window_use *use);
 void lz_window_release(struct lz_core *core, struct lz_window_use *use);
+
+/* Says, once for each step, that and why a window cannot be had: a step, named for a person, and -errno, or
+ * 0. */
+void lz_window_say(struct lz_core *core, const char *step, int error);
 
 /*
  * Maps [start, end), where the caller has a mapping already, onto the window; pieces begin at anchor plus

@@ -32,8 +32,10 @@ int lz_window_map(struct lz_core *core, const struct lz_window_use *use, uintptr
 		intptr_t at = core->os->mremap((void *)(use->source + offset), length, length,
 			MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, (void *)start);
 
-		if (lz_os_failed(at))
+		if (lz_os_failed(at)) {
+			lz_window_say(core, "its mappings (vm.max_map_count?)", (int)at);
 			return (int)at;
+		}
 		start += length;
 	}
 	return 0;

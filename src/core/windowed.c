@@ -13,7 +13,7 @@
 #include "os/pagemap.h"
 #include "os/procfs.h"
 
-#define MAPS "/proc/thread-self/maps"
+#define SMAPS "/proc/thread-self/smaps"
 
 /* Walking over 100 GiB of window takes a millisecond. */
 #define SAMPLE_MS 100u
@@ -93,6 +93,22 @@ int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_
 	return error;
 }
 
+void lz_core_ask(struct lz_core *core, uintptr_t start, size_t length, unsigned asked)
+{
+	static const struct {
+		unsigned flag;
+		int advice;
+	} table[] = {{LZ_ASKED_DONTFORK, MADV_DONTFORK}, {LZ_ASKED_DONTDUMP, MADV_DONTDUMP},
+		{LZ_ASKED_MERGEABLE, MADV_MERGEABLE}, {LZ_ASKED_RANDOM, MADV_RANDOM},
+		{LZ_ASKED_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_ASKED_HUGEPAGE, MADV_HUGEPAGE}};
+
+	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
+		if (asked & table[i].flag)
+			core->os->madvise((void *)start, length, table[i].advice);
+	if (asked & LZ_ASKED_LOCKED)
+		core->os->mlock((void *)start, length);
+}
+
 /* --- back to anonymous memory --- */
 
 static bool is_zero(const char *bytes, size_t length)
@@ -121,6 +137,16 @@ static void copy_run(void *context, const struct lz_page_run *run)
 		copy_pages(context, run->start, run->end);
 }
 
+/* On a window there is no zero page: what was written is the range's own, though it be with zeros. */
+static void copy_own_run(void *context, const struct lz_page_run *run)
+{
+	const struct copy *copy = context;
+
+	if (!run->file)
+		memcpy((void *)(copy->to + (run->start - copy->from)), (const void *)run->start,
+			run->end - run->start);
+}
+
 void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct copy copy = {.from = start, .to = to, .page = core->page};
@@ -129,35 +155,11 @@ void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintp
 		copy_pages(&copy, start, end);
 }
 
-/* The first mapping above `from`, with no more of it than lies in [from, end). -ENOENT: none. */
-static int mapping_in(struct lz_core *core, uintptr_t from, uintptr_t end, struct lz_mapping *mapping)
-{
-	struct lz_lines lines;
-	char *line;
-	int error = lz_lines_open(&lines, core->os, MAPS);
-
-	if (error)
-		return error;
-	error = -ENOENT;
-	while ((line = lz_lines_next(&lines)) != NULL) {
-		if (lz_mapping_parse(line, mapping) != 0 || mapping->end <= from)
-			continue;
-		if (mapping->start < end)
-			error = 0;
-		break;
-	}
-	lz_lines_close(&lines);
-	mapping->path = "";
-	mapping->start = lz_max_u64(mapping->start, from);
-	mapping->end = lz_min_u64(mapping->end, end);
-	return error;
-}
-
 /*
  * Puts an anonymous copy over one mapping. What another thread writes between the copy and the move is lost;
  * the calls that come here are made on memory that nobody uses yet, or that is to lose its contents.
  */
-static int replace(struct lz_core *core, const struct lz_mapping *mapping)
+static int replace(struct lz_core *core, const struct lz_mapping *mapping, unsigned asked)
 {
 	const struct lz_os *os = core->os;
 	size_t length = mapping->end - mapping->start;
@@ -165,6 +167,7 @@ static int replace(struct lz_core *core, const struct lz_mapping *mapping)
 	void *place = (void *)mapping->start;
 	intptr_t at = os->mmap(
 		NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct copy copy = {.from = mapping->start, .to = (uintptr_t)at, .page = core->page};
 	int error = 0;
 
 	if (lz_os_failed(at))
@@ -172,17 +175,26 @@ static int replace(struct lz_core *core, const struct lz_mapping *mapping)
 	if (!mapping->readable)
 		error = os->mprotect(place, length, protection | PROT_READ);
 	if (error == 0) {
-		lz_copy_written(core, mapping->start, mapping->end, (uintptr_t)at);
+		/* Before Linux 6.7 nothing tells which are its own. */
+		if (lz_pagemap_walk(os, mapping->start, mapping->end, copy_own_run, &copy) != 0)
+			copy_pages(&copy, mapping->start, mapping->end);
 		error = os->mprotect((void *)at, length, protection);
 	}
 	if (error == 0) {
+		lz_core_ask(core, (uintptr_t)at, length, asked & ~(unsigned)LZ_ASKED_LOCKED);
 		intptr_t moved = os->mremap((void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
 
 		error = lz_os_failed(moved) ? (int)moved : 0;
 	}
-	if (error)
+	if (error) {
 		os->munmap((void *)at, length);
-	return error;
+		if (!mapping->readable)
+			os->mprotect(place, length, protection);
+		return error;
+	}
+	/* Not before: what the process may lock is limited. */
+	lz_core_ask(core, mapping->start, length, asked & LZ_ASKED_LOCKED);
+	return 0;
 }
 
 /* The books follow: the range is anonymous now. */
@@ -193,7 +205,8 @@ static void note_left(struct lz_core *core, uintptr_t start, uintptr_t end)
 	if (!lz_core_enter(core))
 		return;
 	lz_window_forget(core, start, end);
-	while ((range = lz_ledger_find(&core->ledger, start)) != NULL && range->start < end) {
+	/* What becomes anonymous may join what lies behind it: that is no part of it. */
+	while (start < end && (range = lz_ledger_find(&core->ledger, start)) != NULL && range->start < end) {
 		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = range->traits.tag};
 		uintptr_t from = lz_max_u64(range->start, start), to = lz_min_u64(range->end, end);
 
@@ -204,20 +217,63 @@ static void note_left(struct lz_core *core, uintptr_t start, uintptr_t end)
 	lz_core_leave(core);
 }
 
-int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end)
+/* Neighbouring pieces that the program has in one manner: one mapping again, as it would be without a window.
+ */
+struct run {
+	struct lz_mapping mapping; /* start == end: none */
+	unsigned asked;
+};
+
+static int leave_run(struct lz_core *core, struct run *run)
+{
+	int error = 0;
+
+	if (run->mapping.start != run->mapping.end)
+		error = replace(core, &run->mapping, run->asked);
+	if (error == 0)
+		note_left(core, run->mapping.start, run->mapping.end);
+	run->mapping.start = run->mapping.end = 0;
+	return error;
+}
+
+/* The parts of one mapping within [start, end) that stand on a window join the run, or begin the next. */
+static int add_mapping(struct lz_core *core, struct run *run, const struct lz_mapping *mapping,
+	unsigned asked, uintptr_t start, uintptr_t end)
 {
 	struct lz_window_part part;
-	struct lz_mapping mapping;
+	int error = 0;
 
-	while (lz_windowed_next(core, start, end, &part)) {
-		int error = mapping_in(core, part.start, part.piece_end, &mapping);
-
-		if (error == 0)
-			error = replace(core, &mapping);
-		if (error)
-			return error;
-		note_left(core, mapping.start, mapping.end);
-		start = mapping.end;
+	start = lz_max_u64(start, mapping->start);
+	end = lz_min_u64(end, mapping->end);
+	for (; error == 0 && lz_windowed_next(core, start, end, &part); start = part.end) {
+		if (part.start != run->mapping.end || asked != run->asked ||
+			lz_mapping_protection(mapping) != lz_mapping_protection(&run->mapping)) {
+			error = leave_run(core, run);
+			run->mapping = *mapping;
+			run->mapping.start = part.start;
+			run->asked = asked;
+		}
+		run->mapping.end = part.end;
 	}
-	return 0;
+	return error;
+}
+
+int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	struct run run = {.asked = 0};
+	struct lz_window_part part;
+	struct lz_mapping mapping;
+	struct lz_lines lines;
+	unsigned asked;
+	int error = 0;
+
+	if (!lz_windowed_next(core, start, end, &part))
+		return 0;
+	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
+	if (lz_lines_open(&lines, core->os, SMAPS) != 0)
+		return -EAGAIN;
+	while (error == 0 && lz_smaps_next(&lines, &mapping, &asked) && mapping.start < end)
+		error = add_mapping(core, &run, &mapping, asked, start, end);
+	lz_lines_close(&lines);
+	return error ? error : leave_run(core, &run);
 }

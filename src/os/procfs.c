@@ -198,6 +198,32 @@ int lz_mapping_value(
 	return error;
 }
 
+bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned *asked)
+{
+	/* In the order of the bits (Documentation/filesystems/proc.rst). */
+	static const char names[][3] = {"dc", "dd", "mg", "rr", "sr", "hg", "lo", "wf"};
+	static const char title[] = "VmFlags:";
+	const char *line;
+
+	do {
+		line = lz_lines_next(lines);
+		if (line == NULL)
+			return false;
+	} while (lz_mapping_parse(line, mapping) != 0);
+	mapping->path = "";
+	do {
+		line = lz_lines_next(lines);
+		if (line == NULL)
+			return false;
+	} while (strncmp(line, title, sizeof title - 1) != 0);
+	*asked = 0;
+	for (line += sizeof title - 1; *line != '\0'; line++)
+		for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+			if (line[-1] == ' ' && strncmp(line, names[i], 2) == 0)
+				*asked |= 1u << i;
+	return true;
+}
+
 int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
 	uint64_t *offset)
 {

@@ -62,6 +62,21 @@ int lz_mapping_protection(const struct lz_mapping *mapping);
 int lz_mapping_value(
 	const struct lz_os *os, const char *smaps_path, uint64_t address, const char *name, uint64_t *bytes);
 
+/* What a program asked of a mapping, as VmFlags in an smaps file has it: madvise(2), mlock(2). */
+enum lz_asked {
+	LZ_ASKED_DONTFORK = 1,
+	LZ_ASKED_DONTDUMP = 2,
+	LZ_ASKED_MERGEABLE = 4,
+	LZ_ASKED_RANDOM = 8,
+	LZ_ASKED_SEQUENTIAL = 16,
+	LZ_ASKED_HUGEPAGE = 32,
+	LZ_ASKED_LOCKED = 64,
+	LZ_ASKED_WIPEONFORK = 128, /* never of a window */
+};
+
+/* The next mapping of an smaps file, its path left out, and the LZ_ASKED_ bits of it; false at the end. */
+bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned *asked);
+
 /* The number that a file begins with ("/proc/sys/vm/max_map_count"). Returns 0 or -errno. */
 int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value);
 

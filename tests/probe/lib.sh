@@ -86,6 +86,22 @@ run_everywhere() {
   done
 }
 
+# run_windowed PROBE: the same above the C library's allocator alone, with all that can be on a zero window.
+run_windowed() {
+  small='LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none'
+  for settings in "LAZYZERO_BACKING=window $small" "LAZYZERO_BUDGET=16K $small"; do
+    timeout $hang env $small LD_PRELOAD="$early" "$probes/$1" >"$work/expected" 2>"$work/errors" ||
+      { fail "$1 without lazyzero"; head -n 5 "$work/errors"; }
+    for place in main thread fork constructor; do
+      timeout $hang env $settings PROBE_WHERE=$place LD_PRELOAD="$LZ_LIBRARY $early" "$probes/$1" \
+        >"$work/output" 2>"$work/errors" ||
+        { fail "$1 in $place with $settings: status $?"; head -n 10 "$work/errors"; }
+      cmp -s "$work/expected" "$work/output" ||
+        { fail "$1 in $place with $settings: the output differs"; diff "$work/expected" "$work/output" | head -n 10; }
+    done
+  done
+}
+
 # run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
 run() {
   timeout $hang env LD_PRELOAD="$LZ_LIBRARY" "$@"

@@ -24,7 +24,7 @@
 #define AT(offset) (ARENA + (offset))
 
 #define UNTOUCHED 77 /* errno before every call */
-#define STEPS 200    /* calls in one case, at most */
+#define STEPS 2000   /* results in one case, at most */
 
 /* One way of calling. */
 struct calls {
@@ -35,6 +35,8 @@ struct calls {
 	int (*advise)(void *, size_t, int);
 	void *(*attach)(int, const void *, int);
 	int (*detach)(const void *);
+	int (*residence)(void *, size_t, unsigned char *);
+	int (*control)(int, unsigned long, void *);
 };
 
 /* Notes a result and errno, or an address as its place in the arena; INT and POINTER do it with a call. */
@@ -45,6 +47,19 @@ void *note_pointer(void *p, int line);
 #define INT(call) (errno = UNTOUCHED, note((call), __LINE__))
 #define POINTER(call) (errno = UNTOUCHED, note_pointer((call), __LINE__))
 #define VALUE(value) (errno = 0, note((long)(value), __LINE__))
+
+/* Whether these are the C library's names. */
+bool is_named(const struct calls *c);
+
+/* What the notes from here on are about, for who reads of a difference; text that stays. */
+void describe(const char *what);
+
+/* Prints every note on stderr as it is made, and what trace is given: arguments. */
+void trace_calls(bool on);
+void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Compares what the program asked of its mappings as well (VmFlags in /proc/PID/smaps). */
+void compare_flags(bool on);
 
 /* Runs a case both ways, each in an empty arena, and compares. */
 void run_case(const char *name, void (*body)(const struct calls *));
