@@ -77,7 +77,7 @@ check_sparse_array "$scratch/seven"
 printf '' >"$scratch/empty"
 check_sparse_array "$scratch/empty"
 
-preloaded refused LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=16M "$examples/refused"
+preloaded refused LAZYZERO_BACKING=zeropage LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=16M "$examples/refused"
 expect "calloc of 1 TiB: Cannot allocate memory"
 expect "calloc of 4 GiB: served"
 expect "the old block is whole"
@@ -85,7 +85,14 @@ expect "small allocations: go on"
 
 run linked env LAZYZERO_POLICY=refuse "$examples/linked"
 expect "byte 0 is 0, byte of page 500 is 1"
-expect "with a budget of 4 MiB: Cannot allocate memory"
-expect "refused: 1"
+expect "LZ_ZEROPAGE: Cannot allocate memory"
+if "$LZ_COMMAND" doctor >"$scratch/doctor" 2>&1; then
+  expect "on a window: 1, refused: 1"
+  preloaded "demand_paging on the window" LAZYZERO_BACKING=window "$examples/demand_paging" --calloc 1G
+  expect "on the zero window"
+else
+  cat "$scratch/doctor"
+  echo "skipped: the examples on the zero window, which cannot be had here"
+fi
 
 exit $failed

@@ -92,7 +92,7 @@ static void write_some_pages(char *block, uint64_t size)
 
 static void show_region(const char *block)
 {
-	char resident[SIZE_TEXT], zero[SIZE_TEXT], tables[SIZE_TEXT];
+	char resident[SIZE_TEXT], zero[SIZE_TEXT], tables[SIZE_TEXT], window[SIZE_TEXT];
 	struct lz_region region;
 
 	if (lz_region_info == NULL || lz_region_info(block, &region) != 0)
@@ -102,6 +102,9 @@ static void show_region(const char *block)
 	printf("\nlazyzero %s: %s resident, %s mapped to the zero page, %s of page tables\n", lz_version(),
 		format_size(resident, region.resident_bytes), format_size(zero, region.zero_mapped_bytes),
 		format_size(tables, region.page_table_bytes));
+	if (region.window_bytes != 0)
+		printf("%s on the zero window: VmRSS counts it, though it takes no memory\n",
+			format_size(window, region.window_bytes));
 }
 
 int main(int argc, char **argv)

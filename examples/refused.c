@@ -4,7 +4,8 @@
  *
  *   refused [SIZE]                            SIZE is 1 TiB unless given
  *
- * Measured with LD_PRELOAD=liblazyzero.so LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=16M LAZYZERO_LOG=none:
+ * Measured with LD_PRELOAD=liblazyzero.so LAZYZERO_BACKING=zeropage LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=16M
+ * LAZYZERO_LOG=none (without the first, the zero window serves the 1 TiB):
  *
  *   calloc of 1 TiB: Cannot allocate memory
  *   ...

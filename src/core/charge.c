@@ -242,15 +242,14 @@ int lz_core_reconcile(struct lz_core *core)
 	return error;
 }
 
-/* Whether `cost` more would exceed the budget, by what the ledger and VmPTE say now. */
-static bool exceeds(struct lz_core *core, uint64_t cost)
+bool lz_core_exceeds(struct lz_core *core, uint64_t cost)
 {
 	uint64_t charge = lz_ledger_committed(&core->ledger) +
 			  atomic_load_explicit(&core->reserved, memory_order_relaxed);
 
 	if (core->actual != UINT64_MAX)
 		charge = lz_max_u64(charge, core->actual);
-	return cost != 0 && (__builtin_add_overflow(charge, cost, &charge) || charge > core->budget.bytes);
+	return __builtin_add_overflow(charge, cost, &charge) || charge > core->budget.bytes;
 }
 
 void lz_core_publish_budget(struct lz_core *core)
@@ -275,7 +274,7 @@ static bool truly_exceeds(struct lz_core *core, uint64_t cost, bool refusable)
 	if (refusable || core->reconciled_ms == 0 || core->ledger.inexact || age >= RECONCILE_AGE_MS)
 		lz_core_reconcile(core);
 	lz_core_read_actual(core, 0);
-	return exceeds(core, cost);
+	return lz_core_exceeds(core, cost);
 }
 
 /* Calls that could not be followed make the sum too small: then it is not believed even when it is within
@@ -332,7 +331,8 @@ static int decide(struct lz_core *core, const struct lz_need *need, struct lz_gr
 	lz_core_read_actual(
 		core, core->decided_since_read > core->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
 	look_for_missed(core);
-	grant->over = exceeds(core, grant->cost) && truly_exceeds(core, grant->cost, refusable);
+	grant->over = grant->cost != 0 && lz_core_exceeds(core, grant->cost) &&
+		      truly_exceeds(core, grant->cost, refusable);
 	windowed = grant->over && need->windowable;
 	grant->committed = lz_ledger_committed(&core->ledger);
 	grant->actual = core->actual;

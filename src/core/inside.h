@@ -92,6 +92,9 @@ int lz_core_reconcile(struct lz_core *core);
 void lz_core_resolve_budget(struct lz_core *core);
 void lz_core_publish_budget(struct lz_core *core);
 
+/* Whether `cost` more would exceed the budget, by what the ledger and VmPTE said last; with the lock. */
+bool lz_core_exceeds(struct lz_core *core, uint64_t cost);
+
 /* Writes the ledger's sums into the statistics; with the lock. */
 void lz_core_publish(struct lz_core *core);
 

@@ -403,7 +403,10 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
 		return -ENOENT;
-	kept = best(core, request, length, alignment);
+	/* Beyond the budget, which may have shrunk since, what is kept goes back instead, and the policy
+	 * decides. */
+	kept = core->budget.resolved && lz_core_exceeds(core, 0) ? NULL
+								 : best(core, request, length, alignment);
 	if (kept != NULL && lz_regions_insert(&core->regions, kept->base, kept->length,
 				    kept->huge_pages_refused, kept->on_window) == 0) {
 		region = lz_regions_find(&core->regions, kept->base);

@@ -3,7 +3,7 @@ export LC_ALL=C
 probes=$LZ_BUILDDIR/tests/probe
 early=$probes/.libs/early.so
 tight="LAZYZERO_BUDGET=1M LAZYZERO_POLICY=log LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K"
-tight="$tight LAZYZERO_MALLOC_THRESHOLD=128K"
+tight="$tight LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_CACHE=0"
 failed=0
 hang=240 # seconds: a probe that ends in one on real hardware took 60 on a busy virtual machine
 
@@ -89,7 +89,7 @@ run_everywhere() {
 # run_windowed PROBE: the same above the C library's allocator alone, with all that can be on a zero window.
 run_windowed() {
   small='LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none'
-  for settings in "LAZYZERO_BACKING=window $small" "LAZYZERO_BUDGET=16K $small"; do
+  for settings in "LAZYZERO_BACKING=window $small" "LAZYZERO_BUDGET=16K LAZYZERO_CACHE=0 $small"; do
     timeout $hang env $small LD_PRELOAD="$early" "$probes/$1" >"$work/expected" 2>"$work/errors" ||
       { fail "$1 without lazyzero"; head -n 5 "$work/errors"; }
     for place in main thread fork constructor; do

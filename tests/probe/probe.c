@@ -43,6 +43,11 @@ size_t probe_malloc_threshold(void)
 	return size_of_variable("LAZYZERO_MALLOC_THRESHOLD", 32 * MB);
 }
 
+bool probe_keeps_freed(void)
+{
+	return probe_preloaded() && size_of_variable("LAZYZERO_CACHE", 64 * MB) != 0;
+}
+
 size_t probe_status(const char *name)
 {
 	char buffer[4096];

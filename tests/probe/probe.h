@@ -31,6 +31,9 @@ bool probe_preloaded(void);
 size_t probe_threshold(void);
 size_t probe_malloc_threshold(void);
 
+/* Whether the library may keep what was freed: LAZYZERO_CACHE is not 0. */
+bool probe_keeps_freed(void);
+
 /* A value of /proc/self/status ("VmRSS:") in bytes. Allocates nothing. */
 size_t probe_status(const char *name);
 

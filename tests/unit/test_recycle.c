@@ -184,6 +184,23 @@ Test(recycle, goes_before_anything_is_refused)
 	cr_expect_eq(kept(), 0);
 }
 
+Test(recycle, a_budget_that_shrank_is_not_passed_by)
+{
+	static char *const refusing[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", "LAZYZERO_POLICY=refuse",
+		"LAZYZERO_BUDGET=1G", "LAZYZERO_BACKING=zeropage", NULL};
+	char *p;
+
+	NEEDS_SMALL_BUDGET();
+	start_core(refusing);
+	cr_assert_eq(allocate_zeroed(900 * MIB, &p), 0);
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	if (kept() == 0)
+		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
+	core.budget.bytes = 1200 << 10;
+	cr_expect_eq(allocate_zeroed(900 * MIB, &p), -ENOMEM);
+	cr_expect_eq(kept(), 0);
+}
+
 Test(recycle, goes_when_memory_cannot_be_mapped)
 {
 	char *p, *q;
