@@ -70,7 +70,7 @@ def scan_rows():
               reading, pages, (GLIBC, LAZYZERO, WINDOW), least=MIB, targets=[
                   Target("time, bare / window", WINDOW, "seconds", 50, (GLIBC,), inverse=True),
                   Target("growth of VmPTE, bare / window", WINDOW, "tables_growth", 400, (GLIBC,), inverse=True),
-                  Target("first / second pass over the window", WINDOW, "seconds", 1.25, per="second_seconds")])
+                  Target("first / second pass over the window", WINDOW, "first_seconds", 1.25, per="second_seconds")])
     yield Row("fork", "read {size}, write 10,000 pages, fork", lambda s: ["fork", s, WRITES], 100 * GIB,
               lambda s, zero_page: reading(s, zero_page) + WRITES * PAGE, pages, (GLIBC, LAZYZERO, WINDOW),
               least=WRITES * PAGE, targets=[

@@ -94,6 +94,12 @@ int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
  */
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out);
 
+/*
+ * Copies anonymous memory to zeroes, but for the pages that were never written: reading one makes a page-table
+ * entry, writing its copy a page. Without PAGEMAP_SCAN (before Linux 6.7) all of them are read. No lock.
+ */
+void lz_core_copy(struct lz_core *core, const void *from, size_t size, void *to);
+
 /* --- mappings.c, advice.c, remap.c: the program's own calls of the mmap family --- */
 
 /* Each makes the system call, or refuses it, and returns what the kernel would (an address, 0, or -errno). */

@@ -313,7 +313,8 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 		return false;
 	}
 	lz_core_leave(core);
-	if (length > limit / UNSEEN_SHARE)
+	/* What was full when it was last made zero holds its length. */
+	if (length > limit / UNSEEN_SHARE && !(region->full && length <= limit))
 		weight = weigh(core, base, length, limit + 1, &is_zero);
 	outgoing.count = 0;
 	if (weight > limit || !lz_core_enter(core))

@@ -155,6 +155,20 @@ void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintp
 		copy_pages(&copy, start, end);
 }
 
+void lz_core_copy(struct lz_core *core, const void *from, size_t size, void *to)
+{
+	uintptr_t start = (uintptr_t)from, end = start + size, target = (uintptr_t)to;
+	uintptr_t first = start + (-start & (core->page - 1)), last = end & ~(core->page - 1);
+
+	if (first >= last) {
+		memcpy(to, from, size);
+		return;
+	}
+	memcpy(to, from, first - start);
+	lz_copy_written(core, first, last, target + (first - start));
+	memcpy((void *)(target + (last - start)), (const void *)last, end - last);
+}
+
 /*
  * Puts an anonymous copy over one mapping. What another thread writes between the copy and the move is lost;
  * the calls that come here are made on memory that nobody uses yet, or that is to lose its contents.

@@ -58,6 +58,8 @@ static void look_up(struct lz_next *table)
 	table->known_size = table->malloc_usable_size;
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;
+	/* Another name of the same function, which no other allocator takes. */
+	table->is_glibc = table->malloc == (void *(*)(size_t))dlsym(RTLD_NEXT, "__libc_malloc");
 }
 
 bool lz_start(void)

@@ -173,7 +173,10 @@ static void *realloc_ours(void *p, size_t length, size_t size, const void *calle
 	return NULL;
 }
 
-/* A block of the next allocator that grows past our threshold becomes ours: one copy, of less than that. */
+/*
+ * A block of the next allocator that grows past our threshold becomes ours: one copy, of less than that. What
+ * was never written is not copied where that can be known.
+ */
 static void *take_over(void *p, size_t size, const void *caller)
 {
 	size_t length;
@@ -185,14 +188,18 @@ static void *take_over(void *p, size_t size, const void *caller)
 	length = lz_next.known_size(p);
 	if (length >= lz_malloc_threshold)
 		return lz_next.realloc(p, size);
-	error = serve("realloc", size, 0, false, caller, &block);
+	error = serve("realloc", size, 0, lz_next.is_glibc, caller, &block);
 	if (error == -EAGAIN)
 		return lz_next.realloc(p, size);
 	if (error != 0) {
 		errno = error;
 		return NULL;
 	}
-	memcpy(block, p, lz_min_u64(length, size));
+	length = lz_min_u64(length, size);
+	if (lz_next.is_glibc)
+		lz_core_copy(&lz_core, p, length, block);
+	else
+		memcpy(block, p, length);
 	lz_next.free(p);
 	return block;
 }

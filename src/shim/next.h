@@ -8,6 +8,7 @@
 #ifndef LZ_SHIM_NEXT_H
 #define LZ_SHIM_NEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct lz_next {
@@ -24,6 +25,8 @@ struct lz_next {
 	size_t (*malloc_usable_size)(void *);
 	/* NULL where the allocator has no malloc_usable_size: the size of its blocks is not to be known. */
 	size_t (*known_size)(void *);
+	/* It is glibc's, whose blocks are anonymous memory: pages of them that are not there are zero. */
+	bool is_glibc;
 };
 
 /* Hidden, for the same reason as in shim.h: one instruction less for each call. */

@@ -62,6 +62,26 @@ Test(recycle, full_regions_come_back_zero_every_time)
 	cr_expect_eq(core.stats.wire->recycled, 4);
 }
 
+/* Freeing a large region looks at its page tables, but not where it was full when it was last made zero. */
+Test(recycle, what_is_known_to_be_full_is_not_looked_at)
+{
+	char *p;
+
+	start_core(keeping);
+	fake.now_ms = 5000;
+	for (int round = 0; round < 3; round++) {
+		unsigned opened;
+
+		cr_assert_eq(allocate_zeroed(4 * MIB, &p), 0);
+		cr_assert(p[0] == 0 && p[4 * MIB - 1] == 0);
+		memset(p, 1, 4 * MIB);
+		opened = fake.calls[FAKE_OPEN];
+		cr_assert_eq(lz_core_free(&core, p), 0);
+		cr_expect_eq(fake.calls[FAKE_OPEN] == opened, round > 0, "round %d", round);
+	}
+	cr_expect_eq(kept(), 1);
+}
+
 Test(recycle, wrong_sizes_and_alignments_are_not_served)
 {
 	struct lz_request aligned = {.call = "memalign", .size = 2 * MIB};
