@@ -204,7 +204,7 @@ static void *take_over(void *p, size_t size, const void *caller)
 	return block;
 }
 
-static SLOW void *special_realloc(void *p, size_t size, const void *caller)
+SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 {
 	size_t length;
 
@@ -220,7 +220,7 @@ static SLOW void *special_realloc(void *p, size_t size, const void *caller)
 EXPORT void *realloc(void *p, size_t size)
 {
 	if (__builtin_expect(MAY_BE_OURS(p) || size >= lz_malloc_threshold, 0))
-		return special_realloc(p, size, CALLER);
+		return lz_realloc(p, size, CALLER);
 	return lz_next.realloc(p, size);
 }
 

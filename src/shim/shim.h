@@ -27,6 +27,9 @@ extern size_t lz_malloc_threshold;
 /* The mmap family is followed. */
 extern bool lz_mappings_followed;
 
+/* realloc of any block, in the name of `caller`. */
+void *lz_realloc(void *p, size_t size, const void *caller);
+
 #pragma GCC visibility pop
 
 /*

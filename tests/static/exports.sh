@@ -5,6 +5,11 @@ command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77;
 
 promised='malloc calloc realloc reallocarray free free_sized free_aligned_sized malloc_usable_size
 memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap mprotect madvise mincore ioctl shmat shmdt'
+# What takes a block of another allocator, and nothing that says that it is there.
+promised="$promised __libc_free __libc_realloc malloc_trim dallocx sdallocx rallocx xallocx sallocx
+mi_free mi_cfree mi_free_size mi_free_size_aligned mi_free_aligned mi_usable_size mi_malloc_size mi_malloc_usable_size
+mi_expand mi_realloc mi_reallocf mi_reallocn mi_reallocarray mi_rezalloc mi_recalloc mi_realloc_aligned
+tc_free tc_cfree tc_free_sized tc_malloc_size tc_realloc"
 api=$(sed -n 's/^[a-z].*[ *]\(lz_[a-z_]*\)(.*/\1/p' "$LZ_SRCDIR/include/lazyzero.h")
 
 want=$(printf '%s\n' $promised $api | LC_ALL=C sort)

@@ -1,0 +1,103 @@
+/* Finding the function behind ours; see scope.h. */
+#include "shim/scope.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shim/shim.h"
+
+/*
+ * What was found for callers that RTLD_NEXT has nothing for: a return address and a name, mixed, lead to a
+ * function. A slot is written without a lock; one that two threads wrote at once fails the comparison, since
+ * its first half is the key mixed with the second.
+ */
+#define SLOTS 256u
+
+static struct {
+	_Atomic uintptr_t mixed, function;
+} found[SLOTS];
+
+static uintptr_t key_of(const struct lz_name *name, const void *caller)
+{
+	return (uintptr_t)caller ^ (uintptr_t)name << 16;
+}
+
+static size_t slot_of(uintptr_t key)
+{
+	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 56) % SLOTS;
+}
+
+static void *recall(uintptr_t key)
+{
+	size_t slot = slot_of(key);
+	uintptr_t mixed = atomic_load_explicit(&found[slot].mixed, memory_order_relaxed);
+	uintptr_t function = atomic_load_explicit(&found[slot].function, memory_order_relaxed);
+
+	return function != 0 && (mixed ^ function) == key ? (void *)function : NULL;
+}
+
+static void remember(uintptr_t key, void *function)
+{
+	size_t slot = slot_of(key);
+
+	atomic_store_explicit(&found[slot].mixed, key ^ (uintptr_t)function, memory_order_relaxed);
+	atomic_store_explicit(&found[slot].function, (uintptr_t)function, memory_order_relaxed);
+}
+
+/*
+ * What the calling library itself or what it was linked with defines. It stays loaded from then on: its
+ * return addresses are remembered, and must not become another's.
+ */
+static void *in_scope_of(const struct lz_name *name, const void *caller)
+{
+	struct link_map *map = NULL;
+	void *handle, *function;
+	Dl_info info;
+
+	/* The program itself has no name; all it sees, RTLD_NEXT sees. */
+	if (dladdr1(caller, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL ||
+		*map->l_name == '\0')
+		return NULL;
+	handle = dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	if (handle == NULL)
+		return NULL;
+	function = dlsym(handle, name->name);
+	dlclose(handle);
+	return function == name->own ? NULL : function;
+}
+
+static void *search(struct lz_name *name, const void *caller)
+{
+	void *function = dlsym(RTLD_NEXT, name->name);
+
+	if (function != NULL) {
+		atomic_store(&name->next, function);
+		return function;
+	}
+	function = in_scope_of(name, caller);
+	if (function == NULL)
+		function = name->stand_in;
+	remember(key_of(name, caller), function);
+	return function;
+}
+
+void *lz_scope_find(struct lz_name *name, const void *caller)
+{
+	void *function = recall(key_of(name, caller));
+	int saved_errno = errno;
+
+	if (function != NULL)
+		return function;
+	/* Inside dlsym on behalf of our own start no allocator but the bootstrap arena exists. */
+	if (!lz_start())
+		return name->stand_in;
+	function = search(name, caller);
+	/* What was not found is not for the program to read at its next dlerror. */
+	dlerror();
+	errno = saved_errno;
+	return function;
+}

@@ -1,0 +1,411 @@
+/*
+ * Blocks of the standard functions handed to what an allocator offers beside them (dallocx, mi_free, tc_free,
+ * __libc_free), and its own blocks to the same: as a program does that knows which allocator it has. Prints a
+ * line for each function there is, equal with and without lazyzero; complains and fails where a block is not
+ * what it was. With "served" as its argument, large blocks of malloc must have been served by lazyzero, and
+ * every region must be gone at the end.
+ */
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lazyzero.h"
+
+#define WEAK __attribute__((weak))
+
+/* jemalloc(3) */
+extern WEAK void *mallocx(size_t, int);
+extern WEAK void dallocx(void *, int);
+extern WEAK void sdallocx(void *, size_t, int);
+extern WEAK void *rallocx(void *, size_t, int);
+extern WEAK size_t xallocx(void *, size_t, size_t, int);
+extern WEAK size_t sallocx(const void *, int);
+#define ALIGN_64 6
+#define ALIGN_64K 16
+#define ZERO 0x40
+
+/* mimalloc.h */
+extern WEAK void *mi_malloc(size_t);
+extern WEAK void mi_free(void *);
+extern WEAK void mi_cfree(void *);
+extern WEAK void mi_free_size(void *, size_t);
+extern WEAK void mi_free_size_aligned(void *, size_t, size_t);
+extern WEAK void mi_free_aligned(void *, size_t);
+extern WEAK size_t mi_usable_size(const void *);
+extern WEAK size_t mi_malloc_size(const void *);
+extern WEAK size_t mi_malloc_usable_size(const void *);
+extern WEAK void *mi_expand(void *, size_t);
+extern WEAK void *mi_realloc(void *, size_t);
+extern WEAK void *mi_reallocf(void *, size_t);
+extern WEAK void *mi_reallocn(void *, size_t, size_t);
+extern WEAK void *mi_reallocarray(void *, size_t, size_t);
+extern WEAK void *mi_zalloc(size_t);
+extern WEAK void *mi_rezalloc(void *, size_t);
+extern WEAK void *mi_recalloc(void *, size_t, size_t);
+extern WEAK void *mi_realloc_aligned(void *, size_t, size_t);
+
+/* gperftools/tcmalloc.h */
+extern WEAK void *tc_malloc(size_t);
+extern WEAK void tc_free(void *);
+extern WEAK void tc_cfree(void *);
+extern WEAK void tc_free_sized(void *, size_t);
+extern WEAK size_t tc_malloc_size(void *);
+extern WEAK void *tc_realloc(void *, size_t);
+
+/* The C library */
+extern void *__libc_malloc(size_t);
+extern void __libc_free(void *);
+extern void *__libc_realloc(void *, size_t);
+
+/* lazyzero */
+extern WEAK int lz_stats(struct lz_statistics *, size_t);
+
+#define MIB ((size_t)1 << 20)
+#define LARGE (36 * MIB) /* from 32 MiB on, malloc is lazyzero's */
+
+static int failures;
+
+static void complain(const char *what, const char *why, size_t n)
+{
+	fprintf(stderr, "%s: %s (%zu)\n", what, why, n);
+	failures++;
+}
+
+static uint64_t regions(void)
+{
+	struct lz_statistics statistics;
+
+	return lz_stats != NULL && lz_stats(&statistics, sizeof statistics) == 0 ? statistics.regions : 0;
+}
+
+/* A mark in the first and last byte of every MiB, and in the last byte of all. */
+static void mark(unsigned char *p, size_t size)
+{
+	for (size_t at = 0; at < size; at += MIB)
+		p[at] = (unsigned char)(1 + at / MIB);
+	p[size - 1] = 0xee;
+}
+
+static void look(const char *what, const unsigned char *p, size_t size, size_t new_size)
+{
+	if (p == NULL) {
+		complain(what, "no block", new_size);
+		return;
+	}
+	for (size_t at = 0; at < size && at < new_size; at += MIB)
+		if (p[at] != (unsigned char)(1 + at / MIB) && at != size - 1)
+			complain(what, "contents lost", at);
+	if (size <= new_size && p[size - 1] != 0xee)
+		complain(what, "last byte lost", size);
+}
+
+static void look_zero(const char *what, const unsigned char *p, size_t from, size_t to)
+{
+	for (size_t at = from; p != NULL && at < to; at += at + 2048 < to ? 1031 : 1)
+		if (p[at] != 0) {
+			complain(what, "no zero", at);
+			return;
+		}
+}
+
+/* --- where a block comes from --- */
+
+static void *by_calloc(size_t size)
+{
+	return calloc(1, size);
+}
+static void *by_page(size_t size)
+{
+	return aligned_alloc(4096, size);
+}
+static void *by_block(size_t size)
+{
+	return aligned_alloc(2 * MIB, size);
+}
+static void *by_mallocx(size_t size)
+{
+	return mallocx(size, 0);
+}
+
+struct source {
+	const char *name;
+	void *(*make)(size_t size);
+};
+
+static const size_t sizes[] = {1, 100, 5000, 3 * MIB, LARGE, LARGE + 12345};
+
+/* --- what is done to it: every function in the shape of its kind --- */
+
+static void free_dallocx(void *p, size_t size)
+{
+	(void)size;
+	dallocx(p, 0);
+}
+static void free_sdallocx(void *p, size_t size)
+{
+	sdallocx(p, size, 0);
+}
+static void free_mi_free(void *p, size_t size)
+{
+	(void)size;
+	mi_free(p);
+}
+static void free_mi_cfree(void *p, size_t size)
+{
+	(void)size;
+	mi_cfree(p);
+}
+static void free_mi_free_size(void *p, size_t size)
+{
+	mi_free_size(p, size);
+}
+static void free_mi_free_size_aligned(void *p, size_t size)
+{
+	mi_free_size_aligned(p, size, 8);
+}
+static void free_mi_free_aligned(void *p, size_t size)
+{
+	(void)size;
+	mi_free_aligned(p, 8);
+}
+static void free_tc_free(void *p, size_t size)
+{
+	(void)size;
+	tc_free(p);
+}
+static void free_tc_cfree(void *p, size_t size)
+{
+	(void)size;
+	tc_cfree(p);
+}
+static void free_tc_free_sized(void *p, size_t size)
+{
+	tc_free_sized(p, size);
+}
+static void free_libc(void *p, size_t size)
+{
+	(void)size;
+	__libc_free(p);
+}
+
+static size_t size_sallocx(void *p)
+{
+	return sallocx(p, 0);
+}
+static size_t size_mi_usable(void *p)
+{
+	return mi_usable_size(p);
+}
+static size_t size_mi_malloc(void *p)
+{
+	return mi_malloc_size(p);
+}
+static size_t size_mi_malloc_usable(void *p)
+{
+	return mi_malloc_usable_size(p);
+}
+static size_t size_mi_expand(void *p)
+{
+	return mi_expand(p, 1) == p ? 1 : 0;
+}
+static size_t size_tc(void *p)
+{
+	return tc_malloc_size(p);
+}
+
+static void *resize_rallocx(void *p, size_t size)
+{
+	return rallocx(p, size, 0);
+}
+static void *resize_rallocx_zero(void *p, size_t size)
+{
+	return rallocx(p, size, ZERO);
+}
+static void *resize_rallocx_64(void *p, size_t size)
+{
+	return rallocx(p, size, ALIGN_64);
+}
+static void *resize_rallocx_64K(void *p, size_t size)
+{
+	return rallocx(p, size, ALIGN_64K | ZERO);
+}
+static void *resize_mi_reallocn(void *p, size_t size)
+{
+	return mi_reallocn(p, 1, size);
+}
+static void *resize_mi_reallocarray(void *p, size_t size)
+{
+	return mi_reallocarray(p, 1, size);
+}
+static void *resize_mi_recalloc(void *p, size_t size)
+{
+	return mi_recalloc(p, 1, size);
+}
+static void *resize_mi_64K(void *p, size_t size)
+{
+	return mi_realloc_aligned(p, size, 65536);
+}
+
+struct function {
+	const char *name;
+	bool present;
+	void (*release)(void *p, size_t size); /* one of the three */
+	size_t (*size)(void *p);
+	void *(*resize)(void *p, size_t size);
+	size_t alignment; /* mimalloc keeps the offset from it that a block has: let there be none */
+	bool zeroes;
+	bool sized; /* it is told a size, which must be that of a block without an alignment */
+};
+
+struct family {
+	struct source own;
+	struct function functions[16];
+};
+
+static void use(const struct function *function, const char *source, unsigned char *p, size_t size)
+{
+	char what[100];
+
+	snprintf(what, sizeof what, "%s of %s(%zu)", function->name, source, size);
+	if (p == NULL) {
+		complain(what, "no block", size);
+		return;
+	}
+	mark(p, size);
+	if (function->size != NULL) {
+		if (function->size(p) < (strstr(function->name, "expand") == NULL ? size : 1))
+			complain(what, "a size smaller than what was asked for", function->size(p));
+		look(what, p, size, size);
+	}
+	for (size_t i = 0; function->resize != NULL && i < sizeof sizes / sizeof *sizes; i++) {
+		size_t new_size = sizes[(i * 5 + 3) % (sizeof sizes / sizeof *sizes)];
+		size_t usable = malloc_usable_size(p);
+
+		p = function->resize(p, new_size);
+		look(what, p, size, new_size);
+		if (p == NULL)
+			return;
+		if (function->alignment != 0 && (uintptr_t)p % function->alignment != 0)
+			complain(what, "not aligned", new_size);
+		if (function->zeroes && usable < new_size)
+			look_zero(what, p, usable, new_size);
+		size = new_size;
+		mark(p, size);
+	}
+	if (function->release != NULL)
+		function->release(p, size);
+	else
+		free(p);
+	if (dlerror() != NULL)
+		complain(what, "its search that found nothing shows in dlerror", 0);
+}
+
+static void try_family(const struct family *family)
+{
+	/* Standard ones, and the family's own, which a program without that family has not. */
+	const struct source sources[] = {{"2 MiB", by_block}, {"page", by_page}, {"malloc", malloc},
+		{"calloc", by_calloc}, family->own};
+	const size_t count = sizeof sources / sizeof *sources - (family->own.make == NULL);
+
+	for (const struct function *function = family->functions; function->name != NULL; function++) {
+		if (!function->present)
+			continue;
+		bool resizes = function->resize != NULL && function->alignment == 0;
+
+		for (size_t s = function->sized || resizes ? 2 : 0;
+			s < (function->alignment != 0 ? 1 : count); s++)
+			for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+				use(function, sources[s].name, sources[s].make(sizes[i]), sizes[i]);
+		/* Who makes no block is not there: then it is nothing that a run without lazyzero has. */
+		if (family->own.make != NULL)
+			printf("%s\n", function->name);
+	}
+}
+
+#define FREES(f, shape, ...)                                                                                 \
+	{                                                                                                    \
+		.name = #f, .present = f != NULL, .release = shape, __VA_ARGS__                              \
+	}
+#define TELLS(f, shape)                                                                                      \
+	{                                                                                                    \
+		.name = #f, .present = f != NULL, .size = shape                                              \
+	}
+#define RESIZES(f, shape, ...)                                                                               \
+	{                                                                                                    \
+		.name = #f, .present = f != NULL, .resize = shape, __VA_ARGS__                               \
+	}
+
+static void try_all(void)
+{
+	const struct family families[] = {
+		{.own = {"mallocx", mallocx != NULL ? by_mallocx : NULL},
+			.functions = {FREES(dallocx, free_dallocx, .sized = false),
+				FREES(sdallocx, free_sdallocx, .sized = true), TELLS(sallocx, size_sallocx),
+				RESIZES(rallocx, resize_rallocx, .zeroes = false),
+				RESIZES(rallocx, resize_rallocx_zero, .zeroes = true),
+				RESIZES(rallocx, resize_rallocx_64, .alignment = 64),
+				RESIZES(rallocx, resize_rallocx_64K, .alignment = 65536, .zeroes = true)}},
+		{.own = {"mi_malloc", mi_malloc},
+			.functions = {FREES(mi_free, free_mi_free, .sized = false),
+				FREES(mi_cfree, free_mi_cfree, .sized = false),
+				FREES(mi_free_size, free_mi_free_size, .sized = false),
+				FREES(mi_free_size_aligned, free_mi_free_size_aligned, .sized = false),
+				FREES(mi_free_aligned, free_mi_free_aligned, .sized = false),
+				TELLS(mi_usable_size, size_mi_usable), TELLS(mi_malloc_size, size_mi_malloc),
+				TELLS(mi_malloc_usable_size, size_mi_malloc_usable),
+				TELLS(mi_expand, size_mi_expand),
+				RESIZES(mi_realloc, mi_realloc, .zeroes = false),
+				RESIZES(mi_reallocf, mi_reallocf, .zeroes = false),
+				RESIZES(mi_reallocn, resize_mi_reallocn, .zeroes = false),
+				RESIZES(mi_reallocarray, resize_mi_reallocarray, .zeroes = false),
+				RESIZES(mi_realloc_aligned, resize_mi_64K, .alignment = 65536)}},
+		/* Zeros beyond what was asked for are promised only for a block that was zeroed to its end.
+		 */
+		{.own = {"mi_zalloc", mi_zalloc},
+			.functions = {RESIZES(mi_rezalloc, mi_rezalloc, .zeroes = true),
+				RESIZES(mi_recalloc, resize_mi_recalloc, .zeroes = true)}},
+		{.own = {"tc_malloc", tc_malloc},
+			.functions = {FREES(tc_free, free_tc_free, .sized = false),
+				FREES(tc_cfree, free_tc_cfree, .sized = false),
+				FREES(tc_free_sized, free_tc_free_sized, .sized = true),
+				TELLS(tc_malloc_size, size_tc),
+				RESIZES(tc_realloc, tc_realloc, .zeroes = false)}},
+		/* jemalloc leaves these to the C library, whose blocks are then not those of malloc. */
+		{.own = {"__libc_malloc", mallocx == NULL ? __libc_malloc : NULL},
+			.functions =
+				{{.name = "__libc_free", .present = mallocx == NULL, .release = free_libc},
+					{.name = "__libc_realloc",
+						.present = mallocx == NULL,
+						.resize = __libc_realloc}}},
+	};
+
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		try_family(&families[i]);
+}
+
+int main(int argc, char **argv)
+{
+	bool served = argc > 1 && strcmp(argv[1], "served") == 0;
+	uint64_t before = regions();
+	void *block = malloc(LARGE);
+
+	if (served && regions() != before + 1)
+		complain("malloc", "a large block was not served", (size_t)regions());
+	free(block);
+	try_all();
+	if (xallocx != NULL && mallocx != NULL) {
+		unsigned char *p = malloc(LARGE);
+
+		if (xallocx(p, LARGE, 0, 0) < LARGE)
+			complain("xallocx", "smaller than it was", xallocx(p, LARGE, 0, 0));
+		dallocx(p, 0);
+	}
+	malloc_trim(0);
+	if (regions() != before)
+		complain("at the end", "regions are left", (size_t)(regions() - before));
+	return failures != 0;
+}
