@@ -5,9 +5,9 @@
  *   experiments [--scale N] [--only E5,E8] [--library PATH]
  *
  * At full size it takes three minutes, almost two of them for E8; with --scale 64, three seconds. The exit
- * status is 0 when every figure is as expected, 1 when one is not, 2 for a wrong option. E8, measured:
- *
- *   TBD
+ * status is 0 when every figure is as expected, 1 when one is not, 2 for a wrong option. E8, measured on
+ * Linux 6.18 with 1 GiB: bare is killed after 90 s with 1024 MiB of page tables and 1.5 MiB resident;
+ * refused, it ends by itself after 36 ms; on a window, in 32 MiB, it has read all 512 GiB after 1.4 s.
  */
 #include <errno.h>
 #include <getopt.h>
