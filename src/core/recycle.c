@@ -11,8 +11,11 @@
 #include "os/mman.h"
 #include "os/pagemap.h"
 
-/* A kept region serves requests of at least four fifths of its size. */
-#define WASTE 4u
+/*
+ * Another size is made of a kept region that holds at least this share of it: what is in memory already needs
+ * no page fault. Less, and moving page tables costs more than that saves.
+ */
+#define WORTH_RESIZING 8u
 
 /* Longer idle, and it goes back. */
 #define IDLE_MS 1000u
@@ -363,19 +366,28 @@ void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
 
 /* --- serving --- */
 
-static bool fits(const struct lz_core *core, const struct lz_kept *kept, const struct lz_request *request,
-	size_t length, size_t alignment)
+/* Whether it stands where the request wants to. Below its unit, who asks for a window gets the zero page. */
+static bool stands_right(const struct lz_core *core, const struct lz_kept *kept,
+	const struct lz_request *request, size_t length)
 {
 	enum lz_backing backing = request->backing != LZ_BACKING_AUTO
 					  ? request->backing
 					  : (enum lz_backing)core->options.backing;
 
-	if (kept->base == 0 || kept->length < length || kept->length - length > length / WASTE ||
-		(alignment > 1 && kept->base % alignment != 0))
-		return false;
-	/* Below its unit, who asks for a window gets the zero page. */
 	return backing == LZ_BACKING_AUTO || kept->on_window == (backing == LZ_BACKING_WINDOW) ||
 	       (backing == LZ_BACKING_WINDOW && length < lz_window_unit(core));
+}
+
+bool lz_recycle_fits(size_t kept, size_t length)
+{
+	return kept >= length && kept - length <= length / 4;
+}
+
+static bool fits(const struct lz_core *core, const struct lz_kept *kept, const struct lz_request *request,
+	size_t length, size_t alignment)
+{
+	return kept->base != 0 && lz_recycle_fits(kept->length, length) &&
+	       (alignment <= 1 || kept->base % alignment == 0) && stands_right(core, kept, request, length);
 }
 
 /* The smallest that fits; of equals, the one freed last, which is warmest. */
@@ -395,6 +407,38 @@ static struct lz_kept *best(
 	return found;
 }
 
+/* Better than which of two to make another size of: the one that holds more, of what is no more than wanted. */
+static bool is_nearer(const struct lz_kept *kept, const struct lz_kept *found, size_t length)
+{
+	return found == NULL || lz_min_u64(kept->weight, length) > lz_min_u64(found->weight, length);
+}
+
+/*
+ * Where none fits, one that can be made to: grown, or cut where not much more is lost than is used. Random
+ * sizes that are mostly written then take a quarter less page faults. Only what could be kept again, so that
+ * a huge request, which will be sparse, does not wait for pages to be cleared that it may never use.
+ */
+static struct lz_kept *nearest(
+	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment)
+{
+	uint64_t tables = length / (lz_window_unit(core) / lz_table_bytes(core->geometry, 0));
+	struct lz_kept *found = NULL;
+
+	if (alignment > core->page || length > core->recycle.cap ||
+		(core->budget.resolved && lz_core_exceeds(core, tables + LZ_LEVELS_MAX * core->page)))
+		return NULL;
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		struct lz_kept *kept = &core->recycle.kept[i];
+
+		if (kept->base != 0 && !kept->on_window && stands_right(core, kept, request, length) &&
+			kept->huge_pages_refused == (core->options.thp == LZ_THP_NEVER) &&
+			kept->weight >= length / WORTH_RESIZING && kept->weight / 2 <= length &&
+			is_nearer(kept, found, length))
+			found = kept;
+	}
+	return found;
+}
+
 int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment,
 	uintptr_t *base, size_t *got)
 {
@@ -408,6 +452,8 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 	 * decides. */
 	kept = core->budget.resolved && lz_core_exceeds(core, 0) ? NULL
 								 : best(core, request, length, alignment);
+	if (kept == NULL)
+		kept = nearest(core, request, length, alignment);
 	if (kept != NULL && lz_regions_insert(&core->regions, kept->base, kept->length,
 				    kept->huge_pages_refused, kept->on_window) == 0) {
 		region = lz_regions_find(&core->regions, kept->base);
@@ -420,7 +466,10 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 	lz_core_leave(core);
 	if (region == NULL)
 		return -ENOENT;
-	region->full = request->zeroed && !is_zero ? clear(core, *base, *got, full, region->on_window) : full;
+	if (request->zeroed && !is_zero)
+		full = clear(core, *base, lz_recycle_fits(*got, length) ? *got : lz_min_u64(*got, length), full,
+			region->on_window);
+	region->full = full;
 	lz_stats_add(&core->stats, recycled, 1);
 	lz_stats_add(&core->stats, recycled_bytes, *got);
 	return 0;

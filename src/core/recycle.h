@@ -1,6 +1,7 @@
 /*
- * Freed regions, kept for the next request of about their size: fresh memory costs a page fault for each
- * page, a kept one only what clearing its written pages takes.
+ * Freed regions, kept for the next request: fresh memory costs a page fault for each page, a kept one only
+ * what clearing its written pages takes. One of about the size wanted serves as it is; where there is none,
+ * another that holds much is grown or cut.
  *
  * At most LAZYZERO_CACHE bytes of what they hold are kept, and no more than an eighth of the memory this
  * process may use; what lay idle for a second goes back at the next call that comes by. Kept regions stay in
@@ -41,9 +42,13 @@ struct lz_recycle {
 	uint64_t limited_ms; /* when the resource limits were last looked at; 0: never */
 };
 
+/* Whether a kept region of that size serves the request as it is: at most a fifth of it may be wasted. */
+bool lz_recycle_fits(size_t kept, size_t length);
+
 /*
- * A kept region that fits, with a record and its range in the ledger; *length is what it has. It is zero
- * where the request is for zeros. -ENOENT: there is none. Takes the lock.
+ * A kept region, with a record and its range in the ledger; *got is what it has. Where that does not fit, the
+ * caller resizes it. Its first `length` bytes, or all of one that fits, are zero where the request is for
+ * zeros. -ENOENT: there is none. Takes the lock.
  */
 int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment,
 	uintptr_t *base, size_t *got);

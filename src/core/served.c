@@ -74,6 +74,24 @@ static int place_region(struct lz_core *core, const struct lz_window_use *use, s
 	return error;
 }
 
+/* Serves from what is kept. -ENOENT: there is nothing of use. */
+static int recycle(
+	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment, void **out)
+{
+	uintptr_t base;
+	size_t got;
+	int error = lz_recycle_take(core, request, length, alignment, &base, &got);
+
+	if (error)
+		return error;
+	count_region(core, got);
+	*out = (void *)base;
+	if (lz_recycle_fits(got, length) || lz_core_resize(core, request, (void *)base, out) == 0)
+		return 0;
+	lz_core_free(core, (void *)base);
+	return -ENOENT;
+}
+
 int lz_core_allocate(struct lz_core *core, const struct lz_request *request, size_t alignment, void **out)
 {
 	struct lz_need need = {
@@ -86,11 +104,8 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 
 	if (!lz_core_page_length(core, request->size, &length))
 		return -ENOMEM;
-	if (lz_recycle_take(core, request, length, alignment, &place.base, &place.length) == 0) {
-		count_region(core, place.length);
-		*out = (void *)place.base;
+	if (recycle(core, request, length, alignment, out) == 0)
 		return 0;
-	}
 	need.bytes = length;
 	for (;;) {
 		error = lz_core_charge(core, request, &need, &grant, &use);
