@@ -33,20 +33,30 @@ need() {
   command -v "$1" >/dev/null || { echo "skipped: $1 is missing (Debian package $2)"; exit 77; }
 }
 
-# run_way WAY SECONDS COMMAND...: runs it bare, by default or tiny, in the directory $work/WAY; keeps
-# output and status.
+# run_way WAY SECONDS COMMAND...: runs it bare, by default, tiny or on the window, in the directory $work/WAY; keeps
+# output and status. What is in $before is preloaded in every way.
+before=
 run_way() {
   way=$1
   limit=$2
   shift 2
   case $way in
-  bare) settings= ;;
-  default) settings="LD_PRELOAD=$LZ_LIBRARY" ;;
-  tiny) settings="LD_PRELOAD=$LZ_LIBRARY LAZYZERO_BUDGET=64K LAZYZERO_LOG=$work/tiny.log LAZYZERO_POLICY=log" ;;
+  bare) settings= preload= ;;
+  default) settings= preload=$LZ_LIBRARY ;;
+  tiny)
+    preload=$LZ_LIBRARY
+    settings="LAZYZERO_BUDGET=64K LAZYZERO_LOG=$work/tiny.log LAZYZERO_POLICY=log"
+    ;;
+  window)
+    preload=$LZ_LIBRARY
+    settings="LAZYZERO_BACKING=window LAZYZERO_BUDGET=16K LAZYZERO_LOG=$work/tiny.log LAZYZERO_POLICY=log"
+    settings="$settings LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K"
+    ;;
   esac
+  preload=${before:+$before${preload:+:}}$preload
   mkdir -p "$work/$way"
   [ -z "$less" ] || limit=$((limit * 4))
-  (cd "$work/$way" && timeout "$limit" env $settings "$@" >"../$way.output" 2>"../$way.errors")
+  (cd "$work/$way" && timeout "$limit" env ${preload:+LD_PRELOAD="$preload"} $settings "$@" >"../$way.output" 2>"../$way.errors")
   echo "status $?" >>"$work/$way.output"
 }
 
