@@ -90,6 +90,7 @@ static const char *sanitizer_of(const char *name)
 		{"libasan.so", "libclang_rt.asan", "__asan_init", "AddressSanitizer"},
 		{"libtsan.so", "libclang_rt.tsan", "__tsan_init", "ThreadSanitizer"},
 		{"libmsan.so", "libclang_rt.msan", "__msan_init", "MemorySanitizer"},
+		{"liblsan.so", "libclang_rt.lsan", "__lsan_init", "LeakSanitizer"},
 		{"libhwasan.so", "libclang_rt.hwasan", "__hwasan_init", "HWAddressSanitizer"},
 	};
 

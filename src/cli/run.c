@@ -132,7 +132,7 @@ static int run(const struct lz_arguments *arguments)
 	lz_target_inspect(&target, argv[0], &library.elf);
 	lz_target_warn(&target, argv[0]);
 	error = lz_arguments_set_variables(arguments);
-	if (!error)
+	if (!error && !target.left_alone)
 		error = lz_library_preload(&library);
 	if (error)
 		return lz_fail("cannot set the environment: %s", strerror(-error));

@@ -175,8 +175,10 @@ void lz_target_inspect(struct lz_target *target, const char *program, const stru
 		EFFECT(target, "its loader ignores the library, and the program runs as without it");
 	} else if (elf.sanitizer != NULL) {
 		PROBLEM(target, "built with %s", elf.sanitizer);
-		EFFECT(target, "its own allocator and mappings get in the way; it may refuse to start, and "
-			       "the figures mean little");
+		EFFECT(target,
+			"its runtime must be first and see all memory, so it runs without the library, "
+			"and what it starts does, too");
+		target->left_alone = true;
 	}
 }
 

@@ -16,6 +16,7 @@ struct lz_target {
 	char problem[128];   /* why the library does not work in it, behind "it is ..."; "" for none known */
 	char effect[160];    /* what happens then */
 	bool is_script;
+	bool left_alone; /* it is to run without the library: it would not start, or say what is not so */
 };
 
 /* Looks at `program` as execvp would find it. */

@@ -11,6 +11,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "shim/arena.h"
 #include "shim/next.h"
 
@@ -182,8 +183,35 @@ static char **trusted_environment(void)
 	return getauxval(AT_SECURE) != 0 ? nothing : environ;
 }
 
+/*
+ * A sanitizer's runtime watches every block and keeps what it knows of it; what we served, it would not know,
+ * and LeakSanitizer would call lost what only our regions point to.
+ */
+static bool leave_to_sanitizer(void)
+{
+	static const char *const known[][2] = {{"__asan_init", "AddressSanitizer"},
+		{"__tsan_init", "ThreadSanitizer"}, {"__msan_init", "MemorySanitizer"},
+		{"__lsan_init", "LeakSanitizer"}, {"__hwasan_init", "HWAddressSanitizer"}};
+	char buffer[160];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		if (dlsym(RTLD_DEFAULT, known[i][0]) == NULL)
+			continue;
+		lz_text_string(&text, "the program is built with ");
+		lz_text_string(&text, known[i][1]);
+		lz_text_string(&text, ", which must see all memory: lazyzero does nothing in it");
+		lz_log_note(&lz_core.log, buffer);
+		return true;
+	}
+	dlerror(); /* not for the program to read */
+	return false;
+}
+
 static void set_thresholds(const struct lz_options *options)
 {
+	if (lz_core.active && leave_to_sanitizer())
+		lz_core.active = false;
 	if (!lz_core.active)
 		return;
 	if (options->intercept & LZ_INTERCEPT_CALLOC)

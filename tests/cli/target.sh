@@ -53,16 +53,17 @@ fi
 if echo "$answer" | compile small -m32; then
 	warns 5 "'$work/small' is built for 32-bit i386, the library for 64-bit x86-64" "$work/small"
 fi
-for pair in address:AddressSanitizer thread:ThreadSanitizer; do
+for pair in address:AddressSanitizer thread:ThreadSanitizer leak:LeakSanitizer; do
 	if echo "$answer" | compile "san-${pair%:*}" -fsanitize="${pair%:*}"; then
-		run run --summary=none "$work/san-${pair%:*}"
-		expect_match "sanitizer" "warning: .* is built with ${pair#*:}: its own allocator" "$work/err"
+		warns 5 "'$work/san-${pair%:*}' is built with ${pair#*:}: .* runs without the library" "$work/san-${pair%:*}"
+		run run "$work/san-${pair%:*}"
+		expect "status of a program with ${pair#*:}" 5 "$status"
+		expect_match "its summary says why" "^  the program is built with ${pair#*:}\.\$" "$work/err"
 	fi
 done
 if command -v clang > /dev/null && echo "$answer" > "$work/m.c" &&
 	clang -fsanitize=memory -o "$work/m" "$work/m.c" 2> /dev/null; then
-	run run --summary=none "$work/m"
-	expect_match "sanitizer" "warning: .* is built with MemorySanitizer" "$work/err"
+	warns 5 "'$work/m' is built with MemorySanitizer: .* runs without the library" "$work/m"
 fi
 
 # Rights that we do not have.
