@@ -48,7 +48,8 @@ struct lz_core {
 	uint64_t decided_since_read; /* page-table bytes granted since then */
 	uint64_t reconciled_ms;      /* when the ledger was last compared with /proc/self/maps; 0: never */
 
-	uint64_t window_sampled_ms; /* when the window's share of VmRSS was last looked at */
+	/* Without: */
+	_Atomic uint64_t window_sampled_ms; /* when the window's share of VmRSS was last looked at */
 	_Atomic bool huge_pages;    /* hugetlb memory was seen: what mprotect opens may be more of it */
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */

@@ -313,14 +313,15 @@ static int make(struct lz_core *core, struct failure *failure, size_t bytes, str
 /* Whether a reason is new; then it is no longer. */
 static bool is_news(struct lz_windows *windows, const char *step)
 {
-	unsigned i = 0;
+	for (unsigned i = 0; i < LZ_WINDOW_REASONS; i++) {
+		const char *said = NULL;
 
-	while (i < LZ_WINDOW_REASONS && windows->said[i] != NULL && windows->said[i] != step)
-		i++;
-	if (i == LZ_WINDOW_REASONS || windows->said[i] == step)
-		return false;
-	windows->said[i] = step;
-	return true;
+		if (atomic_compare_exchange_strong(&windows->said[i], &said, step))
+			return true;
+		if (said == step)
+			return false;
+	}
+	return false;
 }
 
 void lz_window_say(struct lz_core *core, const char *step, int error)
@@ -357,17 +358,23 @@ struct swept {
 
 static void sweep(struct lz_core *core, struct swept *swept)
 {
+	bool retirees = false;
+
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		struct lz_window *window = &core->windows.window[i];
 
 		swept->keeper[i] = 0;
-		if (window->bytes == 0 || !window->retired ||
-			atomic_load_explicit(&window->users, memory_order_acquire) != 0)
+		if (window->bytes == 0 || !window->retired)
 			continue;
+		if (atomic_load_explicit(&window->users, memory_order_acquire) != 0) {
+			retirees = true;
+			continue;
+		}
 		swept->keeper[i] = window->keeper;
 		swept->bytes[i] = window->bytes;
 		*window = (struct lz_window){.bytes = 0};
 	}
+	atomic_store(&core->windows.retirees, retirees);
 }
 
 /* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
@@ -403,17 +410,17 @@ static void unmap_swept(struct lz_core *core, const struct swept *swept)
 }
 
 /* Takes hold of the newest window that is large enough; with the lock. */
-static struct lz_window *hold(struct lz_core *core, size_t bytes)
+static void hold(struct lz_core *core, size_t bytes, struct lz_window_use *use)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		struct lz_window *window = &core->windows.window[i];
 
 		if (window->bytes >= bytes && !window->retired) {
 			atomic_fetch_add_explicit(&window->users, 1, memory_order_acquire);
-			return window;
+			*use = (struct lz_window_use){window, window->keeper, window->source, bytes};
+			return;
 		}
 	}
-	return NULL;
 }
 
 /* Enters a new window in place of all others, and holds it. NULL: no free slot, or not the lock. */
@@ -439,37 +446,41 @@ static struct lz_window *install(struct lz_core *core, const struct lz_window *m
 	return place;
 }
 
-static struct lz_window *make_and_install(struct lz_core *core, struct failure *failure, size_t bytes)
+/* A new window of `size` bytes, held, to show `bytes` of in each piece. */
+static bool make_and_install(struct lz_core *core, struct failure *failure, size_t size, size_t bytes,
+	struct lz_window_use *use)
 {
 	struct lz_window made, *window;
 
-	if (make(core, failure, bytes, &made) != 0)
-		return NULL;
+	if (make(core, failure, size, &made) != 0)
+		return false;
 	window = install(core, &made);
-	if (window != NULL)
-		return window;
+	if (window != NULL) {
+		*use = (struct lz_window_use){window, made.keeper, made.source, bytes};
+		return true;
+	}
 	fail(failure, "too many of different sizes are in use", 0);
-	core->os->munmap((void *)made.keeper, 2 * bytes);
-	return NULL;
+	core->os->munmap((void *)made.keeper, 2 * size);
+	return false;
 }
 
 /*
  * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
  * have split it, or the program switched huge pages off.
  */
-static bool still_whole(struct lz_core *core, struct failure *failure, struct lz_window *window)
+static bool still_whole(struct lz_core *core, struct failure *failure, const struct lz_window_use *use)
 {
+	size_t size = use->source - use->keeper;
 	uint64_t now = core->os->now_ms();
 
 	if (core->os->thp_disabled() == 1) {
-		no_huge_pages(core, failure, window->keeper, 0);
+		no_huge_pages(core, failure, use->keeper, 0);
 		return false;
 	}
-	if (now - window->checked_ms < CHECK_MS)
+	if (now - use->window->checked_ms < CHECK_MS)
 		return true;
-	window->checked_ms = now;
-	return is_whole(core, window->keeper, window->bytes) ||
-	       collapse(core, failure, window->keeper, window->bytes) == 0;
+	use->window->checked_ms = now;
+	return is_whole(core, use->keeper, size) || collapse(core, failure, use->keeper, size) == 0;
 }
 
 /* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */
@@ -487,18 +498,16 @@ static bool fills_new_memory(struct lz_core *core)
 }
 
 /* Not to be cloned from any more. */
-static void retire(struct lz_core *core, struct lz_window *window)
+static void retire(struct lz_core *core, struct lz_window_use *use)
 {
-	struct lz_window_use use = {.window = window};
-
-	atomic_store(&window->retired, true);
-	lz_window_release(core, &use);
+	atomic_store(&use->window->retired, true);
+	atomic_store(&core->windows.retirees, true);
+	lz_window_release(core, use);
 }
 
 int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct lz_window_use *use)
 {
 	struct failure failure = {NULL, 0};
-	struct lz_window *window;
 	bool possible, too_soon;
 	size_t bytes, size;
 
@@ -508,7 +517,8 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 	/* Neither what is too small nor what no address space has room for. */
 	possible = total >= lz_window_unit(core) && total >> core->geometry->user_bits == 0;
 	bytes = possible ? piece_bytes(core, total, length) : 0;
-	window = bytes != 0 ? hold(core, bytes) : NULL;
+	if (bytes != 0)
+		hold(core, bytes, use);
 	too_soon = core->windows.failed_ms != 0 && core->os->now_ms() - core->windows.failed_ms < RETRY_MS;
 	/* One and a half times the last, so that those left behind are not many. */
 	size = bytes;
@@ -521,20 +531,15 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 			lz_window_say(core, "too few mappings (vm.max_map_count) or too little memory", 0);
 		return -EAGAIN;
 	}
-	if (window != NULL && !still_whole(core, &failure, window)) {
-		retire(core, window);
-		window = NULL;
-	}
-	if (window == NULL && !too_soon)
-		window = make_and_install(core, &failure, size);
-	if (window == NULL) {
-		if (too_soon)
-			return -EAGAIN;
+	if (use->window != NULL && !still_whole(core, &failure, use))
+		retire(core, use);
+	if (use->window == NULL && too_soon)
+		return -EAGAIN;
+	if (use->window == NULL && !make_and_install(core, &failure, size, bytes, use)) {
 		core->windows.failed_ms = core->os->now_ms() | 1;
 		lz_window_say(core, failure.step, failure.error);
 		return -EAGAIN;
 	}
-	*use = (struct lz_window_use){.window = window, .source = window->source, .bytes = bytes};
 	if (!fills_new_memory(core))
 		return 0;
 	lz_window_release(core, use);
@@ -548,8 +553,8 @@ void lz_window_release(struct lz_core *core, struct lz_window_use *use)
 	struct swept swept;
 
 	use->window = NULL;
-	if (window == NULL || atomic_fetch_sub_explicit(&window->users, 1, memory_order_release) != 1 ||
-		!window->retired || !lz_core_enter(core))
+	if (window == NULL || atomic_fetch_sub(&window->users, 1) != 1 ||
+		!atomic_load(&core->windows.retirees) || !lz_core_enter(core))
 		return;
 	sweep(core, &swept);
 	lz_core_leave(core);
@@ -566,6 +571,7 @@ void lz_window_trampled(struct lz_core *core, uintptr_t start, uintptr_t end)
 			continue;
 		/* What is left of it is not unmapped: who knows what lies there now. */
 		window->retired = true;
+		core->windows.retirees = true;
 		window->keeper = window->source = 0;
 	}
 }

@@ -48,16 +48,17 @@ struct lz_window {
 
 struct lz_windows {
 	struct lz_window window[LZ_WINDOWS];
-	uint64_t failed_ms; /* when none could be made; 0: never */
+	_Atomic uint64_t failed_ms; /* when none could be made; 0: never */
+	_Atomic bool retirees; /* a retired window waits for its last user to leave */
 	_Atomic bool any;   /* there are or were regions on a window: madvise and others have to look */
-	const char *said[LZ_WINDOW_REASONS]; /* that were logged, NULL for the rest */
+	_Atomic(const char *) said[LZ_WINDOW_REASONS]; /* that were logged, NULL for the rest */
 	struct lz_ledger where;              /* which addresses stand on a window; tags are lz_window_tag */
 };
 
 /* A window in use: held until lz_window_release, so that it stays while pieces are cloned. */
 struct lz_window_use {
 	struct lz_window *window; /* NULL: none */
-	uintptr_t source;
+	uintptr_t keeper, source; /* its own may change: the program can unmap what it does not know */
 	size_t bytes; /* how much of it to show in each piece */
 };
 

@@ -63,9 +63,10 @@ void lz_core_sample_window(struct lz_core *core)
 	uint64_t bytes, now;
 
 	now = core->os->now_ms();
-	if (!lz_stats_in_file(&core->stats) || now - core->window_sampled_ms < SAMPLE_MS)
+	if (!lz_stats_in_file(&core->stats) ||
+		now - atomic_load_explicit(&core->window_sampled_ms, memory_order_relaxed) < SAMPLE_MS)
 		return;
-	core->window_sampled_ms = now;
+	atomic_store_explicit(&core->window_sampled_ms, now, memory_order_relaxed);
 	bytes = lz_windowed_resident(core, 0, UINTPTR_MAX);
 	if (bytes > lz_stats_get(&core->stats, window_resident_peak))
 		lz_stats_set(&core->stats, window_resident_peak, bytes);

@@ -13,6 +13,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define CALLER __builtin_return_address(0)
+/* Of a name that may be a macro: a test builds this file under other names. */
+#define TEXT(name) TEXT_OF(name)
+#define TEXT_OF(name) #name
 
 /* What the C library makes of a kernel's answer. */
 static inline void *pointer_answer(intptr_t result)
@@ -46,7 +49,7 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int f
 	return pointer_answer(lz_os_linux.mmap(address, length, protection, flags, fd, offset));
 }
 
-EXPORT void *mmap64(void *, size_t, int, int, int, off64_t) __attribute__((alias("mmap")));
+EXPORT void *mmap64(void *, size_t, int, int, int, off64_t) __attribute__((alias(TEXT(mmap))));
 
 EXPORT int munmap(void *address, size_t length)
 {

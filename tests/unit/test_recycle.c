@@ -288,7 +288,7 @@ Test(recycle, goes_when_memory_cannot_be_mapped)
 Test(recycle, nothing_where_it_is_switched_off_or_address_space_is_limited)
 {
 	static char *const off[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
-	struct rlimit limit = {.rlim_cur = (rlim_t)1 << 44, .rlim_max = RLIM_INFINITY};
+	struct rlimit limit = {.rlim_cur = (rlim_t)1 << 46, .rlim_max = RLIM_INFINITY};
 	char *p;
 
 	start_core(off);

@@ -1,0 +1,210 @@
+/*
+ * Core and shim inside a program built with ThreadSanitizer: threads that pass regions on to each other to
+ * grow, read and free, map, advise and unmap, and ask for statistics meanwhile. It proves that what they share
+ * is written under the lock or atomically; what a race would do is for the stress test to see.
+ *
+ *  races SECONDS
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "lazyzero.h"
+
+#define KB ((size_t)1 << 10)
+#define MB ((size_t)1 << 20)
+#define RW (PROT_READ | PROT_WRITE)
+#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define THREADS 4u
+#define SLOTS 32u
+
+static _Atomic(char *) slots[SLOTS];
+static atomic_bool stop;
+static _Atomic uint64_t failures, operations;
+
+static void expect(int holds, const char *what)
+{
+	if (holds)
+		return;
+	if (atomic_fetch_add(&failures, 1) < 10)
+		fprintf(stderr, "wrong: %s (errno %d)\n", what, errno);
+}
+
+static uint32_t next_random(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(*state >> 33);
+}
+
+/*
+ * Bytes of memory that was another thread's a moment ago. Relaxed, because the sanitizer does not know that
+ * the kernel orders a munmap before the mmap that is given the same addresses; they order nothing themselves.
+ */
+static char get(const char *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static void put(char *at, char value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
+/* Hands a region over: whoever takes it out of a slot owns it. */
+static char *trade(uint64_t *state, char *mine)
+{
+	return atomic_exchange(&slots[next_random(state) % SLOTS], mine);
+}
+
+static size_t some_size(uint64_t *state)
+{
+	return 64 * KB + next_random(state) % (6 * MB);
+}
+
+static void make_region(uint64_t *state)
+{
+	size_t size = some_size(state);
+	char *p = calloc(1, size);
+
+	if (p == NULL) /* refused */
+		return;
+	expect(get(p) == 0 && get(p + size - 1) == 0, "a fresh region is not zero");
+	put(p, 42);
+	put(p + size - 1, 42);
+	free(trade(state, p));
+}
+
+static void resize_region(uint64_t *state)
+{
+	char *p = trade(state, NULL), *moved;
+
+	if (p == NULL)
+		return;
+	expect(get(p) == 42, "a region changed hands and contents");
+	expect(malloc_usable_size(p) >= 64 * KB, "a live region has no size");
+	moved = realloc(p, some_size(state));
+	if (moved != NULL)
+		p = moved;
+	expect(get(p) == 42, "realloc lost contents");
+	free(trade(state, p));
+}
+
+static void ask_about_region(uint64_t *state)
+{
+	char *p = trade(state, NULL);
+	struct lz_region region;
+
+	if (p == NULL)
+		return;
+	lz_region_info(p, &region);
+	lz_zero(p + 64, 32 * KB);
+	expect(get(p) == 42 && get(p + 64) == 0, "lz_zero cleared something else");
+	free(trade(state, p));
+}
+
+static void use_mapping(uint64_t *state)
+{
+	size_t size = (some_size(state) + 4095) & ~(size_t)4095;
+	char *p = mmap(NULL, size, next_random(state) % 2 ? RW : PROT_NONE, ANON, -1, 0);
+	char *moved;
+
+	if (p == MAP_FAILED)
+		return;
+	if (mprotect(p, size, RW) == 0) {
+		put(p, 1);
+		put(p + size / 2, 1);
+		madvise(p, size, next_random(state) % 2 ? MADV_DONTNEED : MADV_FREE);
+		moved = mremap(p, size, size + MB, MREMAP_MAYMOVE);
+		if (moved != MAP_FAILED) {
+			p = moved;
+			size += MB;
+		}
+	}
+	munmap(p + 4096, size - 4096);
+	munmap(p, 4096);
+}
+
+/* A reservation, and a part of it made usable in place. */
+static void use_fixed(uint64_t *state)
+{
+	size_t size = 8 * MB + next_random(state) % MB;
+	char *p = mmap(NULL, size, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	if (mmap(p + 2 * MB, 4 * MB, RW, ANON | MAP_FIXED, -1, 0) != MAP_FAILED)
+		put(p + 2 * MB, 1);
+	munmap(p, size);
+}
+
+static void ask(uint64_t *state)
+{
+	struct lz_statistics statistics;
+
+	lz_stats(&statistics, sizeof statistics);
+	lz_cost(NULL, some_size(state));
+	if (next_random(state) % 4 == 0)
+		lz_set_budget(statistics.budget);
+	if (next_random(state) % 4 == 0)
+		malloc_trim(0);
+}
+
+/* Asked for by name, so that windows of several sizes replace each other. */
+static void use_window(uint64_t *state)
+{
+	static _Atomic unsigned large;
+	size_t size = some_size(state) * 4;
+	char *p;
+
+	/* Beyond 16 GiB a larger window takes the place of the one there is. */
+	if (next_random(state) % 64 == 0 && atomic_fetch_add(&large, 1) < 3)
+		size = (size_t)20 * large << 30;
+	p = lz_alloc(size, LZ_WINDOW);
+	if (p == NULL)
+		return;
+	expect(get(p + 4096) == 0, "a window is not zero");
+	put(p, 42);
+	put(p + 64 * KB - 1, 42);
+	free(trade(state, p));
+}
+
+static void *run(void *seed)
+{
+	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, ask_about_region,
+		use_mapping, use_mapping, use_fixed, use_window, ask};
+	uint64_t state = (uintptr_t)seed;
+
+	while (!stop) {
+		act[next_random(&state) % (sizeof act / sizeof *act)](&state);
+		atomic_fetch_add_explicit(&operations, 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec time = {.tv_sec = argc > 1 ? atoi(argv[1]) : 1};
+	struct lz_statistics statistics;
+	pthread_t threads[THREADS];
+
+	for (uintptr_t i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, run, (void *)(i + 1));
+	nanosleep(&time, NULL);
+	stop = 1;
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (size_t i = 0; i < SLOTS; i++)
+		free(atomic_exchange(&slots[i], NULL));
+	lz_stats(&statistics, sizeof statistics);
+	printf("%llu operations, %llu of them without the lock, windows of up to %llu MiB\n",
+		(unsigned long long)operations, (unsigned long long)statistics.untracked,
+		(unsigned long long)statistics.window_size >> 20);
+	return failures != 0;
+}

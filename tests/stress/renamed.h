@@ -1,0 +1,31 @@
+/*
+ * Included first by everything that is built into the program under ThreadSanitizer: the functions that the
+ * library interposes under other names, since the sanitizer interposes the same. What the shim looks up by
+ * dlsym keeps its name, so the sanitizer's allocator is the next one.
+ */
+#ifndef RENAMED_H
+#define RENAMED_H
+
+#define malloc lz_own_malloc
+#define calloc lz_own_calloc
+#define realloc lz_own_realloc
+#define reallocarray lz_own_reallocarray
+#define free lz_own_free
+#define malloc_usable_size lz_own_malloc_usable_size
+#define memalign lz_own_memalign
+#define aligned_alloc lz_own_aligned_alloc
+#define posix_memalign lz_own_posix_memalign
+#define valloc lz_own_valloc
+#define pvalloc lz_own_pvalloc
+#define mmap lz_own_mmap
+#define mmap64 lz_own_mmap64
+#define munmap lz_own_munmap
+#define mremap lz_own_mremap
+#define mprotect lz_own_mprotect
+#define madvise lz_own_madvise
+#define mincore lz_own_mincore
+#define ioctl lz_own_ioctl
+#define shmat lz_own_shmat
+#define shmdt lz_own_shmdt
+
+#endif
