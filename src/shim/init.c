@@ -184,28 +184,38 @@ static char **trusted_environment(void)
 }
 
 /*
+ * Defined where a sanitizer's runtime is. Weak, so that nothing has to be looked for in vain: the search
+ * itself would be harmless, but to take its error from the program's dlerror, the C library translates it,
+ * and the first allocation may be made while it holds the locks of that (bindtextdomain in a constructor).
+ */
+extern void __asan_init(void) __attribute__((weak));
+extern void __tsan_init(void) __attribute__((weak));
+extern void __msan_init(void) __attribute__((weak));
+extern void __lsan_init(void) __attribute__((weak));
+extern void __hwasan_init(void) __attribute__((weak));
+
+/*
  * A sanitizer's runtime watches every block and keeps what it knows of it; what we served, it would not know,
  * and LeakSanitizer would call lost what only our regions point to.
  */
 static bool leave_to_sanitizer(void)
 {
-	static const char *const known[][2] = {{"__asan_init", "AddressSanitizer"},
-		{"__tsan_init", "ThreadSanitizer"}, {"__msan_init", "MemorySanitizer"},
-		{"__lsan_init", "LeakSanitizer"}, {"__hwasan_init", "HWAddressSanitizer"}};
+	const char *sanitizer = __asan_init != NULL     ? "AddressSanitizer"
+				: __tsan_init != NULL   ? "ThreadSanitizer"
+				: __msan_init != NULL   ? "MemorySanitizer"
+				: __lsan_init != NULL   ? "LeakSanitizer"
+				: __hwasan_init != NULL ? "HWAddressSanitizer"
+							: NULL;
 	char buffer[160];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-		if (dlsym(RTLD_DEFAULT, known[i][0]) == NULL)
-			continue;
-		lz_text_string(&text, "the program is built with ");
-		lz_text_string(&text, known[i][1]);
-		lz_text_string(&text, ", which must see all memory: lazyzero does nothing in it");
-		lz_log_note(&lz_core.log, buffer);
-		return true;
-	}
-	dlerror(); /* not for the program to read */
-	return false;
+	if (sanitizer == NULL)
+		return false;
+	lz_text_string(&text, "the program is built with ");
+	lz_text_string(&text, sanitizer);
+	lz_text_string(&text, ", which must see all memory: lazyzero does nothing in it");
+	lz_log_note(&lz_core.log, buffer);
+	return true;
 }
 
 static void set_thresholds(const struct lz_options *options)

@@ -32,15 +32,14 @@ file_of() {
   LD_PRELOAD=$1 sh -c 'cat /proc/$$/maps' | awk -v name="$1" 'index($NF, name) { print $NF; exit }'
 }
 
-# run_with PRELOAD NAME COMMAND...: output, status and errors in $work/NAME.
+# run_with PRELOAD NAME COMMAND...: output, errors and status in $work/NAME.
 run_with() {
   preload=$1
   name=$2
   shift 2
   # In a shell of its own, which says nothing of a signal that ended it.
-  (timeout 120 env ${preload:+LD_PRELOAD="$preload"} "$@" >"$work/$name" 2>"$work/$name.errors"
+  (timeout 120 env ${preload:+LD_PRELOAD="$preload"} "$@" >"$work/$name" 2>&1
     echo "status $?" >>"$work/$name") 2>/dev/null
-  cat "$work/$name.errors" >>"$work/$name"
 }
 
 # same WHAT BARE NAME: the two runs gave the same.
