@@ -85,6 +85,24 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 /* Frees the region at p. -ENOENT: p is not the start of one; nothing happened. Never -EAGAIN. */
 int lz_core_free(struct lz_core *core, void *p);
 
+/* What freeing or resizing p would be, which lz_core_free or lz_core_size does not know. */
+enum lz_misuse {
+	LZ_MISUSE_NONE,   /* p may be the next allocator's */
+	LZ_MISUSE_INSIDE, /* in the middle of a region */
+	LZ_MISUSE_FREED,  /* in one that was freed and is kept for reuse */
+	LZ_MISUSE_GONE    /* near where regions were, and nothing is mapped there */
+};
+
+/*
+ * Whether p, a page-aligned pointer, is certain to be no block; *base and *length are those of the region that
+ * it lies INSIDE. Takes the lock only within 64 MiB of where a region is or was.
+ */
+enum lz_misuse lz_core_misuse(struct lz_core *core, const void *p, uintptr_t *base, size_t *length);
+
+/* One line about it, to the log and to stderr, in the name of the call at `caller`. */
+void lz_core_say_misuse(struct lz_core *core, const char *call, const void *p, const void *caller,
+	enum lz_misuse misuse, uintptr_t base, size_t length);
+
 /* The usable bytes of the region at p. -ENOENT as above; no lock. */
 int lz_core_size(struct lz_core *core, const void *p, size_t *bytes);
 

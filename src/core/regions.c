@@ -73,6 +73,30 @@ static void unlink_record(struct lz_regions *regions, struct lz_served *region)
 	atomic_fetch_add_explicit(&regions->unlinked, 1, memory_order_release);
 }
 
+void lz_regions_note(struct lz_regions *regions, uintptr_t base, size_t length)
+{
+	uintptr_t first = base >> LZ_NEAR_SHIFT, last = (base + length - 1) >> LZ_NEAR_SHIFT;
+
+	for (uintptr_t at = first; at <= last;) {
+		_Atomic uint8_t *byte = &regions->near[at / 8 % LZ_NEAR_BYTES];
+
+		if (at % 8 == 0 && last - at >= 7) {
+			store(*byte, 0xff, relaxed);
+			at += 8;
+		} else {
+			store(*byte, (uint8_t)(load(*byte, relaxed) | 1u << at % 8), relaxed);
+			at++;
+		}
+	}
+}
+
+bool lz_regions_near(const struct lz_regions *regions, uintptr_t p)
+{
+	uintptr_t at = p >> LZ_NEAR_SHIFT;
+
+	return (load(regions->near[at / 8 % LZ_NEAR_BYTES], relaxed) >> at % 8 & 1) != 0;
+}
+
 int lz_regions_insert(
 	struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused, bool on_window)
 {
@@ -84,6 +108,7 @@ int lz_regions_insert(
 	region->on_window = on_window;
 	region->spoiled = false;
 	region->full = false;
+	lz_regions_note(regions, base, length);
 	link_record(regions, region, base, length);
 	return 0;
 }
@@ -91,6 +116,7 @@ int lz_regions_insert(
 void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length)
 {
 	unlink_record(regions, region);
+	lz_regions_note(regions, base, length);
 	link_record(regions, region, base, length);
 }
 

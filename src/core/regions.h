@@ -16,6 +16,10 @@
 
 #define LZ_REGION_BUCKETS 4096u
 
+/* A bit for each 64 MiB of 47 bits of address space; higher addresses share them. 256 KiB, hardly ever touched. */
+#define LZ_NEAR_SHIFT 26u
+#define LZ_NEAR_BYTES (UINT64_C(1) << (47 - LZ_NEAR_SHIFT - 3))
+
 enum lz_region_state { LZ_REGION_CLAIMED, LZ_REGION_LIVE, LZ_REGION_ABANDONED };
 
 struct lz_served {
@@ -35,12 +39,19 @@ struct lz_regions {
 	_Atomic uint64_t unlinked; /* regions ever unlinked: a reader that missed looks whether it changed */
 	_Atomic uint32_t leftover; /* abandoned regions still in the table */
 	struct lz_pool pool;
+	_Atomic uint8_t near[LZ_NEAR_BYTES]; /* where regions are, or once were */
 };
 
 void lz_regions_init(struct lz_regions *regions, const struct lz_os *os);
 
 /* The live region that starts at base, or NULL. No lock; safe in a signal handler. */
 struct lz_served *lz_regions_find(struct lz_regions *regions, uintptr_t base);
+
+/* Notes that [base, base + length) is a region's. With the lock. */
+void lz_regions_note(struct lz_regions *regions, uintptr_t base, size_t length);
+
+/* Whether a region is or was within 64 MiB of p. No lock. */
+bool lz_regions_near(const struct lz_regions *regions, uintptr_t p);
 
 /* Takes a live region for freeing: true for exactly one caller. It stays in the table until unlinked. */
 bool lz_regions_claim(struct lz_served *region);

@@ -40,6 +40,7 @@ static void extend(
 	region->full = false;
 	if (!lz_core_enter(core))
 		return;
+	lz_regions_note(&core->regions, base, new_length);
 	lz_ledger_remove(&core->ledger, base + length, base + new_length);
 	lz_core_cover(core, base + length, base + new_length, traits);
 	lz_core_publish(core);

@@ -79,17 +79,30 @@ EXPORT void *calloc(size_t count, size_t size)
 	return lz_next.calloc(count, size);
 }
 
-static SLOW void aligned_free(void *p)
+void lz_stop_misuse(const char *call, const void *p, const void *caller)
+{
+	uintptr_t base = 0;
+	size_t length = 0;
+	enum lz_misuse misuse = lz_core_misuse(&lz_core, p, &base, &length);
+
+	if (misuse == LZ_MISUSE_NONE)
+		return;
+	lz_core_say_misuse(&lz_core, call, p, caller, misuse, base, length);
+	abort();
+}
+
+static SLOW void aligned_free(void *p, const void *caller)
 {
 	if (p == NULL || lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
 		return;
+	lz_stop_misuse("free", p, caller);
 	lz_next.free(p);
 }
 
 EXPORT void free(void *p)
 {
 	if (__builtin_expect(MAY_BE_OURS(p), 0))
-		aligned_free(p);
+		aligned_free(p, CALLER);
 	else
 		lz_next.free(p);
 }
@@ -212,8 +225,11 @@ SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 		return size >= lz_malloc_threshold ? large_malloc(size, caller) : lz_next.realloc(NULL, size);
 	if (lz_arena_owns(p))
 		return copy_of(p, lz_arena_size(p), size);
-	if (MAY_BE_OURS(p) && lz_core_size(&lz_core, p, &length) == 0)
-		return realloc_ours(p, length, size, caller);
+	if (MAY_BE_OURS(p)) {
+		if (lz_core_size(&lz_core, p, &length) == 0)
+			return realloc_ours(p, length, size, caller);
+		lz_stop_misuse("realloc", p, caller);
+	}
 	return size >= lz_malloc_threshold ? take_over(p, size, caller) : lz_next.realloc(p, size);
 }
 

@@ -51,9 +51,14 @@ static SLOW bool is_aligned_ours(const void *p)
 	return p != NULL && (lz_arena_owns(p) || lz_core_size(&lz_core, p, &length) == 0);
 }
 
-static SLOW bool freed_aligned_ours(void *p)
+static SLOW bool freed_aligned_ours(void *p, const void *caller)
 {
-	return p != NULL && (lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0);
+	if (p == NULL)
+		return false;
+	if (lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
+		return true;
+	lz_stop_misuse("free", p, caller);
+	return false;
 }
 
 static inline bool is_ours(const void *p)
@@ -61,9 +66,9 @@ static inline bool is_ours(const void *p)
 	return MAY_BE_OURS(p) && is_aligned_ours(p);
 }
 
-static inline bool freed_ours(void *p)
+static inline __attribute__((always_inline)) bool freed_ours(void *p)
 {
-	return MAY_BE_OURS(p) && freed_aligned_ours(p);
+	return MAY_BE_OURS(p) && freed_aligned_ours(p, CALLER);
 }
 
 /*

@@ -27,6 +27,9 @@ extern size_t lz_malloc_threshold;
 /* The mmap family is followed. */
 extern bool lz_mappings_followed;
 
+/* Ends the program, with a line, where p is certain to be no block; otherwise it may be the next allocator's. */
+void lz_stop_misuse(const char *call, const void *p, const void *caller);
+
 /* realloc of any block, in the name of `caller`. */
 void *lz_realloc(void *p, size_t size, const void *caller);
 

@@ -337,14 +337,11 @@ void lz_log_event(struct lz_log *log, const struct lz_event *event)
 	emit(log, &text);
 }
 
-void lz_log_note(struct lz_log *log, const char *message)
+static void emit_note(struct lz_log *log, const char *message)
 {
 	char buffer[LINE_BYTES];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
-	uint64_t before = atomic_fetch_add_explicit(&log->seen[LZ_EVENT_NOTE], 1, memory_order_relaxed);
 
-	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_CAP)
-		return;
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, kind_names[LZ_EVENT_NOTE]);
@@ -355,6 +352,29 @@ void lz_log_note(struct lz_log *log, const char *message)
 		lz_text_string(&text, message);
 	}
 	emit(log, &text);
+}
+
+void lz_log_note(struct lz_log *log, const char *message)
+{
+	uint64_t before = atomic_fetch_add_explicit(&log->seen[LZ_EVENT_NOTE], 1, memory_order_relaxed);
+
+	if (log->target != LZ_LOG_NONE && before < LZ_LOG_CAP)
+		emit_note(log, message);
+}
+
+void lz_log_fatal(struct lz_log *log, const char *message)
+{
+	char buffer[LINE_BYTES];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	if (log->target != LZ_LOG_NONE)
+		emit_note(log, message);
+	if ((log->target == LZ_LOG_DESCRIPTOR && log->fd == STDERR_FILENO) || !log->errors_known)
+		return;
+	begin_line(log, &text);
+	lz_text_string(&text, message);
+	lz_text_char(&text, '\n');
+	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
 }
 
 void lz_log_close(struct lz_log *log)

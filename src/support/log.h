@@ -68,6 +68,9 @@ bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind);
 void lz_log_event(struct lz_log *log, const struct lz_event *event);
 void lz_log_note(struct lz_log *log, const char *text);
 
+/* What the program is about to end for: not capped, and on stderr in any case. */
+void lz_log_fatal(struct lz_log *log, const char *text);
+
 /* In a forked child: what the parent counted is the parent's to tell. */
 void lz_log_after_fork(struct lz_log *log);
 

@@ -257,3 +257,50 @@ Test(core, inside_the_lock_calls_pass_by)
 	cr_expect_eq(atomic_load(&core.regions.leftover), 0, "what was left is swept");
 	lz_core_free(&core, q);
 }
+
+/* --- frees of what is no block --- */
+
+Test(misuse, near_is_where_a_region_lies)
+{
+	static const struct {
+		uintptr_t base;
+		size_t length;
+	} regions[] = {{UINTPTR_MAX / 2 + 1 - GIB, MIB}, {0x7f0000000000, 64 * MIB}, {0x7e0003ff0000, 2 * MIB},
+		{0x100000000000, 512 * GIB}, {0x200004000000, 7 * 64 * MIB}, {0x300000000000, 8 * 64 * MIB}};
+	const uintptr_t unit = 64 * MIB;
+
+	start_core(quiet);
+	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
+		uintptr_t first = regions[i].base & -unit, last = (regions[i].base + regions[i].length - 1) & -unit;
+
+		cr_expect_not(lz_regions_near(&core.regions, first), "%zu", i);
+		lz_regions_note(&core.regions, regions[i].base, regions[i].length);
+		for (uintptr_t at = first; at <= last; at += unit)
+			cr_assert(lz_regions_near(&core.regions, at) && lz_regions_near(&core.regions, at + unit - 1));
+		cr_expect_not(lz_regions_near(&core.regions, first - 1), "%zu", i);
+		cr_expect_not(lz_regions_near(&core.regions, last + unit), "%zu", i);
+	}
+}
+
+Test(misuse, only_what_is_certain)
+{
+	char *p, *foreign = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t base = 0;
+	size_t length = 0;
+
+	start_core((char *[]){"LAZYZERO_LOG=none", NULL});
+	cr_assert_eq(allocate(2 * MIB, (void **)&p), 0);
+	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_NONE, "a block is one");
+	cr_expect_eq(lz_core_misuse(&core, p + 4096, &base, &length), LZ_MISUSE_INSIDE);
+	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
+	cr_expect_eq(lz_core_misuse(&core, foreign, &base, &length), LZ_MISUSE_NONE);
+	/* Books that a call got past are not believed. */
+	atomic_store(&core.missed, true);
+	cr_expect_eq(lz_core_misuse(&core, p + 4096, &base, &length), LZ_MISUSE_NONE);
+	atomic_store(&core.missed, false);
+	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_FREED);
+	lz_recycle_flush(&core);
+	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_GONE);
+	munmap(foreign, 4096);
+}

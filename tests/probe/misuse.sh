@@ -1,0 +1,66 @@
+#!/bin/sh
+# Frees of what is no block end the program with one clear line, as glibc ends it for its own; nothing else does.
+. "$LZ_SRCDIR/tests/probe/lib.sh"
+ulimit -c 0
+from='; an error of the program, which ends here, called from misuse+0x[0-9a-f]*$'
+
+# run_quietly [VARIABLE=VALUE...] COMMAND: the shell that waits says "Aborted" on a stderr of its own.
+run_quietly() {
+  (
+    run sh -c 'errors=$1; shift; exec env "$@" 2>"$errors"' - "$work/errors" "$@" >"$work/output"
+    echo $? >"$work/status"
+  ) 2>/dev/null
+}
+
+# ends WAY PATTERN [VARIABLE=VALUE...]: by SIGABRT, with that one line.
+ends() {
+  way=$1 pattern="^lazyzero\[[0-9]*\] $2$from"
+  shift 2
+  run_quietly "$@" "$probes/misuse" "$way"
+  [ "$(cat "$work/status")" -eq 134 ] || fail "$way $*: status $(cat "$work/status")"
+  [ "$(wc -l <"$work/errors")" -eq 1 ] && grep -q "$pattern" "$work/errors" ||
+    fail "$way $*: $(cat "$work/errors")"
+}
+
+# goes_on WAY [VARIABLE=VALUE...]: as if we were not there.
+goes_on() {
+  way=$1
+  shift
+  run "$@" "$probes/misuse" "$way" >"$work/output" 2>"$work/errors" && [ "$(cat "$work/output")" = done ] &&
+    [ ! -s "$work/errors" ] || fail "$way $*: $(cat "$work/errors")"
+}
+
+twice='(0x[0-9a-f]*): double free: the block was freed before'
+gone='(0x[0-9a-f]*): invalid pointer, or double free: no memory is there'
+inside='(0x[0-9a-f]*): invalid pointer, [0-9]* bytes into a block of 41943040'
+for backing in zeropage window; do
+  set -- LAZYZERO_BACKING=$backing
+  ends twice "free$twice" "$@"
+  ends twice "free$gone" "$@" LAZYZERO_CACHE=0
+  ends inside "free$inside" "$@"
+  ends inside-freed "free$twice" "$@"
+  ends inside-freed "free$gone" "$@" LAZYZERO_CACHE=0
+  ends resize-inside "realloc$inside" "$@"
+  ends resize-freed "realloc$twice" "$@"
+  ends resize-freed "realloc$gone" "$@" LAZYZERO_CACHE=0
+  goes_on neighbours "$@"
+  goes_on neighbours "$@" LAZYZERO_CACHE=0
+  goes_on in-child-too "$@"
+  goes_on in-child-too "$@" LAZYZERO_CACHE=0
+done
+# It is said on stderr, wherever else.
+ends twice "free$twice" LAZYZERO_LOG=none
+ends twice "free$twice" LAZYZERO_LOG="$work/log"
+grep -q "$twice$from" "$work/log" || fail "the log has $(cat "$work/log")"
+ends twice "free$twice" LAZYZERO_LOG="$work/log.json" LAZYZERO_LOG_FORMAT=json
+grep -q '"event":"note".*"text":"free(.*double free' "$work/log.json" || fail "the log has $(cat "$work/log.json")"
+# Not on a page boundary it is the next allocator's to judge; glibc finds no header there.
+run_quietly "$probes/misuse" inside-unaligned
+[ "$(cat "$work/status")" -ge 128 ] || fail "inside-unaligned: status $(cat "$work/status")"
+# Above other allocators their page-aligned blocks pass.
+for allocator in $(find_allocators); do
+  LD_PRELOAD="$LZ_LIBRARY $allocator" "$probes/misuse" neighbours >"$work/output" 2>"$work/errors" &&
+    [ "$(cat "$work/output")" = done ] && [ ! -s "$work/errors" ] ||
+    fail "neighbours above $allocator: $(cat "$work/errors")"
+done
+exit $failed
