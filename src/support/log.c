@@ -100,13 +100,19 @@ static int write_file(struct lz_log *log, const char *line, size_t length)
 {
 	char path[sizeof log->path + 80];
 	struct lz_text text = lz_text_in(path, sizeof path);
+	struct lz_file_id id;
 	int fd, error;
 
 	expand_path(log, &text);
 	fd = log->os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0)
 		return fd;
-	error = write_descriptor(log, fd, NULL, line, length);
+	error = log->os->identify(fd, &id);
+	/* In a shared directory somebody may have made the file before us, to read it. */
+	if (error == 0 && id.type == S_IFREG && id.owner != 0 && id.owner != log->os->geteuid())
+		error = -EPERM;
+	if (error == 0)
+		error = write_descriptor(log, fd, NULL, line, length);
 	log->os->close(fd);
 	return error;
 }
