@@ -389,6 +389,13 @@ static void try_all(void)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "twice") == 0) {
+		void *p = malloc(LARGE);
+
+		mi_free(p);
+		dallocx(p, 0);
+		return 0;
+	}
 	bool served = argc > 1 && strcmp(argv[1], "served") == 0;
 	uint64_t before = regions();
 	void *block = malloc(LARGE);

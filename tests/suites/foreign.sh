@@ -27,6 +27,11 @@ for allocator in '' $(find_allocators); do
   echo "$allocator: $(($(wc -l <"$work/bare") - 1)) functions"
 done
 
+# What free says of a block that is freed twice, they say, too.
+run_with "$LZ_LIBRARY" twice "$suites/foreign" twice
+[ "$(grep -c '^lazyzero.*free(.*: double free' "$work/twice")" = 1 ] && grep -qx 'status 134' "$work/twice" ||
+  { fail 'mi_free, then dallocx of the same block'; cat "$work/twice"; }
+
 # Who looks for jemalloc, mimalloc or tcmalloc must not find them.
 if command -v nm >/dev/null; then
   nm -D --defined-only "$LZ_LIBRARY" | grep -E ' (mallocx|nallocx|mallctl.*|malloc_stats_print|mi_malloc|mi_version|tc_malloc|tc_version|tc_new|MallocExtension.*)$' &&
