@@ -56,6 +56,7 @@ struct lz_arguments {
 	const char **values; /* by flag, then by option of the table; NULL: not given, "" for a switch */
 	char **operands;     /* NULL-terminated */
 	int operand_count;
+	bool dashes; /* "--" stood before the operands */
 	bool help; /* --help was given; the rest does not count */
 };
 
@@ -69,6 +70,7 @@ extern const struct lz_command lz_command_compare;
 extern const struct lz_command lz_command_metrics;
 extern const struct lz_command lz_command_completion;
 extern const struct lz_command lz_command_plot;
+extern const struct lz_command lz_command_report;
 
 /* All of them. */
 extern const struct lz_command *const lz_commands[];

@@ -76,7 +76,8 @@ struct lz_completed lz_completed_of(const struct lz_command *command, size_t i)
 	entry = (struct lz_completed){option->flag, option->help, option->value, 0, LZ_VALUES_ANY, NULL};
 	if (option->choices != NULL)
 		entry.values = option->kind == LZ_OPTION_SET ? LZ_VALUES_LIST : LZ_VALUES_WORDS;
-	else if (option->kind == LZ_OPTION_PATH || option->kind == LZ_OPTION_LOG)
+	else if (option->kind == LZ_OPTION_PATH || option->kind == LZ_OPTION_PATTERN ||
+		 option->kind == LZ_OPTION_LOG)
 		entry.values = LZ_VALUES_FILES;
 	entry.words = option->choices;
 	return entry;
@@ -94,7 +95,7 @@ bool lz_takes_pids(const struct lz_command *command)
 
 bool lz_takes_file(const struct lz_command *command)
 {
-	return strstr(command->usage, "RECORD") != NULL;
+	return strstr(command->usage, "RECORD") != NULL || strstr(command->usage, "REPORT") != NULL;
 }
 
 bool lz_takes_shell(const struct lz_command *command)

@@ -66,20 +66,22 @@ static bool is_accepted(const struct lz_command *command, size_t flag, const cha
  */
 static const char *absolute_value(const struct lz_option *option, const char *value)
 {
-	static char paths[2][LZ_OPTION_TEXT_MAX];
-	bool is_log = option->kind == LZ_OPTION_LOG;
-	struct lz_text path = lz_text_in(paths[is_log], sizeof paths[is_log]);
+	static char paths[8][LZ_OPTION_TEXT_MAX];
+	static size_t used;
+	bool is_pattern = option->kind == LZ_OPTION_LOG || option->kind == LZ_OPTION_PATTERN;
+	struct lz_text path = lz_text_in(paths[used % 8], sizeof *paths);
 	char directory[PATH_MAX];
 
 	if (!lz_option_is_path(option, value) || *value == '/' || getcwd(directory, sizeof directory) == NULL)
 		return value;
 	for (const char *at = directory; *at != '\0'; at++) {
-		if (is_log && *at == '%')
+		if (is_pattern && *at == '%')
 			lz_text_char(&path, '%');
 		lz_text_char(&path, *at);
 	}
 	lz_text_char(&path, '/');
 	lz_text_string(&path, value);
+	used++;
 	return path.cut ? NULL : path.buffer;
 }
 
@@ -190,6 +192,7 @@ static int take_words(struct lz_arguments *arguments, char **words)
 
 		if (!flags_ended && strcmp(*words, "--") == 0) {
 			flags_ended = true;
+			arguments->dashes = arguments->operand_count == 0;
 		} else if (flags_ended || **words != '-' || strcmp(*words, "-") == 0) {
 			arguments->operands[arguments->operand_count++] = *words;
 			flags_ended = flags_ended || arguments->command->runs_program;

@@ -17,6 +17,7 @@ const struct lz_command *const lz_commands[] = {
 	&lz_command_run,
 	&lz_command_stat,
 	&lz_command_top,
+	&lz_command_report,
 	&lz_command_plot,
 	&lz_command_compare,
 	&lz_command_doctor,

@@ -92,6 +92,7 @@ static void after_fork(struct lz_core *core, bool torn)
 	core->actual_read_ms = 0;
 	lz_stats_after_fork(&core->stats);
 	lz_log_after_fork(&core->log);
+	lz_report_after_fork(core);
 }
 
 bool lz_core_enter(struct lz_core *core)

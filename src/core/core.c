@@ -78,11 +78,14 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 		note_stats_failure(core, error);
 	error = lz_lock_init(&core->lock, os);
 	core->active = active && error == 0;
+	if (core->active)
+		lz_report_open(core, base_name(executable));
 	return error;
 }
 
 void lz_core_close(struct lz_core *core)
 {
+	lz_report_write(core, "exit");
 	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
 	 * /proc. In a forked child the file is still the parent's until the books have been opened. */
 	if (lz_stats_in_file(&core->stats)) {

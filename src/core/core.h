@@ -18,6 +18,7 @@
 #include "core/geometry.h"
 #include "core/ledger.h"
 #include "core/recycle.h"
+#include "core/report.h"
 #include "core/regions.h"
 #include "core/stats.h"
 #include "core/window.h"
@@ -53,6 +54,7 @@ struct lz_core {
 	_Atomic bool huge_pages;    /* hugetlb memory was seen: what mprotect opens may be more of it */
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
+	struct lz_report *report;   /* LAZYZERO_REPORT; NULL: none */
 	struct lz_regions regions;  /* see regions.h for what needs the lock */
 };
 

@@ -8,7 +8,6 @@
 
 #include "base/checked.h"
 #include "core/inside.h"
-#include "os/pagemap.h"
 
 uint64_t lz_core_range_cost(struct lz_core *core, const void *address, size_t size)
 {
@@ -94,41 +93,9 @@ static int region_around(
 	return region != NULL ? 0 : -EINVAL;
 }
 
-/* Sums of one walk over a region's pages. */
-struct census {
-	const struct lz_geometry *geometry;
-	uint64_t resident, zero_mapped, window;
-	uint64_t last_end; /* of the run before, 0 for none */
-	struct lz_tables tables;
-};
-
-static void count_run(void *context, const struct lz_page_run *run)
-{
-	struct census *census = context;
-	uint64_t bytes = run->end - run->start;
-	unsigned page_shift = run->huge && run->file ? lz_table_span_shift(census->geometry, 0)
-						     : census->geometry->page_shift;
-	struct lz_tables tables = lz_tables_of(census->geometry, run->start, run->end, page_shift);
-
-	if (run->zero)
-		census->zero_mapped += bytes;
-	else if (run->file)
-		census->window += bytes;
-	else
-		census->resident += bytes;
-	for (unsigned level = 0; level < census->geometry->levels; level++) {
-		unsigned shift = lz_table_span_shift(census->geometry, level);
-		bool shared = tables.count[level] != 0 && census->last_end != 0 &&
-			      (shift >= 64 || (census->last_end - 1) >> shift == run->start >> shift);
-
-		census->tables.count[level] += tables.count[level] - shared;
-	}
-	census->last_end = run->end;
-}
-
 int lz_core_region_info(struct lz_core *core, const void *p, struct lz_region *info)
 {
-	struct census census = {0};
+	struct lz_census census;
 	uintptr_t base;
 	size_t length;
 	bool on_window;
@@ -136,7 +103,6 @@ int lz_core_region_info(struct lz_core *core, const void *p, struct lz_region *i
 
 	if (error)
 		return error;
-	census.geometry = core->geometry;
 	*info = (struct lz_region){
 		.base = (void *)base,
 		.size = length,
@@ -146,11 +112,11 @@ int lz_core_region_info(struct lz_core *core, const void *p, struct lz_region *i
 		.page_table_bytes = LZ_UNKNOWN,
 		.window_bytes = LZ_UNKNOWN,
 	};
-	if (lz_pagemap_walk(core->os, base, base + length, count_run, &census) == 0) {
-		info->resident_bytes = census.resident;
+	if (lz_census_take(&census, core->os, core->geometry, base, base + length) == 0) {
+		info->resident_bytes = census.written;
 		info->zero_mapped_bytes = census.zero_mapped;
 		info->window_bytes = census.window;
-		info->page_table_bytes = lz_tables_counted_bytes(core->geometry, &census.tables);
+		info->page_table_bytes = census.table_bytes;
 	}
 	return 0;
 }

@@ -109,6 +109,7 @@ int lz_regions_insert(
 	region->spoiled = false;
 	region->full = false;
 	lz_regions_note(regions, base, length);
+	region->site = 0;
 	link_record(regions, region, base, length);
 	return 0;
 }
@@ -130,6 +131,21 @@ void lz_regions_abandon(struct lz_regions *regions, struct lz_served *region)
 {
 	store(region->state, LZ_REGION_ABANDONED, release);
 	atomic_fetch_add_explicit(&regions->leftover, 1, memory_order_relaxed);
+}
+
+void lz_regions_each(
+	struct lz_regions *regions, void (*seen)(void *context, struct lz_served *region), void *context)
+{
+	for (size_t i = 0; i < LZ_REGION_BUCKETS; i++) {
+		struct lz_served *region = load(regions->bucket[i], acquire);
+
+		/* Bounded, for without the lock a record used again may lead back. */
+		for (unsigned step = 0; region != NULL && step < 65536; step++) {
+			if (load(region->state, acquire) == LZ_REGION_LIVE)
+				seen(context, region);
+			region = load(region->next, acquire);
+		}
+	}
 }
 
 void lz_regions_sweep(struct lz_regions *regions)

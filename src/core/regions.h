@@ -31,6 +31,7 @@ struct lz_served {
 	bool on_window;          /* was put on a zero window */
 	bool spoiled;            /* the program changed its protection or the like: not to be reused */
 	bool full;               /* all its pages are in memory, as far as is known */
+	uint16_t site;           /* that made it, for the report; 0: none */
 	void *free_link;         /* the pool's, while it is free */
 };
 
@@ -71,6 +72,13 @@ void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region);
 
 /* Leaves a claimed region in the table, because the lock was not to be had: the next sweep unlinks it. */
 void lz_regions_abandon(struct lz_regions *regions, struct lz_served *region);
+
+/*
+ * Calls `seen` for each live region. With the lock; without it, in a signal handler, some may be missed or
+ * come twice.
+ */
+void lz_regions_each(
+	struct lz_regions *regions, void (*seen)(void *context, struct lz_served *region), void *context);
 
 /* Unlinks what was abandoned. With the lock. */
 void lz_regions_sweep(struct lz_regions *regions);

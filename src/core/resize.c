@@ -16,6 +16,8 @@ static void shrink(
 {
 	void *tail = (void *)(base + new_length);
 
+	if (core->report != NULL)
+		lz_report_going(core, region, base + new_length, base + length);
 	if (lz_core_enter(core)) {
 		lz_ledger_remove(&core->ledger, base + new_length, base + length);
 		lz_window_forget(core, base + new_length, base + length);
@@ -227,10 +229,12 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 	struct lz_grant grant;
 	uintptr_t base = (uintptr_t)p;
 	size_t length, new_length;
+	unsigned site;
 	int error;
 
 	if (region == NULL)
 		return -ENOENT;
+	site = region->site;
 	if (!lz_core_page_length(core, request->size, &new_length))
 		return -ENOMEM;
 	length = atomic_load_explicit(&region->length, memory_order_relaxed);
@@ -253,6 +257,8 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 		if (!grant.over)
 			lz_zeropage_populate(core, base + length, new_length - length);
 		lz_stats_add(&core->stats, region_bytes, new_length - length);
+		if (core->report != NULL)
+			lz_report_resized(core, site, (void *)base, length);
 	}
 	*out = (void *)base;
 	return 0;

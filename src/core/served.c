@@ -104,6 +104,7 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 
 	if (!lz_core_page_length(core, request->size, &length))
 		return -ENOMEM;
+	/* Nothing is kept where a report is wanted. */
 	if (recycle(core, request, length, alignment, out) == 0)
 		return 0;
 	need.bytes = length;
@@ -129,6 +130,8 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 	if (!grant.over)
 		lz_zeropage_populate(core, place.base, length);
 	*out = (void *)place.base;
+	if (core->report != NULL)
+		lz_report_made(core, request, *out);
 	return 0;
 }
 
@@ -155,6 +158,8 @@ int lz_core_free(struct lz_core *core, void *p)
 	if (region == NULL || !lz_regions_claim(region))
 		return -ENOENT;
 	length = length_of(region);
+	if (core->report != NULL)
+		lz_report_going(core, region, base, base + length);
 	if (region->on_window)
 		lz_core_sample_window(core);
 	if (!lz_recycle_keep(core, region)) {

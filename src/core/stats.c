@@ -13,10 +13,10 @@
 #include "support/options.h"
 
 /*
- * Field 22 of /proc/PID/stat, 0 when there is no such process. The fields are counted behind the last ')',
+ * Field 22 of /proc/PID/stat. The fields are counted behind the last ')',
  * since a name may hold anything.
  */
-static uint64_t start_time(const struct lz_os *os, uint64_t pid)
+uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 {
 	char name[40], buffer[1024];
 	struct lz_text path = lz_text_in(name, sizeof name);
@@ -131,7 +131,7 @@ static bool is_known(const struct lz_wire *mapped, const struct lz_wire *fresh)
 static bool is_taken(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return is_known(mapped, fresh) && mapped->pid != fresh->pid && mapped->state == LZ_WIRE_RUNNING &&
-	       mapped->start_time != 0 && start_time(os, mapped->pid) == mapped->start_time;
+	       mapped->start_time != 0 && lz_start_time(os, mapped->pid) == mapped->start_time;
 }
 
 /* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
@@ -159,7 +159,7 @@ static int attach(struct lz_stats *stats)
 	if (lz_os_failed(at))
 		return (int)at;
 	mapped = (struct lz_wire *)at;
-	stats->own.start_time = start_time(os, stats->own.pid);
+	stats->own.start_time = lz_start_time(os, stats->own.pid);
 	if (is_taken(os, mapped, &stats->own)) {
 		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
 		return 0;

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,6 +80,26 @@ static int raw_mincore(void *address, size_t length, unsigned char *pages)
 static int raw_mlock(void *address, size_t length)
 {
 	return (int)RAW(syscall(SYS_mlock, address, length));
+}
+
+static ssize_t raw_peek(const void *address, void *buffer, size_t length)
+{
+	struct iovec to = {buffer, length}, from = {(void *)(uintptr_t)address, length};
+
+	return RAW(syscall(SYS_process_vm_readv, syscall(SYS_getpid), &to, 1ul, &from, 1ul, 0ul));
+}
+
+/* By libc's call, which knows what a handler returns through. */
+static int raw_handle_signal(int signal, void (*handler)(int signal))
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK}, found;
+	int error = (int)RAW(sigaction(signal, NULL, &found));
+
+	if (error)
+		return error;
+	if ((found.sa_flags & SA_SIGINFO) != 0 || found.sa_handler != SIG_DFL)
+		return -EBUSY;
+	return (int)RAW(sigaction(signal, &action, NULL));
 }
 
 static int raw_memfd_create(const char *name)
@@ -337,6 +358,7 @@ const struct lz_os lz_os_linux = {
 	.madvise = raw_madvise,
 	.mincore = raw_mincore,
 	.mlock = raw_mlock,
+	.peek = raw_peek,
 	.memfd_create = raw_memfd_create,
 	.ftruncate = raw_ftruncate,
 	.seal = raw_seal,
@@ -359,6 +381,7 @@ const struct lz_os lz_os_linux = {
 	.send_datagram = raw_send_datagram,
 	.quiet_begin = raw_quiet_begin,
 	.quiet_end = raw_quiet_end,
+	.handle_signal = raw_handle_signal,
 	.futex_wait = raw_futex_wait,
 	.futex_wake = raw_futex_wake,
 	.now_ms = raw_now_ms,

@@ -35,6 +35,8 @@ struct lz_os {
 	int (*madvise)(void *address, size_t length, int advice);
 	/* mincore(2): a byte for each page of [address, address + length). */
 	int (*mincore)(void *address, size_t length, unsigned char *pages);
+	/* Copies memory that may be gone meanwhile (process_vm_readv(2) of this process). */
+	ssize_t (*peek)(const void *address, void *buffer, size_t length);
 	/* mlock(2). */
 	int (*mlock)(void *address, size_t length);
 
@@ -82,6 +84,12 @@ struct lz_os {
 	 */
 	int (*quiet_begin)(uint64_t *saved);
 	void (*quiet_end)(uint64_t saved);
+
+	/*
+	 * Has a signal handled that the program leaves at its default, with SA_RESTART and SA_ONSTACK. -EBUSY
+	 * when it does not, and nothing happened.
+	 */
+	int (*handle_signal)(int signal, void (*handler)(int signal));
 
 	/* futex(2) private wait, at most timeout_ms milliseconds, and wake of `count` waiters. */
 	int (*futex_wait)(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms);

@@ -224,43 +224,76 @@ bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned 
 	return true;
 }
 
+/* Goes on to the file mapping that holds the address; *base is where its file's first mapping starts. */
+static bool find_module(struct lz_lines *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *base)
+{
+	uint64_t inode = 0;
+	char *line;
+
+	*base = 0;
+	while ((line = lz_lines_next(lines)) != NULL) {
+		if (lz_mapping_parse(line, mapping))
+			continue;
+		if (mapping->start > address)
+			break;
+		/* The mappings of one object lie together; its first one gives the base. */
+		if (mapping->inode != 0 && mapping->inode != inode) {
+			*base = mapping->start >> 32 == 0 ? 0 : mapping->start;
+			inode = mapping->inode;
+		}
+		if (address < mapping->end && mapping->inode != 0)
+			return true;
+	}
+	return false;
+}
+
+static void copy_undeleted(struct lz_text *text, const char *path, bool *deleted)
+{
+	const char *mark = strstr(path, " (deleted)");
+
+	*deleted = mark != NULL && mark[sizeof " (deleted)" - 1] == '\0';
+	lz_text_bytes(text, path, *deleted ? (size_t)(mark - path) : strlen(path));
+}
+
 int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
 	uint64_t *offset)
 {
 	struct lz_lines lines;
-	struct lz_text path = lz_text_in(name, capacity);
-	uint64_t base = 0;
-	uint64_t inode = 0;
-	char *line;
+	struct lz_mapping mapping;
+	uint64_t base;
+	bool deleted;
 	int error = lz_lines_open(&lines, os, maps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	while ((line = lz_lines_next(&lines)) != NULL) {
-		struct lz_mapping mapping;
-		const char *slash;
+	if (find_module(&lines, address, &mapping, &base)) {
+		struct lz_text text = lz_text_in(name, capacity);
+		const char *slash = strrchr(mapping.path, '/');
 
-		if (lz_mapping_parse(line, &mapping))
-			continue;
-		if (mapping.start > address)
-			break;
-		/* The mappings of one object lie together; its first one gives the base. */
-		if (mapping.inode != 0 && mapping.inode != inode) {
-			base = mapping.start >> 32 == 0 ? 0 : mapping.start;
-			inode = mapping.inode;
-		}
-		if (address >= mapping.end || mapping.inode == 0)
-			continue;
-		slash = strrchr(mapping.path, '/');
-		const char *base_name = slash != NULL ? slash + 1 : mapping.path;
-		const char *deleted = strstr(base_name, " (deleted)");
-
-		lz_text_bytes(&path, base_name,
-			deleted != NULL ? (size_t)(deleted - base_name) : strlen(base_name));
+		copy_undeleted(&text, slash != NULL ? slash + 1 : mapping.path, &deleted);
 		*offset = address - base;
 		error = 0;
-		break;
+	}
+	lz_lines_close(&lines);
+	return error;
+}
+
+int lz_module_find(const struct lz_os *os, const char *maps_path, uint64_t address, struct lz_module *module)
+{
+	struct lz_lines lines;
+	struct lz_mapping mapping;
+	int error = lz_lines_open(&lines, os, maps_path);
+
+	if (error)
+		return error;
+	error = -ENOENT;
+	if (find_module(&lines, address, &mapping, &module->base)) {
+		struct lz_text text = lz_text_in(module->path, sizeof module->path);
+
+		copy_undeleted(&text, mapping.path, &module->deleted);
+		module->inode = mapping.inode;
+		error = text.cut ? -ENAMETOOLONG : 0;
 	}
 	lz_lines_close(&lines);
 	return error;

@@ -90,4 +90,15 @@ int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value);
 int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
 	uint64_t *offset);
 
+/* A mapped file that holds code. */
+struct lz_module {
+	uint64_t base; /* what to take from an address in it for its offset, as above */
+	uint64_t inode;
+	bool deleted;   /* its name was gone already */
+	char path[512]; /* absolute */
+};
+
+/* The same with all of the path; -ENAMETOOLONG where that does not fit. */
+int lz_module_find(const struct lz_os *os, const char *maps_path, uint64_t address, struct lz_module *module);
+
 #endif

@@ -218,12 +218,28 @@ static bool leave_to_sanitizer(void)
 	return true;
 }
 
+static void report_now(int signal)
+{
+	(void)signal;
+	lz_report_write(&lz_core, "signal");
+}
+
+static void set_report_signal(void)
+{
+	int signal = lz_report_signal(&lz_core);
+
+	if (signal != 0 && lz_core.os->handle_signal(signal, report_now) != 0)
+		lz_log_note(&lz_core.log, "no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or "
+					  "ignored already");
+}
+
 static void set_thresholds(const struct lz_options *options)
 {
 	if (lz_core.active && leave_to_sanitizer())
 		lz_core.active = false;
 	if (!lz_core.active)
 		return;
+	set_report_signal();
 	if (options->intercept & LZ_INTERCEPT_CALLOC)
 		lz_calloc_threshold = options->threshold;
 	if (options->intercept & LZ_INTERCEPT_MALLOC)

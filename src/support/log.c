@@ -10,6 +10,7 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "support/pattern.h"
 
 #define LINE_BYTES 640u
 
@@ -26,26 +27,6 @@ const char *lz_error_text(int error)
 static bool same_file(const struct lz_file_id *a, const struct lz_file_id *b)
 {
 	return a->device == b->device && a->inode == b->inode && a->type == b->type;
-}
-
-/* Keeps an absolute path: the program may change its directory. */
-static void keep_path(struct lz_log *log, const char *path)
-{
-	struct lz_text text = lz_text_in(log->path, sizeof log->path);
-
-	if (*path != '/') {
-		char directory[LZ_OPTION_TEXT_MAX];
-
-		if (log->os->getcwd(directory, sizeof directory) > 0 && *directory == '/') {
-			for (const char *at = directory; *at != '\0'; at++) {
-				if (*at == '%')
-					lz_text_char(&text, '%');
-				lz_text_char(&text, *at);
-			}
-			lz_text_char(&text, '/');
-		}
-	}
-	lz_text_string(&text, path);
 }
 
 /* Writes to a descriptor that is still the file `id`; drops the line where that would wait or fail. */
@@ -71,27 +52,6 @@ static int write_descriptor(
 	return written < 0 ? (int)written : (size_t)written < length ? -ENOSPC : 0;
 }
 
-/* The path with %p, %e and %% replaced; the replacements contain no slash. */
-static void expand_path(const struct lz_log *log, struct lz_text *text)
-{
-	for (const char *at = log->path; *at != '\0'; at++) {
-		if (*at != '%' || at[1] == '\0') {
-			lz_text_char(text, *at);
-			continue;
-		}
-		at++;
-		if (*at == 'p') {
-			lz_text_i64(text, log->os->getpid());
-		} else if (*at == 'e') {
-			lz_text_string(text, log->executable);
-		} else {
-			if (*at != '%')
-				lz_text_char(text, '%');
-			lz_text_char(text, *at);
-		}
-	}
-}
-
 /*
  * Opened for each line: events are few, and a descriptor kept open would be closed, counted or inherited by
  * programs. O_NONBLOCK, for a path that is a FIFO without a reader.
@@ -103,7 +63,7 @@ static int write_file(struct lz_log *log, const char *line, size_t length)
 	struct lz_file_id id;
 	int fd, error;
 
-	expand_path(log, &text);
+	lz_pattern_expand(log->path, log->os, log->executable, &text);
 	fd = log->os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0)
 		return fd;
@@ -173,7 +133,7 @@ void lz_log_open(
 		lz_parse_u64(options->log + 3, &fd);
 	} else if (strcmp(options->log, "stderr") != 0) {
 		log->target = LZ_LOG_FILE;
-		keep_path(log, options->log);
+		lz_pattern_keep(log->path, sizeof log->path, os, options->log);
 	}
 	log->fd = (int)fd;
 	if (log->target != LZ_LOG_DESCRIPTOR)

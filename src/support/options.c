@@ -13,6 +13,7 @@ static const char *const thps[] = {"auto", "never", "inherit", "always", NULL};
 static const char *const populates[] = {"off", "read", NULL};
 static const char *const families[] = {"malloc", "calloc", "mmap", NULL};
 static const char *const formats[] = {"text", "json", NULL};
+static const char *const signals[] = {"none", "HUP", "USR1", "USR2", NULL};
 static const char *const switches[] = {"0", "1", NULL};
 
 #define FIELD(member) .offset = offsetof(struct lz_options, member)
@@ -82,6 +83,15 @@ const struct lz_option lz_option_table[] = {
 		"first "
 		"process that has it. The layout is that of lazyzero/wire.h. Empty: keep none.",
 		NULL, LZ_OPTION_PATH, FIELD(stats)},
+	{"REPORT", "report", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
+		"At exit, append to this file what became of the regions that each call site made, for "
+		"'lazyzero report'; in a directory, to lazyzero-report.PID. %p, %e and %% as in "
+		"LAZYZERO_LOG. "
+		"Nothing is kept for reuse meanwhile (LAZYZERO_CACHE is 0). Empty: no report.",
+		NULL, LZ_OPTION_PATTERN, FIELD(report)},
+	{"REPORT_SIGNAL", "report-signal", "SIGNAL", "none", "none, HUP, USR1 or USR2",
+		"Report also when this signal comes, unless the program handles or ignores it itself.",
+		signals, LZ_OPTION_CHOICE, FIELD(report_signal)},
 	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches,
 		LZ_OPTION_CHOICE, FIELD(disable)},
 };
@@ -185,6 +195,7 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 	case LZ_OPTION_LOG:
 		return set_log(field, value);
 	case LZ_OPTION_PATH:
+	case LZ_OPTION_PATTERN:
 	case LZ_OPTION_TEXT:
 		return set_text(field, value);
 	}
@@ -203,7 +214,7 @@ bool lz_option_is_path(const struct lz_option *option, const char *value)
 
 	if (option->kind == LZ_OPTION_LOG)
 		return index_of(words, value, strlen(value)) < 0 && strncmp(value, "fd:", 3) != 0;
-	return option->kind == LZ_OPTION_PATH && *value != '\0';
+	return (option->kind == LZ_OPTION_PATH || option->kind == LZ_OPTION_PATTERN) && *value != '\0';
 }
 
 const struct lz_option *lz_option_by_name(const char *name, size_t length)

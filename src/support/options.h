@@ -20,6 +20,7 @@ enum lz_backing { LZ_BACKING_AUTO, LZ_BACKING_ZEROPAGE, LZ_BACKING_WINDOW };
 enum lz_thp { LZ_THP_AUTO, LZ_THP_NEVER, LZ_THP_INHERIT, LZ_THP_ALWAYS };
 enum lz_populate { LZ_POPULATE_OFF, LZ_POPULATE_READ };
 enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCEPT_MMAP = 4 };
+enum lz_report_signal { LZ_REPORT_NONE, LZ_REPORT_HUP, LZ_REPORT_USR1, LZ_REPORT_USR2 };
 enum lz_log_format { LZ_LOG_TEXT, LZ_LOG_JSON };
 
 /* A budget as written: bytes, or a share of the memory this process may use. */
@@ -35,27 +36,30 @@ struct lz_options {
 	uint64_t malloc_threshold; /* bytes, at least 1 */
 	uint64_t cache;            /* bytes, 0 for none */
 	struct lz_budget_spec budget;
-	uint32_t policy;     /* enum lz_policy */
-	uint32_t backing;    /* enum lz_backing */
-	uint32_t thp;        /* enum lz_thp */
-	uint32_t populate;   /* enum lz_populate */
-	uint32_t intercept;  /* bits of enum lz_intercept */
-	uint32_t log_format; /* enum lz_log_format */
-	uint32_t disable;    /* 0 or 1 */
+	uint32_t policy;        /* enum lz_policy */
+	uint32_t backing;       /* enum lz_backing */
+	uint32_t thp;           /* enum lz_thp */
+	uint32_t populate;      /* enum lz_populate */
+	uint32_t intercept;     /* bits of enum lz_intercept */
+	uint32_t log_format;    /* enum lz_log_format */
+	uint32_t disable;       /* 0 or 1 */
+	uint32_t report_signal; /* enum lz_report_signal */
 	char only[LZ_OPTION_TEXT_MAX];
 	char log[LZ_OPTION_TEXT_MAX];
 	char stats[LZ_OPTION_TEXT_MAX];
+	char report[LZ_OPTION_TEXT_MAX];
 };
 
 enum lz_option_kind {
-	LZ_OPTION_SIZE,   /* uint64_t, at least 1 */
-	LZ_OPTION_CACHE,  /* uint64_t, 0 for none */
-	LZ_OPTION_BUDGET, /* struct lz_budget_spec */
-	LZ_OPTION_CHOICE, /* uint32_t, index into choices */
-	LZ_OPTION_SET,    /* uint32_t, bit i is choices[i] */
-	LZ_OPTION_LOG,    /* char[], a log target */
-	LZ_OPTION_PATH,   /* char[], a path or nothing */
-	LZ_OPTION_TEXT    /* char[] */
+	LZ_OPTION_SIZE,    /* uint64_t, at least 1 */
+	LZ_OPTION_CACHE,   /* uint64_t, 0 for none */
+	LZ_OPTION_BUDGET,  /* struct lz_budget_spec */
+	LZ_OPTION_CHOICE,  /* uint32_t, index into choices */
+	LZ_OPTION_SET,     /* uint32_t, bit i is choices[i] */
+	LZ_OPTION_LOG,     /* char[], a log target */
+	LZ_OPTION_PATH,    /* char[], a path or nothing */
+	LZ_OPTION_PATTERN, /* char[], a path with the % sequences of a log's, or nothing */
+	LZ_OPTION_TEXT     /* char[] */
 };
 
 struct lz_option {

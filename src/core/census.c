@@ -1,0 +1,139 @@
+/* Counting pages; see census.h. */
+#include "core/census.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "os/pagemap.h"
+
+void lz_census_begin(struct lz_census *census, const struct lz_geometry *geometry, uint64_t start)
+{
+	*census = (struct lz_census){.geometry = geometry, .start = start};
+}
+
+void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page)
+{
+	uint64_t cell = bytes / LZ_CENSUS_CELLS + (bytes % LZ_CENSUS_CELLS != 0);
+
+	*map = (struct lz_census_map){.cell_bytes = lz_round_down(cell + page - 1, page)};
+}
+
+static void add_to_map(struct lz_census *census, uint64_t start, uint64_t end, bool written)
+{
+	struct lz_census_map *map = census->map;
+	unsigned shift = census->geometry->page_shift;
+
+	if (map == NULL)
+		return;
+	for (start -= census->start, end -= census->start; start < end;) {
+		uint64_t cell = start / map->cell_bytes;
+		uint64_t stop = lz_min_u64((cell + 1) * map->cell_bytes, end);
+
+		if (cell < LZ_CENSUS_CELLS)
+			*(written ? &map->written[cell] : &map->zero[cell]) +=
+				(uint32_t)((stop - start) >> shift);
+		start = stop;
+	}
+}
+
+static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, unsigned page_shift)
+{
+	const struct lz_geometry *geometry = census->geometry;
+	struct lz_tables tables = lz_tables_of(geometry, start, end, page_shift);
+
+	for (unsigned level = 0; level < geometry->levels; level++) {
+		unsigned shift = lz_table_span_shift(geometry, level);
+		bool shared = tables.count[level] != 0 && census->last_end != 0 &&
+			      (shift >= 64 || (census->last_end - 1) >> shift == start >> shift);
+
+		census->tables.count[level] += tables.count[level] - shared;
+	}
+	census->last_end = end;
+}
+
+static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
+{
+	unsigned shift = lz_table_span_shift(census->geometry, 0);
+	uint64_t first = (start >> shift) + 1, last = ((end - 1) >> shift) + 1;
+
+	census->written += end - start;
+	census->written_blocks += last - first + (first != census->last_block);
+	census->last_block = last;
+	add_to_map(census, start, end, true);
+}
+
+static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
+{
+	census->zero_mapped += end - start;
+	add_to_map(census, start, end, false);
+}
+
+/* Read by the kernel: another thread may be unmapping it. */
+static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end)
+{
+	char bytes[2048];
+
+	for (; start < end; start += sizeof bytes)
+		if (census->os->peek((const void *)(uintptr_t)start, bytes, sizeof bytes) !=
+				(ssize_t)sizeof bytes ||
+			bytes[0] != 0 || memcmp(bytes, bytes + 1, sizeof bytes - 1) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * The kernel does not mark its huge zero page as one (6.7 and later), so the contents tell; of memory that
+ * was written, almost always its first bytes.
+ */
+static void add_huge(struct lz_census *census, uint64_t start, uint64_t end)
+{
+	uint64_t block = UINT64_C(1) << lz_table_span_shift(census->geometry, 0);
+
+	while (start < end) {
+		uint64_t stop = lz_min_u64(lz_round_down(start, block) + block, end);
+
+		if (is_zero(census, start, stop))
+			add_zero(census, start, stop);
+		else
+			add_written(census, start, stop);
+		start = stop;
+	}
+}
+
+static void count_run(void *context, const struct lz_page_run *run)
+{
+	struct lz_census *census = context;
+
+	add_tables(census, run->start, run->end,
+		run->huge && run->file ? lz_table_span_shift(census->geometry, 0)
+				       : census->geometry->page_shift);
+	if (run->zero) {
+		add_zero(census, run->start, run->end);
+	} else if (run->file) {
+		census->window += run->end - run->start;
+		add_to_map(census, run->start, run->end, false);
+	} else if (run->huge) {
+		add_huge(census, run->start, run->end);
+	} else {
+		add_written(census, run->start, run->end);
+	}
+}
+
+int lz_census_walk(struct lz_census *census, const struct lz_os *os, uint64_t start, uint64_t end)
+{
+	int error;
+
+	census->os = os;
+	error = lz_pagemap_walk(os, start, end, count_run, census);
+
+	census->table_bytes = lz_tables_counted_bytes(census->geometry, &census->tables);
+	return error;
+}
+
+int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
+	uint64_t start, uint64_t end)
+{
+	lz_census_begin(census, geometry, start);
+	return lz_census_walk(census, os, start, end);
+}

@@ -1,0 +1,49 @@
+/*
+ * What became of the pages of a region: written, only read, or never touched; and what page tables they need.
+ *
+ * Asks PAGEMAP_SCAN (Linux 6.7). Allocates nothing, takes no lock, safe in signal handlers; uses up to 5 KiB
+ * of stack.
+ */
+#ifndef LZ_CORE_CENSUS_H
+#define LZ_CORE_CENSUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/geometry.h"
+#include "os/os.h"
+
+#define LZ_CENSUS_CELLS 96u
+
+/* A coarse picture of a range: for each of its equal parts, how much of it was written and read. */
+struct lz_census_map {
+	uint64_t cell_bytes;
+	uint32_t written[LZ_CENSUS_CELLS], zero[LZ_CENSUS_CELLS]; /* pages */
+};
+
+struct lz_census {
+	/* Private, while it is taken: */
+	const struct lz_os *os;
+	const struct lz_geometry *geometry;
+	uint64_t start, last_end, last_block; /* last_block: of those that were written to, plus 1 */
+	struct lz_tables tables;
+	struct lz_census_map *map; /* for the caller to set after lz_census_begin, or not */
+	/* Results, bytes: */
+	uint64_t written, zero_mapped, window; /* window: of a zero window, mapped */
+	uint64_t table_bytes;                  /* page tables that these need */
+	uint64_t written_blocks;               /* number of spans of the lowest table that were written to */
+};
+
+void lz_census_begin(struct lz_census *census, const struct lz_geometry *geometry, uint64_t start);
+
+/* Walks over the range. 0, or -errno: -ENOTTY before Linux 6.7; then the results mean nothing. */
+int lz_census_walk(struct lz_census *census, const struct lz_os *os, uint64_t start, uint64_t end);
+
+/* Both, of [start, end), for the sums alone. */
+int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
+	uint64_t start, uint64_t end);
+
+/* Begins the picture of a range of that many bytes. */
+void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page);
+
+#endif

@@ -1,0 +1,291 @@
+# `report`: the figures of a program whose memory is known, its functions and lines, its page, and what is no report.
+. "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
+
+[ -f "${LZ_LIBRARY:-}" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+command -v python3 > /dev/null || { echo "skipped: python3 is missing"; exit 77; }
+compile known -g -O1 -fno-builtin <<'END_OF_C' || exit 77
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define M (1024 * 1024)
+__attribute__((noinline)) static char *dense(void)
+{
+	char *p = calloc(1, 16 * M); /* line 8 */
+	memset(p, 1, 16 * M);
+	return p;
+}
+__attribute__((noinline)) static char *sparse(void)
+{
+	char *p = calloc(64, M); /* line 14 */
+	for (int i = 0; i < 64; i++)
+		p[i * M] = 1;
+	return p;
+}
+__attribute__((noinline)) static char *reader(void)
+{
+	volatile char *p = malloc(64 * M); /* line 21 */
+	for (int i = 0; i < 32 * M; i += 4096)
+		(void)p[i];
+	return (char *)p;
+}
+int main(int argc, char **argv)
+{
+	char *kept[3] = {dense(), sparse(), reader()};
+	for (int i = 0; i < 3; i++)
+		free(dense());
+	free(kept[2]);
+	if (argc > 1 && argv[1][0] == 's')
+		raise(SIGUSR2);
+	if (argc > 1 && argv[1][0] == 'k')
+		raise(SIGKILL);
+	if (argc > 1 && argv[1][0] == 'f' && fork() == 0) {
+		free(kept[0]);
+		free(sparse());
+		exit(0);
+	}
+	if (argc > 1 && argv[1][0] == 'f')
+		sleep(1);
+	return argc > 1 && argv[1][0] == '3' ? 3 : 0;
+}
+END_OF_C
+
+# known_figures BACKING FILE: the JSON in it says what the program does.
+known_figures()
+{
+	python3 - "$@" <<'END_OF_PYTHON' || fail "figures: $*"
+import json, sys
+M, P = 1 << 20, 4096
+backing, path = sys.argv[1:]
+report = json.load(open(path))
+sites = {site["function"]: site for site in report["sites"]}
+assert set(sites) == {"dense", "sparse", "reader"}, sites
+dense, sparse, reader = sites["dense"], sites["sparse"], sites["reader"]
+assert (dense["call"], dense["line"], dense["regions_made"]) == ("calloc", 8, 4), dense
+assert (sparse["call"], sparse["line"], sparse["regions_made"]) == ("calloc", 14, 1), sparse
+assert (reader["call"], reader["line"], reader["regions_made"]) == ("malloc", 21, 1), reader
+assert all(site["file"].endswith("known.c") and site["module"].endswith("/known") for site in sites.values())
+assert dense["bytes_asked"] == 64 * M and dense["bytes_peak"] == 32 * M and dense["bytes_alive"] == 16 * M, dense
+assert all(site["backing"] == backing for site in sites.values()), sites
+assert [r["bytes"] for r in sorted(report["regions"], key=lambda r: r["bytes"])] == [16 * M, 64 * M], report["regions"]
+if dense["written"] is None:
+    print("skipped: what was touched (no PAGEMAP_SCAN)")
+    sys.exit()
+assert dense["written"] == dense["bytes"] == 64 * M and dense["untouched"] == dense["waste"] == 0, dense
+assert sparse["written"] == 64 * P and sparse["bytes"] == 64 * M, sparse
+assert reader["written"] == 0 and reader["bytes"] == 64 * M, reader
+if backing == "window":
+    # What stands around a page that was read is mapped with it.
+    assert reader["zero"] >= 32 * M and reader["untouched"] <= 32 * M, reader
+    assert reader["page_tables"] <= 8 * P, reader
+else:
+    assert reader["zero"] == reader["untouched"] == 32 * M and sparse["untouched"] == 64 * M - 64 * P, (reader, sparse)
+    assert 16 * P <= reader["page_tables"] <= 20 * P, reader
+    assert reader["page_tables_on_window"] <= 2 * P and sparse["page_tables_on_window"] >= 32 * P, (reader, sparse)
+    assert [s["function"] for s in report["sites"]] == ["reader", "sparse", "dense"], report["sites"]
+    assert "of this calloc was never touched" in sparse["hint"] and "window would cost" in reader["hint"], report
+END_OF_PYTHON
+}
+
+options="--threshold=1M --malloc-threshold=1M --thp=never --log=none"
+
+run report $options --backing=zeropage --json --record="$work/kept.jsonl" -- "$work/known"
+expect "status" 0 "$status"
+cp "$work/out" "$work/plain.json"
+known_figures zeropage "$work/plain.json"
+[ -s "$work/kept.jsonl" ] || fail "the record was not kept"
+if "$LZ_COMMAND" doctor > /dev/null 2>&1; then
+	run report $options --backing=window --json -- "$work/known"
+	cp "$work/out" "$work/window.json"
+	known_figures window "$work/window.json"
+else
+	echo "skipped: a window (this machine has none)"
+fi
+run report $options -- "$work/known" 3
+expect "the program's status" 3 "$status"
+expect_match "a function and its line" '^ 64.0M  64.0M .*  1  reader (known.c:21)$' "$work/out"
+expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
+expect "no colours in a file" "" "$(tr -dc '\033' < "$work/out")"
+run report $options -- "$work/known" k
+expect "status of a program that was killed" 125 "$status"
+expect_match "what is said of it" "is empty: the program still runs, or was killed before it could report" "$work/err"
+
+# From files: at exit, at a signal, in a directory, of a forked child.
+run run --report="$work/kept.%e" $options --summary=none "$work/known"
+expect "a private file" 600 "$(stat -c %a "$work/kept.known")"
+run report --json "$work/kept.known"
+known_figures zeropage "$work/out"
+run run --report="$work/kept.known" $options --summary=none "$work/known"
+run report "$work/kept.known"
+expect_match "what two runs wrote to a file" '^2 processes: 3 call sites, 4 regions alive$' "$work/out"
+run run --report="$work/signal" --report-signal=USR2 $options --summary=none "$work/known" s
+expect "reports of a signal and of the exit" 2 "$(grep -c '"lazyzero_report":1' "$work/signal")"
+run report --json "$work/signal"
+known_figures zeropage "$work/out"
+head -n "$(grep -n '"end"' "$work/signal" | head -n 1 | cut -d: -f1)" "$work/signal" > "$work/first"
+run report "$work/first"
+expect_match "the one of the signal" '^known\[[0-9]*\], at a signal: 3 call sites, 2 regions alive$' "$work/out"
+mkdir "$work/many"
+run run --report="$work/many" $options --summary=none "$work/known" f
+expect "two processes" 2 "$(ls "$work/many" | grep -c '^lazyzero-report\.[0-9]*$')"
+run report --json "$work/many"
+python3 - "$work/out" <<'END_OF_PYTHON' || fail "figures of a parent and its child"
+import json, sys
+report = json.load(open(sys.argv[1]))
+sites = {site["function"]: site for site in report["sites"]}
+# The child tells of what it made alone: nothing that it inherited, or freed of that.
+assert len(report["processes"]) == 2, report["processes"]
+assert sites["sparse"]["regions_made"] == 2 and sites["dense"]["regions_made"] == 4, sites
+assert sites["dense"]["bytes"] == 64 << 20 and len(report["regions"]) == 2, report
+END_OF_PYTHON
+
+# A signal that the program ignores stays ignored; without one nothing is handled.
+run run --report="$work/ignored" --report-signal=USR2 $options sh -c "trap '' USR2; exec '$work/known' s"
+expect "a signal that is ignored" 1 "$(grep -c '"executable":"known","reason"' "$work/ignored")"
+expect_match "it is said" '^' "$work/err"
+run run --report="$work/unasked" $options --summary=none "$work/known" s
+expect "the signal is not handled unasked" 140 "$status"
+
+# Files that are another by now, or gone, or without symbols: module and offset.
+cp "$work/known" "$work/other"
+run run --report="$work/other.report" $options --summary=none "$work/other"
+rm "$work/other"
+run report "$work/other.report"
+expect_match "a file that is gone" '  other+0x[0-9a-f]*$' "$work/out"
+sleep 0.05
+cp "$work/known" "$work/newer" && mv "$work/newer" "$work/other"
+run report "$work/other.report"
+expect_match "another file of that name" '  other+0x[0-9a-f]*$' "$work/out"
+if command -v strip > /dev/null; then
+	strip -o "$work/stripped" "$work/known"
+	run report $options -- "$work/stripped"
+	expect_match "a file without symbols" '  stripped+0x[0-9a-f]*$' "$work/out"
+	expect "it has all three call sites" 3 "$(grep -c '  stripped+0x' "$work/out")"
+fi
+
+# What cannot be written is said at the start; the program runs.
+for place in /nowhere/report "$work/link"; do
+	ln -sf "$work/target" "$work/link"
+	run run --report=$place --threshold=1M --summary=none "$work/known" 3
+	expect "status with --report=$place" 3 "$status"
+	expect "it is said once: $place" 1 "$(grep -c 'no report: cannot write LAZYZERO_REPORT=' "$work/err")"
+	[ ! -e "$work/target" ] || fail "a link was followed"
+done
+if [ -w /dev/full ]; then
+	run run --report=/dev/full --threshold=1M --summary=none "$work/known"
+	expect_match "a full disk" 'cannot write LAZYZERO_REPORT="/dev/full": No space left on device' "$work/err"
+	run report --html=/dev/full "$work/first"
+	expect "status of a page on a full disk" 125 "$status"
+	expect_match "a page on a full disk" "cannot write '/dev/full': No space left" "$work/err"
+fi
+expect_failure 125 "no report and no program given" report
+expect_failure 125 "no program given" report --
+expect_failure 125 "--budget is for a program that is run: put '--' before it" report --budget=1M "$work/first"
+expect_failure 125 "cannot read '/nowhere': No such file" report /nowhere
+expect_failure 127 "cannot run '/nowhere': No such file" report -- /nowhere
+expect "nothing is left in TMPDIR" "" "$(ls -d "${TMPDIR:-/tmp}"/lazyzero-report-?????? 2>/dev/null | while read -r d; do
+	[ "$d" -nt "$work/known" ] && [ -z "$(ls "$d")" ] && echo "$d"; done)"
+mkdir "$work/empty"
+expect_failure 125 "holds no report" report "$work/empty"
+: > "$work/none"
+expect_failure 125 "is empty: the program still runs" report "$work/none"
+for text in '{' '[]' '{"t":1}' 'null' '[[[[[[[[' '{"lazyzero_report":"1"}'; do
+	echo "$text" > "$work/none"
+	expect_failure 125 "is not a report" report "$work/none"
+done
+echo '{"lazyzero_report":7,"pid":1}' > "$work/none"
+expect_failure 125 "is a report of version 7; this command reads version 1" report "$work/none"
+
+# Cut or damaged anywhere, it is told as far as it goes.
+cat > "$work/damage.py" <<'END_OF_PYTHON'
+import json, random, subprocess, sys
+command, path, out, seed, html = sys.argv[1:]
+random.seed(int(seed))
+whole = open(path, "rb").read()
+odd = [b"1e308", b"-5", b"99999999999999999999999", b"9223372036854775807", b"null", b"{}", b"[]", b'"x"', b"\xff", b"true"]
+for i in range(60):
+    data = bytearray(whole)
+    if i % 2:
+        del data[random.randrange(len(data)):]
+    for _ in range(random.choice((0, 1, 3, 20)) if i % 2 else random.choice((1, 5, 50))):
+        at = random.randrange(len(data)) if data else 0
+        if not data:
+            break
+        if random.random() < 0.5:
+            data[at] = random.randrange(256)
+        else:
+            digits = [j for j in range(at, min(len(data), at + 400)) if 48 <= data[j] < 58]
+            if digits:
+                at = random.choice(digits)
+                data[at:at + 1] = random.choice(odd)
+    open(out, "wb").write(data)
+    for form in (["--json"], ["--all", "--html=" + html]):
+        done = subprocess.run([command, "report"] + form + [out], capture_output=True, timeout=20)
+        if done.returncode not in (0, 125) or b"Sanitizer" in done.stderr or (done.returncode == 125 and not done.stderr):
+            sys.exit(f"seed {seed}, {i}: status {done.returncode}: {done.stderr[-500:]}")
+        if done.returncode == 0 and form == ["--json"]:
+            json.loads(done.stdout)
+END_OF_PYTHON
+seed=$(date +%s)
+echo "seed $seed"
+python3 "$work/damage.py" "$LZ_COMMAND" "$work/signal" "$work/damaged" "$seed" "$work/damaged.html" || fail "a damaged report"
+
+# The page: whole, nothing loaded, everything escaped.
+cp "$work/known" "$work/<b>&\"'"
+run report $options --html="$work/page.html" -- "$work/<b>&\"'" 3
+expect "status with a page" 3 "$status"
+python3 - "$work/page.html" <<'END_OF_PYTHON' || fail "the page"
+import html.parser, sys
+text = open(sys.argv[1]).read()
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.text = [], {}, ""
+    def handle_starttag(self, tag, attributes):
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        assert not any(name in ("src", "href", "xlink:href") or name.startswith("on") for name, _ in attributes)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+    def handle_startendtag(self, tag, attributes):
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, tag
+    def handle_data(self, data):
+        self.text += data
+page = Page()
+page.feed(text)
+page.close()
+assert page.open == [], page.open
+assert "script" not in page.tags and "b" in page.tags and "url(" not in text and "//" not in text.replace("<!", ""), page.tags
+assert page.tags["figure"] == 5 and page.tags["path"] == 5, page.tags
+for wanted in ("<b>&\"'", "known.c:14", "sparse", "of this calloc was never touched", "Page tables", "0x"):
+    assert wanted in page.text, wanted
+assert "width=device-width" in text
+END_OF_PYTHON
+
+# In a browser, on a desk and on a phone: nothing is wider than the screen.
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || browser=
+if [ -n "$browser" ]; then
+	cat > "$work/frame.html" <<'END_OF_HTML'
+<!DOCTYPE html><body style="margin:0"><iframe id="f" src="page.html" style="border:0;height:3000px"></iframe><p id="o"></p>
+<script>
+var widths = [320, 390, 1280], out = [], f = document.getElementById("f");
+f.onload = function () {
+	widths.forEach(function (w) {
+		f.style.width = w + "px";
+		out.push(w + ":" + (f.contentDocument.documentElement.scrollWidth <= w));
+	});
+	document.getElementById("o").textContent = out.join(" ") + " " + f.contentDocument.querySelectorAll("svg").length;
+};
+</script>
+END_OF_HTML
+	timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+		--disable-background-networking --disable-component-update --disable-sync --allow-file-access-from-files \
+		--user-data-dir="$work/browser" --virtual-time-budget=5000 --dump-dom "file://$work/frame.html" \
+		> "$work/dom" 2> "$work/browser.log"
+	expect_match "the page in a browser" '320:true 390:true 1280:true [1-9]' "$work/dom"
+else
+	echo "skipped: the page in a browser (no chromium)"
+fi
+
+finish
