@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/child.h"
@@ -148,15 +150,26 @@ static int tell_program(
 	const struct lz_arguments *arguments, const struct place *place, const struct lz_ending *ending)
 {
 	struct lz_report_read report = {.process_count = 0};
+	struct lz_shown shown = lz_shown(arguments->operands[0]);
+	const char *program = shown.text;
+	struct stat about;
 	int status;
 
 	if (strchr(place->report, '%') != NULL) {
 		lz_say("the reports are in %s: 'lazyzero report' reads them", lz_shown(place->report).text);
 		return lz_child_imitate(ending);
 	}
-	if (access(place->report, F_OK) != 0)
-		return lz_fail("'%s' wrote no report: LD_PRELOAD did not reach it; 'lazyzero run' says why",
-			lz_shown(arguments->operands[0]).text);
+	if (stat(place->report, &about) != 0)
+		return lz_fail("'%s' wrote no report: the library was not active in it; 'lazyzero run' says "
+			       "why",
+			program);
+	if (about.st_size == 0 && WIFSIGNALED(ending->status))
+		return lz_fail("'%s' died of signal %d (%s) before it could report", program,
+			WTERMSIG(ending->status), strsignal(WTERMSIG(ending->status)));
+	if (about.st_size == 0)
+		return lz_fail("'%s' did not report: it ended by _exit, or became a program that the library "
+			       "does not reach",
+			program);
 	status = lz_report_read_file(&report, place->report);
 	if (status == 0)
 		status = tell(arguments, &report, place->record);

@@ -295,7 +295,8 @@ static void write_page(FILE *page, const struct lz_report_read *report, const st
 			page);
 	else
 		key(page);
-	qsort(report->regions, report->region_count, sizeof *report->regions, by_address);
+	if (report->region_count > 0)
+		qsort(report->regions, report->region_count, sizeof *report->regions, by_address);
 	for (size_t i = 0; i < report->process_count && i < PROCESSES_SHOWN; i++)
 		show_map(page, report, i);
 	fputs("</body></html>\n", page);

@@ -37,6 +37,26 @@ void lz_report_place(const struct lz_reported_site *site, char *place, size_t ca
 		snprintf(place, capacity, "0x%" PRIx64, site->offset);
 }
 
+/* The same in no more than `width` columns: of a long name the end goes. */
+static void short_place(const struct lz_reported_site *site, char *place, size_t capacity, size_t width)
+{
+	char *where;
+	size_t rest;
+
+	lz_report_place(site, place, capacity);
+	where = strrchr(place, '(');
+	if (where == NULL)
+		where = strrchr(place, '+');
+	if (strlen(place) <= width)
+		return;
+	rest = where != NULL ? strlen(where) : width;
+	if (rest + 8 <= width)
+		snprintf(place + width - rest - 2 - (*where == '('), capacity - width, "..%s%s",
+			*where == '(' ? " " : "", strdupa(where));
+	else
+		place[width] = '\0';
+}
+
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity)
 {
 	double share = whole != 0 ? 100.0 * (double)part / (double)whole : 0;
@@ -125,14 +145,14 @@ static void print_site(const struct lz_reported_site *site, bool colours)
 	char written[16], zero[16], untouched[16];
 	char place[512], hint[512];
 
-	lz_report_place(site, place, sizeof place);
+	short_place(site, place, sizeof place, PLACE_WIDTH);
 	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
 	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
 	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
-	printf("%s%6s%s %6s %7s %5s %5s %6s %6" PRIu64 "  %s%.*s%s\n", colours ? "\033[1m" : "",
+	printf("%s%6s%s %6s %7s %5s %5s %6s %6" PRIu64 "  %s%s%s\n", colours ? "\033[1m" : "",
 		size_text(site->waste).text, colours ? "\033[0m" : "", size_text(sum->peak).text, written,
 		zero, untouched, size_text(lz_report_at_peak(site, sum->tables)).text,
-		sum->count != UINT64_MAX ? sum->count : 0, colours ? "\033[1m" : "", PLACE_WIDTH, place,
+		sum->count != UINT64_MAX ? sum->count : 0, colours ? "\033[1m" : "", place,
 		colours ? "\033[0m" : "");
 	lz_report_hint(site, hint, sizeof hint);
 	if (*hint == '\0')
@@ -179,8 +199,10 @@ void lz_report_text(const struct lz_report_read *report, size_t sites_max)
 
 	print_processes(report);
 	if (report->site_count == 0) {
-		puts("No region was made: all requests were below LAZYZERO_THRESHOLD, or not of calloc and "
-		     "malloc.");
+		lz_print_wrapped(
+			"No region was made: calloc asked for less than LAZYZERO_THRESHOLD, and malloc and "
+			"its like for less than LAZYZERO_MALLOC_THRESHOLD.",
+			0, 0);
 		return;
 	}
 	printf("%s WASTE   PEAK WRITTEN  READ NEVER TABLES   MADE  CALL SITE%s\n", colours ? "\033[7m" : "",

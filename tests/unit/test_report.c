@@ -1,0 +1,309 @@
+/* core/census.c, core/sites.c, core/report.c: what is counted of pages and of call sites, and what is
+ * written. */
+#include "core_fixture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include "core/report.h"
+#include "kernel.h"
+
+static struct lz_sites sites; /* zero, as the report's mapping is */
+
+static void fresh_sites(void)
+{
+	memset(&sites, 0, sizeof sites);
+	sites.os = fake_os();
+}
+
+Test(sites, one_for_each_return_address)
+{
+	const char *here = (const char *)start_core;
+	unsigned first, second;
+
+	fresh_sites();
+	first = lz_sites_find(&sites, here, "calloc");
+	second = lz_sites_find(&sites, here + 16, "malloc");
+	cr_expect_geq(first, LZ_SITE_FIRST);
+	cr_expect_neq(first, second);
+	cr_expect_eq(lz_sites_find(&sites, here, "calloc"), first);
+	cr_expect_eq(sites.modules, 1, "both lie in this program");
+	cr_expect_eq(sites.site[first].module, 1);
+	cr_expect_eq(sites.site[second].offset - sites.site[first].offset, 16);
+	cr_expect_str_eq(sites.site[second].call, "malloc");
+	cr_expect_not_null(strstr(sites.module[0].module.path, "unit"));
+	cr_expect_not(sites.module[0].module.deleted);
+}
+
+Test(sites, an_address_without_a_file_is_kept_as_it_is)
+{
+	void *code = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned site;
+
+	fresh_sites();
+	site = lz_sites_find(&sites, (char *)code + 7, "calloc");
+	cr_expect_eq(sites.site[site].module, 0);
+	cr_expect_eq(sites.site[site].offset, (uintptr_t)code + 7);
+	cr_expect_eq(lz_sites_find(&sites, NULL, "calloc"), LZ_SITE_OTHER);
+}
+
+Test(sites, a_full_table_counts_the_rest_together)
+{
+	unsigned others = 0;
+
+	fresh_sites();
+	for (uintptr_t i = 1; i <= 2 * LZ_SITES; i++)
+		others += lz_sites_find(&sites, (void *)(i * 64), "calloc") == LZ_SITE_OTHER;
+	cr_expect_geq(others, LZ_SITES);
+	for (uintptr_t i = 1; i <= 2 * LZ_SITES; i++)
+		others -= lz_sites_find(&sites, (void *)(i * 64), "calloc") == LZ_SITE_OTHER;
+	cr_expect_eq(others, 0, "each is found again where it was");
+}
+
+Test(sites, peak_and_fate_and_the_largest_picture)
+{
+	struct lz_fate small = {.regions = 1, .bytes = 100, .written = 40},
+		       large = {.regions = 1, .bytes = 300};
+	struct lz_cells cells = {.count = 3, .written = {1, 2, 3}}, other = {.count = 1};
+	struct lz_site *site = &sites.site[5];
+
+	fresh_sites();
+	lz_sites_made(&sites, 5, 300, 290);
+	lz_sites_made(&sites, 5, 60, 55);
+	lz_sites_grew(&sites, 5, 40);
+	lz_sites_ended(&sites, 5, &large, &cells);
+	lz_sites_ended(&sites, 5, &small, &other);
+	lz_sites_made(&sites, 5, 200, 200);
+	cr_expect_eq(site->count, 3);
+	cr_expect_eq(site->asked, 290 + 55 + 40 + 200);
+	cr_expect_eq(site->peak, 400);
+	cr_expect_eq(site->alive, 200);
+	cr_expect_eq(site->ended.regions, 2);
+	cr_expect_eq(site->ended.bytes, 400);
+	cr_expect_eq(site->ended.written, 40);
+	cr_expect_eq(site->largest, 300);
+	cr_expect_eq(site->cells.count, 3);
+	lz_sites_forget(&sites);
+	cr_expect_eq(
+		site->count + site->asked + site->peak + site->alive + site->ended.bytes + site->largest, 0);
+}
+
+/* --- pages --- */
+
+#define NEEDS_SCAN(at)                                                                                       \
+	do {                                                                                                 \
+		struct lz_census probe;                                                                      \
+		if (lz_census_take(&probe, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)(at),   \
+			    (uintptr_t)(at) + 4096) != 0)                                                    \
+			cr_skip_test("this kernel has no PAGEMAP_SCAN");                                     \
+	} while (0)
+
+static char *aligned(size_t bytes, int advice)
+{
+	char *at = mmap(NULL, bytes + 2 * MIB, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	cr_assert_neq(at, MAP_FAILED);
+	at += -(uintptr_t)at % (2 * MIB);
+	madvise(at, bytes, advice);
+	return at;
+}
+
+Test(census, tells_written_from_read_from_untouched)
+{
+	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
+	volatile char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
+	struct lz_census census;
+	struct lz_census_map map;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	bool has_zero_page = kernel_has_zero_page();
+
+	NEEDS_SCAN(at);
+	at[0] = at[1] = at[6 * MIB] = 1;
+	for (size_t i = 2 * MIB; i < 4 * MIB; i += page)
+		(void)at[i];
+	lz_census_begin(&census, geometry, (uintptr_t)at);
+	lz_census_map_begin(&map, 8 * MIB, page);
+	census.map = &map;
+	cr_assert_eq(lz_census_walk(&census, &lz_os_linux, (uintptr_t)at, (uintptr_t)at + 8 * MIB), 0);
+	if (has_zero_page) {
+		cr_expect_eq(census.written, 2 * page);
+		cr_expect_eq(census.zero_mapped, 2 * MIB);
+		cr_expect_eq(census.written_blocks, 2);
+	} else {
+		cr_expect_eq(census.written + census.zero_mapped, 2 * MIB + 2 * page);
+	}
+	cr_expect_eq(census.window, 0);
+	cr_expect_geq(census.table_bytes, 3 * page);
+	cr_expect_leq(census.table_bytes, 6 * page);
+	cr_expect_geq(map.cell_bytes, 8 * MIB / LZ_CENSUS_CELLS);
+	cr_expect_eq(map.written[0], 1);
+	cr_expect_eq(map.written[6 * MIB / map.cell_bytes], 1);
+	if (has_zero_page)
+		cr_expect_eq(map.zero[3 * MIB / map.cell_bytes], map.cell_bytes / page);
+}
+
+Test(census, the_huge_zero_page_is_not_taken_for_written)
+{
+	volatile char *at = aligned(8 * MIB, MADV_HUGEPAGE);
+	struct lz_census census;
+
+	NEEDS_SCAN(at);
+	(void)at[0];
+	(void)at[2 * MIB];
+	at[4 * MIB] = 1;
+	cr_assert_eq(lz_census_take(&census, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)at,
+			     (uintptr_t)at + 8 * MIB),
+		0);
+	if (census.zero_mapped < 4 * MIB)
+		cr_skip_test("no transparent huge pages here");
+	cr_expect_eq(census.zero_mapped, 4 * MIB);
+	cr_expect_leq(census.written, 2 * MIB);
+	cr_expect_eq(census.written_blocks, 1);
+}
+
+/* --- the report --- */
+
+static char path[64], variable[96], text[1 << 20];
+static char *asking[] = {"LAZYZERO_THP=never", "LAZYZERO_BACKING=zeropage", variable, NULL};
+
+static void start_reporting(void)
+{
+	int fd;
+
+	strcpy(path, "/tmp/lazyzero-unit-XXXXXX");
+	fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
+	close(fd);
+	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
+	start_core(asking);
+	cr_assert_not_null(core.report);
+}
+
+static const char *reported(void)
+{
+	FILE *file = fopen(path, "r");
+	size_t length = fread(text, 1, sizeof text - 1, file);
+
+	text[length] = '\0';
+	fclose(file);
+	unlink(path);
+	return text;
+}
+
+static unsigned lines_with(const char *word)
+{
+	unsigned count = 0;
+
+	for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+		count++;
+	return count;
+}
+
+Test(report, is_off_unless_asked_for)
+{
+	void *p;
+
+	start_core(quiet);
+	cr_expect_null(core.report);
+	cr_assert_eq(allocate(2 * MIB, &p), 0);
+	cr_expect_eq(lz_regions_find(&core.regions, (uintptr_t)p)->site, LZ_SITE_NONE);
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	lz_report_write(&core, "exit");
+	lz_report_after_fork(&core);
+	cr_expect_eq(lz_report_signal(&core), 0);
+}
+
+Test(report, holds_a_line_for_each_site_and_region)
+{
+	void *p, *q, *r;
+
+	start_reporting();
+	cr_expect_eq(core.options.cache, 0, "what is kept would be told as written");
+	cr_assert_eq(allocate(4 * MIB, &p), 0);
+	cr_assert_eq(allocate(2 * MIB, &q), 0);
+	NEEDS_SCAN(p);
+	memset(p, 1, 3 * MIB);
+	unsigned site = lz_regions_find(&core.regions, (uintptr_t)p)->site;
+	cr_assert_eq(resize(p, 64 * MIB, &r), 0);
+	cr_expect_eq(lz_regions_find(&core.regions, (uintptr_t)r)->site, site, "it keeps its site");
+	cr_assert_eq(resize(r, 2 * MIB, &p), 0);
+	cr_expect_eq(lz_core_free(&core, q), 0);
+	lz_core_close(&core);
+	reported();
+	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1);
+	cr_expect_eq(lines_with("{\"module\":0,"), 1);
+	cr_expect_eq(lines_with("{\"region\":"), 1);
+	cr_expect_eq(lines_with("{\"site\":"), 2);
+	cr_expect_eq(lines_with("{\"end\":5,"), 1, "%s", text);
+	/* What realloc cut off: 1 MiB written, the rest never touched; 2 MiB written live on. */
+	cr_expect_eq(
+		lines_with("\"count\":1,\"asked\":67108864,\"peak\":67108864,\"alive\":2097152,\"regions\":1,"
+			   "\"bytes\":67108864,\"written\":3145728,\"zero\":0,\"untouched\":63963136,"),
+		1, "%s", text);
+	cr_expect_eq(lines_with("\"freed\":2097152,"), 1);
+	cr_expect_eq(text[strlen(text) - 1], '\n');
+}
+
+static int no_ioctl(int fd, unsigned long request, void *argument)
+{
+	(void)fd;
+	(void)request;
+	(void)argument;
+	return -ENOTTY;
+}
+
+Test(report, says_what_is_not_known_before_linux_6_7)
+{
+	struct lz_os before;
+	void *p, *q;
+
+	start_reporting();
+	before = *core.os;
+	before.ioctl = no_ioctl;
+	core.os = &before;
+	cr_assert_eq(allocate(2 * MIB, &p), 0);
+	cr_assert_eq(allocate(2 * MIB, &q), 0);
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	lz_report_write(&core, "signal");
+	reported();
+	cr_expect_eq(lines_with("\"reason\":\"signal\""), 1);
+	cr_expect_eq(lines_with("\"written\":null,\"zero\":null,\"untouched\":null,\"tables\":null,"), 3,
+		"%s", text);
+	cr_expect_eq(lines_with("\"bytes\":2097152,"), 3);
+}
+
+Test(report, a_full_disk_is_said_once)
+{
+	void *p;
+
+	start_reporting();
+	cr_assert_eq(allocate(2 * MIB, &p), 0);
+	fake.error = -ENOSPC;
+	fake.fail_from[FAKE_WRITE] = fake.calls[FAKE_WRITE] + 1;
+	lz_report_write(&core, "signal");
+	fake.fail_from[FAKE_WRITE] = 0;
+	lz_report_write(&core, "signal");
+	reported();
+	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second one is whole");
+	cr_expect_eq(lines_with("{\"end\":"), 1);
+	fake.fail_at[FAKE_OPEN] = fake.calls[FAKE_OPEN] + 1;
+	lz_report_write(&core, "exit");
+	unlink(path);
+}
+
+Test(report, a_link_and_a_missing_directory_are_said_at_the_start)
+{
+	static char *const nowhere[] = {"LAZYZERO_REPORT=/nowhere/report", NULL};
+
+	start_core(nowhere);
+	cr_expect_not_null(
+		strstr(fake.written, "no report: cannot write LAZYZERO_REPORT=\"/nowhere/report\": No "
+				     "such file or directory"),
+		"%s", fake.written);
+	size_t said = fake.written_length;
+
+	lz_core_close(&core);
+	cr_expect_eq(fake.written_length, said, "once");
+}
