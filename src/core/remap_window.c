@@ -179,7 +179,7 @@ static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_len
 
 /*
  * Whether [start, end) is what the program sees as one mapping: no hole, everything in one manner. -EFAULT
- * where not.
+ * where not, -ENOMEM where that cannot be read.
  */
 static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
 {
@@ -203,14 +203,14 @@ static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct 
 		start = mapping.end;
 	}
 	lz_lines_close(&lines);
-	return start >= end ? 0 : -EFAULT;
+	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
 }
 
 static bool is_mapped(struct lz_core *core, uintptr_t start)
 {
 	unsigned char resident;
 
-	return core->os->mincore((void *)start, core->page, &resident) == 0;
+	return core->os->mincore((void *)start, core->page, &resident) != -ENOMEM;
 }
 
 /* The map of windows follows pieces that move, or are mapped again elsewhere, in one call. */

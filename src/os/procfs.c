@@ -31,15 +31,15 @@ void lz_lines_close(struct lz_lines *lines)
 /* Moves the unread bytes to the front and reads more behind them. */
 static void refill(struct lz_lines *lines)
 {
-	ssize_t got;
+	ssize_t got = -EINTR;
 
 	memmove(lines->buffer, lines->buffer + lines->start, lines->end - lines->start);
 	lines->end -= lines->start;
 	lines->start = 0;
-	do {
+	/* What fails like this every time is a filter, not a signal. */
+	for (unsigned attempt = 0; attempt < 16 && got == -EINTR; attempt++)
 		got = lines->os->read(
 			lines->fd, lines->buffer + lines->end, sizeof lines->buffer - 1 - lines->end);
-	} while (got == -EINTR);
 	if (got < 0)
 		lines->error = (int)got;
 	if (got <= 0)
