@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "shim/arena.h"
+#include "shim/company.h"
 #include "shim/next.h"
 
 enum start_state { COLD, STARTING, READY };
@@ -184,28 +185,12 @@ static char **trusted_environment(void)
 }
 
 /*
- * Defined where a sanitizer's runtime is. Weak, so that nothing has to be looked for in vain: the search
- * itself would be harmless, but to take its error from the program's dlerror, the C library translates it,
- * and the first allocation may be made while it holds the locks of that (bindtextdomain in a constructor).
- */
-extern void __asan_init(void) __attribute__((weak));
-extern void __tsan_init(void) __attribute__((weak));
-extern void __msan_init(void) __attribute__((weak));
-extern void __lsan_init(void) __attribute__((weak));
-extern void __hwasan_init(void) __attribute__((weak));
-
-/*
  * A sanitizer's runtime watches every block and keeps what it knows of it; what we served, it would not know,
  * and LeakSanitizer would call lost what only our regions point to.
  */
 static bool leave_to_sanitizer(void)
 {
-	const char *sanitizer = __asan_init != NULL     ? "AddressSanitizer"
-				: __tsan_init != NULL   ? "ThreadSanitizer"
-				: __msan_init != NULL   ? "MemorySanitizer"
-				: __lsan_init != NULL   ? "LeakSanitizer"
-				: __hwasan_init != NULL ? "HWAddressSanitizer"
-							: NULL;
+	const char *sanitizer = lz_company_sanitizer();
 	char buffer[160];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 
@@ -242,7 +227,7 @@ static void set_thresholds(const struct lz_options *options)
 	set_report_signal();
 	if (options->intercept & LZ_INTERCEPT_CALLOC)
 		lz_calloc_threshold = options->threshold;
-	if (options->intercept & LZ_INTERCEPT_MALLOC)
+	if ((options->intercept & LZ_INTERCEPT_MALLOC) && !lz_company_mixes_operators())
 		lz_malloc_threshold = options->malloc_threshold;
 	/* Last, and released: another thread may see it at once, and must then see a whole core. */
 	__atomic_store_n(

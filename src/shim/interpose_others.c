@@ -9,9 +9,9 @@
  * content with sdallocx alone is right to use it. And only names that nobody else gives another meaning: not
  * malloc_size, vfree or cfree.
  *
- * C++'s operators are not among them. Whoever defines delete defines new, so it is given its own blocks; and
- * a plugin that brings the C++ library into a program without would pay a look into the table of callers for
- * every delete.
+ * C++'s operators are not among them. Whoever defines delete defines new, so it is given its own blocks;
+ * where a program mixes the two, malloc is left alone (company.h). And a plugin that brings the C++ library
+ * into a program without would pay a look into the table of callers for every delete.
  */
 #include <malloc.h>
 #include <stdatomic.h>

@@ -29,4 +29,18 @@ for allocator in '' $(find_allocators); do
     same "linked with $allocator" bare linked
   done
 done
+
+# Made by one, freed by another.
+$CXX -shared -fPIC -o "$work/libdrop.so" "$LZ_SRCDIR/tests/suites/drop.cc" &&
+  $CXX -o "$work/mixed" "$LZ_SRCDIR/tests/suites/mixed.cc" "$work/libdrop.so" &&
+  { [ -z "$static" ] || $CXX -static-libstdc++ -static-libgcc -o "$work/mixed-static" "$LZ_SRCDIR/tests/suites/mixed.cc" \
+    "$work/libdrop.so"; } || fail "$CXX cannot build them"
+for program in mixed ${static:+mixed-static}; do
+  for allocator in '' $(find_allocators 2>/dev/null); do
+    run_with "$allocator" bare "$work/$program"
+    run_with "$LZ_LIBRARY $allocator" beneath "$work/$program"
+    same "$program, ${allocator:-libc} beneath" bare beneath
+    grep -qx 'status 0' "$work/bare" || { fail "$program, bare, with ${allocator:-libc}"; cat "$work/bare"; }
+  done
+done
 exit $failed

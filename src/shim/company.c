@@ -1,0 +1,65 @@
+/* Who else is in the process; see company.h. */
+#include "shim/company.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+
+#include "shim/next.h"
+
+/*
+ * Weak references instead of dlsym: a search that fails would be harmless, but to take its error from the
+ * program's dlerror, the C library translates it, and a process's first allocation may be made while it holds
+ * the locks of that (bindtextdomain in a constructor). They are bound as the program's own would be: to the
+ * first that defines the name, program first.
+ */
+#define WEAK __attribute__((weak))
+
+extern WEAK void __asan_init(void);
+extern WEAK void __tsan_init(void);
+extern WEAK void __msan_init(void);
+extern WEAK void __lsan_init(void);
+extern WEAK void __hwasan_init(void);
+
+const char *lz_company_sanitizer(void)
+{
+	return __asan_init != NULL     ? "AddressSanitizer"
+	       : __tsan_init != NULL   ? "ThreadSanitizer"
+	       : __msan_init != NULL   ? "MemorySanitizer"
+	       : __lsan_init != NULL   ? "LeakSanitizer"
+	       : __hwasan_init != NULL ? "HWAddressSanitizer"
+				       : NULL;
+}
+
+/* new, new[]; delete, delete[]; and the latter two with a size. */
+extern WEAK void *_Znwm(size_t);
+extern WEAK void *_Znam(size_t);
+extern WEAK void _ZdlPv(void *);
+extern WEAK void _ZdaPv(void *);
+extern WEAK void _ZdlPvm(void *, size_t);
+extern WEAK void _ZdaPvm(void *, size_t);
+
+/* Where the program or library that holds an address begins; NULL for none. */
+static const void *object_of(const void *address)
+{
+	Dl_info info;
+
+	return address != NULL && dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+bool lz_company_mixes_operators(void)
+{
+	const void *const makers[] = {(const void *)_Znwm, (const void *)_Znam};
+	const void *const enders[] = {
+		(const void *)_ZdlPv, (const void *)_ZdaPv, (const void *)_ZdlPvm, (const void *)_ZdaPvm};
+	const void *allocator;
+	bool allocator_ends = false, other_makes = false;
+
+	if (_Znwm == NULL)
+		return false;
+	allocator = object_of((const void *)lz_next.malloc);
+	for (size_t i = 0; i < sizeof enders / sizeof *enders; i++)
+		allocator_ends |= enders[i] != NULL && object_of(enders[i]) == allocator;
+	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+		other_makes |= makers[i] != NULL && object_of(makers[i]) != allocator;
+	return allocator_ends && other_makes;
+}

@@ -1,0 +1,19 @@
+/*
+ * Who else is in the process, where that decides what we may serve. Asked once, at start-up; nothing is
+ * searched for in vain.
+ */
+#ifndef LZ_SHIM_COMPANY_H
+#define LZ_SHIM_COMPANY_H
+
+#include <stdbool.h>
+
+/* The name of the sanitizer whose runtime is here; NULL for none. */
+const char *lz_company_sanitizer(void);
+
+/*
+ * Whether C++'s operator new and operator delete come from different places, the latter from the allocator
+ * below us: it would be given what new had from malloc, and must know it. lz_next has been looked up.
+ */
+bool lz_company_mixes_operators(void);
+
+#endif
