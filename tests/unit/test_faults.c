@@ -23,6 +23,8 @@
 	X(int, mprotect, (void *a, size_t b, int c), (a, b, c))                                              \
 	X(int, madvise, (void *a, size_t b, int c), (a, b, c))                                               \
 	X(int, mincore, (void *a, size_t b, unsigned char *c), (a, b, c))                                    \
+	X(ssize_t, peek, (const void *a, void *b, size_t c), (a, b, c))                                      \
+	X(int, handle_signal, (int a, void (*b)(int)), (a, b))                                               \
 	X(int, mlock, (void *a, size_t b), (a, b))                                                           \
 	X(int, memfd_create, (const char *a), (a))                                                           \
 	X(int, ftruncate, (int a, int64_t b), (a, b))                                                        \
@@ -355,6 +357,19 @@ Test(faults, on_the_zero_page)
 Test(faults, on_the_window)
 {
 	walk((char *[]){"LAZYZERO_BACKING=window", "LAZYZERO_BUDGET=1G", NULL});
+}
+
+Test(faults, with_a_report)
+{
+	static char path[] = "/tmp/lazyzero-faults.XXXXXX", variable[64];
+	int fd = mkstemp(path);
+
+	cr_assert_geq(fd, 0);
+	close(fd);
+	unlink(path);
+	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
+	walk((char *[]){variable, "LAZYZERO_BUDGET=1G", NULL});
+	unlink(path);
 }
 
 Test(faults, nothing_kept_and_huge_pages_refused)
