@@ -444,8 +444,61 @@ static void futexes(const struct calls *c)
 	}
 }
 
+/* --- descriptors: none of ours is to be seen, closed or replaced --- */
+
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static bool is_sound(const struct calls *c, char *at)
+{
+	uint64_t value = 1;
+
+	if (fresh(c, at, 4 * MB) != at || on_window(at, 4 * MB) != (is_named(c) && probe_preloaded()))
+		return false;
+	if (load(at + 3 * MB, &value) != 0 || value != 0 || store(at + MB, 5) != 0)
+		return false;
+	return load(at + MB, &value) == 0 && value == 5;
+}
+
+/* A daemon closes what it does not know; another opens its files where ours might be. */
+static int as_daemon(const struct calls *c)
+{
+	unsigned before = open_descriptors();
+	int null;
+
+	if (!is_sound(c, AT(0)) || open_descriptors() != before)
+		return 1;
+	for (int fd = 0; fd < 256; fd++)
+		close(fd);
+	if (!is_sound(c, AT(8 * MB)) || open_descriptors() != 0)
+		return 2;
+	null = open("/dev/null", O_RDWR);
+	for (int fd = 0; fd < 256; fd++)
+		dup2(null, fd);
+	return is_sound(c, AT(16 * MB)) && open_descriptors() == 256 ? 0 : 3;
+}
+
+static void descriptors(const struct calls *c)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(as_daemon(c));
+	waitpid(child, &status, 0);
+	VALUE(status);
+	CHECK(status == 0, "a daemon's descriptors: status %#x", (unsigned)status);
+}
+
 void io_cases(void)
 {
+	run_case("descriptors", descriptors);
 	run_case("read and write", plain_files);
 	run_case("O_DIRECT", direct_files);
 	run_case("io_uring", registered_buffers);
