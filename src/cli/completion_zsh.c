@@ -63,10 +63,10 @@ static void zsh_command(const struct lz_command *command)
 		}
 	}
 	printf("\t\t\t'(- *)'{-h,--help}'[Show the help]' \\\n\t\t\t'%s'\n\t\t;;\n",
-		command->runs_program       ? "*:::program: _normal"
-		: lz_takes_pids(command)    ? "*:process ID:_pids"
-		: lz_takes_file(command)    ? "1:record:_files"
-		: lz_takes_shell(command)   ? "1:shell:(bash zsh)"
+		command->runs_program     ? "*:::program: _normal"
+		: lz_takes_pids(command)  ? "*:process ID:_pids"
+		: lz_takes_file(command)  ? command->operands_max > 1 ? "*:report:_files" : "1:record:_files"
+		: lz_takes_shell(command) ? "1:shell:(bash zsh)"
 		: command->operands_max > 0 ? "1:operand: "
 					    : "*: :()");
 }

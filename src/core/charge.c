@@ -28,7 +28,7 @@
 
 /* Less than 64 MiB has at most 128 KiB of page tables: not worth reading VmPTE for. */
 #define SAMPLE_BYTES (UINT64_C(64) << 20)
-#define SAMPLE_AGE_MS 1u
+#define SAMPLE_AGE_MS 2u /* one read in 2 ms is half a percent */
 
 /*
  * Of the calling thread: /proc/self is the first one, whose files are empty once it has called pthread_exit.
@@ -155,7 +155,7 @@ void lz_core_read_actual(struct lz_core *core, uint64_t age_ms)
 		lz_stats_peak(&core->stats, actual, core->actual);
 	else
 		core->actual = UINT64_MAX;
-	core->actual_read_ms = now | 1;
+	core->actual_read_ms = lz_not_never(now);
 	core->decided_since_read = 0;
 }
 
@@ -238,7 +238,7 @@ int lz_core_reconcile(struct lz_core *core)
 		lz_window_forget(core, gap, UINTPTR_MAX);
 	lz_lines_close(&lines);
 	ledger->inexact = error != 0;
-	core->reconciled_ms = core->os->now_ms() | 1;
+	core->reconciled_ms = lz_not_never(core->os->now_ms());
 	lz_core_publish(core);
 	return error;
 }

@@ -246,7 +246,7 @@ static uint64_t cap(struct lz_core *core, uint64_t now)
 
 	if (recycle->limited_ms != 0 && now - recycle->limited_ms < LIMITS_MS)
 		return recycle->cap;
-	recycle->limited_ms = now | 1;
+	recycle->limited_ms = lz_not_never(now);
 	core->os->limit(RLIMIT_AS, &space);
 	core->os->limit(RLIMIT_DATA, &data);
 	lz_core_resolve_budget(core);

@@ -536,7 +536,7 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 	if (use->window == NULL && too_soon)
 		return -EAGAIN;
 	if (use->window == NULL && !make_and_install(core, &failure, size, bytes, use)) {
-		core->windows.failed_ms = core->os->now_ms() | 1;
+		core->windows.failed_ms = lz_not_never(core->os->now_ms());
 		lz_window_say(core, failure.step, failure.error);
 		return -EAGAIN;
 	}

@@ -37,6 +37,8 @@ if command -v bash > /dev/null; then
 	expect "a process" "$$" "$(complete stat $$)"
 	expect "a directory" "$work/sub" "$(mkdir "$work/sub"; : > "$work/sub.file"; complete stat --sysroot "$work/su")"
 	expect "a file" "$work/sub.file" "$(complete plot "$work/sub.")"
+	expect "a report" "$work/sub.file" "$(complete report --all "$work/sub." | tr ' ' '\n' | grep file)"
+	expect "a second one" "$work/sub.file" "$(complete report a "$work/sub.")"
 	expect "a program" sleep "$(complete run --budget = 1M -- slee | tr ' ' '\n' | grep -x sleep | sort -u)"
 	expect "its arguments: files" "$work/sub.file" "$(complete run --budget = 1M cat "$work/sub.")"
 	expect "its flags are not ours" "" "$(complete run cat --pol)"
@@ -75,6 +77,7 @@ if command -v zsh > /dev/null && command -v tmux > /dev/null; then
 	offers "zsh: choices" '^log  *refuse' 'lazyzero run --policy='
 	offers "zsh: columns" 'stat -o pid,touched' 'lazyzero stat -o pid,tou'
 	offers "zsh: a record" 'plot sub.file' 'lazyzero plot sub.f'
+	offers "zsh: a second report" 'report a sub.file' 'lazyzero report a sub.f'
 	offers "zsh: a program's file" 'cat sub.file' 'lazyzero run -- cat sub.f'
 fi
 

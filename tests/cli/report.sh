@@ -29,13 +29,21 @@ __attribute__((noinline)) static char *reader(void)
 		(void)p[i];
 	return (char *)p;
 }
+static void answer(int signal)
+{
+	(void)signal;
+	if (write(1, "mine\n", 5) != 5)
+		_exit(9);
+}
 int main(int argc, char **argv)
 {
+	if (argc > 1 && argv[1][0] == 'h')
+		signal(SIGUSR2, answer);
 	char *kept[3] = {dense(), sparse(), reader()};
 	for (int i = 0; i < 3; i++)
 		free(dense());
 	free(kept[2]);
-	if (argc > 1 && argv[1][0] == 's')
+	if (argc > 1 && (argv[1][0] == 's' || argv[1][0] == 'h'))
 		raise(SIGUSR2);
 	if (argc > 1 && argv[1][0] == 'k')
 		raise(SIGKILL);
@@ -144,10 +152,41 @@ assert sites["sparse"]["regions_made"] == 2 and sites["dense"]["regions_made"] =
 assert sites["dense"]["bytes"] == 64 << 20 and len(report["regions"]) == 2, report
 END_OF_PYTHON
 
+# A library that is unloaded keeps its name and lines.
+if compile plugin.so -g -shared -fPIC -fno-builtin <<'END_OF_C' && compile host -ldl <<'END_OF_HOST'; then
+#include <stdlib.h>
+char *from_plugin(void)
+{
+	return calloc(1, 1 << 21); /* line 4 */
+}
+END_OF_C
+#include <dlfcn.h>
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+	void *plugin = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
+	char *(*make)(void) = plugin ? (char *(*)(void))dlsym(plugin, "from_plugin") : NULL;
+	if (!make)
+		return 1;
+	char *p = make();
+	p[0] = 1;
+	dlclose(plugin);
+	free(p);
+	return 0;
+}
+END_OF_HOST
+	run report $options -- "$work/host" "$work/plugin.so"
+	expect "status of a host" 0 "$status"
+	expect_match "a library that is gone" '  from_plugin (plugin.so.c:4)$' "$work/out"
+fi
+
 # A signal that the program ignores stays ignored; without one nothing is handled.
-run run --report="$work/ignored" --report-signal=USR2 $options sh -c "trap '' USR2; exec '$work/known' s"
+run run --report="$work/ignored" --report-signal=USR2 --threshold=1M sh -c "trap '' USR2; exec '$work/known' s"
 expect "a signal that is ignored" 1 "$(grep -c '"executable":"known","reason"' "$work/ignored")"
-expect_match "it is said" '^' "$work/err"
+expect_match "it is said" 'no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or ignored' "$work/err"
+run run --report="$work/handled" --report-signal=USR2 $options --summary=none "$work/known" h
+expect "a program's own handler is what runs" "0 mine" "$status $(cat "$work/out")"
+expect "and no report but that of the exit" 1 "$(grep -c '"lazyzero_report":1' "$work/handled")"
 run run --report="$work/unasked" $options --summary=none "$work/known" s
 expect "the signal is not handled unasked" 140 "$status"
 

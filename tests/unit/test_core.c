@@ -304,3 +304,25 @@ Test(misuse, only_what_is_certain)
 	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_GONE);
 	munmap(foreign, 4096);
 }
+
+/* An age of -1 ms is no age beyond all limits. */
+Test(core, what_was_read_in_this_millisecond_is_not_read_again)
+{
+	for (uint64_t now = 5000; now < 5002; now++) {
+		unsigned opened;
+
+		start_core(quiet);
+		fake.now_ms = now;
+		cr_assert(lz_core_enter(&core));
+		lz_core_read_actual(&core, 1);
+		opened = fake.calls[FAKE_OPEN];
+		lz_core_read_actual(&core, 1);
+		cr_expect_eq(fake.calls[FAKE_OPEN], opened, "at %d", (int)now);
+		fake.now_ms++;
+		lz_core_read_actual(&core, 1);
+		cr_expect_eq(fake.calls[FAKE_OPEN], opened + 1, "at %d", (int)now);
+		lz_core_reconcile(&core);
+		cr_expect_leq(core.reconciled_ms, fake.now_ms);
+		lz_core_leave(&core);
+	}
+}
