@@ -1,5 +1,6 @@
 # What the probe scripts share. Each sources this file first; $probes holds the programs.
 export LC_ALL=C
+. "$LZ_SRCDIR/tests/allocators.sh"
 probes=$LZ_BUILDDIR/tests/probe
 early=$probes/.libs/early.so
 tight="LAZYZERO_BUDGET=1M LAZYZERO_POLICY=log LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K"
@@ -21,23 +22,6 @@ fail() {
 timeout $hang env LAZYZERO_BUDGET=1M LAZYZERO_BACKING=zeropage LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
   grep -q '^lazyzero.*served calloc' ||
   fail "$LZ_LIBRARY does nothing when it is preloaded"
-
-# loads LIBRARY: whether the dynamic linker finds it under that name.
-loads() {
-  [ -z "$(LD_PRELOAD=$1 env true 2>&1)" ]
-}
-
-# The other allocators there are, one name a line; says which are missing.
-find_allocators() {
-  for names in libjemalloc.so.2 \
-    'libmimalloc.so.3 libmimalloc.so.2 libmimalloc.so.2.0' libtcmalloc_minimal.so.4; do
-    found=
-    for name in $names; do
-      if [ -z "$found" ] && loads "$name"; then found=$name; fi
-    done
-    if [ -n "$found" ]; then echo "$found"; else echo "not tested above $names: not installed" >&2; fi
-  done
-}
 
 # run_everywhere PROBE [VARIABLE=VALUE...]: the probe in every place, above every allocator, with default
 # settings and with tight ones, or with the given ones alone. Output must be that of a run without
