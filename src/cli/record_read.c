@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/lines.h"
 #include "cli/record.h"
 
 #define LINE_MAX_BYTES (64u << 20) /* 200,000 processes */
@@ -113,18 +114,17 @@ static int read_lines(struct lz_record *record, const char *path)
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
 	size_t capacity = 0;
-	ssize_t length;
+	ssize_t length = 0;
 	int status = 0;
 
 	if (file == NULL)
 		return lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(errno));
-	while (status == 0 && (length = getline(&line, &capacity, file)) > 0) {
-		if ((size_t)length > LINE_MAX_BYTES)
-			status = lz_fail("'%s': a line of %s is none of a record", lz_shown(path).text,
-				lz_shown_size((uint64_t)length).text);
-		else
-			status = take_line(record, line, (size_t)length, path);
-	}
+	while (status == 0 && (length = lz_line_read(file, &line, &capacity, LINE_MAX_BYTES)) > 0)
+		status = take_line(record, line, (size_t)length, path);
+	if (status == 0 && length < 0)
+		status = length == -EFBIG ? lz_fail("'%s': a line of more than %s is none of a record",
+						    lz_shown(path).text, lz_shown_size(LINE_MAX_BYTES).text)
+					  : lz_fail("out of memory");
 	if (status == 0 && ferror(file))
 		status = lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(errno));
 	free(line);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/lines.h"
 #include "cli/report.h"
 #include "core/report.h"
 
@@ -141,19 +142,20 @@ static int read_lines(struct file *file)
 	struct stat about;
 	char *line = NULL;
 	size_t capacity = 0;
-	ssize_t length;
+	ssize_t length = 0;
 	int status = 0;
 
 	if (stream == NULL)
 		return lz_fail("cannot read '%s': %s", lz_shown(file->path).text, strerror(errno));
 	if (fstat(fileno(stream), &about) == 0)
 		file->told = about.st_mtim;
-	while (status == 0 && (length = getline(&line, &capacity, stream)) > 0) {
-		if ((size_t)length > LINE_MAX_BYTES)
-			file->not_understood++;
-		else
-			status = take_line(file, line, (size_t)length);
-	}
+	while (status == 0 && (length = lz_line_read(stream, &line, &capacity, LINE_MAX_BYTES)) > 0)
+		status = take_line(file, line, (size_t)length);
+	if (status == 0 && length < 0)
+		status = length == -EFBIG
+				 ? lz_fail("'%s': a line of more than %s is none of a report",
+					   lz_shown(file->path).text, lz_shown_size(LINE_MAX_BYTES).text)
+				 : lz_fail("out of memory");
 	if (status == 0 && ferror(stream))
 		status = lz_fail("cannot read '%s': %s", lz_shown(file->path).text, strerror(errno));
 	free(line);

@@ -78,6 +78,7 @@ expect_match "without gnuplot" 'gnuplot is not installed; install it' "$work/err
 expect_failure 125 "none' is empty" plot "$work/none"
 head -n 1 "$work/run.jsonl" > "$work/none"
 expect_failure 125 "holds no sample" plot "$work/none"
+expect_failure 125 "a line of more than 64.0 MiB is none of a record" plot /dev/zero
 echo '{"lazyzero_record":7}' > "$work/none"
 expect_failure 125 "is a record of version 7; this command reads version 1" plot "$work/none"
 for text in '' '{' '[]' '{"lazyzero_record":"1"}' '{"t":1}' 'null' '[[[[[[[['; do

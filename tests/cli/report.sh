@@ -237,6 +237,7 @@ for text in '{' '[]' '{"t":1}' 'null' '[[[[[[[[' '{"lazyzero_report":"1"}'; do
 	echo "$text" > "$work/none"
 	expect_failure 125 "is not a report" report "$work/none"
 done
+expect_failure 125 "a line of more than 64.0 KiB is none of a report" report /dev/zero
 echo '{"lazyzero_report":7,"pid":1}' > "$work/none"
 expect_failure 125 "is a report of version 7; this command reads version 1" report "$work/none"
 
