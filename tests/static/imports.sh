@@ -6,7 +6,7 @@ command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77;
 
 allowed='
 _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable __cxa_finalize __gmon_start__ __stack_chk_fail __tls_get_addr
-__errno_location abort environ __environ syscall clock_gettime getauxval dladdr dladdr1 dlclose dlerror dlopen dlsym malloc calloc realloc free memalign aligned_alloc posix_memalign valloc pvalloc sched_yield sigaction strerrordesc_np
+__errno_location abort environ __environ syscall clock_gettime getauxval _dl_find_object dladdr dladdr1 dlclose dlerror dlopen dlsym malloc calloc realloc free memalign aligned_alloc posix_memalign valloc pvalloc sched_yield sigaction strerrordesc_np
 memchr memcmp memcpy memmove memset strchr strcmp strcspn strlen strncmp strnlen strrchr strstr
 __asan_init __tsan_init __msan_init __lsan_init __hwasan_init _Znwm _Znam _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm
 __memcpy_chk __memmove_chk __memset_chk
