@@ -82,6 +82,9 @@ void lz_report_resolve(struct lz_report_read *report);
 /* What a person should know of a site, in plain words; "" where there is nothing to say. */
 void lz_report_hint(const struct lz_reported_site *site, char *hint, size_t capacity);
 
+/* A sentence to be said once of all sites, or NULL. */
+const char *lz_report_caution(const struct lz_report_read *report);
+
 /* "sparse (t.c:17)", "libx.so+0x119c". */
 void lz_report_place(const struct lz_reported_site *site, char *place, size_t capacity);
 

@@ -279,6 +279,8 @@ static void write_page(FILE *page, const struct lz_report_read *report, const st
 		lz_html_timeline(page, record);
 	}
 	fputs("<h2>Call sites</h2>\n<p class=\"dim\">What wastes most comes first.</p>\n", page);
+	if (lz_report_caution(report) != NULL)
+		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_caution(report));
 	key(page);
 	for (size_t i = 0; i < report->site_count && i < SITES_SHOWN; i++)
 		show_site(page, &report->sites[i]);

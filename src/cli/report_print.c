@@ -10,32 +10,6 @@
 #include "cli/report.h"
 
 #define PLACE_WIDTH 33
-#define TABLES_WORTH (UINT64_C(64) << 10) /* page tables that are worth a word */
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
-void lz_report_place(const struct lz_reported_site *site, char *place, size_t capacity)
-{
-	if (site->file != NULL)
-		snprintf(place, capacity, "%s (%s:%d)",
-			site->function != NULL ? lz_shown(site->function).text : "?",
-			lz_shown(base_name(site->file)).text, site->line);
-	else if (site->function != NULL)
-		snprintf(place, capacity, "%s (%s)", lz_shown(site->function).text,
-			lz_shown(base_name(site->module)).text);
-	else if (site->module != NULL)
-		snprintf(place, capacity, "%s+0x%" PRIx64, lz_shown(base_name(site->module)).text,
-			site->offset);
-	else if (strcmp(site->call, "other") == 0)
-		snprintf(place, capacity, "(all other call sites)");
-	else
-		snprintf(place, capacity, "0x%" PRIx64, site->offset);
-}
 
 /* The same in no more than `width` columns: of a long name the end goes. */
 static void short_place(const struct lz_reported_site *site, char *place, size_t capacity, size_t width)
@@ -55,79 +29,6 @@ static void short_place(const struct lz_reported_site *site, char *place, size_t
 			*where == '(' ? " " : "", strdupa(where));
 	else
 		place[width] = '\0';
-}
-
-void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity)
-{
-	double share = whole != 0 ? 100.0 * (double)part / (double)whole : 0;
-
-	if (part == UINT64_MAX || whole == UINT64_MAX)
-		snprintf(percent, capacity, "?");
-	else if (share > 0 && share < 1)
-		snprintf(percent, capacity, "<1%%");
-	else if (share > 99 && share < 100)
-		snprintf(percent, capacity, ">99%%");
-	else
-		snprintf(percent, capacity, "%.0f%%", share);
-}
-
-static bool is_share(uint64_t part, uint64_t whole, unsigned percent)
-{
-	return (double)part * 100 >= (double)whole * percent;
-}
-
-void lz_report_hint(const struct lz_reported_site *site, char *hint, size_t capacity)
-{
-	const struct lz_figures *sum = &site->sum;
-	uint64_t tables = lz_report_at_peak(site, sum->tables);
-	uint64_t on_window = lz_report_at_peak(site, sum->window_tables);
-	bool is_on_window = site->stood == LZ_STOOD_WINDOW;
-	bool saves = tables >= TABLES_WORTH && on_window < tables / 2;
-	char percent[16];
-
-	*hint = '\0';
-	if (sum->bytes == 0 || sum->bytes == UINT64_MAX)
-		return;
-	if (sum->written == UINT64_MAX || sum->zero == UINT64_MAX || sum->untouched == UINT64_MAX ||
-		tables == UINT64_MAX || on_window == UINT64_MAX) {
-		snprintf(hint, capacity,
-			"What was touched is not known: that takes Linux 6.7 (PAGEMAP_SCAN).");
-	} else if (!is_on_window && saves && sum->tables > sum->written) {
-		snprintf(hint, capacity,
-			"Its page tables (%s) cost more than its data (%s): a window would cost %s.",
-			lz_shown_size(tables).text, lz_shown_size(lz_report_at_peak(site, sum->written)).text,
-			lz_shown_size(on_window).text);
-	} else if (is_share(sum->untouched, sum->bytes, 90)) {
-		lz_report_percent(sum->untouched, sum->bytes, percent, sizeof percent);
-		snprintf(hint, capacity, "%s of this %s was never touched%s.", percent,
-			lz_shown(site->call).text,
-			tables >= TABLES_WORTH && is_share(sum->tables, sum->written, 25)
-				? "; what is written lies so far apart that its page tables count"
-				: "");
-	} else if (is_share(sum->zero, sum->bytes, 40)) {
-		lz_report_percent(sum->zero, sum->bytes, percent, sizeof percent);
-		if (is_on_window)
-			snprintf(hint, capacity,
-				"%s of this %s was only ever read, which on the window costs %s.", percent,
-				lz_shown(site->call).text, lz_shown_size(tables).text);
-		else
-			snprintf(hint, capacity, "%s of this %s was only ever read, as zeroes%s%s.", percent,
-				lz_shown(site->call).text,
-				saves ? ": a window would save page tables, of " : "",
-				saves ? lz_shown_size(tables - on_window).text : "");
-	} else if (is_share(sum->written, sum->bytes, 90)) {
-		snprintf(hint, capacity, "All of it is written%s.",
-			is_on_window ? ": the zero page would serve it with fewer page faults"
-				     : "; there is nothing to save");
-		if (!is_share(sum->written, sum->bytes, 100)) {
-			lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
-			snprintf(hint, capacity, "%s of it is written; there is little to save.", percent);
-		}
-	} else {
-		lz_report_percent(sum->untouched, sum->bytes, percent, sizeof percent);
-		snprintf(hint, capacity, "%s of this %s was never touched.", percent,
-			lz_shown(site->call).text);
-	}
 }
 
 /* --- text --- */
@@ -209,6 +110,8 @@ void lz_report_text(const struct lz_report_read *report, size_t sites_max)
 		colours ? "\033[0m" : "");
 	for (size_t i = 0; i < shown; i++)
 		print_site(&report->sites[i], colours);
+	if (lz_report_caution(report) != NULL)
+		puts(lz_report_caution(report));
 	if (shown < report->site_count)
 		printf("%zu more call site%s; --all shows them\n", report->site_count - shown,
 			report->site_count - shown == 1 ? "" : "s");
