@@ -11,41 +11,43 @@
 #include "shim/shim.h"
 
 /*
- * What was found for callers that RTLD_NEXT has nothing for: a return address and a name, mixed, lead to a
- * function. A slot is written without a lock; one that two threads wrote at once fails the comparison, since
- * its first half is the key mixed with the second.
+ * What was found for callers that RTLD_NEXT has nothing for: a return address and a name lead to a function.
+ * A slot is written without a lock; where two threads wrote at once the comparison fails, since what is
+ * compared is kept mixed with the function.
  */
 #define SLOTS 256u
 
 static struct {
-	_Atomic uintptr_t mixed, function;
+	_Atomic uintptr_t caller, name, function;
 } found[SLOTS];
 
-static uintptr_t key_of(const struct lz_name *name, const void *caller)
+static size_t slot_of(const struct lz_name *name, const void *caller)
 {
-	return (uintptr_t)caller ^ (uintptr_t)name << 16;
-}
+	uintptr_t key = (uintptr_t)caller ^ (uintptr_t)name << 16;
 
-static size_t slot_of(uintptr_t key)
-{
 	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 56) % SLOTS;
 }
 
-static void *recall(uintptr_t key)
+static void *recall(const struct lz_name *name, const void *caller)
 {
-	size_t slot = slot_of(key);
-	uintptr_t mixed = atomic_load_explicit(&found[slot].mixed, memory_order_relaxed);
+	size_t slot = slot_of(name, caller);
 	uintptr_t function = atomic_load_explicit(&found[slot].function, memory_order_relaxed);
+	uintptr_t for_caller = atomic_load_explicit(&found[slot].caller, memory_order_relaxed) ^ function;
+	uintptr_t for_name = atomic_load_explicit(&found[slot].name, memory_order_relaxed) ^ function;
 
-	return function != 0 && (mixed ^ function) == key ? (void *)function : NULL;
+	if (function == 0 || for_caller != (uintptr_t)caller || for_name != (uintptr_t)name)
+		return NULL;
+	return (void *)function;
 }
 
-static void remember(uintptr_t key, void *function)
+static void remember(const struct lz_name *name, const void *caller, void *function)
 {
-	size_t slot = slot_of(key);
+	size_t slot = slot_of(name, caller);
+	uintptr_t mix = (uintptr_t)function;
 
-	atomic_store_explicit(&found[slot].mixed, key ^ (uintptr_t)function, memory_order_relaxed);
-	atomic_store_explicit(&found[slot].function, (uintptr_t)function, memory_order_relaxed);
+	atomic_store_explicit(&found[slot].caller, (uintptr_t)caller ^ mix, memory_order_relaxed);
+	atomic_store_explicit(&found[slot].name, (uintptr_t)name ^ mix, memory_order_relaxed);
+	atomic_store_explicit(&found[slot].function, mix, memory_order_relaxed);
 }
 
 /*
@@ -81,13 +83,13 @@ static void *search(struct lz_name *name, const void *caller)
 	function = in_scope_of(name, caller);
 	if (function == NULL)
 		function = name->stand_in;
-	remember(key_of(name, caller), function);
+	remember(name, caller, function);
 	return function;
 }
 
 void *lz_scope_find(struct lz_name *name, const void *caller)
 {
-	void *function = recall(key_of(name, caller));
+	void *function = recall(name, caller);
 	int saved_errno = errno;
 
 	if (function != NULL)

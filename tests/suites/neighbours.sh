@@ -71,10 +71,16 @@ fi
 
 # Line by line, what is said comes before the error; at once, after it. stdbuf puts its library behind what is there.
 if command -v stdbuf >/dev/null; then
-  echo '{ echo said; sleep 0.3; echo error >&2; } | $1 $2 cut -c 1-' >"$work/order"
-  run_with '' without sh "$work/order"
-  run_with '' bare sh "$work/order" stdbuf -oL
-  run_with "$LZ_LIBRARY" both sh "$work/order" stdbuf -oL
+  cat >"$work/order" <<'END'
+{
+  echo said
+  for attempt in $(seq 20); do [ -s "$1" ] && break; sleep 0.1; done
+  echo error >&2
+} | $2 $3 cut -c 1-
+END
+  run_with '' without sh "$work/order" "$work/without"
+  run_with '' bare sh "$work/order" "$work/bare" stdbuf -oL
+  run_with "$LZ_LIBRARY" both sh "$work/order" "$work/both" stdbuf -oL
   cmp -s "$work/without" "$work/bare" && { fail 'stdbuf does nothing by itself'; cat "$work/bare"; }
   same 'stdbuf' bare both
   run_with "$LZ_LIBRARY" large stdbuf -o0 "$suites/large"

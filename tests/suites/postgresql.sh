@@ -9,6 +9,7 @@ done
 [ -n "$programs" ] || programs=$(dirname "$(command -v initdb)")
 [ -x "$programs/initdb" ] && [ -x "$programs/pgbench" ] ||
   { echo 'skipped: PostgreSQL is missing (Debian package postgresql)'; exit 77; }
+[ ${#work} -lt 80 ] || { echo "skipped: a socket's path may not be as long as $work"; exit 77; }
 as_nobody=
 if [ "$(id -u)" -eq 0 ]; then
   need setpriv util-linux
