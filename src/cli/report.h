@@ -58,7 +58,8 @@ struct lz_reported_process {
 	uint64_t pid, start_time;
 	char executable[64], reason[16];
 	bool complete;
-	uint64_t left_out; /* regions that were alive and not looked at */
+	uint64_t alive;    /* regions */
+	uint64_t left_out; /* more of them, that were not looked at */
 };
 
 struct lz_report_read {

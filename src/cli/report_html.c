@@ -249,15 +249,14 @@ static void show_region(
 static void show_map(FILE *page, const struct lz_report_read *report, size_t process)
 {
 	size_t count, shown = 0;
-	uint64_t least = least_shown(report, process, &count);
+	uint64_t alive, least = least_shown(report, process, &count);
 
 	if (count == 0)
 		return;
 	fputs("<div class=\"card\"><h3>", page);
 	lz_html_text(page, report->processes[process].executable);
 	fprintf(page,
-		" <span class=\"dim\">%" PRIu64
-		"</span></h3>\n<p class=\"dim\">All regions, in order of address, "
+		" <span class=\"dim\">%" PRIu64 "</span></h3>\n<p class=\"dim\">Regions in order of address, "
 		"each as wide as it is large:</p>",
 		report->processes[process].pid);
 	lz_html_overview(page, report, process);
@@ -266,8 +265,9 @@ static void show_map(FILE *page, const struct lz_report_read *report, size_t pro
 			show_region(page, report, &report->regions[i]);
 			shown++;
 		}
-	if (shown < count)
-		fprintf(page, "<p class=\"dim\">%zu smaller ones are not shown.</p>", count - shown);
+	alive = report->processes[process].alive;
+	if (alive != UINT64_MAX && shown < alive)
+		fprintf(page, "<p class=\"dim\">%" PRIu64 " others are not shown.</p>", alive - shown);
 	fputs("</div>\n", page);
 }
 

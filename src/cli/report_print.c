@@ -67,22 +67,22 @@ static void print_site(const struct lz_reported_site *site, bool colours)
 
 static void print_processes(const struct lz_report_read *report)
 {
-	uint64_t left_out = 0;
+	uint64_t left_out = 0, alive = 0;
 	size_t cut = 0;
 
+	for (size_t i = 0; i < report->process_count; i++) {
+		cut += !report->processes[i].complete;
+		alive += report->processes[i].alive != UINT64_MAX ? report->processes[i].alive : 0;
+		left_out += report->processes[i].left_out != UINT64_MAX ? report->processes[i].left_out : 0;
+	}
 	if (report->process_count == 1)
 		printf("%s[%" PRIu64 "], at %s: ", lz_shown(report->processes[0].executable).text,
 			report->processes[0].pid,
 			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
 	else
 		printf("%zu processes: ", report->process_count);
-	printf("%zu call site%s, %zu region%s alive\n", report->site_count,
-		report->site_count == 1 ? "" : "s", report->region_count,
-		report->region_count == 1 ? "" : "s");
-	for (size_t i = 0; i < report->process_count; i++) {
-		cut += !report->processes[i].complete;
-		left_out += report->processes[i].left_out != UINT64_MAX ? report->processes[i].left_out : 0;
-	}
+	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
+		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
 	fflush(stdout);
 	if (cut > 0)
 		lz_warn("%zu report%s cut short: what follows is not all", cut, cut == 1 ? " is" : "s are");
@@ -165,6 +165,7 @@ static json_t *process_json(const struct lz_reported_process *process)
 	json_object_set_new(object, "executable", lz_json_string(process->executable));
 	json_object_set_new(object, "reason", lz_json_string(process->reason));
 	json_object_set_new(object, "complete", json_boolean(process->complete));
+	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
 	json_object_set_new(object, "regions_left_out", lz_json_number(process->left_out));
 	return object;
 }

@@ -69,6 +69,7 @@ static int take_header(struct file *file, const json_t *line)
 	file->any = true;
 	fresh.process = (struct lz_reported_process){.pid = fresh.pid,
 		.start_time = fresh.start_time,
+		.alive = lz_report_number(line, "alive"),
 		.left_out = lz_report_number(line, "left_out")};
 	snprintf(fresh.process.executable, sizeof fresh.process.executable, "%s",
 		lz_report_word(line, "executable"));

@@ -7,9 +7,10 @@
 #include "base/checked.h"
 #include "os/pagemap.h"
 
-void lz_census_begin(struct lz_census *census, const struct lz_geometry *geometry, uint64_t start)
+void lz_census_begin(
+	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end)
 {
-	*census = (struct lz_census){.geometry = geometry, .start = start};
+	*census = (struct lz_census){.geometry = geometry, .start = start, .end = end};
 }
 
 void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page)
@@ -37,6 +38,15 @@ static void add_to_map(struct lz_census *census, uint64_t start, uint64_t end, b
 	}
 }
 
+/* Bytes of the range in the spans number `first` to `last`. */
+static uint64_t covered(const struct lz_census *census, unsigned shift, uint64_t first, uint64_t last)
+{
+	uint64_t from = lz_max_u64(first << shift, census->start);
+	uint64_t to = lz_min_u64(((last + 1) << shift) - 1, census->end - 1) + 1;
+
+	return lz_sub_clamped(to, from);
+}
+
 static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, unsigned page_shift)
 {
 	const struct lz_geometry *geometry = census->geometry;
@@ -48,6 +58,9 @@ static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, u
 			      (shift >= 64 || (census->last_end - 1) >> shift == start >> shift);
 
 		census->tables.count[level] += tables.count[level] - shared;
+		if (tables.count[level] > shared && shift < 63)
+			census->covered[level] +=
+				covered(census, shift, (start >> shift) + shared, (end - 1) >> shift);
 	}
 	census->last_end = end;
 }
@@ -55,11 +68,13 @@ static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, u
 static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
 {
 	unsigned shift = lz_table_span_shift(census->geometry, 0);
-	uint64_t first = (start >> shift) + 1, last = ((end - 1) >> shift) + 1;
+	uint64_t first = start >> shift, last = (end - 1) >> shift;
+	bool seen = first + 1 == census->last_block;
 
 	census->written += end - start;
-	census->written_blocks += last - first + (first != census->last_block);
-	census->last_block = last;
+	if (first + seen <= last)
+		census->written_covered += covered(census, shift, first + seen, last);
+	census->last_block = last + 1;
 	add_to_map(census, start, end, true);
 }
 
@@ -120,20 +135,42 @@ static void count_run(void *context, const struct lz_page_run *run)
 	}
 }
 
-int lz_census_walk(struct lz_census *census, const struct lz_os *os, uint64_t start, uint64_t end)
+static uint64_t share_of(const struct lz_geometry *geometry, unsigned level, uint64_t bytes)
+{
+	unsigned shift = lz_table_span_shift(geometry, level);
+
+	if (!geometry->level[level].counted || shift >= 64)
+		return 0;
+	return (uint64_t)((unsigned __int128)bytes * lz_table_bytes(geometry, level) >> shift);
+}
+
+uint64_t lz_census_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest)
+{
+	uint64_t share = 0;
+
+	for (unsigned level = lowest; level < geometry->levels; level++)
+		share += share_of(geometry, level, bytes);
+	return share;
+}
+
+int lz_census_walk(struct lz_census *census, const struct lz_os *os)
 {
 	int error;
 
 	census->os = os;
-	error = lz_pagemap_walk(os, start, end, count_run, census);
-
+	error = lz_pagemap_walk(os, census->start, census->end, count_run, census);
 	census->table_bytes = lz_tables_counted_bytes(census->geometry, &census->tables);
+	census->table_share = 0;
+	for (unsigned level = 0; level < census->geometry->levels; level++)
+		census->table_share += share_of(census->geometry, level, census->covered[level]);
+	census->window_share = lz_census_share(census->geometry, census->end - census->start, 1) +
+			       share_of(census->geometry, 0, census->written_covered);
 	return error;
 }
 
 int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
 	uint64_t start, uint64_t end)
 {
-	lz_census_begin(census, geometry, start);
-	return lz_census_walk(census, os, start, end);
+	lz_census_begin(census, geometry, start, end);
+	return lz_census_walk(census, os);
 }

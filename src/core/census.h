@@ -25,19 +25,28 @@ struct lz_census {
 	/* Private, while it is taken: */
 	const struct lz_os *os;
 	const struct lz_geometry *geometry;
-	uint64_t start, last_end, last_block; /* last_block: of those that were written to, plus 1 */
+	uint64_t start, end, last_end, last_block; /* last_block: of those that were written to, plus 1 */
 	struct lz_tables tables;
+	uint64_t covered[LZ_LEVELS_MAX], written_covered; /* bytes of the range below its tables */
 	struct lz_census_map *map; /* for the caller to set after lz_census_begin, or not */
 	/* Results, bytes: */
 	uint64_t written, zero_mapped, window; /* window: of a zero window, mapped */
-	uint64_t table_bytes;                  /* page tables that these need */
-	uint64_t written_blocks;               /* number of spans of the lowest table that were written to */
+	uint64_t table_bytes;                  /* all page tables that these need */
+	/*
+	 * Of each table as much as the range covers of what it maps: what neighbours share is not counted for
+	 * all of them. And what it would be on a window, which needs the lowest tables for what is written.
+	 */
+	uint64_t table_share, window_share;
 };
 
-void lz_census_begin(struct lz_census *census, const struct lz_geometry *geometry, uint64_t start);
+void lz_census_begin(
+	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end);
 
 /* Walks over the range. 0, or -errno: -ENOTTY before Linux 6.7; then the results mean nothing. */
-int lz_census_walk(struct lz_census *census, const struct lz_os *os, uint64_t start, uint64_t end);
+int lz_census_walk(struct lz_census *census, const struct lz_os *os);
+
+/* The share of so many bytes that are touched everywhere, in tables from a level on. */
+uint64_t lz_census_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
 
 /* Both, of [start, end), for the sums alone. */
 int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,

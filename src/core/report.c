@@ -14,7 +14,8 @@
 #include "core/inside.h"
 #include "support/pattern.h"
 
-#define ALIVE_MAX 4096u /* regions that are looked at */
+#define ALIVE_MAX 65536u /* regions that are looked at; as many mappings as a process may have */
+#define LINES_MAX 2048u  /* of them, that have a line of their own */
 #define LINE_BYTES 2048u
 
 struct alive {
@@ -60,36 +61,27 @@ static void draw(struct lz_cells *cells, const struct lz_census_map *map, uint64
 	}
 }
 
-static uint64_t fewest(const struct lz_core *core, uint64_t bytes, unsigned shift)
-{
-	struct lz_tables tables = lz_tables_fewest(core->geometry, bytes, shift);
-
-	return lz_tables_counted_bytes(core->geometry, &tables);
-}
-
 /* The fate of one region, and its picture. */
 static void look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window, struct lz_fate *fate,
 	struct lz_cells *cells)
 {
 	struct lz_census census;
 	struct lz_census_map map;
-	uint64_t block_table = lz_table_bytes(core->geometry, 0);
 
 	*fate = (struct lz_fate){.regions = 1, .bytes = end - start, .on_window = on_window};
 	memset(cells, 0, sizeof *cells);
-	fate->full_tables = fewest(core, end - start, core->page_shift);
-	lz_census_begin(&census, core->geometry, start);
+	fate->full_tables = lz_census_share(core->geometry, end - start, 0);
+	lz_census_begin(&census, core->geometry, start, end);
 	lz_census_map_begin(&map, end - start, core->page);
 	census.map = &map;
-	if (lz_census_walk(&census, core->os, start, end) != 0) {
+	if (lz_census_walk(&census, core->os) != 0) {
 		fate->unseen = fate->bytes;
 		return;
 	}
 	fate->written = census.written;
 	fate->zero = census.zero_mapped + census.window;
-	fate->tables = census.table_bytes;
-	fate->window_tables = fewest(core, end - start, lz_table_span_shift(core->geometry, 0)) +
-			      census.written_blocks * block_table;
+	fate->tables = census.table_share;
+	fate->window_tables = census.window_share;
 	draw(cells, &map, end - start, core->page);
 }
 
@@ -301,7 +293,8 @@ static void put_site(struct lz_core *core, unsigned number)
 	put(core, &line);
 }
 
-static void put_region(struct lz_core *core, const struct alive *region)
+/* A region that is alive is part of what its site comes to, and has a line of its own. */
+static void put_region(struct lz_core *core, const struct alive *region, bool has_line)
 {
 	char buffer[LINE_BYTES];
 	struct lz_text line = lz_text_in(buffer, sizeof buffer);
@@ -310,6 +303,8 @@ static void put_region(struct lz_core *core, const struct alive *region)
 
 	look(core, region->base, region->base + region->length, region->on_window, &fate, &cells);
 	lz_fate_add(&core->report->alive_fate[region->site], &fate);
+	if (!has_line)
+		return;
 	begin(core, &line, "region", region->base);
 	member_u64(&line, "site", region->site);
 	member_fate(&line, &fate);
@@ -382,14 +377,18 @@ static void say_broken(struct lz_core *core, int error)
 	char buffer[320];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 
-	if (core->report->broken)
-		return;
-	core->report->broken = true;
 	lz_text_string(&text, "no report: cannot write LAZYZERO_REPORT=\"");
 	lz_text_foreign(&text, core->options.report);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
 	lz_log_note(&core->log, buffer);
+}
+
+static void say_broken_once(struct lz_core *core, int error)
+{
+	if (!core->report->broken)
+		say_broken(core, error);
+	core->report->broken = true;
 }
 
 void lz_report_open(struct lz_core *core, const char *executable)
@@ -403,8 +402,10 @@ void lz_report_open(struct lz_core *core, const char *executable)
 		return;
 	at = core->os->mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (lz_os_failed(at))
+	if (lz_os_failed(at)) {
+		say_broken(core, (int)at);
 		return;
+	}
 	report = (struct lz_report *)at;
 	report->sites.os = core->os;
 	report->start_time = lz_start_time(core->os, (uint64_t)core->os->getpid());
@@ -417,7 +418,7 @@ void lz_report_open(struct lz_core *core, const char *executable)
 	/* What is wrong is worth more now than at the end of a long run. */
 	fd = open_file(core);
 	if (fd < 0)
-		say_broken(core, fd);
+		say_broken_once(core, fd);
 	else
 		core->os->close(fd);
 }
@@ -442,7 +443,7 @@ static void write_all(struct lz_core *core, const char *reason)
 	put_modules(core);
 	/* These first: what they come to is part of their sites'. */
 	for (size_t i = 0; i < report->alive_count; i++)
-		put_region(core, &report->alive[i]);
+		put_region(core, &report->alive[i], i < LINES_MAX);
 	for (unsigned i = LZ_SITE_OTHER; i < LZ_SITES; i++)
 		put_site(core, i);
 	put_end(core);
@@ -481,7 +482,7 @@ void lz_report_write(struct lz_core *core, const char *reason)
 	if (report->fd >= 0)
 		core->os->close(report->fd);
 	if (report->fd < 0 || report->error != 0)
-		say_broken(core, report->fd < 0 ? report->fd : report->error);
+		say_broken_once(core, report->fd < 0 ? report->fd : report->error);
 	atomic_store_explicit(&report->busy, 0, memory_order_release);
 }
 

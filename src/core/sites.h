@@ -27,7 +27,7 @@ struct lz_fate {
 	uint64_t regions, bytes; /* looked at */
 	uint64_t unseen;         /* of these bytes, in regions that could not be looked into */
 	uint64_t written, zero;  /* zero: mapped to the zero page or a zero window, and never written */
-	uint64_t tables;         /* page tables that these need */
+	uint64_t tables;         /* its share of the page tables that these need (census.h) */
 	uint64_t window_tables;  /* that they would need on a window, for what was written */
 	uint64_t full_tables;    /* that they would need if all were touched */
 	uint64_t on_window;      /* regions that stood on a window */

@@ -123,25 +123,55 @@ Test(census, tells_written_from_read_from_untouched)
 	at[0] = at[1] = at[6 * MIB] = 1;
 	for (size_t i = 2 * MIB; i < 4 * MIB; i += page)
 		(void)at[i];
-	lz_census_begin(&census, geometry, (uintptr_t)at);
+	lz_census_begin(&census, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB);
 	lz_census_map_begin(&map, 8 * MIB, page);
 	census.map = &map;
-	cr_assert_eq(lz_census_walk(&census, &lz_os_linux, (uintptr_t)at, (uintptr_t)at + 8 * MIB), 0);
+	cr_assert_eq(lz_census_walk(&census, &lz_os_linux), 0);
 	if (has_zero_page) {
 		cr_expect_eq(census.written, 2 * page);
 		cr_expect_eq(census.zero_mapped, 2 * MIB);
-		cr_expect_eq(census.written_blocks, 2);
+		/* Two lowest tables, and what 8 MiB are of the higher ones. */
+		if (geometry->level[0].index_bits == 9 && page == 4096)
+			cr_expect_eq(census.window_share,
+				2 * page + 8 * MIB / 512 / 512 +
+					8 * MIB / 512 / 512 / 512 * geometry->level[2].counted);
 	} else {
 		cr_expect_eq(census.written + census.zero_mapped, 2 * MIB + 2 * page);
 	}
 	cr_expect_eq(census.window, 0);
 	cr_expect_geq(census.table_bytes, 3 * page);
 	cr_expect_leq(census.table_bytes, 6 * page);
+	cr_expect_geq(census.table_share, 3 * page);
+	cr_expect_lt(census.table_share, 4 * page);
 	cr_expect_geq(map.cell_bytes, 8 * MIB / LZ_CENSUS_CELLS);
 	cr_expect_eq(map.written[0], 1);
 	cr_expect_eq(map.written[6 * MIB / map.cell_bytes], 1);
 	if (has_zero_page)
 		cr_expect_eq(map.zero[3 * MIB / map.cell_bytes], map.cell_bytes / page);
+}
+
+/* What two have in common is shared between them, not counted twice. */
+Test(census, shares_of_neighbours_add_up)
+{
+	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
+	char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
+	uint64_t sum = 0, whole;
+	struct lz_census census;
+
+	NEEDS_SCAN(at);
+	memset(at, 1, 8 * MIB);
+	cr_assert_eq(
+		lz_census_take(&census, &lz_os_linux, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB), 0);
+	whole = census.table_share;
+	cr_expect_eq(whole, lz_census_share(geometry, 8 * MIB, 0));
+	cr_expect_eq(whole, census.window_share);
+	for (size_t i = 0; i < 16; i++) {
+		uintptr_t part = (uintptr_t)at + i * MIB / 2;
+
+		cr_assert_eq(lz_census_take(&census, &lz_os_linux, geometry, part, part + MIB / 2), 0);
+		sum += census.table_share;
+	}
+	cr_expect(sum <= whole && whole - sum < 16 * LZ_LEVELS_MAX, "%zu of %zu", (size_t)sum, (size_t)whole);
 }
 
 Test(census, the_huge_zero_page_is_not_taken_for_written)
@@ -160,7 +190,7 @@ Test(census, the_huge_zero_page_is_not_taken_for_written)
 		cr_skip_test("no transparent huge pages here");
 	cr_expect_eq(census.zero_mapped, 4 * MIB);
 	cr_expect_leq(census.written, 2 * MIB);
-	cr_expect_eq(census.written_blocks, 1);
+	cr_expect_leq(census.window_share, 2 * 4096);
 }
 
 /* --- the report --- */
