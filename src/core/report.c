@@ -1,5 +1,5 @@
 /* The report of LAZYZERO_REPORT; see report.h. */
-#include "core/report.h"
+#include "core/report_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,36 +11,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
-#include "core/inside.h"
 #include "support/pattern.h"
-
-#define ALIVE_MAX 65536u /* regions that are looked at; as many mappings as a process may have */
-#define LINES_MAX 2048u  /* of them, that have a line of their own */
-#define LINE_BYTES 2048u
-
-struct alive {
-	uintptr_t base;
-	size_t length;
-	uint16_t site;
-	bool on_window;
-};
-
-/* A mapping of its own, most of which is never touched. */
-struct lz_report {
-	struct lz_sites sites;
-	_Atomic uint32_t busy; /* somebody writes a report, and what follows is theirs */
-	bool broken;           /* that the file cannot be written was said */
-	uint64_t start_time;
-	char path[2 * LZ_OPTION_TEXT_MAX]; /* absolute, with its % sequences */
-	char executable[64];
-	int fd, error;
-	uint64_t lines, left_out;
-	size_t alive_count;
-	struct alive alive[ALIVE_MAX];
-	struct lz_fate alive_fate[LZ_SITES];
-	size_t used;
-	char buffer[16384];
-};
 
 /* --- looking --- */
 
@@ -61,9 +32,8 @@ static void draw(struct lz_cells *cells, const struct lz_census_map *map, uint64
 	}
 }
 
-/* The fate of one region, and its picture. */
-static void look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window, struct lz_fate *fate,
-	struct lz_cells *cells)
+void lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window,
+	struct lz_fate *fate, struct lz_cells *cells)
 {
 	struct lz_census census;
 	struct lz_census_map map;
@@ -117,209 +87,11 @@ void lz_report_going(struct lz_core *core, const struct lz_served *region, uintp
 
 	if (region->site == LZ_SITE_NONE || core->geometry == NULL)
 		return;
-	look(core, start, end, region->on_window, &fate, &cells);
+	lz_report_look(core, start, end, region->on_window, &fate, &cells);
 	/* What is cut off is no region of its own. */
 	fate.regions = start == atomic_load_explicit(&region->base, memory_order_relaxed);
 	fate.on_window *= fate.regions;
 	lz_sites_ended(&core->report->sites, region->site, &fate, fate.regions ? &cells : NULL);
-}
-
-/* --- writing --- */
-
-static void flush(struct lz_core *core)
-{
-	struct lz_report *report = core->report;
-	const char *at = report->buffer;
-
-	while (report->used > 0 && report->error == 0) {
-		ssize_t written = core->os->write(report->fd, at, report->used);
-
-		if (written == -EINTR)
-			continue;
-		if (written <= 0) {
-			report->error = written == 0 ? -ENOSPC : (int)written;
-			break;
-		}
-		at += written;
-		report->used -= (size_t)written;
-	}
-	report->used = 0;
-}
-
-/* Whole lines go to the file at once: other processes may write there, too. */
-static void put(struct lz_core *core, struct lz_text *line)
-{
-	struct lz_report *report = core->report;
-
-	lz_text_string(line, "}\n");
-	if (line->cut || report->error != 0)
-		return;
-	if (report->used + line->length > sizeof report->buffer)
-		flush(core);
-	memcpy(report->buffer + report->used, line->buffer, line->length);
-	report->used += line->length;
-	report->lines++;
-}
-
-static void member(struct lz_text *line, const char *name)
-{
-	lz_text_string(line, ",\"");
-	lz_text_string(line, name);
-	lz_text_string(line, "\":");
-}
-
-static void member_u64(struct lz_text *line, const char *name, uint64_t value)
-{
-	member(line, name);
-	lz_text_u64(line, value);
-}
-
-static void member_string(struct lz_text *line, const char *name, const char *value)
-{
-	member(line, name);
-	lz_text_json(line, value);
-}
-
-static void begin(struct lz_core *core, struct lz_text *line, const char *kind, uint64_t value)
-{
-	lz_text_char(line, '{');
-	lz_text_char(line, '"');
-	lz_text_string(line, kind);
-	lz_text_string(line, "\":");
-	lz_text_u64(line, value);
-	lz_text_string(line, ",\"pid\":");
-	lz_text_i64(line, core->os->getpid());
-}
-
-static void put_header(struct lz_core *core, const char *reason)
-{
-	struct lz_report *report = core->report;
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
-
-	begin(core, &line, "lazyzero_report", LZ_REPORT_VERSION);
-	member_u64(&line, "start_time", report->start_time);
-	member_string(&line, "executable", report->executable);
-	member_string(&line, "reason", reason);
-	member_string(&line, "geometry", core->geometry != NULL ? core->geometry->name : "");
-	member_u64(&line, "page", core->page);
-	member_u64(&line, "alive", report->alive_count);
-	member_u64(&line, "left_out", report->left_out);
-	put(core, &line);
-}
-
-static void put_modules(struct lz_core *core)
-{
-	struct lz_sites *sites = &core->report->sites;
-
-	for (unsigned i = 0; i < LZ_SITE_MODULES; i++) {
-		char buffer[LINE_BYTES];
-		struct lz_text line = lz_text_in(buffer, sizeof buffer);
-
-		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
-			continue;
-		begin(core, &line, "module", i);
-		member_string(&line, "path", sites->module[i].module.path);
-		member_u64(&line, "inode", sites->module[i].module.inode);
-		member(&line, "deleted");
-		lz_text_string(&line, sites->module[i].module.deleted ? "true" : "false");
-		put(core, &line);
-	}
-}
-
-static void member_seen(struct lz_text *line, const char *name, uint64_t value, const struct lz_fate *fate)
-{
-	member(line, name);
-	if (fate->unseen != 0)
-		lz_text_string(line, "null");
-	else
-		lz_text_u64(line, value);
-}
-
-static void member_fate(struct lz_text *line, const struct lz_fate *fate)
-{
-	member_u64(line, "regions", fate->regions);
-	member_u64(line, "bytes", fate->bytes);
-	member_seen(line, "written", fate->written, fate);
-	member_seen(line, "zero", fate->zero, fate);
-	member_seen(line, "untouched", lz_sub_clamped(fate->bytes, fate->written + fate->zero), fate);
-	member_seen(line, "tables", fate->tables, fate);
-	member_seen(line, "window_tables", fate->window_tables, fate);
-	member_u64(line, "full_tables", fate->full_tables);
-	member_string(line, "backing",
-		fate->on_window == 0               ? "zeropage"
-		: fate->on_window >= fate->regions ? "window"
-						   : "both");
-}
-
-static void member_digits(struct lz_text *line, const char *name, const uint8_t *digits, unsigned count)
-{
-	member(line, name);
-	lz_text_char(line, '"');
-	for (unsigned i = 0; i < count; i++)
-		lz_text_char(line, (char)('0' + digits[i]));
-	lz_text_char(line, '"');
-}
-
-static void put_site(struct lz_core *core, unsigned number)
-{
-	const struct lz_site *site = &core->report->sites.site[number];
-	struct lz_fate fate = site->ended;
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
-
-	lz_fate_add(&fate, &core->report->alive_fate[number]);
-	if (!atomic_load_explicit(&site->known, memory_order_acquire) ||
-		(site->count == 0 && fate.bytes == 0))
-		return;
-	begin(core, &line, "site", number);
-	member_string(&line, "call", site->call);
-	member(&line, "module");
-	if (site->module != 0)
-		lz_text_u64(&line, site->module - 1u);
-	else
-		lz_text_string(&line, "null");
-	member_u64(&line, "offset", site->offset);
-	member_u64(&line, "count", site->count);
-	member_u64(&line, "asked", site->asked);
-	member_u64(&line, "peak", site->peak);
-	member_u64(&line, "alive", core->report->alive_fate[number].bytes);
-	member_fate(&line, &fate);
-	if (site->largest != 0) {
-		member_u64(&line, "freed", site->largest);
-		member_digits(&line, "freed_written", site->cells.written, site->cells.count);
-		member_digits(&line, "freed_zero", site->cells.zero, site->cells.count);
-	}
-	put(core, &line);
-}
-
-/* A region that is alive is part of what its site comes to, and has a line of its own. */
-static void put_region(struct lz_core *core, const struct alive *region, bool has_line)
-{
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
-	struct lz_fate fate;
-	struct lz_cells cells;
-
-	look(core, region->base, region->base + region->length, region->on_window, &fate, &cells);
-	lz_fate_add(&core->report->alive_fate[region->site], &fate);
-	if (!has_line)
-		return;
-	begin(core, &line, "region", region->base);
-	member_u64(&line, "site", region->site);
-	member_fate(&line, &fate);
-	member_digits(&line, "map_written", cells.written, cells.count);
-	member_digits(&line, "map_zero", cells.zero, cells.count);
-	put(core, &line);
-}
-
-static void put_end(struct lz_core *core)
-{
-	char buffer[128];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
-
-	begin(core, &line, "end", core->report->lines);
-	put(core, &line);
 }
 
 static void note_alive(void *context, struct lz_served *region)
@@ -328,11 +100,11 @@ static void note_alive(void *context, struct lz_served *region)
 
 	if (region->site == LZ_SITE_NONE || region->site >= LZ_SITES)
 		return;
-	if (report->alive_count == ALIVE_MAX) {
+	if (report->alive_count == LZ_REPORT_ALIVE) {
 		report->left_out++;
 		return;
 	}
-	report->alive[report->alive_count++] = (struct alive){
+	report->alive[report->alive_count++] = (struct lz_alive){
 		.base = atomic_load_explicit(&region->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&region->length, memory_order_relaxed),
 		.site = region->site,
@@ -435,21 +207,6 @@ int lz_report_signal(const struct lz_core *core)
 	return core->report != NULL ? signals[core->options.report_signal] : 0;
 }
 
-static void write_all(struct lz_core *core, const char *reason)
-{
-	struct lz_report *report = core->report;
-
-	put_header(core, reason);
-	put_modules(core);
-	/* These first: what they come to is part of their sites'. */
-	for (size_t i = 0; i < report->alive_count; i++)
-		put_region(core, &report->alive[i], i < LINES_MAX);
-	for (unsigned i = LZ_SITE_OTHER; i < LZ_SITES; i++)
-		put_site(core, i);
-	put_end(core);
-	flush(core);
-}
-
 void lz_report_write(struct lz_core *core, const char *reason)
 {
 	struct lz_report *report = core->report;
@@ -474,7 +231,7 @@ void lz_report_write(struct lz_core *core, const char *reason)
 		lz_core_leave(core);
 	report->fd = open_file(core);
 	if (report->fd >= 0 && core->os->quiet_begin(&saved) == 0) {
-		write_all(core, reason);
+		lz_report_put(core, reason);
 		core->os->quiet_end(saved);
 	} else if (report->fd >= 0) {
 		report->error = -EIO;
