@@ -74,41 +74,47 @@ static void prepare(struct lz_core *core)
 	core->prepared = true;
 }
 
-/* What a forked child has to put right before it uses its copy of the books. */
-static void after_fork(struct lz_core *core, bool torn)
+/*
+ * Somebody was changing the books and will not end: keep the table of regions, whose changes are single
+ * stores, and what is kept for reuse, which is counted anew, and start the ledger over.
+ */
+static void start_over(struct lz_core *core)
 {
-	if (torn) {
-		/* Another thread was changing them: keep the table of regions, whose changes are single
-		 * stores, and start the ledger over. */
-		lz_pool_abandon(&core->regions.pool);
-		if (core->prepared) {
-			lz_ledger_abandon(&core->ledger);
-			lz_windows_abandon(&core->windows);
-			lz_recycle_abandon(&core->recycle);
-			lz_core_reconcile(core);
-		}
-	}
-	atomic_store_explicit(&core->reserved, 0, memory_order_relaxed);
+	lz_pool_abandon(&core->regions.pool);
+	if (!core->prepared)
+		return;
+	lz_ledger_abandon(&core->ledger);
+	lz_windows_abandon(&core->windows);
+	lz_recycle_mend(&core->recycle);
+	lz_core_reconcile(core);
+}
+
+/* What a forked child has to put right before it uses its copy of the books. */
+static void after_fork(struct lz_core *core)
+{
+	lz_pending_after_fork(core);
 	core->actual_read_ms = 0;
 	lz_stats_after_fork(&core->stats);
 	lz_log_after_fork(&core->log);
 	lz_report_after_fork(core);
 }
 
-bool lz_core_enter(struct lz_core *core)
+bool lz_core_enter_at(struct lz_core *core, struct lz_mark *mark)
 {
 	enum lz_lock_result result;
 
 	if (core->lock.page == NULL)
 		return false; /* not set up: too early, or there was no memory for it */
-	result = lz_lock_enter(&core->lock);
+	result = lz_lock_enter(&core->lock, mark);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&core->stats, untracked, 1);
 		atomic_store_explicit(&core->missed, true, memory_order_relaxed);
 		return false;
 	}
-	if (result != LZ_LOCK_TAKEN)
-		after_fork(core, result == LZ_LOCK_TORN);
+	if (result == LZ_LOCK_TORN || result == LZ_LOCK_FORKED_TORN)
+		start_over(core);
+	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_TORN)
+		after_fork(core);
 	if (!core->prepared)
 		prepare(core);
 	lz_regions_sweep(&core->regions);
@@ -272,6 +278,7 @@ static bool truly_exceeds(struct lz_core *core, uint64_t cost, bool refusable)
 {
 	uint64_t age = core->os->now_ms() - core->reconciled_ms;
 
+	lz_pending_reclaim(core);
 	if (refusable || core->reconciled_ms == 0 || core->ledger.inexact || age >= RECONCILE_AGE_MS)
 		lz_core_reconcile(core);
 	lz_core_read_actual(core, 0);
@@ -341,8 +348,10 @@ static int decide(struct lz_core *core, const struct lz_need *need, struct lz_gr
 	grant->plain_cost = need->plain_cost;
 	memcpy(grant->source, core->budget.source, sizeof grant->source);
 	refused = grant->over && core->options.policy == LZ_POLICY_REFUSE;
-	if (!refused && !windowed)
+	if (!refused && !windowed && grant->cost != 0) {
 		atomic_fetch_add_explicit(&core->reserved, grant->cost, memory_order_relaxed);
+		lz_pending_add(core, &grant->hold, grant->cost, NULL);
+	}
 	lz_core_leave(core);
 	return windowed ? -EXDEV : refused ? -ENOMEM : 0;
 }
@@ -404,16 +413,21 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
 	return -ENOMEM;
 }
 
-void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool happened)
+void lz_core_unreserve(struct lz_core *core, uint64_t cost)
 {
 	uint64_t reserved = atomic_load_explicit(&core->reserved, memory_order_relaxed);
 
+	while (!atomic_compare_exchange_weak_explicit(&core->reserved, &reserved,
+		lz_sub_clamped(reserved, cost), memory_order_relaxed, memory_order_relaxed))
+		continue;
+}
+
+void lz_core_settle(struct lz_core *core, struct lz_grant *grant, bool happened)
+{
 	if (grant->cost == 0)
 		return;
-	/* A fork between the two sets the sum back to 0 in the child. */
-	while (!atomic_compare_exchange_weak_explicit(&core->reserved, &reserved,
-		lz_sub_clamped(reserved, grant->cost), memory_order_relaxed, memory_order_relaxed))
-		continue;
+	if (lz_pending_remove(&grant->hold))
+		lz_core_unreserve(core, grant->cost);
 	if (!happened)
 		return;
 	if (grant->over) {

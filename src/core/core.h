@@ -17,6 +17,7 @@
 #include "core/budget.h"
 #include "core/geometry.h"
 #include "core/ledger.h"
+#include "core/pending.h"
 #include "core/recycle.h"
 #include "core/report.h"
 #include "core/regions.h"
@@ -55,6 +56,7 @@ struct lz_core {
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
 	struct lz_report *report;   /* LAZYZERO_REPORT; NULL: none */
+	struct lz_pending pending[LZ_PENDING];
 	struct lz_regions regions;  /* see regions.h for what needs the lock */
 };
 

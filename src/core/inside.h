@@ -20,8 +20,12 @@ static inline void lz_core_on_window(const struct lz_core *core, struct lz_trait
 	traits->page_shift = (uint8_t)core->ledger.span_shift[0];
 }
 
-/* Opens the books; false as -EAGAIN in core.h. lz_core_leave must follow true. */
-bool lz_core_enter(struct lz_core *core);
+/*
+ * Opens the books; false as -EAGAIN in core.h. lz_core_leave must follow true, before the function returns:
+ * the mark is in its frame, where, unlike a variable of a block, it stays until then.
+ */
+#define lz_core_enter(core) lz_core_enter_at(core, __builtin_alloca(sizeof(struct lz_mark)))
+bool lz_core_enter_at(struct lz_core *core, struct lz_mark *mark);
 void lz_core_leave(struct lz_core *core);
 
 /*
@@ -47,6 +51,7 @@ struct lz_grant {
 	uint64_t budget;
 	char source[sizeof((struct lz_budget *)0)->source];
 	struct lz_request request;
+	struct lz_hold hold; /* what is reserved, as others see it */
 };
 
 /* Nothing was asked for: only what is looked at, for this is on the way of every small mmap. */
@@ -69,7 +74,10 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
  * Gives a reservation back, its range being in the ledger or not to come; what was served over the budget is
  * logged now that it has happened. No lock.
  */
-void lz_core_settle(struct lz_core *core, const struct lz_grant *grant, bool happened);
+void lz_core_settle(struct lz_core *core, struct lz_grant *grant, bool happened);
+
+/* Takes a granted cost out of what is reserved. No lock. */
+void lz_core_unreserve(struct lz_core *core, uint64_t cost);
 
 /* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
 void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);

@@ -149,9 +149,23 @@ static void take_out(struct lz_core *core, struct lz_kept *kept)
 {
 	struct lz_recycle *recycle = &core->recycle;
 
+	kept->base = 0;
 	recycle->weight -= kept->weight;
 	atomic_fetch_sub_explicit(&recycle->count, 1, memory_order_relaxed);
-	kept->base = 0;
+	lz_stats_set(&core->stats, cache_bytes, recycle->weight);
+}
+
+/* Into a free slot, which is in use by its base. */
+static void put_in(struct lz_core *core, struct lz_kept *slot, struct lz_kept kept)
+{
+	struct lz_recycle *recycle = &core->recycle;
+	uintptr_t base = kept.base;
+
+	kept.base = 0;
+	*slot = kept;
+	atomic_store(&slot->base, base);
+	recycle->weight += kept.weight;
+	atomic_fetch_add_explicit(&recycle->count, 1, memory_order_relaxed);
 	lz_stats_set(&core->stats, cache_bytes, recycle->weight);
 }
 
@@ -325,17 +339,15 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	send_out_before(core, lz_sub_clamped(now, IDLE_MS), &outgoing);
 	kept = make_room(core, weight, &outgoing);
 	if (kept != NULL) {
-		*kept = (struct lz_kept){.base = base,
-			.length = length,
-			.weight = weight,
-			.freed_ms = now,
-			.huge_pages_refused = region->huge_pages_refused,
-			.on_window = region->on_window,
-			.full = region->full,
-			.is_zero = is_zero};
-		core->recycle.weight += weight;
-		atomic_fetch_add_explicit(&core->recycle.count, 1, memory_order_relaxed);
-		lz_stats_set(&core->stats, cache_bytes, core->recycle.weight);
+		put_in(core, kept,
+			(struct lz_kept){.base = base,
+				.length = length,
+				.weight = weight,
+				.freed_ms = now,
+				.huge_pages_refused = region->huge_pages_refused,
+				.on_window = region->on_window,
+				.full = region->full,
+				.is_zero = is_zero});
 		lz_regions_unlink(&core->regions, region);
 	}
 	if (outgoing.count != 0)
@@ -345,11 +357,17 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	return kept != NULL;
 }
 
-void lz_recycle_abandon(struct lz_recycle *recycle)
+void lz_recycle_mend(struct lz_recycle *recycle)
 {
-	memset(recycle->kept, 0, sizeof recycle->kept);
-	atomic_store_explicit(&recycle->count, 0, memory_order_relaxed);
+	uint32_t count = 0;
+
 	recycle->weight = 0;
+	for (unsigned i = 0; i < LZ_RECYCLED; i++)
+		if (recycle->kept[i].base != 0) {
+			recycle->weight += recycle->kept[i].weight;
+			count++;
+		}
+	atomic_store_explicit(&recycle->count, count, memory_order_relaxed);
 }
 
 void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
@@ -443,8 +461,8 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 	uintptr_t *base, size_t *got)
 {
 	struct lz_served *region = NULL;
-	struct lz_kept *kept;
-	bool full = false, is_zero = false;
+	struct lz_kept *kept, taken = {.base = 0};
+	bool full;
 
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
 		return -ENOENT;
@@ -454,19 +472,23 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 								 : best(core, request, length, alignment);
 	if (kept == NULL)
 		kept = nearest(core, request, length, alignment);
-	if (kept != NULL && lz_regions_insert(&core->regions, kept->base, kept->length,
-				    kept->huge_pages_refused, kept->on_window) == 0) {
-		region = lz_regions_find(&core->regions, kept->base);
-		*base = kept->base;
-		*got = kept->length;
-		full = kept->full;
-		is_zero = kept->is_zero;
+	if (kept != NULL) {
+		taken = *kept;
+		/* First: it must never be in both places, should this be left half done. */
 		take_out(core, kept);
+		if (lz_regions_insert(&core->regions, taken.base, taken.length, taken.huge_pages_refused,
+			    taken.on_window) == 0)
+			region = lz_regions_find(&core->regions, taken.base);
+		else
+			put_in(core, kept, taken);
 	}
 	lz_core_leave(core);
 	if (region == NULL)
 		return -ENOENT;
-	if (request->zeroed && !is_zero)
+	*base = taken.base;
+	*got = taken.length;
+	full = taken.full;
+	if (request->zeroed && !taken.is_zero)
 		full = clear(core, *base, lz_recycle_fits(*got, length) ? *got : lz_min_u64(*got, length), full,
 			region->on_window);
 	region->full = full;

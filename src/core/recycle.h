@@ -25,7 +25,7 @@ struct lz_served;
 #define LZ_RECYCLED 64u
 
 struct lz_kept {
-	uintptr_t base; /* 0: none in this slot */
+	_Atomic uintptr_t base; /* 0: none in this slot; written last */
 	size_t length;
 	uint64_t weight;   /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms; /* when */
@@ -69,7 +69,7 @@ bool lz_recycle_flush(struct lz_core *core);
  * lock. */
 void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end);
 
-/* In a forked child whose books are torn: what was kept is lost. With the lock. */
-void lz_recycle_abandon(struct lz_recycle *recycle);
+/* Where a change was left half done: a slot is in use or not by a single store. With the lock. */
+void lz_recycle_mend(struct lz_recycle *recycle);
 
 #endif

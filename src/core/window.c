@@ -372,6 +372,8 @@ static void sweep(struct lz_core *core, struct swept *swept)
 		}
 		swept->keeper[i] = window->keeper;
 		swept->bytes[i] = window->bytes;
+		window->bytes = 0;
+		atomic_signal_fence(memory_order_seq_cst);
 		*window = (struct lz_window){.bytes = 0};
 	}
 	atomic_store(&core->windows.retirees, retirees);
@@ -417,48 +419,66 @@ static void hold(struct lz_core *core, size_t bytes, struct lz_window_use *use)
 
 		if (window->bytes >= bytes && !window->retired) {
 			atomic_fetch_add_explicit(&window->users, 1, memory_order_acquire);
-			*use = (struct lz_window_use){window, window->keeper, window->source, bytes};
+			*use = (struct lz_window_use){
+				window, window->keeper, window->source, bytes, {.slot = NULL}};
+			lz_pending_add(core, &use->hold, 0, window);
 			return;
 		}
 	}
 }
 
-/* Enters a new window in place of all others, and holds it. NULL: no free slot, or not the lock. */
-static struct lz_window *install(struct lz_core *core, const struct lz_window *made)
+static struct lz_window *free_slot(struct lz_core *core)
 {
-	struct lz_window *place = NULL;
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		if (core->windows.window[i].bytes == 0)
+			return &core->windows.window[i];
+	return NULL;
+}
+
+/*
+ * Enters a new window in place of all others, and holds it to show `bytes` of in each piece. False: no free
+ * slot, or not the lock.
+ */
+static bool install(
+	struct lz_core *core, const struct lz_window *made, size_t bytes, struct lz_window_use *use)
+{
+	struct lz_window *place;
 	struct swept swept;
 
 	if (!lz_core_enter(core))
-		return NULL;
+		return false;
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		core->windows.window[i].retired = true;
+	lz_pending_reclaim(core);
 	sweep(core, &swept);
-	for (unsigned i = 0; i < LZ_WINDOWS && place == NULL; i++)
-		if (core->windows.window[i].bytes == 0)
-			place = &core->windows.window[i];
+	place = free_slot(core);
 	if (place != NULL) {
-		*place = *made;
-		atomic_store_explicit(&place->users, 1, memory_order_relaxed);
+		place->keeper = made->keeper;
+		place->source = made->source;
+		place->checked_ms = made->checked_ms;
+		place->users = 1;
+		place->retired = false;
+		*use = (struct lz_window_use){place, made->keeper, made->source, bytes, {.slot = NULL}};
+		lz_pending_add(core, &use->hold, 0, place);
+		/* Last: by this the slot is in use. */
+		atomic_signal_fence(memory_order_seq_cst);
+		place->bytes = made->bytes;
 	}
 	lz_core_leave(core);
 	unmap_swept(core, &swept);
-	return place;
+	return place != NULL;
 }
 
-/* A new window of `size` bytes, held, to show `bytes` of in each piece. */
+/* A new window of `size` bytes, held. */
 static bool make_and_install(struct lz_core *core, struct failure *failure, size_t size, size_t bytes,
 	struct lz_window_use *use)
 {
-	struct lz_window made, *window;
+	struct lz_window made;
 
 	if (make(core, failure, size, &made) != 0)
 		return false;
-	window = install(core, &made);
-	if (window != NULL) {
-		*use = (struct lz_window_use){window, made.keeper, made.source, bytes};
+	if (install(core, &made, bytes, use))
 		return true;
-	}
 	fail(failure, "too many of different sizes are in use", 0);
 	core->os->munmap((void *)made.keeper, 2 * size);
 	return false;
@@ -553,7 +573,7 @@ void lz_window_release(struct lz_core *core, struct lz_window_use *use)
 	struct swept swept;
 
 	use->window = NULL;
-	if (window == NULL || atomic_fetch_sub(&window->users, 1) != 1 ||
+	if (window == NULL || !lz_pending_remove(&use->hold) || atomic_fetch_sub(&window->users, 1) != 1 ||
 		!atomic_load(&core->windows.retirees) || !lz_core_enter(core))
 		return;
 	sweep(core, &swept);

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "core/ledger.h"
+#include "core/pending.h"
 #include "os/os.h"
 
 struct lz_core;
@@ -60,6 +61,7 @@ struct lz_window_use {
 	struct lz_window *window; /* NULL: none */
 	uintptr_t keeper, source; /* its own may change: the program can unmap what it does not know */
 	size_t bytes; /* how much of it to show in each piece */
+	struct lz_hold hold;
 };
 
 void lz_windows_init(struct lz_windows *windows);

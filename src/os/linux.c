@@ -321,6 +321,15 @@ static int raw_futex_wake(_Atomic uint32_t *word, int count)
 	return (int)RAW(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0));
 }
 
+static int raw_holds(const _Atomic uint32_t *word, uint32_t value)
+{
+	/* Compares first, and then requeues nobody: the one call programs may make in any sandbox that reads
+	 * memory without a fault and does not sleep. */
+	int error = (int)RAW(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0L, word, value));
+
+	return error == -EAGAIN || error == -EFAULT ? 0 : error < 0 ? error : 1;
+}
+
 static uint64_t raw_now_ms(void)
 {
 	struct timespec now = {0};
@@ -343,6 +352,24 @@ static int raw_fallocate(int fd, int64_t length)
 static pid_t raw_getpid(void)
 {
 	return (pid_t)syscall(SYS_getpid);
+}
+
+static pid_t raw_gettid(void)
+{
+	return (pid_t)syscall(SYS_gettid);
+}
+
+static int raw_thread_exists(pid_t tid)
+{
+	return (int)RAW(syscall(SYS_tgkill, raw_getpid(), tid, 0)) != -ESRCH;
+}
+
+static int raw_on_signal_stack(void)
+{
+	stack_t stack;
+	int error = (int)RAW(syscall(SYS_sigaltstack, NULL, &stack));
+
+	return error ? error : (stack.ss_flags & SS_ONSTACK) != 0;
 }
 
 static size_t raw_page_size(void)
@@ -384,7 +411,11 @@ const struct lz_os lz_os_linux = {
 	.handle_signal = raw_handle_signal,
 	.futex_wait = raw_futex_wait,
 	.futex_wake = raw_futex_wake,
+	.holds = raw_holds,
 	.now_ms = raw_now_ms,
+	.gettid = raw_gettid,
+	.thread_exists = raw_thread_exists,
+	.on_signal_stack = raw_on_signal_stack,
 	.geteuid = raw_geteuid,
 	.getpid = raw_getpid,
 	.page_size = raw_page_size,

@@ -94,9 +94,16 @@ struct lz_os {
 	/* futex(2) private wait, at most timeout_ms milliseconds, and wake of `count` waiters. */
 	int (*futex_wait)(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms);
 	int (*futex_wake)(_Atomic uint32_t *word, int count);
+	/* 1 when an aligned word holds a value, 0 when another, or when nothing is mapped there; or -errno. */
+	int (*holds)(const _Atomic uint32_t *word, uint32_t value);
 
 	/* Milliseconds of CLOCK_MONOTONIC. */
 	uint64_t (*now_ms)(void);
+	/* The calling thread (gettid(2)); 0 when a thread of this process is no more (tgkill(2)), 1 when it may be. */
+	pid_t (*gettid)(void);
+	int (*thread_exists)(pid_t tid);
+	/* Whether this runs on the alternate signal stack (sigaltstack(2)): 1, 0, or -errno. */
+	int (*on_signal_stack)(void);
 	uid_t (*geteuid)(void);
 	pid_t (*getpid)(void);
 	/* Bytes of a page (AT_PAGESZ of getauxval(3)). */

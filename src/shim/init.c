@@ -244,12 +244,14 @@ bool lz_configure(void)
 	if (environ == NULL && getauxval(AT_SECURE) == 0)
 		return false;
 	if (atomic_compare_exchange_strong(&core_state, &cold, STARTING)) {
+		int saved_errno = errno;
 		const char *name = (const char *)getauxval(AT_EXECFN);
 
 		if (lz_core_init(&lz_core, &lz_os_linux, trusted_environment(), name != NULL ? name : "") ==
 			0)
 			set_thresholds(&lz_core.options);
 		atomic_store(&core_state, READY);
+		errno = saved_errno;
 	}
 	return atomic_load(&core_state) == READY;
 }

@@ -216,12 +216,13 @@ Test(core, a_forked_child_has_books_of_its_own)
 {
 	void *p = NULL;
 	int status = 0;
+	struct lz_mark mark;
 	pid_t child;
 
 	start_core(quiet);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	/* As if another thread had been inside at the time of the fork. */
-	cr_assert_neq(lz_lock_enter(&core.lock), LZ_LOCK_UNAVAILABLE);
+	cr_assert_neq(lz_lock_enter(&core.lock, &mark), LZ_LOCK_UNAVAILABLE);
 	child = fork();
 	if (child == 0) {
 		void *q = NULL;
@@ -243,11 +244,12 @@ Test(core, a_forked_child_has_books_of_its_own)
 Test(core, inside_the_lock_calls_pass_by)
 {
 	void *p = NULL, *q = NULL;
+	struct lz_mark mark;
 	size_t size;
 
 	start_core(quiet);
 	cr_assert_eq(allocate(MIB, &p), 0);
-	cr_assert_eq(lz_lock_enter(&core.lock), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_enter(&core.lock, &mark), LZ_LOCK_TAKEN);
 	cr_expect_eq(allocate(MIB, &q), -EAGAIN);
 	cr_expect_eq(lz_core_size(&core, p, &size), 0, "looking up needs no lock");
 	cr_expect_eq(lz_core_free(&core, p), 0, "nor does freeing");

@@ -47,10 +47,13 @@
 	X(int, send_datagram, (const char *a, const void *b, size_t c), (a, b, c))                           \
 	X(int, quiet_begin, (uint64_t *a), (a))                                                              \
 	X(int, futex_wait, (_Atomic uint32_t *a, uint32_t b, unsigned c), (a, b, c))                         \
-	X(int, futex_wake, (_Atomic uint32_t *a, int b), (a, b))
+	X(int, futex_wake, (_Atomic uint32_t *a, int b), (a, b))                                             \
+	X(int, holds, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                       \
+	X(int, thread_exists, (pid_t a), (a))                                                                \
+	X(int, on_signal_stack, (void), ())
 
-/* close frees the descriptor even where it says that it failed; the other five cannot fail. */
-#define CANNOT_FAIL 6
+/* close frees the descriptor even where it says that it failed; the other six cannot fail. */
+#define CANNOT_FAIL 7
 
 enum call {
 #define INDEX(type, name, parameters, arguments) CALL_##name,

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Threads, signals, jumps, cancellation, forks, libraries and exits at once: stress.c bare, then preloaded with the
+# zero page, on windows, far over its budget, and with nothing recycled. ROUNDS of each part (100).
+rounds=${ROUNDS:-100}
+program=$LZ_BUILDDIR/tests/stress/stress
+export STRESS_LIBRARY=$LZ_BUILDDIR/tests/stress/.libs/library.so
+[ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+
+failed=0
+# run WHAT [VARIABLE=VALUE...]: the program has a watchdog of its own; this one is for the program.
+run() {
+  what=$1
+  shift
+  echo "$what, $rounds rounds of each part:"
+  timeout $((300 + rounds * 4)) env "$@" "$program" "$rounds" $STRESS_PARTS || { echo "FAILED $what: status $?"; failed=1; }
+}
+
+small='LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none'
+# Bare, forks copy the regions of the parent, which takes ten times as long.
+all=$rounds
+rounds=$((all / 4 + 1))
+run bare LZ_BARE=1
+rounds=$all
+run 'zero page' LD_PRELOAD="$LZ_LIBRARY" $small
+run windows LD_PRELOAD="$LZ_LIBRARY" $small LAZYZERO_BACKING=window
+run 'over the budget, nothing recycled' LD_PRELOAD="$LZ_LIBRARY" $small LAZYZERO_BUDGET=1M LAZYZERO_CACHE=0
+exit $failed

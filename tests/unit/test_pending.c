@@ -1,0 +1,129 @@
+/* core/pending.c: calls that never end give back what they hold. */
+#include "core_fixture.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <sys/wait.h>
+
+static jmp_buf out;
+
+static __attribute__((noinline)) void use_stack(void)
+{
+	volatile char frame[16384];
+
+	for (size_t i = 0; i < sizeof frame; i++)
+		frame[i] = 1;
+}
+
+/* A request that is granted, and left before its range is in the ledger. */
+static __attribute__((noinline)) void jump_out_of_a_grant(uint64_t bytes)
+{
+	struct lz_request request = {.call = "mmap", .size = bytes};
+	struct lz_need need = {.bytes = bytes, .page_shift = core.page_shift};
+	struct lz_grant grant;
+
+	cr_assert_eq(lz_core_charge(&core, &request, &need, &grant, NULL), 0);
+	cr_assert_gt(grant.cost, 0);
+	longjmp(out, 1);
+}
+
+Test(pending, what_was_reserved_by_a_call_that_was_left_is_not_for_ever)
+{
+	void *p = NULL;
+
+	NEEDS_SMALL_BUDGET();
+	start_core(quiet_refuse); /* 1 MiB */
+	for (volatile int i = 0; i < 50; i++)
+		if (setjmp(out) == 0)
+			jump_out_of_a_grant(128 * MIB);
+		else
+			use_stack();
+	cr_assert_eq(allocate(256 * MIB, &p), 0, "a budget that nobody uses is spent");
+	cr_expect_lt(atomic_load(&core.reserved), 256 * 1024);
+	lz_core_free(&core, p);
+}
+
+Test(pending, what_lives_keeps_what_it_holds)
+{
+	struct lz_request request = {.call = "mmap", .size = 128 * MIB};
+	struct lz_need need = {.bytes = 128 * MIB, .page_shift = core.page_shift};
+	struct lz_grant grants[2 * LZ_PENDING];
+	uint64_t cost;
+
+	start_core(quiet);
+	need.page_shift = core.page_shift;
+	for (size_t i = 0; i < 2 * LZ_PENDING; i++)
+		cr_assert_eq(lz_core_charge(&core, &request, &need, &grants[i], NULL), 0);
+	cost = grants[0].cost;
+	cr_assert_eq(lz_core_enter(&core), true);
+	lz_pending_reclaim(&core);
+	lz_core_leave(&core);
+	cr_expect_eq(atomic_load(&core.reserved), 2 * LZ_PENDING * cost);
+	for (size_t i = 0; i < 2 * LZ_PENDING; i++)
+		lz_core_settle(&core, &grants[i], false);
+	cr_expect_eq(atomic_load(&core.reserved), 0);
+}
+
+static pthread_barrier_t barrier;
+static int acquired;
+
+/* Holds a window over the fork. */
+static void *hold_a_window(void *unused)
+{
+	struct lz_window_use use;
+
+	acquired = lz_window_acquire(&core, GIB, GIB, &use);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	lz_window_release(&core, &use);
+	return unused;
+}
+
+/* Retired windows that somebody seems to use. */
+static unsigned stuck(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		count += core.windows.window[i].bytes != 0 && core.windows.window[i].retired;
+	return count;
+}
+
+static int acquire_larger(uint64_t bytes)
+{
+	struct lz_window_use use;
+	int error = lz_window_acquire(&core, bytes, 64 * MIB, &use);
+
+	lz_window_release(&core, &use);
+	return error;
+}
+
+Test(pending, a_window_held_by_another_thread_at_a_fork_is_given_back_in_the_child)
+{
+	pthread_t thread;
+	int status = 0;
+	pid_t child;
+
+	start_core(quiet);
+	pthread_barrier_init(&barrier, NULL, 2);
+	cr_assert_eq(pthread_create(&thread, NULL, hold_a_window, NULL), 0);
+	pthread_barrier_wait(&barrier);
+	child = acquired == 0 ? fork() : -1;
+	if (child == 0) {
+		if (acquire_larger(100 * GIB) != 0)
+			_exit(2);
+		_exit(stuck() != 0);
+	}
+	if (child > 0)
+		waitpid(child, &status, 0);
+	if (acquired == 0) {
+		cr_expect_eq(acquire_larger(100 * GIB), 0);
+		cr_expect_eq(stuck(), 1, "in the parent it still is in use");
+	}
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	cr_expect_eq(stuck(), 0);
+	if (acquired != 0)
+		cr_skip_test("no zero window on this machine");
+	cr_expect_eq(status, 0);
+}
