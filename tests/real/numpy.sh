@@ -51,7 +51,7 @@ a.resize(count + 10_000_000, refcheck=False)
 print(hashlib.sha256(a.tobytes()).hexdigest(), c.sum(), np.sort(a[::-7])[:5], np.linalg.norm(d))
 END
 echo "exec $python ../dense.py" >"$work/body"
-three 60
+three 180
 was_preloaded
 
 # Speed is shown, not judged: machines and their neighbours differ.

@@ -4,7 +4,7 @@
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need "$CXX" g++
 
-$CXX -std=c++17 -O1 -g -fno-builtin -pthread -c -o "$work/operators.o" "$LZ_SRCDIR/tests/suites/operators.cc" \
+$CXX -std=c++17 -fsized-deallocation -O1 -g -fno-builtin -pthread -c -o "$work/operators.o" "$LZ_SRCDIR/tests/suites/operators.cc" \
   >"$work/cc.log" 2>&1 || { echo "skipped: $CXX cannot compile it ($(head -n 1 "$work/cc.log"))"; exit 77; }
 link() {
   output=$1
