@@ -213,6 +213,10 @@ static void set_report_signal(void)
 {
 	int signal = lz_report_signal(&lz_core);
 
+	if (signal == 0 && lz_core.options.report_signal != LZ_REPORT_NONE)
+		lz_log_note(&lz_core.log,
+			"LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT, and the "
+			"signal does what it does without");
 	if (signal != 0 && lz_core.os->handle_signal(signal, report_now) != 0)
 		lz_log_note(&lz_core.log, "no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or "
 					  "ignored already");

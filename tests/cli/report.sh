@@ -221,6 +221,8 @@ expect_match "it is said" 'no report at LAZYZERO_REPORT_SIGNAL: the signal is ha
 run run --report="$work/handled" --report-signal=USR2 $options --summary=none "$work/known" h
 expect "a program's own handler is what runs" "0 mine" "$status $(cat "$work/out")"
 expect "and no report but that of the exit" 1 "$(grep -c '"lazyzero_report":1' "$work/handled")"
+run run --report-signal=USR2 --threshold=1M --summary=none "$work/known"
+expect_match "a signal without a report" 'LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT' "$work/err"
 run run --report="$work/unasked" $options --summary=none "$work/known" s
 expect "the signal is not handled unasked" 140 "$status"
 
