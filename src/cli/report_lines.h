@@ -21,6 +21,10 @@ struct lz_reading {
 uint64_t lz_report_number(const json_t *line, const char *key);
 const char *lz_report_word(const json_t *line, const char *key);
 
+/* Such a text in the bytes it had: the library writes each beyond ASCII as \u00NN, whatever it means. In
+ * place. */
+void lz_report_bytes(char *text);
+
 /* Makes room for one more in an array; NULL after saying that there is no memory. */
 void *lz_report_grown(void *array, size_t count, size_t size);
 

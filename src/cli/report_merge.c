@@ -104,25 +104,30 @@ static ptrdiff_t enter_site(struct lz_report_read *report, const struct numbers 
 {
 	uint64_t number = lz_report_number(line, "module");
 	const json_t *module = number < NUMBERS_MAX ? numbers->module[number] : NULL;
-	const char *path = module != NULL ? lz_report_word(module, "path") : NULL;
-	struct lz_reported_site site = {.inode = lz_report_number(module, "inode"),
+	struct lz_reported_site site = {
+		.module = module != NULL ? strdup(lz_report_word(module, "path")) : NULL,
+		.inode = lz_report_number(module, "inode"),
 		.deleted = json_is_true(json_object_get(module, "deleted")),
 		.offset = lz_report_number(line, "offset"),
 		.told = numbers->told};
 	struct lz_reported_site *sites;
 
+	if (site.module != NULL)
+		lz_report_bytes(site.module);
 	snprintf(site.call, sizeof site.call, "%s", lz_report_word(line, "call"));
 	for (size_t i = 0; i < report->site_count; i++)
 		if (report->sites[i].offset == site.offset && report->sites[i].inode == site.inode &&
-			is_same_text(report->sites[i].module, path) &&
-			strcmp(report->sites[i].call, site.call) == 0)
+			is_same_text(report->sites[i].module, site.module) &&
+			strcmp(report->sites[i].call, site.call) == 0) {
+			free(site.module);
 			return (ptrdiff_t)i;
+		}
 	sites = lz_report_grown(report->sites, report->site_count, sizeof *sites);
-	if (sites == NULL)
+	if (sites == NULL) {
+		free(site.module);
 		return -1;
+	}
 	report->sites = sites;
-	if (path != NULL && (site.module = strdup(path)) == NULL)
-		return -1;
 	sites[report->site_count] = site;
 	return (ptrdiff_t)report->site_count++;
 }

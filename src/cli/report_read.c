@@ -39,6 +39,21 @@ const char *lz_report_word(const json_t *line, const char *key)
 	return text != NULL ? text : "";
 }
 
+void lz_report_bytes(char *text)
+{
+	unsigned char *to = (unsigned char *)text;
+
+	for (const unsigned char *at = to; *at != 0; at++)
+		/* U+0080 to U+00FF take two bytes in UTF-8: 110000xx 10xxxxxx. */
+		if ((*at & 0xfc) == 0xc0 && (at[1] & 0xc0) == 0x80) {
+			*to++ = (unsigned char)(*at << 6 | (at[1] & 0x3f));
+			at++;
+		} else {
+			*to++ = *at;
+		}
+	*to = 0;
+}
+
 static struct lz_reading *find_reading(struct file *file, uint64_t pid)
 {
 	for (size_t i = file->count; i-- > 0;)
@@ -73,6 +88,7 @@ static int take_header(struct file *file, const json_t *line)
 		.left_out = lz_report_number(line, "left_out")};
 	snprintf(fresh.process.executable, sizeof fresh.process.executable, "%s",
 		lz_report_word(line, "executable"));
+	lz_report_bytes(fresh.process.executable);
 	snprintf(fresh.process.reason, sizeof fresh.process.reason, "%s", lz_report_word(line, "reason"));
 	fresh.told = file->told;
 	fresh.modules = json_array();

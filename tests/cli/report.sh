@@ -226,6 +226,13 @@ expect_match "a signal without a report" 'LAZYZERO_REPORT_SIGNAL has no effect: 
 run run --report="$work/unasked" $options --summary=none "$work/known" s
 expect "the signal is not handled unasked" 140 "$status"
 
+# Names are bytes.
+odd=$(printf 'j\303\274rgen \351')
+mkdir "$work/$odd"
+cp "$work/known" "$work/$odd/known"
+run report $options -- "$work/$odd/known"
+expect_match "a directory whose name is not ASCII, nor UTF-8" '  1  sparse (known.c:14)$' "$work/out"
+
 # Files that are another by now, or gone, or without symbols: module and offset.
 cp "$work/known" "$work/other"
 run run --report="$work/other.report" $options --summary=none "$work/other"
