@@ -1,0 +1,57 @@
+/* Memory that may not be there: a load or a store answers with the signal that it was given. */
+#include "fuzz.h"
+
+#include <setjmp.h>
+#include <signal.h>
+
+static __thread sigjmp_buf landing;
+static __thread volatile sig_atomic_t expected;
+static struct sigaction before[2];
+static bool caught;
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	if (expected)
+		siglongjmp(landing, signal);
+	/* Not expected: returning makes the same access again, for whoever was to be told before us. */
+	sigaction(signal, signal == SIGSEGV ? &before[0] : &before[1], NULL);
+}
+
+void catch_faults(void)
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	if (caught)
+		return;
+	caught = true;
+	sigaction(SIGSEGV, &action, &before[0]);
+	sigaction(SIGBUS, &action, &before[1]);
+}
+
+int load(const void *at, uint64_t *value)
+{
+	int signal = sigsetjmp(landing, 0);
+
+	if (signal == 0) {
+		expected = 1;
+		*value = *(const volatile uint64_t *)at;
+	} else {
+		*value = 0;
+	}
+	expected = 0;
+	return signal;
+}
+
+int store(void *at, uint64_t value)
+{
+	int signal = sigsetjmp(landing, 0);
+
+	if (signal == 0) {
+		expected = 1;
+		*(volatile uint64_t *)at = value;
+	}
+	expected = 0;
+	return signal;
+}

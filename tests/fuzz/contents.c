@@ -1,0 +1,172 @@
+/* What a program does with its blocks: write, protect and advise them, fork. */
+#include "blocks.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A word or a few pages, somewhere. */
+void do_write(struct worker *worker, const struct record *record)
+{
+	struct block *block = block_of(worker, record);
+	size_t length = record->b % 4 == 0 ? record->t % (16 * PAGE) + 8 : 8, at;
+
+	if (block->p == NULL || block->size < 8)
+		return;
+	at = ((uint64_t)record->y * (block->size / 8) >> 32) * 8;
+	block_write(worker, block, at, at + length < block->size ? at + length : block->size);
+}
+
+/* All of it, or the beginning or the end. */
+void do_fill(struct worker *worker, const struct record *record)
+{
+	struct block *block = block_of(worker, record);
+	size_t most = record->y % 256 == 0 ? 16 * MB : record->y % 8 == 0 ? 2 * MB : 256 * KB, length;
+
+	if (block->p == NULL)
+		return;
+	length = block->size < most ? block->size : most;
+	if (record->b % 2)
+		block_write(worker, block, 0, length);
+	else
+		block_write(worker, block, block->size - length, block->size);
+}
+
+void do_check(struct worker *worker, const struct record *record)
+{
+	block_check(worker, block_of(worker, record), true);
+}
+
+/* All that is said to be usable can be written, also what was not asked for. */
+void do_usable(struct worker *worker, const struct record *record)
+{
+	struct block *block = block_of(worker, record);
+	size_t usable = malloc_usable_size(block->p), at;
+
+	trace(worker, "malloc_usable_size(%p) = %#zx", (void *)block->p, usable);
+	if (block->p == NULL ? usable != 0 : usable < block->size)
+		fail(worker, "block %p of %#zx bytes has %#zx", (void *)block->p, block->size, usable);
+	if (block->p == NULL)
+		return;
+	for (at = (block->size + 7) & ~(size_t)7; at + 8 <= usable && at < block->size + 64 * KB; at += 8)
+		*(volatile uint64_t *)(block->p + at) = ~(uint64_t)at;
+	note_dirty(block->p + block->size, block->p + at);
+	if (usable >= block->size + 8 && usable >= 8) {
+		at = (usable - 8) & ~(size_t)7;
+		if (at >= block->size) {
+			*(volatile uint64_t *)(block->p + at) = ~(uint64_t)at;
+			note_dirty(block->p + at, block->p + at + 8);
+		}
+	}
+	block_check(worker, block, false);
+}
+
+/* Whole pages of a block. */
+static bool pages_of(const struct block *block, const struct record *record, char **from, size_t *length)
+{
+	uintptr_t start, end;
+	size_t pages, first;
+
+	if (block->p == NULL)
+		return false;
+	start = ((uintptr_t)block->p + PAGE - 1) & ~(PAGE - 1);
+	end = ((uintptr_t)block->p + block->size) & ~(PAGE - 1);
+	if (start >= end)
+		return false;
+	pages = (end - start) / PAGE;
+	first = (uint64_t)record->x * pages >> 32;
+	*from = (char *)start + first * PAGE;
+	*length = (1 + ((uint64_t)record->y * (pages - first) >> 32)) * PAGE;
+	if (*from + *length > (char *)end)
+		*length = (size_t)((char *)end - *from);
+	return true;
+}
+
+/* What is protected so keeps its contents, and becomes as it was. */
+void do_block_protect(struct worker *worker, const struct record *record)
+{
+	struct block *block = block_of(worker, record);
+	uint64_t value, before;
+	char *from;
+	size_t length;
+	int got;
+
+	if (!pages_of(block, record, &from, &length))
+		return;
+	if (load(from, &before) != 0)
+		fail(worker, "%p of a block cannot be read", (void *)from);
+	got = mprotect(from, length, record->b & 1 ? PROT_NONE : PROT_READ);
+	trace(worker, "mprotect(%p, %#zx) of a block = %d", (void *)from, length, got);
+	if (got != 0)
+		return; /* vm.max_map_count, or refused */
+	if (store(from, 1) == 0 || (load(from, &value) == 0) == (record->b & 1))
+		fail(worker, "mprotect of a block has no effect at %p", (void *)from);
+	if (!(record->b & 1) && value != before)
+		fail(worker, "%p held %#lx and under mprotect %#lx", (void *)from, before, value);
+	if (mprotect(from, length, PROT_READ | PROT_WRITE) != 0)
+		fail(worker, "what was protected cannot be made writable");
+}
+
+void do_block_advise(struct worker *worker, const struct record *record)
+{
+	static const int advices[] = {MADV_DONTNEED, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+		MADV_WILLNEED, MADV_COLD, MADV_DONTNEED};
+	struct block *block = block_of(worker, record);
+	int advice = advices[record->b % 8], got;
+	char *from;
+	size_t length;
+
+	if (!pages_of(block, record, &from, &length) || block->extents == EXTENTS)
+		return;
+	got = madvise(from, length, advice);
+	if (advice == MADV_FREE && got == 0) {
+		/* When the kernel frees is its own choice: this makes it certain. */
+		advice = MADV_DONTNEED;
+		got = madvise(from, length, advice);
+	}
+	trace(worker, "madvise(%p, %#zx, %d) of a block = %d", (void *)from, length, advice, got);
+	if (got != 0 && advice == MADV_DONTNEED)
+		fail(worker, "madvise(%p, %#zx, %d) of a block failed: %d", (void *)from, length, advice,
+			errno);
+	if (advice == MADV_DONTNEED)
+		block_add(block, (size_t)(from - block->p), (size_t)(from - block->p) + length, ZEROS);
+	block_check(worker, block, false);
+}
+
+/* Both sides write, and neither sees what the other wrote; the child allocates as well. */
+void do_fork(struct worker *worker, const struct record *record)
+{
+	struct record again = *record;
+	int status = 0;
+	pid_t child = record->t % 8 == 0 ? fork() : -1; /* it costs as much as a hundred other calls */
+
+	if (child < 0)
+		return;
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		note_forked();
+		blocks_check(worker);
+		blocks_write_all(worker, record->x);
+		do_calloc(worker, &again);
+		do_write(worker, &again);
+		do_realloc(worker, &again);
+		do_calloc(worker, &again);
+		pairs_check(worker);
+		pairs_store_all(worker, record->y | 1);
+		blocks_check(worker);
+		pairs_check(worker);
+		_exit(0);
+	}
+	trace(worker, "fork");
+	blocks_write_all(worker, record->y);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status != 0)
+		fail(worker, "a forked child ended with %#x", (unsigned)status);
+	blocks_check(worker);
+	pairs_check(worker);
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Replays the saved corpus, then makes up sequences of calls for FUZZ_SECONDS (60).
+fuzz=$LZ_BUILDDIR/tests/fuzz/fuzz
+export LZ_LIBRARY LC_ALL=C
+
+[ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+[ -x "$fuzz" ] || { echo "no program at $fuzz: make check builds it"; exit 1; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-fuzz.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$work" || exit 1
+
+# Bare, the fuzzer finds nothing: or it would accuse lazyzero of what it does itself.
+LZ_LIBRARY='' "$fuzz" --seconds 2 --length 4000 || { echo "it fails without lazyzero as well"; exit 1; }
+"$fuzz" --replay "$LZ_SRCDIR"/tests/fuzz/corpus/* || exit 1
+"$fuzz" --seconds "${FUZZ_SECONDS:-60}" --length 4000 "$@"
