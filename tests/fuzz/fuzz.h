@@ -61,6 +61,8 @@ struct progress {
 
 /* Whether requests of that size may be refused, by the settings in the environment. */
 bool may_be_refused(size_t size);
+/* Whether a call was refused by the settings rather than by the kernel. */
+bool was_refused(size_t bytes, long result, int error);
 /* Whether lazyzero itself serves it, rather than the C library. */
 bool is_served(size_t size, bool zeroed);
 

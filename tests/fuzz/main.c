@@ -48,6 +48,7 @@ static void say_outcome(const struct outcome *outcome)
 static void report(struct sequence *sequence, const struct outcome *first)
 {
 	struct outcome outcome = *first;
+	const char *library;
 	FILE *file;
 
 	say_outcome(first);
@@ -57,6 +58,14 @@ static void report(struct sequence *sequence, const struct outcome *first)
 	printf("--- %s; replay with --replay FILE --trace ---\n", SCRIPT);
 	script_print(stdout, sequence);
 	puts("---");
+	library = getenv("LZ_LIBRARY");
+	if (library != NULL && *library != '\0') {
+		unsetenv("LZ_LIBRARY");
+		run_child(sequence, false, &outcome);
+		printf("fuzz: without the library it %s\n",
+			outcome.failed ? "FAILS AS WELL: the fuzzer or the kernel is to blame" : "succeeds");
+		setenv("LZ_LIBRARY", library, 1);
+	}
 	file = fopen(SCRIPT, "w");
 	if (file != NULL) {
 		script_print(file, sequence);

@@ -40,14 +40,15 @@ static void remap_anywhere(struct worker *worker, const struct record *record, s
 	}
 	errno = UNTOUCHED;
 	twin = raw_remap(area->b, area->span, length, MREMAP_MAYMOVE, NULL);
-	if (twin == -1 && errno == EFAULT && error != EFAULT) {
-		/* Several mappings here, which there are merged. */
-		if (moved != MAP_FAILED) {
-			munmap(area->a = moved, length);
-			syscall(SYS_munmap, area->b, area->span);
-			area->a = area->b = NULL;
-			area->places = area->next = 0;
-		}
+	if ((moved == MAP_FAILED && error == EFAULT) != (twin == -1 && errno == EFAULT)) {
+		/* Several mappings in the one place, which in the other were merged. */
+		if (moved != MAP_FAILED)
+			munmap(moved, length);
+		else
+			munmap(area->a, area->span);
+		syscall(SYS_munmap, twin != -1 ? (void *)twin : area->b, twin != -1 ? length : area->span);
+		area->a = area->b = NULL;
+		area->places = area->next = 0;
 		pairs_count_incomparable(worker);
 		return;
 	}

@@ -54,8 +54,6 @@ void forget_places(struct area *area);
 /* Nothing is mapped there any more, in both. */
 void forget_area(struct worker *worker, struct area *area);
 void incomparable(struct worker *worker, struct area *area);
-/* Whether a call was refused by the settings rather than by the kernel. */
-bool was_refused(size_t bytes, long result, int error);
 bool has_hole(const struct part *part);
 
 long raw_map(void *address, size_t length, int protection, int flags, int fd, off_t offset);
