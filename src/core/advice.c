@@ -4,8 +4,8 @@
  * On a private mapping of a file the kernel does almost everything as on anonymous memory. What it does not:
  *
  *  MADV_FREE          EINVAL: MADV_DONTNEED is what it may come to at any moment
- *  MADV_WIPEONFORK    EINVAL: the range becomes anonymous
- *  MADV_REMOVE        EACCES instead of EINVAL
+ *  MADV_WIPEONFORK    EINVAL, right for /dev/zero as well: the range becomes anonymous
+ *  MADV_REMOVE        EACCES instead of EINVAL, which is right for a mapping of /dev/zero
  *  MADV_NOHUGEPAGE    would put page tables under the window, where a write costs 4 KiB anyway: accepted only
  *  MADV_COLLAPSE      has nothing to collapse: blocks that were written become anonymous, and huge
  *  MADV_HWPOISON ...  would hit the window's own page: written first
@@ -64,9 +64,10 @@ static int collapse_part(struct lz_core *core, uintptr_t start, uintptr_t end)
 	return error;
 }
 
-/* Advice on a range that stands on a window as a whole. */
-static int advise_part(struct lz_core *core, uintptr_t start, uintptr_t end, int advice)
+/* Advice on a range that stands on a window as a whole; /dev/zero, mapped, is a file in the kernel's eyes. */
+static int advise_part(struct lz_core *core, const struct lz_window_part *part, int advice)
 {
+	uintptr_t start = part->start, end = part->end;
 	void *address = (void *)start;
 	size_t length = end - start;
 	int error;
@@ -75,7 +76,7 @@ static int advise_part(struct lz_core *core, uintptr_t start, uintptr_t end, int
 	case MADV_FREE:
 		return core->os->madvise(address, length, MADV_DONTNEED);
 	case MADV_REMOVE:
-		return -EINVAL;
+		return part->of_file ? -EACCES : -EINVAL;
 	case MADV_NOHUGEPAGE:
 		/* Changes nothing on any mapping that was not wiped on fork, and knows a hole. */
 		return core->os->madvise(address, length, MADV_KEEPONFORK);
@@ -86,6 +87,8 @@ static int advise_part(struct lz_core *core, uintptr_t start, uintptr_t end, int
 		error = core->os->madvise(address, length, MADV_POPULATE_WRITE);
 		break;
 	case MADV_WIPEONFORK:
+		if (part->of_file)
+			return -EINVAL;
 		error = lz_windowed_leave(core, start, end);
 		break;
 	case MADV_GUARD_INSTALL:
@@ -122,7 +125,7 @@ static int advise(struct lz_core *core, uintptr_t start, size_t length, int advi
 			error = core->os->madvise((void *)start, part.start - start, advice);
 		holes |= error == -ENOMEM;
 		if (found && (error == 0 || (error == -ENOMEM && passes_holes))) {
-			error = advise_part(core, part.start, part.end, advice);
+			error = advise_part(core, &part, advice);
 			holes |= error == -ENOMEM;
 		}
 		if (error != 0 && !(error == -ENOMEM && passes_holes))

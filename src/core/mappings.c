@@ -198,7 +198,8 @@ static intptr_t make_on_window(
 	if (error == 0 && (call->protection & PROT_WRITE) == 0)
 		error = core->os->mprotect((void *)start, end - start, call->protection);
 	if (error == 0) {
-		*tag = lz_window_tag(core, anchor, use->bytes);
+		*tag = lz_window_tag(core, anchor, use->bytes) |
+		       (call->flags & MAP_ANONYMOUS ? 0 : lz_window_of_file(core));
 		lz_core_count_window(core, end - start);
 		return at;
 	}

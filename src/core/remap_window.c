@@ -29,7 +29,9 @@ static uintptr_t moved_tag(const struct lz_core *core, uintptr_t tag, uintptr_t 
 {
 	size_t unit = lz_window_unit(core);
 
-	return (to - from) % unit == 0 ? tag + (to - from) : lz_window_tag(core, lz_round_down(to, unit), 0);
+	if ((to - from) % unit == 0)
+		return tag + (to - from);
+	return lz_window_tag(core, lz_round_down(to, unit), 0) | (tag & lz_window_of_file(core));
 }
 
 /* --- moving --- */
@@ -123,8 +125,8 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 	uintptr_t tag, const struct lz_manner *manner)
 {
 	size_t unit = lz_window_unit(core);
-	size_t units = tag & (unit - 1);
-	uintptr_t anchor = tag - units;
+	size_t units = tag & (lz_window_of_file(core) - 1);
+	uintptr_t anchor = lz_round_down(tag, unit);
 	uintptr_t middle = from;
 	struct lz_window_use first = *use;
 	int error;
@@ -154,7 +156,8 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 	if (middle > from)
 		set_tag(core, from, middle - from, tag);
 	if (middle < to)
-		set_tag(core, middle, to - middle, lz_window_tag(core, anchor, use->bytes));
+		set_tag(core, middle, to - middle,
+			lz_window_tag(core, anchor, use->bytes) | (tag & lz_window_of_file(core)));
 	return 0;
 }
 
@@ -186,19 +189,23 @@ static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct 
 	struct lz_mapping mapping;
 	struct lz_lines lines;
 	unsigned asked;
+	uintptr_t file = 0;
 	bool first = true;
 
 	if (lz_lines_open(&lines, core->os, "/proc/thread-self/smaps") != 0)
 		return -ENOMEM;
 	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
 		struct lz_manner seen = {lz_mapping_protection(&mapping), asked};
+		uintptr_t of_file;
 
 		if (mapping.end <= start)
 			continue;
-		if (mapping.start > start ||
-			(!first && (seen.protection != manner->protection || seen.asked != manner->asked)))
+		of_file = lz_window_tag_at(core, lz_max_u64(start, mapping.start)) & lz_window_of_file(core);
+		if (mapping.start > start || (!first && (seen.protection != manner->protection ||
+							seen.asked != manner->asked || of_file != file)))
 			break;
 		*manner = seen;
+		file = of_file;
 		first = false;
 		start = mapping.end;
 	}

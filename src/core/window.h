@@ -96,6 +96,15 @@ static inline uintptr_t lz_window_tag(const struct lz_core *core, uintptr_t anch
 	return anchor | bytes / lz_window_unit(core);
 }
 
+/*
+ * In a tag as well: the program mapped /dev/zero, not anonymous memory. To it that is a file, which a few calls
+ * tell (vm_file in mm/madvise.c). Far above the units of any window.
+ */
+static inline uintptr_t lz_window_of_file(const struct lz_core *core)
+{
+	return lz_window_unit(core) / 2;
+}
+
 /* Enters and takes out what stands on a window; with the lock. */
 void lz_window_note(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t tag);
 void lz_window_forget(struct lz_core *core, uintptr_t start, uintptr_t end);
@@ -106,6 +115,7 @@ void lz_window_forget(struct lz_core *core, uintptr_t start, uintptr_t end);
  */
 struct lz_window_part {
 	uintptr_t start, end, piece_end;
+	bool of_file; /* see lz_window_of_file */
 };
 bool lz_window_find(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part);
 

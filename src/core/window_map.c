@@ -18,9 +18,9 @@ struct pieces {
 static struct pieces pieces_of(const struct lz_core *core, uintptr_t tag)
 {
 	size_t unit = lz_window_unit(core);
-	size_t units = tag & (unit - 1);
+	size_t units = tag & (lz_window_of_file(core) - 1);
 
-	return (struct pieces){tag - units, units * unit};
+	return (struct pieces){lz_round_down(tag, unit), units * unit};
 }
 
 int lz_window_map(struct lz_core *core, const struct lz_window_use *use, uintptr_t start, uintptr_t end,
@@ -65,6 +65,7 @@ bool lz_window_find(struct lz_core *core, uintptr_t start, uintptr_t end, struct
 	pieces = pieces_of(core, range->traits.tag);
 	part->start = lz_max_u64(start, range->start);
 	part->end = part->piece_end = lz_min_u64(end, range->end);
+	part->of_file = (range->traits.tag & lz_window_of_file(core)) != 0;
 	if (pieces.bytes != 0)
 		part->piece_end = lz_min_u64(
 			part->end, part->start + pieces.bytes - (part->start - pieces.anchor) % pieces.bytes);

@@ -3,19 +3,26 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <unistd.h>
 
 static __thread sigjmp_buf landing;
 static __thread volatile sig_atomic_t expected;
 static struct sigaction before[2];
 static bool caught;
 
+/* For a debugger to stop at. */
+static __attribute__((noinline)) void unexpected(const void *address)
+{
+	dprintf(STDERR_FILENO, "fuzz: an unexpected fault at %p\n", address);
+}
+
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
-	(void)info;
 	(void)context;
 	if (expected)
 		siglongjmp(landing, signal);
-	/* Not expected: returning makes the same access again, for whoever was to be told before us. */
+	unexpected(info->si_addr);
+	/* Returning makes the same access again, for whoever was to be told before us. */
 	sigaction(signal, signal == SIGSEGV ? &before[0] : &before[1], NULL);
 }
 

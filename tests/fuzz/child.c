@@ -48,6 +48,7 @@ static void become(const struct sequence *sequence, bool traced, int records, in
 	snprintf(threads, sizeof threads, "%u", sequence->threads);
 	alarm(PATIENCE);
 	execl("/proc/self/exe", "fuzz", "--run", count, threads, traced ? "traced" : "quiet", (char *)NULL);
+	perror("fuzz: exec");
 	_exit(UNUSABLE);
 }
 
@@ -71,10 +72,6 @@ void run_child(const struct sequence *sequence, bool traced, struct outcome *out
 	}
 	while (waitpid(child, &outcome->status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == UNUSABLE) {
-		fprintf(stderr, "fuzz: the process for a sequence could not be started\n");
-		exit(UNUSABLE);
-	}
 	outcome->failed = outcome->status != 0;
 	outcome->operations = progress->operations;
 	outcome->incomparable = progress->incomparable;
@@ -86,6 +83,10 @@ void run_child(const struct sequence *sequence, bool traced, struct outcome *out
 			fwrite(buffer, 1, (size_t)got, stdout);
 	} else if (pread(output, outcome->text, sizeof outcome->text - 1, 0) < 0) {
 		outcome->text[0] = '\0';
+	}
+	if (WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == UNUSABLE) {
+		fprintf(stderr, "fuzz: the process for a sequence could not be started: %s\n", outcome->text);
+		exit(UNUSABLE);
 	}
 	munmap(progress, PAGE);
 	close(records);

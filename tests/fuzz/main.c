@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SEQUENCE 20000 /* operations of one process */
 #define SCRIPT "fuzz-failure.txt"
@@ -29,8 +31,10 @@ static int run_inherited(char **arguments)
 	void *records =
 		count == 0 ? NULL : mmap(NULL, count * sizeof(struct record), PROT_READ, MAP_SHARED, 40, 0);
 
-	if (records == MAP_FAILED || progress == MAP_FAILED || threads == 0 || threads > THREADS_MAX)
+	if (records == MAP_FAILED || progress == MAP_FAILED || threads == 0 || threads > THREADS_MAX) {
+		perror("fuzz: records");
 		return UNUSABLE;
+	}
 	run_records(records, count, threads, progress, strcmp(arguments[2], "traced") == 0);
 	return 0;
 }

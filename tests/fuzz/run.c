@@ -6,11 +6,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "worker.h"
 
 #define LOOK_EVERY 64 /* calls between two looks at everything */
+#define STACK (16 * MB)
 
 static struct worker workers[THREADS_MAX];
 static bool is_traced, is_forked;
@@ -170,6 +173,20 @@ static void *work(void *argument)
 	return NULL;
 }
 
+/* On a stack that the settings cannot refuse. */
+static void start(pthread_t *thread, struct worker *worker)
+{
+	pthread_attr_t attributes;
+	long stack =
+		syscall(SYS_mmap, NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	pthread_attr_init(&attributes);
+	if (stack == -1 || pthread_attr_setstack(&attributes, (void *)stack, STACK) != 0 ||
+		pthread_create(thread, &attributes, work, worker) != 0)
+		fail(worker, "no thread");
+	pthread_attr_destroy(&attributes);
+}
+
 void run_records(
 	const struct record *records, size_t count, unsigned threads, struct progress *progress, bool traced)
 {
@@ -187,8 +204,7 @@ void run_records(
 			.blocks = blocks_new(i),
 			.pairs = pairs_new(i)};
 	for (unsigned i = 1; i < threads; i++)
-		if (pthread_create(&thread[i], NULL, work, &workers[i]) != 0)
-			fail(&workers[i], "no thread");
+		start(&thread[i], &workers[i]);
 	work(&workers[0]);
 	for (unsigned i = 1; i < threads; i++)
 		pthread_join(thread[i], NULL);
