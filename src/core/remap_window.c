@@ -201,8 +201,9 @@ static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct 
 		if (mapping.end <= start)
 			continue;
 		of_file = lz_window_tag_at(core, lz_max_u64(start, mapping.start)) & lz_window_of_file(core);
-		if (mapping.start > start || (!first && (seen.protection != manner->protection ||
-							seen.asked != manner->asked || of_file != file)))
+		if (mapping.start > start ||
+			(!first && (seen.protection != manner->protection || seen.asked != manner->asked ||
+					   of_file != file)))
 			break;
 		*manner = seen;
 		file = of_file;

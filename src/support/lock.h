@@ -23,7 +23,11 @@
 
 #include "os/os.h"
 
-#define LZ_LOCK_PATIENCE_MS 100u
+/*
+ * Long enough for a holder that reads /proc and is not scheduled: on two cores with 13 runnable threads 100 ms
+ * were not, and memory on a window that nobody knows of answers MADV_FREE as a file does.
+ */
+#define LZ_LOCK_PATIENCE_MS 1000u
 
 /*
  * A place in the frame of a function, which lives until the function returns. What is marked is alive; what was

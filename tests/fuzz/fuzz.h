@@ -24,6 +24,7 @@
 #define UNTOUCHED 77 /* errno before every call */
 #define FAILED 1     /* exit status: something was not as it must be */
 #define UNUSABLE 2   /* the fuzzer was called wrongly or lacks something */
+#define UNFOLLOWED 3 /* it went wrong after the library said that it could not follow a call */
 
 /* One operation. What the fields choose is the operation's matter. */
 struct record {

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define SECONDS_AT_MOST 60
@@ -27,7 +28,8 @@ static bool still_fails(const struct sequence *sequence)
 	for (unsigned i = 0; i < tries; i++) {
 		trials++;
 		run_child(sequence, false, &outcome);
-		if (outcome.failed)
+		if (outcome.failed &&
+			!(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == UNFOLLOWED))
 			return true;
 	}
 	return false;
