@@ -50,6 +50,7 @@ tail -n 1 "$work/bare" | grep -qx 'status 0' || { fail 'plugins, bare'; cat "$wo
 # --- somebody else's malloc ---
 
 run_with '' bare "$suites/large"
+grep -qx 'status 0' "$work/bare" || { fail 'large, bare'; cat "$work/bare"; }
 for program in large large-own large-own-some; do
   run_with "$LZ_LIBRARY" own "$suites/$program"
   same "$program" bare own

@@ -4,6 +4,7 @@
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 tested=0
 run_with '' plain "$suites/large"
+grep -qx 'status 0' "$work/plain" || { fail 'large, bare'; cat "$work/plain"; }
 
 # One whose constructor comes before ours, with a lock of the C library held.
 for order in "$LZ_LIBRARY $suites/.libs/first.so" "$suites/.libs/first.so $LZ_LIBRARY"; do

@@ -33,6 +33,7 @@ stress() {
       said "$work/$way.$stream" >"$work/said" && mv "$work/said" "$work/$way.$stream"
     done
   done
+  ended_well
   known=$failed
   failed=0
   for way in default window; do compare $way; done
@@ -43,7 +44,7 @@ stress() {
 # The option of a stressor this version knows, with its number.
 known_options() {
   for stressor in "$@"; do
-    if stress-ng --"$stressor" 0 --dry-run >/dev/null 2>&1; then
+    if stress-ng --"$stressor" 0 --dry-run --temp-path "$work" >/dev/null 2>&1; then
       echo --"$stressor" 1 $(bound "$stressor")
     else
       echo "this stress-ng has no --$stressor" >&2
