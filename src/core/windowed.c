@@ -118,6 +118,7 @@ static bool is_zero(const char *bytes, size_t length)
 }
 
 struct copy {
+	const struct lz_os *os;
 	uintptr_t from, to;
 	size_t page;
 };
@@ -129,12 +130,25 @@ static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
 			memcpy((void *)(copy->to + (at - copy->from)), (const void *)at, copy->page);
 }
 
+/* What is not in memory is swapped, or a guard of the program's: that becomes one again. */
+static void copy_away(const struct copy *copy, uintptr_t start, uintptr_t end)
+{
+	for (uintptr_t at = start; at < end; at += copy->page) {
+		void *to = (void *)(copy->to + (at - copy->from));
+
+		if (copy->os->peek((const void *)at, to, copy->page) == -EFAULT)
+			copy->os->madvise(to, copy->page, MADV_GUARD_INSTALL);
+	}
+}
+
 /*
  * The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at.
  */
 static void copy_run(void *context, const struct lz_page_run *run)
 {
-	if (!run->zero && !run->file)
+	if (run->away)
+		copy_away(context, run->start, run->end);
+	else if (!run->zero && !run->file)
 		copy_pages(context, run->start, run->end);
 }
 
@@ -143,14 +157,16 @@ static void copy_own_run(void *context, const struct lz_page_run *run)
 {
 	const struct copy *copy = context;
 
-	if (!run->file)
+	if (run->away)
+		copy_away(copy, run->start, run->end);
+	else if (!run->file)
 		memcpy((void *)(copy->to + (run->start - copy->from)), (const void *)run->start,
 			run->end - run->start);
 }
 
 void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to)
 {
-	struct copy copy = {.from = start, .to = to, .page = core->page};
+	struct copy copy = {.os = core->os, .from = start, .to = to, .page = core->page};
 
 	if (lz_pagemap_walk(core->os, start, end, copy_run, &copy) != 0)
 		copy_pages(&copy, start, end);
@@ -182,7 +198,7 @@ static int replace(struct lz_core *core, const struct lz_mapping *mapping, unsig
 	void *place = (void *)mapping->start;
 	intptr_t at = os->mmap(
 		NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	struct copy copy = {.from = mapping->start, .to = (uintptr_t)at, .page = core->page};
+	struct copy copy = {.os = os, .from = mapping->start, .to = (uintptr_t)at, .page = core->page};
 	int error = 0;
 
 	if (lz_os_failed(at))

@@ -50,7 +50,7 @@ int lz_pagemap_walk(
 		for (int i = 0; i < found; i++) {
 			uint64_t is = runs[i].categories;
 			struct lz_page_run run = {runs[i].start, runs[i].end, (is & IS_PFNZERO) != 0,
-				(is & IS_FILE) != 0, (is & IS_HUGE) != 0};
+				(is & IS_FILE) != 0, (is & IS_HUGE) != 0, (is & IS_PRESENT) == 0};
 
 			seen(context, &run);
 		}

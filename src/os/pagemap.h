@@ -17,6 +17,7 @@ struct lz_page_run {
 	bool zero;           /* mapped to the zero page */
 	bool file; /* of a file or shared memory; neither: a page of its own, in memory or swapped */
 	bool huge; /* mapped by an entry above the lowest level */
+	bool away; /* not in memory: swapped, or a guard (MADV_GUARD_INSTALL, Linux 6.13), which no one may touch */
 };
 
 /* Receives each run of present pages, in order of address. */
