@@ -39,6 +39,9 @@ void do_advise(struct worker *worker, const struct record *record)
 
 	if (part.area->a == NULL)
 		return;
+	/* In the child, what the kernel placed would leave a hole, where other memory could come to lie. */
+	if (advice == MADV_DONTFORK && part.area >= &worker->pairs->area[FIXED])
+		advice = MADV_DOFORK;
 	BOTH(madvise(part.area->a + part.offset, part.length, advice),
 		syscall(SYS_madvise, part.area->b + part.offset, part.length, advice));
 	trace(worker, "madvise(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",

@@ -106,6 +106,9 @@ void catch_faults(void);
 int load(const void *at, uint64_t *value);
 int store(void *at, uint64_t value);
 
+/* The system call itself. */
+long raw_map(void *address, size_t length, int protection, int flags, int fd, off_t offset);
+
 /* --- script.c: a sequence as text --- */
 
 struct sequence {

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SEQUENCE 20000 /* operations of one process */
 #define SCRIPT "fuzz-failure.txt"
@@ -27,10 +25,12 @@ static int run_inherited(char **arguments)
 {
 	size_t count = strtoul(arguments[0], NULL, 10);
 	unsigned threads = (unsigned)strtoul(arguments[1], NULL, 10);
-	struct progress *progress = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 41, 0);
-	void *records =
-		count == 0 ? NULL : mmap(NULL, count * sizeof(struct record), PROT_READ, MAP_SHARED, 40, 0);
+	/* Not through the library, whose settings may refuse it. */
+	void *progress = (void *)raw_map(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 41, 0);
+	void *records = NULL;
 
+	if (count != 0)
+		records = (void *)raw_map(NULL, count * sizeof(struct record), PROT_READ, MAP_SHARED, 40, 0);
 	if (records == MAP_FAILED || progress == MAP_FAILED || threads == 0 || threads > THREADS_MAX) {
 		perror("fuzz: records");
 		return UNUSABLE;

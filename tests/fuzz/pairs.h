@@ -56,7 +56,6 @@ void forget_area(struct worker *worker, struct area *area);
 void incomparable(struct worker *worker, struct area *area);
 bool has_hole(const struct part *part);
 
-long raw_map(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 long raw_remap(void *address, size_t length, size_t new_length, int flags, void *target);
 
 #endif

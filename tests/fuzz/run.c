@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lazyzero.h"
@@ -193,8 +192,7 @@ static void *work(void *argument)
 static void start(pthread_t *thread, struct worker *worker)
 {
 	pthread_attr_t attributes;
-	long stack =
-		syscall(SYS_mmap, NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long stack = raw_map(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	pthread_attr_init(&attributes);
 	if (stack == -1 || pthread_attr_setstack(&attributes, (void *)stack, STACK) != 0 ||
