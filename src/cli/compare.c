@@ -136,7 +136,8 @@ static void show_progress(size_t round, size_t rounds, const char *name)
 static int run_rounds(struct lz_comparison *comparison, bool silent)
 {
 	/* What our own environment preloads is there for all. */
-	char *others = getenv("LD_PRELOAD") != NULL ? strdup(getenv("LD_PRELOAD")) : NULL;
+	const char *ours = getenv("LD_PRELOAD");
+	char *others = ours != NULL ? strdup(ours) : NULL;
 	bool go_on = true;
 	int status = 0;
 

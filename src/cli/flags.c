@@ -88,6 +88,7 @@ static const char *absolute_value(const struct lz_option *option, const char *va
 static int complain_unknown(const struct lz_command *command, const char *word)
 {
 	size_t count = count_of(command);
+	/* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): every command has a flag, --help */
 	const char **names = calloc(count, sizeof *names);
 	char name[48] = "";
 	size_t length = strcspn(word, "=");
@@ -251,6 +252,7 @@ struct lz_shown lz_arguments_variable(size_t index)
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
 	lz_text_string(&text, lz_option_table[index].name);
+	/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
 	return variable;
 }
 

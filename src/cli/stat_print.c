@@ -21,7 +21,7 @@ static void print_headers(const struct lz_stat *stat)
 		char name[16];
 		size_t at;
 
-		for (at = 0; column->name[at] != '\0' && at < sizeof name - 1; at++)
+		for (at = 0; at < sizeof name - 1 && column->name[at] != '\0'; at++)
 			name[at] = (char)toupper((unsigned char)column->name[at]);
 		name[at] = '\0';
 		printf("%s%*s", i == 0 ? "" : " ",

@@ -175,7 +175,7 @@ static void draw_names(const struct lz_top *top, const struct lz_columns *column
 	for (size_t i = 0; i < columns->count; i++) {
 		char name[16] = "";
 
-		for (size_t at = 0; columns->of[i]->name[at] != '\0' && at < sizeof name - 1; at++)
+		for (size_t at = 0; at < sizeof name - 1 && columns->of[i]->name[at] != '\0'; at++)
 			name[at] = (char)toupper((unsigned char)columns->of[i]->name[at]);
 		if (columns->of[i] == top->sort)
 			attron(A_BOLD);

@@ -55,7 +55,7 @@ const char *lz_wire_read(int directory, const char *name, struct lz_wire *wire)
 
 enum lz_wire_life lz_wire_life(const struct lz_wire *wire)
 {
-	uint64_t start_time;
+	uint64_t start_time = 0;
 
 	if (wire->state == LZ_WIRE_EXITED)
 		return LZ_WIRE_ENDED;

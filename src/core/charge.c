@@ -384,6 +384,8 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
 	grant->window = 0;
 	if (use != NULL)
 		*use = (struct lz_window_use){.window = NULL};
+	else
+		need.windowable = false;
 	if (need.windowable && window_is_asked_for(core, request)) {
 		need.windowable = false;
 		if (lz_window_acquire(core, need.bytes, need.bytes, use) == 0)

@@ -10,6 +10,8 @@
 #include "os/mman.h"
 #include "os/procfs.h"
 
+#define UNIFORM_ATTEMPTS 4
+
 uintptr_t lz_window_tag_at(struct lz_core *core, uintptr_t address)
 {
 	struct lz_range *range;
@@ -180,11 +182,7 @@ static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_len
 	       (start + old_length <= target || target + new_length <= start);
 }
 
-/*
- * Whether [start, end) is what the program sees as one mapping: no hole, everything in one manner. -EFAULT
- * where not, -ENOMEM where that cannot be read.
- */
-static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
+static int look_whether_uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
 {
 	struct lz_mapping mapping;
 	struct lz_lines lines;
@@ -212,6 +210,22 @@ static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct 
 	}
 	lz_lines_close(&lines);
 	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
+}
+
+/*
+ * Whether [start, end) is what the program sees as one mapping: no hole, everything in one manner. -EFAULT
+ * where not, -ENOMEM where that cannot be read.
+ *
+ * The file is read a page at a time, and other threads map and unmap meanwhile: a hole that is seen once may
+ * be where two such pages meet.
+ */
+static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
+{
+	int error = -EFAULT;
+
+	for (int attempt = 0; error == -EFAULT && attempt < UNIFORM_ATTEMPTS; attempt++)
+		error = look_whether_uniform(core, start, end, manner);
+	return error;
 }
 
 static bool is_mapped(struct lz_core *core, uintptr_t start)
@@ -302,7 +316,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	bool in_place = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length;
-	struct lz_manner manner;
+	struct lz_manner manner = {0};
 	intptr_t at;
 	int error;
 

@@ -29,13 +29,42 @@ void lz_core_count_window(struct lz_core *core, size_t length)
 	lz_stats_add(&core->stats, window_bytes_total, length);
 }
 
+/*
+ * Without the lock, by asking the kernel. To wait longer for it would be no way out: its holder may be a
+ * handler's thread that waits for a lock of the allocator beneath, whose holder waits here.
+ */
+static bool next_by_maps(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part)
+{
+	struct lz_mapping mapping;
+	struct lz_lines lines;
+	bool found = false;
+	char *line;
+
+	if (lz_lines_open(&lines, core->os, "/proc/thread-self/maps") != 0)
+		return false;
+	while (!found && (line = lz_lines_next(&lines)) != NULL) {
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
+			continue;
+		if (mapping.start >= end)
+			break;
+		found = !mapping.shared && strstr(mapping.path, LZ_WINDOW_NAME) != NULL;
+	}
+	lz_lines_close(&lines);
+	if (found) {
+		part->start = lz_max_u64(start, mapping.start);
+		part->end = part->piece_end = lz_min_u64(end, mapping.end);
+	}
+	return found;
+}
+
 bool lz_windowed_next(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	bool found;
 
-	if (start >= end || !atomic_load_explicit(&core->windows.any, memory_order_relaxed) ||
-		!lz_core_enter(core))
+	if (start >= end || !atomic_load_explicit(&core->windows.any, memory_order_relaxed))
 		return false;
+	if (!lz_core_enter(core))
+		return next_by_maps(core, start, end, part);
 	found = lz_window_find(core, start, end, part);
 	lz_core_leave(core);
 	return found;
@@ -127,6 +156,7 @@ static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t at = start; at < end; at += copy->page)
 		if (!is_zero((const char *)at, copy->page))
+			/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): nothing is mapped at 0 */
 			memcpy((void *)(copy->to + (at - copy->from)), (const void *)at, copy->page);
 }
 

@@ -28,7 +28,7 @@ struct scan {
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
 {
-	struct scan_run runs[RUNS];
+	struct scan_run runs[RUNS] = {{0}}; /* valgrind does not know that the kernel writes them */
 	struct scan scan = {
 		.size = sizeof scan,
 		.start = start,

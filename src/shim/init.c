@@ -57,6 +57,7 @@ static void look_up(struct lz_next *table)
 	LOOK_UP(table, valloc);
 	LOOK_UP(table, pvalloc);
 	LOOK_UP(table, malloc_usable_size);
+	/* cppcheck-suppress uninitvar ; LOOK_UP writes it by another type */
 	table->known_size = table->malloc_usable_size;
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -326,6 +327,7 @@ static bool run_part(const struct part *part, uint64_t rounds)
 	child = fork();
 	if (child == 0) {
 		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		part->run(rounds);
 		CHECK(still_serves());
 		_exit(failed());
