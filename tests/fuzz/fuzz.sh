@@ -5,6 +5,7 @@ export LZ_LIBRARY LC_ALL=C
 
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
 [ -x "$fuzz" ] || { echo "no program at $fuzz: make check builds it"; exit 1; }
+[ "$(getconf PAGESIZE)" = 4096 ] || { echo "skipped: the fuzzer is written for pages of 4 KiB"; exit 77; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-fuzz.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
