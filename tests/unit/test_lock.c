@@ -101,6 +101,17 @@ Test(lock, a_section_that_was_jumped_out_of_is_taken_over)
 	}
 }
 
+/* What it marked is whole, but lies beyond the end of the stack. */
+Test(lock, a_section_deeper_than_the_stack_is_none)
+{
+	start();
+	for (unsigned depth = 3; depth < 9; depth++) {
+		jump_out(depth);
+		cr_expect_eq(visit(0, false), LZ_LOCK_TORN, "at depth %u", depth);
+		cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	}
+}
+
 static void *visit_once(void *milliseconds)
 {
 	uint64_t before = now();
@@ -153,6 +164,28 @@ Test(lock, a_thread_that_ended_inside_holds_nothing)
 		cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TORN);
 		cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
 	}
+}
+
+static struct lz_mark lasting;
+
+/* As if nobody had used its stack since. */
+static void *die_and_leave_the_mark(void *unused)
+{
+	lz_lock_enter(&lock, &lasting);
+	return unused;
+}
+
+Test(lock, a_thread_that_ended_is_known_to_have_whatever_its_stack_holds)
+{
+	uint64_t milliseconds;
+	pthread_t thread;
+
+	start();
+	cr_assert_eq(pthread_create(&thread, NULL, die_and_leave_the_mark, NULL), 0);
+	pthread_join(thread, NULL);
+	cr_assert(lz_mark_alive(&lz_os_linux, (uintptr_t)&lasting));
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TORN);
+	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
 }
 
 static atomic_int stage;
