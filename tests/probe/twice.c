@@ -144,6 +144,12 @@ void note(long value, int line)
 	record->steps++;
 }
 
+void note_value(long value, int line)
+{
+	errno = 0;
+	note(value, line);
+}
+
 void *note_pointer(void *p, int line)
 {
 	long place = (long)((char *)p - ARENA);

@@ -39,14 +39,17 @@ struct calls {
 	int (*control)(int, unsigned long, void *);
 };
 
-/* Notes a result and errno, or an address as its place in the arena; INT and POINTER do it with a call. */
+/* Notes a result and errno, an address as its place in the arena, or a value; the macros below do it. */
 void note(long value, int line);
 void *note_pointer(void *p, int line);
+void note_value(long value, int line);
 
 /* Makes a call that returns an int, or a pointer, and notes what came of it. */
 #define INT(call) (errno = UNTOUCHED, note((call), __LINE__))
 #define POINTER(call) (errno = UNTOUCHED, note_pointer((call), __LINE__))
-#define VALUE(value) (errno = 0, note((long)(value), __LINE__))
+
+/* Notes a value alone: what finding it left in errno may depend on which thread came first. */
+#define VALUE(value) note_value((long)(value), __LINE__)
 
 /* Whether these are the C library's names. */
 bool is_named(const struct calls *c);
