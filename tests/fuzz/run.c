@@ -57,16 +57,17 @@ static size_t size_setting(const char *name, size_t standard)
 
 static void read_settings(void)
 {
-	const char *families = getenv("LAZYZERO_INTERCEPT"), *preloaded = getenv("LD_PRELOAD");
+	const char *families = getenv("LAZYZERO_INTERCEPT");
+	bool is_there = lz_stats != NULL;
 
 	policy = getenv("LAZYZERO_POLICY") != NULL ? getenv("LAZYZERO_POLICY") : "log";
 	threshold[0] = size_setting("LAZYZERO_MALLOC_THRESHOLD", 32 * MB);
 	threshold[1] = size_setting("LAZYZERO_THRESHOLD", MB);
 	if (families == NULL)
 		families = "malloc,calloc,mmap";
-	if (preloaded == NULL || strstr(families, "malloc") == NULL)
+	if (!is_there || strstr(families, "malloc") == NULL)
 		threshold[0] = SIZE_MAX;
-	if (preloaded == NULL || strstr(families, "calloc") == NULL)
+	if (!is_there || strstr(families, "calloc") == NULL)
 		threshold[1] = SIZE_MAX;
 }
 

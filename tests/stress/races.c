@@ -203,8 +203,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < SLOTS; i++)
 		free(atomic_exchange(&slots[i], NULL));
 	lz_stats(&statistics, sizeof statistics);
-	printf("%llu operations, %llu of them without the lock, windows of up to %llu MiB\n",
+	printf("%llu operations, %llu of them without the lock, %llu regions, windows of up to %llu MiB\n",
 		(unsigned long long)operations, (unsigned long long)statistics.untracked,
-		(unsigned long long)statistics.window_size >> 20);
+		(unsigned long long)statistics.regions_total, (unsigned long long)statistics.window_size >> 20);
+	expect(statistics.regions_total != 0, "the library served nothing, so nothing was tested");
 	return failures != 0;
 }

@@ -1,6 +1,6 @@
 /*
- * Included first by everything that is built into the program under ThreadSanitizer: the functions that the
- * library interposes under other names, since the sanitizer interposes the same. What the shim looks up by
+ * Included first by everything of a test that has core and shim inside, under a sanitizer: the functions that
+ * the library interposes under other names, since the sanitizer interposes the same. What the shim looks up by
  * dlsym keeps its name, so the sanitizer's allocator is the next one.
  */
 #ifndef RENAMED_H
@@ -27,5 +27,10 @@
 #define ioctl lz_own_ioctl
 #define shmat lz_own_shmat
 #define shmdt lz_own_shmdt
+
+/* What the library asks for to leave a sanitized program alone: here the library is what the sanitizer watches. */
+#define __asan_init lz_no_asan_init
+#define __lsan_init lz_no_lsan_init
+#define __tsan_init lz_no_tsan_init
 
 #endif
