@@ -155,9 +155,11 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);
 		lift(&core->ledger, start, end, !stays, &lifted.touchable);
-		/* The target, before the kernel may give it to others. */
-		if ((flags & MREMAP_FIXED) && lz_core_page_range(core, target, new_length, core->page_shift,
-						      &new_start, &new_end)) {
+		/* The target, before the kernel may give it to others. A call that is not valid leaves it alone. */
+		if ((flags & MREMAP_FIXED) &&
+			lz_remap_is_valid(core, start, old_length != 0 ? end - start : 0, rounded, flags,
+				(uintptr_t)target) &&
+			lz_core_page_range(core, target, new_length, core->page_shift, &new_start, &new_end)) {
 			lz_window_trampled(core, new_start, new_end);
 			lz_window_forget(core, new_start, new_end);
 		}

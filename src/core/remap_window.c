@@ -165,8 +165,7 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 
 /* --- mremap --- */
 
-/* Whether the kernel will look at the mappings at all; if not, it is for it to say why. */
-static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
+bool lz_remap_is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
 	int flags, uintptr_t target)
 {
 	uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
@@ -320,7 +319,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	intptr_t at;
 	int error;
 
-	if (!is_valid(core, start, old_length, new_length, flags, target))
+	if (!lz_remap_is_valid(core, start, old_length, new_length, flags, target))
 		return core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
 	if (!is_mapped(core, start))
 		return -EFAULT;

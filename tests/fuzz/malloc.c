@@ -112,6 +112,10 @@ void do_aligned(struct worker *worker, const struct record *record)
 	block_free(worker, block);
 	if (record->y >> 8 & 1)
 		alignment = 16 << record->y % 9;
+#ifdef __SANITIZE_ADDRESS__ /* whose aligned_alloc wants a multiple, and which may be the next one */
+	if (record->b % 5 == 1)
+		size = (size + alignment - 1) & -alignment;
+#endif
 	errno = UNTOUCHED;
 	switch (record->b % 5) {
 	case 0:

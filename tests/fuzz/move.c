@@ -29,7 +29,7 @@ static void remap_anywhere(struct worker *worker, const struct record *record, s
 	long twin;
 	int error;
 
-	munlock(area->a, area->span);
+	syscall(SYS_munlock, area->a, area->span);
 	syscall(SYS_munlock, area->b, area->span);
 	errno = UNTOUCHED;
 	moved = named_remap(area->a, area->span, length, MREMAP_MAYMOVE, NULL);
@@ -95,7 +95,7 @@ void do_remap(struct worker *worker, const struct record *record)
 	/* What is locked is filled as it grows; what was locked and stays behind, the kernel unlocks without
 	 * merging it with its neighbours. */
 	if (flags & MREMAP_DONTUNMAP || new_length > MB) {
-		munlock(area->a + part.offset, part.length);
+		syscall(SYS_munlock, area->a + part.offset, part.length);
 		syscall(SYS_munlock, area->b + part.offset, part.length);
 	}
 	errno = UNTOUCHED;
