@@ -59,7 +59,10 @@ static void resize(struct worker *worker, const struct record *record, size_t si
 			fail(worker, "realloc to nothing gave %p", p);
 		block->p = NULL;
 	} else {
-		check_result(worker, p, size, is_served(size, false) && is_served(block->size, false));
+		/* What calloc got below its own threshold is the C library's, and stays so. */
+		bool served = is_served(block->size, false) && ((uintptr_t)block->p & (PAGE - 1)) == 0;
+
+		check_result(worker, p, size, served && is_served(size, false));
 		if (p != NULL)
 			block_resized(block, p, size);
 	}
