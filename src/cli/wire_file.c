@@ -76,7 +76,7 @@ int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context)
 		return -errno;
 	while (directory == NULL || (entry = readdir(directory)) != NULL) {
 		const char *name = entry != NULL ? entry->d_name : path;
-		struct lz_wire wire;
+		struct lz_wire wire = {.pid = 0};
 		const char *error;
 
 		if (entry != NULL && !lz_wire_is_name(name))

@@ -295,8 +295,13 @@ static struct lz_kept *make_room(struct lz_core *core, uint64_t weight, struct o
 	if (weight > recycle->cap)
 		return NULL;
 	while (recycle->weight + weight > recycle->cap ||
-		atomic_load_explicit(&recycle->count, memory_order_relaxed) == LZ_RECYCLED)
-		send_out(core, oldest(recycle), outgoing);
+		atomic_load_explicit(&recycle->count, memory_order_relaxed) == LZ_RECYCLED) {
+		struct lz_kept *last = oldest(recycle);
+
+		if (last == NULL)
+			return NULL;
+		send_out(core, last, outgoing);
+	}
 	for (unsigned i = 0; i < LZ_RECYCLED; i++)
 		if (recycle->kept[i].base == 0)
 			return &recycle->kept[i];

@@ -22,9 +22,9 @@ void *lz_arena_allocate(size_t size, size_t alignment)
 	size_t start, first, units;
 	uint64_t rounded;
 
-	if (!lz_is_power_of_two(alignment) || alignment > sizeof memory / 2 || size > sizeof memory)
+	if (!lz_is_power_of_two(alignment) || alignment > sizeof memory / 2 || size > sizeof memory ||
+		!lz_round_up(size > 0 ? size : 1, UNIT, &rounded))
 		return NULL;
-	lz_round_up(size > 0 ? size : 1, UNIT, &rounded);
 	units = (size_t)rounded / UNIT;
 	start = atomic_load(&used);
 	do {

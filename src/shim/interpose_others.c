@@ -39,7 +39,7 @@
 #define NEXT(function, stand_in_function)                                                                    \
 	({                                                                                                   \
 		static struct lz_name entry = {                                                              \
-			.name = #function, .own = (void *)function, .stand_in = (void *)stand_in_function};  \
+			.name = #function, .own = (void *)(function), .stand_in = (void *)(stand_in_function)};  \
 		void *next = atomic_load_explicit(&entry.next, memory_order_relaxed);                        \
 		(__typeof__(&(function)))(next != NULL ? next : lz_scope_find(&entry, CALLER));              \
 	})
@@ -138,19 +138,24 @@ static void *copied_to(void *p, size_t size, size_t alignment)
 
 	if (posix_memalign(&block, lz_max_u64(alignment, sizeof(void *)), size) != 0)
 		return NULL;
-	memcpy(block, p, lz_min_u64(malloc_usable_size(p), size));
+	if (p != NULL)
+		memcpy(block, p, lz_min_u64(malloc_usable_size(p), size));
 	free(p);
 	return block;
 }
 
-/* Our blocks lie on a page boundary; what has become small need not. */
+/* A region is resized on page boundaries; others are copied, for what realloc moved could not be moved back. */
 static void *plain_realloc_aligned(void *p, size_t size, size_t alignment)
 {
-	if (p == NULL || alignment > 4096 ||
-		(alignment > _Alignof(max_align_t) && size < lz_malloc_threshold))
-		return copied_to(p, size, alignment);
-	p = plain_realloc(p, size);
-	return (uintptr_t)p % alignment == 0 ? p : copied_to(p, size, alignment);
+	struct lz_request request = {.call = "realloc", .size = size, .caller = CALLER};
+	void *block;
+
+	if (alignment <= _Alignof(max_align_t))
+		return plain_realloc(p, size);
+	if (MAY_BE_OURS(p) && alignment <= 4096 && size >= lz_malloc_threshold &&
+		lz_core_resize(&lz_core, &request, p, &block) == 0)
+		return block;
+	return copied_to(p, size, alignment);
 }
 
 /* jemalloc(3): of the flags, the low six bits are the binary logarithm of an alignment, and one asks for

@@ -26,5 +26,7 @@ each cppcheck cppcheck -q --enable=warning,performance,portability --std=c11 --l
   --error-exitcode=1 --suppress=allocaCalled -D_GNU_SOURCE -D__x86_64__ '-DRB_GENERATE_INTERNAL(a,b,c,d,e)=' \
   -Isrc -Iinclude '{}'
 each clang-tidy clang-tidy --quiet '{}' -- $flags
-each fanalyzer gcc $flags -O1 -fanalyzer -c '{}' -o /dev/null
+# Of leaks it loses track where a block is handed out through a pointer or by our own realloc; clang-tidy's checker
+# of the same does not, and the command's tests run under LeakSanitizer.
+each fanalyzer gcc $flags -O1 -fanalyzer -Wno-analyzer-malloc-leak -c '{}' -o /dev/null
 exit $failed
