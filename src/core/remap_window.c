@@ -140,6 +140,10 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 		if (lz_os_failed(at))
 			return (int)at;
 		lz_core_ask(core, from, to - from, manner->asked);
+		/* What was /dev/zero stays a file in all that is told of it. */
+		if (tag & lz_window_of_file(core))
+			set_tag(core, from, to - from,
+				lz_window_tag(core, lz_round_down(from, unit), 0) | lz_window_of_file(core));
 		return 0;
 	}
 	/* First the rest of the last piece, so that it becomes one mapping again. */
