@@ -76,7 +76,10 @@ static int advise_part(struct lz_core *core, const struct lz_window_part *part, 
 	case MADV_FREE:
 		return core->os->madvise(address, length, MADV_DONTNEED);
 	case MADV_REMOVE:
-		return part->of_file ? -EACCES : -EINVAL;
+		/* EINVAL for locked memory in any case; MADV_COLD refuses it as well, and does next to nothing. */
+		return part->of_file && core->os->madvise(address, core->page, MADV_COLD) != -EINVAL
+			       ? -EACCES
+			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
 		/* Changes nothing on any mapping that was not wiped on fork, and knows a hole. */
 		return core->os->madvise(address, length, MADV_KEEPONFORK);
