@@ -79,8 +79,9 @@ void lz_summary_text(const struct lz_summary *summary)
 		fprintf(stderr, ROW "not seen: it ended too soon\n", "page tables");
 	if (summary->inactive == NULL) {
 		if (summary->tally.committed_peak > 0)
-			fprintf(stderr, ROW "%s if all large memory were touched\n", "",
-				lz_shown_size(summary->tally.committed_peak).text);
+			fprintf(stderr, ROW "%s if all large memory were touched%s\n", "",
+				lz_shown_size(summary->tally.committed_peak).text,
+				summary->tally.window_regions > 0 ? ", and on a window only read" : "");
 		print_budget(&summary->tally);
 	}
 	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
