@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lazyzero.h"
@@ -212,6 +213,17 @@ static void start(pthread_t *thread, struct worker *worker)
 	pthread_attr_destroy(&attributes);
 }
 
+/* How far a MAP_GROWSDOWN mapping grows must not depend on whether the kernel merged it with another. */
+static void let_stacks_grow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_STACK, &limit);
+	}
+}
+
 void run_records(
 	const struct record *records, size_t count, unsigned threads, struct progress *progress, bool traced)
 {
@@ -220,6 +232,7 @@ void run_records(
 	is_traced = traced;
 	read_settings();
 	catch_faults();
+	let_stacks_grow();
 	for (unsigned i = 0; i < threads; i++)
 		workers[i] = (struct worker){.records = records,
 			.count = count,
