@@ -147,9 +147,12 @@ static uint64_t wanted;
 
 static void *open_and_close(void *number)
 {
-	const char *library = getenv("STRESS_LIBRARY");
+	char library[512];
 	char *(*region)(void);
 
+	/* A copy for each thread: of one, some thread would always have it open, and it would never go. */
+	snprintf(library, sizeof library, "%s/library%u.so", getenv("STRESS_LIBRARIES"),
+		(unsigned)(uintptr_t)number);
 	while (rounds_done() < wanted && !failed()) {
 		void *handle = dlopen(library, RTLD_NOW);
 		char *p;
@@ -165,6 +168,7 @@ static void *open_and_close(void *number)
 		CHECK(p[0] == (char)(uintptr_t)number);
 		free(p);
 		CHECK(dlclose(handle) == 0);
+		CHECK(dlopen(library, RTLD_NOW | RTLD_NOLOAD) == NULL);
 		progress();
 	}
 	return NULL;

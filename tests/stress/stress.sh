@@ -3,8 +3,14 @@
 # zero page, on windows, far over its budget, and with nothing recycled. ROUNDS of each part (100).
 rounds=${ROUNDS:-100}
 program=$LZ_BUILDDIR/tests/stress/stress
-export STRESS_LIBRARY=$LZ_BUILDDIR/tests/stress/.libs/library.so
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
+STRESS_LIBRARIES=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-stress.XXXXXX") || exit 1
+export STRESS_LIBRARIES
+trap 'rm -rf "$STRESS_LIBRARIES"' EXIT
+trap 'exit 1' HUP INT TERM
+for i in 1 2 3; do
+  cp "$LZ_BUILDDIR/tests/stress/.libs/library.so" "$STRESS_LIBRARIES/library$i.so" || exit 1
+done
 
 failed=0
 # run WHAT [VARIABLE=VALUE...]: the program has a watchdog of its own; this one is for the program.
