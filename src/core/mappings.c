@@ -315,13 +315,14 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 	if (touchable && lz_core_charge_large(core, "mprotect", caller, length, &need, &grant, NULL) != 0)
 		return -ENOMEM;
 	error = core->os->mprotect(address, length, protection);
-	if (error) {
-		/* ENOMEM at a hole: what lies before it was changed. */
-		if (error != -EINVAL)
-			lz_core_look_again(core);
-	} else if (lz_core_enter(core)) {
-		if (protection != (PROT_READ | PROT_WRITE))
-			lz_recycle_spoil(core, start, end);
+	/* ENOMEM at a hole: what lies before it was changed. */
+	if (error != -EINVAL && protection != (PROT_READ | PROT_WRITE) && lz_core_enter(core)) {
+		lz_recycle_spoil(core, start, end);
+		lz_core_leave(core);
+	}
+	if (error != 0 && error != -EINVAL) {
+		lz_core_look_again(core);
+	} else if (error == 0 && lz_core_enter(core)) {
 		if (touchable)
 			lz_core_cover(
 				core, start, end, (struct lz_traits){.page_shift = (uint8_t)need.page_shift});

@@ -253,6 +253,18 @@ static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uint
 	}
 }
 
+/* A move of many mappings may fail half way: what is still in its old place is known there again. */
+static void follow_back(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to)
+{
+	uintptr_t end = from + length;
+
+	for (size_t piece; from < end; from += piece, to += piece) {
+		piece = piece_length(core, from, end);
+		if (is_mapped(core, to))
+			follow_all(core, from, piece, to, false);
+	}
+}
+
 /* Address space for what moves: the program's choice, whatever lies there, or ours. */
 static intptr_t reserve_target(
 	struct lz_core *core, uintptr_t start, size_t length, int flags, uintptr_t target)
@@ -318,7 +330,9 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 {
 	bool in_place = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
-	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length;
+	/* Several mappings at once, as long as the first is no file (vma_multi_allowed in mm/mremap.c). */
+	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
+			  !(lz_window_tag_at(core, start) & lz_window_of_file(core));
 	struct lz_manner manner = {0};
 	intptr_t at;
 	int error;
@@ -339,10 +353,10 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	if (moves_only) {
 		follow_all(core, start, old_length, target, stays);
 		at = core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
-		if (lz_os_failed(at) && !stays)
-			follow_all(core, target, old_length, start, false);
-		if (lz_os_failed(at))
+		if (lz_os_failed(at) && stays)
 			set_tag(core, target, old_length, 0);
+		else if (lz_os_failed(at))
+			follow_back(core, target, old_length, start);
 		if (at != -EFAULT)
 			return at;
 	}

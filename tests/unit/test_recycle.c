@@ -212,7 +212,7 @@ Test(recycle, altered_regions_are_not_kept)
 	char *p;
 
 	start_core(keeping);
-	for (int how = 0; how < 6; how++) {
+	for (int how = 0; how < 7; how++) {
 		cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 		switch (how) {
 		case 0:
@@ -233,6 +233,11 @@ Test(recycle, altered_regions_are_not_kept)
 			break;
 		case 5:
 			lz_core_userfault(&core, (uintptr_t)p, 4096);
+			break;
+		case 6: /* at a hole, after it has protected what lies before */
+			fake.error = -ENOMEM;
+			fake.fail_at[FAKE_MPROTECT] = fake.calls[FAKE_MPROTECT] + 1;
+			cr_expect_eq(lz_core_mprotect(&core, p, 2 * MIB, PROT_READ, NULL), -ENOMEM);
 			break;
 		}
 		cr_expect_eq(lz_core_free(&core, p), 0);
