@@ -185,29 +185,39 @@ bool lz_remap_is_valid(const struct lz_core *core, uintptr_t start, size_t old_l
 	       (start + old_length <= target || target + new_length <= start);
 }
 
+/* What keeps the kernel from joining two mappings that are alike otherwise: each file for itself, and /dev/zero. */
+static uintptr_t kind_of(struct lz_core *core, const struct lz_mapping *mapping, uintptr_t at)
+{
+	uintptr_t tag = lz_window_tag_at(core, at);
+
+	if (tag == 0 && (mapping->inode != 0 || mapping->shared))
+		return mapping->start | 1;
+	return tag & lz_window_of_file(core);
+}
+
 static int look_whether_uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
 {
 	struct lz_mapping mapping;
 	struct lz_lines lines;
 	unsigned asked;
-	uintptr_t file = 0;
+	uintptr_t first_kind = 0;
 	bool first = true;
 
 	if (lz_lines_open(&lines, core->os, "/proc/thread-self/smaps") != 0)
 		return -ENOMEM;
 	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
 		struct lz_manner seen = {lz_mapping_protection(&mapping), asked};
-		uintptr_t of_file;
+		uintptr_t kind;
 
 		if (mapping.end <= start)
 			continue;
-		of_file = lz_window_tag_at(core, lz_max_u64(start, mapping.start)) & lz_window_of_file(core);
+		kind = kind_of(core, &mapping, lz_max_u64(start, mapping.start));
 		if (mapping.start > start ||
 			(!first && (seen.protection != manner->protection || seen.asked != manner->asked ||
-					   of_file != file)))
+					   kind != first_kind)))
 			break;
 		*manner = seen;
-		file = of_file;
+		first_kind = kind;
 		first = false;
 		start = mapping.end;
 	}
