@@ -260,6 +260,8 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			result = make(core, &call, flags);
 		if (!lz_os_failed(result))
 			book(core, &call, result, page_shift, tag, !grant.over);
+		else if ((flags & MAP_FIXED) && result == -ENOMEM)
+			lz_core_look_again(core); /* the kernel may have made room already (MAP_HUGETLB) */
 		lz_core_settle(core, &grant, !lz_os_failed(result));
 		lz_window_release(core, &use);
 		/* Something lies there, or not all pieces could be had: without, if the budget allows. */

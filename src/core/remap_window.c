@@ -5,6 +5,7 @@
 #include "core/inside.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "base/checked.h"
 #include "os/mman.h"
@@ -142,8 +143,7 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 		lz_core_ask(core, from, to - from, manner->asked);
 		/* What was /dev/zero stays a file in all that is told of it. */
 		if (tag & lz_window_of_file(core))
-			set_tag(core, from, to - from,
-				lz_window_tag(core, lz_round_down(from, unit), 0) | lz_window_of_file(core));
+			set_tag(core, from, to - from, lz_window_of_file_at(core, from));
 		return 0;
 	}
 	/* First the rest of the last piece, so that it becomes one mapping again. */
@@ -263,6 +263,32 @@ static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uint
 	}
 }
 
+/*
+ * Whether the kernel moves several mappings in one call, as since Linux 6.17; found out once, by doing it. Where
+ * it does not, trying would blur what is known of the pieces.
+ */
+static bool moves_many(struct lz_core *core)
+{
+	enum { UNKNOWN, NO, YES };
+	int known = atomic_load_explicit(&core->windows.moves_many, memory_order_relaxed);
+	size_t page = core->page;
+	intptr_t at;
+
+	if (known != UNKNOWN)
+		return known == YES;
+	at = core->os->mmap(NULL, 4 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (lz_os_failed(at))
+		return false;
+	known = core->os->mprotect((void *)at, page, PROT_NONE) == 0 &&
+				!lz_os_failed(core->os->mremap((void *)at, 2 * page, 2 * page,
+					MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(at + 2 * (intptr_t)page)))
+			? YES
+			: NO;
+	core->os->munmap((void *)at, 4 * page);
+	atomic_store_explicit(&core->windows.moves_many, known, memory_order_relaxed);
+	return known == YES;
+}
+
 /* A move of many mappings may fail half way: what is still in its old place is known there again. */
 static void follow_back(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to)
 {
@@ -342,13 +368,17 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
 	/* Several mappings at once, as long as the first is no file (vma_multi_allowed in mm/mremap.c). */
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
-			  !(lz_window_tag_at(core, start) & lz_window_of_file(core));
+			  !(lz_window_tag_at(core, start) & lz_window_of_file(core)) && moves_many(core);
 	struct lz_manner manner = {0};
 	intptr_t at;
 	int error;
 
-	if (!lz_remap_is_valid(core, start, old_length, new_length, flags, target))
+	if (!lz_remap_is_valid(core, start, old_length, new_length, flags, target)) {
+		/* Before Linux 6.17 the kernel misses the end of the mapping before it minds the size. */
+		if ((flags & ~MREMAP_MAYMOVE) == 0)
+			old_length = piece_length(core, start, start + old_length);
 		return core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
+	}
 	if (!is_mapped(core, start))
 		return -EFAULT;
 	if (new_length < old_length) {
@@ -359,7 +389,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 		give_up(core, start + new_length, old_length - new_length);
 		old_length = new_length;
 	}
-	/* Since Linux 6.17 such a move takes along whatever mappings there are. */
+	/* Such a move takes along whatever mappings there are. */
 	if (moves_only) {
 		follow_all(core, start, old_length, target, stays);
 		at = core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);

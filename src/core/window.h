@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/checked.h"
 #include "core/ledger.h"
 #include "core/pending.h"
 #include "os/os.h"
@@ -52,6 +53,7 @@ struct lz_windows {
 	_Atomic uint64_t failed_ms; /* when none could be made; 0: never */
 	_Atomic bool retirees; /* a retired window waits for its last user to leave */
 	_Atomic bool any;   /* there are or were regions on a window: madvise and others have to look */
+	_Atomic int moves_many; /* whether mremap takes several mappings at once; see remap_window.c */
 	_Atomic(const char *) said[LZ_WINDOW_REASONS]; /* that were logged, NULL for the rest */
 	struct lz_ledger where;              /* which addresses stand on a window; tags are lz_window_tag */
 };
@@ -103,6 +105,12 @@ static inline uintptr_t lz_window_tag(const struct lz_core *core, uintptr_t anch
 static inline uintptr_t lz_window_of_file(const struct lz_core *core)
 {
 	return lz_window_unit(core) / 2;
+}
+
+/* The tag of such memory of which nothing else is known, or which is on no window any more. */
+static inline uintptr_t lz_window_of_file_at(const struct lz_core *core, uintptr_t start)
+{
+	return lz_window_tag(core, lz_round_down(start, lz_window_unit(core)), 0) | lz_window_of_file(core);
 }
 
 /* Enters and takes out what stands on a window; with the lock. */

@@ -258,14 +258,19 @@ static int replace(struct lz_core *core, const struct lz_mapping *mapping, unsig
 	return 0;
 }
 
-/* The books follow: the range is anonymous now. */
+/* The books follow: the range is anonymous now. What was /dev/zero stays a file in all that is told of it. */
 static void note_left(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
+	struct lz_window_part part;
 	struct lz_range *range;
+	bool of_file;
 
 	if (!lz_core_enter(core))
 		return;
+	of_file = lz_window_find(core, start, end, &part) && part.of_file;
 	lz_window_forget(core, start, end);
+	if (of_file)
+		lz_window_note(core, start, end, lz_window_of_file_at(core, start));
 	/* What becomes anonymous may join what lies behind it: that is no part of it. */
 	while (start < end && (range = lz_ledger_find(&core->ledger, start)) != NULL && range->start < end) {
 		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = range->traits.tag};
