@@ -382,8 +382,9 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	if (!is_mapped(core, start))
 		return -EFAULT;
 	if (new_length < old_length) {
-		/* What is to move is looked at before anything is cut off, as since Linux 6.17. */
-		error = in_place ? 0 : uniform(core, start, start + new_length, &manner);
+		/* What is to move is looked at before anything is cut off, but not before Linux 6.17. */
+		error = in_place || !moves_many(core) ? 0
+						      : uniform(core, start, start + new_length, &manner);
 		if (error)
 			return error;
 		give_up(core, start + new_length, old_length - new_length);
@@ -404,6 +405,9 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	if (in_place && new_length == old_length)
 		return (intptr_t)start;
 	error = uniform(core, start, start + old_length, &manner);
+	/* Before Linux 6.17 the target is cleared even then. */
+	if (error == -EFAULT && (flags & MREMAP_FIXED) && !moves_many(core))
+		core->os->munmap((void *)target, new_length);
 	if (error)
 		return error;
 	if (in_place) {
