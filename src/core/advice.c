@@ -96,7 +96,8 @@ static int advise_part(struct lz_core *core, const struct lz_window_part *part, 
 		break;
 	case MADV_GUARD_INSTALL:
 		error = core->os->madvise(address, length, advice);
-		if (error != -EINVAL)
+		/* What is locked takes no guards anywhere; MADV_COLD tells. Before Linux 6.15, nor does a file. */
+		if (error != -EINVAL || core->os->madvise(address, length, MADV_COLD) == -EINVAL)
 			return error;
 		error = lz_windowed_leave(core, start, end);
 		break;
