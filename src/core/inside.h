@@ -220,13 +220,6 @@ void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lif
 /* --- remap_window.c --- */
 
 /*
- * Whether the kernel will look at mappings at all;
- * if not, it fails and leaves the target alone (mm/mremap.c).
- */
-bool lz_remap_is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
-	int flags, uintptr_t target);
-
-/*
  * mremap of whole pages of which some stand on a window, as the kernel does it for anonymous memory. What is
  * new of it stands on the window in use, if any. The map of windows follows; the ledger is the caller's.
  * Returns what mremap would.

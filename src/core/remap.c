@@ -155,14 +155,10 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);
 		lift(&core->ledger, start, end, !stays, &lifted.touchable);
-		/* The target, before the kernel may give it to others. A call that is not valid leaves it alone. */
+		/* A window that it maps over must not be cloned from any more. */
 		if ((flags & MREMAP_FIXED) &&
-			lz_remap_is_valid(core, start, old_length != 0 ? end - start : 0, rounded, flags,
-				(uintptr_t)target) &&
-			lz_core_page_range(core, target, new_length, core->page_shift, &new_start, &new_end)) {
+			lz_core_page_range(core, target, new_length, core->page_shift, &new_start, &new_end))
 			lz_window_trampled(core, new_start, new_end);
-			lz_window_forget(core, new_start, new_end);
-		}
 		lz_core_leave(core);
 	}
 	if (on_window)
@@ -179,6 +175,9 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		   lz_core_page_range(
 			   core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
 		   lz_core_enter(core)) {
+		/* What stood on a window there is gone, if it is: a call that fails may have left it alone. */
+		if (!on_window)
+			lz_window_forget(core, new_start, new_end);
 		put_down(core, new_start, end - start, rounded, &lifted.touchable);
 		lz_core_publish(core);
 		lz_core_leave(core);

@@ -169,7 +169,8 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 
 /* --- mremap --- */
 
-bool lz_remap_is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
+/* Whether the kernel will look at the mappings at all; if not, it is for it to say why. */
+static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
 	int flags, uintptr_t target)
 {
 	uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
@@ -305,10 +306,15 @@ static void follow_back(struct lz_core *core, uintptr_t from, size_t length, uin
 static intptr_t reserve_target(
 	struct lz_core *core, uintptr_t start, size_t length, int flags, uintptr_t target)
 {
-	if (flags & MREMAP_FIXED)
-		return core->os->mmap((void *)target, length, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-	return lz_zeropage_reserve(core, start, length);
+	intptr_t at;
+
+	if (!(flags & MREMAP_FIXED))
+		return lz_zeropage_reserve(core, start, length);
+	at = core->os->mmap((void *)target, length, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (!lz_os_failed(at))
+		set_tag(core, target, length, 0);
+	return at;
 }
 
 static void give_up(struct lz_core *core, uintptr_t start, size_t length)
@@ -373,7 +379,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	intptr_t at;
 	int error;
 
-	if (!lz_remap_is_valid(core, start, old_length, new_length, flags, target)) {
+	if (!is_valid(core, start, old_length, new_length, flags, target)) {
 		/* Before Linux 6.17 the kernel misses the end of the mapping before it minds the size. */
 		if ((flags & ~MREMAP_MAYMOVE) == 0)
 			old_length = piece_length(core, start, start + old_length);
@@ -407,7 +413,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 	error = uniform(core, start, start + old_length, &manner);
 	/* Before Linux 6.17 the target is cleared even then. */
 	if (error == -EFAULT && (flags & MREMAP_FIXED) && !moves_many(core))
-		core->os->munmap((void *)target, new_length);
+		give_up(core, target, new_length);
 	if (error)
 		return error;
 	if (in_place) {
