@@ -41,6 +41,9 @@ int load(const char *at, uint64_t *value);
 /* A word at an address whatever its protection; -1 where nothing is mapped. */
 uint64_t peek(const char *at);
 
+/* Whether the kernel tells pages that were written from the window's (PAGEMAP_SCAN, since Linux 6.7). */
+bool tells_written(void);
+
 /* A temporary file of ascending bytes, `length` of them, open for reading and writing. */
 int make_file(size_t length, int flags);
 
