@@ -70,6 +70,19 @@ static const struct metric {
 		offsetof(struct lz_wire, over_budget)},
 	{"refused_total", "Requests refused.", true, offsetof(struct lz_wire, refused)},
 	{"untracked_total", "Calls that passed by untracked.", true, offsetof(struct lz_wire, untracked)},
+	{"windowed_total", "Requests over the budget that a zero window answered within it.", true,
+		offsetof(struct lz_wire, windowed)},
+	{"window_regions_total", "Regions and mappings ever put on a zero window.", true,
+		offsetof(struct lz_wire, window_regions_total)},
+	{"window_bytes", "Memory that the zero window takes itself.", false,
+		offsetof(struct lz_wire, window_size)},
+	{"window_mappings", "Mappings that live regions on a zero window consist of.", false,
+		offsetof(struct lz_wire, window_mappings)},
+	{"recycled_total", "Requests served by a region kept for reuse.", true,
+		offsetof(struct lz_wire, recycled)},
+	{"recycled_bytes_total", "Their size.", true, offsetof(struct lz_wire, recycled_bytes)},
+	{"kept_bytes", "Memory that regions kept for reuse hold, at most.", false,
+		offsetof(struct lz_wire, cache_bytes)},
 };
 
 /* What is to be written. */
@@ -178,15 +191,32 @@ static void write_all(FILE *out, const struct gathering *gathering, unsigned for
 	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", gathering->unreadable);
 }
 
-/* A collector that reads meanwhile sees the old file or the new one. */
+/* A device or a pipe stays what it is. */
+static int write_into(const char *path, const struct gathering *gathering, unsigned format)
+{
+	FILE *out = fopen(path, "we");
+
+	if (out != NULL)
+		write_all(out, gathering, format);
+	if (out == NULL || (ferror(out) | (fclose(out) != 0)))
+		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+	return 0;
+}
+
+/* A collector that reads meanwhile sees the old file or the new one. Of a link, what it leads to is replaced. */
 static int write_file(const char *path, const struct gathering *gathering, unsigned format)
 {
-	char unfinished[PATH_MAX];
+	char unfinished[PATH_MAX], file[PATH_MAX];
+	struct stat there;
 	mode_t mask = umask(0);
 	FILE *out = NULL;
 	int fd = -1;
 
 	umask(mask);
+	if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+		return write_into(path, gathering, format);
+	if (realpath(path, file) != NULL)
+		path = file;
 	if (snprintf(unfinished, sizeof unfinished, "%s.XXXXXX", path) < (int)sizeof unfinished)
 		fd = mkostemp(unfinished, O_CLOEXEC);
 	if (fd >= 0)

@@ -53,6 +53,14 @@ static bool is_known(const struct lz_record *record, size_t size)
 	return false;
 }
 
+static bool knows_faults(const struct lz_record *record)
+{
+	for (size_t i = 0; i < record->count; i++)
+		if (!isnan(record->samples[i].faults))
+			return true;
+	return false;
+}
+
 /* gnuplot's own binary prefixes are rounded down: "1023 MiB". */
 static void write_size_tics(const struct lz_gnuplot *plot)
 {
@@ -81,6 +89,7 @@ static int draw(const struct lz_record *record, const char *path)
 		record->count > 1 ? "lines" : "points",
 		record->end > 0 ? record->end : record->samples[record->count - 1].t * 1.01 + 1e-3);
 	lz_gnuplot_text(&plot, record->program);
+	/* gnuplot fails where nothing is known, unless the axis is: what lies outside is not drawn. */
 	fputs(" noenhanced\nplot ", plot.script);
 	for (size_t i = 0; i < LZ_RECORD_SIZES; i++)
 		if (is_known(record, i)) {
@@ -90,11 +99,16 @@ static int draw(const struct lz_record *record, const char *path)
 		}
 	fprintf(plot.script,
 		"%s\nunset title\nset bmargin 3\nset tmargin 1\nset origin 0, 0\nset size 1, 0.32\n"
-		"unset logscale y\nset format y '%%.1s%%c'\nset ytics autofreq\nset yrange [0:*]\nset format "
+		"unset logscale y\nset format y '%%.1s%%c'\nset ytics autofreq\nset yrange [0:%s]\nset format "
 		"x "
-		"'%%g'\nset xlabel 'seconds'\nset ylabel 'minor faults/s' offset 1\nunset key\n"
-		"plot $samples using 1:%d with %s lw 1.5 lc rgb '#000000'\nunset multiplot\n",
-		any ? "" : "NaN notitle", LZ_RECORD_SIZES + 2, record->count > 1 ? "fsteps" : "points");
+		"'%%g'\nset xlabel 'seconds'\nset ylabel 'minor faults/s' offset 1\nunset key\nplot ",
+		any ? "" : "[][1:1024] 0.5 notitle", knows_faults(record) ? "*" : "1");
+	if (knows_faults(record))
+		fprintf(plot.script, "$samples using 1:%d with %s lw 1.5 lc rgb '#000000'",
+			LZ_RECORD_SIZES + 2, record->count > 1 ? "fsteps" : "points");
+	else
+		fputs("-1", plot.script);
+	fputs("\nunset multiplot\n", plot.script);
 	return lz_gnuplot_finish(&plot);
 }
 

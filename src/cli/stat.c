@@ -265,6 +265,8 @@ static int run(const struct lz_arguments *arguments)
 	if (named && stats != NULL)
 		return lz_fail_usage("stat", "--stats takes no process ID");
 	query.root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
+	if (*query.root == '\0' && stats == NULL && access("/proc/self/stat", R_OK) != 0)
+		return lz_fail("cannot read /proc/self/stat: %s; mount /proc", strerror(errno));
 	query.geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
 	query.reverse = arguments->values[FLAG_REVERSE] != NULL;
 	query.stat.units = arguments->values[FLAG_BYTES] != NULL ? LZ_UNITS_B

@@ -79,6 +79,14 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 		lz_column_size(wire->mapping_bytes_total, units).text);
 	printf("  %-12s %" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
 		wire->over_budget, wire->refused);
+	if (wire->window_regions_total > 0)
+		printf("  %-12s %s itself, in %" PRIu64 " mappings; ever %" PRIu64 " regions, %s\n", "zero window",
+			lz_column_size(wire->window_size, units).text, wire->window_mappings,
+			wire->window_regions_total, lz_column_size(wire->window_bytes_total, units).text);
+	if (wire->recycled > 0)
+		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
+			lz_column_size(wire->recycled_bytes, units).text,
+			lz_column_size(wire->cache_bytes, units).text);
 	if (wire->untracked > 0)
 		printf("  %-12s %" PRIu64 " calls passed by\n", "untracked", wire->untracked);
 }
@@ -150,6 +158,14 @@ static json_t *library_json(const struct lz_wire *wire)
 	json_object_set_new(object, "over_budget", lz_json_number(wire->over_budget));
 	json_object_set_new(object, "refused", lz_json_number(wire->refused));
 	json_object_set_new(object, "untracked", lz_json_number(wire->untracked));
+	json_object_set_new(object, "windowed", lz_json_number(wire->windowed));
+	json_object_set_new(object, "window_regions_total", lz_json_number(wire->window_regions_total));
+	json_object_set_new(object, "window_region_bytes_total", lz_json_number(wire->window_bytes_total));
+	json_object_set_new(object, "window_bytes", lz_json_number(wire->window_size));
+	json_object_set_new(object, "window_mappings", lz_json_number(wire->window_mappings));
+	json_object_set_new(object, "recycled", lz_json_number(wire->recycled));
+	json_object_set_new(object, "recycled_bytes", lz_json_number(wire->recycled_bytes));
+	json_object_set_new(object, "kept_bytes", lz_json_number(wire->cache_bytes));
 	return object;
 }
 

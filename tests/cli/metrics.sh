@@ -17,7 +17,7 @@ check()
 	elif [ -n "$python" ]; then
 		$python -c 'import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
-assert len(list(parse(open(sys.argv[1]).read()))) == 16' "$2" || fail "OpenMetrics: $2"
+assert len(list(parse(open(sys.argv[1]).read()))) == 23' "$2" || fail "OpenMetrics: $2"
 	else
 		echo "skipped: OpenMetrics (no python3 prometheus_client)"
 	fi
@@ -92,6 +92,16 @@ fi
 
 expect_failure 125 "cannot read '/nowhere': No such file" metrics --stats=/nowhere
 expect_failure 125 "cannot write '/nowhere/x': No such file" metrics -o /nowhere/x
+# What is no file stays what it is: a node of our own, since this would replace the machine's.
+if mknod "$work/full" c 1 7 2> /dev/null && [ -w "$work/full" ]; then
+	expect_failure 125 "full': No space left on device" metrics -o "$work/full"
+	[ -c "$work/full" ] || fail "a device was replaced"
+fi
+echo old > "$work/target"
+ln -s target "$work/link"
+run metrics -o "$work/link"
+[ -L "$work/link" ] || fail "a link was replaced"
+expect_match "what a link leads to" '^lazyzero_processes' "$work/target"
 expect_failure 125 '--format: "json" is not accepted' metrics --format=json
 expect_failure 125 "unexpected argument 'x'" metrics x
 

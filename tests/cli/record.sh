@@ -99,6 +99,13 @@ done
 run plot "$work/run.jsonl" -o "$work/picture.png"
 expect "a PNG picture" PNG "$(head -c 4 "$work/picture.png" | tail -c 3)"
 expect "nothing unfinished is left" picture.png "$(cd "$work" && echo picture*)"
+# Of a program that ends at once one sample is known, and no rate of faults; or not even a size.
+head -n 2 "$work/run.jsonl" > "$work/short"
+run plot "$work/short" -o "$work/short.svg"
+expect "status with one sample" 0 "$status"
+(head -n 1 "$work/run.jsonl"; echo '{"t":0.1,"processes":[]}') > "$work/short"
+run plot "$work/short" -o "$work/short.svg"
+expect "status with no size" 0 "$status"
 
 # Cut anywhere, it is drawn as far as it goes.
 size=$(wc -c < "$work/run.jsonl")

@@ -229,6 +229,12 @@ void run_records(
 {
 	pthread_t thread[THREADS_MAX];
 
+	const char *library = getenv("LZ_LIBRARY");
+
+	if (library != NULL && *library != '\0' && lz_stats == NULL) {
+		fprintf(stderr, "fuzz: %s was not loaded\n", library);
+		_exit(UNUSABLE);
+	}
 	is_traced = traced;
 	read_settings();
 	catch_faults();

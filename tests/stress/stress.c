@@ -355,6 +355,11 @@ int main(int argc, char **argv)
 	uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
 	bool ok = true;
 
+	/* The dynamic linker only warns of a library that it cannot load. */
+	if (!preloaded() && getenv("LZ_BARE") == NULL) {
+		fputs("stress: the library is not there, and LZ_BARE is not set\n", stderr);
+		return 1;
+	}
 	stress_program = "/proc/self/exe";
 	shared = mmap(NULL, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (argc > 2 && strcmp(argv[1], "exit") == 0)
