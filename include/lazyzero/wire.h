@@ -70,6 +70,12 @@ struct lz_wire {
 	uint64_t recycled;       /* requests that one served */
 	uint64_t recycled_bytes; /* of address space, ever */
 	uint64_t cache_bytes;    /* what those kept now hold, at most */
+
+	/* Of the live regions, those on a zero window; the others stand on the zero page. */
+	uint64_t window_regions;
+	uint64_t window_region_bytes;
+
+	uint64_t minor_faults; /* of the process, when actual was last read */
 };
 
 static_assert(offsetof(struct lz_wire, version) == 8, "wire layout");
@@ -80,7 +86,8 @@ static_assert(offsetof(struct lz_wire, over_budget) == 128, "wire layout");
 static_assert(offsetof(struct lz_wire, executable) == 152, "wire layout");
 static_assert(offsetof(struct lz_wire, windowed) == 280, "wire layout");
 static_assert(offsetof(struct lz_wire, recycled) == 328, "wire layout");
-static_assert(sizeof(struct lz_wire) == 352, "wire layout");
+static_assert(offsetof(struct lz_wire, window_regions) == 352, "wire layout");
+static_assert(sizeof(struct lz_wire) == 376, "wire layout");
 static_assert(sizeof(struct lz_wire) <= LZ_WIRE_FILE_BYTES, "wire layout");
 
 #endif

@@ -75,14 +75,16 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 	printf("  %-12s %" PRIu64 ", %s; ever %" PRIu64 ", %s\n", "regions", wire->regions,
 		lz_column_size(wire->region_bytes, units).text, wire->regions_total,
 		lz_column_size(wire->region_bytes_total, units).text);
+	printf("  %-12s %" PRIu64 " minor, when last looked\n", "faults", wire->minor_faults);
 	printf("  %-12s %" PRIu64 " large of its own, %s\n", "mappings", wire->mappings_total,
 		lz_column_size(wire->mapping_bytes_total, units).text);
 	printf("  %-12s %" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
 		wire->over_budget, wire->refused);
 	if (wire->window_regions_total > 0)
-		printf("  %-12s %s itself, in %" PRIu64 " mappings; ever %" PRIu64 " regions, %s\n", "zero window",
-			lz_column_size(wire->window_size, units).text, wire->window_mappings,
-			wire->window_regions_total, lz_column_size(wire->window_bytes_total, units).text);
+		printf("  %-12s %" PRIu64 " regions, %s; ever %" PRIu64 ", %s; it takes %s\n", "zero window",
+			wire->window_regions, lz_column_size(wire->window_region_bytes, units).text,
+			wire->window_regions_total, lz_column_size(wire->window_bytes_total, units).text,
+			lz_column_size(wire->window_size, units).text);
 	if (wire->recycled > 0)
 		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
 			lz_column_size(wire->recycled_bytes, units).text,
@@ -159,6 +161,9 @@ static json_t *library_json(const struct lz_wire *wire)
 	json_object_set_new(object, "refused", lz_json_number(wire->refused));
 	json_object_set_new(object, "untracked", lz_json_number(wire->untracked));
 	json_object_set_new(object, "windowed", lz_json_number(wire->windowed));
+	json_object_set_new(object, "minor_faults", lz_json_number(wire->minor_faults));
+	json_object_set_new(object, "window_regions", lz_json_number(wire->window_regions));
+	json_object_set_new(object, "window_region_bytes", lz_json_number(wire->window_region_bytes));
 	json_object_set_new(object, "window_regions_total", lz_json_number(wire->window_regions_total));
 	json_object_set_new(object, "window_region_bytes_total", lz_json_number(wire->window_bytes_total));
 	json_object_set_new(object, "window_bytes", lz_json_number(wire->window_size));

@@ -161,6 +161,7 @@ void lz_core_read_actual(struct lz_core *core, uint64_t age_ms)
 		lz_stats_peak(&core->stats, actual, core->actual);
 	else
 		core->actual = UINT64_MAX;
+	lz_stats_set(&core->stats, minor_faults, core->os->minor_faults());
 	core->actual_read_ms = lz_not_never(now);
 	core->decided_since_read = 0;
 }

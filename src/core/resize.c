@@ -30,6 +30,7 @@ static void shrink(
 	}
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
 	lz_stats_sub(&core->stats, region_bytes, length - new_length);
+	lz_stats_sub(&core->stats, window_region_bytes, region->on_window ? length - new_length : 0);
 }
 
 /* The region grew where it is. */
@@ -230,11 +231,13 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 	uintptr_t base = (uintptr_t)p;
 	size_t length, new_length;
 	unsigned site;
+	bool on_window;
 	int error;
 
 	if (region == NULL)
 		return -ENOENT;
 	site = region->site;
+	on_window = region->on_window;
 	if (!lz_core_page_length(core, request->size, &new_length))
 		return -ENOMEM;
 	length = atomic_load_explicit(&region->length, memory_order_relaxed);
@@ -257,6 +260,7 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 		if (!grant.over)
 			lz_zeropage_populate(core, base + length, new_length - length);
 		lz_stats_add(&core->stats, region_bytes, new_length - length);
+		lz_stats_add(&core->stats, window_region_bytes, on_window ? new_length - length : 0);
 		if (core->report != NULL)
 			lz_report_resized(core, site, (void *)base, length);
 	}

@@ -40,10 +40,12 @@ int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t f
 	return error;
 }
 
-static void count_region(struct lz_core *core, size_t length)
+static void count_region(struct lz_core *core, size_t length, bool on_window)
 {
 	lz_stats_add(&core->stats, regions, 1);
 	lz_stats_add(&core->stats, region_bytes, length);
+	lz_stats_add(&core->stats, window_regions, on_window);
+	lz_stats_add(&core->stats, window_region_bytes, on_window ? length : 0);
 	lz_stats_add(&core->stats, regions_total, 1);
 	lz_stats_add(&core->stats, region_bytes_total, length);
 }
@@ -84,7 +86,7 @@ static int recycle(
 
 	if (error)
 		return error;
-	count_region(core, got);
+	count_region(core, got, lz_regions_find(&core->regions, base)->on_window);
 	*out = (void *)base;
 	if (lz_recycle_fits(got, length) || lz_core_resize(core, request, (void *)base, out) == 0)
 		return 0;
@@ -124,7 +126,7 @@ int lz_core_allocate(struct lz_core *core, const struct lz_request *request, siz
 	}
 	if (error)
 		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
-	count_region(core, length);
+	count_region(core, length, place.on_window);
 	if (place.on_window)
 		lz_core_count_window(core, length);
 	if (!grant.over)
@@ -154,13 +156,15 @@ int lz_core_free(struct lz_core *core, void *p)
 	uintptr_t base = (uintptr_t)p;
 	struct lz_served *region = lz_regions_find(&core->regions, base);
 	size_t length;
+	bool on_window;
 
 	if (region == NULL || !lz_regions_claim(region))
 		return -ENOENT;
 	length = length_of(region);
+	on_window = region->on_window;
 	if (core->report != NULL)
 		lz_report_going(core, region, base, base + length);
-	if (region->on_window)
+	if (on_window)
 		lz_core_sample_window(core);
 	if (!lz_recycle_keep(core, region)) {
 		lz_core_unbook(core, region, base, length);
@@ -171,6 +175,8 @@ int lz_core_free(struct lz_core *core, void *p)
 	}
 	lz_stats_sub(&core->stats, regions, 1);
 	lz_stats_sub(&core->stats, region_bytes, length);
+	lz_stats_sub(&core->stats, window_regions, on_window);
+	lz_stats_sub(&core->stats, window_region_bytes, on_window ? length : 0);
 	return 0;
 }
 

@@ -167,6 +167,7 @@ static int attach(struct lz_stats *stats)
 	if (is_our_earlier_image(mapped, &stats->own)) {
 		memcpy(mapped->executable, stats->own.executable, sizeof mapped->executable);
 		mapped->regions = mapped->region_bytes = mapped->committed = mapped->actual = 0;
+		mapped->window_regions = mapped->window_region_bytes = 0;
 		mapped->state = LZ_WIRE_RUNNING;
 	} else {
 		*mapped = stats->own;
@@ -195,6 +196,8 @@ void lz_stats_after_fork(struct lz_stats *stats)
 	memcpy(stats->own.budget_source, inherited.budget_source, sizeof inherited.budget_source);
 	stats->own.regions = inherited.regions;
 	stats->own.region_bytes = inherited.region_bytes;
+	stats->own.window_regions = inherited.window_regions;
+	stats->own.window_region_bytes = inherited.window_region_bytes;
 	stats->own.committed = stats->own.committed_peak = inherited.committed;
 	if (parents == &stats->own)
 		return;

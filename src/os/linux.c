@@ -330,6 +330,14 @@ static int raw_holds(const _Atomic uint32_t *word, uint32_t value)
 	return error == -EAGAIN || error == -EFAULT ? 0 : error < 0 ? error : 1;
 }
 
+static uint64_t raw_minor_faults(void)
+{
+	struct rusage usage = {.ru_minflt = 0};
+
+	syscall(SYS_getrusage, RUSAGE_SELF, &usage);
+	return (uint64_t)usage.ru_minflt;
+}
+
 static uint64_t raw_now_ms(void)
 {
 	struct timespec now = {0};
@@ -413,6 +421,7 @@ const struct lz_os lz_os_linux = {
 	.futex_wake = raw_futex_wake,
 	.holds = raw_holds,
 	.now_ms = raw_now_ms,
+	.minor_faults = raw_minor_faults,
 	.gettid = raw_gettid,
 	.thread_exists = raw_thread_exists,
 	.on_signal_stack = raw_on_signal_stack,

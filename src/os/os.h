@@ -99,6 +99,8 @@ struct lz_os {
 
 	/* Milliseconds of CLOCK_MONOTONIC. */
 	uint64_t (*now_ms)(void);
+	/* Minor faults of the process so far (ru_minflt, getrusage(2)). */
+	uint64_t (*minor_faults)(void);
 	/* The calling thread (gettid(2)); 0 when a thread of this process is no more (tgkill(2)), 1 when it may be. */
 	pid_t (*gettid)(void);
 	int (*thread_exists)(pid_t tid);

@@ -52,8 +52,8 @@
 	X(int, thread_exists, (pid_t a), (a))                                                                \
 	X(int, on_signal_stack, (void), ())
 
-/* close frees the descriptor even where it says that it failed; the other six cannot fail. */
-#define CANNOT_FAIL 7
+/* close frees the descriptor even where it says that it failed; the other seven cannot fail. */
+#define CANNOT_FAIL 8
 
 enum call {
 #define INDEX(type, name, parameters, arguments) CALL_##name,
@@ -305,6 +305,7 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 	/* And it is well again. */
 	run_program();
 	HOLDS(core.stats.wire->region_bytes == 0);
+	HOLDS(core.stats.wire->window_regions == 0 && core.stats.wire->window_region_bytes == 0);
 }
 
 /* As with_fault, but from the first call on: what start-up cannot have, it does without. */
