@@ -222,6 +222,17 @@ static int grow(struct lz_core *core, const struct lz_window_use *use, struct lz
 	return error;
 }
 
+/* One that had to be copied to grow has left the window. */
+static void count_on_window(struct lz_core *core, bool was, uintptr_t base, size_t length, size_t new_length)
+{
+	const struct lz_served *region = lz_regions_find(&core->regions, base);
+	bool is = region != NULL && region->on_window;
+
+	lz_stats_add(&core->stats, window_region_bytes, is ? new_length - length : 0);
+	lz_stats_sub(&core->stats, window_regions, was && !is);
+	lz_stats_sub(&core->stats, window_region_bytes, was && !is ? length : 0);
+}
+
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out)
 {
 	struct lz_served *region = lz_regions_find(&core->regions, (uintptr_t)p);
@@ -260,7 +271,7 @@ int lz_core_resize(struct lz_core *core, const struct lz_request *request, void 
 		if (!grant.over)
 			lz_zeropage_populate(core, base + length, new_length - length);
 		lz_stats_add(&core->stats, region_bytes, new_length - length);
-		lz_stats_add(&core->stats, window_region_bytes, on_window ? new_length - length : 0);
+		count_on_window(core, on_window, base, length, new_length);
 		if (core->report != NULL)
 			lz_report_resized(core, site, (void *)base, length);
 	}
