@@ -323,7 +323,8 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	struct outgoing outgoing;
 	bool is_zero = false;
 
-	if (core->options.cache == 0)
+	/* Without the mmap family, what the program does to a region is not seen. */
+	if (core->options.cache == 0 || !(core->options.intercept & LZ_INTERCEPT_MMAP))
 		return false;
 	now = core->os->now_ms();
 	if (!lz_core_enter(core))

@@ -97,6 +97,10 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 		core->os->munmap((void *)target, new_length);
 		return error;
 	}
+	/* What the program did to its mappings moves along. */
+	struct lz_served *record = lz_regions_find(&core->regions, place.base);
+	if (record != NULL && region->spoiled)
+		record->spoiled = true;
 	if (region->on_window)
 		at = move_pieces(core, use, base, length, new_length, place.base);
 	else
@@ -106,7 +110,6 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 		*moved = (uintptr_t)target;
 		return 0;
 	}
-	struct lz_served *record = lz_regions_find(&core->regions, (uintptr_t)target);
 	if (record != NULL && lz_regions_claim(record))
 		lz_core_unbook(core, record, (uintptr_t)target, new_length);
 	core->os->munmap((void *)target, new_length);

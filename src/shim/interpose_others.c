@@ -126,7 +126,8 @@ static void *plain_reallocf(void *p, size_t size)
 {
 	void *moved = plain_realloc(p, size);
 
-	if (moved == NULL)
+	/* To nothing, realloc has freed it. */
+	if (moved == NULL && size != 0)
 		free(p);
 	return moved;
 }
