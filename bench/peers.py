@@ -49,7 +49,7 @@ def window(library):
     return Peer(WINDOW, {**settings, "LAZYZERO_LOG": "none"})
 
 
-def find(library, more=()):
+def candidates(library, more=()):
     """All peers, by name. `more` are (name, library) pairs of the user's."""
     peers = [
         Peer(GLIBC),

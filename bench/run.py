@@ -68,7 +68,8 @@ class Benchmark:
         self.machine = machine.describe(self.workload)
         self.memory = options.memory or machine.memory_share(self.machine, self.cgroups.limit())
         more = [pair.split("=", 1) for pair in options.peer]
-        self.peers = peers.find(os.path.abspath(options.library), more)
+        library = os.path.abspath(options.library)
+        self.peers = peers.candidates(library, more)
         self.more = tuple(name for name, _ in more)
         if options.peers:
             chosen = options.peers.split(",") + [peers.GLIBC] + list(self.more)
