@@ -27,6 +27,17 @@
 #define ioctl lz_own_ioctl
 #define shmat lz_own_shmat
 #define shmdt lz_own_shmdt
+#define pkey_mprotect lz_own_pkey_mprotect
+#define mlock lz_own_mlock
+#define mlock2 lz_own_mlock2
+#define mlockall lz_own_mlockall
+#define mbind lz_own_mbind
+#define process_madvise lz_own_process_madvise
+#define setrlimit lz_own_setrlimit
+#define setrlimit64 lz_own_setrlimit64
+#define prlimit lz_own_prlimit
+#define prlimit64 lz_own_prlimit64
+#define sigaltstack lz_own_sigaltstack
 
 /* What the library asks for to leave a sanitized program alone: here the library is what the sanitizer watches. */
 #define __asan_init lz_no_asan_init

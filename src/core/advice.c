@@ -17,7 +17,10 @@
 #include "core/inside.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/checked.h"
 #include "os/mman.h"
@@ -164,6 +167,21 @@ static bool spoils(int advice)
 	       advice == MADV_HWPOISON || advice == MADV_GUARD_INSTALL || advice == MADV_MERGEABLE;
 }
 
+/* Advice that stays with memory all the same. */
+static bool stays(int advice)
+{
+	return advice == MADV_HUGEPAGE || advice == MADV_RANDOM || advice == MADV_SEQUENTIAL;
+}
+
+static void note_advice(struct lz_core *core, uintptr_t start, uintptr_t end, int advice)
+{
+	if (spoils(advice))
+		lz_recycle_spoil(core, start, end);
+	/* What is wiped on fork leaves the window. */
+	if ((spoils(advice) && advice != MADV_WIPEONFORK) || stays(advice))
+		lz_core_window_altered(core, start, end);
+}
+
 int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice)
 {
 	struct lz_window_part part;
@@ -173,25 +191,56 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 		return 0;
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return core->os->madvise(address, length, advice);
-	if (spoils(advice) && lz_core_enter(core)) {
-		lz_recycle_spoil(core, start, end);
-		lz_core_leave(core);
-	}
+	note_advice(core, start, end, advice);
 	if (lz_windowed_next(core, start, end, &part))
 		return advise(core, start, end - start, advice);
 	return core->os->madvise(address, length, advice);
 }
 
-void lz_core_userfault(struct lz_core *core, uint64_t start, uint64_t length)
+/* What a program has for the kernel to read; false where the kernel will say EFAULT. */
+static bool fetch(struct lz_core *core, const void *from, void *to, size_t length)
 {
-	uint64_t end;
+	ssize_t got = core->os->peek(from, to, length);
 
-	if (__builtin_add_overflow(start, length, &end))
-		return;
-	if (lz_core_enter(core)) {
-		lz_recycle_spoil(core, start, end);
-		lz_core_leave(core);
+	/* In a sandbox that denies the look, the pointer has to be believed. */
+	if (got < 0 && got != -EFAULT)
+		memcpy(to, from, length);
+	return (got < 0 && got != -EFAULT) || (size_t)got == length;
+}
+
+/* Advice that a window answers otherwise, as above. */
+static bool needs_anonymous(int advice)
+{
+	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_REMOVE ||
+	       advice == MADV_NOHUGEPAGE || advice == MADV_COLLAPSE || advice == MADV_HWPOISON ||
+	       advice == MADV_SOFT_OFFLINE || advice == MADV_GUARD_INSTALL;
+}
+
+void lz_core_advises(struct lz_core *core, const struct iovec *ranges, size_t count, int advice)
+{
+	struct iovec range;
+	uintptr_t start, end;
+
+	for (size_t i = 0; i < count && i < IOV_MAX && fetch(core, &ranges[i], &range, sizeof range); i++) {
+		if (!lz_core_page_range(
+			    core, range.iov_base, range.iov_len, core->page_shift, &start, &end))
+			continue;
+		note_advice(core, start, end, advice);
+		if (needs_anonymous(advice))
+			lz_windowed_leave(core, start, end);
 	}
+}
+
+void lz_core_userfault(struct lz_core *core, const struct uffdio_register *registration)
+{
+	struct uffdio_register asked;
+	uint64_t start, end;
+
+	if (!fetch(core, registration, &asked, sizeof asked) ||
+		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
+		return;
+	start = asked.range.start;
+	lz_recycle_spoil(core, start, end);
 	lz_windowed_leave(core, start, end);
 }
 

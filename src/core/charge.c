@@ -182,6 +182,18 @@ unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address)
 	return (unsigned)__builtin_ctzl(bytes);
 }
 
+/* Not on a window. What was /dev/zero and left one stays a file in all that is told of it. */
+static void follow_none(struct lz_core *core, const struct lz_mapping *mapping)
+{
+	bool anonymous = mapping->inode == 0 && !mapping->shared;
+	uintptr_t start = mapping->start;
+	struct lz_window_part part;
+
+	for (; lz_window_find(core, start, mapping->end, &part); start = part.end)
+		if (!part.of_file || !anonymous)
+			lz_window_forget(core, part.start, part.end);
+}
+
 /* The map of windows follows /proc/self/maps. Where pieces begin is kept where it was known. */
 static void follow_window(struct lz_core *core, const struct lz_mapping *mapping)
 {
@@ -189,7 +201,7 @@ static void follow_window(struct lz_core *core, const struct lz_mapping *mapping
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift};
 
 	if (!lz_window_is_piece(core, mapping)) {
-		lz_window_forget(core, mapping->start, mapping->end);
+		follow_none(core, mapping);
 		return;
 	}
 	traits.tag = lz_window_tag(core, lz_round_down(mapping->start - mapping->offset, unit), 0);

@@ -78,6 +78,8 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 		note_stats_failure(core, error);
 	error = lz_lock_init(&core->lock, os);
 	core->active = active && error == 0;
+	/* Without the mmap family, nobody says what the program maps and changes. */
+	core->overlaid = core->windows.altered = !(core->options.intercept & LZ_INTERCEPT_MMAP);
 	if (core->active)
 		lz_report_open(core, base_name(executable));
 	return error;

@@ -53,6 +53,7 @@ struct lz_core {
 	/* Without: */
 	_Atomic uint64_t window_sampled_ms; /* when the window's share of VmRSS was last looked at */
 	_Atomic bool huge_pages;    /* hugetlb memory was seen: what mprotect opens may be more of it */
+	_Atomic bool overlaid;      /* the program maps files or shared memory where it likes: in a block, perhaps */
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
 	struct lz_report *report;   /* LAZYZERO_REPORT; NULL: none */
@@ -131,7 +132,9 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 int lz_core_munmap(struct lz_core *core, void *address, size_t length);
 intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
 	void *target, const void *caller);
-int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int protection, const void *caller);
+/* With a protection key, pkey_mprotect(2); -1 for mprotect(2). */
+int lz_core_mprotect(
+	struct lz_core *core, void *address, size_t length, int protection, int key, const void *caller);
 int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advice);
 int lz_core_mincore(struct lz_core *core, void *address, size_t length, unsigned char *pages);
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller);
@@ -139,8 +142,22 @@ int lz_core_shmdt(struct lz_core *core, const void *address);
 
 /*
  * The program is about to have its faults in a range answered by userfaultfd(2) (UFFDIO_REGISTER): a window
- * there would answer the reads before it.
+ * there would answer the reads before it. The pointer may be any.
  */
-void lz_core_userfault(struct lz_core *core, uint64_t start, uint64_t length);
+struct uffdio_register;
+void lz_core_userfault(struct lz_core *core, const struct uffdio_register *registration);
+
+/*
+ * The program is about to make a call that is only passed on, and that changes what memory is like: locks some
+ * (mlock, mlock2) or all of it (mlockall), gives it a NUMA policy (mbind), or lowers a limit (setrlimit).
+ */
+void lz_core_locks(struct lz_core *core, const void *address, size_t length);
+void lz_core_locks_all(struct lz_core *core);
+void lz_core_binds(struct lz_core *core, const void *address, size_t length);
+void lz_core_limits(struct lz_core *core, int resource);
+
+/* process_madvise(2) of `count` ranges, on this process or another. The pointer may be any. */
+struct iovec;
+void lz_core_advises(struct lz_core *core, const struct iovec *ranges, size_t count, int advice);
 
 #endif

@@ -164,6 +164,14 @@ int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t f
 /* Takes a claimed region out of the books. */
 void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length);
 
+/* --- alter.c --- */
+
+/* The program changes what can be done with [start, end), and how it is to be handled. Takes the lock. */
+void lz_core_altered(struct lz_core *core, uintptr_t start, uintptr_t end);
+
+/* The same of what does not keep a region from being used again. */
+void lz_core_window_altered(struct lz_core *core, uintptr_t start, uintptr_t end);
+
 /* --- mappings.c --- */
 
 /*

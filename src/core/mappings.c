@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/checked.h"
 #include "os/mman.h"
@@ -195,8 +196,10 @@ static intptr_t make_on_window(
 		return at;
 	anchor = lz_round_down(start, lz_window_unit(core));
 	error = lz_window_map(core, use, start, end, anchor);
-	if (error == 0 && (call->protection & PROT_WRITE) == 0)
+	if (error == 0 && (call->protection & PROT_WRITE) == 0) {
+		atomic_store_explicit(&core->windows.altered, true, memory_order_relaxed);
 		error = core->os->mprotect((void *)start, end - start, call->protection);
+	}
 	if (error == 0) {
 		*tag = lz_window_tag(core, anchor, use->bytes) |
 		       (call->flags & MAP_ANONYMOUS ? 0 : lz_window_of_file(core));
@@ -245,6 +248,8 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	if (is_fixed(&call))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
 	need.windowable = is_windowable(core, &call);
+	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
+		atomic_store_explicit(&core->overlaid, true, memory_order_relaxed);
 	/* A window that it maps over must not be cloned from any more. */
 	if ((flags & MAP_FIXED) && need.start != need.end && lz_core_enter(core)) {
 		lz_window_trampled(core, need.start, need.end);
@@ -260,8 +265,8 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			result = make(core, &call, flags);
 		if (!lz_os_failed(result))
 			book(core, &call, result, page_shift, tag, !grant.over);
-		else if ((flags & MAP_FIXED) && result == -ENOMEM)
-			lz_core_look_again(core); /* the kernel may have made room already (MAP_HUGETLB) */
+		else if (flags & MAP_FIXED)
+			lz_core_look_again(core); /* the kernel may have made room already */
 		lz_core_settle(core, &grant, !lz_os_failed(result));
 		lz_window_release(core, &use);
 		/* Something lies there, or not all pieces could be had: without, if the budget allows. */
@@ -295,7 +300,15 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 	return error;
 }
 
-int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int protection, const void *caller)
+static int protect(struct lz_core *core, void *address, size_t length, int protection, int key)
+{
+	if (key == -1)
+		return core->os->mprotect(address, length, protection);
+	return (int)core->os->pass(SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
+}
+
+int lz_core_mprotect(
+	struct lz_core *core, void *address, size_t length, int protection, int key, const void *caller)
 {
 	struct lz_need need = {.page_shift = core->page_shift};
 	struct lz_grant grant;
@@ -305,7 +318,10 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 	int error;
 
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
-		return core->os->mprotect(address, length, protection);
+		return protect(core, address, length, protection, key);
+	/* What leaves a window later would leave its key behind. */
+	if (key != -1)
+		lz_windowed_leave(core, start, end);
 	if (touchable && atomic_load_explicit(&core->huge_pages, memory_order_relaxed))
 		need.page_shift = lz_core_mapped_page_shift(core, start);
 	else if (touchable && lz_windowed_next(core, start, end, &part) && part.start == start &&
@@ -316,12 +332,10 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 	lz_grant_nothing(&grant);
 	if (touchable && lz_core_charge_large(core, "mprotect", caller, length, &need, &grant, NULL) != 0)
 		return -ENOMEM;
-	error = core->os->mprotect(address, length, protection);
+	error = protect(core, address, length, protection, key);
 	/* ENOMEM at a hole: what lies before it was changed. */
-	if (error != -EINVAL && protection != (PROT_READ | PROT_WRITE) && lz_core_enter(core)) {
-		lz_recycle_spoil(core, start, end);
-		lz_core_leave(core);
-	}
+	if (error != -EINVAL && (protection != (PROT_READ | PROT_WRITE) || key != -1))
+		lz_core_altered(core, start, end);
 	if (error != 0 && error != -EINVAL) {
 		lz_core_look_again(core);
 	} else if (error == 0 && lz_core_enter(core)) {
@@ -344,9 +358,13 @@ int lz_core_mprotect(struct lz_core *core, void *address, size_t length, int pro
 static unsigned segment_page_shift(struct lz_core *core, int id, size_t bytes)
 {
 	unsigned page_shift;
+	uint64_t forced = 0;
 	intptr_t at;
 
 	if (bytes < HUGE_PAGE_LEAST)
+		return core->page_shift;
+	/* Where segments go with their last attachment (kernel.shm_rmid_forced), the look would be the end of it. */
+	if (lz_proc_number(core->os, "/proc/sys/kernel/shm_rmid_forced", &forced) == 0 && forced != 0)
 		return core->page_shift;
 	at = core->os->shmat(id, NULL, SHM_RDONLY);
 	if (lz_os_failed(at))
@@ -355,6 +373,12 @@ static unsigned segment_page_shift(struct lz_core *core, int id, size_t bytes)
 	core->os->shmdt((void *)at);
 	note_page_size(core, page_shift);
 	return page_shift;
+}
+
+/* Of a segment in the ledger; none of a region, though it be attached where one starts (SHM_REMAP). */
+static uintptr_t segment_tag(uintptr_t start)
+{
+	return start | 1;
 }
 
 intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int flags, const void *caller)
@@ -372,10 +396,12 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 		if (lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant, NULL) != 0)
 			return -ENOMEM;
 	}
+	if (flags & SHM_REMAP)
+		atomic_store_explicit(&core->overlaid, true, memory_order_relaxed);
 	result = core->os->shmat(id, address, flags);
 	if (!lz_os_failed(result) &&
 		lz_core_page_range(core, (void *)result, bytes, need.page_shift, &start, &end)) {
-		struct lz_traits traits = {.page_shift = (uint8_t)need.page_shift, .tag = start};
+		struct lz_traits traits = {.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(start)};
 
 		follow(core, start, end, true, traits, 0);
 		count_mapping(core, bytes);
@@ -386,15 +412,15 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 
 int lz_core_shmdt(struct lz_core *core, const void *address)
 {
-	uintptr_t tag = (uintptr_t)address;
+	uintptr_t start = (uintptr_t)address;
 	int error;
 
 	if (lz_core_enter(core)) {
-		struct lz_range *range = lz_ledger_find(&core->ledger, tag);
+		struct lz_range *range = lz_ledger_find(&core->ledger, start);
 
-		while (range != NULL && range->traits.tag == tag && tag != 0) {
+		while (range != NULL && range->traits.tag == segment_tag(start)) {
 			lz_ledger_remove(&core->ledger, range->start, range->end);
-			range = lz_ledger_find(&core->ledger, tag);
+			range = lz_ledger_find(&core->ledger, start);
 		}
 		lz_core_publish(core);
 		lz_core_leave(core);

@@ -60,7 +60,7 @@ static void weigh_run(void *context, const struct lz_page_run *run)
 
 	if (!run->zero && !run->file) {
 		weighing->bytes += run->end - run->start;
-		if (weighing->bytes <= CLEAR_AT_ONCE)
+		if (weighing->bytes <= CLEAR_AT_ONCE && !run->away)
 			memset((void *)run->start, 0, run->end - run->start);
 		else
 			weighing->dirty += run->end - run->start;
@@ -88,14 +88,27 @@ static uint64_t weigh(struct lz_core *core, uintptr_t base, size_t length, uint6
 
 /* --- clearing --- */
 
+struct clearing {
+	const struct lz_os *os;
+	uint64_t cleared;
+};
+
 static void clear_run(void *context, const struct lz_page_run *run)
 {
-	uint64_t *cleared = context;
+	struct clearing *clearing = context;
+	void *start = (void *)run->start;
+	size_t length = run->end - run->start;
 
 	if (run->zero || run->file)
 		return;
-	memset((void *)run->start, 0, run->end - run->start);
-	*cleared += run->end - run->start;
+	/* Swapped: not to be read in just for that. Or a guard, by a system call that nobody saw. */
+	if (run->away) {
+		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
+		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
+			return;
+	}
+	memset(start, 0, length);
+	clearing->cleared += length;
 }
 
 /* Whether most of 64 pages, spread over a range, are in memory. */
@@ -124,10 +137,10 @@ static bool is_mostly_resident(struct lz_core *core, uintptr_t base, size_t leng
  */
 static bool clear(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window)
 {
-	uint64_t cleared = 0;
+	struct clearing clearing = {.os = core->os};
 
-	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &cleared) == 0)
-		return cleared == length;
+	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &clearing) == 0)
+		return clearing.cleared == length;
 	/* Of a window all pages seem to be there. */
 	if (full || (!on_window && is_mostly_resident(core, base, length)) ||
 		core->os->madvise((void *)base, length, MADV_DONTNEED) != 0) {
@@ -250,6 +263,15 @@ bool lz_recycle_flush(struct lz_core *core)
 	return give_back_before(core, UINT64_MAX);
 }
 
+void lz_recycle_limited(struct lz_core *core)
+{
+	if (!lz_core_enter(core))
+		return;
+	core->recycle.limited_ms = 0;
+	lz_core_leave(core);
+	lz_recycle_flush(core);
+}
+
 /* --- keeping --- */
 
 /* Where address space or data is limited, what is kept could be what the next small request lacks. */
@@ -275,7 +297,7 @@ static bool is_unaltered(struct lz_core *core, const struct lz_served *region, u
 {
 	uintptr_t at = base;
 
-	if (region->spoiled || core->ledger.inexact ||
+	if (lz_regions_spoiled(&core->regions, region) || core->ledger.inexact ||
 		atomic_load_explicit(&core->missed, memory_order_relaxed))
 		return false;
 	for (struct lz_range *range = lz_ledger_find(&core->ledger, base); at < base + length;
@@ -378,6 +400,10 @@ void lz_recycle_mend(struct lz_recycle *recycle)
 
 void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
+	if (!lz_core_enter(core)) {
+		atomic_fetch_add_explicit(&core->regions.changes, 1, memory_order_relaxed);
+		return;
+	}
 	for (struct lz_range *range = lz_ledger_find(&core->ledger, start);
 		range != NULL && range->start < end; range = lz_ledger_next(range)) {
 		struct lz_served *region =
@@ -386,6 +412,7 @@ void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
 		if (region != NULL)
 			region->spoiled = true;
 	}
+	lz_core_leave(core);
 }
 
 /* --- serving --- */

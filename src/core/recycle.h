@@ -65,8 +65,11 @@ void lz_recycle_tend(struct lz_core *core);
 /* Gives all back. True when that was anything. */
 bool lz_recycle_flush(struct lz_core *core);
 
-/* The program changed what can be done with [start, end): a region there is not kept when freed. With the
- * lock. */
+/* The same, and the resource limits are looked at again: they were changed. */
+void lz_recycle_limited(struct lz_core *core);
+
+/* The program changed what can be done with [start, end): a region there is not kept when freed. Takes the lock;
+ * where it is not to be had, no region that lives now is kept. */
 void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end);
 
 /* Where a change was left half done: a slot is in use or not by a single store. With the lock. */

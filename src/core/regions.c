@@ -107,6 +107,7 @@ int lz_regions_insert(
 	region->huge_pages_refused = huge_pages_refused;
 	region->on_window = on_window;
 	region->spoiled = false;
+	region->changes = load(regions->changes, relaxed);
 	region->full = false;
 	lz_regions_note(regions, base, length);
 	region->site = 0;

@@ -29,9 +29,10 @@ struct lz_served {
 	_Atomic uint32_t state;  /* enum lz_region_state */
 	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
 	bool on_window;          /* was put on a zero window */
-	bool spoiled;            /* the program changed its protection or the like: not to be reused */
+	_Atomic bool spoiled;    /* the program changed its protection or the like: not to be reused */
 	bool full;               /* all its pages are in memory, as far as is known */
 	uint16_t site;           /* that made it, for the report; 0: none */
+	uint32_t changes;        /* lz_regions.changes when it was made */
 	void *free_link;         /* the pool's, while it is free */
 };
 
@@ -39,6 +40,7 @@ struct lz_regions {
 	_Atomic(struct lz_served *) bucket[LZ_REGION_BUCKETS];
 	_Atomic uint64_t unlinked; /* regions ever unlinked: a reader that missed looks whether it changed */
 	_Atomic uint32_t leftover; /* abandoned regions still in the table */
+	_Atomic uint32_t changes;  /* by the program to regions that could not be found out: any that lived then */
 	struct lz_pool pool;
 	_Atomic uint8_t near[LZ_NEAR_BYTES]; /* where regions are, or once were */
 };
@@ -53,6 +55,12 @@ void lz_regions_note(struct lz_regions *regions, uintptr_t base, size_t length);
 
 /* Whether a region is or was within 64 MiB of p. No lock. */
 bool lz_regions_near(const struct lz_regions *regions, uintptr_t p);
+
+/* Whether the program changed what can be done with its memory, as far as is known. No lock. */
+static inline bool lz_regions_spoiled(const struct lz_regions *regions, const struct lz_served *region)
+{
+	return region->spoiled || region->changes != regions->changes;
+}
 
 /* Takes a live region for freeing: true for exactly one caller. It stays in the table until unlinked. */
 bool lz_regions_claim(struct lz_served *region);

@@ -151,6 +151,8 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 			return -ENOMEM;
 		}
 	}
+	if (flags & MREMAP_FIXED)
+		atomic_store_explicit(&core->overlaid, true, memory_order_relaxed);
 	tracked = lz_core_enter(core);
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);

@@ -176,7 +176,7 @@ static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_len
 	uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
 
 	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || new_length == 0 ||
-		new_length > top)
+		new_length > top || old_length > top - start)
 		return false;
 	if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0)
 		return true;
@@ -196,6 +196,26 @@ static uintptr_t kind_of(struct lz_core *core, const struct lz_mapping *mapping,
 	return tag & lz_window_of_file(core);
 }
 
+/* For `uniform`, where no descriptor is to be had to look with: what was never altered is as it was made. */
+static int uniform_by_books(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
+{
+	struct lz_window_part part, first = {.start = 0};
+
+	*manner = (struct lz_manner){.protection = PROT_READ | PROT_WRITE};
+	if (atomic_load_explicit(&core->windows.altered, memory_order_relaxed))
+		return -ENOMEM;
+	while (start < end) {
+		if (!lz_windowed_next(core, start, end, &part) || part.start != start)
+			return -ENOMEM;
+		if (first.start == 0)
+			first = part;
+		if (part.of_file != first.of_file)
+			return -EFAULT;
+		start = part.end;
+	}
+	return 0;
+}
+
 static int look_whether_uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
 {
 	struct lz_mapping mapping;
@@ -205,7 +225,7 @@ static int look_whether_uniform(struct lz_core *core, uintptr_t start, uintptr_t
 	bool first = true;
 
 	if (lz_lines_open(&lines, core->os, "/proc/thread-self/smaps") != 0)
-		return -ENOMEM;
+		return uniform_by_books(core, start, end, manner);
 	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
 		struct lz_manner seen = {lz_mapping_protection(&mapping), asked};
 		uintptr_t kind;
@@ -317,13 +337,14 @@ static intptr_t reserve_target(
 	return at;
 }
 
-static void give_up(struct lz_core *core, uintptr_t start, size_t length)
+/* Unmaps, and then forgets, what stood on a window. 0 or -errno: vm.max_map_count, where a piece is cut in two. */
+static int give_up(struct lz_core *core, uintptr_t start, size_t length)
 {
-	core->os->munmap((void *)start, length);
-	if (!lz_core_enter(core))
-		return;
-	lz_window_forget(core, start, start + length);
-	lz_core_leave(core);
+	int error = core->os->munmap((void *)start, length);
+
+	if (error == 0)
+		set_tag(core, start, length, 0);
+	return error;
 }
 
 /* Grows where it is: 0, or -ENOMEM where something is in the way. */
@@ -393,7 +414,9 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 						      : uniform(core, start, start + new_length, &manner);
 		if (error)
 			return error;
-		give_up(core, start + new_length, old_length - new_length);
+		error = give_up(core, start + new_length, old_length - new_length);
+		if (error)
+			return error;
 		old_length = new_length;
 	}
 	/* Such a move takes along whatever mappings there are. */

@@ -99,7 +99,7 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 	}
 	/* What the program did to its mappings moves along. */
 	struct lz_served *record = lz_regions_find(&core->regions, place.base);
-	if (record != NULL && region->spoiled)
+	if (record != NULL && lz_regions_spoiled(&core->regions, region))
 		record->spoiled = true;
 	if (region->on_window)
 		at = move_pieces(core, use, base, length, new_length, place.base);

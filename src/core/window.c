@@ -393,7 +393,7 @@ static bool is_window(struct lz_core *core, uintptr_t start, uintptr_t end)
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
 			continue;
-		if (mapping.start != covered || strstr(mapping.path, LZ_WINDOW_NAME) == NULL)
+		if (mapping.start != covered || !lz_window_is_named(&mapping))
 			break;
 		covered = mapping.end;
 	}
@@ -576,6 +576,19 @@ void lz_window_release(struct lz_core *core, struct lz_window_use *use)
 	if (window == NULL || !lz_pending_remove(&use->hold) || atomic_fetch_sub(&window->users, 1) != 1 ||
 		!atomic_load(&core->windows.retirees) || !lz_core_enter(core))
 		return;
+	sweep(core, &swept);
+	lz_core_leave(core);
+	unmap_swept(core, &swept);
+}
+
+void lz_windows_retire(struct lz_core *core)
+{
+	struct swept swept;
+
+	if (!lz_core_enter(core))
+		return;
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		core->windows.window[i].retired = true;
 	sweep(core, &swept);
 	lz_core_leave(core);
 	unmap_swept(core, &swept);

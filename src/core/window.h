@@ -32,6 +32,7 @@ struct lz_core;
 
 /* The name of the memfd in /proc/PID/maps. */
 #define LZ_WINDOW_NAME "lazyzero-window"
+#define LZ_WINDOW_PATH "/memfd:" LZ_WINDOW_NAME
 
 #define LZ_WINDOWS 4u
 
@@ -53,6 +54,7 @@ struct lz_windows {
 	_Atomic uint64_t failed_ms; /* when none could be made; 0: never */
 	_Atomic bool retirees; /* a retired window waits for its last user to leave */
 	_Atomic bool any;   /* there are or were regions on a window: madvise and others have to look */
+	_Atomic bool altered; /* the program changed protection or advice there: only the kernel knows of what */
 	_Atomic int moves_many; /* whether mremap takes several mappings at once; see remap_window.c */
 	_Atomic(const char *) said[LZ_WINDOW_REASONS]; /* that were logged, NULL for the rest */
 	struct lz_ledger where;              /* which addresses stand on a window; tags are lz_window_tag */
@@ -133,9 +135,15 @@ uint64_t lz_window_mappings(struct lz_core *core);
 /* The size of the newest window, bytes; 0 without one. With the lock. */
 size_t lz_window_size(const struct lz_core *core);
 
-/* Whether a mapping in /proc/self/maps is a piece of a region on a window; with the lock. */
+/* Whether a mapping in /proc/self/maps is of a window's file. */
 struct lz_mapping;
+bool lz_window_is_named(const struct lz_mapping *mapping);
+
+/* The same, and a piece of a region rather than a window itself; with the lock. */
 bool lz_window_is_piece(const struct lz_core *core, const struct lz_mapping *mapping);
+
+/* The program is about to lock all its memory (mlockall): windows would be filled. Takes the lock. */
+void lz_windows_retire(struct lz_core *core);
 
 /* The program maps or unmaps [start, end) itself: a window that lies there is lost. With the lock. */
 void lz_window_trampled(struct lz_core *core, uintptr_t start, uintptr_t end);

@@ -87,11 +87,14 @@ uint64_t lz_window_mappings(struct lz_core *core)
 	return count;
 }
 
+bool lz_window_is_named(const struct lz_mapping *mapping)
+{
+	return !mapping->shared && strncmp(mapping->path, LZ_WINDOW_PATH, strlen(LZ_WINDOW_PATH)) == 0;
+}
+
 bool lz_window_is_piece(const struct lz_core *core, const struct lz_mapping *mapping)
 {
-	static const char path[] = "/memfd:" LZ_WINDOW_NAME;
-
-	if (mapping->shared || strncmp(mapping->path, path, sizeof path - 1) != 0)
+	if (!lz_window_is_named(mapping))
 		return false;
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		const struct lz_window *window = &core->windows.window[i];

@@ -13,6 +13,7 @@
 #include "os/pagemap.h"
 #include "os/procfs.h"
 
+#define MAPS "/proc/thread-self/maps"
 #define SMAPS "/proc/thread-self/smaps"
 
 /* Walking over 100 GiB of window takes a millisecond. */
@@ -40,14 +41,14 @@ static bool next_by_maps(struct lz_core *core, uintptr_t start, uintptr_t end, s
 	bool found = false;
 	char *line;
 
-	if (lz_lines_open(&lines, core->os, "/proc/thread-self/maps") != 0)
+	if (lz_lines_open(&lines, core->os, MAPS) != 0)
 		return false;
 	while (!found && (line = lz_lines_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
 			continue;
 		if (mapping.start >= end)
 			break;
-		found = !mapping.shared && strstr(mapping.path, LZ_WINDOW_NAME) != NULL;
+		found = lz_window_is_named(&mapping);
 	}
 	lz_lines_close(&lines);
 	if (found) {
@@ -166,8 +167,10 @@ static void copy_away(const struct copy *copy, uintptr_t start, uintptr_t end)
 	for (uintptr_t at = start; at < end; at += copy->page) {
 		void *to = (void *)(copy->to + (at - copy->from));
 
-		if (copy->os->peek((const void *)at, to, copy->page) == -EFAULT)
+		if (copy->os->madvise((void *)at, copy->page, MADV_POPULATE_READ) == -EFAULT)
 			copy->os->madvise(to, copy->page, MADV_GUARD_INSTALL);
+		else
+			memcpy(to, (const void *)at, copy->page);
 	}
 }
 
@@ -194,12 +197,51 @@ static void copy_own_run(void *context, const struct lz_page_run *run)
 			run->end - run->start);
 }
 
-void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to)
+static void copy_sparsely(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct copy copy = {.os = core->os, .from = start, .to = to, .page = core->page};
 
 	if (lz_pagemap_walk(core->os, start, end, copy_run, &copy) != 0)
 		copy_pages(&copy, start, end);
+}
+
+/* Anonymous, or on a window: what the page tables say nothing of reads as zero. */
+static bool reads_as_zero(const struct lz_mapping *mapping)
+{
+	return (mapping->inode == 0 && !mapping->shared) || lz_window_is_named(mapping);
+}
+
+void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to)
+{
+	struct lz_mapping mapping;
+	struct lz_lines lines;
+	char *line;
+
+	if (!atomic_load_explicit(&core->overlaid, memory_order_relaxed)) {
+		copy_sparsely(core, start, end, to);
+		return;
+	}
+	if (lz_lines_open(&lines, core->os, MAPS) != 0) {
+		copy_pages(&(struct copy){.from = start, .to = to, .page = core->page}, start, end);
+		return;
+	}
+	/* The kernel goes on behind the last mapping it named, though the copy adds to them. */
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		uintptr_t from, until, target;
+
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
+			continue;
+		from = lz_max_u64(start, mapping.start);
+		until = lz_min_u64(end, mapping.end);
+		if (from >= until)
+			break;
+		target = to + (from - start);
+		if (reads_as_zero(&mapping))
+			copy_sparsely(core, from, until, target);
+		else
+			memcpy((void *)target, (const void *)from, until - from);
+	}
+	lz_lines_close(&lines);
 }
 
 void lz_core_copy(struct lz_core *core, const void *from, size_t size, void *to)
@@ -309,6 +351,9 @@ static int add_mapping(struct lz_core *core, struct run *run, const struct lz_ma
 	struct lz_window_part part;
 	int error = 0;
 
+	/* The map of windows may be wrong where a call could not be followed. */
+	if (!lz_window_is_named(mapping))
+		return 0;
 	start = lz_max_u64(start, mapping->start);
 	end = lz_min_u64(end, mapping->end);
 	for (; error == 0 && lz_windowed_next(core, start, end, &part); start = part.end) {
@@ -324,6 +369,24 @@ static int add_mapping(struct lz_core *core, struct run *run, const struct lz_ma
 	return error;
 }
 
+/* Where no descriptor is to be had to look with: what was never altered is as it was made. */
+static int leave_unseen(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	struct lz_mapping mapping = {.readable = true, .writable = true, .path = LZ_WINDOW_PATH};
+	struct run run = {.asked = 0};
+	struct lz_window_part part;
+	int error = 0;
+
+	if (atomic_load_explicit(&core->windows.altered, memory_order_relaxed))
+		return -EAGAIN;
+	for (; error == 0 && lz_windowed_next(core, start, end, &part); start = part.end) {
+		mapping.start = part.start;
+		mapping.end = part.end;
+		error = add_mapping(core, &run, &mapping, 0, start, end);
+	}
+	return error ? error : leave_run(core, &run);
+}
+
 int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
 	struct run run = {.asked = 0};
@@ -337,7 +400,7 @@ int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end)
 		return 0;
 	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
 	if (lz_lines_open(&lines, core->os, SMAPS) != 0)
-		return -EAGAIN;
+		return leave_unseen(core, start, end);
 	while (error == 0 && lz_smaps_next(&lines, &mapping, &asked) && mapping.start < end)
 		error = add_mapping(core, &run, &mapping, asked, start, end);
 	lz_lines_close(&lines);

@@ -82,6 +82,11 @@ static int raw_mlock(void *address, size_t length)
 	return (int)RAW(syscall(SYS_mlock, address, length));
 }
 
+static long raw_pass(long number, long a, long b, long c, long d, long e, long f)
+{
+	return RAW(syscall(number, a, b, c, d, e, f));
+}
+
 static ssize_t raw_peek(const void *address, void *buffer, size_t length)
 {
 	struct iovec to = {buffer, length}, from = {(void *)(uintptr_t)address, length};
@@ -369,7 +374,7 @@ static pid_t raw_gettid(void)
 
 static int raw_thread_exists(pid_t tid)
 {
-	return (int)RAW(syscall(SYS_tgkill, raw_getpid(), tid, 0)) != -ESRCH;
+	return (int)RAW(syscall(SYS_tkill, tid, 0)) != -ESRCH;
 }
 
 static int raw_on_signal_stack(void)
@@ -393,6 +398,7 @@ const struct lz_os lz_os_linux = {
 	.madvise = raw_madvise,
 	.mincore = raw_mincore,
 	.mlock = raw_mlock,
+	.pass = raw_pass,
 	.peek = raw_peek,
 	.memfd_create = raw_memfd_create,
 	.ftruncate = raw_ftruncate,

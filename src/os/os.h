@@ -39,6 +39,8 @@ struct lz_os {
 	ssize_t (*peek)(const void *address, void *buffer, size_t length);
 	/* mlock(2). */
 	int (*mlock)(void *address, size_t length);
+	/* Any system call, as syscall(2) takes it; for those that are only passed on. */
+	long (*pass)(long number, long a, long b, long c, long d, long e, long f);
 
 	/*
 	 * memfd_create(2), close-on-exec, sealable and not executable; ftruncate(2), of which SIGXFSZ is kept
@@ -101,7 +103,10 @@ struct lz_os {
 	uint64_t (*now_ms)(void);
 	/* Minor faults of the process so far (ru_minflt, getrusage(2)). */
 	uint64_t (*minor_faults)(void);
-	/* The calling thread (gettid(2)); 0 when a thread of this process is no more (tgkill(2)), 1 when it may be. */
+	/*
+	 * The calling thread (gettid(2)); 0 when a thread is no more (tkill(2)), 1 when it may be. Of any process:
+	 * the child of vfork(2) asks for its parent's.
+	 */
 	pid_t (*gettid)(void);
 	int (*thread_exists)(pid_t tid);
 	/* Whether this runs on the alternate signal stack (sigaltstack(2)): 1, 0, or -errno. */

@@ -210,7 +210,9 @@ bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned 
 		if (line == NULL)
 			return false;
 	} while (lz_mapping_parse(line, mapping) != 0);
-	mapping->path = "";
+	memcpy(lines->path, mapping->path, strnlen(mapping->path, LZ_PATH_KEPT));
+	lines->path[strnlen(mapping->path, LZ_PATH_KEPT)] = '\0';
+	mapping->path = lines->path;
 	do {
 		line = lz_lines_next(lines);
 		if (line == NULL)

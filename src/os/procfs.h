@@ -14,6 +14,9 @@
 
 #include "os/os.h"
 
+/* How much of a mapping's path lz_smaps_next keeps: more than the names that are looked for. */
+#define LZ_PATH_KEPT 31
+
 /* A file read line by line. Of a line longer than the buffer the front is given out, the rest skipped. */
 struct lz_lines {
 	const struct lz_os *os;
@@ -23,6 +26,7 @@ struct lz_lines {
 	int error; /* what a read failed with: then the lines so far are not all */
 	bool skip; /* the last line was cut: its rest is still to come */
 	char buffer[1536];
+	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
 };
 
 /* Opens path for reading. Returns 0 or -errno; lz_lines_close only after success. */
@@ -74,7 +78,7 @@ enum lz_asked {
 	LZ_ASKED_WIPEONFORK = 128, /* never of a window */
 };
 
-/* The next mapping of an smaps file, its path left out, and the LZ_ASKED_ bits of it; false at the end. */
+/* The next mapping of an smaps file, the path cut to LZ_PATH_KEPT, and the LZ_ASKED_ bits of it; false at the end. */
 bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned *asked);
 
 /* The number that a file begins with ("/proc/sys/vm/max_map_count"). Returns 0 or -errno. */

@@ -9,37 +9,13 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 
+#include "shim/answer.h"
 #include "shim/shim.h"
 
-#define EXPORT __attribute__((visibility("default")))
 #define CALLER __builtin_return_address(0)
 /* Of a name that may be a macro: a test builds this file under other names. */
 #define TEXT(name) TEXT_OF(name)
 #define TEXT_OF(name) #name
-
-/* What the C library makes of a kernel's answer. */
-static inline void *pointer_answer(intptr_t result)
-{
-	if (!lz_os_failed(result))
-		return (void *)result;
-	errno = (int)-result;
-	return MAP_FAILED;
-}
-
-static inline int int_answer(int result)
-{
-	if (result >= 0)
-		return result;
-	errno = -result;
-	return -1;
-}
-
-/* The first call of a process may be one of these. */
-static inline bool followed(void)
-{
-	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) ||
-	       (lz_configure() && lz_mappings_followed);
-}
 
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
@@ -77,7 +53,7 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 EXPORT int mprotect(void *address, size_t length, int protection)
 {
 	if (followed())
-		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, CALLER));
+		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, -1, CALLER));
 	return int_answer(lz_os_linux.mprotect(address, length, protection));
 }
 
@@ -108,11 +84,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
-	if (request == UFFDIO_REGISTER && argument != NULL && lz_configure()) {
-		const struct uffdio_register *registration = argument;
-
-		lz_core_userfault(&lz_core, registration->range.start, registration->range.len);
-	}
+	if (request == UFFDIO_REGISTER && lz_configure())
+		lz_core_userfault(&lz_core, argument);
 	return int_answer(lz_os_linux.ioctl(fd, request, argument));
 }
 

@@ -66,9 +66,22 @@ bool lz_mark_alive(const struct lz_os *os, uintptr_t at)
  */
 #define NEAR ((uintptr_t)64 << 10)
 
+static _Atomic bool stacks_disarm;
+
+void lz_lock_stacks_disarm(void)
+{
+	atomic_store_explicit(&stacks_disarm, true, memory_order_relaxed);
+}
+
+/* Whether what lies behind the end of the stack is certain to be gone. */
+static bool tells_by_place(const struct lz_os *os)
+{
+	return !atomic_load_explicit(&stacks_disarm, memory_order_relaxed) && os->on_signal_stack() == 0;
+}
+
 bool lz_mark_alive_here(const struct lz_os *os, uintptr_t at, uintptr_t here)
 {
-	if (at == here || (at < here && here - at < NEAR && os->on_signal_stack() == 0))
+	if (at == here || (at < here && here - at < NEAR && tells_by_place(os)))
 		return false;
 	return lz_mark_alive(os, at);
 }

@@ -82,6 +82,12 @@ void lz_lock_leave(struct lz_lock *lock);
  */
 bool lz_mark_alive_here(const struct lz_os *os, uintptr_t at, uintptr_t here);
 
+/*
+ * The program has a signal stack that the kernel forgets while a handler runs on it (SS_AUTODISARM): where a
+ * frame lies says nothing from now on. Async-signal-safe.
+ */
+void lz_lock_stacks_disarm(void);
+
 /* What tells the calling thread from others that live. */
 uintptr_t lz_lock_self(void);
 

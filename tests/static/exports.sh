@@ -5,6 +5,9 @@ command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77;
 
 promised='malloc calloc realloc reallocarray free free_sized free_aligned_sized malloc_usable_size
 memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap mprotect madvise mincore ioctl shmat shmdt'
+# What changes memory, or what is known of it, in other ways.
+promised="$promised pkey_mprotect mlock mlock2 mlockall mbind process_madvise setrlimit setrlimit64 prlimit prlimit64
+sigaltstack"
 # What takes a block of another allocator, and nothing that says that it is there.
 promised="$promised __libc_free __libc_realloc malloc_trim dallocx sdallocx rallocx xallocx sallocx
 mi_free mi_cfree mi_free_size mi_free_size_aligned mi_free_aligned mi_usable_size mi_malloc_size mi_malloc_usable_size

@@ -26,6 +26,7 @@
 	X(ssize_t, peek, (const void *a, void *b, size_t c), (a, b, c))                                      \
 	X(int, handle_signal, (int a, void (*b)(int)), (a, b))                                               \
 	X(int, mlock, (void *a, size_t b), (a, b))                                                           \
+	X(long, pass, (long a, long b, long c, long d, long e, long f, long g), (a, b, c, d, e, f, g))       \
 	X(int, memfd_create, (const char *a), (a))                                                           \
 	X(int, ftruncate, (int a, int64_t b), (a, b))                                                        \
 	X(int, seal, (int a), (a))                                                                           \
@@ -192,8 +193,8 @@ static void mappings(void)
 		return;
 	check_zero(p, 0, size);
 	mark(p, size);
-	if (lz_core_mprotect(&core, p + 2 * MIB, MIB, PROT_READ, NULL) == 0 &&
-		lz_core_mprotect(&core, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, NULL) != 0)
+	if (lz_core_mprotect(&core, p + 2 * MIB, MIB, PROT_READ, -1, NULL) == 0 &&
+		lz_core_mprotect(&core, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, -1, NULL) != 0)
 		mprotect(p + 2 * MIB, MIB, PROT_READ | PROT_WRITE);
 	check_marked(p, size);
 	if (lz_core_madvise(&core, p + 4 * MIB, 4 * MIB, MADV_DONTNEED) == 0) {

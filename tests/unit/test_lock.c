@@ -5,7 +5,9 @@
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/os.h"
 #include "support/lock.h"
@@ -129,6 +131,33 @@ static enum lz_lock_result in_a_thread(uint64_t *milliseconds)
 	cr_assert_eq(pthread_create(&thread, NULL, visit_once, milliseconds), 0);
 	pthread_join(thread, &result);
 	return (enum lz_lock_result)(uintptr_t)result;
+}
+
+/* A handler on a stack of its own above this one, where the kernel does not tell it is on one. */
+Test(lock, where_signal_stacks_disarm_a_place_says_nothing)
+{
+	struct lz_mark marks[2];
+	uintptr_t deep = (uintptr_t)&marks[0], here = (uintptr_t)&marks[1];
+
+	lz_mark_set(&marks[0]);
+	cr_expect_not(lz_mark_alive_here(&lz_os_linux, deep, here));
+	lz_lock_stacks_disarm();
+	cr_expect(lz_mark_alive_here(&lz_os_linux, deep, here));
+	lz_mark_clear(&marks[0]);
+	cr_expect_not(lz_mark_alive_here(&lz_os_linux, deep, here));
+}
+
+/* The child of vfork has the parent's memory, and another process id. */
+Test(lock, threads_of_other_processes_exist)
+{
+	pid_t parent = lz_os_linux.gettid(), child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(lz_os_linux.thread_exists(parent) != 1);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(lz_os_linux.thread_exists(child), 0);
 }
 
 Test(lock, another_thread_takes_over_what_was_jumped_out_of)

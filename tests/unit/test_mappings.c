@@ -56,10 +56,10 @@ Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
 	at = map_anonymous(NULL, (size_t)16 << 40, PROT_NONE, 0);
 	cr_assert_not(lz_os_failed(at));
 	cr_expect_eq(committed(), before);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_READ, NULL), 0);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_READ, -1, NULL), 0);
 	cr_expect_gt(committed(), before);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, (size_t)1 << 40, PROT_READ, NULL), -ENOMEM);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_NONE, NULL), 0);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, (size_t)1 << 40, PROT_READ, -1, NULL), -ENOMEM);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_NONE, -1, NULL), 0);
 	cr_expect_eq(committed(), before);
 	cr_expect_eq(map_anonymous((void *)at, (size_t)1 << 40, PROT_READ, MAP_FIXED), -ENOMEM);
 	cr_expect_eq(lz_core_munmap(&core, (void *)at, (size_t)16 << 40), 0);
@@ -82,11 +82,11 @@ Test(mappings, huge_pages_cost_what_their_size_needs)
 	cr_expect_eq(lz_core_munmap(&core, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
 	cr_expect_eq(core.ledger.tables.count[0], before);
 	/* Made inaccessible and accessible again, and found in the kernel's list: still huge. */
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_NONE, NULL), 0);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_NONE, -1, NULL), 0);
 	cr_expect_eq(lz_ledger_find(&core.ledger, (uintptr_t)at) == NULL ||
 			     lz_ledger_find(&core.ledger, (uintptr_t)at)->start > (uintptr_t)at,
 		true);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_READ, NULL), 0);
+	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_READ, -1, NULL), 0);
 	cr_expect_eq(core.ledger.tables.count[0], before);
 	cr_assert(lz_core_enter(&core));
 	lz_ledger_remove(&core.ledger, 0, UINTPTR_MAX);

@@ -1,10 +1,12 @@
 /* core/recycle.c: what is kept, for how long, and what comes back. */
 #include "core_fixture.h"
 
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
 #include "core/recycle.h"
+#include "os/mman.h"
 
 static char *const keeping[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", NULL};
 
@@ -209,18 +211,19 @@ Test(recycle, what_lies_idle_goes_back)
 
 Test(recycle, altered_regions_are_not_kept)
 {
+	void *moved;
 	char *p;
 
 	start_core(keeping);
-	for (int how = 0; how < 7; how++) {
+	for (int how = 0; how < 9; how++) {
 		cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 		switch (how) {
 		case 0:
-			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ, NULL);
+			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ, -1, NULL);
 			break;
 		case 1:
-			lz_core_mprotect(&core, p + 4096, 4096, PROT_NONE, NULL);
-			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ | PROT_WRITE, NULL);
+			lz_core_mprotect(&core, p + 4096, 4096, PROT_NONE, -1, NULL);
+			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ | PROT_WRITE, -1, NULL);
 			break;
 		case 2:
 			lz_core_munmap(&core, p + MIB, 4096);
@@ -232,17 +235,58 @@ Test(recycle, altered_regions_are_not_kept)
 			lz_core_madvise(&core, p, 4096, MADV_DONTFORK);
 			break;
 		case 5:
-			lz_core_userfault(&core, (uintptr_t)p, 4096);
+			lz_core_userfault(&core, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
 			break;
 		case 6: /* at a hole, after it has protected what lies before */
 			fake.error = -ENOMEM;
 			fake.fail_at[FAKE_MPROTECT] = fake.calls[FAKE_MPROTECT] + 1;
-			cr_expect_eq(lz_core_mprotect(&core, p, 2 * MIB, PROT_READ, NULL), -ENOMEM);
+			cr_expect_eq(lz_core_mprotect(&core, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
+			break;
+		case 7: /* in a handler that interrupted us: nothing of the call can be entered */
+			cr_assert(lz_core_enter(&core));
+			cr_expect_eq(lz_core_mprotect(&core, p, 4096, PROT_READ, -1, NULL), 0);
+			lz_core_leave(&core);
+			lz_core_look_again(&core);
+			atomic_store(&core.missed, false);
+			break;
+		case 8: /* and what realloc moves stays altered */
+			lz_core_madvise(&core, p, 2 * MIB, MADV_DONTDUMP);
+			cr_assert_neq(map_anonymous(p + 2 * MIB, 4096, PROT_NONE, MAP_FIXED), 0);
+			cr_assert_eq(resize(p, 3 * MIB, &moved), 0);
+			cr_assert_neq(moved, p);
+			p = moved;
 			break;
 		}
 		cr_expect_eq(lz_core_free(&core, p), 0);
 		cr_expect_eq(kept(), 0, "way %d", how);
 	}
+}
+
+Test(recycle, nothing_is_kept_where_nobody_sees_what_is_altered)
+{
+	static char *const unseen[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", "LAZYZERO_INTERCEPT=malloc,calloc", NULL};
+	char *p;
+
+	start_core(unseen);
+	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(kept(), 0);
+}
+
+Test(recycle, guards_that_nobody_saw_do_not_come_back)
+{
+	char *p, *q;
+
+	start_core(keeping);
+	cr_assert_eq(allocate_zeroed(4 * MIB, &p), 0);
+	p[MIB] = 1;
+	if (lz_os_linux.madvise(p + 2 * MIB, 8192, MADV_GUARD_INSTALL) != 0)
+		cr_skip_test("guards need Linux 6.13");
+	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(allocate_zeroed(4 * MIB, &q), 0);
+	cr_expect_eq(p, q);
+	for (size_t i = 0; i < 4 * MIB; i++)
+		cr_assert_eq(q[i], 0, "byte %zu", i);
 }
 
 Test(recycle, goes_before_anything_is_refused)

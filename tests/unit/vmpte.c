@@ -158,10 +158,10 @@ static void one_call(void)
 		lz_core_munmap(&core, (void *)random_place(), random_length());
 		break;
 	case 6:
-		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_NONE, NULL);
+		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_NONE, -1, NULL);
 		break;
 	case 7:
-		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_READ, NULL);
+		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_READ, -1, NULL);
 		break;
 	default:
 		do_mremap();
