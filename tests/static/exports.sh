@@ -12,6 +12,12 @@ sigaltstack"
 promised="$promised __libc_free __libc_realloc malloc_trim dallocx sdallocx rallocx xallocx sallocx
 mi_free mi_cfree mi_free_size mi_free_size_aligned mi_free_aligned mi_usable_size mi_malloc_size mi_malloc_usable_size
 mi_expand mi_realloc mi_reallocf mi_reallocn mi_reallocarray mi_rezalloc mi_recalloc mi_realloc_aligned
+mi_reallocarr mi_new_realloc mi_new_reallocn
+mi_rezalloc_aligned mi_recalloc_aligned mi_aligned_recalloc
+mi_realloc_aligned_at mi_rezalloc_aligned_at mi_recalloc_aligned_at mi_aligned_offset_recalloc
+mi_heap_realloc mi_heap_reallocf mi_heap_rezalloc mi_heap_reallocn mi_heap_recalloc
+mi_heap_realloc_aligned mi_heap_rezalloc_aligned mi_heap_recalloc_aligned
+mi_heap_realloc_aligned_at mi_heap_rezalloc_aligned_at mi_heap_recalloc_aligned_at
 tc_free tc_cfree tc_free_sized tc_malloc_size tc_realloc"
 api=$(sed -n 's/^[a-z].*[ *]\(lz_[a-z_]*\)(.*/\1/p' "$LZ_SRCDIR/include/lazyzero.h")
 

@@ -14,9 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "foreign.h"
 #include "lazyzero.h"
-
-#define WEAK __attribute__((weak))
 
 /* jemalloc(3) */
 extern WEAK void *mallocx(size_t, int);
@@ -30,24 +29,8 @@ extern WEAK size_t sallocx(const void *, int);
 #define ZERO 0x40
 
 /* mimalloc.h */
-extern WEAK void *mi_malloc(size_t);
 extern WEAK void mi_free(void *);
-extern WEAK void mi_cfree(void *);
-extern WEAK void mi_free_size(void *, size_t);
-extern WEAK void mi_free_size_aligned(void *, size_t, size_t);
-extern WEAK void mi_free_aligned(void *, size_t);
-extern WEAK size_t mi_usable_size(const void *);
-extern WEAK size_t mi_malloc_size(const void *);
-extern WEAK size_t mi_malloc_usable_size(const void *);
-extern WEAK void *mi_expand(void *, size_t);
-extern WEAK void *mi_realloc(void *, size_t);
 extern WEAK void *mi_reallocf(void *, size_t);
-extern WEAK void *mi_reallocn(void *, size_t, size_t);
-extern WEAK void *mi_reallocarray(void *, size_t, size_t);
-extern WEAK void *mi_zalloc(size_t);
-extern WEAK void *mi_rezalloc(void *, size_t);
-extern WEAK void *mi_recalloc(void *, size_t, size_t);
-extern WEAK void *mi_realloc_aligned(void *, size_t, size_t);
 
 /* gperftools/tcmalloc.h */
 extern WEAK void *tc_malloc(size_t);
@@ -132,11 +115,6 @@ static void *by_mallocx(size_t size)
 	return mallocx(size, 0);
 }
 
-struct source {
-	const char *name;
-	void *(*make)(size_t size);
-};
-
 static const size_t sizes[] = {1, 100, 5000, 3 * MIB, LARGE, LARGE + 12345};
 
 /* --- what is done to it: every function in the shape of its kind --- */
@@ -149,29 +127,6 @@ static void free_dallocx(void *p, size_t size)
 static void free_sdallocx(void *p, size_t size)
 {
 	sdallocx(p, size, 0);
-}
-static void free_mi_free(void *p, size_t size)
-{
-	(void)size;
-	mi_free(p);
-}
-static void free_mi_cfree(void *p, size_t size)
-{
-	(void)size;
-	mi_cfree(p);
-}
-static void free_mi_free_size(void *p, size_t size)
-{
-	mi_free_size(p, size);
-}
-static void free_mi_free_size_aligned(void *p, size_t size)
-{
-	mi_free_size_aligned(p, size, 8);
-}
-static void free_mi_free_aligned(void *p, size_t size)
-{
-	(void)size;
-	mi_free_aligned(p, 8);
 }
 static void free_tc_free(void *p, size_t size)
 {
@@ -197,22 +152,6 @@ static size_t size_sallocx(void *p)
 {
 	return sallocx(p, 0);
 }
-static size_t size_mi_usable(void *p)
-{
-	return mi_usable_size(p);
-}
-static size_t size_mi_malloc(void *p)
-{
-	return mi_malloc_size(p);
-}
-static size_t size_mi_malloc_usable(void *p)
-{
-	return mi_malloc_usable_size(p);
-}
-static size_t size_mi_expand(void *p)
-{
-	return mi_expand(p, 1) == p ? 1 : 0;
-}
 static size_t size_tc(void *p)
 {
 	return tc_malloc_size(p);
@@ -234,39 +173,6 @@ static void *resize_rallocx_64K(void *p, size_t size)
 {
 	return rallocx(p, size, ALIGN_64K | ZERO);
 }
-static void *resize_mi_reallocn(void *p, size_t size)
-{
-	return mi_reallocn(p, 1, size);
-}
-static void *resize_mi_reallocarray(void *p, size_t size)
-{
-	return mi_reallocarray(p, 1, size);
-}
-static void *resize_mi_recalloc(void *p, size_t size)
-{
-	return mi_recalloc(p, 1, size);
-}
-static void *resize_mi_64K(void *p, size_t size)
-{
-	return mi_realloc_aligned(p, size, 65536);
-}
-
-struct function {
-	const char *name;
-	bool present;
-	void (*release)(void *p, size_t size); /* one of the three */
-	size_t (*size)(void *p);
-	void *(*resize)(void *p, size_t size);
-	size_t alignment; /* mimalloc keeps the offset from it that a block has: let there be none */
-	bool zeroes;
-	bool sized; /* it is told a size, which must be that of a block without an alignment */
-};
-
-struct family {
-	struct source own;
-	struct function functions[16];
-};
-
 static void use(const struct function *function, const char *source, unsigned char *p, size_t size)
 {
 	char what[100];
@@ -327,19 +233,6 @@ static void try_family(const struct family *family)
 	}
 }
 
-#define FREES(f, shape, ...)                                                                                 \
-	{                                                                                                    \
-		.name = #f, .present = f != NULL, .release = shape, __VA_ARGS__                              \
-	}
-#define TELLS(f, shape)                                                                                      \
-	{                                                                                                    \
-		.name = #f, .present = f != NULL, .size = shape                                              \
-	}
-#define RESIZES(f, shape, ...)                                                                               \
-	{                                                                                                    \
-		.name = #f, .present = f != NULL, .resize = shape, __VA_ARGS__                               \
-	}
-
 static void try_all(void)
 {
 	const struct family families[] = {
@@ -350,25 +243,6 @@ static void try_all(void)
 				RESIZES(rallocx, resize_rallocx_zero, .zeroes = true),
 				RESIZES(rallocx, resize_rallocx_64, .alignment = 64),
 				RESIZES(rallocx, resize_rallocx_64K, .alignment = 65536, .zeroes = true)}},
-		{.own = {"mi_malloc", mi_malloc},
-			.functions = {FREES(mi_free, free_mi_free, .sized = false),
-				FREES(mi_cfree, free_mi_cfree, .sized = false),
-				FREES(mi_free_size, free_mi_free_size, .sized = false),
-				FREES(mi_free_size_aligned, free_mi_free_size_aligned, .sized = false),
-				FREES(mi_free_aligned, free_mi_free_aligned, .sized = false),
-				TELLS(mi_usable_size, size_mi_usable), TELLS(mi_malloc_size, size_mi_malloc),
-				TELLS(mi_malloc_usable_size, size_mi_malloc_usable),
-				TELLS(mi_expand, size_mi_expand),
-				RESIZES(mi_realloc, mi_realloc, .zeroes = false),
-				RESIZES(mi_reallocf, mi_reallocf, .zeroes = false),
-				RESIZES(mi_reallocn, resize_mi_reallocn, .zeroes = false),
-				RESIZES(mi_reallocarray, resize_mi_reallocarray, .zeroes = false),
-				RESIZES(mi_realloc_aligned, resize_mi_64K, .alignment = 65536)}},
-		/* Zeros beyond what was asked for are promised only for a block that was zeroed to its end.
-		 */
-		{.own = {"mi_zalloc", mi_zalloc},
-			.functions = {RESIZES(mi_rezalloc, mi_rezalloc, .zeroes = true),
-				RESIZES(mi_recalloc, resize_mi_recalloc, .zeroes = true)}},
 		{.own = {"tc_malloc", tc_malloc},
 			.functions = {FREES(tc_free, free_tc_free, .sized = false),
 				FREES(tc_cfree, free_tc_cfree, .sized = false),
@@ -386,6 +260,7 @@ static void try_all(void)
 
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
 		try_family(&families[i]);
+	each_mimalloc_family(try_family);
 }
 
 /* Bytes in memory. */
@@ -440,6 +315,9 @@ int main(int argc, char **argv)
 			complain("xallocx", "smaller than it was", xallocx(p, LARGE, 0, 0));
 		dallocx(p, 0);
 	}
+	/* To nothing, it frees as realloc does, and not once more. */
+	if (mi_reallocf != NULL)
+		mi_free(mi_reallocf(malloc(LARGE), 0));
 	if (served)
 		trim();
 	if (regions() != before)

@@ -17,7 +17,7 @@ for allocator in '' $(find_allocators); do
   [ -n "$allocator" ] || continue
   run_with "$allocator $LZ_LIBRARY" above "$suites/foreign"
   same "foreign, $allocator above" bare above
-  if $CC -g -fno-builtin -I"$LZ_SRCDIR/include" -o "$work/program" "$LZ_SRCDIR/tests/suites/foreign.c" \
+  if $CC -g -fno-builtin -I"$LZ_SRCDIR/include" -o "$work/program" "$LZ_SRCDIR"/tests/suites/foreign*.c \
     -Wl,--no-as-needed "$(file_of "$allocator")" >"$work/cc.log" 2>&1; then
     run_with "$LZ_LIBRARY" linked "$work/program" served
     same "foreign, linked with $allocator" bare linked
