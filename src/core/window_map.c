@@ -60,7 +60,7 @@ bool lz_window_find(struct lz_core *core, uintptr_t start, uintptr_t end, struct
 	struct lz_range *range = lz_ledger_find(&core->windows.where, start);
 	struct pieces pieces;
 
-	if (range == NULL || range->start >= end)
+	if (start >= end || range == NULL || range->start >= end)
 		return false;
 	pieces = pieces_of(core, range->traits.tag);
 	part->start = lz_max_u64(start, range->start);
