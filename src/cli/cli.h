@@ -129,6 +129,12 @@ bool lz_colours(FILE *stream);
 /* Text from outside made safe for a terminal. */
 struct lz_shown lz_shown(const char *text);
 
+/* The same in no more than `width` columns: of a longer one, ".." and the end, which tells paths apart. */
+struct lz_shown lz_shown_end(const char *text, size_t width);
+
+/* Why a stream could not be written: the error that one more byte meets. */
+const char *lz_why_not_written(FILE *stream);
+
 /* A byte count as a person reads it. */
 struct lz_shown lz_shown_size(uint64_t bytes);
 

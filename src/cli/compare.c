@@ -17,6 +17,7 @@
 #include "base/parse.h"
 #include "cli/child.h"
 #include "cli/cli.h"
+#include "cli/gnuplot.h"
 #include "cli/library.h"
 #include "cli/tree.h"
 #include "support/options.h"
@@ -189,8 +190,11 @@ static int compare(struct lz_comparison *comparison, const struct lz_arguments *
 {
 	bool silent = arguments->values[FLAG_SHOW_OUTPUT] == NULL;
 	const char *svg = arguments->values[FLAG_SVG];
-	int status = run_rounds(comparison, silent);
+	int status;
 
+	if (svg != NULL && lz_gnuplot_check(svg) != 0)
+		return LZ_EXIT_OURS;
+	status = run_rounds(comparison, silent);
 	if (status != 0)
 		return status;
 	status = judge(comparison);

@@ -44,6 +44,27 @@ static void become(int input)
 	_exit(LZ_EXIT_NOT_FOUND);
 }
 
+int lz_gnuplot_check(const char *path)
+{
+	char *file = NULL;
+	int fd, error = 0;
+
+	if (terminal_of(path) == NULL) {
+		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_shown(path).text);
+		return -EINVAL;
+	}
+	fd = asprintf(&file, "%s.XXXXXX", path) < 0 ? -1 : mkostemp(file, O_CLOEXEC);
+	if (fd < 0) {
+		error = -errno;
+		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+	} else {
+		close(fd);
+		unlink(file);
+	}
+	free(file);
+	return error;
+}
+
 int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int height)
 {
 	const char *terminal = terminal_of(path);

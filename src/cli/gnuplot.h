@@ -16,6 +16,9 @@ struct lz_gnuplot {
 	char unfinished[PATH_MAX]; /* what it draws into */
 };
 
+/* Whether a picture of that name can be drawn there, before work is done for it: 0, or -errno, having said why. */
+int lz_gnuplot_check(const char *path);
+
 /*
  * Starts gnuplot for a picture of that many pixels; its kind is told by the end of the name: .svg or .png.
  * Returns 0, or -errno after saying what is wrong.

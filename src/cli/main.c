@@ -122,9 +122,7 @@ int main(int argc, char **argv)
 	if (fill_standard_descriptors())
 		return LZ_EXIT_OURS;
 	status = dispatch(argc > 0 ? argv + 1 : argv);
-	errno = 0;
 	if (ferror(stdout) | (fflush(stdout) != 0))
-		return lz_fail("cannot write to standard output%s%s", errno ? ": " : "",
-			errno ? strerror(errno) : "");
+		return lz_fail("cannot write to standard output: %s", lz_why_not_written(stdout));
 	return status;
 }

@@ -1,6 +1,7 @@
 /* What the command says on standard error; see cli.h. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,26 @@ struct lz_shown lz_shown(const char *foreign)
 	lz_text_foreign(&text, foreign);
 	/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
 	return shown;
+}
+
+struct lz_shown lz_shown_end(const char *foreign, size_t width)
+{
+	struct lz_shown shown = lz_shown(foreign);
+	size_t length = strlen(shown.text);
+
+	if (length > width) {
+		memmove(shown.text, shown.text + (length - width), width + 1);
+		memset(shown.text, '.', 2);
+	}
+	return shown;
+}
+
+const char *lz_why_not_written(FILE *stream)
+{
+	clearerr(stream);
+	errno = 0;
+	return (fputc('\n', stream) == EOF || fflush(stream) != 0) && errno != 0 ? strerror(errno)
+										  : "unknown error";
 }
 
 struct lz_shown lz_shown_size(uint64_t bytes)

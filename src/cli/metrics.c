@@ -134,6 +134,8 @@ static int search_processes(struct gathering *gathering)
 
 	if (error)
 		return lz_fail("cannot read /proc: %s", strerror(-error));
+	if (count == 0)
+		return lz_fail("no process in /proc: it is not mounted");
 	for (size_t i = 0; i < count; i++) {
 		struct lz_process process;
 

@@ -1,6 +1,7 @@
 /* Examinations of plain memory: what reading, emptying and asking for much of it does here. See doctor.h. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -110,27 +111,22 @@ static void examine_reclaim(struct lz_patient *patient, struct lz_finding *findi
 
 static void examine_overcommit(struct lz_patient *patient, struct lz_finding *finding)
 {
+	char text[24] = "unknown mode";
 	uint64_t mode = UINT64_MAX;
-	struct lz_lines lines;
-	char *line;
 	void *at;
 
 	(void)patient;
-	if (lz_lines_open(&lines, &lz_os_linux, "/proc/sys/vm/overcommit_memory") == 0) {
-		line = lz_lines_next(&lines);
-		if (line != NULL)
-			lz_parse_u64(line, &mode);
-		lz_lines_close(&lines);
-	}
+	if (lz_proc_number(&lz_os_linux, "/proc/sys/vm/overcommit_memory", &mode) == 0)
+		snprintf(text, sizeof text, "mode %" PRIu64, mode);
 	at = mmap(NULL, TRIED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		0);
 	if (at != MAP_FAILED) {
 		munmap(at, TRIED_BYTES);
-		lz_find(finding, LZ_HEALTH_OK, "mode %" PRIu64, mode);
+		lz_find(finding, LZ_HEALTH_OK, "%s", text);
 		lz_find_meaning(finding, "1 TiB can be mapped without being there");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_NOTE, "mode %" PRIu64, mode);
+	lz_find(finding, LZ_HEALTH_NOTE, "%s", text);
 	lz_find_meaning(finding, "1 TiB cannot be mapped: %s", strerror(errno));
 	lz_find_mend(finding, mode == 2 ? "sysctl vm.overcommit_memory=0, or a larger vm.overcommit_ratio"
 					: "raise RLIMIT_AS (ulimit -v)");

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,14 +71,22 @@ static void add_process(void *context, const struct lz_process *process)
 
 static void show_progress(struct lz_recorder *recorder, uint64_t now, const struct lz_tree_sum *sum)
 {
+	struct winsize size;
+	char line[sizeof(struct lz_shown) * 3];
+	int width = 79;
+
 	if (!recorder->progress || now - recorder->started_ns < PROGRESS_AFTER_NS ||
 		now - recorder->progress_ns < PROGRESS_NS)
 		return;
 	recorder->progress_ns = now;
 	recorder->progress_shown = true;
-	fprintf(stderr, "\r\033[K%" PRIu64 " s  page tables %s  PSS %s  %" PRIu64 " process%s",
+	snprintf(line, sizeof line, "%" PRIu64 " s  page tables %s  PSS %s  %" PRIu64 " process%s",
 		(now - recorder->started_ns) / 1000000000u, lz_shown_size(sum->tables).text,
 		lz_shown_size(sum->pss).text, sum->processes, sum->processes == 1 ? "" : "es");
+	/* One that reached the edge would be followed by a new line each time. */
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+		width = size.ws_col - 1;
+	fprintf(stderr, "\r\033[K%.*s", width, line);
 }
 
 void lz_recorder_look(void *context, pid_t pid)

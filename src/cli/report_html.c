@@ -312,10 +312,9 @@ int lz_report_html(const struct lz_report_read *report, const struct lz_record *
 	if (page == NULL)
 		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
 	write_page(page, report, record);
-	errno = 0;
-	failed = ferror(page) != 0;
-	if (fclose(page) != 0 || failed)
-		return lz_fail("cannot write '%s'%s%s", lz_shown(path).text, errno ? ": " : "",
-			errno ? strerror(errno) : "");
-	return 0;
+	failed = ferror(page) | (fflush(page) != 0);
+	if (failed)
+		lz_fail("cannot write '%s': %s", lz_shown(path).text, lz_why_not_written(page));
+	fclose(page);
+	return failed ? LZ_EXIT_OURS : 0;
 }

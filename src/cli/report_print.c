@@ -9,7 +9,8 @@
 #include "cli/json.h"
 #include "cli/report.h"
 
-#define PLACE_WIDTH 33
+#define PLACE_WIDTH 31
+#define NAME_WIDTH 24
 
 /* The same in no more than `width` columns: of a long name the end goes. */
 static void short_place(const struct lz_reported_site *site, char *place, size_t capacity, size_t width)
@@ -40,6 +41,17 @@ static struct lz_shown size_text(uint64_t bytes)
 	return bytes == UINT64_MAX ? unknown : lz_column_size(bytes, LZ_UNITS_AUTO);
 }
 
+/* In six columns. */
+static struct lz_shown count_text(uint64_t count)
+{
+	struct lz_shown shown = {.text = "?"};
+
+	if (count != UINT64_MAX)
+		snprintf(shown.text, sizeof shown.text, count < 1000000 ? "%" PRIu64 : "%" PRIu64 "M",
+			count < 1000000 ? count : count / 1000000);
+	return shown;
+}
+
 static void print_site(const struct lz_reported_site *site, bool colours)
 {
 	const struct lz_figures *sum = &site->sum;
@@ -50,10 +62,10 @@ static void print_site(const struct lz_reported_site *site, bool colours)
 	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
 	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
 	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
-	printf("%s%6s%s %6s %7s %5s %5s %6s %6" PRIu64 "  %s%s%s\n", colours ? "\033[1m" : "",
+	printf("%s%6s%s %6s %7s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
 		size_text(site->waste).text, colours ? "\033[0m" : "", size_text(sum->peak).text, written,
 		zero, untouched, size_text(lz_report_at_peak(site, sum->tables)).text,
-		sum->count != UINT64_MAX ? sum->count : 0, colours ? "\033[1m" : "", place,
+		count_text(sum->count).text, colours ? "\033[1m" : "", place,
 		colours ? "\033[0m" : "");
 	lz_report_hint(site, hint, sizeof hint);
 	if (*hint == '\0')
@@ -76,7 +88,7 @@ static void print_processes(const struct lz_report_read *report)
 		left_out += report->processes[i].left_out != UINT64_MAX ? report->processes[i].left_out : 0;
 	}
 	if (report->process_count == 1)
-		printf("%s[%" PRIu64 "], at %s: ", lz_shown(report->processes[0].executable).text,
+		printf("%s[%" PRIu64 "], at %s: ", lz_shown_end(report->processes[0].executable, NAME_WIDTH).text,
 			report->processes[0].pid,
 			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
 	else

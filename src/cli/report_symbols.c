@@ -5,6 +5,7 @@
  * says nothing about the one that ran, and is not asked. debuginfod is not: no report should wait for a
  * network.
  */
+#include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +60,27 @@ static Dwfl *open_module(const struct lz_reported_site *site, Dwfl_Module **modu
 	return dwfl;
 }
 
+/*
+ * A C++ name as its source has it, by the C++ library where there is one. The same name otherwise. To be freed.
+ */
+static char *demangled(const char *name)
+{
+	static char *(*demangle)(const char *, char *, size_t *, int *);
+	static bool looked;
+	char *found = NULL;
+
+	if (!looked && strncmp(name, "_Z", 2) == 0) {
+		void *library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+
+		if (library != NULL)
+			*(void **)&demangle = dlsym(library, "__cxa_demangle");
+		looked = true;
+	}
+	if (demangle != NULL && strncmp(name, "_Z", 2) == 0)
+		found = demangle(name, NULL, NULL, NULL);
+	return found != NULL ? found : strdup(name);
+}
+
 static void resolve(struct lz_reported_site *site, Dwfl_Module *module)
 {
 	GElf_Addr address = site->offset - 1;
@@ -67,7 +89,7 @@ static void resolve(struct lz_reported_site *site, Dwfl_Module *module)
 	int number = 0;
 
 	if (name != NULL)
-		site->function = strdup(name);
+		site->function = demangled(name);
 	if (line != NULL)
 		file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
 	if (file != NULL) {

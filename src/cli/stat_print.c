@@ -70,7 +70,8 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 	print_size_row("budget", wire->budget, units, more);
 	snprintf(more, sizeof more, ", %s at the peak", lz_column_size(wire->committed_peak, units).text);
 	print_size_row("committed", wire->committed, units, more);
-	snprintf(more, sizeof more, ", %s at the peak", lz_column_size(wire->actual_peak, units).text);
+	snprintf(more, sizeof more, ", %s at the peak, when last looked",
+		lz_column_size(wire->actual_peak, units).text);
 	print_size_row("actual", wire->actual, units, wire->actual != LZ_UNKNOWN ? more : "");
 	printf("  %-12s %" PRIu64 ", %s; ever %" PRIu64 ", %s\n", "regions", wire->regions,
 		lz_column_size(wire->region_bytes, units).text, wire->regions_total,
@@ -93,6 +94,9 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 		printf("  %-12s %" PRIu64 " calls passed by\n", "untracked", wire->untracked);
 }
 
+/* What a line of 80 columns has left for it. */
+#define PATH_WIDTH 33u
+
 /* What a person calls it. */
 static const char *name_of(const struct lz_large *large)
 {
@@ -110,7 +114,7 @@ static void print_details(const struct lz_stat *stat, const struct lz_process *p
 		printf("  %7s for %7s %s at 0x%-12" PRIx64 " %s\n",
 			lz_column_size(large->touched, stat->units).text,
 			lz_column_size(large->size, stat->units).text, large->rights, large->start,
-			lz_shown(name_of(large)).text);
+			lz_shown_end(name_of(large), PATH_WIDTH).text);
 	}
 	if (process->preloaded)
 		print_library(&process->wire, stat->units);

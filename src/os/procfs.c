@@ -11,7 +11,8 @@
 
 int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path)
 {
-	int fd = os->open(path, O_RDONLY, 0);
+	/* In a recorded tree, a name may be a pipe's, which would be waited for. */
+	int fd = os->open(path, O_RDONLY | O_NONBLOCK, 0);
 
 	if (fd < 0)
 		return fd;
