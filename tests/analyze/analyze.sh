@@ -8,12 +8,14 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-analyze.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 failed=0
+asked=0
 
 # each TOOL COMMAND...: the command for every source; what it says of one is a finding.
 each() {
   tool=$1
   shift
   command -v "$1" >/dev/null || { echo "not asked: $tool is missing"; return; }
+  asked=1
   ls src/*/*.c | xargs -P "$jobs" -I{} sh -c '"$@" || echo "$0: findings in {}"' "$tool" "$@" >"$work/$tool" 2>&1
   # clang-tidy counts what it does not show.
   grep -vE '^[0-9]+ warnings? generated|^Suppressed|^Use -header-filter' "$work/$tool" >"$work/findings"
@@ -29,4 +31,5 @@ each clang-tidy clang-tidy --quiet '{}' -- $flags
 # Of leaks it loses track where a block is handed out through a pointer or by our own realloc; clang-tidy's checker
 # of the same does not, and the command's tests run under LeakSanitizer.
 each fanalyzer gcc $flags -O1 -fanalyzer -Wno-analyzer-malloc-leak -c '{}' -o /dev/null
+[ $asked = 1 ] || { echo 'no analyser is installed: cppcheck, clang-tidy, gcc'; exit 1; }
 exit $failed

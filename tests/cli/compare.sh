@@ -111,9 +111,10 @@ expect_failure 125 "no program given" compare
 expect_failure 125 '"0" is not accepted: it takes a number from 1 to 1000' compare -n 0 true
 expect_failure 125 '"1001" is not accepted' compare --runs=1001 true
 expect_failure 125 'unknown option .--run=3.; did you mean .--runs.' compare --run=3 true
-run compare -n 1 --svg=picture.gif -- true
+run compare -n 1 --svg=picture.gif -- touch "$work/ran"
 expect_match "a picture of another kind" 'the name must end in \.svg or \.png' "$work/err"
-run compare -n 1 --svg=/nowhere/picture.svg -- true
+run compare -n 1 --svg=/nowhere/picture.svg -- touch "$work/ran"
+[ ! -e "$work/ran" ] || fail "it ran before a picture was found out to be impossible"
 expect_match "a picture that cannot be written" "cannot write '/nowhere/picture.svg': No such file" "$work/err"
 
 finish

@@ -90,6 +90,15 @@ if [ -f "${LZ_LIBRARY:-}" ]; then
 	wait $! 2> /dev/null
 fi
 
+if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
+	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" metrics' - "$LZ_COMMAND" > "$work/out" 2> "$work/err"
+	expect "status without /proc" 125 $?
+	expect_match "without /proc" 'no process in /proc: it is not mounted' "$work/err"
+	expect_no_match "and no figures" lazyzero_ "$work/out"
+	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" doctor' - "$LZ_COMMAND" > "$work/out" 2>&1
+	expect_match "what doctor says of it" 'overcommit  *unknown mode' "$work/out"
+fi
+
 expect_failure 125 "cannot read '/nowhere': No such file" metrics --stats=/nowhere
 expect_failure 125 "cannot write '/nowhere/x': No such file" metrics -o /nowhere/x
 # What is no file stays what it is: a node of our own, since this would replace the machine's.

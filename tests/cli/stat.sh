@@ -160,6 +160,11 @@ if [ -f "${LZ_LIBRARY:-}" ]; then
 fi
 
 expect_failure 125 "cannot read '/nowhere': No such file" stat --stats=/nowhere
+# A pipe in a recorded tree is not waited for.
+mkdir -p "$work/pipes/proc/12"
+mkfifo "$work/pipes/proc/12/maps" "$work/pipes/proc/12/status" "$work/pipes/proc/meminfo"
+run stat --sysroot="$work/pipes" --all
+[ "$status" -ne 124 ] || fail "it waits for a pipe"
 expect_failure 125 'cannot read /nowhere/proc: No such file' stat --sysroot=/nowhere
 expect_failure 125 '"12x" is not a process ID' stat 12x
 expect_failure 125 '"0" is not a process ID' stat 0

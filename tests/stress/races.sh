@@ -18,7 +18,7 @@ roomy=LAZYZERO_BUDGET=100G
 
 failed=0
 for settings in "$roomy" "$roomy LAZYZERO_CACHE=0" "$roomy LAZYZERO_BACKING=window" \
-  "LAZYZERO_BUDGET=1M LAZYZERO_STATS=$work/stats" "LAZYZERO_BUDGET=1M LAZYZERO_POLICY=refuse LAZYZERO_LOG=$work/log"; do
+  "$roomy LAZYZERO_POLICY=refuse" "LAZYZERO_BUDGET=1M LAZYZERO_STATS=$work/stats" "LAZYZERO_BUDGET=1M LAZYZERO_POLICY=refuse LAZYZERO_LOG=$work/log"; do
   timeout 120 env $settings $fixed "$program" "${RACES_SECONDS:-1}" >"$work/output" 2>&1
   status=$?
   if grep -q 'unexpected memory mapping' "$work/output"; then

@@ -10,7 +10,9 @@ stressors='vm mmap mmapfork mremap madvise mprotect malloc bigheap brk shm shm-s
 bound() {
   case $1 in
   vm) echo --vm-bytes 64M ;;
-  bigheap) echo --bigheap-growth 512K --bigheap-ops 200 ;;
+  bigheap) echo --bigheap-growth 4M --bigheap-ops 60 ;;
+  malloc) echo --malloc-bytes 8M ;;
+  vm-splice) echo --vm-splice-bytes 4M ;;
   mmap) echo --mmap-bytes 64M ;;
   mremap) echo --mremap-bytes 16M ;;
   esac
