@@ -1,4 +1,4 @@
-/* The zero window's life: made, verified, locked, mended, replaced; see window.h. */
+/* The zero window's life: how large, had, looked after, replaced; see window.h. */
 #include "core/window.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "core/inside.h"
+#include "core/window_make.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
@@ -33,20 +34,6 @@
 /* A window that could not be had is tried again after this long, one that stands is looked at. */
 #define RETRY_MS 1000u
 #define CHECK_MS 100u
-
-#define COLLAPSE_ATTEMPTS 3
-
-/* What went wrong: a step, named for a person, and -errno, or 0 where the step's name says it all. */
-struct failure {
-	const char *step;
-	int error;
-};
-
-static int fail(struct failure *failure, const char *step, int error)
-{
-	*failure = (struct failure){step, error};
-	return error != 0 ? error : -EAGAIN;
-}
 
 size_t lz_window_unit(const struct lz_core *core)
 {
@@ -134,178 +121,6 @@ static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
 			return 0;
 	}
 	return bytes <= lz_max_u64(unit, most_bytes(core)) ? bytes : 0;
-}
-
-/* --- whole or not --- */
-
-static void count_huge(void *context, const struct lz_page_run *run)
-{
-	if (run->huge && run->file)
-		*(uint64_t *)context += run->end - run->start;
-}
-
-/* Whether all of the keeper is mapped by huge pages now: what the kernel says of it, not what it promised. */
-static bool is_whole(struct lz_core *core, uintptr_t keeper, size_t bytes)
-{
-	uint64_t huge = 0;
-	int error;
-
-	if (core->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
-		return false;
-	error = lz_pagemap_walk(core->os, keeper, keeper + bytes, count_huge, &huge);
-	if (error != 0) /* before Linux 6.7 */
-		error = lz_mapping_value(
-			core->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
-	return error == 0 && huge == bytes;
-}
-
-/* Why the kernel gave no huge pages, as far as it says. */
-static int no_huge_pages(struct lz_core *core, struct failure *failure, uintptr_t keeper, int error)
-{
-	struct lz_lines lines;
-	const char *line;
-	bool denied = false;
-
-	if (core->os->thp_disabled() == 1)
-		return fail(
-			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
-	if (core->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
-		return fail(failure,
-			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
-	if (lz_lines_open(&lines, core->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
-		line = lz_lines_next(&lines);
-		denied = line != NULL && strstr(line, "[deny]") != NULL;
-		lz_lines_close(&lines);
-	}
-	if (denied)
-		return fail(failure,
-			"huge pages are denied to shared memory "
-			"(/sys/kernel/mm/transparent_hugepage/shmem_enabled)",
-			0);
-	return fail(failure, "no huge page to be found (MADV_COLLAPSE)", error);
-}
-
-/*
- * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
- * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
- */
-static int collapse(struct lz_core *core, struct failure *failure, uintptr_t keeper, size_t bytes)
-{
-	size_t unit = lz_window_unit(core);
-	int error = 0;
-
-	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
-		error = core->os->madvise((void *)at, core->page, MADV_POPULATE_READ);
-	if (error)
-		return fail(failure, "memory for its pages", error);
-	/* EAGAIN: a page was locked or not yet on the list of its kind. */
-	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
-		error = core->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
-		if (error != -EAGAIN)
-			break;
-	}
-	if (is_whole(core, keeper, bytes))
-		return 0;
-	return no_huge_pages(core, failure, keeper, error);
-}
-
-/*
- * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where this
- * leaves three quarters of its limit, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
- */
-static void lock_pages(struct lz_core *core, uintptr_t keeper, size_t bytes)
-{
-	uint64_t limit;
-
-	if (core->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes > limit / 4 && bytes <= limit))
-		return;
-	core->os->mlock((void *)keeper, bytes);
-}
-
-/* --- made --- */
-
-static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int protection, int fd)
-{
-	return core->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
-}
-
-/* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
-static int make_file(struct lz_core *core, struct failure *failure, size_t bytes)
-{
-	const struct lz_os *os = core->os;
-	int fd = os->memfd_create(LZ_WINDOW_NAME);
-	int error;
-
-	if (fd < 0)
-		return fail(failure, "memfd_create", fd);
-	error = os->ftruncate(fd, (int64_t)bytes);
-	if (error)
-		fail(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
-	else if ((error = os->seal(fd)) != 0)
-		fail(failure, "sealing its memfd", error);
-	if (error == 0)
-		return fd;
-	os->close(fd);
-	return error;
-}
-
-/* Maps keeper and source, side by side. */
-static int make_mappings(struct lz_core *core, struct failure *failure, int fd, struct lz_window *window)
-{
-	size_t bytes = window->bytes;
-	intptr_t at = lz_zeropage_reserve_aligned(core, 2 * bytes, lz_window_unit(core));
-
-	if (lz_os_failed(at))
-		return fail(failure, "address space for it", (int)at);
-	window->keeper = (uintptr_t)at;
-	window->source = window->keeper + bytes;
-	at = map_zeros(core, window->keeper, bytes, PROT_READ, fd);
-	if (!lz_os_failed(at))
-		at = map_zeros(core, window->source, bytes, PROT_READ | PROT_WRITE, fd);
-	if (!lz_os_failed(at))
-		return 0;
-	core->os->munmap((void *)window->keeper, 2 * bytes);
-	return fail(failure, "mapping it", (int)at);
-}
-
-/* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
-static bool saves_nothing(struct lz_core *core)
-{
-	struct lz_lines lines;
-	const char *line;
-	bool hash = false;
-
-	if (strcmp(core->geometry->arch, "ppc64") != 0 ||
-		lz_lines_open(&lines, core->os, "/proc/cpuinfo") != 0)
-		return false;
-	while (!hash && (line = lz_lines_next(&lines)) != NULL)
-		hash = strncmp(line, "MMU", 3) == 0 && strstr(line, "Hash") != NULL;
-	lz_lines_close(&lines);
-	return hash;
-}
-
-static int make(struct lz_core *core, struct failure *failure, size_t bytes, struct lz_window *window)
-{
-	int fd, error;
-
-	*window = (struct lz_window){.bytes = bytes};
-	if (saves_nothing(core))
-		return fail(failure, "with the hash MMU of this machine it would save nothing", 0);
-	fd = make_file(core, failure, bytes);
-	if (fd < 0)
-		return fd;
-	error = make_mappings(core, failure, fd, window);
-	core->os->close(fd);
-	if (error)
-		return error;
-	error = collapse(core, failure, window->keeper, bytes);
-	if (error) {
-		core->os->munmap((void *)window->keeper, 2 * bytes);
-		return error;
-	}
-	lock_pages(core, window->keeper, bytes);
-	window->checked_ms = core->os->now_ms();
-	return 0;
 }
 
 /* --- had --- */
@@ -470,16 +285,16 @@ static bool install(
 }
 
 /* A new window of `size` bytes, held. */
-static bool make_and_install(struct lz_core *core, struct failure *failure, size_t size, size_t bytes,
+static bool make_and_install(struct lz_core *core, struct lz_window_failure *failure, size_t size, size_t bytes,
 	struct lz_window_use *use)
 {
 	struct lz_window made;
 
-	if (make(core, failure, size, &made) != 0)
+	if (lz_window_make(core, failure, size, &made) != 0)
 		return false;
 	if (install(core, &made, bytes, use))
 		return true;
-	fail(failure, "too many of different sizes are in use", 0);
+	lz_window_fail(failure, "too many of different sizes are in use", 0);
 	core->os->munmap((void *)made.keeper, 2 * size);
 	return false;
 }
@@ -488,19 +303,19 @@ static bool make_and_install(struct lz_core *core, struct failure *failure, size
  * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
  * have split it, or the program switched huge pages off.
  */
-static bool still_whole(struct lz_core *core, struct failure *failure, const struct lz_window_use *use)
+static bool still_whole(struct lz_core *core, struct lz_window_failure *failure, const struct lz_window_use *use)
 {
 	size_t size = use->source - use->keeper;
 	uint64_t now = core->os->now_ms();
 
 	if (core->os->thp_disabled() == 1) {
-		no_huge_pages(core, failure, use->keeper, 0);
+		lz_window_no_huge_pages(core, failure, use->keeper, 0);
 		return false;
 	}
 	if (now - use->window->checked_ms < CHECK_MS)
 		return true;
 	use->window->checked_ms = now;
-	return is_whole(core, use->keeper, size) || collapse(core, failure, use->keeper, size) == 0;
+	return lz_window_is_whole(core, use->keeper, size) || lz_window_collapse(core, failure, use->keeper, size) == 0;
 }
 
 /* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */
@@ -527,7 +342,7 @@ static void retire(struct lz_core *core, struct lz_window_use *use)
 
 int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct lz_window_use *use)
 {
-	struct failure failure = {NULL, 0};
+	struct lz_window_failure failure = {NULL, 0};
 	bool possible, too_soon;
 	size_t bytes, size;
 
