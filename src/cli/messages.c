@@ -93,7 +93,7 @@ const char *lz_why_not_written(FILE *stream)
 	clearerr(stream);
 	errno = 0;
 	return (fputc('\n', stream) == EOF || fflush(stream) != 0) && errno != 0 ? strerror(errno)
-										  : "unknown error";
+										 : "unknown error";
 }
 
 struct lz_shown lz_shown_size(uint64_t bytes)

@@ -210,7 +210,8 @@ static int write_into(const char *path, const struct gathering *gathering, unsig
 	return 0;
 }
 
-/* A collector that reads meanwhile sees the old file or the new one. Of a link, what it leads to is replaced. */
+/* A collector that reads meanwhile sees the old file or the new one. Of a link, what it leads to is replaced.
+ */
 static int write_file(const char *path, const struct gathering *gathering, unsigned format)
 {
 	char unfinished[PATH_MAX], file[PATH_MAX];

@@ -65,8 +65,7 @@ static void print_site(const struct lz_reported_site *site, bool colours)
 	printf("%s%6s%s %6s %7s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
 		size_text(site->waste).text, colours ? "\033[0m" : "", size_text(sum->peak).text, written,
 		zero, untouched, size_text(lz_report_at_peak(site, sum->tables)).text,
-		count_text(sum->count).text, colours ? "\033[1m" : "", place,
-		colours ? "\033[0m" : "");
+		count_text(sum->count).text, colours ? "\033[1m" : "", place, colours ? "\033[0m" : "");
 	lz_report_hint(site, hint, sizeof hint);
 	if (*hint == '\0')
 		return;
@@ -88,7 +87,8 @@ static void print_processes(const struct lz_report_read *report)
 		left_out += report->processes[i].left_out != UINT64_MAX ? report->processes[i].left_out : 0;
 	}
 	if (report->process_count == 1)
-		printf("%s[%" PRIu64 "], at %s: ", lz_shown_end(report->processes[0].executable, NAME_WIDTH).text,
+		printf("%s[%" PRIu64 "], at %s: ",
+			lz_shown_end(report->processes[0].executable, NAME_WIDTH).text,
 			report->processes[0].pid,
 			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
 	else

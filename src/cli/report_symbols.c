@@ -61,7 +61,8 @@ static Dwfl *open_module(const struct lz_reported_site *site, Dwfl_Module **modu
 }
 
 /*
- * A C++ name as its source has it, by the C++ library where there is one. The same name otherwise. To be freed.
+ * A C++ name as its source has it, by the C++ library where there is one. The same name otherwise. To be
+ * freed.
  */
 static char *demangled(const char *name)
 {

@@ -79,7 +79,8 @@ static int advise_part(struct lz_core *core, const struct lz_window_part *part, 
 	case MADV_FREE:
 		return core->os->madvise(address, length, MADV_DONTNEED);
 	case MADV_REMOVE:
-		/* EINVAL for locked memory in any case; MADV_COLD refuses it as well, and does next to nothing. */
+		/* EINVAL for locked memory in any case; MADV_COLD refuses it as well, and does next to
+		 * nothing. */
 		return part->of_file && core->os->madvise(address, core->page, MADV_COLD) != -EINVAL
 			       ? -EACCES
 			       : -EINVAL;
@@ -99,7 +100,8 @@ static int advise_part(struct lz_core *core, const struct lz_window_part *part, 
 		break;
 	case MADV_GUARD_INSTALL:
 		error = core->os->madvise(address, length, advice);
-		/* What is locked takes no guards anywhere; MADV_COLD tells. Before Linux 6.15, nor does a file. */
+		/* What is locked takes no guards anywhere; MADV_COLD tells. Before Linux 6.15, nor does a
+		 * file. */
 		if (error != -EINVAL || core->os->madvise(address, length, MADV_COLD) == -EINVAL)
 			return error;
 		error = lz_windowed_leave(core, start, end);
@@ -222,8 +224,7 @@ void lz_core_advises(struct lz_core *core, const struct iovec *ranges, size_t co
 	uintptr_t start, end;
 
 	for (size_t i = 0; i < count && i < IOV_MAX && fetch(core, &ranges[i], &range, sizeof range); i++) {
-		if (!lz_core_page_range(
-			    core, range.iov_base, range.iov_len, core->page_shift, &start, &end))
+		if (!lz_core_page_range(core, range.iov_base, range.iov_len, core->page_shift, &start, &end))
 			continue;
 		note_advice(core, start, end, advice);
 		if (needs_anonymous(advice))

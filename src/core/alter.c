@@ -30,7 +30,8 @@ static bool pages_of(
 	uint64_t last;
 
 	*start = lz_round_down((uintptr_t)address, core->page);
-	if (__builtin_add_overflow((uintptr_t)address, length, &last) || !lz_round_up(last, core->page, &last))
+	if (__builtin_add_overflow((uintptr_t)address, length, &last) ||
+		!lz_round_up(last, core->page, &last))
 		return false;
 	*end = last;
 	return *start < *end;

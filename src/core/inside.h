@@ -82,17 +82,11 @@ void lz_core_unreserve(struct lz_core *core, uint64_t cost);
 /* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
 void lz_core_read_actual(struct lz_core *core, uint64_t age_ms);
 
-/* The page size, as a shift, of what is mapped at an address: asks the kernel, in up to milliseconds. */
-unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address);
-
 /*
  * VmPTE falls when memory is unmapped, so its peak is just before: reads it when much goes and somebody keeps
  * statistics; with the lock.
  */
 void lz_core_sample_peak(struct lz_core *core, uint64_t bytes_to_go);
-
-/* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */
-int lz_core_reconcile(struct lz_core *core);
 
 /*
  * Finds out what the budget is, the first time; with the lock. Changes to it are made known by publishing it.
@@ -108,6 +102,25 @@ void lz_core_publish(struct lz_core *core);
 
 /* The page-table bytes that a need comes to; with the lock. */
 uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
+
+/* --- reconcile.c --- */
+
+/*
+ * [start, end) can be touched: what is known of it stays, the rest has these traits, but where the map of
+ * windows says that it stands on one; with the lock.
+ */
+void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_traits traits);
+
+/* The page size, as a shift, of what is mapped at an address: asks the kernel, in up to milliseconds. */
+unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address);
+
+/* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */
+int lz_core_reconcile(struct lz_core *core);
+
+/*
+ * A call failed after its range had left the ledger, or did part of its work: compare with /proc/self/maps.
+ */
+void lz_core_look_again(struct lz_core *core);
 
 /* --- windowed.c --- */
 
@@ -149,6 +162,24 @@ uint64_t lz_windowed_resident(struct lz_core *core, uintptr_t start, uintptr_t e
 /* Copies the pages of [start, end) that are not zero to `to`: what stays unwritten stays sparse. */
 void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to);
 
+/* --- contents.c --- */
+
+/*
+ * What a region holds, bytes written and page tables, or as soon as that is clear `enough` and more; *is_zero:
+ * all of it reads as zero now. No lock.
+ */
+uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero);
+
+/*
+ * Makes a kept region zero; true when all of its pages are in memory now. What was full once stays so, and
+ * needs no second look: where a system call empties the TLB, that costs a full 16 MiB half as much as
+ * clearing.
+ *
+ * Before Linux 6.7 nothing tells written pages: all of them are cleared where most are in memory (faulting
+ * them in anew takes four times as long), and given back where not.
+ */
+bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window);
+
 /* --- served.c --- */
 
 /* Rounds up to pages what a request may ask for; false for what no request may. */
@@ -186,17 +217,6 @@ bool lz_core_page_range(const struct lz_core *core, const void *address, size_t 
  */
 int lz_core_charge_large(struct lz_core *core, const char *call, const void *caller, size_t size,
 	const struct lz_need *need, struct lz_grant *grant, struct lz_window_use *use);
-
-/*
- * [start, end) can be touched: what is known of it stays, the rest has these traits, but where the map of
- * windows says that it stands on one; with the lock.
- */
-void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_traits traits);
-
-/*
- * A call failed after its range had left the ledger, or did part of its work: compare with /proc/self/maps.
- */
-void lz_core_look_again(struct lz_core *core);
 
 /* --- remap.c --- */
 

@@ -98,14 +98,6 @@ static void follow(struct lz_core *core, uintptr_t start, uintptr_t end, bool to
 	lz_core_leave(core);
 }
 
-void lz_core_look_again(struct lz_core *core)
-{
-	if (!lz_core_enter(core))
-		return;
-	lz_core_reconcile(core);
-	lz_core_leave(core);
-}
-
 int lz_core_charge_large(struct lz_core *core, const char *call, const void *caller, size_t size,
 	const struct lz_need *need, struct lz_grant *grant, struct lz_window_use *use)
 {
@@ -363,7 +355,8 @@ static unsigned segment_page_shift(struct lz_core *core, int id, size_t bytes)
 
 	if (bytes < HUGE_PAGE_LEAST)
 		return core->page_shift;
-	/* Where segments go with their last attachment (kernel.shm_rmid_forced), the look would be the end of it. */
+	/* Where segments go with their last attachment (kernel.shm_rmid_forced), the look would be the end of
+	 * it. */
 	if (lz_proc_number(core->os, "/proc/sys/kernel/shm_rmid_forced", &forced) == 0 && forced != 0)
 		return core->page_shift;
 	at = core->os->shmat(id, NULL, SHM_RDONLY);

@@ -177,7 +177,8 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		   lz_core_page_range(
 			   core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
 		   lz_core_enter(core)) {
-		/* What stood on a window there is gone, if it is: a call that fails may have left it alone. */
+		/* What stood on a window there is gone, if it is: a call that fails may have left it alone.
+		 */
 		if (!on_window)
 			lz_window_forget(core, new_start, new_end);
 		put_down(core, new_start, end - start, rounded, &lifted.touchable);

@@ -186,7 +186,8 @@ static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_len
 	       (start + old_length <= target || target + new_length <= start);
 }
 
-/* What keeps the kernel from joining two mappings that are alike otherwise: each file for itself, and /dev/zero. */
+/* What keeps the kernel from joining two mappings that are alike otherwise: each file for itself, and
+ * /dev/zero. */
 static uintptr_t kind_of(struct lz_core *core, const struct lz_mapping *mapping, uintptr_t at)
 {
 	uintptr_t tag = lz_window_tag_at(core, at);
@@ -216,7 +217,8 @@ static int uniform_by_books(struct lz_core *core, uintptr_t start, uintptr_t end
 	return 0;
 }
 
-static int look_whether_uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
+static int look_whether_uniform(
+	struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_manner *manner)
 {
 	struct lz_mapping mapping;
 	struct lz_lines lines;
@@ -285,8 +287,8 @@ static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uint
 }
 
 /*
- * Whether the kernel moves several mappings in one call, as since Linux 6.17; found out once, by doing it. Where
- * it does not, trying would blur what is known of the pieces.
+ * Whether the kernel moves several mappings in one call, as since Linux 6.17; found out once, by doing it.
+ * Where it does not, trying would blur what is known of the pieces.
  */
 static bool moves_many(struct lz_core *core)
 {
@@ -337,7 +339,8 @@ static intptr_t reserve_target(
 	return at;
 }
 
-/* Unmaps, and then forgets, what stood on a window. 0 or -errno: vm.max_map_count, where a piece is cut in two. */
+/* Unmaps, and then forgets, what stood on a window. 0 or -errno: vm.max_map_count, where a piece is cut in
+ * two. */
 static int give_up(struct lz_core *core, uintptr_t start, size_t length)
 {
 	int error = core->os->munmap((void *)start, length);
@@ -410,8 +413,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 		return -EFAULT;
 	if (new_length < old_length) {
 		/* What is to move is looked at before anything is cut off, but not before Linux 6.17. */
-		error = in_place || !moves_many(core) ? 0
-						      : uniform(core, start, start + new_length, &manner);
+		error = in_place || !moves_many(core) ? 0 : uniform(core, start, start + new_length, &manner);
 		if (error)
 			return error;
 		error = give_up(core, start + new_length, old_length - new_length);

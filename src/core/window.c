@@ -285,8 +285,8 @@ static bool install(
 }
 
 /* A new window of `size` bytes, held. */
-static bool make_and_install(struct lz_core *core, struct lz_window_failure *failure, size_t size, size_t bytes,
-	struct lz_window_use *use)
+static bool make_and_install(struct lz_core *core, struct lz_window_failure *failure, size_t size,
+	size_t bytes, struct lz_window_use *use)
 {
 	struct lz_window made;
 
@@ -303,7 +303,8 @@ static bool make_and_install(struct lz_core *core, struct lz_window_failure *fai
  * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
  * have split it, or the program switched huge pages off.
  */
-static bool still_whole(struct lz_core *core, struct lz_window_failure *failure, const struct lz_window_use *use)
+static bool still_whole(
+	struct lz_core *core, struct lz_window_failure *failure, const struct lz_window_use *use)
 {
 	size_t size = use->source - use->keeper;
 	uint64_t now = core->os->now_ms();
@@ -315,7 +316,8 @@ static bool still_whole(struct lz_core *core, struct lz_window_failure *failure,
 	if (now - use->window->checked_ms < CHECK_MS)
 		return true;
 	use->window->checked_ms = now;
-	return lz_window_is_whole(core, use->keeper, size) || lz_window_collapse(core, failure, use->keeper, size) == 0;
+	return lz_window_is_whole(core, use->keeper, size) ||
+	       lz_window_collapse(core, failure, use->keeper, size) == 0;
 }
 
 /* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */

@@ -41,7 +41,8 @@ bool lz_window_is_whole(struct lz_core *core, uintptr_t keeper, size_t bytes)
 	return error == 0 && huge == bytes;
 }
 
-int lz_window_no_huge_pages(struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, int error)
+int lz_window_no_huge_pages(
+	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, int error)
 {
 	struct lz_lines lines;
 	const char *line;
@@ -70,7 +71,8 @@ int lz_window_no_huge_pages(struct lz_core *core, struct lz_window_failure *fail
  * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
  * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
  */
-int lz_window_collapse(struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+int lz_window_collapse(
+	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
 {
 	size_t unit = lz_window_unit(core);
 	int error = 0;
@@ -131,7 +133,8 @@ static int make_file(struct lz_core *core, struct lz_window_failure *failure, si
 }
 
 /* Maps keeper and source, side by side. */
-static int make_mappings(struct lz_core *core, struct lz_window_failure *failure, int fd, struct lz_window *window)
+static int make_mappings(
+	struct lz_core *core, struct lz_window_failure *failure, int fd, struct lz_window *window)
 {
 	size_t bytes = window->bytes;
 	intptr_t at = lz_zeropage_reserve_aligned(core, 2 * bytes, lz_window_unit(core));
@@ -165,7 +168,8 @@ static bool saves_nothing(struct lz_core *core)
 	return hash;
 }
 
-int lz_window_make(struct lz_core *core, struct lz_window_failure *failure, size_t bytes, struct lz_window *window)
+int lz_window_make(
+	struct lz_core *core, struct lz_window_failure *failure, size_t bytes, struct lz_window *window)
 {
 	int fd, error;
 

@@ -96,7 +96,8 @@ static void *copied_to(void *p, size_t size, size_t alignment)
 	return block;
 }
 
-/* A region is resized on page boundaries; others are copied, for what realloc moved could not be moved back. */
+/* A region is resized on page boundaries; others are copied, for what realloc moved could not be moved back.
+ */
 void *lz_plain_realloc_aligned(void *p, size_t size, size_t alignment)
 {
 	struct lz_request request = {.call = "realloc", .size = size, .caller = CALLER};

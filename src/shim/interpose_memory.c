@@ -90,7 +90,8 @@ static int limit(pid_t pid, int resource, const void *changed, void *found)
 	return answer;
 }
 
-EXPORT int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit *changed, struct rlimit *found)
+EXPORT int prlimit(
+	pid_t pid, __rlimit_resource_t resource, const struct rlimit *changed, struct rlimit *found)
 {
 	return limit(pid, (int)resource, changed, found);
 }

@@ -1,6 +1,6 @@
 /*
- * What mimalloc offers beside the standard functions, where it takes a block; see interpose_others.c. Its heaps
- * (mi_heap_...) are of no matter to a block of ours: it stays one.
+ * What mimalloc offers beside the standard functions, where it takes a block; see interpose_others.c. Its
+ * heaps (mi_heap_...) are of no matter to a block of ours: it stays one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -189,19 +189,22 @@ RESIZES(mi_aligned_offset_recalloc, recalloc_at,
 	}                                                                                                    \
 	RESIZES(name, plain_##name, parameters, heap_arguments)
 
-HEAP_RESIZES(mi_heap_realloc, lz_plain_realloc, (void *heap, void *p, size_t size), (p, size), (heap, p, size))
-HEAP_RESIZES(mi_heap_reallocf, lz_plain_reallocf, (void *heap, void *p, size_t size), (p, size),
-	(heap, p, size))
-HEAP_RESIZES(mi_heap_rezalloc, lz_plain_rezalloc, (void *heap, void *p, size_t size), (p, size),
-	(heap, p, size))
+HEAP_RESIZES(
+	mi_heap_realloc, lz_plain_realloc, (void *heap, void *p, size_t size), (p, size), (heap, p, size))
+HEAP_RESIZES(
+	mi_heap_reallocf, lz_plain_reallocf, (void *heap, void *p, size_t size), (p, size), (heap, p, size))
+HEAP_RESIZES(
+	mi_heap_rezalloc, lz_plain_rezalloc, (void *heap, void *p, size_t size), (p, size), (heap, p, size))
 HEAP_RESIZES(mi_heap_reallocn, reallocarray, (void *heap, void *p, size_t count, size_t size),
 	(p, count, size), (heap, p, count, size))
 HEAP_RESIZES(mi_heap_recalloc, lz_plain_recalloc, (void *heap, void *p, size_t count, size_t size),
 	(p, count, size), (heap, p, count, size))
 HEAP_RESIZES(mi_heap_realloc_aligned, lz_plain_realloc_aligned,
-	(void *heap, void *p, size_t size, size_t alignment), (p, size, alignment), (heap, p, size, alignment))
+	(void *heap, void *p, size_t size, size_t alignment), (p, size, alignment),
+	(heap, p, size, alignment))
 HEAP_RESIZES(mi_heap_rezalloc_aligned, lz_plain_rezalloc_aligned,
-	(void *heap, void *p, size_t size, size_t alignment), (p, size, alignment), (heap, p, size, alignment))
+	(void *heap, void *p, size_t size, size_t alignment), (p, size, alignment),
+	(heap, p, size, alignment))
 HEAP_RESIZES(mi_heap_recalloc_aligned, recalloc_aligned,
 	(void *heap, void *p, size_t count, size_t size, size_t alignment), (p, count, size, alignment),
 	(heap, p, count, size, alignment))

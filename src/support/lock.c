@@ -15,8 +15,8 @@
 /*
  * The lock word: from the lowest bit on, its state (Ulrich Drepper, "Futexes Are Tricky", mutex 2), how often
  * it was taken, and where the holder's mark is, in units of 16 bytes; 0 where the address has more than 50
- * bits (user stacks have 47 on x86-64, 48 on arm64, unless a program asks for more). One word, so that whoever
- * takes the lock over knows that it still is held by the section that was found dead.
+ * bits (user stacks have 47 on x86-64, 48 on arm64, unless a program asks for more). One word, so that
+ * whoever takes the lock over knows that it still is held by the section that was found dead.
  */
 enum { FREE, LOCKED, CONTENDED, STATE = 3 };
 
@@ -61,8 +61,8 @@ bool lz_mark_alive(const struct lz_os *os, uintptr_t at)
 }
 
 /*
- * Stacks grow downwards. Only nearby, and not on a signal stack: what lies far below may be a stack of another
- * kind, which this thread will return to.
+ * Stacks grow downwards. Only nearby, and not on a signal stack: what lies far below may be a stack of
+ * another kind, which this thread will return to.
  */
 #define NEAR ((uintptr_t)64 << 10)
 
@@ -245,7 +245,8 @@ static void let_go(struct lz_lock *lock, const struct lz_mark *at)
 {
 	uint64_t seen = atomic_load_explicit(&lock->page->word, memory_order_relaxed);
 
-	while ((seen & STATE) != FREE && place_of(at) != 0 && seen >> PLACE_SHIFT == place_of(at) >> PLACE_SHIFT)
+	while ((seen & STATE) != FREE && place_of(at) != 0 &&
+		seen >> PLACE_SHIFT == place_of(at) >> PLACE_SHIFT)
 		if (atomic_compare_exchange_weak_explicit(&lock->page->word, &seen, seen & COUNT_MASK,
 			    memory_order_release, memory_order_relaxed)) {
 			if ((seen & STATE) == CONTENDED)
@@ -260,8 +261,8 @@ enum lz_lock_result lz_lock_enter(struct lz_lock *lock, struct lz_mark *mark)
 	enum acquired acquired;
 
 	if (lock->page == NULL ||
-		__builtin_expect(at != NULL && lz_mark_alive_here(
-						       lock->os, (uintptr_t)at, (uintptr_t)mark), 0))
+		__builtin_expect(
+			at != NULL && lz_mark_alive_here(lock->os, (uintptr_t)at, (uintptr_t)mark), 0))
 		return LZ_LOCK_UNAVAILABLE;
 	lz_mark_set(mark);
 	atomic_signal_fence(memory_order_seq_cst);

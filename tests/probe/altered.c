@@ -34,7 +34,8 @@ __attribute__((weak)) long mbind(void *, unsigned long, int, const unsigned long
 static long self_advise(const struct iovec *range, int advice)
 {
 	/* By name, for a program would not call it otherwise; older C libraries lack it. */
-	extern __attribute__((weak)) ssize_t process_madvise(int, const struct iovec *, size_t, int, unsigned);
+	extern __attribute__((weak)) ssize_t process_madvise(
+		int, const struct iovec *, size_t, int, unsigned);
 	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	long result = -1;
 
@@ -88,10 +89,10 @@ static void grow_over_file(size_t size, size_t grown, int flags)
 	CHECK(mmap(at, length, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == at, "mmap over a block");
 	q = realloc(p, grown);
 	if (CHECK(q != NULL, "realloc(%zu) to %zu", size, grown)) {
-		CHECK(q[0] == 7 && q[4 * PAGE - 1] == 7 && q[size - 1] == 9, "%zu to %zu: what was written is lost",
-			size, grown);
-		CHECK(holds_file(q + 4 * PAGE, length), "%zu to %zu, flags %d: what the file held is lost", size,
-			grown, flags);
+		CHECK(q[0] == 7 && q[4 * PAGE - 1] == 7 && q[size - 1] == 9,
+			"%zu to %zu: what was written is lost", size, grown);
+		CHECK(holds_file(q + 4 * PAGE, length), "%zu to %zu, flags %d: what the file held is lost",
+			size, grown, flags);
 		free(q);
 	}
 	close(fd);
@@ -145,7 +146,8 @@ static void check_keys(void)
 	char *p = block();
 
 	/* Key 0 where there are keys, and -1 everywhere, is what mprotect does. */
-	CHECK(pkey_mprotect(p + MB, PAGE, PROT_READ, 0) == 0 || pkey_mprotect(p + MB, PAGE, PROT_READ, -1) == 0,
+	CHECK(pkey_mprotect(p + MB, PAGE, PROT_READ, 0) == 0 ||
+			pkey_mprotect(p + MB, PAGE, PROT_READ, -1) == 0,
 		"pkey_mprotect: %s", strerror(errno));
 	free(p);
 	check_fresh("pkey_mprotect");
@@ -260,12 +262,14 @@ static void lock_all(void)
 	}
 	CHECK_EQUAL(probe_status("VmLck:"), 0);
 	free(p);
-	CHECK(probe_status("RssAnon:") < before + stacks, "mlockall leaves %zu bytes", probe_status("RssAnon:") - before);
+	CHECK(probe_status("RssAnon:") < before + stacks, "mlockall leaves %zu bytes",
+		probe_status("RssAnon:") - before);
 	p = opaque_pointer(calloc(1, length));
 	for (size_t at = 0; at < length; at += PAGE)
 		sum += (size_t)p[at];
 	CHECK_EQUAL(sum, 0);
-	CHECK(probe_status("RssAnon:") < before + stacks, "reading takes %zu bytes", probe_status("RssAnon:") - before);
+	CHECK(probe_status("RssAnon:") < before + stacks, "reading takes %zu bytes",
+		probe_status("RssAnon:") - before);
 }
 
 /* Without a descriptor to look into /proc with. */

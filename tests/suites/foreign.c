@@ -251,11 +251,12 @@ static void try_all(void)
 				RESIZES(tc_realloc, tc_realloc, .zeroes = false)}},
 		/* jemalloc leaves these to the C library, whose blocks are then not those of malloc. */
 		{.own = {"__libc_malloc", mallocx == NULL ? __libc_malloc : NULL},
-			.functions =
-				{{.name = "__libc_free", .present = mallocx == NULL, .release = free_libc},
-					{.name = "__libc_realloc",
-						.present = mallocx == NULL,
-						.resize = __libc_realloc}}},
+			.functions = {{.name = "__libc_free",
+					      .present = mallocx == NULL,
+					      .release = free_libc},
+				{.name = "__libc_realloc",
+					.present = mallocx == NULL,
+					.resize = __libc_realloc}}},
 	};
 
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)

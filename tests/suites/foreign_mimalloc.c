@@ -166,7 +166,8 @@ void each_mimalloc_family(void (*seen)(const struct family *))
 				NEEDS_MIMALLOC(mi_heap_reallocf, resize_mi_heap_reallocf, .zeroes = false),
 				NEEDS_MIMALLOC(mi_heap_reallocn, resize_mi_heap_reallocn, .zeroes = false),
 				RESIZES(mi_realloc_aligned, resize_mi_64K, .alignment = 65536),
-				NEEDS_MIMALLOC(mi_heap_realloc_aligned, resize_mi_heap_64K, .alignment = 65536),
+				NEEDS_MIMALLOC(
+					mi_heap_realloc_aligned, resize_mi_heap_64K, .alignment = 65536),
 				NEEDS_MIMALLOC(mi_realloc_aligned_at, resize_mi_at, .alignment = 16)}},
 		/* Zeros beyond what was asked for are promised only for a block that was zeroed to its end.
 		 */
@@ -175,8 +176,10 @@ void each_mimalloc_family(void (*seen)(const struct family *))
 				RESIZES(mi_recalloc, resize_mi_recalloc, .zeroes = true),
 				NEEDS_MIMALLOC(mi_heap_rezalloc, resize_mi_heap_rezalloc, .zeroes = true),
 				NEEDS_MIMALLOC(mi_heap_recalloc, resize_mi_heap_recalloc, .zeroes = true),
-				RESIZES(mi_rezalloc_aligned, resize_mi_rezalloc_64K, .alignment = 65536, .zeroes = true),
-				RESIZES(mi_recalloc_aligned, resize_mi_recalloc_64K, .alignment = 65536, .zeroes = true)}},
+				RESIZES(mi_rezalloc_aligned, resize_mi_rezalloc_64K, .alignment = 65536,
+					.zeroes = true),
+				RESIZES(mi_recalloc_aligned, resize_mi_recalloc_64K, .alignment = 65536,
+					.zeroes = true)}},
 	};
 
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)

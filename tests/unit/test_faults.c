@@ -1,7 +1,7 @@
 /*
  * Every call of the os table fails: the first, the nth, and all of them, while a program allocates, resizes,
- * frees, maps and remaps. Whatever fails: what is served reads as zero, nothing written is lost, nothing stays
- * mapped or open, and nobody is told the same thing twice.
+ * frees, maps and remaps. Whatever fails: what is served reads as zero, nothing written is lost, nothing
+ * stays mapped or open, and nobody is told the same thing twice.
  */
 #include "core_fixture.h"
 
@@ -46,7 +46,7 @@
 	X(int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                                          \
 	X(int, writable, (int a), (a))                                                                       \
 	X(int, send_datagram, (const char *a, const void *b, size_t c), (a, b, c))                           \
-	X(int, quiet_begin, (uint64_t *a), (a))                                                              \
+	X(int, quiet_begin, (uint64_t * a), (a))                                                             \
 	X(int, futex_wait, (_Atomic uint32_t *a, uint32_t b, unsigned c), (a, b, c))                         \
 	X(int, futex_wake, (_Atomic uint32_t *a, int b), (a, b))                                             \
 	X(int, holds, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                       \
@@ -64,7 +64,8 @@ static const char *const names[] = {
 #define NAME(type, name, parameters, arguments) #name,
 	CALLS(NAME)};
 
-_Static_assert(COUNT + CANNOT_FAIL == sizeof(struct lz_os) / sizeof(void (*)(void)), "a call is not in the list");
+_Static_assert(
+	COUNT + CANNOT_FAIL == sizeof(struct lz_os) / sizeof(void (*)(void)), "a call is not in the list");
 
 static struct {
 	int call; /* -1: none */
@@ -280,8 +281,8 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 	size_t before;
 	unsigned open_before;
 
-	snprintf(situation, sizeof situation, "%s %s, %u from the %uth, %s", envp[0], names[call], count, from,
-		strerror(-error));
+	snprintf(situation, sizeof situation, "%s %s, %u from the %uth, %s", envp[0], names[call], count,
+		from, strerror(-error));
 	start(envp);
 	/* What the core keeps for itself is there after the first run. */
 	run_program();
@@ -301,8 +302,8 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 	cr_assert_eq(descriptors(), open_before, "%s: descriptors", situation);
 	/* What munmap did not give back, nobody can. */
 	if (call != CALL_munmap)
-		cr_assert_leq(mapped_bytes(), before + LEDGER_GROWTH, "%s: %zu bytes more are mapped", situation,
-			mapped_bytes() - before);
+		cr_assert_leq(mapped_bytes(), before + LEDGER_GROWTH, "%s: %zu bytes more are mapped",
+			situation, mapped_bytes() - before);
 	/* And it is well again. */
 	run_program();
 	HOLDS(core.stats.wire->region_bytes == 0);
@@ -312,7 +313,8 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 /* As with_fault, but from the first call on: what start-up cannot have, it does without. */
 static void from_the_start(char *const *envp, int call, int error)
 {
-	snprintf(situation, sizeof situation, "%s %s from start-up, %s", envp[0], names[call], strerror(-error));
+	snprintf(situation, sizeof situation, "%s %s from start-up, %s", envp[0], names[call],
+		strerror(-error));
 	start(envp);
 	memset(&core, 0, sizeof core);
 	fault.call = call;
@@ -387,6 +389,6 @@ Test(faults, with_a_report)
 
 Test(faults, nothing_kept_and_huge_pages_refused)
 {
-	walk((char *[]){"LAZYZERO_CACHE=0", "LAZYZERO_BUDGET=1G", "LAZYZERO_THP=never", "LAZYZERO_POPULATE=read",
-		NULL});
+	walk((char *[]){"LAZYZERO_CACHE=0", "LAZYZERO_BUDGET=1G", "LAZYZERO_THP=never",
+		"LAZYZERO_POPULATE=read", NULL});
 }

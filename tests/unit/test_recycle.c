@@ -264,7 +264,8 @@ Test(recycle, altered_regions_are_not_kept)
 
 Test(recycle, nothing_is_kept_where_nobody_sees_what_is_altered)
 {
-	static char *const unseen[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", "LAZYZERO_INTERCEPT=malloc,calloc", NULL};
+	static char *const unseen[] = {
+		"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", "LAZYZERO_INTERCEPT=malloc,calloc", NULL};
 	char *p;
 
 	start_core(unseen);

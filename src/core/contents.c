@@ -1,0 +1,116 @@
+/* What a freed region holds, and how it becomes zero again. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "core/inside.h"
+#include "os/mman.h"
+#include "os/pagemap.h"
+
+/* How much is looked at before asking whether it is too much already. */
+#define LOOK_BYTES (UINT64_C(1) << 30)
+
+/* What is cleared when a region is freed rather than when it is wanted. */
+#define CLEAR_AT_ONCE (UINT64_C(256) << 10)
+
+/* --- what a region holds --- */
+
+struct weighing {
+	const struct lz_geometry *geometry;
+	uint64_t bytes;
+	uint64_t last_block; /* whose table was counted last */
+	uint64_t dirty;      /* bytes written and not cleared */
+};
+
+/*
+ * Written pages, and the tables of all: a region that was only read may have 2 MiB of them for each GiB. A
+ * few pages are cleared on the way, while they are in the cache: then nothing has to be looked at when the
+ * region is wanted again.
+ */
+static void weigh_run(void *context, const struct lz_page_run *run)
+{
+	struct weighing *weighing = context;
+	unsigned shift = lz_table_span_shift(weighing->geometry, 0);
+	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift;
+
+	if (!run->zero && !run->file) {
+		weighing->bytes += run->end - run->start;
+		if (weighing->bytes <= CLEAR_AT_ONCE && !run->away)
+			memset((void *)run->start, 0, run->end - run->start);
+		else
+			weighing->dirty += run->end - run->start;
+	}
+	if (run->huge)
+		return;
+	weighing->bytes +=
+		(last - first + (first != weighing->last_block)) * lz_table_bytes(weighing->geometry, 0);
+	weighing->last_block = last;
+}
+
+uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero)
+{
+	struct weighing weighing = {.geometry = core->geometry, .last_block = UINT64_MAX};
+	uintptr_t at, end = base + length;
+
+	for (at = base; at < end && weighing.bytes < enough; at += LOOK_BYTES)
+		if (lz_pagemap_walk(core->os, at, lz_min_u64(at + LOOK_BYTES, end), weigh_run, &weighing) !=
+			0)
+			return length; /* before Linux 6.7 */
+	*is_zero = at >= end && weighing.dirty == 0;
+	return lz_min_u64(weighing.bytes, length);
+}
+
+/* --- clearing --- */
+
+struct clearing {
+	const struct lz_os *os;
+	uint64_t cleared;
+};
+
+static void clear_run(void *context, const struct lz_page_run *run)
+{
+	struct clearing *clearing = context;
+	void *start = (void *)run->start;
+	size_t length = run->end - run->start;
+
+	if (run->zero || run->file)
+		return;
+	/* Swapped: not to be read in just for that. Or a guard, by a system call that nobody saw. */
+	if (run->away) {
+		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
+		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
+			return;
+	}
+	memset(start, 0, length);
+	clearing->cleared += length;
+}
+
+/* Whether most of 64 pages, spread over a range, are in memory. */
+static bool is_mostly_resident(struct lz_core *core, uintptr_t base, size_t length)
+{
+	size_t step = lz_max_u64(core->page, lz_round_down(length / 64, core->page));
+	unsigned looked = 0, resident = 0;
+
+	for (uintptr_t at = base; at < base + length; at += step) {
+		unsigned char page = 0;
+
+		looked++;
+		if (core->os->mincore((void *)at, core->page, &page) == 0)
+			resident += page & 1;
+	}
+	return resident > looked / 4 * 3;
+}
+
+bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window)
+{
+	struct clearing clearing = {.os = core->os};
+
+	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &clearing) == 0)
+		return clearing.cleared == length;
+	/* Of a window all pages seem to be there. */
+	if (full || (!on_window && is_mostly_resident(core, base, length)) ||
+		core->os->madvise((void *)base, length, MADV_DONTNEED) != 0) {
+		memset((void *)base, 0, length);
+		return true;
+	}
+	return false;
+}
