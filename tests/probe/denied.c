@@ -7,6 +7,7 @@
  *  denied lowered N            the program, when no descriptor of N and more can be opened
  *  denied crowded N            the program, when but N mappings are left of vm.max_map_count
  *  denied CASE ERRNO ARGUMENT  the filter, then this program with the argument
+ *  denied CASE ERRNO -- PROGRAM [ARGUMENT]...  the filter, then another program
  *  denied cases                the names of the cases, one a line
  *
  * Steps say "done" or the error; calls that only advise say nothing.
@@ -206,7 +207,10 @@ static int launch(char **argv)
 			perror("skipped: seccomp");
 			return 77;
 		}
-		execl("/proc/self/exe", "denied", argv[3], (char *)NULL);
+		if (strcmp(argv[3], "--") == 0)
+			execvp(argv[4], argv + 4);
+		else
+			execl("/proc/self/exe", "denied", argv[3], (char *)NULL);
 		perror("denied: exec");
 		return 2;
 	}
@@ -216,7 +220,7 @@ static int launch(char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 4)
+	if (argc == 4 || (argc > 4 && strcmp(argv[3], "--") == 0))
 		return launch(argv);
 	if (argc == 3 && strcmp(argv[1], "lowered") == 0) {
 		struct rlimit limit = {strtoul(argv[2], NULL, 10), strtoul(argv[2], NULL, 10)};
@@ -241,6 +245,7 @@ int main(int argc, char **argv)
 		mappings();
 		return status;
 	}
-	fputs("usage: denied run|nothing|lowered N|crowded N|cases|CASE ERRNO ARGUMENT\n", stderr);
+	fputs("usage: denied run|nothing|lowered N|crowded N|cases|CASE ERRNO ARGUMENT|CASE ERRNO -- PROGRAM\n",
+		stderr);
 	return 2;
 }
