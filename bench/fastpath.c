@@ -3,7 +3,9 @@
  * the allocator can answer from its thread cache. Run twice with different counts under callgrind, the
  * difference is what the calls alone cost.
  *
- *   fastpath malloc+free|calloc+free|realloc ROUNDS
+ * `region` is of a size that lazyzero serves.
+ *
+ *   fastpath malloc+free|calloc+free|realloc|region ROUNDS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,12 +39,20 @@ static void resizes(long rounds)
 	free(block);
 }
 
+static void regions(long rounds)
+{
+	for (long i = 0; i < rounds; i++) {
+		block = calloc(1, 1 << 20);
+		free(block);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	long rounds;
 
 	if (argc != 3 || (rounds = strtol(argv[2], NULL, 10)) <= 0) {
-		fprintf(stderr, "usage: fastpath malloc+free|calloc+free|realloc ROUNDS\n");
+		fprintf(stderr, "usage: fastpath malloc+free|calloc+free|realloc|region ROUNDS\n");
 		return 2;
 	}
 	if (strcmp(argv[1], "malloc+free") == 0)
@@ -51,6 +61,8 @@ int main(int argc, char **argv)
 		zeroed_pairs(rounds);
 	else if (strcmp(argv[1], "realloc") == 0)
 		resizes(rounds);
+	else if (strcmp(argv[1], "region") == 0)
+		regions(rounds);
 	else
 		return 2;
 	return 0;

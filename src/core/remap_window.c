@@ -173,7 +173,8 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 static bool is_valid(const struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length,
 	int flags, uintptr_t target)
 {
-	uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
+	/* TASK_SIZE of x86-64; where it is a page more, no mapping of ours has room for that page. */
+	uintptr_t top = ((uintptr_t)1 << core->geometry->user_bits) - core->page;
 
 	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || new_length == 0 ||
 		new_length > top || old_length > top - start)
@@ -405,7 +406,8 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 
 	if (!is_valid(core, start, old_length, new_length, flags, target)) {
 		/* Before Linux 6.17 the kernel misses the end of the mapping before it minds the size. */
-		if ((flags & ~MREMAP_MAYMOVE) == 0)
+		if ((flags & ~MREMAP_MAYMOVE) == 0 && start + old_length > start &&
+			start + old_length <= (uintptr_t)1 << core->geometry->user_bits)
 			old_length = piece_length(core, start, start + old_length);
 		return core->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
 	}

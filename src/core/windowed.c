@@ -54,6 +54,7 @@ static bool next_by_maps(struct lz_core *core, uintptr_t start, uintptr_t end, s
 	if (found) {
 		part->start = lz_max_u64(start, mapping.start);
 		part->end = part->piece_end = lz_min_u64(end, mapping.end);
+		part->of_file = false;
 	}
 	return found;
 }

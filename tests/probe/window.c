@@ -111,7 +111,8 @@ int make_file(size_t length, int flags)
 bool tells_written(void)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	bool known = fd >= 0 && syscall(SYS_ioctl, fd, 0xc0606610u /* PAGEMAP_SCAN */, NULL) < 0 && errno != ENOTTY;
+	bool known = fd >= 0 && syscall(SYS_ioctl, fd, 0xc0606610u /* PAGEMAP_SCAN */, NULL) < 0 &&
+		     errno != ENOTTY;
 
 	close(fd);
 	return known;
@@ -225,6 +226,10 @@ static void remap_arguments(const struct calls *c)
 	POINTER(c->remap(AT(0), 0, 8 * MB, MREMAP_MAYMOVE, NULL));
 	POINTER(c->remap(AT(0), 0, 8 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(32 * MB)));
 	POINTER(c->remap(AT(0), SIZE_MAX, MB, MREMAP_MAYMOVE, NULL));
+	POINTER(c->remap(AT(0), (size_t)1 << 47, MB, MREMAP_MAYMOVE, NULL));
+	POINTER(c->remap(AT(0), 8 * MB, (size_t)1 << 46, MREMAP_MAYMOVE, NULL));
+	POINTER(c->remap(AT(0), 8 * MB, (size_t)1 << 47, MREMAP_MAYMOVE, NULL));
+	POINTER(c->remap(AT(0), 8 * MB, (size_t)1 << 48, MREMAP_MAYMOVE, NULL));
 	POINTER(c->remap(AT(0) + 1, 4 * MB, 8 * MB, MREMAP_MAYMOVE, NULL));
 	POINTER(c->remap(AT(0), 16 * MB, 32 * MB, MREMAP_MAYMOVE, NULL));
 	POINTER(c->remap(AT(0), 8 * MB, 8 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(4 * MB)));
