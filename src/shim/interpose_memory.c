@@ -23,7 +23,7 @@ long mbind(void *address, unsigned long length, int mode, const unsigned long *n
 ssize_t process_madvise(int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags);
 
 /* SS_AUTODISARM of linux/signal.h, whose other half libc's header has under the same names. */
-#define DISARMED (1 << 31)
+#define DISARMED ((int)(1u << 31))
 
 static bool active(void)
 {

@@ -9,6 +9,8 @@
 #include "base/checked.h"
 #include "shim/foreign.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): these make functions; parameters and names take none */
+
 /* --- freeing and telling --- */
 
 #define FREES(name, parameters, arguments)                                                                   \
@@ -83,13 +85,14 @@ RESIZES(mi_new_reallocn, new_reallocn, (void *p, size_t count, size_t size), (p,
 
 static int plain_reallocarr(void *p, size_t count, size_t size)
 {
-	void *block, *resized;
+	void **at = p, *resized;
 
-	memcpy(&block, p, sizeof block);
-	resized = reallocarray(block, count, size);
+	if (at == NULL)
+		return EINVAL;
+	resized = reallocarray(*at, count, size);
 	if (resized == NULL && product(count, size) != 0)
 		return errno;
-	memcpy(p, &resized, sizeof resized);
+	*at = resized;
 	return 0;
 }
 
@@ -97,12 +100,8 @@ static int plain_reallocarr(void *p, size_t count, size_t size)
 int mi_reallocarr(void *p, size_t count, size_t size);
 EXPORT int mi_reallocarr(void *p, size_t count, size_t size)
 {
-	void *block = NULL;
-
-	if (p != NULL)
-		memcpy(&block, p, sizeof block);
-	return is_ours(block) ? plain_reallocarr(p, count, size)
-			      : NEXT(mi_reallocarr, plain_reallocarr)(p, count, size);
+	return p != NULL && is_ours(*(void **)p) ? plain_reallocarr(p, count, size)
+						 : NEXT(mi_reallocarr, plain_reallocarr)(p, count, size);
 }
 
 /* --- to an alignment --- */
@@ -217,3 +216,5 @@ HEAP_RESIZES(mi_heap_rezalloc_aligned_at, rezalloc_at,
 HEAP_RESIZES(mi_heap_recalloc_aligned_at, recalloc_at,
 	(void *heap, void *p, size_t count, size_t size, size_t alignment, size_t offset),
 	(p, count, size, alignment, offset), (heap, p, count, size, alignment, offset))
+
+/* NOLINTEND(bugprone-macro-parentheses) */
