@@ -193,7 +193,8 @@ static uintptr_t kind_of(struct lz_core *core, const struct lz_mapping *mapping,
 {
 	uintptr_t tag = lz_window_tag_at(core, at);
 
-	if (tag == 0 && (mapping->inode != 0 || mapping->shared))
+	/* By its name as well: a handler that interrupted us cannot ask the map of windows. */
+	if (tag == 0 && (mapping->inode != 0 || mapping->shared) && !lz_window_is_named(mapping))
 		return mapping->start | 1;
 	return tag & lz_window_of_file(core);
 }
