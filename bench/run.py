@@ -28,7 +28,7 @@ def arguments():
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--workload", metavar="FILE", default="bench/workload", help="the program with the workloads")
-    add("--library", metavar="FILE", default=".libs/liblazyzero.so", help="liblazyzero.so")
+    add("--library", dest="preload", metavar="FILE", default=".libs/liblazyzero.so", help="liblazyzero.so")
     add("--output", metavar="FILE", default="bench-results.json", help="the results file")
     add("--full", action="store_true", help="full sizes, and the rows that take long")
     add("--rows", metavar="NAMES", help="only these, separated by commas; a name that ends in - is a beginning")
@@ -68,7 +68,7 @@ class Benchmark:
         self.machine = machine.describe(self.workload)
         self.memory = options.memory or machine.memory_share(self.machine, self.cgroups.limit())
         more = [pair.split("=", 1) for pair in options.peer]
-        library = os.path.abspath(options.library)
+        library = os.path.abspath(options.preload)
         self.peers = peers.candidates(library, more)
         self.more = tuple(name for name, _ in more)
         if options.peers:

@@ -204,10 +204,11 @@ static bool fetch(struct lz_core *core, const void *from, void *to, size_t lengt
 {
 	ssize_t got = core->os->peek(from, to, length);
 
+	if (got >= 0 || got == -EFAULT)
+		return got == (ssize_t)length;
 	/* In a sandbox that denies the look, the pointer has to be believed. */
-	if (got < 0 && got != -EFAULT)
-		memcpy(to, from, length);
-	return (got < 0 && got != -EFAULT) || (size_t)got == length;
+	memcpy(to, from, length);
+	return true;
 }
 
 /* Advice that a window answers otherwise, as above. */

@@ -257,7 +257,7 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			result = make(core, &call, flags);
 		if (!lz_os_failed(result))
 			book(core, &call, result, page_shift, tag, !grant.over);
-		else if (flags & MAP_FIXED)
+		else if ((flags & MAP_FIXED) && result != -EXDEV)
 			lz_core_look_again(core); /* the kernel may have made room already */
 		lz_core_settle(core, &grant, !lz_os_failed(result));
 		lz_window_release(core, &use);
