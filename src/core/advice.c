@@ -131,7 +131,7 @@ static int advise(struct lz_core *core, uintptr_t start, size_t length, int advi
 		if (!found)
 			part.start = part.end = end;
 		if (start < part.start)
-			error = core->os->madvise((void *)start, part.start - start, advice);
+			error = core->calls->madvise((void *)start, part.start - start, advice);
 		holes |= error == -ENOMEM;
 		if (found && (error == 0 || (error == -ENOMEM && passes_holes))) {
 			error = advise_part(core, &part, advice);
@@ -192,11 +192,11 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 	if (is_ignored(core, address, length, advice))
 		return 0;
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
-		return core->os->madvise(address, length, advice);
+		return core->calls->madvise(address, length, advice);
 	note_advice(core, start, end, advice);
 	if (lz_windowed_next(core, start, end, &part))
 		return advise(core, start, end - start, advice);
-	return core->os->madvise(address, length, advice);
+	return core->calls->madvise(address, length, advice);
 }
 
 /* What a program has for the kernel to read; false where the kernel will say EFAULT. */
@@ -264,7 +264,7 @@ static void note_resident(void *context, const struct lz_page_run *run)
 
 int lz_core_mincore(struct lz_core *core, void *address, size_t length, unsigned char *pages)
 {
-	int error = core->os->mincore(address, length, pages);
+	int error = core->calls->mincore(address, length, pages);
 	uintptr_t start = (uintptr_t)address, end;
 	struct lz_window_part part;
 

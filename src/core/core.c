@@ -61,7 +61,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 {
 	int error;
 
-	core->os = os;
+	core->os = core->calls = os;
 	core->page = os->page_size();
 	core->page_shift = (unsigned)__builtin_ctzl(core->page);
 	core->actual = UINT64_MAX;

@@ -29,7 +29,8 @@
 #include "support/options.h"
 
 struct lz_core {
-	const struct lz_os *os;
+	const struct lz_os *os;    /* our own system calls */
+	const struct lz_os *calls; /* what the program's own calls are passed on to: the next definition, or the kernel */
 	struct lz_options options;
 	struct lz_log log;
 	struct lz_lock lock;

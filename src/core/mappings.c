@@ -151,7 +151,7 @@ static bool is_windowable(struct lz_core *core, const struct call *call)
 
 static intptr_t make(struct lz_core *core, const struct call *call, int flags)
 {
-	return core->os->mmap(call->address, call->length, call->protection, flags, call->fd, call->offset);
+	return core->calls->mmap(call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
 /* Maps plain memory where a window can stand: not over what is there, and, where there is nothing for the
@@ -286,7 +286,7 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 		}
 		lz_core_leave(core);
 	}
-	error = core->os->munmap(address, length);
+	error = core->calls->munmap(address, length);
 	if (error && lifted)
 		lz_core_put_back(core, start, &pieces);
 	return error;
@@ -295,8 +295,8 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 static int protect(struct lz_core *core, void *address, size_t length, int protection, int key)
 {
 	if (key == -1)
-		return core->os->mprotect(address, length, protection);
-	return (int)core->os->pass(SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
+		return core->calls->mprotect(address, length, protection);
+	return (int)core->calls->pass(SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
 }
 
 int lz_core_mprotect(
@@ -391,7 +391,7 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 	}
 	if (flags & SHM_REMAP)
 		atomic_store_explicit(&core->overlaid, true, memory_order_relaxed);
-	result = core->os->shmat(id, address, flags);
+	result = core->calls->shmat(id, address, flags);
 	if (!lz_os_failed(result) &&
 		lz_core_page_range(core, (void *)result, bytes, need.page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(start)};
@@ -418,7 +418,7 @@ int lz_core_shmdt(struct lz_core *core, const void *address)
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
-	error = core->os->shmdt(address);
+	error = core->calls->shmdt(address);
 	if (error)
 		lz_core_look_again(core);
 	return error;

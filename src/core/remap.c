@@ -134,7 +134,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	if (!lz_core_page_range(
 		    core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
 		!lz_round_up(new_length, core->page, &rounded))
-		return core->os->mremap(address, old_length, new_length, flags, target);
+		return core->calls->mremap(address, old_length, new_length, flags, target);
 	lz_grant_nothing(&grant);
 	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
 	if (on_window && rounded > end - start && rounded >> core->geometry->user_bits == 0)
@@ -166,7 +166,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	if (on_window)
 		result = lz_window_remap(core, &use, start, end - start, rounded, flags, (uintptr_t)target);
 	else
-		result = core->os->mremap(address, old_length, new_length, flags, target);
+		result = core->calls->mremap(address, old_length, new_length, flags, target);
 	if (lz_os_failed(result)) {
 		if (tracked && !stays)
 			lz_core_put_back(core, start, &lifted);
