@@ -47,18 +47,12 @@ static void give_back(struct lz_core *core, struct lz_pending *slot, uintptr_t a
 		atomic_store(&core->windows.retirees, true);
 }
 
-static bool is_alive(const struct lz_core *core, const struct lz_pending *slot, uintptr_t at)
-{
-	return slot->thread == lz_lock_self() ? lz_mark_alive_here(core->os, at, (uintptr_t)&at)
-					      : lz_mark_alive(core->os, at);
-}
-
 void lz_pending_reclaim(struct lz_core *core)
 {
 	for (unsigned i = 0; i < LZ_PENDING; i++) {
 		uintptr_t at = atomic_load_explicit(&core->pending[i].at, memory_order_acquire);
 
-		if (at != 0 && !is_alive(core, &core->pending[i], at))
+		if (at != 0 && !lz_mark_alive(core->os, at))
 			give_back(core, &core->pending[i], at);
 	}
 }

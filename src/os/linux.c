@@ -302,6 +302,23 @@ static void raw_quiet_end(uint64_t saved)
 	RAW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask));
 }
 
+/* The signals that a thread's own instructions raise. */
+#define INSTRUCTION_SIGNALS                                                                                  \
+	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) |                \
+		SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSYS))
+
+static int raw_block_signals(uint64_t *saved)
+{
+	uint64_t blocked = ~INSTRUCTION_SIGNALS;
+
+	return (int)RAW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, saved, sizeof blocked));
+}
+
+static void raw_restore_signals(uint64_t saved)
+{
+	RAW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &saved, NULL, sizeof saved));
+}
+
 static int raw_ftruncate(int fd, int64_t length)
 {
 	uint64_t saved;
@@ -367,24 +384,6 @@ static pid_t raw_getpid(void)
 	return (pid_t)syscall(SYS_getpid);
 }
 
-static pid_t raw_gettid(void)
-{
-	return (pid_t)syscall(SYS_gettid);
-}
-
-static int raw_thread_exists(pid_t tid)
-{
-	return (int)RAW(syscall(SYS_tkill, tid, 0)) != -ESRCH;
-}
-
-static int raw_on_signal_stack(void)
-{
-	stack_t stack;
-	int error = (int)RAW(syscall(SYS_sigaltstack, NULL, &stack));
-
-	return error ? error : (stack.ss_flags & SS_ONSTACK) != 0;
-}
-
 static size_t raw_page_size(void)
 {
 	return getauxval(AT_PAGESZ);
@@ -422,15 +421,14 @@ const struct lz_os lz_os_linux = {
 	.send_datagram = raw_send_datagram,
 	.quiet_begin = raw_quiet_begin,
 	.quiet_end = raw_quiet_end,
+	.block_signals = raw_block_signals,
+	.restore_signals = raw_restore_signals,
 	.handle_signal = raw_handle_signal,
 	.futex_wait = raw_futex_wait,
 	.futex_wake = raw_futex_wake,
 	.holds = raw_holds,
 	.now_ms = raw_now_ms,
 	.minor_faults = raw_minor_faults,
-	.gettid = raw_gettid,
-	.thread_exists = raw_thread_exists,
-	.on_signal_stack = raw_on_signal_stack,
 	.geteuid = raw_geteuid,
 	.getpid = raw_getpid,
 	.page_size = raw_page_size,

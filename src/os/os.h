@@ -88,6 +88,14 @@ struct lz_os {
 	void (*quiet_end)(uint64_t saved);
 
 	/*
+	 * Blocks all signals for the calling thread but those that its own instructions raise (SIGSEGV, SIGBUS,
+	 * SIGILL, SIGFPE, SIGTRAP, SIGSYS): the kernel ends a process that raises a blocked one. Every signal of
+	 * the C library's own is among the blocked. *saved is the mask to restore.
+	 */
+	int (*block_signals)(uint64_t *saved);
+	void (*restore_signals)(uint64_t saved);
+
+	/*
 	 * Has a signal handled that the program leaves at its default, with SA_RESTART and SA_ONSTACK. -EBUSY
 	 * when it does not, and nothing happened.
 	 */
@@ -103,14 +111,6 @@ struct lz_os {
 	uint64_t (*now_ms)(void);
 	/* Minor faults of the process so far (ru_minflt, getrusage(2)). */
 	uint64_t (*minor_faults)(void);
-	/*
-	 * The calling thread (gettid(2)); 0 when a thread is no more (tkill(2)), 1 when it may be. Of any process:
-	 * the child of vfork(2) asks for its parent's.
-	 */
-	pid_t (*gettid)(void);
-	int (*thread_exists)(pid_t tid);
-	/* Whether this runs on the alternate signal stack (sigaltstack(2)): 1, 0, or -errno. */
-	int (*on_signal_stack)(void);
 	uid_t (*geteuid)(void);
 	pid_t (*getpid)(void);
 	/* Bytes of a page (AT_PAGESZ of getauxval(3)). */

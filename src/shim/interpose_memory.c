@@ -2,14 +2,12 @@
  * Calls that change what memory is like, beside the mmap family: the core is told, and they are passed on to
  * the kernel, as the C library and libnuma pass them on.
  */
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "shim/answer.h"
 #include "shim/shim.h"
-#include "support/lock.h"
 
 #define CALLER __builtin_return_address(0)
 #define PASS(number, a, b, c, d, e, f)                                                                       \
@@ -21,9 +19,6 @@ int mlock2(const void *address, size_t length, unsigned flags);
 long mbind(void *address, unsigned long length, int mode, const unsigned long *nodes, unsigned long nodes_max,
 	unsigned flags);
 ssize_t process_madvise(int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags);
-
-/* SS_AUTODISARM of linux/signal.h, whose other half libc's header has under the same names. */
-#define DISARMED ((int)(1u << 31))
 
 static bool active(void)
 {
@@ -112,11 +107,3 @@ EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *chan
 	return limit(0, (int)resource, changed, NULL);
 }
 
-EXPORT int sigaltstack(const stack_t *stack, stack_t *found)
-{
-	int answer = PASS(SYS_sigaltstack, stack, found, 0, 0, 0, 0);
-
-	if (answer == 0 && stack != NULL && (stack->ss_flags & DISARMED) != 0)
-		lz_lock_stacks_disarm();
-	return answer;
-}

@@ -50,8 +50,7 @@
 	X(int, futex_wait, (_Atomic uint32_t *a, uint32_t b, unsigned c), (a, b, c))                         \
 	X(int, futex_wake, (_Atomic uint32_t *a, int b), (a, b))                                             \
 	X(int, holds, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                       \
-	X(int, thread_exists, (pid_t a), (a))                                                                \
-	X(int, on_signal_stack, (void), ())
+	X(int, block_signals, (uint64_t *a), (a))
 
 /* close frees the descriptor even where it says that it failed; the other seven cannot fail. */
 #define CANNOT_FAIL 8

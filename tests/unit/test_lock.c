@@ -2,7 +2,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -64,10 +66,8 @@ static __attribute__((noinline)) void use_stack(void)
 Test(lock, is_taken_and_left)
 {
 	start();
-	cr_expect_not(lz_lock_inside(&lock));
 	for (unsigned i = 0; i < 100000; i++)
 		cr_assert_eq(visit(i % 3, false), LZ_LOCK_TAKEN);
-	cr_expect_not(lz_lock_inside(&lock));
 }
 
 Test(lock, inside_a_section_there_is_no_other)
@@ -76,7 +76,6 @@ Test(lock, inside_a_section_there_is_no_other)
 
 	start();
 	cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
-	cr_expect(lz_lock_inside(&lock));
 	for (unsigned depth = 0; depth < 5; depth++)
 		cr_expect_eq(visit(depth, false), LZ_LOCK_UNAVAILABLE);
 	use_stack();
@@ -103,17 +102,6 @@ Test(lock, a_section_that_was_jumped_out_of_is_taken_over)
 	}
 }
 
-/* What it marked is whole, but lies beyond the end of the stack. */
-Test(lock, a_section_deeper_than_the_stack_is_none)
-{
-	start();
-	for (unsigned depth = 3; depth < 9; depth++) {
-		jump_out(depth);
-		cr_expect_eq(visit(0, false), LZ_LOCK_TORN, "at depth %u", depth);
-		cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
-	}
-}
-
 static void *visit_once(void *milliseconds)
 {
 	uint64_t before = now();
@@ -133,88 +121,93 @@ static enum lz_lock_result in_a_thread(uint64_t *milliseconds)
 	return (enum lz_lock_result)(uintptr_t)result;
 }
 
-/* A handler on a stack of its own above this one, where the kernel does not tell it is on one. */
-Test(lock, where_signal_stacks_disarm_a_place_says_nothing)
-{
-	struct lz_mark marks[2];
-	uintptr_t deep = (uintptr_t)&marks[0], here = (uintptr_t)&marks[1];
-
-	lz_mark_set(&marks[0]);
-	cr_expect_not(lz_mark_alive_here(&lz_os_linux, deep, here));
-	lz_lock_stacks_disarm();
-	cr_expect(lz_mark_alive_here(&lz_os_linux, deep, here));
-	lz_mark_clear(&marks[0]);
-	cr_expect_not(lz_mark_alive_here(&lz_os_linux, deep, here));
-}
-
-/* The child of vfork has the parent's memory, and another process id. */
-Test(lock, threads_of_other_processes_exist)
-{
-	pid_t parent = lz_os_linux.gettid(), child = fork();
-	int status;
-
-	if (child == 0)
-		_exit(lz_os_linux.thread_exists(parent) != 1);
-	cr_assert_eq(waitpid(child, &status, 0), child);
-	cr_expect_eq(status, 0);
-	cr_expect_eq(lz_os_linux.thread_exists(child), 0);
-}
-
-Test(lock, another_thread_takes_over_what_was_jumped_out_of)
+/* The holder lives, so nobody may take the lock from it; it frees the lock itself when it comes back. */
+Test(lock, another_thread_does_not_take_it_from_one_that_lives)
 {
 	uint64_t milliseconds;
 
 	start();
 	jump_out(3);
 	use_stack();
-	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TORN);
-	cr_expect_lt(milliseconds, LZ_LOCK_PATIENCE_MS);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN, "the thread that jumped goes on");
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_UNAVAILABLE);
+	cr_expect_geq(milliseconds, LZ_LOCK_PATIENCE_MS);
+	cr_expect_eq(visit(0, false), LZ_LOCK_TORN, "the thread that jumped goes on");
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TAKEN);
 }
 
-static void *die_inside(void *unused)
-{
-	struct lz_mark mark;
+static volatile sig_atomic_t handled;
 
-	lz_lock_enter(&lock, &mark);
-	pthread_exit(unused);
+static void on_signal(int number)
+{
+	handled = number;
 }
 
-Test(lock, a_thread_that_ended_inside_holds_nothing)
+Test(lock, no_handler_runs_inside_a_section)
 {
-	uint64_t milliseconds;
-	pthread_t thread;
+	struct sigaction action = {.sa_handler = on_signal};
+	struct lz_mark mark;
 
 	start();
-	for (unsigned i = 0; i < 5; i++) {
-		cr_assert_eq(pthread_create(&thread, NULL, die_inside, NULL), 0);
-		pthread_join(thread, NULL);
-		cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TORN);
-		cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	for (int number = 1; number <= SIGRTMAX; number++) {
+		bool by_instruction = number == SIGSEGV || number == SIGBUS || number == SIGILL ||
+				      number == SIGFPE || number == SIGTRAP || number == SIGSYS;
+
+		if (sigaction(number, &action, NULL) != 0)
+			continue;
+		handled = 0;
+		cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+		pthread_kill(pthread_self(), number);
+		cr_expect_eq(handled != 0, by_instruction, "signal %d", number);
+		lz_lock_leave(&lock);
+		cr_expect_eq(handled, number, "after the section");
 	}
 }
 
-static struct lz_mark lasting;
-
-/* As if nobody had used its stack since. */
-static void *die_and_leave_the_mark(void *unused)
+Test(lock, the_mask_of_the_program_comes_back)
 {
-	lz_lock_enter(&lock, &lasting);
-	return unused;
-}
-
-Test(lock, a_thread_that_ended_is_known_to_have_whatever_its_stack_holds)
-{
-	uint64_t milliseconds;
-	pthread_t thread;
+	struct lz_mark mark;
+	sigset_t set, found;
 
 	start();
-	cr_assert_eq(pthread_create(&thread, NULL, die_and_leave_the_mark, NULL), 0);
-	pthread_join(thread, NULL);
-	cr_assert(lz_mark_alive(&lz_os_linux, (uintptr_t)&lasting));
-	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TORN);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);
+	cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
+	pthread_sigmask(SIG_SETMASK, NULL, &found);
+	cr_expect(sigismember(&found, SIGALRM), "still blocked after a nested attempt");
+	lz_lock_leave(&lock);
+	pthread_sigmask(SIG_SETMASK, NULL, &found);
+	cr_expect(sigismember(&found, SIGUSR1));
+	cr_expect_not(sigismember(&found, SIGALRM));
+}
+
+static int child_dies_inside(void *unused)
+{
+	struct lz_mark mark;
+
+	(void)unused;
+	lz_lock_enter(&lock, &mark);
+	_exit(0);
+}
+
+/* The child shares memory and thread-local storage, as one of vfork(2) does, and never leaves its section. */
+Test(lock, a_child_that_was_killed_inside_holds_nobody_up_for_long)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	uint64_t milliseconds;
+	pid_t child;
+	int status;
+
+	start();
+	child = clone(child_dies_inside, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+	cr_assert_gt(child, 0);
+	waitpid(child, &status, 0);
+	in_a_thread(&milliseconds);
+	cr_expect_lt(milliseconds, 2 * LZ_LOCK_PATIENCE_MS);
+	memset(stack, 1, sizeof stack);
+	cr_expect_eq(visit(0, false), LZ_LOCK_TORN);
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TAKEN);
 }
 
 static atomic_int stage;
