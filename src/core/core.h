@@ -68,6 +68,7 @@ struct lz_request {
 	uint64_t size;           /* asked for, bytes */
 	const void *caller;      /* return address in the program */
 	bool zeroed;             /* its memory must read as zero */
+	bool accounted;          /* the kernel applies its overcommit rules, as it does to malloc without us */
 	enum lz_backing backing; /* LZ_BACKING_AUTO: as LAZYZERO_BACKING says */
 };
 

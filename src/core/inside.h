@@ -144,7 +144,7 @@ struct lz_place {
 
 /* A zeroed region on the window in use; as lz_zeropage_map. */
 int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_t length, size_t alignment,
-	struct lz_place *place);
+	bool accounted, struct lz_place *place);
 
 /* The next part of [start, end) on a window; false where there is none. Takes the lock. */
 bool lz_windowed_next(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part);
@@ -191,6 +191,22 @@ bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *leng
  * given it. Returns 0, -ENOMEM or -EAGAIN.
  */
 int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t from, size_t from_length);
+
+/* Unmaps a region of that base and length, its header included. At vm.max_map_count the kernel cannot cut a mapping
+ * in two: then its pages are given back. No lock. */
+void lz_core_unmap_region(struct lz_core *core, uintptr_t base, size_t length);
+
+/*
+ * The kernel chose [start, end) for a new mapping, so no region is left there: regions that the books still have
+ * were unmapped by somebody whom we did not see (glibc's free, called by a plugin). Removes them; with the lock.
+ */
+void lz_core_drop_stale_regions(struct lz_core *core, uintptr_t start, uintptr_t end);
+
+/*
+ * The live region that starts at p, or NULL. One that was unmapped, moved or resized without our knowledge is
+ * removed from the books: whoever did so knows how to free what is there now. Takes no lock but for that.
+ */
+struct lz_served *lz_core_find_region(struct lz_core *core, const void *p);
 
 /* Takes a claimed region out of the books. */
 void lz_core_unbook(struct lz_core *core, struct lz_served *region, uintptr_t base, size_t length);
@@ -283,11 +299,18 @@ int lz_window_move(struct lz_core *core, uintptr_t from, size_t length, uintptr_
 /* --- zeropage.c --- */
 
 /*
- * A private anonymous mapping of `length` bytes, aligned to `alignment` (at least a page), where it needs the
- * fewest page tables beside what is mapped already; huge pages as LAZYZERO_THP says. Touches no page. Returns
- * 0 or -errno.
+ * Private anonymous memory of `length` bytes behind a page for its header, aligned to `alignment` (at least a
+ * page), where it needs the fewest page tables beside what is mapped already; huge pages as LAZYZERO_THP says.
+ * With `accounted` the kernel applies its overcommit rules. Touches no page. Returns 0 or -errno.
  */
-int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, struct lz_place *place);
+int lz_zeropage_map(
+	struct lz_core *core, size_t length, size_t alignment, bool accounted, struct lz_place *place);
+
+/* The flags of mmap for such memory. */
+int lz_zeropage_flags(bool accounted);
+
+/* The same at any multiple of `alignment`, without advice. Returns the address behind the header or -errno. */
+intptr_t lz_zeropage_map_region(struct lz_core *core, size_t length, size_t alignment, bool accounted);
 
 /*
  * Fills the page-table entries of fresh memory with the zero page or the window, where LAZYZERO_POPULATE says

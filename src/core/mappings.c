@@ -79,12 +79,15 @@ static void count_mapping(struct lz_core *core, size_t length)
 	lz_stats_add(&core->stats, mapping_bytes_total, length);
 }
 
-/* [start, end) is now what a call made of it; `window` is its tag there, 0 for none. */
+/* [start, end) is now what a call made of it; `window` is its tag there, 0 for none. The kernel places a mapping only
+ * where nothing is: regions that the books have there are stale. */
 static void follow(struct lz_core *core, uintptr_t start, uintptr_t end, bool touchable,
-	struct lz_traits traits, uintptr_t window)
+	struct lz_traits traits, uintptr_t window, bool placed_by_kernel)
 {
 	if (!lz_core_enter(core))
 		return;
+	if (placed_by_kernel)
+		lz_core_drop_stale_regions(core, start, end);
 	lz_window_trampled(core, start, end);
 	if (window != 0)
 		lz_window_note(core, start, end, window);
@@ -214,7 +217,7 @@ static void book(struct lz_core *core, const struct call *call, intptr_t result,
 		return;
 	if (window != 0)
 		lz_core_on_window(core, &traits);
-	follow(core, start, end, touchable, traits, window);
+	follow(core, start, end, touchable, traits, window, !is_fixed(call));
 	if (touchable)
 		count_mapping(core, call->length);
 	if ((call->flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) && populate &&
@@ -396,7 +399,7 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 		lz_core_page_range(core, (void *)result, bytes, need.page_shift, &start, &end)) {
 		struct lz_traits traits = {.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(start)};
 
-		follow(core, start, end, true, traits, 0);
+		follow(core, start, end, true, traits, 0, address == NULL);
 		count_mapping(core, bytes);
 	}
 	lz_core_settle(core, &grant, !lz_os_failed(result));

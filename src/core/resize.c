@@ -8,7 +8,11 @@
 #include <stdatomic.h>
 
 #include "base/checked.h"
+#include "core/header.h"
 #include "os/mman.h"
+
+/* Growth of less is not held against the kernel's overcommit rules. */
+#define OVERCOMMIT_BYTES ((size_t)256 << 20)
 
 /* Gives the tail back. Where the kernel cannot cut it off (vm.max_map_count), only its pages go. */
 static void shrink(
@@ -24,10 +28,11 @@ static void shrink(
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
-	if (core->os->munmap(tail, length - new_length) != 0) {
-		core->os->madvise(tail, length - new_length, MADV_DONTNEED);
+	if (core->calls->munmap(tail, length - new_length) != 0) {
+		core->calls->madvise(tail, length - new_length, MADV_DONTNEED);
 		return;
 	}
+	lz_header_write(core, base, new_length);
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
 	lz_stats_sub(&core->stats, region_bytes, length - new_length);
 	lz_stats_sub(&core->stats, window_region_bytes, region->on_window ? length - new_length : 0);
@@ -39,6 +44,7 @@ static void extend(
 {
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = base};
 
+	lz_header_write(core, base, new_length);
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
 	region->full = false;
 	if (!lz_core_enter(core))
@@ -78,12 +84,26 @@ static int move_pieces(struct lz_core *core, const struct lz_window_use *use, ui
 	return error ? error : lz_window_move(core, base, length, target, 0, true);
 }
 
+/* Makes the first page of a reservation the header of a region. 0 or -errno. */
+static int make_header(struct lz_core *core, uintptr_t base, size_t length)
+{
+	size_t lead = lz_header_bytes(core);
+	intptr_t at = core->os->mmap((void *)(base - lead), lead, PROT_READ | PROT_WRITE,
+		lz_zeropage_flags(false) | MAP_FIXED, -1, 0);
+
+	if (lz_os_failed(at))
+		return (int)at;
+	lz_header_write(core, base, length);
+	return 0;
+}
+
 /* Moves a claimed region to a new place. On failure it is where it was, and has a record of its own again. */
 static int move(struct lz_core *core, const struct lz_window_use *use, const struct lz_served *region,
 	uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
-	intptr_t target = lz_zeropage_reserve(core, base, new_length);
-	struct lz_place place = {.base = (uintptr_t)target,
+	size_t lead = lz_header_bytes(core);
+	intptr_t target = lz_zeropage_reserve(core, base - lead, new_length + lead);
+	struct lz_place place = {.base = (uintptr_t)target + lead,
 		.length = new_length,
 		.huge_pages_refused = region->huge_pages_refused,
 		.on_window = region->on_window};
@@ -92,9 +112,11 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 
 	if (lz_os_failed(target))
 		return (int)target;
-	error = lz_core_book(core, &place, base, length);
+	error = make_header(core, place.base, new_length);
+	if (error == 0)
+		error = lz_core_book(core, &place, base, length);
 	if (error) {
-		core->os->munmap((void *)target, new_length);
+		core->os->munmap((void *)target, new_length + lead);
 		return error;
 	}
 	/* What the program did to its mappings moves along. */
@@ -104,15 +126,16 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 	if (region->on_window)
 		at = move_pieces(core, use, base, length, new_length, place.base);
 	else
-		at = core->os->mremap(
-			(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)target);
+		at = core->calls->mremap(
+			(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)place.base);
 	if (!lz_os_failed(at)) {
-		*moved = (uintptr_t)target;
+		core->os->munmap((void *)(base - lead), lead);
+		*moved = place.base;
 		return 0;
 	}
 	if (record != NULL && lz_regions_claim(record))
-		lz_core_unbook(core, record, (uintptr_t)target, new_length);
-	core->os->munmap((void *)target, new_length);
+		lz_core_unbook(core, record, place.base, new_length);
+	core->os->munmap((void *)target, new_length + lead);
 	return (int)at;
 }
 
@@ -125,15 +148,18 @@ static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr
 	size_t new_length, uintptr_t *moved)
 {
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift};
+	size_t lead = lz_header_bytes(core);
 	intptr_t at;
 
 	if (!lz_core_enter(core))
 		return -EAGAIN;
-	at = core->os->mremap((void *)base, length, new_length, MREMAP_MAYMOVE, NULL);
+	at = core->os->mremap(
+		(void *)(base - lead), length + lead, new_length + lead, MREMAP_MAYMOVE, NULL);
 	if (!lz_os_failed(at)) {
-		traits.tag = *moved = (uintptr_t)at;
-		lz_ledger_remove(&core->ledger, base, base + length);
-		lz_ledger_set(&core->ledger, *moved, *moved + new_length, traits);
+		traits.tag = *moved = (uintptr_t)at + lead;
+		lz_header_write(core, *moved, new_length);
+		lz_ledger_remove(&core->ledger, base - lead, base + length);
+		lz_ledger_set(&core->ledger, *moved - lead, *moved + new_length, traits);
 		lz_regions_rebase(&core->regions, region, *moved, new_length);
 		lz_core_publish(core);
 	}
@@ -149,14 +175,16 @@ static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr
 static int copy_to_fresh(
 	struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
+	size_t lead = lz_header_bytes(core);
 	struct lz_place place;
-	int error = lz_zeropage_map(core, new_length, core->page, &place);
+	int error = lz_zeropage_map(core, new_length, core->page, false, &place);
 
 	if (error)
 		return error;
+	lz_header_write(core, place.base, new_length);
 	error = lz_core_book(core, &place, base, length);
 	if (error) {
-		core->os->munmap((void *)place.base, new_length);
+		core->os->munmap((void *)(place.base - lead), new_length + lead);
 		return error;
 	}
 	lz_copy_written(core, base, base + length, place.base);
@@ -164,7 +192,7 @@ static int copy_to_fresh(
 		lz_window_forget(core, base, base + length);
 		lz_core_leave(core);
 	}
-	core->os->munmap((void *)base, length);
+	lz_core_unmap_region(core, base, length);
 	*moved = place.base;
 	return 0;
 }
@@ -179,7 +207,7 @@ static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, 
 	int error;
 
 	if (!region->on_window) {
-		at = core->os->mremap((void *)base, length, new_length, 0, NULL);
+		at = core->calls->mremap((void *)base, length, new_length, 0, NULL);
 		return lz_os_failed(at) ? (int)at : 0;
 	}
 	at = core->os->mmap((void *)end, more, PROT_NONE,
@@ -192,12 +220,34 @@ static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, 
 	return error;
 }
 
+/*
+ * Whether the kernel would grant that much more to a program without us. A region made with MAP_NORESERVE, or on a
+ * window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
+ * (__vm_enough_memory in mm/util.c).
+ */
+static bool would_be_granted(struct lz_core *core, size_t bytes)
+{
+	intptr_t at;
+
+	if (bytes < OVERCOMMIT_BYTES)
+		return true;
+	at = core->os->mmap(NULL, bytes, PROT_READ | PROT_WRITE, lz_zeropage_flags(true), -1, 0);
+	if (lz_os_failed(at))
+		return false;
+	core->os->munmap((void *)at, bytes);
+	return true;
+}
+
 static int grow(struct lz_core *core, const struct lz_window_use *use, struct lz_served *region,
 	uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
-	int error = grow_in_place(core, use, region, base, length, new_length);
-	bool in_pieces = error == -EFAULT || region->on_window;
+	bool in_pieces;
+	int error;
 
+	if (!would_be_granted(core, new_length - length))
+		return -ENOMEM;
+	error = grow_in_place(core, use, region, base, length, new_length);
+	in_pieces = error == -EFAULT || region->on_window;
 	*moved = base;
 	if (error == 0) {
 		extend(core, region, base, length, new_length);
@@ -238,7 +288,7 @@ static void count_on_window(struct lz_core *core, bool was, uintptr_t base, size
 
 int lz_core_resize(struct lz_core *core, const struct lz_request *request, void *p, void **out)
 {
-	struct lz_served *region = lz_regions_find(&core->regions, (uintptr_t)p);
+	struct lz_served *region = lz_core_find_region(core, p);
 	struct lz_need need = {.page_shift = core->page_shift};
 	struct lz_window_use use = {.window = NULL};
 	struct lz_grant grant;

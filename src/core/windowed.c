@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "core/header.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
@@ -104,13 +105,15 @@ void lz_core_sample_window(struct lz_core *core)
 }
 
 int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_t length, size_t alignment,
-	struct lz_place *place)
+	bool accounted, struct lz_place *place)
 {
 	size_t unit = lz_window_unit(core);
 	size_t table = (size_t)1 << core->ledger.span_shift[1];
 	/* From a whole PMD table on, where it needs the fewest of them. */
 	size_t least = length >= table ? table : unit;
-	intptr_t at = lz_zeropage_reserve_aligned(core, length, lz_max_u64(alignment, least));
+	/* The whole first, as the kernel would be asked without a window: its overcommit rules would pass the
+	 * pieces one by one. */
+	intptr_t at = lz_zeropage_map_region(core, length, lz_max_u64(alignment, least), accounted);
 	int error;
 
 	if (lz_os_failed(at))
@@ -121,7 +124,7 @@ int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_
 		.window = lz_window_tag(core, (uintptr_t)at, use->bytes)};
 	error = lz_window_map(core, use, place->base, place->base + length, place->base);
 	if (error)
-		core->os->munmap((void *)at, length);
+		core->os->munmap((void *)(place->base - lz_header_bytes(core)), length + lz_header_bytes(core));
 	return error;
 }
 

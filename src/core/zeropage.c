@@ -8,35 +8,49 @@
 #include <errno.h>
 
 #include "base/checked.h"
+#include "core/header.h"
 #include "os/mman.h"
 
-#define PLAIN (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+#define PLAIN (MAP_PRIVATE | MAP_ANONYMOUS)
 
-static intptr_t map_at(struct lz_core *core, uintptr_t address, size_t length, int protection, int flags)
-{
-	return core->os->mmap((void *)address, length, protection, PLAIN | flags, -1, 0);
-}
-
-/* Maps more than is needed and gives back what lies before and behind the aligned part. */
-intptr_t lz_zeropage_map_aligned(
-	struct lz_core *core, size_t length, size_t alignment, int protection, int flags)
+/* Maps more than is needed and unmaps what lies before `lead` bytes and behind the aligned part. */
+static intptr_t map_aligned(
+	struct lz_core *core, size_t lead, size_t length, size_t alignment, int protection, int flags)
 {
 	size_t whole;
-	uintptr_t base, end;
+	uintptr_t base, start, end;
 	intptr_t at;
 
-	if (__builtin_add_overflow(length, alignment - core->page, &whole))
+	if (__builtin_add_overflow(length, alignment - core->page + lead, &whole))
 		return -ENOMEM;
 	at = core->os->mmap(NULL, whole, protection, flags, -1, 0);
 	if (lz_os_failed(at))
 		return at;
-	base = lz_round_down((uintptr_t)at + alignment - 1, alignment);
+	base = lz_round_down((uintptr_t)at + lead + alignment - 1, alignment);
+	start = base - lead;
 	end = (uintptr_t)at + whole;
-	if (base > (uintptr_t)at)
-		core->os->munmap((void *)at, base - (uintptr_t)at);
+	if (start > (uintptr_t)at)
+		core->os->munmap((void *)at, start - (uintptr_t)at);
 	if (base + length < end)
 		core->os->munmap((void *)(base + length), end - base - length);
 	return (intptr_t)base;
+}
+
+intptr_t lz_zeropage_map_aligned(
+	struct lz_core *core, size_t length, size_t alignment, int protection, int flags)
+{
+	return map_aligned(core, 0, length, alignment, protection, flags);
+}
+
+int lz_zeropage_flags(bool accounted)
+{
+	return PLAIN | (accounted ? 0 : MAP_NORESERVE);
+}
+
+intptr_t lz_zeropage_map_region(struct lz_core *core, size_t length, size_t alignment, bool accounted)
+{
+	return map_aligned(core, lz_header_bytes(core), length, lz_max_u64(alignment, core->page),
+		PROT_READ | PROT_WRITE, lz_zeropage_flags(accounted));
 }
 
 /*
@@ -75,9 +89,14 @@ static uintptr_t best_address(struct lz_core *core, uintptr_t chosen, size_t len
 	return best;
 }
 
-static intptr_t map_cheapest(struct lz_core *core, size_t length)
+static intptr_t map_at(struct lz_core *core, uintptr_t address, size_t length, int flags)
 {
-	intptr_t at = map_at(core, 0, length, PROT_READ | PROT_WRITE, 0);
+	return core->os->mmap((void *)address, length, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
+
+static intptr_t map_cheapest(struct lz_core *core, size_t length, int flags)
+{
+	intptr_t at = map_at(core, 0, length, flags);
 	uintptr_t best;
 	intptr_t moved;
 
@@ -88,9 +107,9 @@ static intptr_t map_cheapest(struct lz_core *core, size_t length)
 		return at;
 	/* The two may overlap: give the first one back, and take what comes if somebody is quicker. */
 	core->os->munmap((void *)at, length);
-	moved = map_at(core, best, length, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE);
+	moved = map_at(core, best, length, flags | MAP_FIXED_NOREPLACE);
 	/* Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint, and may answer with another address. */
-	return lz_os_failed(moved) ? map_at(core, 0, length, PROT_READ | PROT_WRITE, 0) : moved;
+	return lz_os_failed(moved) ? map_at(core, 0, length, flags) : moved;
 }
 
 /* Applies LAZYZERO_THP; true when the program's own MADV_HUGEPAGE is to be ignored. Kernels without it:
@@ -108,12 +127,18 @@ static bool advise_huge_pages(struct lz_core *core, uintptr_t base, size_t lengt
 	return thp == LZ_THP_NEVER;
 }
 
-int lz_zeropage_map(struct lz_core *core, size_t length, size_t alignment, struct lz_place *place)
+int lz_zeropage_map(
+	struct lz_core *core, size_t length, size_t alignment, bool accounted, struct lz_place *place)
 {
-	intptr_t at = alignment > core->page ? lz_zeropage_map_aligned(
-						       core, length, alignment, PROT_READ | PROT_WRITE, PLAIN)
-					     : map_cheapest(core, length);
+	size_t lead = lz_header_bytes(core);
+	intptr_t at;
 
+	if (alignment > core->page) {
+		at = lz_zeropage_map_region(core, length, alignment, accounted);
+	} else {
+		at = map_cheapest(core, length + lead, lz_zeropage_flags(accounted));
+		at = lz_os_failed(at) ? at : at + (intptr_t)lead;
+	}
 	if (lz_os_failed(at))
 		return (int)at;
 	*place = (struct lz_place){.base = (uintptr_t)at, .length = length};
@@ -129,7 +154,7 @@ void lz_zeropage_populate(struct lz_core *core, uintptr_t base, size_t length)
 
 intptr_t lz_zeropage_reserve_aligned(struct lz_core *core, size_t length, size_t alignment)
 {
-	return lz_zeropage_map_aligned(core, length, alignment, PROT_NONE, PLAIN);
+	return lz_zeropage_map_aligned(core, length, alignment, PROT_NONE, lz_zeropage_flags(false));
 }
 
 intptr_t lz_zeropage_reserve(struct lz_core *core, uintptr_t base, size_t length)

@@ -24,22 +24,25 @@
 void free_sized(void *p, size_t size);
 void free_aligned_sized(void *p, size_t alignment, size_t size);
 
+/* A request that is not for zeros: the kernel decides on it as on malloc's without us. */
+#define UNZEROED(function, bytes, by)                                                                        \
+	(&(struct lz_request){.call = function, .size = bytes, .caller = by, .accounted = true})
+
 /* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
-static int serve(const char *call, size_t size, size_t alignment, bool zeroed, const void *caller, void **out)
+static int serve(const struct lz_request *request, size_t alignment, void **out)
 {
-	struct lz_request request = {.call = call, .size = size, .caller = caller, .zeroed = zeroed};
 	int error;
 
-	if (size > PTRDIFF_MAX || !lz_configure())
+	if (request->size > PTRDIFF_MAX || !lz_configure())
 		return -EAGAIN;
-	error = lz_core_allocate(&lz_core, &request, alignment, out);
+	error = lz_core_allocate(&lz_core, request, alignment, out);
 	return error == -EAGAIN ? -EAGAIN : error ? ENOMEM : 0;
 }
 
 static SLOW void *large_malloc(size_t size, const void *caller)
 {
 	void *block;
-	int error = serve("malloc", size, 0, false, caller, &block);
+	int error = serve(UNZEROED("malloc", size, caller), 0, &block);
 
 	if (error == 0)
 		return block;
@@ -58,8 +61,9 @@ EXPORT void *malloc(size_t size)
 
 static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
 {
+	struct lz_request request = {.call = "calloc", .size = count * size, .caller = caller, .zeroed = true};
 	void *block;
-	int error = serve("calloc", count * size, 0, true, caller, &block);
+	int error = serve(&request, 0, &block);
 
 	if (error == 0)
 		return block;
@@ -162,7 +166,7 @@ static void *realloc_to_nothing(void *p)
 
 static void *realloc_ours(void *p, size_t length, size_t size, const void *caller)
 {
-	struct lz_request request = {.call = "realloc", .size = size, .caller = caller};
+	struct lz_request request = {.call = "realloc", .size = size, .caller = caller, .accounted = true};
 	void *block;
 	int error = -EAGAIN;
 
@@ -192,6 +196,11 @@ static void *realloc_ours(void *p, size_t length, size_t size, const void *calle
  */
 static void *take_over(void *p, size_t size, const void *caller)
 {
+	struct lz_request request = {.call = "realloc",
+		.size = size,
+		.caller = caller,
+		.zeroed = lz_next.is_glibc,
+		.accounted = true};
 	size_t length;
 	void *block;
 	int error;
@@ -201,7 +210,7 @@ static void *take_over(void *p, size_t size, const void *caller)
 	length = lz_next.known_size(p);
 	if (length >= lz_malloc_threshold)
 		return lz_next.realloc(p, size);
-	error = serve("realloc", size, 0, lz_next.is_glibc, caller, &block);
+	error = serve(&request, 0, &block);
 	if (error == -EAGAIN)
 		return lz_next.realloc(p, size);
 	if (error != 0) {
@@ -272,7 +281,7 @@ EXPORT void *memalign(size_t alignment, size_t size)
 {
 	void *block = NULL;
 	int error = is_large_aligned(alignment, size)
-			    ? serve("memalign", size, alignment, false, CALLER, &block)
+			    ? serve(UNZEROED("memalign", size, CALLER), alignment, &block)
 			    : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.memalign(alignment, size) : answer(error, block);
@@ -282,7 +291,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = NULL;
 	int error = is_large_aligned(alignment, size)
-			    ? serve("aligned_alloc", size, alignment, false, CALLER, &block)
+			    ? serve(UNZEROED("aligned_alloc", size, CALLER), alignment, &block)
 			    : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.aligned_alloc(alignment, size) : answer(error, block);
@@ -294,7 +303,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 	int error = -EAGAIN;
 
 	if (is_large_aligned(alignment, size) && alignment % sizeof(void *) == 0)
-		error = serve("posix_memalign", size, alignment, false, CALLER, &block);
+		error = serve(UNZEROED("posix_memalign", size, CALLER), alignment, &block);
 	if (error == -EAGAIN)
 		return lz_next.posix_memalign(out, alignment, size);
 	if (error == 0)
@@ -305,7 +314,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 EXPORT void *valloc(size_t size)
 {
 	void *block = NULL;
-	int error = size >= lz_malloc_threshold ? serve("valloc", size, 0, false, CALLER, &block) : -EAGAIN;
+	int error = size >= lz_malloc_threshold ? serve(UNZEROED("valloc", size, CALLER), 0, &block) : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.valloc(size) : answer(error, block);
 }
@@ -313,7 +322,7 @@ EXPORT void *valloc(size_t size)
 EXPORT void *pvalloc(size_t size)
 {
 	void *block = NULL;
-	int error = size >= lz_malloc_threshold ? serve("pvalloc", size, 0, false, CALLER, &block) : -EAGAIN;
+	int error = size >= lz_malloc_threshold ? serve(UNZEROED("pvalloc", size, CALLER), 0, &block) : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.pvalloc(size) : answer(error, block);
 }
