@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "os/descriptors.h"
 
 static void warn(void *context, const char *text)
 {
@@ -71,6 +72,8 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	lz_options_from_environment(&core->options, envp, ignore, NULL);
 	lz_log_open(&core->log, os, &core->options, base_name(executable));
 	bool active = is_meant(core, executable);
+	if (active)
+		lz_descriptors_open(os);
 	if (active)
 		lz_options_from_environment(&core->options, envp, warn, &core->log);
 	error = lz_stats_open(&core->stats, os, active ? core->options.stats : "", base_name(executable));

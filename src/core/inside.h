@@ -111,7 +111,7 @@ uint64_t lz_core_cost(struct lz_core *core, const struct lz_need *need);
  */
 void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_traits traits);
 
-/* The page size, as a shift, of what is mapped at an address: asks the kernel, in up to milliseconds. */
+/* The page size, as a shift, of what is mapped at an address: asks the kernel, before Linux 6.11 in up to milliseconds. */
 unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address);
 
 /* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */

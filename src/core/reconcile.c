@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "os/descriptors.h"
 #include "os/procfs.h"
+#include "os/vma.h"
 
 /*
  * Of the calling thread: /proc/self is the first one, whose files are empty once it has called pthread_exit.
  */
-#define MAPS "/proc/thread-self/maps"
 #define SMAPS "/proc/thread-self/smaps"
 
 void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_traits traits)
@@ -32,10 +33,15 @@ void lz_core_cover(struct lz_core *core, uintptr_t start, uintptr_t end, struct 
 
 unsigned lz_core_mapped_page_shift(struct lz_core *core, uintptr_t address)
 {
+	struct lz_vma vma;
 	uint64_t bytes;
+	int error = lz_vma_query(core->os, address, &vma);
 
-	if (lz_mapping_value(core->os, SMAPS, address, "KernelPageSize:", &bytes) != 0 ||
-		!lz_is_power_of_two(bytes) || bytes < core->page)
+	if (error == 0)
+		bytes = vma.page_size;
+	else if (error != -ENOENT)
+		error = lz_mapping_value(core->os, SMAPS, address, "KernelPageSize:", &bytes);
+	if (error != 0 || !lz_is_power_of_two(bytes) || bytes < core->page)
 		return core->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);
 }
@@ -84,7 +90,7 @@ int lz_core_reconcile(struct lz_core *core)
 	struct lz_lines lines;
 	uintptr_t gap = 0; /* end of the mapping before */
 	char *line;
-	int error = lz_lines_open(&lines, core->os, MAPS);
+	int error = lz_lines_open(&lines, core->os, LZ_MAPS);
 
 	if (error)
 		return error;

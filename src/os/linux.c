@@ -168,6 +168,16 @@ static ssize_t raw_read(int fd, void *buffer, size_t length)
 	return RAW(syscall(SYS_read, fd, buffer, length));
 }
 
+static ssize_t raw_pread(int fd, void *buffer, size_t length, int64_t offset)
+{
+	return RAW(syscall(SYS_pread64, fd, buffer, length, offset));
+}
+
+static int raw_duplicate(int fd, int lowest)
+{
+	return (int)RAW(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest));
+}
+
 static ssize_t raw_write(int fd, const void *bytes, size_t length)
 {
 	return RAW(syscall(SYS_write, fd, bytes, length));
@@ -409,8 +419,10 @@ const struct lz_os lz_os_linux = {
 	.shm_size = raw_shm_size,
 	.open = raw_open,
 	.read = raw_read,
+	.pread = raw_pread,
 	.write = raw_write,
 	.close = raw_close,
+	.duplicate = raw_duplicate,
 	.fallocate = raw_fallocate,
 	.identify = raw_identify,
 	.hugetlb_page_size = raw_hugetlb_page_size,

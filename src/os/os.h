@@ -62,8 +62,12 @@ struct lz_os {
 	/* open(2) relative to the working directory, always O_CLOEXEC; read(2), write(2), close(2). */
 	int (*open)(const char *path, int flags, unsigned mode);
 	ssize_t (*read)(int fd, void *buffer, size_t length);
+	/* pread(2). */
+	ssize_t (*pread)(int fd, void *buffer, size_t length, int64_t offset);
 	ssize_t (*write)(int fd, const void *bytes, size_t length);
 	int (*close)(int fd);
+	/* The same open file at the lowest free number from `lowest` on, close-on-exec (F_DUPFD_CLOEXEC of fcntl(2)). */
+	int (*duplicate)(int fd, int lowest);
 	/* Gives the first `length` bytes of a file memory of their own (fallocate(2), mode 0). */
 	int (*fallocate)(int fd, int64_t length);
 	/* fstat(2), reduced to what identifies the file. */

@@ -2,9 +2,11 @@
 #include "os/pagemap.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+
+#include "os/descriptors.h"
+#include "os/scratch.h"
 
 /* include/uapi/linux/fs.h of Linux 6.7, under our own names: older headers lack it, newer ones have it. */
 struct scan_run {
@@ -23,12 +25,11 @@ struct scan {
 #define IS_PFNZERO (UINT64_C(1) << 5)
 #define IS_HUGE (UINT64_C(1) << 6)
 
-#define RUNS 128u
+#define RUNS (LZ_SCRATCH_BYTES / sizeof(struct scan_run))
 
-int lz_pagemap_walk(
-	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
+static int walk(const struct lz_os *os, int fd, struct scan_run *runs, uint64_t start, uint64_t end,
+	lz_page_run_seen *seen, void *context)
 {
-	struct scan_run runs[RUNS] = {{0}}; /* valgrind does not know that the kernel writes them */
 	struct scan scan = {
 		.size = sizeof scan,
 		.start = start,
@@ -38,11 +39,8 @@ int lz_pagemap_walk(
 		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
 		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_FILE | IS_HUGE,
 	};
-	int fd = os->open("/proc/thread-self/pagemap", O_RDONLY, 0);
 	int found = 0;
 
-	if (fd < 0)
-		return fd;
 	while (scan.start < end) {
 		found = os->ioctl(fd, SCAN_REQUEST, &scan);
 		if (found < 0)
@@ -62,6 +60,21 @@ int lz_pagemap_walk(
 		}
 		scan.start = scan.walk_end;
 	}
-	os->close(fd);
 	return found < 0 ? found : 0;
+}
+
+int lz_pagemap_walk(
+	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
+{
+	struct scan_run *runs;
+	struct lz_file file;
+	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
+
+	if (error)
+		return error;
+	runs = lz_scratch_take(os);
+	error = runs == NULL ? -ENOMEM : walk(os, file.fd, runs, start, end, seen, context);
+	lz_scratch_release(os, runs);
+	lz_file_close(&file);
+	return error;
 }

@@ -24,7 +24,7 @@ struct lz_page_run {
 typedef void lz_page_run_seen(void *context, const struct lz_page_run *run);
 
 /*
- * Walks [start, end), page-aligned. Returns 0 or -errno: -ENOTTY before Linux 6.7. Uses 3 KiB of stack.
+ * Walks [start, end), page-aligned. Returns 0 or -errno: -ENOTTY before Linux 6.7.
  */
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context);

@@ -2,51 +2,91 @@
 #include "os/procfs.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/scratch.h"
 
-int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path)
+static void begin(struct lz_lines *lines)
 {
-	/* In a recorded tree, a name may be a pipe's, which would be waited for. */
-	int fd = os->open(path, O_RDONLY | O_NONBLOCK, 0);
-
-	if (fd < 0)
-		return fd;
-	lines->os = os;
-	lines->fd = fd;
+	lines->offset = 0;
 	lines->start = lines->end = 0;
 	lines->eof = lines->skip = false;
 	lines->error = 0;
+}
+
+int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path)
+{
+	int error = lz_file_open(&lines->file, os, path, true);
+
+	if (error)
+		return error;
+	lines->buffer = lz_scratch_take(os);
+	if (lines->buffer == NULL) {
+		lz_file_close(&lines->file);
+		return -ENOMEM;
+	}
+	begin(lines);
 	return 0;
 }
 
 void lz_lines_close(struct lz_lines *lines)
 {
-	lines->os->close(lines->fd);
+	lz_scratch_release(lines->file.os, lines->buffer);
+	if (lines->file.fd >= 0)
+		lz_file_close(&lines->file);
+}
+
+static ssize_t read_some(struct lz_lines *lines)
+{
+	const struct lz_file *file = &lines->file;
+	char *to = lines->buffer + lines->end;
+	size_t room = LZ_SCRATCH_BYTES - 1 - lines->end;
+	ssize_t got = -EINTR;
+
+	/* What fails like this every time is a filter, not a signal. */
+	for (unsigned attempt = 0; attempt < 16 && got == -EINTR; attempt++)
+		got = lz_file_is_kept(file) ? file->os->pread(file->fd, to, room, lines->offset)
+					    : file->os->read(file->fd, to, room);
+	return got;
+}
+
+/* A kept file that shows nothing is opened anew, once, and read from the start. */
+static bool renew(struct lz_lines *lines)
+{
+	if (!lz_file_is_kept(&lines->file))
+		return false;
+	lines->error = lz_file_renew(&lines->file);
+	if (lines->error != 0) {
+		lines->file.fd = -1;
+		lines->eof = true;
+		return false;
+	}
+	begin(lines);
+	return true;
 }
 
 /* Moves the unread bytes to the front and reads more behind them. */
 static void refill(struct lz_lines *lines)
 {
-	ssize_t got = -EINTR;
+	ssize_t got;
 
 	memmove(lines->buffer, lines->buffer + lines->start, lines->end - lines->start);
 	lines->end -= lines->start;
 	lines->start = 0;
-	/* What fails like this every time is a filter, not a signal. */
-	for (unsigned attempt = 0; attempt < 16 && got == -EINTR; attempt++)
-		got = lines->os->read(
-			lines->fd, lines->buffer + lines->end, sizeof lines->buffer - 1 - lines->end);
+	got = read_some(lines);
+	if (got <= 0 && lines->offset == 0 && renew(lines))
+		got = read_some(lines);
 	if (got < 0)
 		lines->error = (int)got;
-	if (got <= 0)
+	if (got <= 0) {
 		lines->eof = true;
-	else
+	} else {
+		lines->offset += got;
 		lines->end += (size_t)got;
+	}
 }
 
 static void skip_rest_of_line(struct lz_lines *lines)
@@ -79,7 +119,7 @@ char *lz_lines_next(struct lz_lines *lines)
 		}
 		if (lines->eof && length == 0)
 			return NULL;
-		if (lines->eof || length == sizeof lines->buffer - 1) {
+		if (lines->eof || length == LZ_SCRATCH_BYTES - 1) {
 			line[length] = '\0';
 			lines->start = lines->end;
 			lines->skip = !lines->eof;
@@ -119,6 +159,9 @@ int lz_proc_value(const struct lz_os *os, const char *path, const char *name, ui
 	if (error)
 		return error;
 	error = next_value(&lines, name, bytes);
+	/* Of a thread that has ended, status has no memory. */
+	if (error == -ENOENT && renew(&lines))
+		error = next_value(&lines, name, bytes);
 	lz_lines_close(&lines);
 	return error;
 }

@@ -2,8 +2,8 @@
  * What /proc says: lines of a file one at a time, values of "Name: N kB" files, the fields of a maps line.
  *
  * Parsers are pure; readers go through the os table, so a test can answer them from a recorded tree.
- * Nothing allocates: a reader's buffer is part of its struct, on the caller's stack, and small, because the
- * caller may be a thread with the least stack there is (16 KiB). Sources: proc(5), fs/proc/task_mmu.c.
+ * Nothing allocates: a reader's buffer is one of scratch.h, because the caller may be a thread with the least
+ * stack there is (16 KiB). The paths of descriptors.h are read from the descriptors that are kept. Sources: proc(5), fs/proc/task_mmu.c.
  */
 #ifndef LZ_OS_PROCFS_H
 #define LZ_OS_PROCFS_H
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/descriptors.h"
 #include "os/os.h"
 
 /* How much of a mapping's path lz_smaps_next keeps: more than the names that are looked for. */
@@ -19,13 +20,13 @@
 
 /* A file read line by line. Of a line longer than the buffer the front is given out, the rest skipped. */
 struct lz_lines {
-	const struct lz_os *os;
-	int fd;
+	struct lz_file file;
+	int64_t offset;    /* bytes read so far */
 	size_t start, end; /* unread bytes of buffer */
 	bool eof;
 	int error; /* what a read failed with: then the lines so far are not all */
 	bool skip; /* the last line was cut: its rest is still to come */
-	char buffer[1536];
+	char *buffer; /* of LZ_SCRATCH_BYTES */
 	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
 };
 

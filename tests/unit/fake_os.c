@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct fake_state fake;
@@ -80,6 +81,24 @@ static ssize_t fake_read(int fd, void *buffer, size_t length)
 	return fails(FAKE_READ) ? fake.error : lz_os_linux.read(fd, buffer, length);
 }
 
+static ssize_t fake_pread(int fd, void *buffer, size_t length, int64_t offset)
+{
+	return fails(FAKE_READ) ? fake.error : lz_os_linux.pread(fd, buffer, length, offset);
+}
+
+static int fake_duplicate(int fd, int lowest)
+{
+	return fails(FAKE_DUPLICATE) ? fake.error : lz_os_linux.duplicate(fd, lowest);
+}
+
+static int fake_limit(int resource, uint64_t *bytes)
+{
+	if (resource != RLIMIT_NOFILE || fake.descriptor_limit == 0)
+		return lz_os_linux.limit(resource, bytes);
+	*bytes = fake.descriptor_limit;
+	return 0;
+}
+
 static ssize_t fake_write(int fd, const void *bytes, size_t length)
 {
 	if (fails(FAKE_WRITE))
@@ -117,6 +136,9 @@ const struct lz_os *fake_os(void)
 	table.madvise = fake_madvise;
 	table.open = fake_open;
 	table.read = fake_read;
+	table.pread = fake_pread;
+	table.duplicate = fake_duplicate;
+	table.limit = fake_limit;
 	table.write = fake_write;
 	table.writable = fake_writable;
 	table.now_ms = fake_now_ms;

@@ -17,8 +17,9 @@ enum fake_call {
 	FAKE_MPROTECT,
 	FAKE_MADVISE,
 	FAKE_OPEN,
-	FAKE_READ,
+	FAKE_READ, /* and pread */
 	FAKE_WRITE,
+	FAKE_DUPLICATE,
 	FAKE_CALLS
 };
 
@@ -36,6 +37,7 @@ struct fake_state {
 	size_t mapped, unmapped; /* bytes, sums of what succeeded */
 	char written[4096];      /* what went to descriptor 2, NUL-terminated */
 	size_t written_length;
+	uint64_t descriptor_limit; /* RLIMIT_NOFILE, when not 0 */
 	uint64_t now_ms; /* the clock, when not 0 */
 	int last_advice; /* of madvise */
 };

@@ -37,6 +37,8 @@
 	X(int, shm_size, (int a, size_t *b), (a, b))                                                         \
 	X(int, open, (const char *a, int b, unsigned c), (a, b, c))                                          \
 	X(ssize_t, read, (int a, void *b, size_t c), (a, b, c))                                              \
+	X(ssize_t, pread, (int a, void *b, size_t c, int64_t d), (a, b, c, d))                               \
+	X(int, duplicate, (int a, int b), (a, b))                                                            \
 	X(ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                                       \
 	X(int, fallocate, (int a, int64_t b), (a, b))                                                        \
 	X(int, identify, (int a, struct lz_file_id *b), (a, b))                                              \

@@ -1,0 +1,48 @@
+/* The PROCMAP_QUERY ioctl; see vma.h. */
+#include "os/vma.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "os/descriptors.h"
+
+/* include/uapi/linux/fs.h of Linux 6.11, under our own names: older headers lack it, newer ones have it. */
+struct vma_query {
+	uint64_t size, flags, address, start, end, vma_flags, page_size, offset, inode;
+	uint32_t device_major, device_minor, name_size, build_id_size;
+	uint64_t name, build_id;
+};
+
+#define QUERY_REQUEST _IOWR('f', 17, struct vma_query)
+#define IS_READABLE 1u
+#define IS_WRITABLE 2u
+#define IS_EXECUTABLE 4u
+#define IS_SHARED 8u
+
+int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
+{
+	/* No flag: the mapping must hold the address. A name of size 0 is not written. */
+	struct vma_query query = {.size = sizeof query, .address = address};
+	struct lz_file file;
+	int error = lz_file_open(&file, os, LZ_MAPS, false);
+
+	if (error)
+		return error;
+	error = os->ioctl(file.fd, QUERY_REQUEST, &query);
+	lz_file_close(&file);
+	if (error)
+		return error < 0 ? error : -EIO;
+	*vma = (struct lz_vma){
+		.start = query.start,
+		.end = query.end,
+		.offset = query.offset,
+		.device = (uint64_t)query.device_major << 32 | query.device_minor,
+		.inode = query.inode,
+		.page_size = query.page_size,
+		.readable = (query.vma_flags & IS_READABLE) != 0,
+		.writable = (query.vma_flags & IS_WRITABLE) != 0,
+		.executable = (query.vma_flags & IS_EXECUTABLE) != 0,
+		.shared = (query.vma_flags & IS_SHARED) != 0,
+	};
+	return 0;
+}
