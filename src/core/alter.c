@@ -47,6 +47,7 @@ void lz_core_locks(struct lz_core *core, const void *address, size_t length)
 
 void lz_core_locks_all(struct lz_core *core)
 {
+	atomic_store_explicit(&core->recycle.locked_memory, true, memory_order_relaxed);
 	lz_core_altered(core, 0, UINTPTR_MAX);
 	lz_recycle_flush(core);
 	lz_windows_retire(core);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "os/cgroup.h"
+#include "os/procfs.h"
 
 #define MILLION 1000000u
 
@@ -19,8 +20,12 @@ void lz_budget_resolve(
 {
 	struct lz_memory_limit limit = lz_memory_limit(os, root);
 	struct lz_text source = lz_text_in(budget->source, sizeof budget->source);
+	uint64_t overcommit;
 
 	budget->memory = limit.bytes;
+	budget->from_cgroup = limit.from_cgroup;
+	budget->never_overcommits =
+		lz_proc_number(os, "/proc/sys/vm/overcommit_memory", &overcommit) == 0 && overcommit == 2;
 	if (!spec->is_percent) {
 		budget->bytes = spec->bytes;
 		lz_text_string(&source, LZ_OPTION_PREFIX "BUDGET=");

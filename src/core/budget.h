@@ -17,6 +17,8 @@ struct lz_budget {
 	bool resolved;
 	uint64_t bytes;
 	uint64_t memory; /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
+	bool from_cgroup;       /* the cgroup limit is the smaller */
+	bool never_overcommits; /* vm.overcommit_memory is 2: the kernel counts what may be written, not what is */
 	char source[64]; /* "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
 };
 

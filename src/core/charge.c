@@ -88,6 +88,7 @@ static void after_fork(struct lz_core *core)
 {
 	lz_descriptors_after_fork(core->os);
 	lz_pending_after_fork(core);
+	lz_recycle_after_fork(core);
 	core->actual_read_ms = 0;
 	lz_stats_after_fork(&core->stats);
 	lz_log_after_fork(&core->log);
@@ -103,15 +104,17 @@ bool lz_core_enter_at(struct lz_core *core, struct lz_mark *mark)
 	result = lz_lock_enter(&core->lock, mark);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&core->stats, untracked, 1);
+		/* The call goes on without us: whatever it changes, no region that lives now is used again. */
 		atomic_store_explicit(&core->missed, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&core->regions.changes, 1, memory_order_relaxed);
 		return false;
 	}
 	if (result == LZ_LOCK_TORN || result == LZ_LOCK_FORKED_TORN)
 		start_over(core);
-	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_TORN)
-		after_fork(core);
 	if (!core->prepared)
 		prepare(core);
+	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_TORN)
+		after_fork(core);
 	lz_regions_sweep(&core->regions);
 	return true;
 }

@@ -71,6 +71,14 @@ bool lz_core_page_range(const struct lz_core *core, const void *address, size_t 
 	return true;
 }
 
+/* The end of a range that a program names, which may reach beyond the address space. */
+static uintptr_t end_of(const void *address, size_t length)
+{
+	uintptr_t end;
+
+	return __builtin_add_overflow((uintptr_t)address, length, &end) ? UINTPTR_MAX : end;
+}
+
 static void count_mapping(struct lz_core *core, size_t length)
 {
 	if (length < core->options.threshold)
@@ -240,6 +248,8 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 	lz_grant_nothing(&grant);
 	lz_recycle_tend(core);
 	note_page_size(core, page_shift);
+	if (address != NULL)
+		lz_recycle_give_way(core, (uintptr_t)address, end_of(address, length));
 	if (is_fixed(&call))
 		lz_core_page_range(core, address, length, page_shift, &need.start, &need.end);
 	need.windowable = is_windowable(core, &call);
@@ -277,6 +287,7 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 	bool lifted = false;
 	int error;
 
+	lz_recycle_give_way(core, (uintptr_t)address, end_of(address, length));
 	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end) &&
 		lz_core_enter(core)) {
 		/* What reaches beyond user space the kernel will refuse as a whole. */
@@ -312,6 +323,7 @@ int lz_core_mprotect(
 	uintptr_t start, end;
 	int error;
 
+	lz_recycle_give_way(core, (uintptr_t)address, end_of(address, length));
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return protect(core, address, length, protection, key);
 	/* What leaves a window later would leave its key behind. */
@@ -392,6 +404,8 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 		if (lz_core_charge_large(core, "shmat", caller, bytes, &need, &grant, NULL) != 0)
 			return -ENOMEM;
 	}
+	if (address != NULL)
+		lz_recycle_give_way(core, (uintptr_t)address, end_of(address, bytes));
 	if (flags & SHM_REMAP)
 		atomic_store_explicit(&core->overlaid, true, memory_order_relaxed);
 	result = core->calls->shmat(id, address, flags);

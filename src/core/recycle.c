@@ -4,10 +4,16 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
 
 #include "base/checked.h"
+#include "core/header.h"
 #include "core/inside.h"
+#include "os/descriptors.h"
 #include "os/mman.h"
+#include "os/procfs.h"
+#include "os/vma.h"
 
 /*
  * Another size is made of a kept region that holds at least this share of it: what is in memory already needs
@@ -15,14 +21,21 @@
  */
 #define WORTH_RESIZING 8u
 
-/* Longer idle, and it goes back. */
+/* Regions that were not used for longer are unmapped. */
 #define IDLE_MS 1000u
 
-/* Resource limits are looked at this often: two system calls. */
+/* Resource limits and free memory are looked at this often: four system calls. */
 #define LIMITS_MS 100u
 
 /* Of the memory that this process may use. */
 #define MEMORY_SHARE 8u
+
+/* What is kept out of the kernel's reach, at most: so many bytes, and this share of the free memory. */
+#define UNRECLAIMABLE_BYTES (UINT64_C(8) << 20)
+#define UNRECLAIMABLE_SHARE 100u
+
+/* Regions that one region replaces, at most. */
+#define REPLACED 4u
 
 /*
  * Up to this share of the cap a region is taken to be full without a look: looking at 16 MiB takes 10 us when
@@ -30,55 +43,45 @@
  */
 #define UNSEEN_SHARE 4u
 
-/* --- giving back --- */
+/* --- the slots --- */
 
-/* Regions on their way out: taken from the books with the lock, unmapped without. */
-struct outgoing {
-	unsigned count;
-	struct lz_kept kept[LZ_RECYCLED + 1];
-};
+static void note_filled(struct lz_recycle *recycle, bool filled)
+{
+	if (recycle->on_filled != NULL)
+		recycle->on_filled(filled);
+}
 
-static void take_out(struct lz_core *core, struct lz_kept *kept)
+static void set_resident(struct lz_core *core, uint64_t resident)
+{
+	core->recycle.resident = resident;
+	lz_stats_set(&core->stats, cache_bytes, resident);
+}
+
+/* With the lock. */
+static void slot_clear(struct lz_core *core, struct lz_kept *slot)
 {
 	struct lz_recycle *recycle = &core->recycle;
 
-	kept->base = 0;
-	recycle->weight -= kept->weight;
-	atomic_fetch_sub_explicit(&recycle->count, 1, memory_order_relaxed);
-	lz_stats_set(&core->stats, cache_bytes, recycle->weight);
+	slot->base = 0;
+	set_resident(core, recycle->resident - slot->resident);
+	if (!slot->reclaimable)
+		atomic_fetch_sub(&recycle->unreclaimable, slot->resident);
+	if (atomic_fetch_sub_explicit(&recycle->count, 1, memory_order_relaxed) == 1)
+		note_filled(recycle, false);
 }
 
-/* Into a free slot, which is in use by its base. */
-static void put_in(struct lz_core *core, struct lz_kept *slot, struct lz_kept kept)
+/* Into a free slot; what is not reclaimable is in the sum of that already. With the lock. */
+static void slot_fill(struct lz_core *core, struct lz_kept *slot, struct lz_kept kept)
 {
 	struct lz_recycle *recycle = &core->recycle;
 	uintptr_t base = kept.base;
 
 	kept.base = 0;
 	*slot = kept;
-	atomic_store(&slot->base, base);
-	recycle->weight += kept.weight;
-	atomic_fetch_add_explicit(&recycle->count, 1, memory_order_relaxed);
-	lz_stats_set(&core->stats, cache_bytes, recycle->weight);
-}
-
-static void send_out(struct lz_core *core, struct lz_kept *kept, struct outgoing *outgoing)
-{
-	outgoing->kept[outgoing->count++] = *kept;
-	lz_ledger_remove(&core->ledger, kept->base, kept->base + kept->length);
-	lz_window_forget(core, kept->base, kept->base + kept->length);
-	take_out(core, kept);
-}
-
-static void unmap(struct lz_core *core, const struct outgoing *outgoing)
-{
-	for (unsigned i = 0; i < outgoing->count; i++) {
-		void *base = (void *)outgoing->kept[i].base;
-		size_t length = outgoing->kept[i].length;
-
-		if (core->os->munmap(base, length) != 0)
-			core->os->madvise(base, length, MADV_DONTNEED);
-	}
+	atomic_store_explicit(&slot->base, base, memory_order_release);
+	set_resident(core, recycle->resident + kept.resident);
+	if (atomic_fetch_add_explicit(&recycle->count, 1, memory_order_relaxed) == 0)
+		note_filled(recycle, true);
 }
 
 static struct lz_kept *oldest(struct lz_recycle *recycle)
@@ -94,82 +97,286 @@ static struct lz_kept *oldest(struct lz_recycle *recycle)
 	return found;
 }
 
-/* Sends out what was freed before `since`; with the lock. */
-static void send_out_before(struct lz_core *core, uint64_t since, struct outgoing *outgoing)
+void lz_recycle_mend(struct lz_recycle *recycle)
 {
-	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		struct lz_kept *kept = &core->recycle.kept[i];
+	uint64_t unreclaimable = 0;
+	uint32_t count = 0;
 
-		if (kept->base != 0 && kept->freed_ms < since)
-			send_out(core, kept, outgoing);
+	recycle->resident = 0;
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		const struct lz_kept *kept = &recycle->kept[i];
+
+		if (kept->base == 0)
+			continue;
+		recycle->resident += kept->resident;
+		unreclaimable += kept->reclaimable ? 0 : kept->resident;
+		count++;
 	}
+	atomic_store(&recycle->unreclaimable, unreclaimable);
+	atomic_store_explicit(&recycle->count, count, memory_order_relaxed);
+	note_filled(recycle, count != 0);
 }
 
-static bool give_back_before(struct lz_core *core, uint64_t since)
-{
-	struct outgoing outgoing;
+/* --- whether a kept region is still ours --- */
 
-	outgoing.count = 0;
+/* Something happened that may have changed memory without our knowledge since the region was freed. */
+static bool is_suspicious(const struct lz_core *core, const struct lz_kept *kept)
+{
+	return kept->changes != atomic_load_explicit(&core->regions.changes, memory_order_relaxed) ||
+	       atomic_load_explicit(&core->missed, memory_order_relaxed) || core->ledger.inexact;
+}
+
+/* For one mapping that begins where the last one ended: whether it may be a part of the region. */
+static bool is_part(const struct lz_vma *vma, uintptr_t at, const struct lz_kept *kept)
+{
+	return vma->start == at && vma->readable && vma->writable && !vma->executable && !vma->shared &&
+	       (vma->inode != 0) == kept->on_window;
+}
+
+/*
+ * Follows the mappings of the region from one to the next. Of the pieces of a window only the first is looked at
+ * where nothing is suspicious: there may be thousands. -errno of the query when it cannot be made.
+ */
+static int follow_mappings(struct lz_core *core, const struct lz_kept *kept, bool *ours)
+{
+	uintptr_t at = kept->base, end = kept->base + kept->length;
+	uint64_t inode = 0;
+	struct lz_vma vma;
+	int error;
+
+	*ours = false;
+	do {
+		error = lz_vma_query(core->os, at, &vma);
+		if (error != 0)
+			return error == -ENOENT ? 0 : error;
+		if (!is_part(&vma, at, kept) || (inode != 0 && vma.inode != inode))
+			return 0;
+		at = vma.end;
+		inode = vma.inode;
+	} while (kept->on_window && at < end && is_suspicious(core, kept));
+	*ours = kept->on_window ? at <= end : at == end;
+	return 0;
+}
+
+/* The same by /proc/self/maps, which takes 0.3 us for each mapping of the process: before Linux 6.11. */
+static bool is_ours_by_maps(struct lz_core *core, const struct lz_kept *kept)
+{
+	uintptr_t at = kept->base, end = kept->base + kept->length;
+	struct lz_mapping mapping;
+	struct lz_lines lines;
+	char *line;
+
+	if (lz_lines_open(&lines, core->os, LZ_MAPS) != 0)
+		return false;
+	while (at < end && (line = lz_lines_next(&lines)) != NULL) {
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
+			continue;
+		if (mapping.start != at || !mapping.readable || !mapping.writable || mapping.shared ||
+			(kept->on_window ? !lz_window_is_named(&mapping)
+					 : mapping.inode != 0 || mapping.end != end))
+			break;
+		at = mapping.end;
+	}
+	lz_lines_close(&lines);
+	return at == end;
+}
+
+/*
+ * Whether all of [base, base + length) is still the mapping that was kept. A program may map over memory that it
+ * freed: what passes us has made it give way, what does not (raw system calls, glibc's free by a plugin) shows here.
+ */
+static bool is_still_ours(struct lz_core *core, const struct lz_kept *kept)
+{
+	bool ours;
+
+	if (follow_mappings(core, kept, &ours) == 0)
+		return ours;
+	return !is_suspicious(core, kept) || is_ours_by_maps(core, kept);
+}
+
+/* --- unmapping --- */
+
+/* Takes a region out of the books; the caller unmaps it without the lock. */
+static struct lz_kept take_out(struct lz_core *core, struct lz_kept *slot)
+{
+	struct lz_kept kept = *slot;
+
+	lz_ledger_remove(&core->ledger, kept.base - lz_header_bytes(core), kept.base + kept.length);
+	lz_window_forget(core, kept.base, kept.base + kept.length);
+	slot_clear(core, slot);
+	return kept;
+}
+
+static void unmap(struct lz_core *core, const struct lz_kept *kept)
+{
+	if (!is_still_ours(core, kept)) {
+		/* The books know nothing of what is there now. */
+		atomic_store_explicit(&core->missed, true, memory_order_relaxed);
+		return;
+	}
+	if (lz_header_matches(core, kept->base, kept->length))
+		lz_core_unmap_region(core, kept->base, kept->length);
+	else
+		core->calls->munmap((void *)kept->base, kept->length);
+}
+
+/* Unmaps the region freed first of those that `goes` is true of; false where there is none. */
+static bool unmap_one(struct lz_core *core, bool (*goes)(const struct lz_kept *kept, uint64_t a, uint64_t b),
+	uint64_t a, uint64_t b)
+{
+	struct lz_kept *found = NULL, kept;
+
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
 		return false;
-	send_out_before(core, since, &outgoing);
-	if (outgoing.count != 0)
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		struct lz_kept *slot = &core->recycle.kept[i];
+
+		if (slot->base != 0 && goes(slot, a, b) && (found == NULL || slot->freed_ms < found->freed_ms))
+			found = slot;
+	}
+	if (found != NULL) {
+		kept = take_out(core, found);
 		lz_core_publish(core);
+	}
 	lz_core_leave(core);
-	unmap(core, &outgoing);
-	return outgoing.count != 0;
+	if (found != NULL)
+		unmap(core, &kept);
+	return found != NULL;
+}
+
+static bool was_freed_before(const struct lz_kept *kept, uint64_t since, uint64_t unused)
+{
+	(void)unused;
+	return kept->freed_ms < since;
+}
+
+static bool overlaps(const struct lz_kept *kept, uint64_t start, uint64_t end)
+{
+	return kept->base < end && start < kept->base + kept->length;
+}
+
+static bool stands_on_window(const struct lz_kept *kept, uint64_t unused, uint64_t unused_too)
+{
+	(void)unused;
+	(void)unused_too;
+	return kept->on_window;
 }
 
 void lz_recycle_tend(struct lz_core *core)
 {
-	struct lz_kept *last;
 	uint64_t now;
-	bool idle = false;
 
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0)
 		return;
 	now = core->os->now_ms();
-	if (!lz_core_enter(core))
-		return;
-	last = oldest(&core->recycle);
-	idle = last != NULL && now - last->freed_ms > IDLE_MS;
-	lz_core_leave(core);
-	if (idle)
-		give_back_before(core, now - IDLE_MS);
+	while (unmap_one(core, was_freed_before, lz_sub_clamped(now, IDLE_MS), 0))
+		continue;
 }
 
 bool lz_recycle_flush(struct lz_core *core)
 {
-	return give_back_before(core, UINT64_MAX);
+	bool any = false;
+
+	while (unmap_one(core, was_freed_before, UINT64_MAX, 0))
+		any = true;
+	return any;
+}
+
+void lz_recycle_give_way(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	size_t lead = lz_header_bytes(core);
+
+	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0)
+		return;
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		const struct lz_kept *kept = &core->recycle.kept[i];
+		uintptr_t base = atomic_load_explicit(&kept->base, memory_order_acquire);
+
+		/* The length is read without the lock: a slot that changes meanwhile holds another thread's region,
+		 * on which this call cannot be meant to be. */
+		if (base != 0 && base - lead < end && start < base + kept->length) {
+			while (unmap_one(core, overlaps, start, end + lead))
+				continue;
+			return;
+		}
+	}
 }
 
 void lz_recycle_limited(struct lz_core *core)
 {
-	if (!lz_core_enter(core))
-		return;
-	core->recycle.limited_ms = 0;
-	lz_core_leave(core);
+	atomic_store(&core->recycle.limits_ms, 0);
 	lz_recycle_flush(core);
+}
+
+void lz_recycle_after_fork(struct lz_core *core)
+{
+	size_t lead = lz_header_bytes(core);
+
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		struct lz_kept *slot = &core->recycle.kept[i];
+
+		if (slot->base == 0)
+			continue;
+		struct lz_kept kept = take_out(core, slot);
+
+		if (lz_header_matches(core, kept.base, kept.length))
+			core->os->munmap((void *)(kept.base - lead), lead);
+	}
+	atomic_store(&core->recycle.unreclaimable, 0);
 }
 
 /* --- keeping --- */
 
-/* Where address space or data is limited, what is kept could be what the next small request lacks. */
-static uint64_t cap(struct lz_core *core, uint64_t now)
+/* Memory that is free for this process: of the machine's. 0 in a control group with a limit. */
+static uint64_t free_memory(struct lz_core *core)
 {
-	struct lz_recycle *recycle = &core->recycle;
+	struct sysinfo info;
+
+	if (core->budget.from_cgroup || core->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+		return 0;
+	return ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
+}
+
+/*
+ * Where address space or data is limited, what is kept could be what the next small request lacks; where the kernel
+ * never overcommits (vm.overcommit_memory 2), what another program's does.
+ */
+static bool is_limited(struct lz_core *core)
+{
 	uint64_t space = RLIM_INFINITY, data = RLIM_INFINITY;
 
-	if (recycle->limited_ms != 0 && now - recycle->limited_ms < LIMITS_MS)
-		return recycle->cap;
-	recycle->limited_ms = lz_not_never(now);
 	core->os->limit(RLIMIT_AS, &space);
 	core->os->limit(RLIMIT_DATA, &data);
+	return space != RLIM_INFINITY || data != RLIM_INFINITY || core->budget.never_overcommits;
+}
+
+/* With the lock. */
+static void find_limits(struct lz_core *core, uint64_t now)
+{
+	struct lz_recycle *recycle = &core->recycle;
+	bool limited;
+
 	lz_core_resolve_budget(core);
-	recycle->cap = space != RLIM_INFINITY || data != RLIM_INFINITY
-			       ? 0
-			       : lz_min_u64(core->options.cache, core->budget.memory / MEMORY_SHARE);
-	return recycle->cap;
+	limited = is_limited(core);
+	atomic_store(&recycle->cap,
+		limited ? 0 : lz_min_u64(core->options.cache, core->budget.memory / MEMORY_SHARE));
+	atomic_store(&recycle->allowance,
+		limited ? 0 : lz_min_u64(UNRECLAIMABLE_BYTES, free_memory(core) / UNRECLAIMABLE_SHARE));
+	atomic_store(&recycle->limits_ms, lz_not_never(now));
+}
+
+/* The cap, as it was at most LIMITS_MS ago; 0 where nothing can be kept. */
+static uint64_t current_cap(struct lz_core *core, uint64_t now)
+{
+	uint64_t found_ms = atomic_load(&core->recycle.limits_ms);
+
+	if (found_ms == 0 || now - found_ms >= LIMITS_MS) {
+		if (!lz_core_enter(core))
+			return 0;
+		find_limits(core, now);
+		lz_core_leave(core);
+	}
+	return atomic_load(&core->recycle.cap);
 }
 
 /* Whether the ledger knows the region as it was made: nothing unmapped, replaced or made inaccessible. */
@@ -189,20 +396,22 @@ static bool is_unaltered(struct lz_core *core, const struct lz_served *region, u
 	return true;
 }
 
-/* Makes room for one more of that weight; false where it cannot be. With the lock. */
-static struct lz_kept *make_room(struct lz_core *core, uint64_t weight, struct outgoing *outgoing)
+/*
+ * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has to unmap
+ * without the lock. With the lock.
+ */
+static struct lz_kept *make_room(
+	struct lz_core *core, uint64_t resident, struct lz_kept out[REPLACED], unsigned *count)
 {
 	struct lz_recycle *recycle = &core->recycle;
 
-	if (weight > recycle->cap)
-		return NULL;
-	while (recycle->weight + weight > recycle->cap ||
+	while (recycle->resident + resident > atomic_load(&recycle->cap) ||
 		atomic_load_explicit(&recycle->count, memory_order_relaxed) == LZ_RECYCLED) {
 		struct lz_kept *last = oldest(recycle);
 
-		if (last == NULL)
+		if (last == NULL || *count == REPLACED)
 			return NULL;
-		send_out(core, last, outgoing);
+		out[(*count)++] = take_out(core, last);
 	}
 	for (unsigned i = 0; i < LZ_RECYCLED; i++)
 		if (recycle->kept[i].base == 0)
@@ -210,80 +419,115 @@ static struct lz_kept *make_room(struct lz_core *core, uint64_t weight, struct o
 	return NULL;
 }
 
-/* A region on a window holds many mappings; too many kept would be lacking elsewhere. */
-static bool is_in_too_many_mappings(struct lz_core *core, const struct lz_served *region, size_t length)
+/*
+ * A region on a window holds many mappings; too many kept would be lacking elsewhere. And it holds the window, whose
+ * memory the kernel cannot take: without other regions on it that is more than may be kept so.
+ */
+static bool can_keep_on_window(struct lz_core *core, size_t length)
 {
-	return region->on_window && length / lz_window_unit(core) > 4096;
+	size_t window = lz_window_size(core);
+
+	if (length / lz_window_unit(core) > 4096)
+		return false;
+	if (lz_stats_get(&core->stats, window_regions) > 1 ||
+		window <= lz_sub_clamped(atomic_load(&core->recycle.allowance),
+				  atomic_load(&core->recycle.unreclaimable)))
+		return true;
+	while (unmap_one(core, stands_on_window, 0, 0))
+		continue;
+	return false;
+}
+
+/*
+ * Lets the kernel take the contents, unless they fit into what may be kept out of its reach. On a window, whose
+ * mappings do not take MADV_FREE, they are dropped. False where neither can be done.
+ */
+static bool make_reclaimable(struct lz_core *core, struct lz_kept *kept)
+{
+	struct lz_recycle *recycle = &core->recycle;
+	void *base = (void *)kept->base;
+
+	if (atomic_fetch_add(&recycle->unreclaimable, kept->resident) + kept->resident <=
+		atomic_load(&recycle->allowance))
+		return true;
+	atomic_fetch_sub(&recycle->unreclaimable, kept->resident);
+	kept->reclaimable = true;
+	if (!kept->on_window)
+		return core->calls->madvise(base, kept->length, MADV_FREE) == 0;
+	kept->resident = 0;
+	kept->is_zero = true;
+	kept->full = false;
+	return core->calls->madvise(base, kept->length, MADV_DONTNEED) == 0;
+}
+
+/* Enters a region that is ready to be kept. False where the books are not to be had, or know of a change. */
+static bool insert(struct lz_core *core, struct lz_served *region, struct lz_kept kept)
+{
+	struct lz_kept out[REPLACED], *slot = NULL;
+	unsigned count = 0;
+
+	if (!lz_core_enter(core))
+		return false;
+	if (is_unaltered(core, region, kept.base, kept.length))
+		slot = make_room(core, kept.resident, out, &count);
+	if (slot != NULL) {
+		slot_fill(core, slot, kept);
+		lz_regions_unlink(&core->regions, region);
+	}
+	if (count != 0)
+		lz_core_publish(core);
+	lz_core_leave(core);
+	for (unsigned i = 0; i < count; i++)
+		unmap(core, &out[i]);
+	return slot != NULL;
+}
+
+/* Without the mmap family, what the program does to a region is not seen. */
+static bool may_keep(const struct lz_core *core, const struct lz_served *region)
+{
+	return core->options.cache != 0 && (core->options.intercept & LZ_INTERCEPT_MMAP) != 0 &&
+	       !lz_regions_spoiled(&core->regions, region) &&
+	       !atomic_load_explicit(&core->recycle.locked_memory, memory_order_relaxed);
 }
 
 bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 {
-	uintptr_t base = atomic_load_explicit(&region->base, memory_order_relaxed);
-	size_t length = atomic_load_explicit(&region->length, memory_order_relaxed);
-	uint64_t now, limit, weight = length;
-	struct lz_kept *kept = NULL;
-	struct outgoing outgoing;
-	bool is_zero = false;
+	struct lz_kept kept = {.base = atomic_load_explicit(&region->base, memory_order_relaxed),
+		.length = atomic_load_explicit(&region->length, memory_order_relaxed),
+		.changes = region->changes,
+		.huge_pages_refused = region->huge_pages_refused,
+		.on_window = region->on_window,
+		.full = region->full};
+	uint64_t limit;
 
-	/* Without the mmap family, what the program does to a region is not seen. */
-	if (core->options.cache == 0 || !(core->options.intercept & LZ_INTERCEPT_MMAP))
+	if (!may_keep(core, region))
 		return false;
-	now = core->os->now_ms();
-	if (!lz_core_enter(core))
+	lz_recycle_tend(core);
+	kept.freed_ms = core->os->now_ms();
+	limit = current_cap(core, kept.freed_ms);
+	if (limit == 0 || (kept.on_window && !can_keep_on_window(core, kept.length)))
 		return false;
-	limit = cap(core, now);
-	if (limit == 0 || is_in_too_many_mappings(core, region, length) ||
-		!is_unaltered(core, region, base, length)) {
-		lz_core_leave(core);
-		return false;
-	}
-	lz_core_leave(core);
+	kept.resident = kept.length;
 	/* What was full when it was last made zero holds its length. */
-	if (length > limit / UNSEEN_SHARE && !(region->full && length <= limit))
-		weight = lz_recycle_weigh(core, base, length, limit + 1, &is_zero);
-	outgoing.count = 0;
-	if (weight > limit || !lz_core_enter(core))
+	if (kept.length > limit / UNSEEN_SHARE && !(kept.full && kept.length <= limit))
+		kept.resident =
+			lz_recycle_weigh(core, kept.base, kept.length, limit + 1, &kept.is_zero);
+	/* Before others can take it: a child must have what is alive. */
+	if (kept.resident > limit ||
+		core->os->madvise((void *)kept.base, kept.length, MADV_DONTFORK) != 0 ||
+		!make_reclaimable(core, &kept))
 		return false;
-	send_out_before(core, lz_sub_clamped(now, IDLE_MS), &outgoing);
-	kept = make_room(core, weight, &outgoing);
-	if (kept != NULL) {
-		put_in(core, kept,
-			(struct lz_kept){.base = base,
-				.length = length,
-				.weight = weight,
-				.freed_ms = now,
-				.huge_pages_refused = region->huge_pages_refused,
-				.on_window = region->on_window,
-				.full = region->full,
-				.is_zero = is_zero});
-		lz_regions_unlink(&core->regions, region);
-	}
-	if (outgoing.count != 0)
-		lz_core_publish(core);
-	lz_core_leave(core);
-	unmap(core, &outgoing);
-	return kept != NULL;
-}
-
-void lz_recycle_mend(struct lz_recycle *recycle)
-{
-	uint32_t count = 0;
-
-	recycle->weight = 0;
-	for (unsigned i = 0; i < LZ_RECYCLED; i++)
-		if (recycle->kept[i].base != 0) {
-			recycle->weight += recycle->kept[i].weight;
-			count++;
-		}
-	atomic_store_explicit(&recycle->count, count, memory_order_relaxed);
+	if (insert(core, region, kept))
+		return true;
+	if (!kept.reclaimable)
+		atomic_fetch_sub(&core->recycle.unreclaimable, kept.resident);
+	return false;
 }
 
 void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
-	if (!lz_core_enter(core)) {
-		atomic_fetch_add_explicit(&core->regions.changes, 1, memory_order_relaxed);
+	if (!lz_core_enter(core))
 		return;
-	}
 	for (struct lz_range *range = lz_ledger_find(&core->ledger, start);
 		range != NULL && range->start < end; range = lz_ledger_next(range)) {
 		struct lz_served *region =
@@ -298,7 +542,7 @@ void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end)
 /* --- serving --- */
 
 /* Whether it stands where the request wants to. Below its unit, who asks for a window gets the zero page. */
-static bool stands_right(const struct lz_core *core, const struct lz_kept *kept,
+static bool backing_matches(const struct lz_core *core, const struct lz_kept *kept,
 	const struct lz_request *request, size_t length)
 {
 	enum lz_backing backing = request->backing != LZ_BACKING_AUTO
@@ -318,7 +562,8 @@ static bool fits(const struct lz_core *core, const struct lz_kept *kept, const s
 	size_t length, size_t alignment)
 {
 	return kept->base != 0 && lz_recycle_fits(kept->length, length) &&
-	       (alignment <= 1 || kept->base % alignment == 0) && stands_right(core, kept, request, length);
+	       (alignment <= 1 || kept->base % alignment == 0) &&
+	       backing_matches(core, kept, request, length);
 }
 
 /* The smallest that fits; of equals, the one freed last, which is warmest. */
@@ -342,7 +587,7 @@ static struct lz_kept *best(
  */
 static bool is_nearer(const struct lz_kept *kept, const struct lz_kept *found, size_t length)
 {
-	return found == NULL || lz_min_u64(kept->weight, length) > lz_min_u64(found->weight, length);
+	return found == NULL || lz_min_u64(kept->resident, length) > lz_min_u64(found->resident, length);
 }
 
 /*
@@ -356,52 +601,100 @@ static struct lz_kept *nearest(
 	uint64_t tables = length / (lz_window_unit(core) / lz_table_bytes(core->geometry, 0));
 	struct lz_kept *found = NULL;
 
-	if (alignment > core->page || length > core->recycle.cap ||
+	if (alignment > core->page || length > atomic_load(&core->recycle.cap) ||
 		(core->budget.resolved && lz_core_exceeds(core, tables + LZ_LEVELS_MAX * core->page)))
 		return NULL;
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
 		struct lz_kept *kept = &core->recycle.kept[i];
 
-		if (kept->base != 0 && !kept->on_window && stands_right(core, kept, request, length) &&
+		if (kept->base != 0 && !kept->on_window && backing_matches(core, kept, request, length) &&
 			kept->huge_pages_refused == (core->options.thp == LZ_THP_NEVER) &&
-			kept->weight >= length / WORTH_RESIZING && kept->weight / 2 <= length &&
+			kept->resident >= length / WORTH_RESIZING && kept->resident / 2 <= length &&
 			is_nearer(kept, found, length))
 			found = kept;
 	}
 	return found;
 }
 
+static struct lz_kept *choose(
+	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment)
+{
+	/* Beyond the budget, which may have shrunk since, what is kept goes back instead, and the policy
+	 * decides. */
+	struct lz_kept *kept = core->budget.resolved && lz_core_exceeds(core, 0)
+				       ? NULL
+				       : best(core, request, length, alignment);
+
+	return kept != NULL ? kept : nearest(core, request, length, alignment);
+}
+
+/*
+ * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it. NULL:
+ * it stays in *unfit, for the caller to unmap. With the lock.
+ */
+static struct lz_served *revive(struct lz_core *core, struct lz_kept *slot, struct lz_kept *unfit)
+{
+	struct lz_kept kept = *slot;
+
+	if (is_suspicious(core, &kept) || !is_still_ours(core, &kept) ||
+		!lz_header_matches(core, kept.base, kept.length)) {
+		*unfit = take_out(core, slot);
+		return NULL;
+	}
+	/* First: it must never be in both places, should this be left half done. */
+	slot_clear(core, slot);
+	if (lz_regions_insert(&core->regions, kept.base, kept.length, kept.huge_pages_refused,
+		    kept.on_window) == 0)
+		return lz_regions_find(&core->regions, kept.base);
+	lz_ledger_remove(&core->ledger, kept.base - lz_header_bytes(core), kept.base + kept.length);
+	lz_window_forget(core, kept.base, kept.base + kept.length);
+	*unfit = kept;
+	return NULL;
+}
+
+/* One that serves the request: its record, and what was kept of it. NULL: there is none. */
+static struct lz_served *take_best(struct lz_core *core, const struct lz_request *request, size_t length,
+	size_t alignment, struct lz_kept *taken)
+{
+	struct lz_served *region = NULL;
+	struct lz_kept *slot, unfit;
+
+	do {
+		if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 ||
+			!lz_core_enter(core))
+			return NULL;
+		unfit.base = 0;
+		slot = choose(core, request, length, alignment);
+		if (slot != NULL) {
+			*taken = *slot;
+			region = revive(core, slot, &unfit);
+		}
+		lz_core_leave(core);
+		if (unfit.base != 0)
+			unmap(core, &unfit);
+	} while (slot != NULL && region == NULL);
+	return region;
+}
+
 int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment,
 	uintptr_t *base, size_t *got)
 {
-	struct lz_served *region = NULL;
-	struct lz_kept *kept, taken = {.base = 0};
-	bool full;
+	struct lz_kept taken;
+	struct lz_served *region = take_best(core, request, length, alignment, &taken);
+	bool full = taken.full;
 
-	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
-		return -ENOENT;
-	/* Beyond the budget, which may have shrunk since, what is kept goes back instead, and the policy
-	 * decides. */
-	kept = core->budget.resolved && lz_core_exceeds(core, 0) ? NULL
-								 : best(core, request, length, alignment);
-	if (kept == NULL)
-		kept = nearest(core, request, length, alignment);
-	if (kept != NULL) {
-		taken = *kept;
-		/* First: it must never be in both places, should this be left half done. */
-		take_out(core, kept);
-		if (lz_regions_insert(&core->regions, taken.base, taken.length, taken.huge_pages_refused,
-			    taken.on_window) == 0)
-			region = lz_regions_find(&core->regions, taken.base);
-		else
-			put_in(core, kept, taken);
-	}
-	lz_core_leave(core);
 	if (region == NULL)
 		return -ENOENT;
 	*base = taken.base;
 	*got = taken.length;
-	full = taken.full;
+	if (core->os->madvise((void *)*base, *got, MADV_DOFORK) != 0) {
+		/* A child of the program would lack it. */
+		if (lz_regions_claim(region)) {
+			lz_core_unbook(core, region, *base, *got);
+			lz_core_unmap_region(core, *base, *got);
+		}
+		return -ENOENT;
+	}
 	if (request->zeroed && !taken.is_zero)
 		full = lz_recycle_clear(core, *base,
 			lz_recycle_fits(*got, length) ? *got : lz_min_u64(*got, length), full,

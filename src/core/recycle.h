@@ -1,15 +1,25 @@
 /*
- * Freed regions, kept for the next request: fresh memory costs a page fault for each page, a kept one only
- * what clearing its written pages takes. One of about the size wanted serves as it is; where there is none,
- * another that holds much is grown or cut.
+ * The cache: freed regions kept for the next request. Fresh memory costs a page fault for each page, a kept one
+ * only what clearing its written pages takes. A kept region of about the size wanted serves as it is; where there
+ * is none, another that holds much is grown or cut.
  *
- * At most LAZYZERO_CACHE bytes of what they hold are kept, and no more than an eighth of the memory this
- * process may use; what lay idle for a second goes back at the next call that comes by. Kept regions stay in
- * the ledger, since their page tables are there; before a request is refused or fails, all go back.
+ * What always holds:
+ *  - At most LAZYZERO_CACHE bytes of contents are kept, and no more than an eighth of the memory that this process
+ *    may use; nothing under a limit of address space or data, under mlockall, and where the kernel never
+ *    overcommits. A region that was not used for a second is unmapped at the next call of any kind.
+ *  - The kernel can take what is kept with nothing of ours running: it is under MADV_FREE, but for at most 8 MiB or
+ *    1% of the memory that is free, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages, 0.06 in huge
+ *    ones.
+ *  - A forked child does not have it (MADV_DONTFORK), so that it does not hold the parent's pages.
+ *  - A kept region is a mapping of its own: it alone is under MADV_DONTFORK, and the page for its header before it is
+ *    not. Any mapping made over it changes its bounds, which one PROCMAP_QUERY tells (Linux 6.11). It is asked before
+ *    a region is used again or unmapped. What is not ours any more is only forgotten.
+ *  - Memory that the program gave other properties (protection, advice, keys, locks, policies, names) is not kept,
+ *    nor is anything that lived while a call could not be followed.
+ *  - A call of the program's on memory that is kept finds it unmapped (lz_recycle_give_way), as it is without us.
  *
- * Unmapping is what giving back means: MADV_DONTNEED costs the same and leaves the page tables; MADV_FREE
- * costs a third of the faults it saves (0.15 ms of 0.6 ms for 16 MiB), or, where page tables are shadowed,
- * more than all of them (4.7 ms), on every free. Thread-safe.
+ * Kept regions stay in the ledger, since their page tables are there; before a request is refused or fails, all are
+ * unmapped. Thread-safe; the core's lock guards the slots, and no region is unmapped with it.
  */
 #ifndef LZ_CORE_RECYCLE_H
 #define LZ_CORE_RECYCLE_H
@@ -27,19 +37,26 @@ struct lz_served;
 struct lz_kept {
 	_Atomic uintptr_t base; /* 0: none in this slot; written last */
 	size_t length;
-	uint64_t weight;   /* bytes that it holds, page tables included; at most, where nobody looked */
+	uint64_t resident; /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms; /* when */
+	uint32_t changes;  /* lz_regions.changes at that time */
+	bool reclaimable;  /* under MADV_FREE */
 	bool huge_pages_refused, on_window, full; /* as in struct lz_served */
 	bool is_zero;                             /* nothing is left to clear */
 };
 
-/* With the core's lock, but for the count. */
+/* With the core's lock, but for what is atomic. */
 struct lz_recycle {
 	struct lz_kept kept[LZ_RECYCLED];
 	_Atomic uint32_t count;
-	uint64_t weight;     /* the sum */
-	uint64_t cap;        /* of the sum, at most */
-	uint64_t limited_ms; /* when the resource limits were last looked at; 0: never */
+	uint64_t resident;             /* the sum */
+	_Atomic uint64_t unreclaimable; /* of it, what is not under MADV_FREE */
+	_Atomic uint64_t cap;           /* of `resident`, at most */
+	_Atomic uint64_t allowance;     /* of `unreclaimable`, at most */
+	_Atomic uint64_t limits_ms;     /* when the two were last found out; 0: never */
+	_Atomic bool locked_memory;     /* mlockall was called: nothing is kept */
+	/* Called with the lock when the first region comes in and when the last one goes; NULL: nobody. */
+	void (*on_filled)(bool filled);
 };
 
 /* Whether a kept region of that size serves the request as it is: at most a fifth of it may be wasted. */
@@ -54,18 +71,24 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 	uintptr_t *base, size_t *got);
 
 /*
- * Keeps a claimed region, which leaves the table of regions, and gives back what has to go for it. False: it
- * is not worth keeping, or was altered by the program; nothing happened. Takes the lock.
+ * Keeps a claimed region, which leaves the table of regions, and unmaps others that have to go for it. False: it
+ * is not worth keeping, or was altered by the program, or cannot be: the caller unmaps it. Takes the lock.
  */
 bool lz_recycle_keep(struct lz_core *core, struct lz_served *region);
 
-/* Gives back what lay idle too long; costs a load where nothing is kept. */
+/* Unmaps what was not used for a second; costs a load where nothing is kept. */
 void lz_recycle_tend(struct lz_core *core);
 
-/* Gives all back. True when that was anything. */
+/* Unmaps all. True when that was anything. */
 bool lz_recycle_flush(struct lz_core *core);
 
-/* The same, and the resource limits are looked at again: they were changed. */
+/*
+ * The program makes a call on [start, end), or at an address that it names: what is kept there is unmapped first.
+ * Costs a load where nothing is kept, and takes the lock only where something lies there.
+ */
+void lz_recycle_give_way(struct lz_core *core, uintptr_t start, uintptr_t end);
+
+/* Unmaps all, and finds the resource limits out again: they were changed. */
 void lz_recycle_limited(struct lz_core *core);
 
 /* The program changed what can be done with [start, end): a region there is not kept when freed. Takes the lock;
@@ -74,5 +97,8 @@ void lz_recycle_spoil(struct lz_core *core, uintptr_t start, uintptr_t end);
 
 /* Where a change was left half done: a slot is in use or not by a single store. With the lock. */
 void lz_recycle_mend(struct lz_recycle *recycle);
+
+/* In a forked child, which has none of what was kept but the headers. With the lock. */
+void lz_recycle_after_fork(struct lz_core *core);
 
 #endif

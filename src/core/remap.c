@@ -135,6 +135,9 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		    core, address, old_length != 0 ? old_length : 1, core->page_shift, &start, &end) ||
 		!lz_round_up(new_length, core->page, &rounded))
 		return core->calls->mremap(address, old_length, new_length, flags, target);
+	lz_recycle_give_way(core, start, end);
+	if (flags & MREMAP_FIXED)
+		lz_recycle_give_way(core, (uintptr_t)target, (uintptr_t)target + rounded);
 	lz_grant_nothing(&grant);
 	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
 	if (on_window && rounded > end - start && rounded >> core->geometry->user_bits == 0)

@@ -165,7 +165,7 @@ Test(recycle, no_more_is_kept_than_allowed)
 	}
 	for (size_t i = 0; i < 8; i++) {
 		cr_assert_eq(lz_core_free(&core, p[i]), 0);
-		cr_expect_leq(core.recycle.weight, 8 * MIB);
+		cr_expect_leq(core.recycle.resident, 8 * MIB);
 	}
 	cr_expect_eq(kept(), 4);
 	cr_expect_eq(core.stats.wire->cache_bytes, 8 * MIB);
@@ -173,7 +173,7 @@ Test(recycle, no_more_is_kept_than_allowed)
 	cr_expect_eq(mincore(p[7], 4096, (unsigned char[1]){0}), 0);
 	cr_expect(lz_recycle_flush(&core));
 	cr_expect_eq(kept(), 0);
-	cr_expect_eq(core.recycle.weight, 0);
+	cr_expect_eq(core.recycle.resident, 0);
 }
 
 Test(recycle, a_sparse_region_larger_than_the_cache_is_kept)
@@ -186,7 +186,7 @@ Test(recycle, a_sparse_region_larger_than_the_cache_is_kept)
 	cr_assert_eq(lz_core_free(&core, p), 0);
 	if (kept() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
-	cr_expect_leq(core.recycle.weight, 64 * 1024);
+	cr_expect_leq(core.recycle.resident, 64 * 1024);
 	cr_assert_eq(allocate_zeroed(GIB, &q), 0);
 	cr_expect_eq(q, p);
 	cr_expect_eq(q[5] | q[GIB - 1], 0);
