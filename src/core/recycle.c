@@ -2,6 +2,7 @@
 #include "core/recycle.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -33,6 +34,9 @@
 /* What is kept out of the kernel's reach, at most: so many bytes, and this share of the free memory. */
 #define UNRECLAIMABLE_BYTES (UINT64_C(8) << 20)
 #define UNRECLAIMABLE_SHARE 100u
+
+/* One PROCMAP_QUERY for each piece of a window: 1 to 3 us. */
+#define PIECES_LOOKED_AT 8u
 
 /* Regions that one region replaces, at most. */
 #define REPLACED 4u
@@ -134,12 +138,13 @@ static bool is_part(const struct lz_vma *vma, uintptr_t at, const struct lz_kept
 }
 
 /*
- * Follows the mappings of the region from one to the next. Of the pieces of a window only the first is looked at
- * where nothing is suspicious: there may be thousands. -errno of the query when it cannot be made.
+ * Follows the mappings of the region from one to the next. Of the pieces of a window, of which there may be
+ * thousands, only so many are looked at where nothing is suspicious. -errno of the query when it cannot be made.
  */
 static int follow_mappings(struct lz_core *core, const struct lz_kept *kept, bool *ours)
 {
 	uintptr_t at = kept->base, end = kept->base + kept->length;
+	unsigned most = is_suspicious(core, kept) ? UINT_MAX : PIECES_LOOKED_AT;
 	uint64_t inode = 0;
 	struct lz_vma vma;
 	int error;
@@ -153,7 +158,7 @@ static int follow_mappings(struct lz_core *core, const struct lz_kept *kept, boo
 			return 0;
 		at = vma.end;
 		inode = vma.inode;
-	} while (kept->on_window && at < end && is_suspicious(core, kept));
+	} while (kept->on_window && at < end && --most != 0);
 	*ours = kept->on_window ? at <= end : at == end;
 	return 0;
 }
@@ -512,10 +517,11 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	if (kept.length > limit / UNSEEN_SHARE && !(kept.full && kept.length <= limit))
 		kept.resident =
 			lz_recycle_weigh(core, kept.base, kept.length, limit + 1, &kept.is_zero);
-	/* Before others can take it: a child must have what is alive. */
+	/* Before others can take it: a child must have what is alive. What is not one mapping after that has been
+	 * given other properties in parts, by whatever call. */
 	if (kept.resident > limit ||
 		core->os->madvise((void *)kept.base, kept.length, MADV_DONTFORK) != 0 ||
-		!make_reclaimable(core, &kept))
+		!is_still_ours(core, &kept) || !make_reclaimable(core, &kept))
 		return false;
 	if (insert(core, region, kept))
 		return true;

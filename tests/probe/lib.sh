@@ -86,6 +86,32 @@ run_windowed() {
   done
 }
 
+# make_group BYTES: a memory control group of our own, by its path in $group; false where there is none to be had.
+make_group() {
+  for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+    group=$parent/lazyzero-probe.$$
+    [ -d "$parent" ] && mkdir "$group" 2>/dev/null || continue
+    for limit in memory.limit_in_bytes memory.max; do
+      if [ -f "$group/$limit" ] && echo "$1" >"$group/$limit" 2>/dev/null; then
+        trap 'rmdir "$group" 2>/dev/null; rm -rf "$work"' EXIT
+        return 0
+      fi
+    done
+    rmdir "$group"
+  done
+  return 1
+}
+
+# in_group COMMAND...: in that group, with a time limit.
+in_group() {
+  timeout $hang sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' - "$group" "$@"
+}
+
+# remove_group: once nothing is in it.
+remove_group() {
+  rmdir "$group" || fail "the control group $group stays"
+}
+
 # run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
 run() {
   timeout $hang env LD_PRELOAD="$LZ_LIBRARY" "$@"

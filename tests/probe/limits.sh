@@ -67,25 +67,10 @@ done
 
 # --- a control group that is full ---
 
-# make_group BYTES: a memory control group of our own, by its path in $group; false where there is none to be had.
-make_group() {
-  for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do
-    group=$parent/lazyzero-limits.$$
-    [ -d "$parent" ] && mkdir "$group" 2>/dev/null || continue
-    for limit in memory.limit_in_bytes memory.max; do
-      if [ -f "$group/$limit" ] && echo "$1" >"$group/$limit" 2>/dev/null; then return 0; fi
-    done
-    rmdir "$group"
-  done
-  return 1
-}
-
 if make_group $((12 << 20)); then
-  trap 'rmdir "$group" 2>/dev/null; rm -rf "$work"' EXIT
   for settings in LAZYZERO_LOG=none 'LAZYZERO_LOG=none LAZYZERO_BACKING=window' 'LAZYZERO_LOG=none LAZYZERO_POLICY=refuse'; do
     for preload in '' "$LZ_LIBRARY"; do
-      timeout $hang sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec env "$@"' - "$group" LD_PRELOAD="$preload" $settings \
-        "$program" run >"$work/output.${preload:+lazyzero}" 2>"$work/errors"
+      in_group env LD_PRELOAD="$preload" $settings "$program" run >"$work/output.${preload:+lazyzero}" 2>"$work/errors"
       echo $? >"$work/status.${preload:+lazyzero}"
     done
     if [ "$(cat "$work/status.")" -eq 0 ]; then
@@ -94,7 +79,7 @@ if make_group $((12 << 20)); then
       clean "12 MiB of memory, $settings"
     fi
   done
-  rmdir "$group" || fail "the control group $group stays"
+  remove_group
 else
   echo 'not tested: a full control group: none can be made here'
 fi
