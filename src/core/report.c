@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "os/scratch.h"
 #include "support/pattern.h"
 
 /* --- looking --- */
@@ -35,24 +36,27 @@ static void draw(struct lz_cells *cells, const struct lz_census_map *map, uint64
 void lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window,
 	struct lz_fate *fate, struct lz_cells *cells)
 {
+	struct lz_census_map *map = lz_scratch_take(core->os);
 	struct lz_census census;
-	struct lz_census_map map;
 
+	_Static_assert(sizeof *map <= LZ_SCRATCH_BYTES, "a picture fits a scratch buffer");
 	*fate = (struct lz_fate){.regions = 1, .bytes = end - start, .on_window = on_window};
 	memset(cells, 0, sizeof *cells);
 	fate->full_tables = lz_census_share(core->geometry, end - start, 0);
 	lz_census_begin(&census, core->geometry, start, end);
-	lz_census_map_begin(&map, end - start, core->page);
-	census.map = &map;
-	if (lz_census_walk(&census, core->os) != 0) {
+	if (map != NULL)
+		lz_census_map_begin(map, end - start, core->page);
+	census.map = map;
+	if (map == NULL || lz_census_walk(&census, core->os) != 0) {
 		fate->unseen = fate->bytes;
-		return;
+	} else {
+		fate->written = census.written;
+		fate->zero = census.zero_mapped + census.window;
+		fate->tables = census.table_share;
+		fate->window_tables = census.window_share;
+		draw(cells, map, end - start, core->page);
 	}
-	fate->written = census.written;
-	fate->zero = census.zero_mapped + census.window;
-	fate->tables = census.table_share;
-	fate->window_tables = census.window_share;
-	draw(cells, &map, end - start, core->page);
+	lz_scratch_release(core->os, map);
 }
 
 void lz_report_made(struct lz_core *core, const struct lz_request *request, const void *p)
@@ -117,8 +121,8 @@ static void note_alive(void *context, struct lz_served *region)
 static int open_file(const struct lz_core *core)
 {
 	const struct lz_os *os = core->os;
-	char path[sizeof core->report->path + 96];
-	struct lz_text text = lz_text_in(path, sizeof path);
+	char *path = core->report->opened;
+	struct lz_text text = lz_text_in(path, sizeof core->report->opened);
 	struct lz_file_id id;
 	int fd, error;
 

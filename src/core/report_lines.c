@@ -8,7 +8,6 @@
 #include "base/checked.h"
 #include "base/text.h"
 
-#define LINE_BYTES 2048u
 #define LINES_MAX 2048u /* regions that have a line of their own */
 
 static void flush(struct lz_core *core)
@@ -65,6 +64,11 @@ static void member_string(struct lz_text *line, const char *name, const char *va
 	lz_text_json(line, value);
 }
 
+static struct lz_text begin_line(struct lz_report *report)
+{
+	return lz_text_in(report->line, sizeof report->line);
+}
+
 static void begin(struct lz_core *core, struct lz_text *line, const char *kind, uint64_t value)
 {
 	lz_text_char(line, '{');
@@ -79,8 +83,7 @@ static void begin(struct lz_core *core, struct lz_text *line, const char *kind, 
 static void put_header(struct lz_core *core, const char *reason)
 {
 	struct lz_report *report = core->report;
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 
 	begin(core, &line, "lazyzero_report", LZ_REPORT_VERSION);
 	member_u64(&line, "start_time", report->start_time);
@@ -98,8 +101,7 @@ static void put_modules(struct lz_core *core)
 	struct lz_sites *sites = &core->report->sites;
 
 	for (unsigned i = 0; i < LZ_SITE_MODULES; i++) {
-		char buffer[LINE_BYTES];
-		struct lz_text line = lz_text_in(buffer, sizeof buffer);
+		struct lz_text line = begin_line(core->report);
 
 		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
 			continue;
@@ -150,8 +152,7 @@ static void put_site(struct lz_core *core, unsigned number)
 {
 	const struct lz_site *site = &core->report->sites.site[number];
 	struct lz_fate fate = site->ended;
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 
 	lz_fate_add(&fate, &core->report->alive_fate[number]);
 	if (!atomic_load_explicit(&site->known, memory_order_acquire) ||
@@ -181,8 +182,7 @@ static void put_site(struct lz_core *core, unsigned number)
 /* A region that is alive is part of what its site comes to, and has a line of its own. */
 static void put_region(struct lz_core *core, const struct lz_alive *region, bool has_line)
 {
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 	struct lz_fate fate;
 	struct lz_cells cells;
 
@@ -200,8 +200,7 @@ static void put_region(struct lz_core *core, const struct lz_alive *region, bool
 
 static void put_end(struct lz_core *core)
 {
-	char buffer[128];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 
 	begin(core, &line, "end", core->report->lines);
 	put(core, &line);

@@ -10,16 +10,16 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/scratch.h"
 #include "support/options.h"
 
 /*
  * Field 22 of /proc/PID/stat. The fields are counted behind the last ')',
  * since a name may hold anything.
  */
-uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
 {
-	char name[40], buffer[1024];
-	struct lz_text path = lz_text_in(name, sizeof name);
+	struct lz_text path = lz_text_in(buffer, LZ_SCRATCH_BYTES);
 	uint64_t value = 0;
 	const char *cursor;
 	ssize_t length;
@@ -28,10 +28,10 @@ uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 	lz_text_string(&path, "/proc/");
 	lz_text_u64(&path, pid);
 	lz_text_string(&path, "/stat");
-	fd = os->open(name, O_RDONLY, 0);
+	fd = os->open(buffer, O_RDONLY, 0);
 	if (fd < 0)
 		return 0;
-	length = os->read(fd, buffer, sizeof buffer - 1);
+	length = os->read(fd, buffer, LZ_SCRATCH_BYTES - 1);
 	os->close(fd);
 	if (length <= 0)
 		return 0;
@@ -43,6 +43,15 @@ uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 		return 0;
 	cursor++;
 	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
+}
+
+uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+{
+	char *buffer = lz_scratch_take(os);
+	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
+
+	lz_scratch_release(os, buffer);
+	return value;
 }
 
 static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
@@ -75,15 +84,22 @@ static bool is_directory(const struct lz_stats *stats)
 static int open_file(const struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
-	char name[LZ_OPTION_TEXT_MAX + 40];
-	struct lz_text text = lz_text_in(name, sizeof name);
+	char *name = lz_scratch_take(os);
+	struct lz_text text;
+	int fd;
 
+	_Static_assert(LZ_OPTION_TEXT_MAX + 40 <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
+	if (name == NULL)
+		return -ENOMEM;
+	text = lz_text_in(name, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, stats->path);
 	if (is_directory(stats)) {
 		lz_text_string(&text, "/lazyzero.");
 		lz_text_i64(&text, os->getpid());
 	}
-	return os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	fd = os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	lz_scratch_release(os, name);
+	return fd;
 }
 
 /*
