@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "os/scratch.h"
 
 #define LINES_MAX 2048u /* regions that have a line of their own */
 
@@ -179,23 +180,30 @@ static void put_site(struct lz_core *core, unsigned number)
 	put(core, &line);
 }
 
+static void put_look(struct lz_core *core, const struct lz_alive *region, const struct lz_look *look)
+{
+	struct lz_text line = begin_line(core->report);
+
+	begin(core, &line, "region", region->base);
+	member_u64(&line, "site", region->site);
+	member_fate(&line, &look->fate);
+	member_digits(&line, "map_written", look->cells.written, look->cells.count);
+	member_digits(&line, "map_zero", look->cells.zero, look->cells.count);
+	put(core, &line);
+}
+
 /* A region that is alive is part of what its site comes to, and has a line of its own. */
 static void put_region(struct lz_core *core, const struct lz_alive *region, bool has_line)
 {
-	struct lz_text line = begin_line(core->report);
-	struct lz_fate fate;
-	struct lz_cells cells;
+	struct lz_look *look =
+		lz_report_look(core, region->base, region->base + region->length, region->on_window);
 
-	lz_report_look(core, region->base, region->base + region->length, region->on_window, &fate, &cells);
-	lz_fate_add(&core->report->alive_fate[region->site], &fate);
-	if (!has_line)
+	if (look == NULL)
 		return;
-	begin(core, &line, "region", region->base);
-	member_u64(&line, "site", region->site);
-	member_fate(&line, &fate);
-	member_digits(&line, "map_written", cells.written, cells.count);
-	member_digits(&line, "map_zero", cells.zero, cells.count);
-	put(core, &line);
+	lz_fate_add(&core->report->alive_fate[region->site], &look->fate);
+	if (has_line)
+		put_look(core, region, look);
+	lz_scratch_release(core->os, look);
 }
 
 static void put_end(struct lz_core *core)

@@ -58,14 +58,13 @@ static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *exec
 {
 	struct lz_text name;
 
-	*wire = (struct lz_wire){
-		.magic = LZ_WIRE_MAGIC,
-		.version = LZ_WIRE_VERSION,
-		.size = sizeof *wire,
-		.pid = (uint64_t)stats->os->getpid(),
-		.state = LZ_WIRE_RUNNING,
-		.budget = UINT64_MAX,
-	};
+	memset(wire, 0, sizeof *wire);
+	memcpy(wire->magic, LZ_WIRE_MAGIC, sizeof LZ_WIRE_MAGIC);
+	wire->version = LZ_WIRE_VERSION;
+	wire->size = sizeof *wire;
+	wire->pid = (uint64_t)stats->os->getpid();
+	wire->state = LZ_WIRE_RUNNING;
+	wire->budget = UINT64_MAX;
 	name = lz_text_in(wire->executable, sizeof wire->executable);
 	lz_text_string(&name, executable);
 }
@@ -201,20 +200,36 @@ int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *pa
 	return *path != '\0' ? attach(stats) : 0;
 }
 
+/* `inherited` is a copy of what the parent counts, which goes on counting. */
+static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
+{
+	stats->wire = &stats->own;
+	begin(stats, &stats->own, inherited->executable);
+	stats->own.budget = inherited->budget;
+	memcpy(stats->own.budget_source, inherited->budget_source, sizeof inherited->budget_source);
+	stats->own.regions = inherited->regions;
+	stats->own.region_bytes = inherited->region_bytes;
+	stats->own.window_regions = inherited->window_regions;
+	stats->own.window_region_bytes = inherited->window_region_bytes;
+	stats->own.committed = stats->own.committed_peak = inherited->committed;
+}
+
 void lz_stats_after_fork(struct lz_stats *stats)
 {
 	struct lz_wire *parents = stats->wire;
-	struct lz_wire inherited = *parents;
+	struct lz_wire *inherited = lz_scratch_take(stats->os);
 
-	stats->wire = &stats->own;
-	begin(stats, &stats->own, inherited.executable);
-	stats->own.budget = inherited.budget;
-	memcpy(stats->own.budget_source, inherited.budget_source, sizeof inherited.budget_source);
-	stats->own.regions = inherited.regions;
-	stats->own.region_bytes = inherited.region_bytes;
-	stats->own.window_regions = inherited.window_regions;
-	stats->own.window_region_bytes = inherited.window_region_bytes;
-	stats->own.committed = stats->own.committed_peak = inherited.committed;
+	_Static_assert(sizeof *inherited <= LZ_SCRATCH_BYTES, "the counters fit a scratch buffer");
+	if (inherited != NULL) {
+		memcpy(inherited, parents, sizeof *inherited);
+		begin_child(stats, inherited);
+		lz_scratch_release(stats->os, inherited);
+	} else {
+		/* No memory: it counts on from what its parent had, but not in the parent's file. */
+		if (parents != &stats->own)
+			memcpy(&stats->own, parents, sizeof stats->own);
+		stats->wire = &stats->own;
+	}
 	if (parents == &stats->own)
 		return;
 	/* Over it, not away: another thread may be about to count there. */

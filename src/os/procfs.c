@@ -28,22 +28,41 @@ int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *pa
 		lz_file_close(&lines->file);
 		return -ENOMEM;
 	}
+	lines->capacity = LZ_SCRATCH_BYTES;
+	lines->inside = false;
 	begin(lines);
+	return 0;
+}
+
+int lz_lines_start(struct lz_lines **lines, const struct lz_os *os, const char *path)
+{
+	struct lz_lines *fresh = lz_scratch_take(os);
+	int error = fresh == NULL ? -ENOMEM : lz_file_open(&fresh->file, os, path, true);
+
+	if (error) {
+		lz_scratch_release(os, fresh);
+		return error;
+	}
+	fresh->buffer = (char *)(fresh + 1);
+	fresh->capacity = LZ_SCRATCH_BYTES - sizeof *fresh;
+	fresh->inside = true;
+	begin(fresh);
+	*lines = fresh;
 	return 0;
 }
 
 void lz_lines_close(struct lz_lines *lines)
 {
-	lz_scratch_release(lines->file.os, lines->buffer);
 	if (lines->file.fd >= 0)
 		lz_file_close(&lines->file);
+	lz_scratch_release(lines->file.os, lines->inside ? (void *)lines : lines->buffer);
 }
 
 static ssize_t read_some(struct lz_lines *lines)
 {
 	const struct lz_file *file = &lines->file;
 	char *to = lines->buffer + lines->end;
-	size_t room = LZ_SCRATCH_BYTES - 1 - lines->end;
+	size_t room = lines->capacity - 1 - lines->end;
 	ssize_t got = -EINTR;
 
 	/* What fails like this every time is a filter, not a signal. */
@@ -119,7 +138,7 @@ char *lz_lines_next(struct lz_lines *lines)
 		}
 		if (lines->eof && length == 0)
 			return NULL;
-		if (lines->eof || length == LZ_SCRATCH_BYTES - 1) {
+		if (lines->eof || length == lines->capacity - 1) {
 			line[length] = '\0';
 			lines->start = lines->end;
 			lines->skip = !lines->eof;
@@ -153,30 +172,30 @@ static int next_value(struct lz_lines *lines, const char *name, uint64_t *bytes)
 
 int lz_proc_value(const struct lz_os *os, const char *path, const char *name, uint64_t *bytes)
 {
-	struct lz_lines lines;
-	int error = lz_lines_open(&lines, os, path);
+	struct lz_lines *lines;
+	int error = lz_lines_start(&lines, os, path);
 
 	if (error)
 		return error;
-	error = next_value(&lines, name, bytes);
+	error = next_value(lines, name, bytes);
 	/* Of a thread that has ended, status has no memory. */
-	if (error == -ENOENT && renew(&lines))
-		error = next_value(&lines, name, bytes);
-	lz_lines_close(&lines);
+	if (error == -ENOENT && renew(lines))
+		error = next_value(lines, name, bytes);
+	lz_lines_close(lines);
 	return error;
 }
 
 int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value)
 {
-	struct lz_lines lines;
+	struct lz_lines *lines;
 	const char *cursor;
-	int error = lz_lines_open(&lines, os, path);
+	int error = lz_lines_start(&lines, os, path);
 
 	if (error)
 		return error;
-	cursor = lz_lines_next(&lines);
+	cursor = lz_lines_next(lines);
 	error = cursor == NULL ? -ENODATA : lz_scan_u64(&cursor, value);
-	lz_lines_close(&lines);
+	lz_lines_close(lines);
 	return error;
 }
 
@@ -222,23 +241,23 @@ int lz_mapping_protection(const struct lz_mapping *mapping)
 int lz_mapping_value(
 	const struct lz_os *os, const char *smaps_path, uint64_t address, const char *name, uint64_t *bytes)
 {
-	struct lz_lines lines;
+	struct lz_lines *lines;
 	char *line;
-	int error = lz_lines_open(&lines, os, smaps_path);
+	int error = lz_lines_start(&lines, os, smaps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_lines_next(lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= address)
 			continue;
 		if (mapping.start <= address)
-			error = next_value(&lines, name, bytes);
+			error = next_value(lines, name, bytes);
 		break;
 	}
-	lz_lines_close(&lines);
+	lz_lines_close(lines);
 	return error;
 }
 
@@ -304,16 +323,16 @@ static void copy_undeleted(struct lz_text *text, const char *path, bool *deleted
 int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
 	uint64_t *offset)
 {
-	struct lz_lines lines;
+	struct lz_lines *lines;
 	struct lz_mapping mapping;
 	uint64_t base;
 	bool deleted;
-	int error = lz_lines_open(&lines, os, maps_path);
+	int error = lz_lines_start(&lines, os, maps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	if (find_module(&lines, address, &mapping, &base)) {
+	if (find_module(lines, address, &mapping, &base)) {
 		struct lz_text text = lz_text_in(name, capacity);
 		const char *slash = strrchr(mapping.path, '/');
 
@@ -321,26 +340,26 @@ int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address
 		*offset = address - base;
 		error = 0;
 	}
-	lz_lines_close(&lines);
+	lz_lines_close(lines);
 	return error;
 }
 
 int lz_module_find(const struct lz_os *os, const char *maps_path, uint64_t address, struct lz_module *module)
 {
-	struct lz_lines lines;
+	struct lz_lines *lines;
 	struct lz_mapping mapping;
-	int error = lz_lines_open(&lines, os, maps_path);
+	int error = lz_lines_start(&lines, os, maps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	if (find_module(&lines, address, &mapping, &module->base)) {
+	if (find_module(lines, address, &mapping, &module->base)) {
 		struct lz_text text = lz_text_in(module->path, sizeof module->path);
 
 		copy_undeleted(&text, mapping.path, &module->deleted);
 		module->inode = mapping.inode;
 		error = text.cut ? -ENAMETOOLONG : 0;
 	}
-	lz_lines_close(&lines);
+	lz_lines_close(lines);
 	return error;
 }

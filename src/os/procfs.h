@@ -26,12 +26,17 @@ struct lz_lines {
 	bool eof;
 	int error; /* what a read failed with: then the lines so far are not all */
 	bool skip; /* the last line was cut: its rest is still to come */
-	char *buffer; /* of LZ_SCRATCH_BYTES */
+	char *buffer;
+	size_t capacity; /* of it, bytes */
+	bool inside;     /* this struct is in the scratch buffer, too */
 	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
 };
 
 /* Opens path for reading. Returns 0 or -errno; lz_lines_close only after success. */
 int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path);
+
+/* The same for a caller with no room for the struct: *lines is in the scratch buffer until lz_lines_close. */
+int lz_lines_start(struct lz_lines **lines, const struct lz_os *os, const char *path);
 
 /* The next line without its newline, NUL-terminated, valid until the next call; NULL at the end. */
 char *lz_lines_next(struct lz_lines *lines);
