@@ -87,14 +87,14 @@ int lz_core_reconcile(struct lz_core *core)
 {
 	const uintptr_t top = (uintptr_t)1 << core->geometry->user_bits;
 	struct lz_ledger *ledger = &core->ledger;
-	struct lz_lines *lines;
+	struct lz_lines lines;
 	uintptr_t gap = 0; /* end of the mapping before */
 	char *line;
-	int error = lz_lines_start(&lines, core->os, LZ_MAPS);
+	int error = lz_lines_open(&lines, core->os, LZ_MAPS);
 
 	if (error)
 		return error;
-	while (error == 0 && (line = lz_lines_next(lines)) != NULL) {
+	while (error == 0 && (line = lz_lines_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start >= top)
@@ -114,12 +114,12 @@ int lz_core_reconcile(struct lz_core *core)
 	}
 	/* A file that broke off, or is empty, says nothing of what lies above. */
 	if (error == 0)
-		error = lines->error != 0 ? lines->error
+		error = lines.error != 0 ? lines.error
 			: gap == 0       ? -ENODATA
 					 : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
 	if (error == 0)
 		lz_window_forget(core, gap, UINTPTR_MAX);
-	lz_lines_close(lines);
+	lz_lines_close(&lines);
 	ledger->inexact = error != 0;
 	core->reconciled_ms = lz_not_never(core->os->now_ms());
 	lz_core_publish(core);
