@@ -330,7 +330,7 @@ static void mmap_family(void)
 /* --- the public functions --- */
 
 static int (*region_info)(const void *, void *);
-static void (*get_statistics)(void *);
+static int (*stats)(void *, size_t);
 
 static void do_region_info(void)
 {
@@ -341,21 +341,21 @@ static void do_region_info(void)
 
 static void do_statistics(void)
 {
-	static uint64_t statistics[64];
+	static uint64_t statistics[17];
 
-	get_statistics(statistics);
+	stats(statistics, sizeof statistics);
 }
 
 static void own_functions(void)
 {
 	*(void **)&region_info = dlsym(RTLD_DEFAULT, "lz_region_info");
-	*(void **)&get_statistics = dlsym(RTLD_DEFAULT, "lz_get_statistics");
+	*(void **)&stats = dlsym(RTLD_DEFAULT, "lz_stats");
 	block = calloc(1, 24 * MIB);
 	touch(block, 24 * MIB, 100000);
 	if (region_info != NULL && block != NULL)
 		measure("lz_region_info", do_region_info);
-	if (get_statistics != NULL)
-		measure("lz_get_statistics", do_statistics);
+	if (stats != NULL)
+		measure("lz_stats", do_statistics);
 	do_free();
 }
 
