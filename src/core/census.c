@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "os/pagemap.h"
+#include "os/scratch.h"
 
 void lz_census_begin(
 	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end)
@@ -87,14 +88,15 @@ static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
 /* Read by the kernel: another thread may be unmapping it. */
 static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end)
 {
-	char bytes[2048];
+	const size_t most = LZ_SCRATCH_BYTES;
+	char *bytes = lz_scratch_take(census->os);
 
-	for (; start < end; start += sizeof bytes)
-		if (census->os->peek((const void *)(uintptr_t)start, bytes, sizeof bytes) !=
-				(ssize_t)sizeof bytes ||
-			bytes[0] != 0 || memcmp(bytes, bytes + 1, sizeof bytes - 1) != 0)
-			return false;
-	return true;
+	for (; bytes != NULL && start < end; start += most)
+		if (census->os->peek((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
+			bytes[0] != 0 || memcmp(bytes, bytes + 1, most - 1) != 0)
+			break;
+	lz_scratch_release(census->os, bytes);
+	return start >= end;
 }
 
 /*

@@ -1,8 +1,7 @@
 /*
  * What became of the pages of a region: written, only read, or never touched; and what page tables they need.
  *
- * Asks PAGEMAP_SCAN (Linux 6.7). Allocates nothing, takes no lock, safe in signal handlers; uses up to 5 KiB
- * of stack.
+ * Asks PAGEMAP_SCAN (Linux 6.7). Allocates nothing, takes no lock, safe in signal handlers.
  */
 #ifndef LZ_CORE_CENSUS_H
 #define LZ_CORE_CENSUS_H

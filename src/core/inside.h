@@ -237,7 +237,7 @@ int lz_core_charge_large(struct lz_core *core, const char *call, const void *cal
 /* --- remap.c --- */
 
 /* Ranges of different traits inside one call; more, and the kernel is asked afterwards. */
-#define LZ_PIECES 8u
+#define LZ_PIECES 4u
 
 /* What a ledger knew of a range, relative to its start. */
 struct lz_pieces {

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "os/mman.h"
+#include "os/scratch.h"
 
 static void lift(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, bool goes_away, struct lz_pieces *pieces)
@@ -62,13 +63,15 @@ void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lif
 	lz_core_leave(core);
 }
 
+/* Apart, so that the stack of one part is not below the other: a reconciliation stands at the end of both. */
+
 /*
  * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the
  * pieces lay what cannot be touched: inaccessible memory, which has come along and covers what was at the
  * target, or, since Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can
  * tell.
  */
-static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
+__attribute__((noinline)) static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, size_t new_length,
 	const struct lz_pieces *pieces)
 {
 	struct lz_range *there = lz_ledger_find(&core->ledger, base);
@@ -98,7 +101,7 @@ static void put_down(struct lz_core *core, uintptr_t base, size_t old_length, si
 }
 
 /* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
-static struct lz_need remap_need(
+__attribute__((noinline)) static struct lz_need remap_need(
 	struct lz_core *core, uintptr_t start, size_t old_length, size_t new_length, int flags)
 {
 	struct lz_need need = {.bytes = new_length, .old_bytes = old_length, .page_shift = core->page_shift};
@@ -117,11 +120,10 @@ static struct lz_need remap_need(
 	return need;
 }
 
-intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
-	void *target, const void *caller)
+static intptr_t remap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
+	void *target, const void *caller, struct lz_lifted *lifted)
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
-	struct lz_lifted lifted = {.windows.all = true};
 	struct lz_window_use use = {.window = NULL};
 	struct lz_window_part part;
 	struct lz_grant grant;
@@ -138,6 +140,8 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	lz_recycle_give_way(core, start, end);
 	if (flags & MREMAP_FIXED)
 		lz_recycle_give_way(core, (uintptr_t)target, (uintptr_t)target + rounded);
+	lifted->windows.count = 0;
+	lifted->windows.all = true;
 	lz_grant_nothing(&grant);
 	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
 	if (on_window && rounded > end - start && rounded >> core->geometry->user_bits == 0)
@@ -159,7 +163,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 	tracked = lz_core_enter(core);
 	if (tracked) {
 		lz_core_sample_peak(core, end - start);
-		lift(&core->ledger, start, end, !stays, &lifted.touchable);
+		lift(&core->ledger, start, end, !stays, &lifted->touchable);
 		/* A window that it maps over must not be cloned from any more. */
 		if ((flags & MREMAP_FIXED) &&
 			lz_core_page_range(core, target, new_length, core->page_shift, &new_start, &new_end))
@@ -172,7 +176,7 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		result = core->calls->mremap(address, old_length, new_length, flags, target);
 	if (lz_os_failed(result)) {
 		if (tracked && !stays)
-			lz_core_put_back(core, start, &lifted);
+			lz_core_put_back(core, start, lifted);
 		/* The kernel clears the target before it finds out that it cannot move there. */
 		if (flags & MREMAP_FIXED)
 			lz_core_look_again(core);
@@ -184,11 +188,24 @@ intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, 
 		 */
 		if (!on_window)
 			lz_window_forget(core, new_start, new_end);
-		put_down(core, new_start, end - start, rounded, &lifted.touchable);
+		put_down(core, new_start, end - start, rounded, &lifted->touchable);
 		lz_core_publish(core);
 		lz_core_leave(core);
 	}
 	lz_core_settle(core, &grant, !lz_os_failed(result));
 	lz_window_release(core, &use);
+	return result;
+}
+
+intptr_t lz_core_mremap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
+	void *target, const void *caller)
+{
+	struct lz_lifted *lifted = lz_scratch_take(core->os);
+	intptr_t result;
+
+	if (lifted == NULL)
+		return -ENOMEM;
+	result = remap(core, address, old_length, new_length, flags, target, caller, lifted);
+	lz_scratch_release(core->os, lifted);
 	return result;
 }

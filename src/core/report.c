@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "os/scratch.h"
 #include "support/pattern.h"
 
 /* --- looking --- */
@@ -32,27 +33,31 @@ static void draw(struct lz_cells *cells, const struct lz_census_map *map, uint64
 	}
 }
 
-void lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window,
-	struct lz_fate *fate, struct lz_cells *cells)
+struct lz_look *lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window)
 {
-	struct lz_census census;
-	struct lz_census_map map;
+	struct lz_look *look = lz_scratch_take(core->os);
+	struct lz_census *census;
 
-	*fate = (struct lz_fate){.regions = 1, .bytes = end - start, .on_window = on_window};
-	memset(cells, 0, sizeof *cells);
-	fate->full_tables = lz_census_share(core->geometry, end - start, 0);
-	lz_census_begin(&census, core->geometry, start, end);
-	lz_census_map_begin(&map, end - start, core->page);
-	census.map = &map;
-	if (lz_census_walk(&census, core->os) != 0) {
-		fate->unseen = fate->bytes;
-		return;
+	_Static_assert(sizeof *look <= LZ_SCRATCH_BYTES, "it fits a scratch buffer");
+	if (look == NULL)
+		return NULL;
+	census = &look->census;
+	look->fate = (struct lz_fate){.regions = 1, .bytes = end - start, .on_window = on_window};
+	memset(&look->cells, 0, sizeof look->cells);
+	look->fate.full_tables = lz_census_share(core->geometry, end - start, 0);
+	lz_census_begin(census, core->geometry, start, end);
+	lz_census_map_begin(&look->map, end - start, core->page);
+	census->map = &look->map;
+	if (lz_census_walk(census, core->os) != 0) {
+		look->fate.unseen = look->fate.bytes;
+		return look;
 	}
-	fate->written = census.written;
-	fate->zero = census.zero_mapped + census.window;
-	fate->tables = census.table_share;
-	fate->window_tables = census.window_share;
-	draw(cells, &map, end - start, core->page);
+	look->fate.written = census->written;
+	look->fate.zero = census->zero_mapped + census->window;
+	look->fate.tables = census->table_share;
+	look->fate.window_tables = census->window_share;
+	draw(&look->cells, &look->map, end - start, core->page);
+	return look;
 }
 
 void lz_report_made(struct lz_core *core, const struct lz_request *request, const void *p)
@@ -82,16 +87,19 @@ void lz_report_resized(struct lz_core *core, unsigned site, const void *p, size_
 
 void lz_report_going(struct lz_core *core, const struct lz_served *region, uintptr_t start, uintptr_t end)
 {
-	struct lz_fate fate;
-	struct lz_cells cells;
+	struct lz_look *look;
 
 	if (region->site == LZ_SITE_NONE || core->geometry == NULL)
 		return;
-	lz_report_look(core, start, end, region->on_window, &fate, &cells);
+	look = lz_report_look(core, start, end, region->on_window);
+	if (look == NULL)
+		return;
 	/* What is cut off is no region of its own. */
-	fate.regions = start == atomic_load_explicit(&region->base, memory_order_relaxed);
-	fate.on_window *= fate.regions;
-	lz_sites_ended(&core->report->sites, region->site, &fate, fate.regions ? &cells : NULL);
+	look->fate.regions = start == atomic_load_explicit(&region->base, memory_order_relaxed);
+	look->fate.on_window *= look->fate.regions;
+	lz_sites_ended(&core->report->sites, region->site, &look->fate,
+		look->fate.regions ? &look->cells : NULL);
+	lz_scratch_release(core->os, look);
 }
 
 static void note_alive(void *context, struct lz_served *region)
@@ -117,8 +125,8 @@ static void note_alive(void *context, struct lz_served *region)
 static int open_file(const struct lz_core *core)
 {
 	const struct lz_os *os = core->os;
-	char path[sizeof core->report->path + 96];
-	struct lz_text text = lz_text_in(path, sizeof path);
+	char *path = core->report->opened;
+	struct lz_text text = lz_text_in(path, sizeof core->report->opened);
 	struct lz_file_id id;
 	int fd, error;
 

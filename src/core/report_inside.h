@@ -33,11 +33,20 @@ struct lz_report {
 	struct lz_fate alive_fate[LZ_SITES];
 	size_t used;
 	char buffer[16384];
+	char line[2048];                        /* the one that is being made */
+	char opened[2 * LZ_OPTION_TEXT_MAX + 96]; /* path, expanded */
 };
 
-/* The fate of one region, and its picture. */
-void lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window,
-	struct lz_fate *fate, struct lz_cells *cells);
+/* What is seen of one region, and what it takes to look: in a scratch buffer, not on a stack. */
+struct lz_look {
+	struct lz_fate fate;
+	struct lz_cells cells; /* its picture */
+	struct lz_census census;
+	struct lz_census_map map;
+};
+
+/* Looks at a region. lz_scratch_release follows; NULL where there is no memory to look. */
+struct lz_look *lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window);
 
 /* Writes all lines to report->fd, whose regions alive are noted; report->error says how that went. */
 void lz_report_put(struct lz_core *core, const char *reason);

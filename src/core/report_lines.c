@@ -7,8 +7,8 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "os/scratch.h"
 
-#define LINE_BYTES 2048u
 #define LINES_MAX 2048u /* regions that have a line of their own */
 
 static void flush(struct lz_core *core)
@@ -65,6 +65,11 @@ static void member_string(struct lz_text *line, const char *name, const char *va
 	lz_text_json(line, value);
 }
 
+static struct lz_text begin_line(struct lz_report *report)
+{
+	return lz_text_in(report->line, sizeof report->line);
+}
+
 static void begin(struct lz_core *core, struct lz_text *line, const char *kind, uint64_t value)
 {
 	lz_text_char(line, '{');
@@ -79,8 +84,7 @@ static void begin(struct lz_core *core, struct lz_text *line, const char *kind, 
 static void put_header(struct lz_core *core, const char *reason)
 {
 	struct lz_report *report = core->report;
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 
 	begin(core, &line, "lazyzero_report", LZ_REPORT_VERSION);
 	member_u64(&line, "start_time", report->start_time);
@@ -98,8 +102,7 @@ static void put_modules(struct lz_core *core)
 	struct lz_sites *sites = &core->report->sites;
 
 	for (unsigned i = 0; i < LZ_SITE_MODULES; i++) {
-		char buffer[LINE_BYTES];
-		struct lz_text line = lz_text_in(buffer, sizeof buffer);
+		struct lz_text line = begin_line(core->report);
 
 		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
 			continue;
@@ -150,8 +153,7 @@ static void put_site(struct lz_core *core, unsigned number)
 {
 	const struct lz_site *site = &core->report->sites.site[number];
 	struct lz_fate fate = site->ended;
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 
 	lz_fate_add(&fate, &core->report->alive_fate[number]);
 	if (!atomic_load_explicit(&site->known, memory_order_acquire) ||
@@ -178,30 +180,35 @@ static void put_site(struct lz_core *core, unsigned number)
 	put(core, &line);
 }
 
+static void put_look(struct lz_core *core, const struct lz_alive *region, const struct lz_look *look)
+{
+	struct lz_text line = begin_line(core->report);
+
+	begin(core, &line, "region", region->base);
+	member_u64(&line, "site", region->site);
+	member_fate(&line, &look->fate);
+	member_digits(&line, "map_written", look->cells.written, look->cells.count);
+	member_digits(&line, "map_zero", look->cells.zero, look->cells.count);
+	put(core, &line);
+}
+
 /* A region that is alive is part of what its site comes to, and has a line of its own. */
 static void put_region(struct lz_core *core, const struct lz_alive *region, bool has_line)
 {
-	char buffer[LINE_BYTES];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
-	struct lz_fate fate;
-	struct lz_cells cells;
+	struct lz_look *look =
+		lz_report_look(core, region->base, region->base + region->length, region->on_window);
 
-	lz_report_look(core, region->base, region->base + region->length, region->on_window, &fate, &cells);
-	lz_fate_add(&core->report->alive_fate[region->site], &fate);
-	if (!has_line)
+	if (look == NULL)
 		return;
-	begin(core, &line, "region", region->base);
-	member_u64(&line, "site", region->site);
-	member_fate(&line, &fate);
-	member_digits(&line, "map_written", cells.written, cells.count);
-	member_digits(&line, "map_zero", cells.zero, cells.count);
-	put(core, &line);
+	lz_fate_add(&core->report->alive_fate[region->site], &look->fate);
+	if (has_line)
+		put_look(core, region, look);
+	lz_scratch_release(core->os, look);
 }
 
 static void put_end(struct lz_core *core)
 {
-	char buffer[128];
-	struct lz_text line = lz_text_in(buffer, sizeof buffer);
+	struct lz_text line = begin_line(core->report);
 
 	begin(core, &line, "end", core->report->lines);
 	put(core, &line);

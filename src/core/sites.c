@@ -4,7 +4,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define MAPS "/proc/thread-self/maps"
+#include "os/descriptors.h"
+#include "os/scratch.h"
+
 #define PROBES 64u
 
 #define add(field, amount) __atomic_fetch_add(&(field), amount, __ATOMIC_RELAXED)
@@ -32,16 +34,18 @@ static uint16_t enter_module(struct lz_sites *sites, const struct lz_module *mod
 
 static void describe(struct lz_sites *sites, struct lz_site *site, uintptr_t caller, const char *call)
 {
-	struct lz_module module;
+	struct lz_module *module = lz_scratch_take(sites->os);
 
+	_Static_assert(sizeof *module <= LZ_SCRATCH_BYTES, "a module fits a scratch buffer");
 	site->call = call;
 	site->offset = caller;
 	/* The return address may be the first byte of what lies behind: the call is the byte before it. */
-	if (lz_module_find(sites->os, MAPS, caller - 1, &module) == 0) {
-		site->module = enter_module(sites, &module);
+	if (module != NULL && lz_module_find(sites->os, LZ_MAPS, caller - 1, module) == 0) {
+		site->module = enter_module(sites, module);
 		if (site->module != 0)
-			site->offset = caller - module.base;
+			site->offset = caller - module->base;
 	}
+	lz_scratch_release(sites->os, module);
 	atomic_store_explicit(&site->known, true, memory_order_release);
 }
 

@@ -10,16 +10,16 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/scratch.h"
 #include "support/options.h"
 
 /*
  * Field 22 of /proc/PID/stat. The fields are counted behind the last ')',
  * since a name may hold anything.
  */
-uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
 {
-	char name[40], buffer[1024];
-	struct lz_text path = lz_text_in(name, sizeof name);
+	struct lz_text path = lz_text_in(buffer, LZ_SCRATCH_BYTES);
 	uint64_t value = 0;
 	const char *cursor;
 	ssize_t length;
@@ -28,10 +28,10 @@ uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 	lz_text_string(&path, "/proc/");
 	lz_text_u64(&path, pid);
 	lz_text_string(&path, "/stat");
-	fd = os->open(name, O_RDONLY, 0);
+	fd = os->open(buffer, O_RDONLY, 0);
 	if (fd < 0)
 		return 0;
-	length = os->read(fd, buffer, sizeof buffer - 1);
+	length = os->read(fd, buffer, LZ_SCRATCH_BYTES - 1);
 	os->close(fd);
 	if (length <= 0)
 		return 0;
@@ -45,18 +45,26 @@ uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
 }
 
+uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+{
+	char *buffer = lz_scratch_take(os);
+	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
+
+	lz_scratch_release(os, buffer);
+	return value;
+}
+
 static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
 {
 	struct lz_text name;
 
-	*wire = (struct lz_wire){
-		.magic = LZ_WIRE_MAGIC,
-		.version = LZ_WIRE_VERSION,
-		.size = sizeof *wire,
-		.pid = (uint64_t)stats->os->getpid(),
-		.state = LZ_WIRE_RUNNING,
-		.budget = UINT64_MAX,
-	};
+	memset(wire, 0, sizeof *wire);
+	memcpy(wire->magic, LZ_WIRE_MAGIC, sizeof LZ_WIRE_MAGIC);
+	wire->version = LZ_WIRE_VERSION;
+	wire->size = sizeof *wire;
+	wire->pid = (uint64_t)stats->os->getpid();
+	wire->state = LZ_WIRE_RUNNING;
+	wire->budget = UINT64_MAX;
 	name = lz_text_in(wire->executable, sizeof wire->executable);
 	lz_text_string(&name, executable);
 }
@@ -75,15 +83,22 @@ static bool is_directory(const struct lz_stats *stats)
 static int open_file(const struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
-	char name[LZ_OPTION_TEXT_MAX + 40];
-	struct lz_text text = lz_text_in(name, sizeof name);
+	char *name = lz_scratch_take(os);
+	struct lz_text text;
+	int fd;
 
+	_Static_assert(LZ_OPTION_TEXT_MAX + 40 <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
+	if (name == NULL)
+		return -ENOMEM;
+	text = lz_text_in(name, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, stats->path);
 	if (is_directory(stats)) {
 		lz_text_string(&text, "/lazyzero.");
 		lz_text_i64(&text, os->getpid());
 	}
-	return os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	fd = os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	lz_scratch_release(os, name);
+	return fd;
 }
 
 /*
@@ -185,20 +200,36 @@ int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *pa
 	return *path != '\0' ? attach(stats) : 0;
 }
 
+/* `inherited` is a copy of what the parent counts, which goes on counting. */
+static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
+{
+	stats->wire = &stats->own;
+	begin(stats, &stats->own, inherited->executable);
+	stats->own.budget = inherited->budget;
+	memcpy(stats->own.budget_source, inherited->budget_source, sizeof inherited->budget_source);
+	stats->own.regions = inherited->regions;
+	stats->own.region_bytes = inherited->region_bytes;
+	stats->own.window_regions = inherited->window_regions;
+	stats->own.window_region_bytes = inherited->window_region_bytes;
+	stats->own.committed = stats->own.committed_peak = inherited->committed;
+}
+
 void lz_stats_after_fork(struct lz_stats *stats)
 {
 	struct lz_wire *parents = stats->wire;
-	struct lz_wire inherited = *parents;
+	struct lz_wire *inherited = lz_scratch_take(stats->os);
 
-	stats->wire = &stats->own;
-	begin(stats, &stats->own, inherited.executable);
-	stats->own.budget = inherited.budget;
-	memcpy(stats->own.budget_source, inherited.budget_source, sizeof inherited.budget_source);
-	stats->own.regions = inherited.regions;
-	stats->own.region_bytes = inherited.region_bytes;
-	stats->own.window_regions = inherited.window_regions;
-	stats->own.window_region_bytes = inherited.window_region_bytes;
-	stats->own.committed = stats->own.committed_peak = inherited.committed;
+	_Static_assert(sizeof *inherited <= LZ_SCRATCH_BYTES, "the counters fit a scratch buffer");
+	if (inherited != NULL) {
+		memcpy(inherited, parents, sizeof *inherited);
+		begin_child(stats, inherited);
+		lz_scratch_release(stats->os, inherited);
+	} else {
+		/* No memory: it counts on from what its parent had, but not in the parent's file. */
+		if (parents != &stats->own)
+			memcpy(&stats->own, parents, sizeof stats->own);
+		stats->wire = &stats->own;
+	}
 	if (parents == &stats->own)
 		return;
 	/* Over it, not away: another thread may be about to count there. */

@@ -4,6 +4,7 @@
  */
 #include "os/mman.h"
 #include "os/os.h"
+#include "os/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,37 +189,58 @@ static int raw_close(int fd)
 	return (int)RAW(syscall(SYS_close, fd));
 }
 
-static int raw_identify(int fd, struct lz_file_id *id)
+static int identify_by(struct statx *stat, int fd, struct lz_file_id *id)
 {
-	struct statx stat;
-	int error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat));
+	int error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, stat));
 
 	if (error)
 		return error;
-	id->device = (uint64_t)stat.stx_dev_major << 32 | stat.stx_dev_minor;
-	id->inode = stat.stx_ino;
-	id->type = stat.stx_mode & (unsigned)S_IFMT;
-	id->size = stat.stx_size;
-	id->owner = stat.stx_uid;
-	id->rdev = (uint64_t)stat.stx_rdev_major << 32 | stat.stx_rdev_minor;
+	id->device = (uint64_t)stat->stx_dev_major << 32 | stat->stx_dev_minor;
+	id->inode = stat->stx_ino;
+	id->type = stat->stx_mode & (unsigned)S_IFMT;
+	id->size = stat->stx_size;
+	id->owner = stat->stx_uid;
+	id->rdev = (uint64_t)stat->stx_rdev_major << 32 | stat->stx_rdev_minor;
 	return 0;
 }
 
-static int raw_hugetlb_page_size(int fd, size_t *bytes)
+/* A struct statx has 256 bytes, which is much of the stack that is used below a program's call. */
+static int raw_identify(int fd, struct lz_file_id *id)
 {
-	struct statx cached;
-	struct statfs stat;
+	struct statx *stat = lz_scratch_take(&lz_os_linux);
+	int error = stat == NULL ? -ENOMEM : identify_by(stat, fd, id);
+
+	lz_scratch_release(&lz_os_linux, stat);
+	return error;
+}
+
+static int hugetlb_page_size_by(
+	struct statx *cached, struct statfs *stat, int fd, size_t *bytes)
+{
 	int error;
 
 	/*
 	 * What is known without asking a server that may be dead: hugetlbfs has blocks as large as its pages.
 	 */
 	*bytes = 0;
-	error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &cached));
-	if (error == 0 && cached.stx_blksize < 65536)
+	error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, cached));
+	if (error == 0 && cached->stx_blksize < 65536)
 		return 0;
-	error = (int)RAW(syscall(SYS_fstatfs, fd, &stat));
-	*bytes = error == 0 && stat.f_type == HUGETLBFS_MAGIC ? (size_t)stat.f_bsize : 0;
+	error = (int)RAW(syscall(SYS_fstatfs, fd, stat));
+	*bytes = error == 0 && stat->f_type == HUGETLBFS_MAGIC ? (size_t)stat->f_bsize : 0;
+	return error;
+}
+
+static int raw_hugetlb_page_size(int fd, size_t *bytes)
+{
+	struct statx *cached = lz_scratch_take(&lz_os_linux);
+	int error;
+
+	*bytes = 0;
+	if (cached == NULL)
+		return -ENOMEM;
+	error = hugetlb_page_size_by(cached, (struct statfs *)(cached + 1), fd, bytes);
+	lz_scratch_release(&lz_os_linux, cached);
 	return error;
 }
 

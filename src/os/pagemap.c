@@ -25,13 +25,17 @@ struct scan {
 #define IS_PFNZERO (UINT64_C(1) << 5)
 #define IS_HUGE (UINT64_C(1) << 6)
 
-#define RUNS (LZ_SCRATCH_BYTES / sizeof(struct scan_run))
+/* Question and answer are in one scratch buffer. */
+#define RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
-static int walk(const struct lz_os *os, int fd, struct scan_run *runs, uint64_t start, uint64_t end,
+static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
 	lz_page_run_seen *seen, void *context)
 {
-	struct scan scan = {
-		.size = sizeof scan,
+	const struct scan_run *runs = (const struct scan_run *)(scan + 1);
+	int found = 0;
+
+	*scan = (struct scan){
+		.size = sizeof *scan,
 		.start = start,
 		.end = end,
 		.vec = (uint64_t)(uintptr_t)runs,
@@ -39,10 +43,8 @@ static int walk(const struct lz_os *os, int fd, struct scan_run *runs, uint64_t 
 		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
 		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_FILE | IS_HUGE,
 	};
-	int found = 0;
-
-	while (scan.start < end) {
-		found = os->ioctl(fd, SCAN_REQUEST, &scan);
+	while (scan->start < end) {
+		found = os->ioctl(fd, SCAN_REQUEST, scan);
 		if (found < 0)
 			break;
 		for (int i = 0; i < found; i++) {
@@ -54,11 +56,11 @@ static int walk(const struct lz_os *os, int fd, struct scan_run *runs, uint64_t 
 		}
 		/* The kernel stops early when the vector is full. Without any progress the walk is not
 		 * complete. */
-		if (scan.walk_end <= scan.start && found == 0) {
+		if (scan->walk_end <= scan->start && found == 0) {
 			found = -EIO;
 			break;
 		}
-		scan.start = scan.walk_end;
+		scan->start = scan->walk_end;
 	}
 	return found < 0 ? found : 0;
 }
@@ -66,15 +68,15 @@ static int walk(const struct lz_os *os, int fd, struct scan_run *runs, uint64_t 
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
 {
-	struct scan_run *runs;
+	struct scan *scan;
 	struct lz_file file;
 	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
 
 	if (error)
 		return error;
-	runs = lz_scratch_take(os);
-	error = runs == NULL ? -ENOMEM : walk(os, file.fd, runs, start, end, seen, context);
-	lz_scratch_release(os, runs);
+	scan = lz_scratch_take(os);
+	error = scan == NULL ? -ENOMEM : walk(os, file.fd, scan, start, end, seen, context);
+	lz_scratch_release(os, scan);
 	lz_file_close(&file);
 	return error;
 }

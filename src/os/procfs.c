@@ -9,59 +9,76 @@
 #include "base/text.h"
 #include "os/scratch.h"
 
+/* At the front of a scratch buffer, of which the rest holds text. */
+struct lz_reader {
+	struct lz_file file;
+	int64_t offset;    /* bytes read so far */
+	size_t start, end; /* unread bytes of buffer */
+	bool eof;
+	bool skip; /* the last line was cut: its rest is still to come */
+	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
+	char buffer[];
+};
+
+#define CAPACITY (LZ_SCRATCH_BYTES - offsetof(struct lz_reader, buffer))
+
 static void begin(struct lz_lines *lines)
 {
-	lines->offset = 0;
-	lines->start = lines->end = 0;
-	lines->eof = lines->skip = false;
+	struct lz_reader *reader = lines->reader;
+
+	reader->offset = 0;
+	reader->start = reader->end = 0;
+	reader->eof = reader->skip = false;
 	lines->error = 0;
 }
 
 int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path)
 {
-	int error = lz_file_open(&lines->file, os, path, true);
+	int error;
 
+	lines->reader = lz_scratch_take(os);
+	error = lines->reader == NULL ? -ENOMEM : lz_file_open(&lines->reader->file, os, path, true);
 	if (error)
-		return error;
-	lines->buffer = lz_scratch_take(os);
-	if (lines->buffer == NULL) {
-		lz_file_close(&lines->file);
-		return -ENOMEM;
-	}
-	begin(lines);
-	return 0;
+		lz_scratch_release(os, lines->reader);
+	else
+		begin(lines);
+	return error;
 }
 
 void lz_lines_close(struct lz_lines *lines)
 {
-	lz_scratch_release(lines->file.os, lines->buffer);
-	if (lines->file.fd >= 0)
-		lz_file_close(&lines->file);
+	struct lz_reader *reader = lines->reader;
+
+	if (reader->file.fd >= 0)
+		lz_file_close(&reader->file);
+	lz_scratch_release(reader->file.os, reader);
 }
 
-static ssize_t read_some(struct lz_lines *lines)
+static ssize_t read_some(struct lz_reader *reader)
 {
-	const struct lz_file *file = &lines->file;
-	char *to = lines->buffer + lines->end;
-	size_t room = LZ_SCRATCH_BYTES - 1 - lines->end;
+	const struct lz_file *file = &reader->file;
+	char *to = reader->buffer + reader->end;
+	size_t room = CAPACITY - 1 - reader->end;
 	ssize_t got = -EINTR;
 
 	/* What fails like this every time is a filter, not a signal. */
 	for (unsigned attempt = 0; attempt < 16 && got == -EINTR; attempt++)
-		got = lz_file_is_kept(file) ? file->os->pread(file->fd, to, room, lines->offset)
+		got = lz_file_is_kept(file) ? file->os->pread(file->fd, to, room, reader->offset)
 					    : file->os->read(file->fd, to, room);
 	return got;
 }
 
-/* A kept file that shows nothing is opened anew, once, and read from the start. */
+/* A kept file that shows nothing is opened anew and read from the start. */
 static bool renew(struct lz_lines *lines)
 {
-	if (!lz_file_is_kept(&lines->file))
+	struct lz_reader *reader = lines->reader;
+
+	if (!lz_file_is_kept(&reader->file))
 		return false;
-	lines->error = lz_file_renew(&lines->file);
+	lines->error = lz_file_renew(&reader->file);
 	if (lines->error != 0) {
-		lines->file.fd = -1;
-		lines->eof = true;
+		reader->file.fd = -1;
+		reader->eof = true;
 		return false;
 	}
 	begin(lines);
@@ -71,58 +88,62 @@ static bool renew(struct lz_lines *lines)
 /* Moves the unread bytes to the front and reads more behind them. */
 static void refill(struct lz_lines *lines)
 {
+	struct lz_reader *reader = lines->reader;
 	ssize_t got;
 
-	memmove(lines->buffer, lines->buffer + lines->start, lines->end - lines->start);
-	lines->end -= lines->start;
-	lines->start = 0;
-	got = read_some(lines);
-	if (got <= 0 && lines->offset == 0 && renew(lines))
-		got = read_some(lines);
+	memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
+	reader->end -= reader->start;
+	reader->start = 0;
+	got = read_some(reader);
+	if (got <= 0 && reader->offset == 0 && renew(lines))
+		got = read_some(reader);
 	if (got < 0)
 		lines->error = (int)got;
 	if (got <= 0) {
-		lines->eof = true;
+		reader->eof = true;
 	} else {
-		lines->offset += got;
-		lines->end += (size_t)got;
+		reader->offset += got;
+		reader->end += (size_t)got;
 	}
 }
 
 static void skip_rest_of_line(struct lz_lines *lines)
 {
+	struct lz_reader *reader = lines->reader;
 	char *newline;
 
-	lines->skip = false;
-	while ((newline = memchr(lines->buffer + lines->start, '\n', lines->end - lines->start)) == NULL) {
-		lines->start = lines->end;
-		if (lines->eof)
+	reader->skip = false;
+	while ((newline = memchr(reader->buffer + reader->start, '\n', reader->end - reader->start)) == NULL) {
+		reader->start = reader->end;
+		if (reader->eof)
 			return;
 		refill(lines);
 	}
-	lines->start = (size_t)(newline - lines->buffer) + 1;
+	reader->start = (size_t)(newline - reader->buffer) + 1;
 }
 
 char *lz_lines_next(struct lz_lines *lines)
 {
-	if (lines->skip)
+	struct lz_reader *reader = lines->reader;
+
+	if (reader->skip)
 		skip_rest_of_line(lines);
 	for (;;) {
-		char *line = lines->buffer + lines->start;
-		size_t length = lines->end - lines->start;
+		char *line = reader->buffer + reader->start;
+		size_t length = reader->end - reader->start;
 		char *newline = memchr(line, '\n', length);
 
 		if (newline != NULL) {
 			*newline = '\0';
-			lines->start += (size_t)(newline - line) + 1;
+			reader->start += (size_t)(newline - line) + 1;
 			return line;
 		}
-		if (lines->eof && length == 0)
+		if (reader->eof && length == 0)
 			return NULL;
-		if (lines->eof || length == LZ_SCRATCH_BYTES - 1) {
+		if (reader->eof || length == CAPACITY - 1) {
 			line[length] = '\0';
-			lines->start = lines->end;
-			lines->skip = !lines->eof;
+			reader->start = reader->end;
+			reader->skip = !reader->eof;
 			return line;
 		}
 		refill(lines);
@@ -254,9 +275,9 @@ bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned 
 		if (line == NULL)
 			return false;
 	} while (lz_mapping_parse(line, mapping) != 0);
-	memcpy(lines->path, mapping->path, strnlen(mapping->path, LZ_PATH_KEPT));
-	lines->path[strnlen(mapping->path, LZ_PATH_KEPT)] = '\0';
-	mapping->path = lines->path;
+	memcpy(lines->reader->path, mapping->path, strnlen(mapping->path, LZ_PATH_KEPT));
+	lines->reader->path[strnlen(mapping->path, LZ_PATH_KEPT)] = '\0';
+	mapping->path = lines->reader->path;
 	do {
 		line = lz_lines_next(lines);
 		if (line == NULL)

@@ -18,16 +18,14 @@
 /* How much of a mapping's path lz_smaps_next keeps: more than the names that are looked for. */
 #define LZ_PATH_KEPT 31
 
-/* A file read line by line. Of a line longer than the buffer the front is given out, the rest skipped. */
+/*
+ * A file read line by line. Of a line longer than its buffer (4,000 bytes) the front is given out, the rest
+ * skipped. The reader is in the scratch buffer, too: this is all that stands on a stack.
+ */
+struct lz_reader;
 struct lz_lines {
-	struct lz_file file;
-	int64_t offset;    /* bytes read so far */
-	size_t start, end; /* unread bytes of buffer */
-	bool eof;
+	struct lz_reader *reader;
 	int error; /* what a read failed with: then the lines so far are not all */
-	bool skip; /* the last line was cut: its rest is still to come */
-	char *buffer; /* of LZ_SCRATCH_BYTES */
-	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
 };
 
 /* Opens path for reading. Returns 0 or -errno; lz_lines_close only after success. */

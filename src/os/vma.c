@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "os/descriptors.h"
+#include "os/scratch.h"
 
 /* include/uapi/linux/fs.h of Linux 6.11, under our own names: older headers lack it, newer ones have it. */
 struct vma_query {
@@ -19,30 +20,38 @@ struct vma_query {
 #define IS_EXECUTABLE 4u
 #define IS_SHARED 8u
 
-int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
+static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t address)
 {
-	/* No flag: the mapping must hold the address. A name of size 0 is not written. */
-	struct vma_query query = {.size = sizeof query, .address = address};
 	struct lz_file file;
 	int error = lz_file_open(&file, os, LZ_MAPS, false);
 
 	if (error)
 		return error;
-	error = os->ioctl(file.fd, QUERY_REQUEST, &query);
+	/* No flag: the mapping must hold the address. A name of size 0 is not written. */
+	*query = (struct vma_query){.size = sizeof *query, .address = address};
+	error = os->ioctl(file.fd, QUERY_REQUEST, query);
 	lz_file_close(&file);
-	if (error)
-		return error < 0 ? error : -EIO;
-	*vma = (struct lz_vma){
-		.start = query.start,
-		.end = query.end,
-		.offset = query.offset,
-		.device = (uint64_t)query.device_major << 32 | query.device_minor,
-		.inode = query.inode,
-		.page_size = query.page_size,
-		.readable = (query.vma_flags & IS_READABLE) != 0,
-		.writable = (query.vma_flags & IS_WRITABLE) != 0,
-		.executable = (query.vma_flags & IS_EXECUTABLE) != 0,
-		.shared = (query.vma_flags & IS_SHARED) != 0,
-	};
-	return 0;
+	return error > 0 ? -EIO : error;
+}
+
+int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
+{
+	struct vma_query *query = lz_scratch_take(os);
+	int error = query == NULL ? -ENOMEM : ask(os, query, address);
+
+	if (error == 0)
+		*vma = (struct lz_vma){
+			.start = query->start,
+			.end = query->end,
+			.offset = query->offset,
+			.device = (uint64_t)query->device_major << 32 | query->device_minor,
+			.inode = query->inode,
+			.page_size = query->page_size,
+			.readable = (query->vma_flags & IS_READABLE) != 0,
+			.writable = (query->vma_flags & IS_WRITABLE) != 0,
+			.executable = (query->vma_flags & IS_EXECUTABLE) != 0,
+			.shared = (query->vma_flags & IS_SHARED) != 0,
+		};
+	lz_scratch_release(os, query);
+	return error;
 }

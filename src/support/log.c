@@ -10,9 +10,12 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/scratch.h"
 #include "support/pattern.h"
 
 #define LINE_BYTES 640u
+#define PATH_BYTES (sizeof((struct lz_log *)0)->path + 80)
+_Static_assert(PATH_BYTES <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
 
 static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused", "windowed"};
 
@@ -56,10 +59,9 @@ static int write_descriptor(
  * Opened for each line: events are few, and a descriptor kept open would be closed, counted or inherited by
  * programs. O_NONBLOCK, for a path that is a FIFO without a reader.
  */
-static int write_file(struct lz_log *log, const char *line, size_t length)
+static int write_path(struct lz_log *log, char *path, const char *line, size_t length)
 {
-	char path[sizeof log->path + 80];
-	struct lz_text text = lz_text_in(path, sizeof path);
+	struct lz_text text = lz_text_in(path, PATH_BYTES);
 	struct lz_file_id id;
 	int fd, error;
 
@@ -77,6 +79,15 @@ static int write_file(struct lz_log *log, const char *line, size_t length)
 	return error;
 }
 
+static int write_file(struct lz_log *log, const char *line, size_t length)
+{
+	char *path = lz_scratch_take(log->os);
+	int error = path == NULL ? -ENOMEM : write_path(log, path, line, length);
+
+	lz_scratch_release(log->os, path);
+	return error;
+}
+
 static void begin_line(struct lz_log *log, struct lz_text *text)
 {
 	lz_text_string(text, "lazyzero[");
@@ -87,14 +98,18 @@ static void begin_line(struct lz_log *log, struct lz_text *text)
 /* Says once, on the standard error the program started with, that the log cannot be written. */
 static void report_broken(struct lz_log *log, int error)
 {
-	char buffer[LINE_BYTES];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text;
+	char *buffer;
 
 	if (log->broken)
 		return;
 	log->broken = true;
 	if (!log->errors_known)
 		return;
+	buffer = lz_scratch_take(log->os);
+	if (buffer == NULL)
+		return;
+	text = lz_text_in(buffer, LINE_BYTES);
 	begin_line(log, &text);
 	lz_text_string(&text, "cannot write the log \"");
 	lz_text_foreign(&text, log->path);
@@ -102,6 +117,7 @@ static void report_broken(struct lz_log *log, int error)
 	lz_text_string(&text, lz_error_text(error));
 	lz_text_string(&text, "; messages are lost: set LAZYZERO_LOG to something that can be written\n");
 	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+	lz_scratch_release(log->os, buffer);
 }
 
 void lz_log_after_fork(struct lz_log *log)
@@ -289,25 +305,33 @@ bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind)
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event)
 {
-	char buffer[LINE_BYTES];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 	uint64_t before = atomic_fetch_add_explicit(&log->seen[event->kind], 1, memory_order_relaxed);
+	struct lz_text text;
+	char *buffer;
 
 	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_CAP)
 		return;
+	buffer = lz_scratch_take(log->os);
+	if (buffer == NULL)
+		return;
+	text = lz_text_in(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_WARNING);
 	if (log->format == LZ_LOG_JSON)
 		event_json(log, &text, event);
 	else
 		event_text(log, &text, event);
 	emit(log, &text);
+	lz_scratch_release(log->os, buffer);
 }
 
 static void emit_note(struct lz_log *log, const char *message)
 {
-	char buffer[LINE_BYTES];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	char *buffer = lz_scratch_take(log->os);
+	struct lz_text text;
 
+	if (buffer == NULL)
+		return;
+	text = lz_text_in(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, kind_names[LZ_EVENT_NOTE]);
@@ -318,6 +342,7 @@ static void emit_note(struct lz_log *log, const char *message)
 		lz_text_string(&text, message);
 	}
 	emit(log, &text);
+	lz_scratch_release(log->os, buffer);
 }
 
 void lz_log_note(struct lz_log *log, const char *message)
@@ -328,6 +353,7 @@ void lz_log_note(struct lz_log *log, const char *message)
 		emit_note(log, message);
 }
 
+/* The one line that has its buffer on the stack: it must come out whatever the state of the rest. */
 void lz_log_fatal(struct lz_log *log, const char *message)
 {
 	char buffer[LINE_BYTES];
@@ -346,8 +372,8 @@ void lz_log_fatal(struct lz_log *log, const char *message)
 void lz_log_close(struct lz_log *log)
 {
 	uint64_t hidden[LZ_EVENT_KINDS] = {0};
-	char buffer[LINE_BYTES];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text;
+	char *buffer;
 
 	for (size_t i = 0; i < LZ_EVENT_KINDS; i++) {
 		uint64_t seen = atomic_load_explicit(&log->seen[i], memory_order_relaxed);
@@ -358,6 +384,10 @@ void lz_log_close(struct lz_log *log)
 		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0 &&
 			hidden[LZ_EVENT_WINDOWED] == 0))
 		return;
+	buffer = lz_scratch_take(log->os);
+	if (buffer == NULL)
+		return;
+	text = lz_text_in(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, "not_shown");
@@ -381,4 +411,5 @@ void lz_log_close(struct lz_log *log)
 		}
 	}
 	emit(log, &text);
+	lz_scratch_release(log->os, buffer);
 }

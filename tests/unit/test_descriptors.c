@@ -1,0 +1,376 @@
+/* Descriptors that are kept, buffers, and what is mapped at an address. */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fake_os.h"
+#include "os/descriptors.h"
+#include "os/forked.h"
+#include "os/procfs.h"
+#include "os/scratch.h"
+#include "os/vma.h"
+
+static const struct lz_os *os;
+
+static void start(void)
+{
+	os = fake_os();
+	lz_descriptors_open(os);
+}
+
+static unsigned open_from(int first, int end)
+{
+	unsigned count = 0;
+
+	for (int fd = first; fd < end; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* The number that answers a path now. */
+static int number(const char *path)
+{
+	struct lz_file file;
+	int fd = -1;
+
+	cr_assert_eq(lz_file_open(&file, os, path, false), 0);
+	if (lz_file_is_kept(&file))
+		fd = file.fd;
+	lz_file_close(&file);
+	return fd;
+}
+
+static bool works(void)
+{
+	uint64_t bytes = 0;
+
+	return lz_proc_value(os, LZ_STATUS, "VmPTE:", &bytes) == 0 && bytes > 0;
+}
+
+Test(descriptors, are_the_highest_and_close_on_exec)
+{
+	unsigned low = open_from(0, 512);
+
+	start();
+	for (int i = 0; i < 3; i++) {
+		int fd = number((const char *[]){LZ_PAGEMAP, LZ_MAPS, LZ_STATUS}[i]);
+
+		cr_expect_geq(fd, 960, "%d", fd);
+		cr_expect_lt(fd, 1024);
+		cr_expect(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+	cr_expect_eq(open_from(0, 512), low);
+	cr_expect(works());
+	/* Once more is nothing. */
+	unsigned calls = fake.calls[FAKE_DUPLICATE];
+
+	lz_descriptors_open(os);
+	cr_expect_eq(fake.calls[FAKE_DUPLICATE], calls);
+	cr_expect_eq(number("/proc/version"), -1);
+	lz_descriptors_close(os);
+	cr_expect_eq(number(LZ_MAPS), -1);
+	cr_expect(works());
+	cr_expect_eq(open_from(0, 512), low);
+}
+
+Test(descriptors, never_go_onto_a_number_in_use)
+{
+	int mine = fcntl(1, F_DUPFD, 1023);
+	struct lz_file_id before, after;
+
+	os = fake_os();
+	os->identify(mine, &before);
+	lz_descriptors_open(os);
+	os->identify(mine, &after);
+	cr_expect_eq(before.inode, after.inode);
+	cr_expect_lt(number(LZ_PAGEMAP), 1023);
+	cr_expect_gt(number(LZ_PAGEMAP), 1000);
+}
+
+Test(descriptors, few_numbers_are_the_programs)
+{
+	unsigned all = open_from(0, 1024);
+
+	os = fake_os();
+	fake.descriptor_limit = 63;
+	lz_descriptors_open(os);
+	cr_expect_eq(number(LZ_MAPS), -1);
+	cr_expect_eq(open_from(0, 1024), all);
+	cr_expect(works());
+	cr_expect_eq(lz_descriptors_keep(os, "/proc/version"), -EMFILE);
+}
+
+Test(descriptors, a_small_limit_is_kept_to)
+{
+	os = fake_os();
+	fake.descriptor_limit = 64;
+	lz_descriptors_open(os);
+	cr_expect_geq(number(LZ_MAPS), 32);
+	cr_expect_lt(number(LZ_MAPS), 64);
+}
+
+Test(descriptors, closed_ones_are_opened_anew)
+{
+	int fd;
+
+	start();
+	fd = number(LZ_STATUS);
+	close(fd);
+	cr_expect(works());
+	cr_expect_geq(number(LZ_STATUS), 960);
+}
+
+Test(descriptors, another_file_at_the_number_is_left_alone)
+{
+	int fd, theirs = memfd_create("theirs", 0);
+	struct lz_file_id before, after;
+
+	start();
+	fd = number(LZ_STATUS);
+	dup2(theirs, fd);
+	os->identify(fd, &before);
+	cr_expect(works());
+	cr_expect_neq(number(LZ_STATUS), fd);
+	cr_expect_neq(number(LZ_STATUS), -1);
+	lz_descriptors_close(os);
+	cr_assert_eq(os->identify(fd, &after), 0);
+	cr_expect_eq(before.inode, after.inode);
+}
+
+/* What cannot be moved up is used once, and not tried again each time. */
+Test(descriptors, no_number_to_be_had)
+{
+	unsigned all = open_from(0, 1024), calls;
+
+	os = fake_os();
+	fake.fail_from[FAKE_DUPLICATE] = 1;
+	fake.error = -EMFILE;
+	lz_descriptors_open(os);
+	calls = fake.calls[FAKE_DUPLICATE];
+	for (int i = 0; i < 10; i++)
+		cr_expect(works());
+	cr_expect_eq(number(LZ_STATUS), -1);
+	cr_expect_eq(open_from(0, 1024), all);
+	cr_expect_eq(fake.calls[FAKE_DUPLICATE], calls);
+}
+
+Test(descriptors, two_readers_do_not_disturb_each_other)
+{
+	struct lz_lines one, two;
+	char first[256];
+	unsigned lines = 0, low;
+
+	start();
+	low = open_from(0, 512);
+	cr_assert_eq(lz_lines_open(&one, os, LZ_MAPS), 0);
+	snprintf(first, sizeof first, "%s", lz_lines_next(&one));
+	cr_expect_eq(open_from(0, 512), low);
+	cr_assert_eq(lz_lines_open(&two, os, LZ_MAPS), 0);
+	cr_expect_eq(open_from(0, 512), low + 1);
+	cr_expect_str_eq(lz_lines_next(&two), first);
+	while (lz_lines_next(&one) != NULL)
+		lines++;
+	while (lz_lines_next(&two) != NULL)
+		lines--;
+	cr_expect_eq(lines, 0);
+	lz_lines_close(&two);
+	lz_lines_close(&one);
+	cr_expect_eq(open_from(0, 512), low);
+	cr_assert_eq(lz_lines_open(&one, os, LZ_MAPS), 0);
+	cr_expect_eq(open_from(0, 512), low);
+	cr_expect_str_eq(lz_lines_next(&one), first);
+	lz_lines_close(&one);
+}
+
+Test(descriptors, a_forked_child_has_its_own)
+{
+	struct lz_file_id parents, now;
+	int status, fd;
+	pid_t pid;
+
+	start();
+	fd = number(LZ_MAPS);
+	os->identify(fd, &parents);
+	pid = fork();
+	if (pid == 0) {
+		bool own;
+
+		lz_descriptors_after_fork(os);
+		fd = number(LZ_MAPS);
+		own = fd >= 960 && os->identify(fd, &now) == 0 && now.inode != parents.inode;
+		_exit(own && works() ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(number(LZ_MAPS), fd);
+}
+
+Test(descriptors, the_child_of_vfork_replaces_nothing)
+{
+	int status, fd;
+	pid_t pid;
+
+	start();
+	fd = number(LZ_STATUS);
+	pid = vfork();
+	if (pid == 0) {
+		close(fd);
+		_exit(works() ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	cr_expect_eq(status, 0);
+	cr_expect_eq(number(LZ_STATUS), fd);
+}
+
+Test(descriptors, one_more_file_is_answered_by_its_path)
+{
+	char path[] = "/tmp/lazyzero-kept.XXXXXX", longest[600];
+	int theirs = mkstemp(path);
+	uint64_t value;
+
+	start();
+	cr_assert_eq(pwrite(theirs, "100\n", 4, 0), 4);
+	cr_expect_eq(lz_descriptors_keep(os, path), 0);
+	cr_expect_geq(number(path), 960);
+	cr_expect_eq(lz_proc_number(os, path, &value), 0);
+	cr_expect_eq(value, 100);
+	cr_assert_eq(pwrite(theirs, "234\n", 4, 0), 4);
+	/* Its name is not needed any more. */
+	unlink(path);
+	cr_expect_eq(lz_proc_number(os, path, &value), 0);
+	cr_expect_eq(value, 234);
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	cr_expect_eq(lz_descriptors_keep(os, longest), -ENAMETOOLONG);
+	cr_expect_eq(lz_descriptors_keep(os, "/no/such"), -ENOENT);
+	cr_expect(works());
+}
+
+/* --- scratch --- */
+
+static void *eight[8];
+
+static void *take_eight(void *barrier)
+{
+	for (int i = 0; i < 8; i++)
+		eight[i] = lz_scratch_take(os);
+	pthread_barrier_wait(barrier);
+	pthread_barrier_wait(barrier);
+	for (int i = 0; i < 8; i++)
+		lz_scratch_release(os, eight[i]);
+	return NULL;
+}
+
+Test(scratch, a_ninth_is_mapped_and_a_child_has_the_others)
+{
+	pthread_barrier_t barrier;
+	pthread_t thread;
+	size_t mapped;
+	int status;
+	pid_t pid;
+	void *p;
+
+	os = fake_os();
+	cr_assert_eq(lz_forked_init(os), 0);
+	mapped = fake.mapped;
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&thread, NULL, take_eight, &barrier);
+	pthread_barrier_wait(&barrier);
+	cr_expect_eq(fake.mapped, mapped);
+	p = lz_scratch_take(os);
+	cr_expect_eq(fake.mapped, mapped + LZ_SCRATCH_BYTES);
+	lz_scratch_release(os, p);
+	cr_expect_eq(fake.unmapped, LZ_SCRATCH_BYTES);
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 8; i++)
+			lz_scratch_take(os);
+		_exit(fake.mapped == mapped + LZ_SCRATCH_BYTES ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	cr_expect_eq(status, 0);
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	cr_expect_eq(lz_scratch_take(os), eight[0]);
+}
+
+/* What the thread that forks holds itself (a handler that forks in the middle of a use) stays its own. */
+Test(scratch, a_child_keeps_what_its_thread_holds)
+{
+	void *mine, *other;
+	int status;
+	pid_t pid;
+
+	os = fake_os();
+	cr_assert_eq(lz_forked_init(os), 0);
+	mine = lz_scratch_take(os);
+	pid = fork();
+	if (pid == 0) {
+		other = lz_scratch_take(os);
+		_exit(other != NULL && other != mine ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	cr_expect_eq(status, 0);
+	lz_scratch_release(os, mine);
+}
+
+/* --- vma --- */
+
+Test(vma, tells_bounds_protection_and_holes)
+{
+	size_t page = (size_t)getpagesize();
+	char *p = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct lz_vma vma;
+	int error;
+
+	start();
+	mprotect(p + 2 * page, page, PROT_READ);
+	munmap(p + 4 * page, page);
+	error = lz_vma_query(os, (uintptr_t)p + 2 * page, &vma);
+	if (error == -ENOTTY)
+		cr_skip_test("PROCMAP_QUERY needs Linux 6.11");
+	cr_assert_eq(error, 0);
+	cr_expect_eq(vma.start, (uintptr_t)p + 2 * page);
+	cr_expect_eq(vma.end, (uintptr_t)p + 3 * page);
+	cr_expect(vma.readable && !vma.writable && !vma.executable && !vma.shared);
+	cr_expect_eq(vma.page_size, page);
+	cr_expect_eq(vma.inode, 0);
+	cr_expect_eq(vma.device, 0);
+	/* Exact: not the next one. */
+	cr_expect_eq(lz_vma_query(os, (uintptr_t)p + 4 * page, &vma), -ENOENT);
+	cr_expect_eq(lz_vma_query(os, (uintptr_t)p + 5 * page - 1, &vma), -ENOENT);
+	cr_expect_eq(lz_vma_query(os, (uintptr_t)p + 5 * page, &vma), 0);
+	cr_expect_eq(vma.start, (uintptr_t)p + 5 * page);
+}
+
+Test(vma, tells_a_file_and_where_in_it)
+{
+	size_t page = (size_t)getpagesize();
+	int fd = memfd_create("file", 0);
+	struct lz_file_id id;
+	struct lz_vma vma;
+	char *p;
+	int error;
+
+	start();
+	cr_assert_eq(ftruncate(fd, (off_t)(4 * page)), 0);
+	p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)page);
+	error = lz_vma_query(os, (uintptr_t)p + page, &vma);
+	if (error == -ENOTTY)
+		cr_skip_test("PROCMAP_QUERY needs Linux 6.11");
+	cr_assert_eq(error, 0);
+	os->identify(fd, &id);
+	cr_expect_eq(vma.start, (uintptr_t)p);
+	cr_expect_eq(vma.offset, page);
+	cr_expect_eq(vma.inode, id.inode);
+	cr_expect_eq(vma.device, id.device);
+	cr_expect(vma.shared && vma.writable);
+}
