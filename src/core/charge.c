@@ -91,6 +91,7 @@ static void start_over(struct lz_core *core)
 /* What a forked child has to put right before it uses its copy of the books. */
 static void after_fork(struct lz_core *core)
 {
+	lz_wipe_forked(core);
 	lz_pending_after_fork(core);
 	core->actual_read_ms = 0;
 	lz_stats_after_fork(&core->stats);

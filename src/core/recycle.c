@@ -79,6 +79,7 @@ static void unmap(struct lz_core *core, const struct outgoing *outgoing)
 		if (core->os->munmap(base, length) != 0)
 			core->os->madvise(base, length, MADV_DONTNEED);
 	}
+	lz_windows_release_unused(core);
 }
 
 static struct lz_kept *oldest(struct lz_recycle *recycle)

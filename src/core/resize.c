@@ -165,6 +165,7 @@ static int copy_to_fresh(
 		lz_core_leave(core);
 	}
 	core->os->munmap((void *)base, length);
+	lz_windows_release_unused(core);
 	*moved = place.base;
 	return 0;
 }

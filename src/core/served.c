@@ -172,6 +172,7 @@ int lz_core_free(struct lz_core *core, void *p)
 		 * same. */
 		if (core->os->munmap(p, length) != 0)
 			core->os->madvise(p, length, MADV_DONTNEED);
+		lz_windows_release_unused(core);
 	}
 	lz_stats_sub(&core->stats, regions, 1);
 	lz_stats_sub(&core->stats, region_bytes, length);
