@@ -1,9 +1,10 @@
 /*
  * A fork handler that wipes what was advised MADV_WIPEONFORK on a zero window (core/wipe.h). It runs in the child
- * alone and takes no lock, so it is in nobody's order. Registered when the library starts, before the handlers of
- * the program, so that none of these sees what was to be wiped; registering allocates in the C library, which the
- * call that needs it must not do.
+ * alone and takes no lock, so its order among others does not matter but for what they see: it is registered when
+ * the library starts, before most handlers of the program, or at the first such advice where that comes earlier.
+ * Registering allocates in the C library, so it is not done under the core's lock.
  */
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "shim/shim.h"
@@ -18,9 +19,15 @@ static void after_fork(void)
 	lz_core_forked(&lz_core);
 }
 
+void lz_watch_forks(void)
+{
+	static _Atomic bool watching;
+
+	if (__register_atfork != NULL && !atomic_exchange(&watching, true))
+		__register_atfork(NULL, NULL, after_fork, __dso_handle);
+}
+
 __attribute__((constructor)) static void watch_forks(void)
 {
-	/* Through a volatile pointer: the declaration alone would let the compiler take it for present. */
-	if (__register_atfork != NULL)
-		__register_atfork(NULL, NULL, after_fork, __dso_handle);
+	lz_watch_forks();
 }

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "os/mman.h"
 #include "shim/answer.h"
 #include "shim/shim.h"
 #include "support/lock.h"
@@ -71,6 +72,9 @@ EXPORT long mbind(void *address, unsigned long length, int mode, const unsigned 
 EXPORT ssize_t process_madvise(
 	int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags)
 {
+	if (advice == MADV_WIPEONFORK)
+		lz_watch_forks();
+
 	long result =
 		active() ? lz_core_process_madvise(&lz_core, pidfd, ranges, count, advice, flags)
 			 : lz_os_linux.pass(SYS_process_madvise, pidfd, (long)ranges, (long)count, advice,

@@ -86,6 +86,15 @@ run_windowed() {
   done
 }
 
+# needs_window: skips the test where there is no zero window to be had, naming what hinders it.
+needs_window() {
+  run LAZYZERO_BACKING=window "$probes/logging" events 1 >"$work/output" 2>&1
+  if grep -q 'no zero window' "$work/output"; then
+    grep 'no zero window' "$work/output"
+    exit 77
+  fi
+}
+
 # run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
 run() {
   timeout $hang env LD_PRELOAD="$LZ_LIBRARY" "$@"
