@@ -46,9 +46,14 @@ void do_advise(struct worker *worker, const struct record *record)
 		syscall(SYS_madvise, part.area->b + part.offset, part.length, advice));
 	trace(worker, "madvise(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",
 		(void *)(part.area->a + part.offset), part.length, advice, a, a_error, b, b_error);
-	/* Whether a huge page could be had is the moment's luck. */
+	/*
+	 * Whether a huge page could be had is the moment's luck, and a window has none to make; how many ranges on
+	 * a window can be wiped on fork is limited, and what came before the one too many is wiped.
+	 */
 	if (advice == MADV_COLLAPSE)
 		compare_part(worker, &part);
+	else if (advice == MADV_WIPEONFORK && a == -1 && a_error == EAGAIN && b == 0)
+		incomparable(worker, part.area);
 	else
 		compare_results(worker, &part, a, a_error, b, b_error);
 }
