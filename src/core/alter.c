@@ -4,6 +4,7 @@
  */
 #include "core/inside.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -107,6 +108,9 @@ long lz_core_mbind(struct lz_core *core, void *address, size_t length, int mode,
 			part.start = part.end = end;
 		if (start < part.start)
 			error = bind(core->calls, start, part.start, &policy);
+		/* Back to the default, holes are passed by, but for a range that is nothing else (mm/mempolicy.c). */
+		if (error == -EFAULT && mode == 0 /* MPOL_DEFAULT */)
+			error = 0;
 		if (error == 0 && part.start < part.end)
 			error = try_policy(core, &policy);
 		start = part.end;
