@@ -1,83 +1,75 @@
 /*
- * madvise, mincore and userfaultfd on memory of which some stands on a zero window.
+ * madvise, process_madvise and mincore on memory of which some stands on a zero window.
  *
- * On a private mapping of a file the kernel does almost everything as on anonymous memory. What it does not:
+ * On a private mapping of a file the kernel does almost everything as on anonymous memory: pkey_mprotect,
+ * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_COLD, MADV_GUARD_INSTALL (from Linux 6.15 on; EINVAL before)
+ * and userfaultfd's write-protection are applied to the window's own mappings. What it does not:
  *
  *  MADV_FREE          EINVAL: MADV_DONTNEED is what it may come to at any moment
- *  MADV_WIPEONFORK    EINVAL, right for /dev/zero as well: the range becomes anonymous
+ *  MADV_WIPEONFORK    EINVAL, right for /dev/zero as well: recorded, see wipe.h
  *  MADV_REMOVE        EACCES instead of EINVAL, which is right for a mapping of /dev/zero
  *  MADV_NOHUGEPAGE    would put page tables under the window, where a write costs 4 KiB anyway: accepted only
- *  MADV_COLLAPSE      has nothing to collapse: blocks that were written become anonymous, and huge
+ *  MADV_COLLAPSE      finds the window's own huge pages: 0 where nothing was written, EINVAL where something was
  *  MADV_HWPOISON ...  would hit the window's own page: written first
- *  MADV_GUARD_INSTALL EINVAL before Linux 6.15: the range becomes anonymous
  *  mincore            takes the window's pages for the range's
- *  userfaultfd        never sees a fault on reading: the range becomes anonymous
+ *  userfaultfd        never sees a page that is missing: see leave.c
+ *  mbind              would be for all that stands on the window: see alter.c
  *  mremap             see remap_window.c
+ *
+ * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2) and
+ * devices write meanwhile.
  */
 #include "core/inside.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/userfaultfd.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "base/checked.h"
+#include "base/text.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
+#include "os/procfs.h"
 
-struct contents {
-	bool any, written; /* pages of the range's own */
-};
-
-static void note_contents(void *context, const struct lz_page_run *run)
+/* Whether a window answers that advice otherwise than the kernel would, as above. */
+static bool answers_otherwise(int advice)
 {
-	struct contents *contents = context;
-
-	contents->any = true;
-	contents->written |= !run->file;
+	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK ||
+	       advice == MADV_REMOVE || advice == MADV_NOHUGEPAGE || advice == MADV_HWPOISON ||
+	       advice == MADV_SOFT_OFFLINE;
 }
 
-/*
- * A whole block. One that was written becomes anonymous memory, for the kernel to collapse; one that was read
- * is huge as it is. The kernel has nothing to collapse in one that was never touched.
- */
-static int collapse_block(struct lz_core *core, uintptr_t start, uintptr_t end)
+/* MADV_KEEPONFORK changes nothing in the kernel's mapping, and knows a hole. */
+static int wipe_on_fork(struct lz_core *core, const struct lz_window_part *part, bool wipe)
 {
-	struct contents contents = {false, false};
-	int error;
+	int error = core->os->madvise((void *)part->start, part->end - part->start, MADV_KEEPONFORK);
 
-	if (lz_pagemap_walk(core->os, start, end, note_contents, &contents) == 0 && !contents.written)
-		return contents.any ? 0 : -EINVAL;
-	error = lz_windowed_leave(core, start, end);
-	return error ? error : core->os->madvise((void *)start, end - start, MADV_COLLAPSE);
-}
-
-/* As madvise_collapse in mm/khugepaged.c: every whole block is tried, and the last failure is the answer. */
-static int collapse_part(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	size_t unit = lz_window_unit(core);
-	int error = 0;
-
-	for (start = lz_round_down(start + unit - 1, unit); start + unit <= end; start += unit) {
-		int failed = collapse_block(core, start, start + unit);
-
-		error = failed ? failed : error;
-	}
+	if (error == 0 && wipe)
+		error = lz_wipe_prepare(core);
+	if (error != 0)
+		return error;
+	if (!lz_core_enter(core))
+		return -EAGAIN;
+	if (wipe)
+		error = lz_wipe_add(core, part->start, part->end);
+	else
+		lz_wipe_remove(core, part->start, part->end);
+	lz_core_leave(core);
 	return error;
 }
 
 /* Advice on a range that stands on a window as a whole; /dev/zero, mapped, is a file in the kernel's eyes. */
 static int advise_part(struct lz_core *core, const struct lz_window_part *part, int advice)
 {
-	uintptr_t start = part->start, end = part->end;
-	void *address = (void *)start;
-	size_t length = end - start;
+	void *address = (void *)part->start;
+	size_t length = part->end - part->start;
 	int error;
 
 	switch (advice) {
 	case MADV_FREE:
-		return core->os->madvise(address, length, MADV_DONTNEED);
+		return core->calls->madvise(address, length, MADV_DONTNEED);
 	case MADV_REMOVE:
 		/* EINVAL for locked memory in any case; MADV_COLD refuses it as well, and does next to
 		 * nothing. */
@@ -85,31 +77,20 @@ static int advise_part(struct lz_core *core, const struct lz_window_part *part, 
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
-		/* Changes nothing on any mapping that was not wiped on fork, and knows a hole. */
+		/* MADV_KEEPONFORK changes nothing here, and knows a hole. */
 		return core->os->madvise(address, length, MADV_KEEPONFORK);
-	case MADV_COLLAPSE:
-		return collapse_part(core, start, end);
 	case MADV_HWPOISON:
 	case MADV_SOFT_OFFLINE:
 		error = core->os->madvise(address, length, MADV_POPULATE_WRITE);
 		break;
 	case MADV_WIPEONFORK:
-		if (part->of_file)
-			return -EINVAL;
-		error = lz_windowed_leave(core, start, end);
-		break;
-	case MADV_GUARD_INSTALL:
-		error = core->os->madvise(address, length, advice);
-		/* What is locked takes no guards anywhere; MADV_COLD tells. Before Linux 6.15, nor does a
-		 * file. */
-		if (error != -EINVAL || core->os->madvise(address, length, MADV_COLD) == -EINVAL)
-			return error;
-		error = lz_windowed_leave(core, start, end);
-		break;
+		return part->of_file ? -EINVAL : wipe_on_fork(core, part, true);
+	case MADV_KEEPONFORK:
+		return wipe_on_fork(core, part, false);
 	default:
 		error = 0;
 	}
-	return error ? error : core->os->madvise(address, length, advice);
+	return error ? error : core->calls->madvise(address, length, advice);
 }
 
 /*
@@ -179,7 +160,7 @@ static void note_advice(struct lz_core *core, uintptr_t start, uintptr_t end, in
 {
 	if (spoils(advice))
 		lz_recycle_spoil(core, start, end);
-	/* What is wiped on fork leaves the window. */
+	/* What is wiped on fork is recorded. */
 	if ((spoils(advice) && advice != MADV_WIPEONFORK) || stays(advice))
 		lz_core_window_altered(core, start, end);
 }
@@ -199,8 +180,9 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 	return core->calls->madvise(address, length, advice);
 }
 
-/* What a program has for the kernel to read; false where the kernel will say EFAULT. */
-static bool fetch(struct lz_core *core, const void *from, void *to, size_t length)
+/* --- process_madvise --- */
+
+bool lz_core_fetch(struct lz_core *core, const void *from, void *to, size_t length)
 {
 	ssize_t got = core->os->peek(from, to, length);
 
@@ -211,39 +193,106 @@ static bool fetch(struct lz_core *core, const void *from, void *to, size_t lengt
 	return true;
 }
 
-/* Advice that a window answers otherwise, as above. */
-static bool needs_anonymous(int advice)
+/* PIDFD_SELF_THREAD and PIDFD_SELF_THREAD_GROUP of linux/pidfd.h, Linux 6.15. */
+#define SELF_THREAD (-10000)
+#define SELF_THREAD_GROUP (-10001)
+
+/* Whether a pidfd is of this process, by its line in /proc; false where that cannot be read. */
+static bool is_self(struct lz_core *core, int pidfd)
 {
-	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_REMOVE ||
-	       advice == MADV_NOHUGEPAGE || advice == MADV_COLLAPSE || advice == MADV_HWPOISON ||
-	       advice == MADV_SOFT_OFFLINE || advice == MADV_GUARD_INSTALL;
+	char path[64];
+	struct lz_text text = lz_text_in(path, sizeof path);
+	uint64_t pid = 0;
+
+	if (pidfd == SELF_THREAD || pidfd == SELF_THREAD_GROUP)
+		return true;
+	if (pidfd < 0)
+		return false;
+	lz_text_string(&text, "/proc/thread-self/fdinfo/");
+	lz_text_u64(&text, (uint64_t)pidfd);
+	return lz_proc_value(core->os, path, "Pid:", &pid) == 0 && pid == (uint64_t)core->os->getpid();
 }
 
-void lz_core_advises(struct lz_core *core, const struct iovec *ranges, size_t count, int advice)
+struct request {
+	int pidfd;
+	const struct iovec *ranges;
+	size_t count;
+	int advice;
+	unsigned flags;
+};
+
+static long pass(struct lz_core *core, const struct request *request)
 {
+	return core->calls->pass(SYS_process_madvise, request->pidfd, (long)request->ranges,
+		(long)request->count, request->advice, (long)request->flags, 0);
+}
+
+/* Notes what is advised; true where some of it stands on a window, which answers otherwise. */
+static bool note_all(struct lz_core *core, const struct request *request)
+{
+	struct lz_window_part part;
 	struct iovec range;
 	uintptr_t start, end;
+	bool otherwise = false;
 
-	for (size_t i = 0; i < count && i < IOV_MAX && fetch(core, &ranges[i], &range, sizeof range); i++) {
+	for (size_t i = 0; i < request->count && i < IOV_MAX &&
+			   lz_core_fetch(core, &request->ranges[i], &range, sizeof range);
+		i++) {
 		if (!lz_core_page_range(core, range.iov_base, range.iov_len, core->page_shift, &start, &end))
 			continue;
-		note_advice(core, start, end, advice);
-		if (needs_anonymous(advice))
-			lz_windowed_leave(core, start, end);
+		note_advice(core, start, end, request->advice);
+		otherwise |= answers_otherwise(request->advice) && lz_windowed_next(core, start, end, &part);
 	}
+	return otherwise;
 }
 
-void lz_core_userfault(struct lz_core *core, const struct uffdio_register *registration)
+/* One range of several: its length, or -errno. */
+static long advise_range(struct lz_core *core, const struct request *request, const struct iovec *range)
 {
-	struct uffdio_register asked;
-	uint64_t start, end;
+	struct request one = *request;
+	struct lz_window_part part;
+	uintptr_t start, end;
+	int error;
 
-	if (!fetch(core, registration, &asked, sizeof asked) ||
-		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
-		return;
-	start = asked.range.start;
-	lz_recycle_spoil(core, start, end);
-	lz_windowed_leave(core, start, end);
+	if (lz_core_page_range(core, range->iov_base, range->iov_len, core->page_shift, &start, &end) &&
+		lz_windowed_next(core, start, end, &part)) {
+		error = advise(core, start, end - start, request->advice);
+		return error ? error : (long)range->iov_len;
+	}
+	one.ranges = range;
+	one.count = 1;
+	return pass(core, &one);
+}
+
+/* As vector_madvise in mm/madvise.c: the bytes of the ranges before the first that fails, or its error. */
+static long advise_each(struct lz_core *core, const struct request *request)
+{
+	struct request none = *request;
+	struct iovec range;
+	long total = 0, result;
+
+	/* Whether the kernel takes such advice in this way at all (before Linux 6.13 hardly any). */
+	none.ranges = NULL;
+	none.count = 0;
+	result = request->count > IOV_MAX ? -EINVAL : pass(core, &none);
+	for (size_t i = 0; i < request->count && result >= 0; i++) {
+		result = lz_core_fetch(core, &request->ranges[i], &range, sizeof range)
+				 ? advise_range(core, request, &range)
+				 : -EFAULT;
+		total += result > 0 ? result : 0;
+	}
+	return total != 0 ? total : result;
+}
+
+long lz_core_process_madvise(struct lz_core *core, int pidfd, const struct iovec *ranges, size_t count,
+	int advice, unsigned flags)
+{
+	const struct request request = {pidfd, ranges, count, advice, flags};
+
+	if ((spoils(advice) || stays(advice) || answers_otherwise(advice)) && flags == 0 &&
+		is_self(core, pidfd) && note_all(core, &request))
+		return advise_each(core, &request);
+	return pass(core, &request);
 }
 
 /* --- mincore --- */

@@ -86,6 +86,7 @@ static void start_over(struct lz_core *core)
 /* What a forked child has to put right before it uses its copy of the books. */
 static void after_fork(struct lz_core *core)
 {
+	lz_wipe_forked(core);
 	lz_descriptors_after_fork(core->os);
 	lz_pending_after_fork(core);
 	lz_recycle_after_fork(core);

@@ -23,6 +23,7 @@
 #include "core/regions.h"
 #include "core/stats.h"
 #include "core/window.h"
+#include "core/wipe.h"
 #include "os/os.h"
 #include "support/lock.h"
 #include "support/log.h"
@@ -50,6 +51,8 @@ struct lz_core {
 	uint64_t actual_read_ms;     /* when */
 	uint64_t decided_since_read; /* page-table bytes granted since then */
 	uint64_t reconciled_ms;      /* when the ledger was last compared with /proc/self/maps; 0: never */
+
+	struct lz_wipes wipes;       /* also read without, in a forked child */
 
 	/* Without: */
 	_Atomic uint64_t window_sampled_ms; /* when the window's share of VmRSS was last looked at */
@@ -143,23 +146,33 @@ intptr_t lz_core_shmat(struct lz_core *core, int id, const void *address, int fl
 int lz_core_shmdt(struct lz_core *core, const void *address);
 
 /*
- * The program is about to have its faults in a range answered by userfaultfd(2) (UFFDIO_REGISTER): a window
- * there would answer the reads before it. The pointer may be any.
+ * The program is about to have its faults in a range answered by userfaultfd(2) (UFFDIO_REGISTER): for missing
+ * pages, what stands on a window there becomes anonymous memory; see leave.c. The pointer may be any.
  */
 struct uffdio_register;
 void lz_core_userfault(struct lz_core *core, const struct uffdio_register *registration);
 
 /*
  * The program is about to make a call that is only passed on, and that changes what memory is like: locks some
- * (mlock, mlock2) or all of it (mlockall), gives it a NUMA policy (mbind), or lowers a limit (setrlimit).
+ * (mlock, mlock2) or all of it (mlockall), or lowers a limit (setrlimit).
  */
 void lz_core_locks(struct lz_core *core, const void *address, size_t length);
 void lz_core_locks_all(struct lz_core *core);
-void lz_core_binds(struct lz_core *core, const void *address, size_t length);
 void lz_core_limits(struct lz_core *core, int resource);
 
-/* process_madvise(2) of `count` ranges, on this process or another. The pointer may be any. */
+/* mbind(2): without effect on what stands on a window, see alter.c. Makes the call; 0 or -errno. */
+long lz_core_mbind(struct lz_core *core, void *address, size_t length, int mode, const unsigned long *nodes,
+	unsigned long nodes_max, unsigned flags);
+
+/*
+ * process_madvise(2), on this process or another, whose ranges mean nothing here. The pointer may be any. Makes
+ * the call; bytes or -errno.
+ */
 struct iovec;
-void lz_core_advises(struct lz_core *core, const struct iovec *ranges, size_t count, int advice);
+long lz_core_process_madvise(struct lz_core *core, int pidfd, const struct iovec *ranges, size_t count,
+	int advice, unsigned flags);
+
+/* In a forked child, before the program runs on: ranges of MADV_WIPEONFORK are wiped. */
+void lz_core_forked(struct lz_core *core);
 
 #endif

@@ -152,15 +152,24 @@ bool lz_windowed_next(struct lz_core *core, uintptr_t start, uintptr_t end, stru
 /* Asks of a range again what was asked of another: bits of enum lz_asked in os/procfs.h. */
 void lz_core_ask(struct lz_core *core, uintptr_t start, size_t length, unsigned asked);
 
-/* Turns what stands on a window in [start, end) into anonymous memory of the same contents, protection
- * and advice. 0 or -errno. */
-int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end);
-
 /* Bytes of [start, end) that are mapped to a window now, which VmRSS counts; 0 where that is not known. */
 uint64_t lz_windowed_resident(struct lz_core *core, uintptr_t start, uintptr_t end);
 
 /* Copies the pages of [start, end) that are not zero to `to`: what stays unwritten stays sparse. */
 void lz_copy_written(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to);
+
+/* --- leave.c --- */
+
+/*
+ * Turns what stands on a window in [start, end) into anonymous memory of the same contents, protection and
+ * advice, block by block; a block that cannot be held meanwhile and holds something stays.
+ */
+void lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end);
+
+/* --- advice.c --- */
+
+/* What a program has for the kernel to read; false where the kernel will say EFAULT. */
+bool lz_core_fetch(struct lz_core *core, const void *from, void *to, size_t length);
 
 /* --- contents.c --- */
 
@@ -249,9 +258,10 @@ struct lz_pieces {
 	} piece[LZ_PIECES];
 };
 
-/* The same of both: what can be touched, and what stands on a window. */
+/* The same of both: what can be touched, and what stands on a window; and what of that is wiped on fork. */
 struct lz_lifted {
 	struct lz_pieces touchable, windows;
+	struct lz_wiped wiped;
 };
 
 /* Notes what is known of [start, end) and, where it goes away, takes it out of the books; with the lock. */
@@ -274,6 +284,7 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 /* How the program has a mapping. */
 struct lz_manner {
 	int protection; /* as of mprotect */
+	int key;        /* of pkey_mprotect; 0 is what all memory has */
 	unsigned asked; /* bits of enum lz_asked in os/procfs.h */
 };
 

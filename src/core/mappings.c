@@ -274,6 +274,7 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			lz_core_look_again(core); /* the kernel may have made room already */
 		lz_core_settle(core, &grant, !lz_os_failed(result));
 		lz_window_release(core, &use);
+		lz_windows_release_unused(core);
 		/* Something lies there, or not all pieces could be had: without, if the budget allows. */
 		need.windowable = false;
 	} while (result == -EXDEV);
@@ -303,6 +304,7 @@ int lz_core_munmap(struct lz_core *core, void *address, size_t length)
 	error = core->calls->munmap(address, length);
 	if (error && lifted)
 		lz_core_put_back(core, start, &pieces);
+	lz_windows_release_unused(core);
 	return error;
 }
 
@@ -326,9 +328,6 @@ int lz_core_mprotect(
 	lz_recycle_give_way(core, (uintptr_t)address, end_of(address, length));
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return protect(core, address, length, protection, key);
-	/* What leaves a window later would leave its key behind. */
-	if (key != -1)
-		lz_windowed_leave(core, start, end);
 	if (touchable && atomic_load_explicit(&core->huge_pages, memory_order_relaxed))
 		need.page_shift = lz_core_mapped_page_shift(core, start);
 	else if (touchable && lz_windowed_next(core, start, end, &part) && part.start == start &&
@@ -343,6 +342,8 @@ int lz_core_mprotect(
 	/* ENOMEM at a hole: what lies before it was changed. */
 	if (error != -EINVAL && (protection != (PROT_READ | PROT_WRITE) || key != -1))
 		lz_core_altered(core, start, end);
+	if (error != -EINVAL && key > 0)
+		atomic_store_explicit(&core->windows.keyed, true, memory_order_relaxed);
 	if (error != 0 && error != -EINVAL) {
 		lz_core_look_again(core);
 	} else if (error == 0 && lz_core_enter(core)) {

@@ -223,6 +223,7 @@ static void unmap(struct lz_core *core, const struct lz_kept *kept)
 		lz_core_unmap_region(core, kept->base, kept->length);
 	else
 		core->calls->munmap((void *)kept->base, kept->length);
+	lz_windows_release_unused(core);
 }
 
 /* Unmaps the region freed first of those that `goes` is true of; false where there is none. */

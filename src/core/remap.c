@@ -40,8 +40,13 @@ void lz_core_lift(
 	lift(&core->ledger, start, end, goes_away, &lifted->touchable);
 	lifted->windows.count = 0;
 	lifted->windows.all = true;
-	if (atomic_load_explicit(&core->windows.any, memory_order_relaxed))
-		lift(&core->windows.where, start, end, goes_away, &lifted->windows);
+	lifted->wiped.count = 0;
+	if (!atomic_load_explicit(&core->windows.any, memory_order_relaxed))
+		return;
+	lift(&core->windows.where, start, end, false, &lifted->windows);
+	lz_wipe_list(core, start, end, &lifted->wiped);
+	if (goes_away)
+		lz_window_forget(core, start, end);
 }
 
 static void put_back(struct lz_ledger *ledger, uintptr_t start, const struct lz_pieces *pieces)
@@ -57,6 +62,7 @@ void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lif
 		return;
 	put_back(&core->ledger, start, &lifted->touchable);
 	put_back(&core->windows.where, start, &lifted->windows);
+	lz_wipe_put(core, start, &lifted->wiped, SIZE_MAX, SIZE_MAX);
 	if (!lifted->touchable.all || !lifted->windows.all)
 		lz_core_reconcile(core);
 	lz_core_publish(core);
@@ -142,6 +148,7 @@ static intptr_t remap(struct lz_core *core, void *address, size_t old_length, si
 		lz_recycle_give_way(core, (uintptr_t)target, (uintptr_t)target + rounded);
 	lifted->windows.count = 0;
 	lifted->windows.all = true;
+	lifted->wiped.count = 0;
 	lz_grant_nothing(&grant);
 	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
 	if (on_window && rounded > end - start && rounded >> core->geometry->user_bits == 0)
@@ -194,6 +201,7 @@ static intptr_t remap(struct lz_core *core, void *address, size_t old_length, si
 	}
 	lz_core_settle(core, &grant, !lz_os_failed(result));
 	lz_window_release(core, &use);
+	lz_windows_release_unused(core);
 	return result;
 }
 

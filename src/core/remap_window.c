@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 
 #include "base/checked.h"
 #include "os/mman.h"
@@ -124,6 +125,14 @@ int lz_window_move(struct lz_core *core, uintptr_t from, size_t length, uintptr_
 
 /* --- growing --- */
 
+/* Keys are there: the range before has one. */
+static void give_key(struct lz_core *core, uintptr_t from, uintptr_t to, const struct lz_manner *manner)
+{
+	if (manner->key != 0)
+		core->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), manner->protection,
+			manner->key, 0, 0);
+}
+
 int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uintptr_t from, uintptr_t to,
 	uintptr_t tag, const struct lz_manner *manner)
 {
@@ -140,6 +149,7 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 
 		if (lz_os_failed(at))
 			return (int)at;
+		give_key(core, from, to, manner);
 		lz_core_ask(core, from, to - from, manner->asked);
 		/* What was /dev/zero stays a file in all that is told of it. */
 		if (tag & lz_window_of_file(core))
@@ -158,6 +168,7 @@ int lz_window_extend(struct lz_core *core, const struct lz_window_use *use, uint
 		error = core->os->mprotect((void *)from, to - from, manner->protection);
 	if (error)
 		return error;
+	give_key(core, from, to, manner);
 	lz_core_ask(core, from, to - from, manner->asked);
 	if (middle > from)
 		set_tag(core, from, middle - from, tag);
@@ -231,7 +242,7 @@ static int look_whether_uniform(
 	if (lz_lines_open(&lines, core->os, "/proc/thread-self/smaps") != 0)
 		return uniform_by_books(core, start, end, manner);
 	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
-		struct lz_manner seen = {lz_mapping_protection(&mapping), asked};
+		struct lz_manner seen = {.protection = lz_mapping_protection(&mapping), .asked = asked};
 		uintptr_t kind;
 
 		if (mapping.end <= start)
@@ -250,6 +261,30 @@ static int look_whether_uniform(
 	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
 }
 
+/* What is wiped on fork is a mapping of its own to the program. */
+static bool is_wiped_alike(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	struct lz_wiped wiped = {.count = 0};
+
+	if (lz_core_enter(core)) {
+		lz_wipe_list(core, start, end, &wiped);
+		lz_core_leave(core);
+	}
+	return wiped.count == 0 ||
+	       (wiped.count == 1 && wiped.part[0].start == 0 && wiped.part[0].end == end - start);
+}
+
+/* The protection key of the mapping at an address, where the program ever gave one. */
+static int key_of(struct lz_core *core, uintptr_t at)
+{
+	uint64_t key;
+
+	if (!atomic_load_explicit(&core->windows.keyed, memory_order_relaxed) ||
+		lz_mapping_value(core->os, "/proc/thread-self/smaps", at, "ProtectionKey:", &key) != 0)
+		return 0;
+	return (int)key;
+}
+
 /*
  * Whether [start, end) is what the program sees as one mapping: no hole, everything in one manner. -EFAULT
  * where not, -ENOMEM where that cannot be read.
@@ -261,8 +296,12 @@ static int uniform(struct lz_core *core, uintptr_t start, uintptr_t end, struct 
 {
 	int error = -EFAULT;
 
+	if (!is_wiped_alike(core, start, end))
+		return -EFAULT;
 	for (int attempt = 0; error == -EFAULT && attempt < UNIFORM_ATTEMPTS; attempt++)
 		error = look_whether_uniform(core, start, end, manner);
+	if (error == 0)
+		manner->key = key_of(core, start);
 	return error;
 }
 
@@ -393,7 +432,7 @@ static intptr_t move(struct lz_core *core, const struct lz_window_use *use, uint
 	return error;
 }
 
-intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+static intptr_t remap(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
 	size_t old_length, size_t new_length, int flags, uintptr_t target)
 {
 	bool in_place = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
@@ -452,4 +491,29 @@ intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, 
 			return error;
 	}
 	return move(core, use, start, old_length, new_length, flags, target, &manner);
+}
+
+/* What is to be wiped on fork follows: where pieces move, it is forgotten with them. */
+intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+	size_t old_length, size_t new_length, int flags, uintptr_t target)
+{
+	struct lz_wiped wiped = {.count = 0, .all = true};
+	intptr_t result;
+
+	if (lz_core_enter(core)) {
+		lz_wipe_list(core, start, start + old_length, &wiped);
+		lz_core_leave(core);
+	}
+	/* As where the kernel has no room for another mapping. */
+	if (!wiped.all)
+		return -ENOMEM;
+	result = remap(core, use, start, old_length, new_length, flags, target);
+	if (wiped.count == 0 || !lz_core_enter(core))
+		return result;
+	if (lz_os_failed(result))
+		lz_wipe_put(core, start, &wiped, SIZE_MAX, SIZE_MAX);
+	else
+		lz_wipe_put(core, (uintptr_t)result, &wiped, old_length, new_length);
+	lz_core_leave(core);
+	return result;
 }

@@ -193,6 +193,7 @@ static int copy_to_fresh(
 		lz_core_leave(core);
 	}
 	lz_core_unmap_region(core, base, length);
+	lz_windows_release_unused(core);
 	*moved = place.base;
 	return 0;
 }

@@ -245,6 +245,7 @@ int lz_core_free(struct lz_core *core, void *p)
 	if (!lz_recycle_keep(core, region)) {
 		lz_core_unbook(core, region, base, length);
 		lz_core_unmap_region(core, base, length);
+		lz_windows_release_unused(core);
 	}
 	uncount_region(core, length, on_window);
 	return 0;

@@ -1,4 +1,4 @@
-/* The zero window's life: how large, had, looked after, replaced; see window.h. */
+/* The zero window's life: its size, how it is acquired, looked after, replaced and given back; see window.h. */
 #include "core/window.h"
 
 #include <errno.h>
@@ -10,17 +10,18 @@
 #include "base/text.h"
 #include "core/inside.h"
 #include "core/window_make.h"
+#include "os/cgroup.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
 
-/* The root of what the kernel keeps for each mapping, 256 bytes: a vm_area_struct and a share of the maple
- * tree. */
+/* What the kernel keeps for each mapping, a vm_area_struct and a share of the maple tree, and its root. */
+#define MAPPING_BYTES 256u
 #define MAPPING_ROOT 16u
 
 /*
- * A window is real memory: no more than an eighth of what there is, or, where there is little, 256 MiB of it
- * if that leaves a quarter (4 TiB in a cgroup of 192 MiB need 130 MiB).
+ * A window is real memory: no more than an eighth of what is free, or, where that is little, 256 MiB of it if
+ * a quarter of it stays free (4 TiB in a cgroup of 192 MiB need 130 MiB).
  */
 #define MEMORY_SHARE 8u
 #define MODEST_BYTES (UINT64_C(256) << 20)
@@ -34,6 +35,9 @@
 /* A window that could not be had is tried again after this long, one that stands is looked at. */
 #define RETRY_MS 1000u
 #define CHECK_MS 100u
+
+/* How long a window of one unit stays after the last range on it was unmapped. */
+#define LINGER_MS 1000u
 
 size_t lz_window_unit(const struct lz_core *core)
 {
@@ -87,13 +91,15 @@ static uint64_t square_root(uint64_t n)
 	return root;
 }
 
-static uint64_t most_bytes(struct lz_core *core)
+static uint64_t most_bytes(uint64_t free)
 {
-	uint64_t memory;
+	return lz_max_u64(free / MEMORY_SHARE, lz_min_u64(MODEST_BYTES, free - free / 4));
+}
 
-	lz_core_resolve_budget(core);
-	memory = core->budget.memory;
-	return lz_max_u64(memory / MEMORY_SHARE, lz_min_u64(MODEST_BYTES, memory - memory / 4));
+/* Whether there is memory for a window of so many bytes, and for the kernel's records of its pieces. */
+static bool is_affordable(size_t bytes, size_t length, uint64_t free)
+{
+	return bytes <= most_bytes(free) && length / bytes * MAPPING_BYTES <= free - bytes;
 }
 
 /*
@@ -101,8 +107,8 @@ static uint64_t most_bytes(struct lz_core *core)
  * mappings: the two together are least at the square root below (6 MiB for 100 GiB), and the smaller, the
  * longer it stays in the cache (8 ns a page read up to 64 MiB, 26 ns at 512 MiB). From 256 GiB on the
  * mappings that are free decide: 18 MiB for 512 GiB. One larger than a quarter of the tables that it saves
- * would be no bargain. `length` of a region of `total` bytes is to be mapped. 0: not enough mappings, or
- * memory, for such a region.
+ * would be no bargain. `length` of a region of `total` bytes is to be mapped. 0: not enough mappings for such
+ * a region.
  */
 static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
 {
@@ -120,7 +126,7 @@ static size_t piece_bytes(struct lz_core *core, size_t total, size_t length)
 		if (bytes > lz_max_u64(unit, page_tables / 4))
 			return 0;
 	}
-	return bytes <= lz_max_u64(unit, most_bytes(core)) ? bytes : 0;
+	return bytes;
 }
 
 /* --- had --- */
@@ -278,6 +284,7 @@ static bool install(
 		/* Last: by this the slot is in use. */
 		atomic_signal_fence(memory_order_seq_cst);
 		place->bytes = made->bytes;
+		lz_window_unused(core);
 	}
 	lz_core_leave(core);
 	unmap_swept(core, &swept);
@@ -342,11 +349,43 @@ static void retire(struct lz_core *core, struct lz_window_use *use)
 	lz_window_release(core, use);
 }
 
+/*
+ * One and a half times the last, as far as memory allows, so that windows that a larger one replaces are not
+ * many.
+ */
+static size_t larger_than_last(const struct lz_core *core, size_t bytes, size_t last, uint64_t free)
+{
+	uint64_t size = bytes;
+
+	if (last != 0)
+		lz_round_up(lz_max_u64(bytes, lz_min_u64(last / 2 * 3, most_bytes(free))),
+			lz_window_unit(core), &size);
+	return size;
+}
+
+/* A new window to show `bytes` of in each piece of a mapping of `length`. */
+static int acquire_new(
+	struct lz_core *core, size_t bytes, size_t length, size_t last, struct lz_window_use *use)
+{
+	struct lz_window_failure failure = {NULL, 0};
+	uint64_t free = lz_memory_free(core->os, "");
+
+	if (!is_affordable(bytes, length, free)) {
+		lz_window_say(core, "too little memory is free", 0);
+		return -EAGAIN;
+	}
+	if (make_and_install(core, &failure, larger_than_last(core, bytes, last, free), bytes, use))
+		return 0;
+	core->windows.failed_ms = lz_not_never(core->os->now_ms());
+	lz_window_say(core, failure.step, failure.error);
+	return -EAGAIN;
+}
+
 int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct lz_window_use *use)
 {
 	struct lz_window_failure failure = {NULL, 0};
 	bool possible, too_soon;
-	size_t bytes, size;
+	size_t bytes, last;
 
 	*use = (struct lz_window_use){.window = NULL};
 	if (!lz_core_enter(core))
@@ -357,26 +396,17 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 	if (bytes != 0)
 		hold(core, bytes, use);
 	too_soon = core->windows.failed_ms != 0 && core->os->now_ms() - core->windows.failed_ms < RETRY_MS;
-	/* One and a half times the last, so that those left behind are not many. */
-	size = bytes;
-	if (lz_window_size(core) != 0)
-		lz_round_up(lz_max_u64(bytes, lz_min_u64(lz_window_size(core) / 2 * 3, most_bytes(core))),
-			lz_window_unit(core), &size);
+	last = lz_window_size(core);
 	lz_core_leave(core);
 	if (bytes == 0) {
 		if (possible)
-			lz_window_say(core, "too few mappings (vm.max_map_count) or too little memory", 0);
+			lz_window_say(core, "too few mappings (vm.max_map_count)", 0);
 		return -EAGAIN;
 	}
 	if (use->window != NULL && !still_whole(core, &failure, use))
 		retire(core, use);
-	if (use->window == NULL && too_soon)
+	if (use->window == NULL && (too_soon || acquire_new(core, bytes, length, last, use) != 0))
 		return -EAGAIN;
-	if (use->window == NULL && !make_and_install(core, &failure, size, bytes, use)) {
-		core->windows.failed_ms = lz_not_never(core->os->now_ms());
-		lz_window_say(core, failure.step, failure.error);
-		return -EAGAIN;
-	}
 	if (!fills_new_memory(core))
 		return 0;
 	lz_window_release(core, use);
@@ -390,12 +420,21 @@ void lz_window_release(struct lz_core *core, struct lz_window_use *use)
 	struct swept swept;
 
 	use->window = NULL;
-	if (window == NULL || !lz_pending_remove(&use->hold) || atomic_fetch_sub(&window->users, 1) != 1 ||
-		!atomic_load(&core->windows.retirees) || !lz_core_enter(core))
+	if (window == NULL || !lz_pending_remove(&use->hold) || atomic_fetch_sub(&window->users, 1) != 1)
+		return;
+	lz_windows_release_unused(core);
+	if (!atomic_load(&core->windows.retirees) || !lz_core_enter(core))
 		return;
 	sweep(core, &swept);
 	lz_core_leave(core);
 	unmap_swept(core, &swept);
+}
+
+static void retire_all(struct lz_core *core, struct swept *swept)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		core->windows.window[i].retired = true;
+	sweep(core, swept);
 }
 
 void lz_windows_retire(struct lz_core *core)
@@ -404,11 +443,60 @@ void lz_windows_retire(struct lz_core *core)
 
 	if (!lz_core_enter(core))
 		return;
-	for (unsigned i = 0; i < LZ_WINDOWS; i++)
-		core->windows.window[i].retired = true;
-	sweep(core, &swept);
+	retire_all(core, &swept);
 	lz_core_leave(core);
 	unmap_swept(core, &swept);
+}
+
+/* --- windows that nothing stands on --- */
+
+void lz_window_unused(struct lz_core *core)
+{
+	core->windows.unused_ms = core->os->now_ms();
+	atomic_store_explicit(&core->windows.unused, true, memory_order_relaxed);
+}
+
+/*
+ * Whether the windows can go: nobody is about to clone from one, and they are worth the work. Making 2 MiB takes
+ * 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop, such a
+ * window stays for a second. Larger ones serve regions of 16 GiB and more, whose pieces take 20 ms to map. With
+ * the lock.
+ */
+static bool can_go(struct lz_core *core)
+{
+	size_t bytes = 0;
+
+	if (lz_ledger_find(&core->windows.where, 0) != NULL) {
+		atomic_store_explicit(&core->windows.unused, false, memory_order_relaxed);
+		return false;
+	}
+	lz_pending_reclaim(core);
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		const struct lz_window *window = &core->windows.window[i];
+
+		if (window->bytes != 0 && atomic_load_explicit(&window->users, memory_order_acquire) != 0)
+			return false;
+		bytes += window->bytes;
+	}
+	return bytes > lz_window_unit(core) || core->os->now_ms() - core->windows.unused_ms >= LINGER_MS;
+}
+
+void lz_windows_release_unused(struct lz_core *core)
+{
+	struct swept swept;
+	bool go;
+
+	if (!atomic_load_explicit(&core->windows.unused, memory_order_relaxed) || !lz_core_enter(core))
+		return;
+	go = can_go(core);
+	if (go) {
+		retire_all(core, &swept);
+		atomic_store_explicit(&core->windows.unused, false, memory_order_relaxed);
+		lz_core_publish(core);
+	}
+	lz_core_leave(core);
+	if (go)
+		unmap_swept(core, &swept);
 }
 
 void lz_window_trampled(struct lz_core *core, uintptr_t start, uintptr_t end)

@@ -13,7 +13,8 @@
  * A piece of a region starts at its anchor plus a multiple of the window's bytes, and shows the window from
  * its beginning. Written pages are the region's own, as in any private mapping.
  *
- * A window that a larger one replaced lives until nobody clones from it any more. Thread-safe; functions
+ * A window that a larger one replaced lives until nobody clones from it any more, and all of them go when
+ * nothing stands on one. Thread-safe; functions
  * return 0 or -errno and take the core's lock by themselves unless they say otherwise.
  */
 #ifndef LZ_CORE_WINDOW_H
@@ -54,7 +55,10 @@ struct lz_windows {
 	_Atomic uint64_t failed_ms; /* when none could be made; 0: never */
 	_Atomic bool retirees; /* a retired window waits for its last user to leave */
 	_Atomic bool any;   /* there are or were regions on a window: madvise and others have to look */
+	_Atomic bool unused; /* nothing may stand on the windows there are, since */
+	uint64_t unused_ms;  /* this time */
 	_Atomic bool altered; /* the program changed protection or advice there: only the kernel knows of what */
+	_Atomic bool keyed;   /* and gave some of it a protection key */
 	_Atomic int moves_many; /* whether mremap takes several mappings at once; see remap_window.c */
 	_Atomic(const char *) said[LZ_WINDOW_REASONS]; /* that were logged, NULL for the rest */
 	struct lz_ledger where;              /* which addresses stand on a window; tags are lz_window_tag */
@@ -115,7 +119,7 @@ static inline uintptr_t lz_window_of_file_at(const struct lz_core *core, uintptr
 	return lz_window_tag(core, lz_round_down(start, lz_window_unit(core)), 0) | lz_window_of_file(core);
 }
 
-/* Enters and takes out what stands on a window; with the lock. */
+/* Enters and takes out what stands on a window; neither is wiped on fork then. With the lock. */
 void lz_window_note(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t tag);
 void lz_window_forget(struct lz_core *core, uintptr_t start, uintptr_t end);
 
@@ -141,6 +145,16 @@ bool lz_window_is_named(const struct lz_mapping *mapping);
 
 /* The same, and a piece of a region rather than a window itself; with the lock. */
 bool lz_window_is_piece(const struct lz_core *core, const struct lz_mapping *mapping);
+
+/*
+ * Gives the memory of the windows back when nothing stands on any of them and nobody is about to map from one.
+ * To be called, without the lock, after whatever unmaps, moves or replaces memory that may stand on a window; one
+ * load where there is nothing to do. A window of one unit (2 MiB) goes a second later, at the next such call.
+ */
+void lz_windows_release_unused(struct lz_core *core);
+
+/* Notes that nothing stands on a window; with the lock. */
+void lz_window_unused(struct lz_core *core);
 
 /* The program is about to lock all its memory (mlockall): windows would be filled. Takes the lock. */
 void lz_windows_retire(struct lz_core *core);

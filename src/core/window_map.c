@@ -46,13 +46,20 @@ void lz_window_note(struct lz_core *core, uintptr_t start, uintptr_t end, uintpt
 	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = tag};
 
 	atomic_store_explicit(&core->windows.any, true, memory_order_relaxed);
+	atomic_store_explicit(&core->windows.unused, false, memory_order_relaxed);
+	lz_wipe_remove(core, start, end);
 	lz_ledger_set(&core->windows.where, start, end, traits);
 }
 
 void lz_window_forget(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
-	if (atomic_load_explicit(&core->windows.any, memory_order_relaxed))
-		lz_ledger_remove(&core->windows.where, start, end);
+	if (!atomic_load_explicit(&core->windows.any, memory_order_relaxed))
+		return;
+	lz_wipe_remove(core, start, end);
+	lz_ledger_remove(&core->windows.where, start, end);
+	if (!atomic_load_explicit(&core->windows.unused, memory_order_relaxed) &&
+		lz_ledger_find(&core->windows.where, 0) == NULL && lz_window_size(core) != 0)
+		lz_window_unused(core);
 }
 
 bool lz_window_find(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part)

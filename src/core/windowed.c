@@ -1,6 +1,6 @@
 /*
- * Memory on a zero window: regions put there, how much of it is resident, and its way back to anonymous
- * memory for the calls that the kernel answers for nothing else.
+ * Memory on a zero window: regions put there, how much of it is resident; and copies of memory that leave out
+ * what was never written.
  */
 #include "core/inside.h"
 
@@ -15,7 +15,6 @@
 #include "os/procfs.h"
 
 #define MAPS "/proc/thread-self/maps"
-#define SMAPS "/proc/thread-self/smaps"
 
 /* Walking over 100 GiB of window takes a millisecond. */
 #define SAMPLE_MS 100u
@@ -144,7 +143,7 @@ void lz_core_ask(struct lz_core *core, uintptr_t start, size_t length, unsigned 
 		core->os->mlock((void *)start, length);
 }
 
-/* --- back to anonymous memory --- */
+/* --- copies --- */
 
 static bool is_zero(const char *bytes, size_t length)
 {
@@ -187,18 +186,6 @@ static void copy_run(void *context, const struct lz_page_run *run)
 		copy_away(context, run->start, run->end);
 	else if (!run->zero && !run->file)
 		copy_pages(context, run->start, run->end);
-}
-
-/* On a window there is no zero page: what was written is the range's own, though it be with zeros. */
-static void copy_own_run(void *context, const struct lz_page_run *run)
-{
-	const struct copy *copy = context;
-
-	if (run->away)
-		copy_away(copy, run->start, run->end);
-	else if (!run->file)
-		memcpy((void *)(copy->to + (run->start - copy->from)), (const void *)run->start,
-			run->end - run->start);
 }
 
 static void copy_sparsely(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t to)
@@ -260,153 +247,4 @@ void lz_core_copy(struct lz_core *core, const void *from, size_t size, void *to)
 	memcpy(to, from, first - start);
 	lz_copy_written(core, first, last, target + (first - start));
 	memcpy((void *)(target + (last - start)), (const void *)last, end - last);
-}
-
-/*
- * Puts an anonymous copy over one mapping. What another thread writes between the copy and the move is lost;
- * the calls that come here are made on memory that nobody uses yet, or that is to lose its contents.
- */
-static int replace(struct lz_core *core, const struct lz_mapping *mapping, unsigned asked)
-{
-	const struct lz_os *os = core->os;
-	size_t length = mapping->end - mapping->start;
-	int protection = lz_mapping_protection(mapping);
-	void *place = (void *)mapping->start;
-	intptr_t at = os->mmap(
-		NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	struct copy copy = {.os = os, .from = mapping->start, .to = (uintptr_t)at, .page = core->page};
-	int error = 0;
-
-	if (lz_os_failed(at))
-		return (int)at;
-	if (!mapping->readable)
-		error = os->mprotect(place, length, protection | PROT_READ);
-	if (error == 0) {
-		/* Before Linux 6.7 nothing tells which are its own. */
-		if (lz_pagemap_walk(os, mapping->start, mapping->end, copy_own_run, &copy) != 0)
-			copy_pages(&copy, mapping->start, mapping->end);
-		error = os->mprotect((void *)at, length, protection);
-	}
-	if (error == 0) {
-		lz_core_ask(core, (uintptr_t)at, length, asked & ~(unsigned)LZ_ASKED_LOCKED);
-		intptr_t moved = os->mremap((void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-
-		error = lz_os_failed(moved) ? (int)moved : 0;
-	}
-	if (error) {
-		os->munmap((void *)at, length);
-		if (!mapping->readable)
-			os->mprotect(place, length, protection);
-		return error;
-	}
-	/* Not before: what the process may lock is limited. */
-	lz_core_ask(core, mapping->start, length, asked & LZ_ASKED_LOCKED);
-	return 0;
-}
-
-/* The books follow: the range is anonymous now. What was /dev/zero stays a file in all that is told of it. */
-static void note_left(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	struct lz_window_part part;
-	struct lz_range *range;
-	bool of_file;
-
-	if (!lz_core_enter(core))
-		return;
-	of_file = lz_window_find(core, start, end, &part) && part.of_file;
-	lz_window_forget(core, start, end);
-	if (of_file)
-		lz_window_note(core, start, end, lz_window_of_file_at(core, start));
-	/* What becomes anonymous may join what lies behind it: that is no part of it. */
-	while (start < end && (range = lz_ledger_find(&core->ledger, start)) != NULL && range->start < end) {
-		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = range->traits.tag};
-		uintptr_t from = lz_max_u64(range->start, start), to = lz_min_u64(range->end, end);
-
-		lz_ledger_set(&core->ledger, from, to, traits);
-		start = to;
-	}
-	lz_core_publish(core);
-	lz_core_leave(core);
-}
-
-/* Neighbouring pieces that the program has in one manner: one mapping again, as it would be without a window.
- */
-struct run {
-	struct lz_mapping mapping; /* start == end: none */
-	unsigned asked;
-};
-
-static int leave_run(struct lz_core *core, struct run *run)
-{
-	int error = 0;
-
-	if (run->mapping.start != run->mapping.end)
-		error = replace(core, &run->mapping, run->asked);
-	if (error == 0)
-		note_left(core, run->mapping.start, run->mapping.end);
-	run->mapping.start = run->mapping.end = 0;
-	return error;
-}
-
-/* The parts of one mapping within [start, end) that stand on a window join the run, or begin the next. */
-static int add_mapping(struct lz_core *core, struct run *run, const struct lz_mapping *mapping,
-	unsigned asked, uintptr_t start, uintptr_t end)
-{
-	struct lz_window_part part;
-	int error = 0;
-
-	/* The map of windows may be wrong where a call could not be followed. */
-	if (!lz_window_is_named(mapping))
-		return 0;
-	start = lz_max_u64(start, mapping->start);
-	end = lz_min_u64(end, mapping->end);
-	for (; error == 0 && lz_windowed_next(core, start, end, &part); start = part.end) {
-		if (part.start != run->mapping.end || asked != run->asked ||
-			lz_mapping_protection(mapping) != lz_mapping_protection(&run->mapping)) {
-			error = leave_run(core, run);
-			run->mapping = *mapping;
-			run->mapping.start = part.start;
-			run->asked = asked;
-		}
-		run->mapping.end = part.end;
-	}
-	return error;
-}
-
-/* Where no descriptor is to be had to look with: what was never altered is as it was made. */
-static int leave_unseen(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	struct lz_mapping mapping = {.readable = true, .writable = true, .path = LZ_WINDOW_PATH};
-	struct run run = {.asked = 0};
-	struct lz_window_part part;
-	int error = 0;
-
-	if (atomic_load_explicit(&core->windows.altered, memory_order_relaxed))
-		return -EAGAIN;
-	for (; error == 0 && lz_windowed_next(core, start, end, &part); start = part.end) {
-		mapping.start = part.start;
-		mapping.end = part.end;
-		error = add_mapping(core, &run, &mapping, 0, start, end);
-	}
-	return error ? error : leave_run(core, &run);
-}
-
-int lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	struct run run = {.asked = 0};
-	struct lz_window_part part;
-	struct lz_mapping mapping;
-	struct lz_lines lines;
-	unsigned asked;
-	int error = 0;
-
-	if (!lz_windowed_next(core, start, end, &part))
-		return 0;
-	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
-	if (lz_lines_open(&lines, core->os, SMAPS) != 0)
-		return leave_unseen(core, start, end);
-	while (error == 0 && lz_smaps_next(&lines, &mapping, &asked) && mapping.start < end)
-		error = add_mapping(core, &run, &mapping, asked, start, end);
-	lz_lines_close(&lines);
-	return error ? error : leave_run(core, &run);
 }

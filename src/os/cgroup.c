@@ -1,10 +1,12 @@
-/* Memory limits of control groups; see cgroup.h. */
+/* Memory limits of control groups, and what they leave free; see cgroup.h. */
 #include "os/cgroup.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
 
 #include "base/checked.h"
 #include "base/parse.h"
@@ -26,6 +28,7 @@ struct work {
 	const char *root; /* prefix of every path */
 	struct lz_lines mounts, memberships, limit;
 	struct mount mount;
+	uint64_t (*measure)(struct work *work, struct lz_text *group); /* of one group: the limit, or what is free */
 	char name[PATH_MAX];
 	char group[2 * PATH_MAX + 64];
 };
@@ -149,10 +152,59 @@ static size_t find_group(struct work *work, const char *path, struct lz_text *gr
 	return top;
 }
 
-/* The smallest limit of the group at `path` and of every group above it that the mount shows. */
-static uint64_t smallest_limit(struct work *work, const char *path)
+/* The number in a file of the group; UINT64_MAX where there is none. */
+static uint64_t group_number(struct work *work, struct lz_text *group, const char *file)
 {
-	const char *file = work->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes";
+	size_t length = group->length;
+	uint64_t number;
+
+	lz_text_string(group, file);
+	number = read_limit(work);
+	group->length = length;
+	group->buffer[length] = '\0';
+	return number;
+}
+
+static uint64_t group_limit(struct work *work, struct lz_text *group)
+{
+	return group_number(
+		work, group, work->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes");
+}
+
+/* Bytes of files that the kernel drops before it kills: memory.stat of the group and all below it. */
+static uint64_t group_droppable(struct work *work, struct lz_text *group)
+{
+	const char *key = work->mount.hierarchy == VERSION_2 ? "inactive_file " : "total_inactive_file ";
+	size_t length = group->length;
+	uint64_t bytes;
+
+	lz_text_string(group, "/memory.stat");
+	if (lz_proc_value(work->os, work->group, key, &bytes) != 0)
+		bytes = 0;
+	group->length = length;
+	group->buffer[length] = '\0';
+	return bytes;
+}
+
+/* Up to memory.high: beyond it the kernel slows every allocation down. */
+static uint64_t group_free(struct work *work, struct lz_text *group)
+{
+	bool version_2 = work->mount.hierarchy == VERSION_2;
+	uint64_t limit = group_limit(work, group), used;
+
+	if (version_2)
+		limit = lz_min_u64(limit, group_number(work, group, "/memory.high"));
+	if (limit == UINT64_MAX)
+		return UINT64_MAX;
+	used = group_number(work, group, version_2 ? "/memory.current" : "/memory.usage_in_bytes");
+	if (used == UINT64_MAX)
+		return limit;
+	return lz_sub_clamped(limit, lz_sub_clamped(used, group_droppable(work, group)));
+}
+
+/* The smallest measure of the group at `path` and of every group above it that the mount shows. */
+static uint64_t smallest_on_path(struct work *work, const char *path)
+{
 	struct lz_text group;
 	size_t top = find_group(work, path, &group);
 	uint64_t smallest = UINT64_MAX;
@@ -160,8 +212,7 @@ static uint64_t smallest_limit(struct work *work, const char *path)
 	for (;;) {
 		size_t length = group.length;
 
-		lz_text_string(&group, file);
-		smallest = lz_min_u64(smallest, read_limit(work));
+		smallest = lz_min_u64(smallest, work->measure(work, &group));
 		if (length <= top)
 			return smallest;
 		while (length > top && group.buffer[--length] != '/')
@@ -171,10 +222,10 @@ static uint64_t smallest_limit(struct work *work, const char *path)
 	}
 }
 
-/* The smallest limit in the hierarchy of work->mount. */
-static uint64_t hierarchy_limit(struct work *work)
+/* The smallest measure in the hierarchy of work->mount. */
+static uint64_t smallest_in_hierarchy(struct work *work)
 {
-	uint64_t limit = UINT64_MAX;
+	uint64_t smallest = UINT64_MAX;
 	char *line;
 
 	if (open_under_root(work, &work->memberships, "/proc/thread-self/cgroup"))
@@ -183,16 +234,16 @@ static uint64_t hierarchy_limit(struct work *work)
 		const char *path = membership_path(line, work->mount.hierarchy);
 
 		if (path != NULL)
-			limit = lz_min_u64(limit, smallest_limit(work, path));
+			smallest = lz_min_u64(smallest, smallest_on_path(work, path));
 	}
 	lz_lines_close(&work->memberships);
-	return limit;
+	return smallest;
 }
 
-/* The smallest limit in any hierarchy. Apart, so that its stack is not below the reading of meminfo. */
-__attribute__((noinline)) static uint64_t cgroup_limit(struct work *work)
+/* The smallest measure in any hierarchy. Apart, so that its stack is not below the reading of meminfo. */
+__attribute__((noinline)) static uint64_t smallest_of_groups(struct work *work)
 {
-	uint64_t limit = UINT64_MAX;
+	uint64_t smallest = UINT64_MAX;
 	char *line;
 
 	if (open_under_root(work, &work->mounts, "/proc/thread-self/mountinfo"))
@@ -200,36 +251,80 @@ __attribute__((noinline)) static uint64_t cgroup_limit(struct work *work)
 	while ((line = lz_lines_next(&work->mounts)) != NULL) {
 		parse_mount(line, &work->mount);
 		if (work->mount.hierarchy != NEITHER)
-			limit = lz_min_u64(limit, hierarchy_limit(work));
+			smallest = lz_min_u64(smallest, smallest_in_hierarchy(work));
 	}
 	lz_lines_close(&work->mounts);
-	return limit;
+	return smallest;
+}
+
+/* A value of /proc/meminfo under the prefix, bytes; UINT64_MAX where it cannot be read. */
+static uint64_t machine_value(struct work *work, const char *key)
+{
+	struct lz_text name = lz_text_in(work->name, sizeof work->name);
+	uint64_t bytes;
+
+	lz_text_string(&name, work->root);
+	lz_text_string(&name, "/proc/meminfo");
+	return lz_proc_value(work->os, work->name, key, &bytes) == 0 ? bytes : UINT64_MAX;
+}
+
+/* A work area, mapped; NULL where there is no memory for it. */
+static struct work *begin_work(
+	const struct lz_os *os, const char *root, uint64_t (*measure)(struct work *work, struct lz_text *group))
+{
+	intptr_t area = os->mmap(
+		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct work *work = (struct work *)area;
+
+	if (lz_os_failed(area))
+		return NULL;
+	work->os = os;
+	work->root = root;
+	work->measure = measure;
+	return work;
 }
 
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 {
 	struct lz_memory_limit limit = {.bytes = UINT64_MAX, .from_cgroup = false};
-	intptr_t area = os->mmap(
-		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct work *work = (struct work *)area;
+	struct work *work = begin_work(os, root, group_limit);
 	uint64_t group;
 
-	if (lz_os_failed(area))
+	if (work == NULL)
 		return limit;
-	work->os = os;
-	work->root = root;
-	struct lz_text name = lz_text_in(work->name, sizeof work->name);
-	lz_text_string(&name, root);
-	lz_text_string(&name, "/proc/meminfo");
-	if (lz_proc_value(os, work->name, "MemTotal:", &limit.bytes))
-		limit.bytes = UINT64_MAX;
-	group = cgroup_limit(work);
+	limit.bytes = machine_value(work, "MemTotal:");
+	group = smallest_of_groups(work);
 	if (group < limit.bytes) {
 		limit.bytes = group;
 		limit.from_cgroup = true;
 	}
 	os->munmap(work, sizeof *work);
 	return limit;
+}
+
+/* Without /proc: what is free now (sysinfo(2)), which leaves out the files that could be dropped. */
+static uint64_t machine_free(const struct lz_os *os)
+{
+	struct sysinfo info;
+
+	if (os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+		return UINT64_MAX;
+	return ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
+}
+
+uint64_t lz_memory_free(const struct lz_os *os, const char *root)
+{
+	struct work *work = begin_work(os, root, group_free);
+	uint64_t bytes;
+
+	if (work == NULL)
+		return machine_free(os);
+	bytes = machine_value(work, "MemAvailable:");
+	if (bytes == UINT64_MAX)
+		bytes = machine_free(os);
+	bytes = lz_min_u64(bytes, smallest_of_groups(work));
+	os->munmap(work, sizeof *work);
+	return bytes;
 }
 
 /* The value in the version 2 hierarchy of work->mount. */
@@ -257,16 +352,12 @@ static int group_value(struct work *work, const char *key, uint64_t *bytes)
 
 int lz_memory_group_value(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes)
 {
-	intptr_t area = os->mmap(
-		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct work *work = (struct work *)area;
+	struct work *work = begin_work(os, root, NULL);
 	char *line;
 	int error;
 
-	if (lz_os_failed(area))
-		return (int)area;
-	work->os = os;
-	work->root = root;
+	if (work == NULL)
+		return -ENOMEM;
 	error = open_under_root(work, &work->mounts, "/proc/thread-self/mountinfo");
 	if (!error) {
 		error = -ENOENT;

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "os/mman.h"
 #include "shim/answer.h"
 #include "shim/shim.h"
 
@@ -59,19 +60,21 @@ EXPORT long mbind(void *address, unsigned long length, int mode, const unsigned 
 	unsigned long nodes_max, unsigned flags)
 {
 	if (active())
-		lz_core_binds(&lz_core, address, length);
+		return int_answer(lz_core_mbind(&lz_core, address, length, mode, nodes, nodes_max, flags));
 	return PASS(SYS_mbind, address, length, mode, nodes, nodes_max, flags);
 }
 
 EXPORT ssize_t process_madvise(
 	int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags)
 {
-	long result;
+	if (advice == MADV_WIPEONFORK)
+		lz_watch_forks();
 
-	if (active())
-		lz_core_advises(&lz_core, ranges, count, advice);
-	result = lz_os_linux.pass(
-		SYS_process_madvise, pidfd, (long)ranges, (long)count, advice, (long)flags, 0);
+	long result =
+		active() ? lz_core_process_madvise(&lz_core, pidfd, ranges, count, advice, flags)
+			 : lz_os_linux.pass(SYS_process_madvise, pidfd, (long)ranges, (long)count, advice,
+				   (long)flags, 0);
+
 	return result < 0 ? int_answer(result) : result;
 }
 

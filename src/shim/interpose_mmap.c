@@ -6,9 +6,9 @@
 #include <linux/userfaultfd.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/shm.h>
 
+#include "os/mman.h"
 #include "shim/answer.h"
 #include "shim/shim.h"
 
@@ -59,6 +59,8 @@ EXPORT int mprotect(void *address, size_t length, int protection)
 
 EXPORT int madvise(void *address, size_t length, int advice)
 {
+	if (advice == MADV_WIPEONFORK)
+		lz_watch_forks();
 	/* Whatever is followed: the advice may be on a region that calloc served. */
 	if (lz_configure())
 		return int_answer(lz_core_madvise(&lz_core, address, length, advice));

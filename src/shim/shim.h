@@ -33,6 +33,9 @@ void lz_stop_misuse(const char *call, const void *p, const void *caller);
 /* realloc of any block, in the name of `caller`. */
 void *lz_realloc(void *p, size_t size, const void *caller);
 
+/* Has forked children wipe what is to be wiped: before the first MADV_WIPEONFORK. */
+void lz_watch_forks(void);
+
 #pragma GCC visibility pop
 
 /*

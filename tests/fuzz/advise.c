@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_READ
@@ -46,9 +47,14 @@ void do_advise(struct worker *worker, const struct record *record)
 		syscall(SYS_madvise, part.area->b + part.offset, part.length, advice));
 	trace(worker, "madvise(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",
 		(void *)(part.area->a + part.offset), part.length, advice, a, a_error, b, b_error);
-	/* Whether a huge page could be had is the moment's luck. */
+	/*
+	 * Whether a huge page could be had is the moment's luck, and a window has none to make; how many ranges on
+	 * a window can be wiped on fork is limited, and what came before the one too many is wiped.
+	 */
 	if (advice == MADV_COLLAPSE)
 		compare_part(worker, &part);
+	else if (advice == MADV_WIPEONFORK && a == -1 && a_error == EAGAIN && b == 0)
+		incomparable(worker, part.area);
 	else
 		compare_results(worker, &part, a, a_error, b, b_error);
 }
@@ -69,6 +75,64 @@ void do_advise_free(struct worker *worker, const struct record *record)
 		madvise(part.area->a + part.offset, part.length, MADV_DONTNEED);
 		compare_results(worker, &part, a, a_error, b, b_error);
 	}
+}
+
+/* Advice on two ranges by process_madvise(2), on this process; plain memory's are the same of the twin. */
+void do_advise_process(struct worker *worker, const struct record *record)
+{
+	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_REMOVE, MADV_COLD,
+		MADV_DONTNEED, MADV_DONTDUMP, MADV_DODUMP, MADV_DONTNEED, 12345};
+	/* By name; older C libraries lack it. */
+	extern __attribute__((weak)) ssize_t process_madvise(
+		int, const struct iovec *, size_t, int, unsigned);
+	struct part part = part_of(worker, record, 64 * MB);
+	char *p = part.area->a + part.offset, *q = part.area->b + part.offset;
+	size_t half = part.length / 2 & ~(PAGE - 1);
+	struct iovec first[] = {{p, half}, {p + half, part.length - half}};
+	struct iovec second[] = {{q, half}, {q + half, part.length - half}};
+	int advice = advices[record->b % 10], self;
+
+	if (part.area->a == NULL || process_madvise == NULL)
+		return;
+	self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	{
+		BOTH(process_madvise(self, first, 2, advice, 0),
+			syscall(SYS_process_madvise, self, second, 2L, advice, 0));
+		close(self);
+		trace(worker, "process_madvise(%p, %#zx and %#zx, %d) = %ld, errno %d; expected %ld, %d",
+			(void *)p, half, part.length - half, advice, a, a_error, b, b_error);
+		if (advice == MADV_WIPEONFORK && a != b && (a_error == EAGAIN || a >= 0))
+			incomparable(worker, part.area);
+		else
+			compare_results(worker, &part, a, a_error, b, b_error);
+	}
+}
+
+/*
+ * A policy has no effect on a window: results are the same, and contents. (By the names of libnuma, which the
+ * library has.)
+ */
+void do_bind(struct worker *worker, const struct record *record)
+{
+	extern __attribute__((weak)) long mbind(
+		void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
+	struct part part = part_of(worker, record, 64 * MB);
+	unsigned long node = record->b & 8 ? 1ul << 40 : 1;
+	int mode = record->b & 7;
+
+	if (part.area->a == NULL || mbind == NULL)
+		return;
+	BOTH(mbind(part.area->a + part.offset, part.length, mode, mode == 0 ? NULL : &node, mode == 0 ? 0 : 64, 0),
+		syscall(SYS_mbind, part.area->b + part.offset, part.length, mode, mode == 0 ? NULL : &node,
+			mode == 0 ? 0ul : 64ul, 0));
+	trace(worker, "mbind(%p, %#zx, %d, %#lx) = %ld, errno %d; expected %ld, %d",
+		(void *)(part.area->a + part.offset), part.length, mode, node, a, a_error, b, b_error);
+	if (a != b || a_error != b_error)
+		compare_results(worker, &part, a, a_error, b, b_error);
+	/* What has a policy is a mapping of its own on plain memory alone. */
+	mbind(part.area->a + part.offset, part.length, 0, NULL, 0, 0);
+	syscall(SYS_mbind, part.area->b + part.offset, part.length, 0, NULL, 0ul, 0);
+	compare_part(worker, &part);
 }
 
 void do_lock(struct worker *worker, const struct record *record)

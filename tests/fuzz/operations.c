@@ -32,6 +32,8 @@ const struct operation operations[] = {
 	{"store", do_store, 40, true},
 	{"load", do_load, 16, true},
 	{"compare-maps", do_compare_maps, 1, true},
+	{"advise-process", do_advise_process, 3, true},
+	{"bind", do_bind, 2, true},
 };
 
 const size_t operation_count = sizeof operations / sizeof *operations;

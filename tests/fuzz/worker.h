@@ -42,6 +42,8 @@ void do_remap(struct worker *, const struct record *);
 void do_protect(struct worker *, const struct record *);
 void do_advise(struct worker *, const struct record *);
 void do_advise_free(struct worker *, const struct record *);
+void do_advise_process(struct worker *, const struct record *);
+void do_bind(struct worker *, const struct record *);
 void do_lock(struct worker *, const struct record *);
 void do_sync(struct worker *, const struct record *);
 void do_attach(struct worker *, const struct record *);

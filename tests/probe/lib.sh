@@ -112,6 +112,15 @@ remove_group() {
   rmdir "$group" || fail "the control group $group stays"
 }
 
+# needs_window: skips the test where there is no zero window to be had, naming what hinders it.
+needs_window() {
+  run LAZYZERO_BACKING=window "$probes/logging" events 1 >"$work/output" 2>&1
+  if grep -q 'no zero window' "$work/output"; then
+    grep 'no zero window' "$work/output"
+    exit 77
+  fi
+}
+
 # run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
 run() {
   timeout $hang env LD_PRELOAD="$LZ_LIBRARY" "$@"

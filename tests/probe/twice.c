@@ -197,10 +197,13 @@ static void note_map(unsigned long start, unsigned long end, const char *mode)
 	strcpy(last_mode, mode);
 }
 
-/* Of a line of flags, those that a program asks for: fork, dump, lock, merge, order, huge pages, wipe. */
+/*
+ * Of a line of flags, those that a program asks for: fork, dump, lock, merge, order, huge pages. Not wf: what is
+ * wiped on fork is recorded by the library where the kernel has no such flag; children say whether it was.
+ */
 static void asked_flags(const char *line, char *mode)
 {
-	static const char wanted[] = " dc dd lo mg sr rr hg wf ";
+	static const char wanted[] = " dc dd lo mg sr rr hg ";
 
 	for (const char *at = line; at[0] != '\0' && at[1] != '\0'; at++) {
 		const char flag[] = {' ', at[0], at[1], ' ', '\0'};

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The library leans on libc alone, and of that on nothing that allocates, buffers, translates or takes a lock we do not
-# know: a list of what it may import, so that anything new is looked at.
+# know: a list of what it may import, so that anything new is looked at. __register_atfork (weak) may allocate and takes a lock
+# of its own: it is called at start-up, or before the first MADV_WIPEONFORK, with no lock of ours.
 command -v nm >/dev/null || { echo "skipped: nm (binutils) is missing"; exit 77; }
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
 
@@ -9,6 +10,7 @@ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable __cxa_finalize __gmon_star
 __errno_location abort environ __environ syscall clock_gettime getauxval _dl_find_object dladdr dladdr1 dlclose dlerror dlopen dlsym malloc calloc realloc free memalign aligned_alloc posix_memalign valloc pvalloc sched_yield sigaction strerrordesc_np
 memchr memcmp memcpy memmove memset strchr strcmp strcspn strlen strncmp strnlen strrchr strstr
 __asan_init __tsan_init __msan_init __lsan_init __hwasan_init _Znwm _Znam _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm
+__register_atfork
 __memcpy_chk __memmove_chk __memset_chk
 '
 status=0

@@ -68,6 +68,7 @@ static int open_content(const char *content)
 
 static int fake_open(const char *path, int flags, unsigned mode)
 {
+	fake.pagemaps += strstr(path, "pagemap") != NULL;
 	if (fails(FAKE_OPEN))
 		return fake.error;
 	for (const struct fake_file *file = fake.files; file != NULL && file->path != NULL; file++)

@@ -34,6 +34,7 @@ struct fake_state {
 	unsigned fail_from[FAKE_CALLS]; /* every call from the nth on fails; 0: none */
 	int error;                      /* with this, negative */
 	unsigned calls[FAKE_CALLS];
+	unsigned pagemaps; /* how often a pagemap was opened */
 	size_t mapped, unmapped; /* bytes, sums of what succeeded */
 	char written[4096];      /* what went to descriptor 2, NUL-terminated */
 	size_t written_length;

@@ -116,6 +116,74 @@ Test(cgroup, without_memory_for_the_work_area_nothing_is_known)
 	cr_expect_eq(lz_memory_limit(os, "").bytes, UINT64_MAX);
 }
 
+static uint64_t free_of(const struct fake_file *files)
+{
+	const struct lz_os *os = fake_os();
+	uint64_t bytes;
+
+	fake.files = files;
+	bytes = lz_memory_free(os, "");
+	cr_expect_eq(fake.mapped, fake.unmapped, "the work area is given back");
+	return bytes;
+}
+
+#define AVAILABLE                                                                                            \
+	{                                                                                                    \
+		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"         \
+	}
+
+Test(cgroup, free_is_what_the_tightest_group_of_version_2_has_left)
+{
+	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
+		{"/proc/thread-self/cgroup", "0::/a/b\n"}, {"/sys/fs/cgroup/a/b/memory.max", "max\n"},
+		{"/sys/fs/cgroup/a/b/memory.high", "1000000\n"},
+		{"/sys/fs/cgroup/a/b/memory.current", "700000\n"},
+		{"/sys/fs/cgroup/a/b/memory.stat", "anon 5\ninactive_file 200000\n"},
+		{"/sys/fs/cgroup/a/memory.max", "900000\n"}, {"/sys/fs/cgroup/a/memory.high", "max\n"},
+		{"/sys/fs/cgroup/a/memory.current", "800000\n"},
+		{"/sys/fs/cgroup/a/memory.stat", "inactive_file 300000\n"}, NONE,
+		{"/sys/fs/cgroup/memory.high", NULL}, {0}};
+
+	/* 900000 - (800000 - 300000), before 1000000 - (700000 - 200000). */
+	cr_expect_eq(free_of(files), 400000);
+}
+
+Test(cgroup, free_is_what_version_1_has_left)
+{
+	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V1_MOUNT},
+		{"/proc/thread-self/cgroup", "4:memory:/x\n"},
+		{"/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "1000000\n"},
+		{"/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "900000\n"},
+		{"/sys/fs/cgroup/memory/x/memory.stat", "inactive_file 7\ntotal_inactive_file 100000\n"},
+		{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"},
+		{"/sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n"},
+		{"/sys/fs/cgroup/memory/memory.stat", NULL}, {0}};
+
+	cr_expect_eq(free_of(files), 200000);
+}
+
+Test(cgroup, a_group_beyond_its_limit_has_nothing_free)
+{
+	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
+		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1000\n"},
+		{"/sys/fs/cgroup/a/memory.high", NULL}, {"/sys/fs/cgroup/a/memory.current", "2000\n"},
+		{"/sys/fs/cgroup/a/memory.stat", NULL}, NONE, {"/sys/fs/cgroup/memory.high", NULL}, {0}};
+
+	cr_expect_eq(free_of(files), 0);
+}
+
+Test(cgroup, free_is_what_the_machine_has_where_no_group_limits)
+{
+	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", NULL},
+		{"/proc/thread-self/cgroup", NULL}, {0}};
+	static const struct fake_file nothing[] = {{"/proc/meminfo", NULL},
+		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
+	uint64_t bytes = free_of(nothing); /* by sysinfo(2) */
+
+	cr_expect_eq(free_of(files), 8 * GIB);
+	cr_expect(bytes > 0 && bytes < UINT64_MAX);
+}
+
 Test(budget, says_where_it_comes_from)
 {
 	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},

@@ -1,0 +1,128 @@
+/* core/wipe.c: which ranges are wiped in a forked child, through every change of them. */
+#include "core_fixture.h"
+
+#include <sys/wait.h>
+
+#include "core/wipe.h"
+
+#define AT(n) ((uintptr_t)(n) << 20)
+
+/* The table against a map of units of 1 MiB. */
+#define UNITS 64u
+static bool model[UNITS];
+
+static void start(void)
+{
+	start_core(quiet);
+	memset(model, 0, sizeof model);
+	cr_assert_eq(lz_wipe_prepare(&core), 0);
+}
+
+static bool is_wiped(uintptr_t start, uintptr_t end)
+{
+	struct lz_wiped wiped;
+
+	lz_wipe_list(&core, start, end, &wiped);
+	return wiped.count == 1 && wiped.part[0].start == 0 && wiped.part[0].end == end - start;
+}
+
+static void compare(void)
+{
+	struct lz_wiped wiped;
+
+	for (unsigned i = 0; i < UNITS; i++) {
+		lz_wipe_list(&core, AT(i + 1), AT(i + 2), &wiped);
+		cr_assert_eq(wiped.count, model[i], "unit %u", i);
+		cr_assert_eq(is_wiped(AT(i + 1), AT(i + 2)), model[i], "unit %u", i);
+	}
+}
+
+static unsigned ranges(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < LZ_WIPES; i++)
+		count += core.wipes.range[i].start != 0;
+	return count;
+}
+
+Test(wipe, any_sequence_of_changes, .init = start)
+{
+	uint64_t state = 12345;
+
+	for (int round = 0; round < 20000; round++) {
+		unsigned from, to;
+
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		from = (unsigned)(state >> 33) % UNITS;
+		to = from + 1 + (unsigned)(state >> 45) % (UNITS - from);
+		for (unsigned i = from; i < to; i++)
+			model[i] = (state >> 60 & 1) != 0;
+		if (state >> 60 & 1)
+			cr_assert_eq(lz_wipe_add(&core, AT(from + 1), AT(to + 1)), 0);
+		else
+			lz_wipe_remove(&core, AT(from + 1), AT(to + 1));
+		if (round % 16 == 0)
+			compare();
+	}
+	compare();
+}
+
+Test(wipe, ranges_that_touch_are_one, .init = start)
+{
+	for (unsigned i = 1; i < 1000; i++)
+		cr_assert_eq(lz_wipe_add(&core, AT(i), AT(i + 1)), 0);
+	cr_expect_eq(ranges(), 1);
+	lz_wipe_remove(&core, AT(10), AT(11));
+	cr_expect_eq(ranges(), 2);
+	cr_assert_eq(lz_wipe_add(&core, AT(10), AT(11)), 0);
+	cr_expect_eq(ranges(), 1);
+	cr_expect(is_wiped(AT(1), AT(1000)));
+}
+
+Test(wipe, a_full_table_says_so_and_never_wipes_too_much, .init = start)
+{
+	for (unsigned i = 0; i < LZ_WIPES; i++)
+		cr_assert_eq(lz_wipe_add(&core, AT(1 + 10 * i), AT(6 + 10 * i)), 0);
+	cr_expect_eq(lz_wipe_add(&core, AT(8), AT(9)), -EAGAIN);
+	/* The smaller part of what is cut is forgotten. */
+	lz_wipe_remove(&core, AT(2), AT(3));
+	cr_expect(is_wiped(AT(3), AT(6)));
+	cr_expect_not(is_wiped(AT(1), AT(2)));
+	cr_expect_not(is_wiped(AT(2), AT(3)));
+	cr_expect_eq(ranges(), LZ_WIPES);
+}
+
+Test(wipe, what_moves_keeps_its_parts, .init = start)
+{
+	struct lz_wiped wiped;
+
+	lz_wipe_add(&core, AT(2), AT(3));
+	lz_wipe_add(&core, AT(5), AT(8));
+	lz_wipe_list(&core, AT(1), AT(7), &wiped);
+	cr_assert_eq(wiped.count, 2);
+	lz_wipe_remove(&core, AT(1), AT(7));
+	lz_wipe_put(&core, AT(101), &wiped, AT(6), AT(9)); /* it grew */
+	cr_expect(is_wiped(AT(102), AT(103)));
+	cr_expect(is_wiped(AT(105), AT(110)));
+	cr_expect(is_wiped(AT(7), AT(8)));
+	cr_expect_eq(ranges(), 3);
+}
+
+/* Recorded, but nothing there is a window's: a child leaves it alone. */
+Test(wipe, no_other_memory_is_dropped, .init = start)
+{
+	char *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status = -1;
+	pid_t child;
+
+	memset(p, 5, MIB);
+	lz_wipe_add(&core, (uintptr_t)p, (uintptr_t)p + MIB);
+	child = fork();
+	if (child == 0) {
+		lz_core_forked(&core);
+		_exit(p[0] != 5 || p[MIB - 1] != 5);
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0);
+}
