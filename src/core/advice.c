@@ -143,25 +143,25 @@ static bool is_ignored(struct lz_core *core, const void *address, size_t length,
 	return ignored;
 }
 
-/* Advice that stays with memory, and that the next who gets it would suffer from. */
-static bool spoils(int advice)
-{
-	return advice == MADV_DONTFORK || advice == MADV_WIPEONFORK || advice == MADV_DONTDUMP ||
-	       advice == MADV_HWPOISON || advice == MADV_GUARD_INSTALL || advice == MADV_MERGEABLE;
-}
-
-/* Advice that stays with memory all the same. */
+/*
+ * Advice that stays with memory. A region that was given any is not used again: no advice takes MADV_HUGEPAGE or
+ * MADV_NOHUGEPAGE back (each only turns one into the other), and of the others nobody counts who gave them.
+ */
 static bool stays(int advice)
 {
-	return advice == MADV_HUGEPAGE || advice == MADV_RANDOM || advice == MADV_SEQUENTIAL;
+	return advice == MADV_DONTFORK || advice == MADV_WIPEONFORK || advice == MADV_DONTDUMP ||
+	       advice == MADV_HWPOISON || advice == MADV_GUARD_INSTALL || advice == MADV_MERGEABLE ||
+	       advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE || advice == MADV_RANDOM ||
+	       advice == MADV_SEQUENTIAL;
 }
 
 static void note_advice(struct lz_core *core, uintptr_t start, uintptr_t end, int advice)
 {
-	if (spoils(advice))
-		lz_recycle_spoil(core, start, end);
+	if (!stays(advice))
+		return;
+	lz_recycle_spoil(core, start, end);
 	/* What is wiped on fork is recorded. */
-	if ((spoils(advice) && advice != MADV_WIPEONFORK) || stays(advice))
+	if (advice != MADV_WIPEONFORK)
 		lz_core_window_altered(core, start, end);
 }
 
@@ -174,6 +174,7 @@ int lz_core_madvise(struct lz_core *core, void *address, size_t length, int advi
 		return 0;
 	if (!lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return core->calls->madvise(address, length, advice);
+	lz_recycle_give_way(core, start, end);
 	note_advice(core, start, end, advice);
 	if (lz_windowed_next(core, start, end, &part))
 		return advise(core, start, end - start, advice);
@@ -289,7 +290,7 @@ long lz_core_process_madvise(struct lz_core *core, int pidfd, const struct iovec
 {
 	const struct request request = {pidfd, ranges, count, advice, flags};
 
-	if ((spoils(advice) || stays(advice) || answers_otherwise(advice)) && flags == 0 &&
+	if ((stays(advice) || answers_otherwise(advice)) && flags == 0 &&
 		is_self(core, pidfd) && note_all(core, &request))
 		return advise_each(core, &request);
 	return pass(core, &request);
@@ -313,10 +314,13 @@ static void note_resident(void *context, const struct lz_page_run *run)
 
 int lz_core_mincore(struct lz_core *core, void *address, size_t length, unsigned char *pages)
 {
-	int error = core->calls->mincore(address, length, pages);
 	uintptr_t start = (uintptr_t)address, end;
 	struct lz_window_part part;
+	int error;
 
+	if (lz_core_page_range(core, address, length, core->page_shift, &start, &end))
+		lz_recycle_give_way(core, start, end);
+	error = core->calls->mincore(address, length, pages);
 	if (error != 0 || !lz_core_page_range(core, address, length, core->page_shift, &start, &end))
 		return error;
 	for (uintptr_t at = start; lz_windowed_next(core, at, end, &part); at = part.end) {

@@ -44,8 +44,10 @@ void lz_core_locks(struct lz_core *core, const void *address, size_t length)
 {
 	uintptr_t start, end;
 
-	if (pages_of(core, address, length, &start, &end))
-		lz_core_altered(core, start, end);
+	if (!pages_of(core, address, length, &start, &end))
+		return;
+	lz_recycle_give_way(core, start, end);
+	lz_core_altered(core, start, end);
 }
 
 void lz_core_locks_all(struct lz_core *core)
