@@ -29,8 +29,9 @@
 #include "support/options.h"
 
 struct lz_core {
-	const struct lz_os *os;    /* our own system calls */
-	const struct lz_os *calls; /* what the program's own calls are passed on to: the next definition, or the kernel */
+	const struct lz_os *os; /* our own system calls */
+	/* What the program's own calls are passed on to: the next definition, or the kernel. */
+	const struct lz_os *calls;
 	struct lz_options options;
 	struct lz_log log;
 	struct lz_lock lock;
@@ -55,6 +56,9 @@ struct lz_core {
 	_Atomic uint64_t window_sampled_ms; /* when the window's share of VmRSS was last looked at */
 	_Atomic bool huge_pages;    /* hugetlb memory was seen: what mprotect opens may be more of it */
 	_Atomic bool overlaid;      /* the program maps files or shared memory where it likes: in a block, perhaps */
+	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets with
+	 * MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
+	_Atomic bool pages_shared_with_kernel;
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
 	struct lz_report *report;   /* LAZYZERO_REPORT; NULL: none */
@@ -156,6 +160,12 @@ void lz_core_locks(struct lz_core *core, const void *address, size_t length);
 void lz_core_locks_all(struct lz_core *core);
 void lz_core_binds(struct lz_core *core, const void *address, size_t length);
 void lz_core_limits(struct lz_core *core, int resource);
+
+/* The program is about to name memory (PR_SET_VMA). True where some of it stands on a window, which takes no name. */
+bool lz_core_names(struct lz_core *core, const void *address, size_t length);
+
+/* The program is about to have the kernel read pages for longer than a call lasts; see pages_shared_with_kernel. */
+void lz_core_shares_pages(struct lz_core *core);
 
 /* process_madvise(2) of `count` ranges, on this process or another. The pointer may be any. */
 struct iovec;
