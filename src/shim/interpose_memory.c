@@ -35,9 +35,15 @@ int prctl(int option, ...);
 
 EXPORT int pkey_mprotect(void *address, size_t length, int protection, int key)
 {
-	if (followed())
-		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, key, CALLER));
-	return lz_next_calls.pkey_mprotect(address, length, protection, key);
+	enum lz_called_as before;
+	int error;
+
+	if (!followed())
+		return lz_next_calls.pkey_mprotect(address, length, protection, key);
+	before = lz_next_calls_as(LZ_CALLED_AS_PKEY_MPROTECT);
+	error = lz_core_mprotect(&lz_core, address, length, protection, key, CALLER);
+	lz_next_calls_as(before);
+	return int_answer(error);
 }
 
 EXPORT int mlock(const void *address, size_t length)

@@ -25,14 +25,14 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int f
 
 EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t offset)
 {
-	bool before;
+	enum lz_called_as before;
 	intptr_t result;
 
 	if (!followed())
 		return lz_next_calls.mmap64(address, length, protection, flags, fd, offset);
-	before = lz_next_calls_by_mmap64(true);
+	before = lz_next_calls_as(LZ_CALLED_AS_MMAP64);
 	result = lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER);
-	lz_next_calls_by_mmap64(before);
+	lz_next_calls_as(before);
 	return pointer_answer(result);
 }
 

@@ -207,13 +207,13 @@ void lz_next_calls_find(void)
 /* --- for the core --- */
 
 /* Initial-exec, because a lazily allocated TLS block would call us. */
-static __thread bool by_mmap64 __attribute__((tls_model("initial-exec")));
+static __thread enum lz_called_as called_as __attribute__((tls_model("initial-exec")));
 
-bool lz_next_calls_by_mmap64(bool by)
+enum lz_called_as lz_next_calls_as(enum lz_called_as name)
 {
-	bool before = by_mmap64;
+	enum lz_called_as before = called_as;
 
-	by_mmap64 = by;
+	called_as = name;
 	return before;
 }
 
@@ -235,10 +235,14 @@ static int failure(void)
 
 static intptr_t next_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
+	/* What is called from within has a name of its own. */
+	enum lz_called_as name = lz_next_calls_as(LZ_CALLED_PLAINLY);
 	void *(*map)(void *, size_t, int, int, int, off64_t) =
-		by_mmap64 ? lz_next_calls.mmap64 : lz_next_calls.mmap;
+		name == LZ_CALLED_AS_MMAP64 ? lz_next_calls.mmap64 : lz_next_calls.mmap;
+	intptr_t result = PASSED(intptr_t, map(address, length, protection, flags, fd, offset), MAP_FAILED);
 
-	return PASSED(intptr_t, map(address, length, protection, flags, fd, offset), MAP_FAILED);
+	lz_next_calls_as(name);
+	return result;
 }
 
 static int next_munmap(void *address, size_t length)
@@ -253,7 +257,13 @@ static intptr_t next_mremap(void *address, size_t old_length, size_t new_length,
 
 static int next_mprotect(void *address, size_t length, int protection)
 {
-	return PASSED(int, lz_next_calls.mprotect(address, length, protection), -1);
+	enum lz_called_as name = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	int error = name == LZ_CALLED_AS_PKEY_MPROTECT
+			    ? PASSED(int, lz_next_calls.pkey_mprotect(address, length, protection, -1), -1)
+			    : PASSED(int, lz_next_calls.mprotect(address, length, protection), -1);
+
+	lz_next_calls_as(name);
+	return error;
 }
 
 static int next_madvise(void *address, size_t length, int advice)

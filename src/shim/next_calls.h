@@ -57,9 +57,12 @@ void lz_next_calls_find(void);
  */
 const struct lz_os *lz_next_calls_os(void);
 
-/* Whether the mmap that the calling thread makes through that table was called by the name of mmap64; returns what
- * it was before. */
-bool lz_next_calls_by_mmap64(bool by);
+/*
+ * The name by which the program called, where the core has one function for two: the calling thread's mmap goes to
+ * mmap64, its mprotect to pkey_mprotect with key -1. Returns what it was before.
+ */
+enum lz_called_as { LZ_CALLED_PLAINLY, LZ_CALLED_AS_MMAP64, LZ_CALLED_AS_PKEY_MPROTECT };
+enum lz_called_as lz_next_calls_as(enum lz_called_as name);
 
 #pragma GCC visibility pop
 
