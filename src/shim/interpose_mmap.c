@@ -15,12 +15,18 @@
 
 #define CALLER __builtin_return_address(0)
 
+/* In a signal handler what was interrupted may have another name; a jump out of one leaves it behind. */
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-	if (followed())
-		return pointer_answer(
-			lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER));
-	return lz_next_calls.mmap(address, length, protection, flags, fd, offset);
+	enum lz_called_as before;
+	intptr_t result;
+
+	if (!followed())
+		return lz_next_calls.mmap(address, length, protection, flags, fd, offset);
+	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	result = lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER);
+	lz_next_calls_as(before);
+	return pointer_answer(result);
 }
 
 EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t offset)
@@ -61,9 +67,15 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 
 EXPORT int mprotect(void *address, size_t length, int protection)
 {
-	if (followed())
-		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, -1, CALLER));
-	return lz_next_calls.mprotect(address, length, protection);
+	enum lz_called_as before;
+	int error;
+
+	if (!followed())
+		return lz_next_calls.mprotect(address, length, protection);
+	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	error = lz_core_mprotect(&lz_core, address, length, protection, -1, CALLER);
+	lz_next_calls_as(before);
+	return int_answer(error);
 }
 
 EXPORT int madvise(void *address, size_t length, int advice)
