@@ -38,6 +38,13 @@
 #define prlimit lz_own_prlimit
 #define prlimit64 lz_own_prlimit64
 #define sigaltstack lz_own_sigaltstack
+#define prctl lz_own_prctl
+#define setsockopt lz_own_setsockopt
+#define vmsplice lz_own_vmsplice
+#define syscall lz_own_syscall
+#define mallinfo lz_own_mallinfo
+#define mallinfo2 lz_own_mallinfo2
+#define malloc_stats lz_own_malloc_stats
 
 /* What the library asks for to leave a sanitized program alone: here the library is what the sanitizer watches. */
 #define __asan_init lz_no_asan_init

@@ -127,3 +127,19 @@ void lz_core_limits(struct lz_core *core, int resource)
 	if (resource == RLIMIT_AS || resource == RLIMIT_DATA)
 		lz_recycle_limited(core);
 }
+
+bool lz_core_names(struct lz_core *core, const void *address, size_t length)
+{
+	struct lz_window_part part;
+	uintptr_t start, end;
+
+	if (!pages_of(core, address, length, &start, &end))
+		return false;
+	lz_core_altered(core, start, end);
+	return lz_windowed_next(core, start, end, &part);
+}
+
+void lz_core_shares_pages(struct lz_core *core)
+{
+	atomic_store_explicit(&core->pages_shared_with_kernel, true, memory_order_release);
+}

@@ -30,8 +30,9 @@
 #include "support/options.h"
 
 struct lz_core {
-	const struct lz_os *os;    /* our own system calls */
-	const struct lz_os *calls; /* what the program's own calls are passed on to: the next definition, or the kernel */
+	const struct lz_os *os; /* our own system calls */
+	/* What the program's own calls are passed on to: the next definition, or the kernel. */
+	const struct lz_os *calls;
 	struct lz_options options;
 	struct lz_log log;
 	struct lz_lock lock;
@@ -58,6 +59,9 @@ struct lz_core {
 	_Atomic uint64_t window_sampled_ms; /* when the window's share of VmRSS was last looked at */
 	_Atomic bool huge_pages;    /* hugetlb memory was seen: what mprotect opens may be more of it */
 	_Atomic bool overlaid;      /* the program maps files or shared memory where it likes: in a block, perhaps */
+	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets with
+	 * MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
+	_Atomic bool pages_shared_with_kernel;
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
 	struct lz_report *report;   /* LAZYZERO_REPORT; NULL: none */
@@ -163,6 +167,12 @@ void lz_core_limits(struct lz_core *core, int resource);
 /* mbind(2): without effect on what stands on a window, see alter.c. Makes the call; 0 or -errno. */
 long lz_core_mbind(struct lz_core *core, void *address, size_t length, int mode, const unsigned long *nodes,
 	unsigned long nodes_max, unsigned flags);
+
+/* The program is about to name memory (PR_SET_VMA). True where some of it stands on a window, which takes no name. */
+bool lz_core_names(struct lz_core *core, const void *address, size_t length);
+
+/* The program is about to have the kernel read pages for longer than a call lasts; see pages_shared_with_kernel. */
+void lz_core_shares_pages(struct lz_core *core);
 
 /*
  * process_madvise(2), on this process or another, whose ranges mean nothing here. The pointer may be any. Makes

@@ -165,19 +165,46 @@ static intptr_t make(struct lz_core *core, const struct call *call, int flags)
 	return core->calls->mmap(call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
-/* Maps plain memory where a window can stand: not over what is there, and, where there is nothing for the
- * kernel to object to but the size, aligned. */
-static intptr_t make_room(struct lz_core *core, const struct call *call)
+/* An address that was free a moment ago, aligned for a window; NULL where none was found. */
+static void *place_for_window(struct lz_core *core, size_t length)
 {
-	size_t unit = lz_window_unit(core), length;
+	size_t unit = lz_window_unit(core), whole;
 	intptr_t at;
 
-	if (call->address != NULL || is_fixed(call) || !(call->flags & MAP_ANONYMOUS) ||
-		!lz_core_page_length(core, call->length, &length))
-		return make(core, call,
-			(call->flags & ~MAP_FIXED) | (call->flags & MAP_FIXED ? MAP_FIXED_NOREPLACE : 0));
-	at = lz_zeropage_map_aligned(core, length, unit, call->protection, call->flags);
-	return lz_os_failed(at) ? make(core, call, call->flags) : at;
+	if (!lz_core_page_length(core, length, &length) ||
+		__builtin_add_overflow(length, unit - core->page, &whole))
+		return NULL;
+	at = core->os->mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (lz_os_failed(at))
+		return NULL;
+	core->os->munmap((void *)at, whole);
+	return (void *)lz_round_down((uintptr_t)at + unit - core->page, unit);
+}
+
+/*
+ * Maps plain memory where a window can stand: not over what is there, and, where the program leaves it to the kernel,
+ * aligned. What the program called is passed on once, whatever is tried before; -EEXIST: it was not, since something
+ * is there.
+ */
+static intptr_t make_room(struct lz_core *core, const struct call *call)
+{
+	struct call placed = *call;
+	intptr_t at;
+
+	if (call->address == NULL && !is_fixed(call) && (call->flags & MAP_ANONYMOUS))
+		placed.address = place_for_window(core, call->length);
+	if (!(call->flags & MAP_FIXED))
+		return make(core, &placed, call->flags);
+	at = core->os->mmap(call->address, call->length, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (at == -EEXIST)
+		return at;
+	if (lz_os_failed(at))
+		return make(core, call, call->flags);
+	at = make(core, call, call->flags);
+	if (lz_os_failed(at))
+		core->os->munmap(call->address, call->length);
+	return at;
 }
 
 /*
@@ -209,7 +236,7 @@ static intptr_t make_on_window(
 		lz_core_count_window(core, end - start);
 		return at;
 	}
-	core->os->munmap((void *)start, end - start);
+	core->calls->munmap((void *)start, end - start);
 	return -EXDEV;
 }
 

@@ -488,10 +488,14 @@ static bool insert(struct lz_core *core, struct lz_served *region, struct lz_kep
 	return slot != NULL;
 }
 
-/* Without the mmap family, what the program does to a region is not seen. */
+/*
+ * Without the mmap family, what the program does to a region is not seen. And pages that the kernel still reads for
+ * the program, which nobody can see, must not be cleared.
+ */
 static bool may_keep(const struct lz_core *core, const struct lz_served *region)
 {
 	return core->options.cache != 0 && (core->options.intercept & LZ_INTERCEPT_MMAP) != 0 &&
+	       !atomic_load_explicit(&core->pages_shared_with_kernel, memory_order_relaxed) &&
 	       !lz_regions_spoiled(&core->regions, region) &&
 	       !atomic_load_explicit(&core->recycle.locked_memory, memory_order_relaxed);
 }

@@ -1,9 +1,10 @@
 /*
- * The Linux table of os.h. Each call is syscall(2) with the caller's errno put back; no interposed symbol
+ * The Linux table of os.h. Each call is a system call with the caller's errno put back; no interposed symbol
  * is used, so these work inside malloc, before constructors, and in the child of a threaded parent.
  */
 #include "os/mman.h"
 #include "os/os.h"
+#include "os/raw.h"
 #include "os/scratch.h"
 
 #include <errno.h>
@@ -27,6 +28,25 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+/* In this file syscall(2) is not libc's function, which is interposed, but the call itself. */
+#ifdef LZ_RAW_CALLS
+static long make_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	long result = lz_raw_call(number, a, b, c, d, e, f);
+
+	/* Results from -4095 on are errors: the kernel's MAX_ERRNO (include/linux/err.h). */
+	if ((unsigned long)result <= -4096ul)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
+#define CALL_WITH(number, a, b, c, d, e, f, ...)                                                             \
+	make_call((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#undef syscall
+#define syscall(...) CALL_WITH(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#endif
 
 /* The result of a system call expression, or -errno, with errno as it was before. */
 #define RAW(call)                                                                                            \

@@ -4,7 +4,8 @@
  *
  * Every function returns its result, or -errno on failure (mmap, mremap and shmat as intptr_t: test with
  * lz_os_failed), and leaves the caller's errno as it was. The Linux table never goes through an interposed
- * symbol: each entry is one system call made with syscall(2). All are safe in signal handlers and threads.
+ * symbol, of which libc's syscall(2) is one: each entry makes its system call itself (raw.h). All are safe in
+ * signal handlers and threads.
  */
 #ifndef LZ_OS_OS_H
 #define LZ_OS_OS_H

@@ -1,5 +1,6 @@
 /*
- * What the interposers of system calls share: what the C library makes of a kernel's answer.
+ * What the interposers of system calls share: what the C library makes of a kernel's answer, and when calls are
+ * followed.
  */
 #ifndef LZ_SHIM_ANSWER_H
 #define LZ_SHIM_ANSWER_H
@@ -20,19 +21,30 @@ static inline void *pointer_answer(intptr_t result)
 	return MAP_FAILED;
 }
 
-static inline int int_answer(long result)
+static inline long long_answer(long result)
 {
 	if (result >= 0)
-		return (int)result;
+		return result;
 	errno = (int)-result;
 	return -1;
+}
+
+static inline int int_answer(long result)
+{
+	return (int)long_answer(result);
 }
 
 /* Whether the mmap family is followed. The first call of a process may be one of it. */
 static inline bool followed(void)
 {
 	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) ||
-	       (lz_configure() && lz_mappings_followed);
+	       (lz_begin() && lz_mappings_followed);
+}
+
+/* Whether anything is done in this program: where not, calls are passed on as they are. */
+static inline bool active(void)
+{
+	return lz_begin() && lz_core.active;
 }
 
 #endif

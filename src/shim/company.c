@@ -38,22 +38,29 @@ extern WEAK void _ZdaPv(void *);
 extern WEAK void _ZdlPvm(void *, size_t);
 extern WEAK void _ZdaPvm(void *, size_t);
 
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+/* Not in musl, whose programs may inherit LD_PRELOAD. */
+#pragma weak _dl_find_object
+#endif
+
 /*
  * Where the program or library that holds an address begins; NULL for none. dladdr, all there is before
- * glibc 2.35, looks through the library's symbols on the way: a third of a millisecond for the six of
- * libstdc++.
+ * glibc 2.35 and in musl, looks through the library's symbols on the way: a third of a millisecond for the
+ * six of libstdc++.
  */
 static const void *object_of(const void *address)
 {
+	Dl_info info;
+
+	if (address == NULL)
+		return NULL;
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
 	struct dl_find_object found;
 
-	return address != NULL && _dl_find_object((void *)address, &found) == 0 ? found.dlfo_map_start : NULL;
-#else
-	Dl_info info;
-
-	return address != NULL && dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
+	if (_dl_find_object != NULL)
+		return _dl_find_object((void *)address, &found) == 0 ? found.dlfo_map_start : NULL;
 #endif
+	return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
 }
 
 bool lz_company_mixes_operators(void)

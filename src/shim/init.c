@@ -15,7 +15,10 @@
 #include "base/text.h"
 #include "shim/arena.h"
 #include "shim/company.h"
+#include "shim/hugetlb.h"
+#include "shim/interpose_syscall.h"
 #include "shim/next.h"
+#include "shim/next_calls.h"
 
 enum start_state { COLD, STARTING, READY };
 
@@ -85,6 +88,8 @@ bool lz_start(void)
 
 		starting = true;
 		look_up(&found);
+		lz_next_calls_find();
+		lz_syscall_find();
 		lz_next = found;
 		next_of_small.malloc = found.malloc;
 		next_of_small.calloc = found.calloc;
@@ -288,7 +293,7 @@ static void set_report_signal(void)
 					  "ignored already");
 }
 
-static void set_thresholds(const struct lz_options *options)
+static void set_thresholds(const struct lz_options *options, char *const *environment)
 {
 	if (lz_core.active && leave_to_sanitizer())
 		lz_core.active = false;
@@ -296,10 +301,12 @@ static void set_thresholds(const struct lz_options *options)
 		return;
 	set_report_signal();
 	lz_core.recycle.on_filled = watch_small_requests;
-	if (options->intercept & LZ_INTERCEPT_CALLOC)
-		lz_calloc_threshold = options->threshold;
-	if ((options->intercept & LZ_INTERCEPT_MALLOC) && !lz_company_mixes_operators())
-		lz_malloc_threshold = options->malloc_threshold;
+	if (!lz_hugetlb_leaves_to_next(environment)) {
+		if (options->intercept & LZ_INTERCEPT_CALLOC)
+			lz_calloc_threshold = options->threshold;
+		if ((options->intercept & LZ_INTERCEPT_MALLOC) && !lz_company_mixes_operators())
+			lz_malloc_threshold = options->malloc_threshold;
+	}
 	/* Last, and released: another thread may see it at once, and must then see a whole core. */
 	__atomic_store_n(
 		&lz_mappings_followed, (options->intercept & LZ_INTERCEPT_MMAP) != 0, __ATOMIC_RELEASE);
@@ -317,14 +324,22 @@ bool lz_configure(void)
 	if (atomic_compare_exchange_strong(&core_state, &cold, STARTING)) {
 		int saved_errno = errno;
 		const char *name = (const char *)getauxval(AT_EXECFN);
+		char *const *environment = trusted_environment();
+		int error = lz_core_init(&lz_core, &lz_os_linux, environment, name != NULL ? name : "");
 
-		if (lz_core_init(&lz_core, &lz_os_linux, trusted_environment(), name != NULL ? name : "") ==
-			0)
-			set_thresholds(&lz_core.options);
+		lz_core.calls = lz_next_calls_os();
+		if (error == 0)
+			set_thresholds(&lz_core.options, environment);
 		atomic_store(&core_state, READY);
 		errno = saved_errno;
 	}
 	return atomic_load(&core_state) == READY;
+}
+
+bool lz_begin(void)
+{
+	return atomic_load_explicit(&core_state, memory_order_acquire) == READY ||
+	       (lz_start() && atomic_load(&core_state) == READY);
 }
 
 __attribute__((constructor)) static void enter_program(void)

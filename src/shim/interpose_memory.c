@@ -1,18 +1,21 @@
 /*
- * Calls that change what memory is like, beside the mmap family: the core is told, and they are passed on to
- * the kernel, as the C library and libnuma pass them on.
+ * Calls that change what memory is like, beside the mmap family: the core is told, and they are passed on to the next
+ * definition (next_calls.h).
  */
+#include <linux/prctl.h>
+#include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "os/mman.h"
 #include "shim/answer.h"
+#include "shim/foreign.h"
+#include "shim/next_calls.h"
 #include "shim/shim.h"
 
-#define CALLER __builtin_return_address(0)
 #define PASS(number, a, b, c, d, e, f)                                                                       \
-	int_answer(lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
+	long_answer(lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
 
 /* Not in every C library's headers. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);
@@ -20,48 +23,81 @@ int mlock2(const void *address, size_t length, unsigned flags);
 long mbind(void *address, unsigned long length, int mode, const unsigned long *nodes, unsigned long nodes_max,
 	unsigned flags);
 ssize_t process_madvise(int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags);
+int prctl(int option, ...);
 
-static bool active(void)
-{
-	return lz_configure() && lz_core.active;
-}
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41 /* Linux 5.17 */
+#endif
 
 EXPORT int pkey_mprotect(void *address, size_t length, int protection, int key)
 {
-	if (followed())
-		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, key, CALLER));
-	return PASS(SYS_pkey_mprotect, address, length, protection, key, 0, 0);
+	enum lz_called_as before;
+	int error;
+
+	if (!followed())
+		return lz_next_calls.pkey_mprotect(address, length, protection, key);
+	before = lz_next_calls_as(LZ_CALLED_AS_PKEY_MPROTECT);
+	error = lz_core_mprotect(&lz_core, address, length, protection, key, CALLER);
+	lz_next_calls_as(before);
+	return int_answer(error);
 }
 
 EXPORT int mlock(const void *address, size_t length)
 {
 	if (followed())
 		lz_core_locks(&lz_core, address, length);
-	return PASS(SYS_mlock, address, length, 0, 0, 0, 0);
+	return lz_next_calls.mlock(address, length);
 }
 
 EXPORT int mlock2(const void *address, size_t length, unsigned flags)
 {
 	if (followed())
 		lz_core_locks(&lz_core, address, length);
-	/* A kernel that lacks it has mlock. */
-	return flags == 0 ? PASS(SYS_mlock, address, length, 0, 0, 0, 0)
-			  : PASS(SYS_mlock2, address, length, flags, 0, 0, 0);
+	return lz_next_calls.mlock2(address, length, flags);
 }
 
 EXPORT int mlockall(int flags)
 {
 	if (active())
 		lz_core_locks_all(&lz_core);
-	return PASS(SYS_mlockall, flags, 0, 0, 0, 0, 0);
+	return lz_next_calls.mlockall(flags);
+}
+
+/*
+ * libnuma's, which few programs have, and one that glibc has since 2.36: looked up at the first call. dlsym's failure
+ * to find a name at start-up would have libc translate a message, perhaps with its locks held (company.c).
+ */
+static long plain_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
+	unsigned long nodes_max, unsigned flags)
+{
+	return PASS(SYS_mbind, address, length, mode, nodes, nodes_max, flags);
+}
+
+static ssize_t plain_process_madvise(
+	int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags)
+{
+	return PASS(SYS_process_madvise, pidfd, ranges, count, advice, flags, 0);
+}
+
+long lz_next_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
+	unsigned long nodes_max, unsigned flags)
+{
+	return NEXT(mbind, plain_mbind)(address, length, mode, nodes, nodes_max, flags);
+}
+
+ssize_t lz_next_process_madvise(
+	int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags)
+{
+	return NEXT(process_madvise, plain_process_madvise)(pidfd, ranges, count, advice, flags);
 }
 
 EXPORT long mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
 	unsigned long nodes_max, unsigned flags)
 {
 	if (active())
-		return int_answer(lz_core_mbind(&lz_core, address, length, mode, nodes, nodes_max, flags));
-	return PASS(SYS_mbind, address, length, mode, nodes, nodes_max, flags);
+	if (active())
+		return long_answer(lz_core_mbind(&lz_core, address, length, mode, nodes, nodes_max, flags));
+	return lz_next_mbind(address, length, mode, nodes, nodes_max, flags);
 }
 
 EXPORT ssize_t process_madvise(
@@ -69,20 +105,14 @@ EXPORT ssize_t process_madvise(
 {
 	if (advice == MADV_WIPEONFORK)
 		lz_watch_forks();
-
-	long result =
-		active() ? lz_core_process_madvise(&lz_core, pidfd, ranges, count, advice, flags)
-			 : lz_os_linux.pass(SYS_process_madvise, pidfd, (long)ranges, (long)count, advice,
-				   (long)flags, 0);
-
-	return result < 0 ? int_answer(result) : result;
+	if (active())
+		return long_answer(
+			lz_core_process_madvise(&lz_core, pidfd, ranges, count, advice, flags));
+	return lz_next_process_madvise(pidfd, ranges, count, advice, flags);
 }
 
-/* One type under two names on 64-bit machines. */
-static int limit(pid_t pid, int resource, const void *changed, void *found)
+static int limited(int answer, int resource, const void *changed)
 {
-	int answer = PASS(SYS_prlimit64, pid, resource, changed, found, 0, 0);
-
 	if (answer == 0 && changed != NULL && active())
 		lz_core_limits(&lz_core, resource);
 	return answer;
@@ -91,22 +121,51 @@ static int limit(pid_t pid, int resource, const void *changed, void *found)
 EXPORT int prlimit(
 	pid_t pid, __rlimit_resource_t resource, const struct rlimit *changed, struct rlimit *found)
 {
-	return limit(pid, (int)resource, changed, found);
+	lz_begin();
+	return limited(lz_next_calls.prlimit(pid, resource, changed, found), (int)resource, changed);
 }
 
 EXPORT int prlimit64(
 	pid_t pid, __rlimit_resource_t resource, const struct rlimit64 *changed, struct rlimit64 *found)
 {
-	return limit(pid, (int)resource, changed, found);
+	lz_begin();
+	return limited(lz_next_calls.prlimit64(pid, resource, changed, found), (int)resource, changed);
 }
 
 EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *changed)
 {
-	return limit(0, (int)resource, changed, NULL);
+	lz_begin();
+	return limited(lz_next_calls.setrlimit(resource, changed), (int)resource, changed);
 }
 
 EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *changed)
 {
-	return limit(0, (int)resource, changed, NULL);
+	lz_begin();
+	return limited(lz_next_calls.setrlimit64(resource, changed), (int)resource, changed);
+}
+
+/*
+ * A name (PR_SET_VMA_ANON_NAME) must not be there when the memory has its next owner. The kernel gives none to a
+ * file's mapping, which a window is (EBADF), where the program's memory would have taken it.
+ */
+EXPORT int prctl(int option, ...)
+{
+	unsigned long argument[4];
+	bool on_window = false;
+	int saved_errno = errno, answer;
+	va_list arguments;
+
+	va_start(arguments, option);
+	for (int i = 0; i < 4; i++)
+		argument[i] = va_arg(arguments, unsigned long);
+	va_end(arguments);
+	if (active() && option == PR_SET_VMA)
+		on_window = lz_core_names(&lz_core, (void *)argument[1], argument[2]);
+	answer = lz_next_calls.prctl(option, argument[0], argument[1], argument[2], argument[3]);
+	if (answer == -1 && errno == EBADF && on_window) {
+		errno = saved_errno;
+		return 0;
+	}
+	return answer;
 }
 

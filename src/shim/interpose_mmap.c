@@ -1,6 +1,6 @@
 /*
- * The mmap family as programs call it: forwarded to the core, or straight to the kernel where the family is
- * not followed. Never through dlsym: an allocator beneath us calls these while it starts.
+ * The mmap family as programs call it: forwarded to the core, or straight to the next definition where the family is
+ * not followed (next_calls.h).
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
@@ -10,28 +10,43 @@
 
 #include "os/mman.h"
 #include "shim/answer.h"
+#include "shim/next_calls.h"
 #include "shim/shim.h"
 
 #define CALLER __builtin_return_address(0)
-/* Of a name that may be a macro: a test builds this file under other names. */
-#define TEXT(name) TEXT_OF(name)
-#define TEXT_OF(name) #name
 
+/* In a signal handler what was interrupted may have another name; a jump out of one leaves it behind. */
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-	if (followed())
-		return pointer_answer(
-			lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER));
-	return pointer_answer(lz_os_linux.mmap(address, length, protection, flags, fd, offset));
+	enum lz_called_as before;
+	intptr_t result;
+
+	if (!followed())
+		return lz_next_calls.mmap(address, length, protection, flags, fd, offset);
+	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	result = lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER);
+	lz_next_calls_as(before);
+	return pointer_answer(result);
 }
 
-EXPORT void *mmap64(void *, size_t, int, int, int, off64_t) __attribute__((alias(TEXT(mmap))));
+EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t offset)
+{
+	enum lz_called_as before;
+	intptr_t result;
+
+	if (!followed())
+		return lz_next_calls.mmap64(address, length, protection, flags, fd, offset);
+	before = lz_next_calls_as(LZ_CALLED_AS_MMAP64);
+	result = lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER);
+	lz_next_calls_as(before);
+	return pointer_answer(result);
+}
 
 EXPORT int munmap(void *address, size_t length)
 {
 	if (followed())
 		return int_answer(lz_core_munmap(&lz_core, address, length));
-	return int_answer(lz_os_linux.munmap(address, length));
+	return lz_next_calls.munmap(address, length);
 }
 
 EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int flags, ...)
@@ -47,14 +62,20 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 	if (followed())
 		return pointer_answer(
 			lz_core_mremap(&lz_core, address, old_length, new_length, flags, target, CALLER));
-	return pointer_answer(lz_os_linux.mremap(address, old_length, new_length, flags, target));
+	return lz_next_calls.mremap(address, old_length, new_length, flags, target);
 }
 
 EXPORT int mprotect(void *address, size_t length, int protection)
 {
-	if (followed())
-		return int_answer(lz_core_mprotect(&lz_core, address, length, protection, -1, CALLER));
-	return int_answer(lz_os_linux.mprotect(address, length, protection));
+	enum lz_called_as before;
+	int error;
+
+	if (!followed())
+		return lz_next_calls.mprotect(address, length, protection);
+	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	error = lz_core_mprotect(&lz_core, address, length, protection, -1, CALLER);
+	lz_next_calls_as(before);
+	return int_answer(error);
 }
 
 EXPORT int madvise(void *address, size_t length, int advice)
@@ -62,22 +83,19 @@ EXPORT int madvise(void *address, size_t length, int advice)
 	if (advice == MADV_WIPEONFORK)
 		lz_watch_forks();
 	/* Whatever is followed: the advice may be on a region that calloc served. */
-	if (lz_configure())
+	if (active())
 		return int_answer(lz_core_madvise(&lz_core, address, length, advice));
-	return int_answer(lz_os_linux.madvise(address, length, advice));
+	return lz_next_calls.madvise(address, length, advice);
 }
 
 EXPORT int mincore(void *address, size_t length, unsigned char *pages)
 {
-	if (lz_configure())
+	if (active())
 		return int_answer(lz_core_mincore(&lz_core, address, length, pages));
-	return int_answer(lz_os_linux.mincore(address, length, pages));
+	return lz_next_calls.mincore(address, length, pages);
 }
 
-/*
- * Only UFFDIO_REGISTER (Documentation/admin-guide/mm/userfaultfd.rst) is of interest; all others cost a
- * comparison. The C library adds nothing to the system call on the machines that have a zero window.
- */
+/* Only UFFDIO_REGISTER (Documentation/admin-guide/mm/userfaultfd.rst) is of interest. */
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;
@@ -86,21 +104,21 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
-	if (request == UFFDIO_REGISTER && lz_configure())
+	if (active() && request == UFFDIO_REGISTER)
 		lz_core_userfault(&lz_core, argument);
-	return int_answer(lz_os_linux.ioctl(fd, request, argument));
+	return lz_next_calls.ioctl(fd, request, argument);
 }
 
 EXPORT void *shmat(int id, const void *address, int flags)
 {
 	if (followed())
 		return pointer_answer(lz_core_shmat(&lz_core, id, address, flags, CALLER));
-	return pointer_answer(lz_os_linux.shmat(id, address, flags));
+	return lz_next_calls.shmat(id, address, flags);
 }
 
 EXPORT int shmdt(const void *address)
 {
 	if (followed())
 		return int_answer(lz_core_shmdt(&lz_core, address));
-	return int_answer(lz_os_linux.shmdt(address));
+	return lz_next_calls.shmdt(address);
 }

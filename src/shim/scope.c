@@ -50,21 +50,35 @@ static void remember(const struct lz_name *name, const void *caller, void *funct
 	atomic_store_explicit(&found[slot].function, mix, memory_order_relaxed);
 }
 
+/* Not in musl, whose programs may inherit LD_PRELOAD. */
+#pragma weak dladdr1
+
+/* The name under which the dynamic linker knows the library of an address; NULL for the program itself: all that it
+ * sees, RTLD_NEXT sees. */
+static const char *library_of(const void *address)
+{
+	struct link_map *map = NULL;
+	Dl_info info;
+
+	if (dladdr1 == NULL)
+		return dladdr(address, &info) != 0 ? info.dli_fname : NULL;
+	if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL || *map->l_name == '\0')
+		return NULL;
+	return map->l_name;
+}
+
 /*
  * What the calling library itself or what it was linked with defines. It stays loaded from then on: its
  * return addresses are remembered, and must not become another's.
  */
 static void *in_scope_of(const struct lz_name *name, const void *caller)
 {
-	struct link_map *map = NULL;
+	const char *library = library_of(caller);
 	void *handle, *function;
-	Dl_info info;
 
-	/* The program itself has no name; all it sees, RTLD_NEXT sees. */
-	if (dladdr1(caller, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL ||
-		*map->l_name == '\0')
+	if (library == NULL)
 		return NULL;
-	handle = dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 	if (handle == NULL)
 		return NULL;
 	function = dlsym(handle, name->name);

@@ -47,4 +47,10 @@ bool lz_start(void);
 /* Configures the core if that was not possible before. True when the core can be used. */
 bool lz_configure(void);
 
+/*
+ * Both, for a call that may be a process's first. False while the calling thread is in the middle of it, or libc has
+ * no environment yet: the call then goes where lz_next_calls says.
+ */
+bool lz_begin(void);
+
 #endif

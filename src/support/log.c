@@ -19,10 +19,13 @@ _Static_assert(PATH_BYTES <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
 
 static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused", "windowed"};
 
+/* Not in musl, whose programs may inherit LD_PRELOAD. */
+#pragma weak strerrordesc_np
+
 const char *lz_error_text(int error)
 {
 	/* strerror may translate, and so allocate; this glibc call returns the untranslated constant. */
-	const char *text = strerrordesc_np(error < 0 ? -error : error);
+	const char *text = strerrordesc_np != NULL ? strerrordesc_np(error < 0 ? -error : error) : NULL;
 
 	return text != NULL ? text : "unknown error";
 }

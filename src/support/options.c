@@ -1,6 +1,7 @@
 /* The table of options and its readers; see options.h. */
 #include "support/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -97,6 +98,8 @@ const struct lz_option lz_option_table[] = {
 };
 
 const size_t lz_option_count = sizeof lz_option_table / sizeof *lz_option_table;
+
+static_assert(sizeof lz_option_table / sizeof *lz_option_table <= 32, "each option is a bit of `given`");
 
 static int index_of(const char *const choices[], const char *word, size_t length)
 {
@@ -278,6 +281,7 @@ void lz_options_from_environment(
 	const size_t prefix = strlen(LZ_OPTION_PREFIX);
 
 	lz_options_defaults(options);
+	options->given = 0;
 	if (envp == NULL)
 		return;
 	for (; *envp != NULL; envp++) {
@@ -295,7 +299,16 @@ void lz_options_from_environment(
 			warn_unknown(name, (size_t)(equals - name), warn, context);
 		else if (lz_option_set(options, option, equals + 1) != 0)
 			warn_value(option, equals + 1, warn, context);
+		else
+			options->given |= 1u << (option - lz_option_table);
 	}
+}
+
+bool lz_option_is_given(const struct lz_options *options, const char *name)
+{
+	const struct lz_option *option = lz_option_by_name(name, strlen(name));
+
+	return option != NULL && (options->given >> (option - lz_option_table) & 1) != 0;
 }
 
 bool lz_options_apply_to(const struct lz_options *options, const char *executable)

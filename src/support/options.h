@@ -44,6 +44,7 @@ struct lz_options {
 	uint32_t log_format;    /* enum lz_log_format */
 	uint32_t disable;       /* 0 or 1 */
 	uint32_t report_signal; /* enum lz_report_signal */
+	uint32_t given;         /* bit i: the environment sets lz_option_table[i] */
 	char only[LZ_OPTION_TEXT_MAX];
 	char log[LZ_OPTION_TEXT_MAX];
 	char stats[LZ_OPTION_TEXT_MAX];
@@ -95,6 +96,9 @@ typedef void lz_option_warning(void *context, const char *text);
 /* Defaults, then every LAZYZERO_* variable of envp (as environ(7); NULL is an empty one). */
 void lz_options_from_environment(
 	struct lz_options *options, char *const *envp, lz_option_warning *warn, void *context);
+
+/* Whether the environment set the option of that variable name (without prefix), to a value that was accepted. */
+bool lz_option_is_given(const struct lz_options *options, const char *name);
 
 /* Whether a program of this executable name (path or base name) is to be acted in, by LAZYZERO_ONLY. */
 bool lz_options_apply_to(const struct lz_options *options, const char *executable);

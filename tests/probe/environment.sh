@@ -93,6 +93,88 @@ for case in calloc malloc,calloc calloc,mmap mmap,calloc,malloc,calloc; do
   expect 1 'served calloc'
 done
 
+# LAZYZERO_ONLY along chains of exec and sh -c: it acts in the program that is named and in none on the way.
+cat >"$work/chain-exec" <<'END'
+exec env sh -c "exec \"\$0\" events 1" "$1"
+END
+cat >"$work/chain-shells" <<'END'
+sh -c "sh -c '\"\$0\" events 1; exit' \"\$0\"; exit" "$1"
+exit
+END
+for chain in chain-exec chain-shells; do
+  for only in logging "$probes/logging" sh:logging ''; do
+    case="LAZYZERO_ONLY=$only in $chain"
+    run LAZYZERO_BUDGET=1M LAZYZERO_ONLY="$only" sh "$work/$chain" "$probes/logging" >"$work/output" 2>"$work/errors" ||
+      fail "$case: status $?"
+    [ "$(cat "$work/output")" = done ] || fail "$case: $(cat "$work/output")"
+    expect 1 'served calloc'
+  done
+  for only in sh env:sh loggin; do
+    case="LAZYZERO_ONLY=$only in $chain"
+    run LAZYZERO_BUDGET=1M LAZYZERO_ONLY="$only" sh "$work/$chain" "$probes/logging" >"$work/output" 2>"$work/errors" ||
+      fail "$case: status $?"
+    [ "$(cat "$work/output")" = done ] || fail "$case: $(cat "$work/output")"
+    expect 0 .
+  done
+done
+
+# Programs that close all descriptors, those of the library among them, and what they start then: large blocks are what
+# they are, and nothing is written into what was opened since.
+cat >"$work/closes" <<'END'
+exec 3>"$1"
+for fd in 0 1 2 4 5 6 7 8 9; do eval "exec $fd>&-"; done
+"$2" events 1
+echo "status $?" >&3
+"$2" events 1 1>&3 2>/dev/null
+exec 1>"$1.after" 2>/dev/null
+exec "$2" events 1
+END
+sh "$work/closes" "$work/bare" "$probes/logging"
+for backing in zeropage window; do
+  case="descriptors closed, $backing"
+  run LAZYZERO_BUDGET=1M LAZYZERO_BACKING=$backing sh "$work/closes" "$work/closed" "$probes/logging" || fail "$case: status $?"
+  for file in '' .after; do
+    cmp "$work/bare$file" "$work/closed$file" || fail "$case: $(cat "$work/closed$file")"
+  done
+  grep -qx done "$work/closed.after" || fail "$case: nothing was run"
+done
+if command -v python3 >/dev/null; then
+  cat >"$work/closes.py" <<'END'
+import ctypes, os, subprocess, sys
+libc = ctypes.CDLL(None)
+libc.calloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+
+def use():
+    for size in (64 << 20, 80 << 20):
+        block = libc.calloc(1, size)
+        assert ctypes.string_at(block + 12345, 1) == b"\0"
+        ctypes.memset(block, 1, 1 << 20)
+        libc.free(block)
+
+use()
+os.closerange(3, 1024)
+opened = [os.open(sys.argv[1], os.O_RDWR | os.O_CREAT) for _ in range(200)]
+assert opened == list(range(3, 203))
+use()
+assert os.fstat(opened[-1]).st_size == 0
+for fd in opened:
+    os.close(fd)
+use()
+subprocess.run([sys.executable, "-c", "print(sum(range(10)))"], close_fds=True, check=True)
+if os.fork() == 0:
+    os.closerange(3, 1024)
+    use()
+    os._exit(0)
+assert os.wait()[1] == 0
+print("fine")
+END
+  for settings in LAZYZERO_LOG=none 'LAZYZERO_BACKING=window LAZYZERO_LOG=none' "LAZYZERO_LOG=$work/python.log LAZYZERO_BUDGET=4K"; do
+    { run $settings python3 "$work/closes.py" "$work/opened" >"$work/output" 2>&1 && grep -qx fine "$work/output"; } ||
+      { fail "python3 closes all descriptors, $settings"; tail -n 3 "$work/output"; }
+  done
+fi
+
 # Every check of the other probes that does not depend on being served.
 for setting in LAZYZERO_DISABLE=1 LAZYZERO_INTERCEPT= LAZYZERO_INTERCEPT=mmap LAZYZERO_THP=never \
   LAZYZERO_THP=always LAZYZERO_POPULATE=read LAZYZERO_THRESHOLD=1 LAZYZERO_STATS="$work/stats"; do

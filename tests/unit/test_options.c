@@ -172,3 +172,18 @@ Test(options, only_matches_base_names_and_paths)
 			cases[i].only, cases[i].executable);
 	}
 }
+
+Test(options, given)
+{
+	static struct lz_options options;
+	char *envp[] = {(char *)"LAZYZERO_THP=never", (char *)"LAZYZERO_CACHE=nonsense", (char *)"LAZYZERO_BUDGET=5%", NULL};
+
+	lz_options_from_environment(&options, envp, collect, NULL);
+	cr_expect(lz_option_is_given(&options, "THP"));
+	cr_expect(lz_option_is_given(&options, "BUDGET"));
+	cr_expect_not(lz_option_is_given(&options, "CACHE"));
+	cr_expect_not(lz_option_is_given(&options, "BACKING"));
+	cr_expect_not(lz_option_is_given(&options, "NONE"));
+	lz_options_from_environment(&options, NULL, collect, NULL);
+	cr_expect_not(lz_option_is_given(&options, "THP"));
+}

@@ -1,0 +1,67 @@
+/* Huge pages asked of glibc's malloc; see hugetlb.h. */
+#include "shim/hugetlb.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "os/procfs.h"
+#include "shim/next.h"
+#include "shim/shim.h"
+#include "support/tunables.h"
+
+#define TUNABLE "glibc.malloc.hugetlb"
+
+/* Whether glibc would map hugetlb pages: 2 is for the default size, more is a size (__malloc_hugepage_config). */
+static bool has_pages(uint64_t value)
+{
+	char name[80];
+	struct lz_text path = lz_text_in(name, sizeof name);
+	uint64_t standard = 0;
+	int fd;
+
+	if (value == 2)
+		return lz_proc_value(lz_core.os, "/proc/meminfo", "Hugepagesize:", &standard) == 0 && standard != 0;
+	if (value % 1024 != 0)
+		return false;
+	lz_text_string(&path, "/sys/kernel/mm/hugepages/hugepages-");
+	lz_text_u64(&path, value / 1024);
+	lz_text_string(&path, "kB");
+	fd = lz_core.os->open(name, O_PATH | O_DIRECTORY, 0);
+	if (fd >= 0)
+		lz_core.os->close(fd);
+	return fd >= 0;
+}
+
+static void note(uint64_t value, const char *what)
+{
+	char buffer[240];
+	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+
+	lz_text_string(&text, "GLIBC_TUNABLES has " TUNABLE "=");
+	lz_text_u64(&text, value);
+	lz_text_string(&text, ": ");
+	lz_text_string(&text, what);
+	lz_log_note(&lz_core.log, buffer);
+}
+
+bool lz_hugetlb_leaves_to_next(char *const *environment)
+{
+	uint64_t value = lz_next.is_glibc ? lz_tunable_number(environment, TUNABLE) : 0;
+
+	if (value == 0 || (lz_core.options.intercept & (LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC)) == 0 ||
+		(value > 1 && !has_pages(value)))
+		return false;
+	if (lz_option_is_given(&lz_core.options, "THP")) {
+		if (value != 1 || lz_core.options.thp != LZ_THP_ALWAYS)
+			note(value, "no effect in regions that lazyzero serves, since LAZYZERO_THP is set");
+		return false;
+	}
+	if (value == 1) {
+		lz_core.options.thp = LZ_THP_ALWAYS;
+		return false;
+	}
+	note(value, "requests of malloc and calloc are left to the C library; LAZYZERO_THP=inherit has lazyzero "
+		    "serve them");
+	return true;
+}
