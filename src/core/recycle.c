@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "core/header.h"
 #include "core/inside.h"
+#include "os/cgroup.h"
 #include "os/descriptors.h"
 #include "os/mman.h"
 #include "os/procfs.h"
@@ -333,14 +334,22 @@ void lz_recycle_after_fork(struct lz_core *core)
 
 /* --- keeping --- */
 
-/* Memory that is free for this process: of the machine's. 0 in a control group with a limit. */
+/*
+ * Memory that is free for this process, as far as one system call each tells of the machine and of the control group
+ * whose limit is the smallest. Files that could be dropped count as used.
+ */
 static uint64_t free_memory(struct lz_core *core)
 {
 	struct sysinfo info;
+	uint64_t bytes, used = UINT64_MAX;
 
-	if (core->budget.from_cgroup || core->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+	if (core->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
 		return 0;
-	return ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
+	bytes = ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
+	if (!core->budget.from_cgroup)
+		return bytes;
+	lz_memory_group_usage(core->os, &used);
+	return lz_min_u64(bytes, lz_sub_clamped(core->budget.memory, used));
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "base/parse.h"
+#include "os/descriptors.h"
 #include "base/text.h"
 #include "os/procfs.h"
 
@@ -22,6 +23,9 @@ struct mount {
 	char point[PATH_MAX]; /* where */
 };
 
+/* Room for a path; a longer one is not kept. */
+#define USAGE_PATH 512u
+
 /* What one look-up needs: three files open inside one another, and a name for each. */
 struct work {
 	const struct lz_os *os;
@@ -31,7 +35,12 @@ struct work {
 	uint64_t (*measure)(struct work *work, struct lz_text *group); /* of one group: the limit, or what is free */
 	char name[PATH_MAX];
 	char group[2 * PATH_MAX + 64];
+	uint64_t tightest;   /* limit so far */
+	char usage[USAGE_PATH]; /* the file that tells how much of it is used */
 };
+
+/* That of the group whose limit was found last; "" for none. */
+static char usage_path[USAGE_PATH];
 
 /* Whether `word` stands in a comma-separated list. */
 static bool list_has(const char *list, const char *word)
@@ -171,6 +180,24 @@ static uint64_t group_limit(struct work *work, struct lz_text *group)
 		work, group, work->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes");
 }
 
+/* The same; notes where the usage of the tightest group stands. */
+static uint64_t note_limit(struct work *work, struct lz_text *group)
+{
+	uint64_t limit = group_limit(work, group);
+	struct lz_text usage;
+
+	if (limit >= work->tightest)
+		return limit;
+	work->tightest = limit;
+	usage = lz_text_in(work->usage, sizeof work->usage);
+	lz_text_string(&usage, work->group);
+	lz_text_string(&usage,
+		work->mount.hierarchy == VERSION_2 ? "/memory.current" : "/memory.usage_in_bytes");
+	if (usage.length >= sizeof work->usage - 1)
+		work->usage[0] = '\0';
+	return limit;
+}
+
 /* Bytes of files that the kernel drops before it kills: memory.stat of the group and all below it. */
 static uint64_t group_droppable(struct work *work, struct lz_text *group)
 {
@@ -287,19 +314,29 @@ static struct work *begin_work(
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 {
 	struct lz_memory_limit limit = {.bytes = UINT64_MAX, .from_cgroup = false};
-	struct work *work = begin_work(os, root, group_limit);
+	struct work *work = begin_work(os, root, note_limit);
 	uint64_t group;
 
 	if (work == NULL)
 		return limit;
+	work->tightest = UINT64_MAX;
 	limit.bytes = machine_value(work, "MemTotal:");
 	group = smallest_of_groups(work);
 	if (group < limit.bytes) {
 		limit.bytes = group;
 		limit.from_cgroup = true;
+		if (*root == '\0' && strcmp(usage_path, work->usage) != 0) {
+			memcpy(usage_path, work->usage, sizeof usage_path);
+			lz_descriptors_keep(os, usage_path);
+		}
 	}
 	os->munmap(work, sizeof *work);
 	return limit;
+}
+
+int lz_memory_group_usage(const struct lz_os *os, uint64_t *bytes)
+{
+	return *usage_path == '\0' ? -ENOENT : lz_proc_number(os, usage_path, bytes);
 }
 
 /* Without /proc: what is free now (sysinfo(2)), which leaves out the files that could be dropped. */
