@@ -44,5 +44,5 @@ void lz_budget_resolve(
 		lz_text_size(&source, limit.bytes);
 	}
 	/* Last: a fork in the middle leaves the child an unresolved budget, not one of 0. */
-	budget->resolved = true;
+	__atomic_store_n(&budget->resolved, true, __ATOMIC_RELEASE);
 }

@@ -205,7 +205,7 @@ static void look_for_missed(struct lz_core *core)
 
 static void report(struct lz_core *core, enum lz_event_kind kind, const struct lz_grant *grant)
 {
-	char module[64] = "";
+	char module[64] = "", source[sizeof core->budget.source] = "another";
 	uint64_t address = (uint64_t)(uintptr_t)grant->request.caller;
 	struct lz_event event = {
 		.kind = kind,
@@ -215,13 +215,18 @@ static void report(struct lz_core *core, enum lz_event_kind kind, const struct l
 		.committed = grant->committed,
 		.actual = grant->actual,
 		.budget = grant->budget,
-		.source = grant->source,
+		.source = source,
 		.window = grant->window,
 		.plain_cost = grant->plain_cost,
 		.module = module,
 		.offset = address,
 	};
 
+	/* Not copied with each decision: that would be in every frame from the decision up. */
+	if (lz_core_enter(core)) {
+		memcpy(source, core->budget.source, sizeof source);
+		lz_core_leave(core);
+	}
 	/* The return address may be the first byte of another line: the call is the byte before it. */
 	if (lz_log_wants(&core->log, kind) &&
 		lz_module_of(core->os, LZ_MAPS, address - 1, module, sizeof module, &event.offset) == 0)
@@ -252,7 +257,6 @@ static int decide(struct lz_core *core, const struct lz_need *need, struct lz_gr
 	grant->actual = core->actual;
 	grant->budget = core->budget.bytes;
 	grant->plain_cost = need->plain_cost;
-	memcpy(grant->source, core->budget.source, sizeof grant->source);
 	refused = grant->over && core->options.policy == LZ_POLICY_REFUSE;
 	if (!refused && !windowed && grant->cost != 0) {
 		atomic_fetch_add_explicit(&core->reserved, grant->cost, memory_order_relaxed);
@@ -280,6 +284,14 @@ static void put_on_window(
 		need->page_shift = core->ledger.span_shift[0];
 }
 
+void lz_core_learn(struct lz_core *core)
+{
+	if (__atomic_load_n(&core->budget.resolved, __ATOMIC_ACQUIRE) || !lz_core_enter(core))
+		return;
+	lz_core_resolve_budget(core);
+	lz_core_leave(core);
+}
+
 int lz_core_charge(struct lz_core *core, const struct lz_request *request, const struct lz_need *asked,
 	struct lz_grant *grant, struct lz_window_use *use)
 {
@@ -292,6 +304,8 @@ int lz_core_charge(struct lz_core *core, const struct lz_request *request, const
 		*use = (struct lz_window_use){.window = NULL};
 	else
 		need.windowable = false;
+	/* Here, and not where a window asks for it with twice the stack in use. */
+	lz_core_learn(core);
 	if (need.windowable && window_is_asked_for(core, request)) {
 		need.windowable = false;
 		if (lz_window_acquire(core, need.bytes, need.bytes, use) == 0)

@@ -85,6 +85,13 @@ struct lz_request {
  */
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable);
 
+/*
+ * Reads now from files what the first large request would read: the machine's and the control group's limits. To
+ * be called before a program gives up rights (setuid, a seccomp filter), or anywhere. Takes the lock; once done,
+ * one load.
+ */
+void lz_core_learn(struct lz_core *core);
+
 /* At exit: last counters and the log's closing line. */
 void lz_core_close(struct lz_core *core);
 

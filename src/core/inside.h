@@ -49,7 +49,6 @@ struct lz_grant {
 	uint64_t plain_cost;        /* as in the need */
 	uint64_t committed, actual; /* at the time of the decision, as is what follows */
 	uint64_t budget;
-	char source[sizeof((struct lz_budget *)0)->source];
 	struct lz_request request;
 	struct lz_hold hold; /* what is reserved, as others see it */
 };

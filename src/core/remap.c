@@ -126,12 +126,18 @@ __attribute__((noinline)) static struct lz_need remap_need(
 	return need;
 }
 
+__attribute__((noinline)) static bool stands_on_window(struct lz_core *core, uintptr_t start, uintptr_t end)
+{
+	struct lz_window_part part;
+
+	return lz_windowed_next(core, start, end, &part);
+}
+
 static intptr_t remap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
 	void *target, const void *caller, struct lz_lifted *lifted)
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
 	struct lz_window_use use = {.window = NULL};
-	struct lz_window_part part;
 	struct lz_grant grant;
 	uintptr_t start, end, new_start, new_end;
 	uint64_t rounded = 0;
@@ -150,7 +156,7 @@ static intptr_t remap(struct lz_core *core, void *address, size_t old_length, si
 	lifted->windows.all = true;
 	lifted->wiped.count = 0;
 	lz_grant_nothing(&grant);
-	on_window = old_length != 0 && lz_windowed_next(core, start, end, &part);
+	on_window = old_length != 0 && stands_on_window(core, start, end);
 	if (on_window && rounded > end - start && rounded >> core->geometry->user_bits == 0)
 		lz_window_acquire(core, rounded, rounded - (end - start), &use);
 	if (new_length > old_length || stays) {

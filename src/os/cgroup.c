@@ -72,7 +72,7 @@ static char *next_word(char **cursor)
  * A line of /proc/self/mountinfo: "id parent maj:min root point options [tags] - type source superoptions".
  * Octal escapes (\040 for a space) are left as they are: such a mount is not found, and does not limit.
  */
-static void parse_mount(char *line, struct mount *mount)
+__attribute__((noinline)) static void parse_mount(char *line, struct mount *mount)
 {
 	char *cursor = line;
 	struct lz_text root = lz_text_in(mount->root, sizeof mount->root);

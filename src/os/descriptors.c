@@ -13,6 +13,9 @@
 #define LEAST_LIMIT 64  /* of RLIMIT_NOFILE: with less, the program needs all it has */
 #define TRIES 64        /* numbers looked at from the top; not below half of the limit */
 
+/* Not inlined: opening a file stands at the end of the deepest paths, and is not to have all of their frames below. */
+#define APART __attribute__((noinline))
+
 enum { PAGEMAP, MAPS, STATUS, GROUP, SLOTS };
 
 /*
@@ -90,7 +93,7 @@ static void set_number(struct slot *slot, int fd)
 }
 
 /* The number that still shows what was opened; -EBADF: it must be opened anew; -EAGAIN: not to be told now. */
-static int number_of(const struct lz_os *os, struct slot *slot)
+APART static int number_of(const struct lz_os *os, struct slot *slot)
 {
 	uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
 	int fd = (int)(uint32_t)word - 1;
@@ -123,7 +126,7 @@ static int number_limit(const struct lz_os *os)
 }
 
 /* A second number of a descriptor, as high as there is a free one below the limit; -EMFILE. */
-static int raise_number(const struct lz_os *os, int fd)
+APART static int raise_number(const struct lz_os *os, int fd)
 {
 	int limit = number_limit(os);
 
@@ -265,32 +268,51 @@ void lz_descriptors_close(const struct lz_os *os)
 
 /* --- using them --- */
 
-/* The kept descriptor into *file; false where there is none to be had now. */
-static bool use_kept(struct lz_file *file, int i, bool alone)
+static void take(struct lz_file *file, int slot, int fd, bool claimed)
 {
-	const struct lz_os *os = file->os;
-	struct slot *slot = &slots[i];
-	bool claimed = alone && claim(slot), kept = true;
-	int fd = alone && !claimed ? -EAGAIN : number_of(os, slot);
+	file->slot = slot;
+	file->fd = fd;
+	file->claimed = claimed;
+}
 
-	if (fd == -EBADF && may_replace(os, slot) && (claimed || (claimed = claim(slot))))
-		fd = open_slot(os, slot, files[i].kept, &kept);
-	if (claimed && (fd < 0 || !kept || !alone)) {
+/* What a slot held is gone: opens it anew into *file. `claimed` as it is now. */
+APART static bool use_anew(struct lz_file *file, int i, bool alone, bool claimed)
+{
+	struct slot *slot = &slots[i];
+	bool kept = false;
+	int fd = -1;
+
+	if (may_replace(file->os, slot) && (claimed || (claimed = claim(slot))))
+		fd = open_slot(file->os, slot, files[i].kept, &kept);
+	if (claimed && !(kept && alone)) {
 		unclaim(slot);
 		claimed = false;
 	}
-	if (fd < 0)
+	take(file, kept ? i : -1, fd, claimed);
+	return fd >= 0;
+}
+
+/* The kept descriptor into *file; false where there is none to be had now. */
+static bool use_kept(struct lz_file *file, int i, bool alone)
+{
+	bool claimed = alone && claim(&slots[i]);
+	int fd;
+
+	if (alone && !claimed)
 		return false;
-	file->fd = fd;
-	file->slot = kept ? i : -1;
-	file->claimed = claimed;
-	return true;
+	fd = number_of(file->os, &slots[i]);
+	if (fd == -EBADF)
+		return use_anew(file, i, alone, claimed);
+	if (fd >= 0)
+		take(file, i, fd, claimed);
+	else if (claimed)
+		unclaim(&slots[i]);
+	return fd >= 0;
 }
 
 static int open_once(struct lz_file *file)
 {
-	file->slot = -1;
-	file->claimed = false;
+	take(file, -1, -1, false);
 	/* In a recorded tree, a name may be a pipe's, which would be waited for. */
 	file->fd = file->os->open(file->path, O_RDONLY | O_NONBLOCK, 0);
 	return file->fd < 0 ? file->fd : 0;
