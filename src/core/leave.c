@@ -4,16 +4,18 @@
  *
  * Pages are copied to anonymous memory that then moves over the window, and other threads may write meanwhile.
  * So each block of 2 MiB is first write-protected by a userfaultfd of ours: a store to it waits until the block
- * has been replaced. What that cannot hold (measured on Linux 6.18; tests/probe/leave.c):
+ * has been replaced. Of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT reads into 640 blocks that
+ * left meanwhile none was lost (Linux 6.18; tests/probe/leave.c). What that cannot hold:
  *
  *  - read(2) and other system calls that write into the block wait as well where the process may use userfaultfd
- *    fully (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1); else they fail with EFAULT for the 0.1 to 0.7 ms
- *    that a block takes.
+ *    fully (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1); else they fail with EFAULT while the block is
+ *    copied, 0.5 to 8 ms.
  *  - Pages that are pinned already (O_DIRECT reads under way, io_uring's registered buffers, vfio): what a device
- *    writes to them after the copy is lost. The kernel tells nobody of pins.
+ *    writes to them after they were copied is lost. The kernel tells nobody of pins.
  *
- * Where no userfaultfd is to be had (a seccomp filter), blocks that hold something stay on the window, and the
- * program's userfaultfd sees no missing page there; those that hold nothing are replaced.
+ * A block that another userfaultfd has (EBUSY), and all of them where none is to be had (a seccomp filter), stay on
+ * the window if they hold something, and the program's userfaultfd sees no missing page there; those that hold
+ * nothing are replaced. A block that holds nothing takes 50 us, so 1 GiB 30 ms.
  */
 #include "core/inside.h"
 
