@@ -39,10 +39,18 @@ foreach ([1500000, 67108864, 100000001] as $size) {
   $bytes = FFI::cast("char *", $p);
   echo $bytes[4095], ord($bytes[4096]), " ", $libc->malloc_usable_size($p) >= 2 * $size ? "enough" : "too little", "\n";
   $libc->free($p);
-  $block = FFI::new("char[$size]");
-  $block[$size - 1] = "x";
-  echo $block[$size - 1], "\n";
-  unset($block);
+  # Persistent memory is of php's own malloc; what ffi.so calls is glibc's, since php opens it with RTLD_DEEPBIND.
+  foreach (["free", "realloc"] as $by) {
+    $block = FFI::new("char[$size]", false, true);
+    $block[$size - 1] = "x";
+    $p = FFI::addr($block);
+    echo $libc->malloc_usable_size($p) >= $size ? "enough" : "too little", "\n";
+    if ($by == "realloc") {
+      $p = $libc->realloc($p, 2 * $size);
+      echo FFI::cast("char *", $p)[$size - 1], "\n";
+    }
+    $libc->free($p);
+  }
 }
 echo strlen(str_repeat("large", 20000000)), "\n";
 END_OF_PHP
