@@ -37,7 +37,6 @@
 #define setrlimit64 lz_own_setrlimit64
 #define prlimit lz_own_prlimit
 #define prlimit64 lz_own_prlimit64
-#define sigaltstack lz_own_sigaltstack
 #define prctl lz_own_prctl
 #define setsockopt lz_own_setsockopt
 #define vmsplice lz_own_vmsplice

@@ -69,9 +69,10 @@ void lz_core_put_back(struct lz_core *core, uintptr_t start, const struct lz_lif
 	lz_core_leave(core);
 }
 
-/* Apart, so that the stack of one part is not below the other: a reconciliation stands at the end of both. */
-
 /*
+ * What is not inlined from here on is apart so that the stack of one part is not below another: a reconciliation
+ * stands at the end of several.
+ *
  * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the
  * pieces lay what cannot be touched: inaccessible memory, which has come along and covers what was at the
  * target, or, since Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can
@@ -133,6 +134,35 @@ __attribute__((noinline)) static bool stands_on_window(struct lz_core *core, uin
 	return lz_windowed_next(core, start, end, &part);
 }
 
+/* The old range leaves the books before the call. False where they are not to be had. */
+__attribute__((noinline)) static bool lift_source(struct lz_core *core, uintptr_t start, uintptr_t end, bool goes_away,
+	uintptr_t target, uintptr_t target_end, struct lz_lifted *lifted)
+{
+	if (!lz_core_enter(core))
+		return false;
+	lz_core_sample_peak(core, end - start);
+	lift(&core->ledger, start, end, goes_away, &lifted->touchable);
+	/* A window that it maps over must not be cloned from any more. */
+	if (target != target_end)
+		lz_window_trampled(core, target, target_end);
+	lz_core_leave(core);
+	return true;
+}
+
+/* The books follow a call that succeeded. */
+__attribute__((noinline)) static void book_target(struct lz_core *core, uintptr_t start, uintptr_t end,
+	size_t old_length, bool on_window, const struct lz_lifted *lifted)
+{
+	if (!lz_core_enter(core))
+		return;
+	/* What stood on a window there is gone, if it is: a call that fails may have left it alone. */
+	if (!on_window)
+		lz_window_forget(core, start, end);
+	put_down(core, start, old_length, end - start, &lifted->touchable);
+	lz_core_publish(core);
+	lz_core_leave(core);
+}
+
 static intptr_t remap(struct lz_core *core, void *address, size_t old_length, size_t new_length, int flags,
 	void *target, const void *caller, struct lz_lifted *lifted)
 {
@@ -173,16 +203,10 @@ static intptr_t remap(struct lz_core *core, void *address, size_t old_length, si
 	}
 	if (flags & MREMAP_FIXED)
 		atomic_store_explicit(&core->overlaid, true, memory_order_relaxed);
-	tracked = lz_core_enter(core);
-	if (tracked) {
-		lz_core_sample_peak(core, end - start);
-		lift(&core->ledger, start, end, !stays, &lifted->touchable);
-		/* A window that it maps over must not be cloned from any more. */
-		if ((flags & MREMAP_FIXED) &&
-			lz_core_page_range(core, target, new_length, core->page_shift, &new_start, &new_end))
-			lz_window_trampled(core, new_start, new_end);
-		lz_core_leave(core);
-	}
+	new_start = new_end = 0;
+	if (flags & MREMAP_FIXED)
+		lz_core_page_range(core, target, new_length, core->page_shift, &new_start, &new_end);
+	tracked = lift_source(core, start, end, !stays, new_start, new_end, lifted);
 	if (on_window)
 		result = lz_window_remap(core, &use, start, end - start, rounded, flags, (uintptr_t)target);
 	else
@@ -193,17 +217,9 @@ static intptr_t remap(struct lz_core *core, void *address, size_t old_length, si
 		/* The kernel clears the target before it finds out that it cannot move there. */
 		if (flags & MREMAP_FIXED)
 			lz_core_look_again(core);
-	} else if (tracked &&
-		   lz_core_page_range(
-			   core, (void *)result, rounded, core->page_shift, &new_start, &new_end) &&
-		   lz_core_enter(core)) {
-		/* What stood on a window there is gone, if it is: a call that fails may have left it alone.
-		 */
-		if (!on_window)
-			lz_window_forget(core, new_start, new_end);
-		put_down(core, new_start, end - start, rounded, &lifted->touchable);
-		lz_core_publish(core);
-		lz_core_leave(core);
+	} else if (tracked && lz_core_page_range(core, (void *)result, rounded, core->page_shift, &new_start,
+				      &new_end)) {
+		book_target(core, new_start, new_end, end - start, on_window, lifted);
 	}
 	lz_core_settle(core, &grant, !lz_os_failed(result));
 	lz_window_release(core, &use);

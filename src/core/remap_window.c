@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "os/mman.h"
 #include "os/procfs.h"
+#include "os/scratch.h"
 
 #define UNIFORM_ATTEMPTS 4
 
@@ -262,7 +263,7 @@ static int look_whether_uniform(
 }
 
 /* What is wiped on fork is a mapping of its own to the program. */
-static bool is_wiped_alike(struct lz_core *core, uintptr_t start, uintptr_t end)
+__attribute__((noinline)) static bool is_wiped_alike(struct lz_core *core, uintptr_t start, uintptr_t end)
 {
 	struct lz_wiped wiped = {.count = 0};
 
@@ -313,7 +314,7 @@ static bool is_mapped(struct lz_core *core, uintptr_t start)
 }
 
 /* The map of windows follows pieces that move, or are mapped again elsewhere, in one call. */
-static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to, bool stays)
+__attribute__((noinline)) static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to, bool stays)
 {
 	uintptr_t end = from + length;
 
@@ -331,7 +332,7 @@ static void follow_all(struct lz_core *core, uintptr_t from, size_t length, uint
  * Whether the kernel moves several mappings in one call, as since Linux 6.17; found out once, by doing it.
  * Where it does not, trying would blur what is known of the pieces.
  */
-static bool moves_many(struct lz_core *core)
+__attribute__((noinline)) static bool moves_many(struct lz_core *core)
 {
 	enum { UNKNOWN, NO, YES };
 	int known = atomic_load_explicit(&core->windows.moves_many, memory_order_relaxed);
@@ -354,7 +355,7 @@ static bool moves_many(struct lz_core *core)
 }
 
 /* A move of many mappings may fail half way: what is still in its old place is known there again. */
-static void follow_back(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to)
+__attribute__((noinline)) static void follow_back(struct lz_core *core, uintptr_t from, size_t length, uintptr_t to)
 {
 	uintptr_t end = from + length;
 
@@ -392,7 +393,7 @@ static int give_up(struct lz_core *core, uintptr_t start, size_t length)
 }
 
 /* Grows where it is: 0, or -ENOMEM where something is in the way. */
-static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+__attribute__((noinline)) static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
 	size_t old_length, size_t new_length, const struct lz_manner *manner)
 {
 	uintptr_t from = start + old_length;
@@ -409,7 +410,7 @@ static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, 
 	return error;
 }
 
-static intptr_t move(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
+__attribute__((noinline)) static intptr_t move(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
 	size_t old_length, size_t new_length, int flags, uintptr_t target, const struct lz_manner *manner)
 {
 	uintptr_t tag = lz_window_tag_at(core, start + old_length - 1);
@@ -493,27 +494,45 @@ static intptr_t remap(struct lz_core *core, const struct lz_window_use *use, uin
 	return move(core, use, start, old_length, new_length, flags, target, &manner);
 }
 
+/* Each apart, so that the stack of its section is not below the call. */
+__attribute__((noinline)) static void list_wiped(
+	struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_wiped *wiped)
+{
+	wiped->count = 0;
+	wiped->all = true;
+	if (!lz_core_enter(core))
+		return;
+	lz_wipe_list(core, start, end, wiped);
+	lz_core_leave(core);
+}
+
+__attribute__((noinline)) static void put_wiped(struct lz_core *core, uintptr_t base,
+	const struct lz_wiped *wiped, size_t old_length, size_t new_length)
+{
+	if (wiped->count == 0 || !lz_core_enter(core))
+		return;
+	lz_wipe_put(core, base, wiped, old_length, new_length);
+	lz_core_leave(core);
+}
+
 /* What is to be wiped on fork follows: where pieces move, it is forgotten with them. */
 intptr_t lz_window_remap(struct lz_core *core, const struct lz_window_use *use, uintptr_t start,
 	size_t old_length, size_t new_length, int flags, uintptr_t target)
 {
-	struct lz_wiped wiped = {.count = 0, .all = true};
-	intptr_t result;
+	struct lz_wiped *wiped = lz_scratch_take(core->os);
+	intptr_t result = -ENOMEM;
 
-	if (lz_core_enter(core)) {
-		lz_wipe_list(core, start, start + old_length, &wiped);
-		lz_core_leave(core);
-	}
-	/* As where the kernel has no room for another mapping. */
-	if (!wiped.all)
+	if (wiped == NULL)
 		return -ENOMEM;
-	result = remap(core, use, start, old_length, new_length, flags, target);
-	if (wiped.count == 0 || !lz_core_enter(core))
-		return result;
-	if (lz_os_failed(result))
-		lz_wipe_put(core, start, &wiped, SIZE_MAX, SIZE_MAX);
-	else
-		lz_wipe_put(core, (uintptr_t)result, &wiped, old_length, new_length);
-	lz_core_leave(core);
+	list_wiped(core, start, start + old_length, wiped);
+	/* Else as where the kernel has no room for another mapping. */
+	if (wiped->all) {
+		result = remap(core, use, start, old_length, new_length, flags, target);
+		if (lz_os_failed(result))
+			put_wiped(core, start, wiped, SIZE_MAX, SIZE_MAX);
+		else
+			put_wiped(core, (uintptr_t)result, wiped, old_length, new_length);
+	}
+	lz_scratch_release(core->os, wiped);
 	return result;
 }

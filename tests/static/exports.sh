@@ -7,7 +7,7 @@ promised='malloc calloc realloc reallocarray free free_sized free_aligned_sized 
 memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap mprotect madvise mincore ioctl shmat shmdt'
 # What changes memory, or what is known of it, in other ways.
 promised="$promised pkey_mprotect mlock mlock2 mlockall mbind process_madvise setrlimit setrlimit64 prlimit prlimit64
-sigaltstack prctl"
+prctl"
 # What has the kernel read pages for longer than a call lasts; syscall on the machines that have code for it.
 promised="$promised vmsplice setsockopt"
 optional=
