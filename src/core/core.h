@@ -62,6 +62,7 @@ struct lz_core {
 	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets with
 	 * MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
 	_Atomic bool pages_shared_with_kernel;
+	_Atomic bool unlike_glibc; /* its blocks look otherwise than header.h says: ours pass for none of them */
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
 	struct lz_report *report;   /* LAZYZERO_REPORT; NULL: none */

@@ -29,9 +29,11 @@ static uint32_t check_of(uintptr_t base, size_t length)
 	return (uint32_t)(((base >> 12) + length) * UINT64_C(0x9E3779B97F4A7C15) >> 32) | 1;
 }
 
-static size_t chunk_size(size_t length)
+static size_t chunk_size(const struct lz_core *core, size_t length)
 {
-	return (length + 2 * sizeof(size_t)) | IS_MMAPPED;
+	bool unlike = atomic_load_explicit(&core->unlike_glibc, memory_order_relaxed);
+
+	return unlike ? 0 : (length + 2 * sizeof(size_t)) | IS_MMAPPED;
 }
 
 void lz_header_write(struct lz_core *core, uintptr_t base, size_t length)
@@ -39,7 +41,7 @@ void lz_header_write(struct lz_core *core, uintptr_t base, size_t length)
 	struct header *header = header_of(base);
 
 	header->previous_size = core->page - 2 * sizeof(size_t);
-	header->size = chunk_size(length);
+	header->size = chunk_size(core, length);
 	atomic_store_explicit(&header->check, check_of(base, length), memory_order_release);
 }
 
@@ -49,5 +51,5 @@ bool lz_header_matches(struct lz_core *core, uintptr_t base, size_t length)
 
 	/* Where a filter denies the question the record has to be believed. */
 	return core->os->holds(&header->check, check_of(base, length)) != 0 &&
-	       header->size == chunk_size(length);
+	       (header->size == chunk_size(core, length) || header->size == 0);
 }

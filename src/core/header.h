@@ -27,7 +27,10 @@ struct lz_core;
 /* Bytes of the page before a region: that of the system. */
 size_t lz_header_bytes(const struct lz_core *core);
 
-/* Writes the header of a region; its page must be writable. */
+/*
+ * Writes the header of a region; its page must be writable. Where core->unlike_glibc is set, it makes the region no
+ * chunk of glibc's.
+ */
 void lz_header_write(struct lz_core *core, uintptr_t base, size_t length);
 
 /*

@@ -4,11 +4,13 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "core/header.h"
 #include "shim/arena.h"
 #include "shim/next.h"
 #include "shim/shim.h"
@@ -28,6 +30,26 @@ void free_aligned_sized(void *p, size_t alignment, size_t size);
 #define UNZEROED(function, bytes, by)                                                                        \
 	(&(struct lz_request){.call = function, .size = bytes, .caller = by, .accounted = true})
 
+/*
+ * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it says
+ * (core/header.h): the layout is glibc's own, and no interface.
+ */
+static _Atomic bool layout_checked;
+
+static SLOW void check_layout(void *block)
+{
+	size_t length;
+
+	if (atomic_exchange_explicit(&layout_checked, true, memory_order_relaxed) ||
+		lz_core_size(&lz_core, block, &length) != 0 || lz_next.malloc_usable_size(block) == length)
+		return;
+	atomic_store_explicit(&lz_core.unlike_glibc, true, memory_order_relaxed);
+	lz_header_write(&lz_core, (uintptr_t)block, length);
+	lz_log_note(&lz_core.log,
+		"this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a plugin that calls its "
+		"free directly (RTLD_DEEPBIND) must not be given blocks of 1 MiB and more");
+}
+
 /* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
 static int serve(const struct lz_request *request, size_t alignment, void **out)
 {
@@ -36,6 +58,9 @@ static int serve(const struct lz_request *request, size_t alignment, void **out)
 	if (request->size > PTRDIFF_MAX || !lz_configure())
 		return -EAGAIN;
 	error = lz_core_allocate(&lz_core, request, alignment, out);
+	if (error == 0 && lz_next.is_glibc &&
+		!atomic_load_explicit(&layout_checked, memory_order_relaxed))
+		check_layout(*out);
 	return error == -EAGAIN ? -EAGAIN : error ? ENOMEM : 0;
 }
 
