@@ -3,7 +3,7 @@
  * the middle of a call, threads that free each other's regions, children of a threaded parent (by fork, by a
  * raw clone that runs no fork handler, by vfork and posix_spawn). A watchdog ends a hang.
  *
- *  concurrent signals | threads | forks | clones | spawns | regions
+ *  concurrent signals | threads | forks | clones [ROUNDS] | spawns | regions
  */
 #include "probe.h"
 
@@ -224,9 +224,9 @@ static void check_children(pid_t (*make_child)(void), int count)
 }
 
 /* No threads: glibc's malloc itself is not safe in the child of a raw clone of a threaded process. */
-static void check_clones(void)
+static void check_clones(int rounds)
 {
-	for (int i = 0; i < 100 && !probe_status_of_checks(); i++) {
+	for (int i = 0; i < rounds && !probe_status_of_checks(); i++) {
 		char *p = opaque_pointer(calloc(1, 3 * MB));
 		pid_t child;
 
@@ -300,7 +300,7 @@ int probe_main(void)
 	else if (strcmp(action, "forks") == 0)
 		check_children(fork, 500);
 	else if (strcmp(action, "clones") == 0)
-		check_clones();
+		check_clones(probe_argc > 2 ? atoi(probe_argv[2]) : 100);
 	else if (strcmp(action, "spawns") == 0)
 		check_spawns();
 	else
