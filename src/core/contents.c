@@ -1,4 +1,5 @@
 /* What a freed region holds, and how it becomes zero again. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -100,17 +101,58 @@ static bool is_mostly_resident(struct lz_core *core, uintptr_t base, size_t leng
 	return resident > looked / 4 * 3;
 }
 
-bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window)
+/* A part of a region; *cleared: bytes that were written. True when all of its pages are in memory. */
+static bool clear_part(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window,
+	uint64_t *cleared)
 {
 	struct clearing clearing = {.os = core->os};
 
-	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &clearing) == 0)
+	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &clearing) == 0) {
+		*cleared = clearing.cleared;
 		return clearing.cleared == length;
-	/* Of a window all pages seem to be there. */
-	if (full || (!on_window && is_mostly_resident(core, base, length)) ||
-		core->os->madvise((void *)base, length, MADV_DONTNEED) != 0) {
-		memset((void *)base, 0, length);
-		return true;
 	}
-	return false;
+	*cleared = 0;
+	/* Of a window all pages seem to be there. */
+	if (!full && (on_window || !is_mostly_resident(core, base, length)) &&
+		core->os->madvise((void *)base, length, MADV_DONTNEED) == 0)
+		return false;
+	memset((void *)base, 0, length);
+	*cleared = length;
+	return true;
+}
+
+/*
+ * The first write to a page after MADV_FREE sets a bit in its page-table entry: 0.1 us, but 20 to 80 us where a
+ * hypervisor shadows page tables, as much as a page fault. There, pages that may never be written are not worth it.
+ * Two measurements of 256 pages and more must agree, since a thread may be preempted meanwhile.
+ */
+static void note_speed(struct lz_core *core, uint64_t milliseconds, uint64_t bytes)
+{
+	uint64_t pages = bytes >> core->page_shift;
+	_Atomic uint32_t *slow = &core->recycle.slow_rewrites;
+
+	if (pages < 256)
+		return;
+	if (milliseconds * 1000 > 4 * pages)
+		atomic_fetch_add_explicit(slow, 1, memory_order_relaxed);
+	else if (atomic_load_explicit(slow, memory_order_relaxed) < 2)
+		atomic_store_explicit(slow, 0, memory_order_relaxed);
+}
+
+bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, size_t unreclaimable, bool full,
+	bool on_window)
+{
+	uint64_t cleared, started;
+	size_t first = lz_min_u64(unreclaimable, length), rest = length - first;
+	bool all = first == 0 || clear_part(core, base, first, full, on_window, &cleared);
+
+	if (rest == 0)
+		return all;
+	if (atomic_load_explicit(&core->recycle.slow_rewrites, memory_order_relaxed) >= 2 &&
+		core->os->madvise((void *)(base + first), rest, MADV_DONTNEED) == 0)
+		return false;
+	started = core->os->now_ms();
+	all &= clear_part(core, base + first, rest, full, on_window, &cleared);
+	note_speed(core, core->os->now_ms() - started, cleared);
+	return all;
 }

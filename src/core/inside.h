@@ -179,14 +179,15 @@ bool lz_core_fetch(struct lz_core *core, const void *from, void *to, size_t leng
 uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero);
 
 /*
- * Makes a kept region zero; true when all of its pages are in memory now. What was full once stays so, and
+ * Makes a kept region zero, of which all but the first `unreclaimable` bytes are under MADV_FREE; true when all of its pages are in memory now. What was full once stays so, and
  * needs no second look: where a system call empties the TLB, that costs a full 16 MiB half as much as
  * clearing.
  *
  * Before Linux 6.7 nothing tells written pages: all of them are cleared where most are in memory (faulting
  * them in anew takes four times as long), and given back where not.
  */
-bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window);
+bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, size_t unreclaimable, bool full,
+	bool on_window);
 
 /* --- served.c --- */
 

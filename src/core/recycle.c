@@ -69,8 +69,7 @@ static void slot_clear(struct lz_core *core, struct lz_kept *slot)
 
 	slot->base = 0;
 	set_resident(core, recycle->resident - slot->resident);
-	if (!slot->reclaimable)
-		atomic_fetch_sub(&recycle->unreclaimable, slot->resident);
+	atomic_fetch_sub(&recycle->unreclaimable, slot->unreclaimable);
 	if (atomic_fetch_sub_explicit(&recycle->count, 1, memory_order_relaxed) == 1)
 		note_filled(recycle, false);
 }
@@ -114,7 +113,7 @@ void lz_recycle_mend(struct lz_recycle *recycle)
 		if (kept->base == 0)
 			continue;
 		recycle->resident += kept->resident;
-		unreclaimable += kept->reclaimable ? 0 : kept->resident;
+		unreclaimable += kept->unreclaimable;
 		count++;
 	}
 	atomic_store(&recycle->unreclaimable, unreclaimable);
@@ -453,26 +452,45 @@ static bool can_keep_on_window(struct lz_core *core, size_t length)
 	return false;
 }
 
+/* Takes up to so many bytes of what may be kept out of the kernel's reach; whole pages. */
+static uint64_t take_allowance(struct lz_core *core, uint64_t bytes)
+{
+	struct lz_recycle *recycle = &core->recycle;
+	uint64_t taken = atomic_load(&recycle->unreclaimable), more;
+
+	do
+		more = lz_round_down(
+			lz_min_u64(bytes, lz_sub_clamped(atomic_load(&recycle->allowance), taken)), core->page);
+	while (!atomic_compare_exchange_weak(&recycle->unreclaimable, &taken, taken + more));
+	return more;
+}
+
 /*
- * Lets the kernel take the contents, unless they fit into what may be kept out of its reach. On a window, whose
- * mappings do not take MADV_FREE, they are dropped. False where neither can be done.
+ * Lets the kernel take the contents, but for what may be kept out of its reach: where page tables are shadowed by a
+ * hypervisor, writing to a page after MADV_FREE takes as long as a page fault, elsewhere a third of it. On a window,
+ * whose mappings do not take MADV_FREE, the contents are dropped. False where neither can be done.
  */
 static bool make_reclaimable(struct lz_core *core, struct lz_kept *kept)
 {
-	struct lz_recycle *recycle = &core->recycle;
-	void *base = (void *)kept->base;
+	uintptr_t from, end = kept->base + kept->length;
+	int error;
 
-	if (atomic_fetch_add(&recycle->unreclaimable, kept->resident) + kept->resident <=
-		atomic_load(&recycle->allowance))
+	kept->unreclaimable = take_allowance(core, kept->resident);
+	if (kept->unreclaimable == kept->resident)
 		return true;
-	atomic_fetch_sub(&recycle->unreclaimable, kept->resident);
-	kept->reclaimable = true;
-	if (!kept->on_window)
-		return core->calls->madvise(base, kept->length, MADV_FREE) == 0;
-	kept->resident = 0;
-	kept->is_zero = true;
-	kept->full = false;
-	return core->calls->madvise(base, kept->length, MADV_DONTNEED) == 0;
+	/* Of a region that holds less than its length, the first part holds no more than that. */
+	from = kept->base + kept->unreclaimable;
+	if (kept->on_window) {
+		error = core->calls->madvise((void *)from, end - from, MADV_DONTNEED);
+		kept->resident = kept->unreclaimable;
+		kept->full = false;
+	} else {
+		error = core->calls->madvise((void *)from, end - from, MADV_FREE);
+	}
+	if (error == 0)
+		return true;
+	atomic_fetch_sub(&core->recycle.unreclaimable, kept->unreclaimable);
+	return false;
 }
 
 /* Enters a region that is ready to be kept. False where the books are not to be had, or know of a change. */
@@ -539,8 +557,7 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 		return false;
 	if (insert(core, region, kept))
 		return true;
-	if (!kept.reclaimable)
-		atomic_fetch_sub(&core->recycle.unreclaimable, kept.resident);
+	atomic_fetch_sub(&core->recycle.unreclaimable, kept.unreclaimable);
 	return false;
 }
 
@@ -717,8 +734,8 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 	}
 	if (request->zeroed && !taken.is_zero)
 		full = lz_recycle_clear(core, *base,
-			lz_recycle_fits(*got, length) ? *got : lz_min_u64(*got, length), full,
-			region->on_window);
+			lz_recycle_fits(*got, length) ? *got : lz_min_u64(*got, length),
+			taken.unreclaimable, full, region->on_window);
 	region->full = full;
 	lz_stats_add(&core->stats, recycled, 1);
 	lz_stats_add(&core->stats, recycled_bytes, *got);

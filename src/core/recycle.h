@@ -40,7 +40,7 @@ struct lz_kept {
 	uint64_t resident; /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms; /* when */
 	uint32_t changes;  /* lz_regions.changes at that time */
-	bool reclaimable;  /* under MADV_FREE */
+	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
 	bool huge_pages_refused, on_window, full; /* as in struct lz_served */
 	bool is_zero;                             /* nothing is left to clear */
 };
@@ -55,6 +55,7 @@ struct lz_recycle {
 	_Atomic uint64_t allowance;     /* of `unreclaimable`, at most */
 	_Atomic uint64_t limits_ms;     /* when the two were last found out; 0: never */
 	_Atomic bool locked_memory;     /* mlockall was called: nothing is kept */
+	_Atomic uint32_t slow_rewrites; /* from 2 on: see lz_recycle_clear */
 	/* Called with the lock when the first region comes in and when the last one goes; NULL: nobody. */
 	void (*on_filled)(bool filled);
 };
