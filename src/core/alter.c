@@ -121,6 +121,14 @@ long lz_core_mbind(struct lz_core *core, void *address, size_t length, int mode,
 	return error;
 }
 
+void lz_core_be_passive(struct lz_core *core)
+{
+	if (atomic_load(&core->passive))
+		return;
+	lz_recycle_flush(core);
+	atomic_store(&core->passive, true);
+}
+
 /* What is kept could be what the next request lacks. */
 void lz_core_limits(struct lz_core *core, int resource)
 {

@@ -102,6 +102,8 @@ bool lz_core_enter_at(struct lz_core *core, struct lz_mark *mark)
 
 	if (core->lock.page == NULL)
 		return false; /* not set up: too early, or there was no memory for it */
+	if (atomic_load_explicit(&core->passive, memory_order_relaxed))
+		return false;
 	result = lz_lock_enter(&core->lock, mark);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&core->stats, untracked, 1);

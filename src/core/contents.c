@@ -20,6 +20,7 @@ struct weighing {
 	uint64_t bytes;
 	uint64_t last_block; /* whose table was counted last */
 	uint64_t dirty;      /* bytes written and not cleared */
+	uint64_t tables;     /* bytes of page tables */
 };
 
 /*
@@ -31,7 +32,7 @@ static void weigh_run(void *context, const struct lz_page_run *run)
 {
 	struct weighing *weighing = context;
 	unsigned shift = lz_table_span_shift(weighing->geometry, 0);
-	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift;
+	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift, tables;
 
 	if (!run->zero && !run->file) {
 		weighing->bytes += run->end - run->start;
@@ -42,12 +43,14 @@ static void weigh_run(void *context, const struct lz_page_run *run)
 	}
 	if (run->huge)
 		return;
-	weighing->bytes +=
-		(last - first + (first != weighing->last_block)) * lz_table_bytes(weighing->geometry, 0);
+	tables = (last - first + (first != weighing->last_block)) * lz_table_bytes(weighing->geometry, 0);
+	weighing->bytes += tables;
+	weighing->tables += tables;
 	weighing->last_block = last;
 }
 
-uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero)
+uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero,
+	uint64_t *tables)
 {
 	struct weighing weighing = {.geometry = core->geometry, .last_block = UINT64_MAX};
 	uintptr_t at, end = base + length;
@@ -57,6 +60,7 @@ uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, u
 			0)
 			return length; /* before Linux 6.7 */
 	*is_zero = at >= end && weighing.dirty == 0;
+	*tables = lz_min_u64(weighing.tables, length);
 	return lz_min_u64(weighing.bytes, length);
 }
 
@@ -154,5 +158,8 @@ bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, size_
 	started = core->os->now_ms();
 	all &= clear_part(core, base + first, rest, full, on_window, &cleared);
 	note_speed(core, core->os->now_ms() - started, cleared);
+	/* What the new owner does not write is the kernel's to take, as if it had never been written. */
+	if (cleared != 0)
+		core->os->madvise((void *)(base + first), rest, MADV_FREE);
 	return all;
 }

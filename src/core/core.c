@@ -2,6 +2,7 @@
 #include "core/inside.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -90,6 +91,8 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 
 void lz_core_close(struct lz_core *core)
 {
+	if (atomic_load(&core->passive))
+		return;
 	lz_report_write(core, "exit");
 	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
 	 * /proc. In a forked child the file is still the parent's until the books have been opened. */

@@ -62,6 +62,7 @@ struct lz_core {
 	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets with
 	 * MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
 	_Atomic bool pages_shared_with_kernel;
+	_Atomic bool passive; /* the program is about to install a seccomp filter: no call is followed, nothing served */
 	_Atomic bool unlike_glibc; /* its blocks look otherwise than header.h says: ours pass for none of them */
 	_Atomic bool missed;        /* a call could not be followed since the ledger was last reconciled */
 	_Atomic uint64_t reserved;  /* page-table bytes of requests granted and not yet in the ledger */
@@ -178,6 +179,12 @@ long lz_core_mbind(struct lz_core *core, void *address, size_t length, int mode,
 
 /* The program is about to name memory (PR_SET_VMA). True where some of it stands on a window, which takes no name. */
 bool lz_core_names(struct lz_core *core, const void *address, size_t length);
+
+/*
+ * The program is about to install a seccomp filter, which may kill on any call that it does not make itself: unmaps what
+ * is kept, and makes no system call from then on but one munmap for each region that is freed.
+ */
+void lz_core_be_passive(struct lz_core *core);
 
 /* The program is about to have the kernel read pages for longer than a call lasts; see pages_shared_with_kernel. */
 void lz_core_shares_pages(struct lz_core *core);

@@ -174,9 +174,10 @@ bool lz_core_fetch(struct lz_core *core, const void *from, void *to, size_t leng
 
 /*
  * What a region holds, bytes written and page tables, or as soon as that is clear `enough` and more; *is_zero:
- * all of it reads as zero now. No lock.
+ * all of it reads as zero now; *tables: the page tables of it, bytes. No lock.
  */
-uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero);
+uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero,
+	uint64_t *tables);
 
 /*
  * Makes a kept region zero, of which all but the first `unreclaimable` bytes are under MADV_FREE; true when all of its pages are in memory now. What was full once stays so, and
@@ -200,6 +201,13 @@ bool lz_core_page_length(const struct lz_core *core, uint64_t size, size_t *leng
  * given it. Returns 0, -ENOMEM or -EAGAIN.
  */
 int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t from, size_t from_length);
+
+/*
+ * Our own calls on memory that the program had: made by the next definition, so that others hear of them, or, where
+ * this thread is in such a call already (a library that frees blocks when it hears of one), by the kernel. No lock.
+ */
+int lz_core_munmap_heard(struct lz_core *core, uintptr_t start, size_t length);
+int lz_core_madvise_heard(struct lz_core *core, uintptr_t start, size_t length, int advice);
 
 /* Unmaps a region of that base and length, its header included. At vm.max_map_count the kernel cannot cut a mapping
  * in two: then its pages are given back. No lock. */

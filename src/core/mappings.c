@@ -293,7 +293,9 @@ intptr_t lz_core_mmap(struct lz_core *core, void *address, size_t length, int pr
 			return -ENOMEM;
 		result = use.window != NULL ? make_on_window(core, &call, &use, &tag)
 					    : make(core, &call, flags);
-		if (result == -ENOMEM && lz_recycle_flush(core))
+		if (result == -ENOMEM && use.window != NULL)
+			result = -EXDEV; /* address space is limited, and a window takes some itself */
+		else if (result == -ENOMEM && lz_recycle_flush(core))
 			result = make(core, &call, flags);
 		if (!lz_os_failed(result))
 			book(core, &call, result, page_shift, tag, !grant.over);

@@ -130,18 +130,49 @@ static bool is_suspicious(const struct lz_core *core, const struct lz_kept *kept
 	       atomic_load_explicit(&core->missed, memory_order_relaxed) || core->ledger.inexact;
 }
 
-/* For one mapping that begins where the last one ended: whether it may be a part of the region. */
-static bool is_part(const struct lz_vma *vma, uintptr_t at, const struct lz_kept *kept)
+/*
+ * Where MADV_DONTFORK begins in a kept region: not at its first byte, where a program might map over it exactly, and
+ * bounds would not tell. On a window, whose pieces are files' mappings, they would.
+ */
+static uintptr_t mark_start(const struct lz_core *core, const struct lz_kept *kept)
 {
-	return vma->start == at && vma->readable && vma->writable && !vma->executable && !vma->shared &&
-	       (vma->inode != 0) == kept->on_window;
+	return kept->on_window ? kept->base : kept->base + core->page;
+}
+
+static int mark(struct lz_core *core, const struct lz_kept *kept, int advice)
+{
+	uintptr_t start = mark_start(core, kept);
+
+	return core->os->madvise((void *)start, kept->base + kept->length - start, advice);
+}
+
+static bool is_private_memory(const struct lz_vma *vma, bool of_file)
+{
+	return vma->readable && vma->writable && !vma->executable && !vma->shared &&
+	       (vma->inode != 0) == of_file;
 }
 
 /*
- * Follows the mappings of the region from one to the next. Of the pieces of a window, of which there may be
- * thousands, only so many are looked at where nothing is suspicious. -errno of the query when it cannot be made.
+ * A kept region without a window is two mappings: its header and first page, perhaps joined with what lies below, and
+ * the rest. -errno of the query when it cannot be made.
  */
-static int follow_mappings(struct lz_core *core, const struct lz_kept *kept, bool *ours)
+static int query_plain(struct lz_core *core, const struct lz_kept *kept, bool *ours)
+{
+	uintptr_t start = mark_start(core, kept);
+	struct lz_vma vma;
+	int error = lz_vma_query(core->os, kept->base, &vma);
+
+	*ours = error == 0 && vma.start <= kept->base && vma.end == start && is_private_memory(&vma, false);
+	if (*ours) {
+		error = lz_vma_query(core->os, start, &vma);
+		*ours = error == 0 && vma.start == start && vma.end == kept->base + kept->length &&
+			is_private_memory(&vma, false);
+	}
+	return error == -ENOENT ? 0 : error;
+}
+
+/* Follows the pieces from one to the next: all where something is suspicious, else some, for there may be thousands. */
+static int query_pieces(struct lz_core *core, const struct lz_kept *kept, bool *ours)
 {
 	uintptr_t at = kept->base, end = kept->base + kept->length;
 	unsigned most = is_suspicious(core, kept) ? UINT_MAX : PIECES_LOOKED_AT;
@@ -154,19 +185,19 @@ static int follow_mappings(struct lz_core *core, const struct lz_kept *kept, boo
 		error = lz_vma_query(core->os, at, &vma);
 		if (error != 0)
 			return error == -ENOENT ? 0 : error;
-		if (!is_part(&vma, at, kept) || (inode != 0 && vma.inode != inode))
+		if (vma.start != at || !is_private_memory(&vma, true) || (inode != 0 && vma.inode != inode))
 			return 0;
 		at = vma.end;
 		inode = vma.inode;
-	} while (kept->on_window && at < end && --most != 0);
-	*ours = kept->on_window ? at <= end : at == end;
+	} while (at < end && --most != 0);
+	*ours = at <= end;
 	return 0;
 }
 
 /* The same by /proc/self/maps, which takes 0.3 us for each mapping of the process: before Linux 6.11. */
 static bool is_ours_by_maps(struct lz_core *core, const struct lz_kept *kept)
 {
-	uintptr_t at = kept->base, end = kept->base + kept->length;
+	uintptr_t at = mark_start(core, kept), end = kept->base + kept->length;
 	struct lz_mapping mapping;
 	struct lz_lines lines;
 	char *line;
@@ -193,8 +224,9 @@ static bool is_ours_by_maps(struct lz_core *core, const struct lz_kept *kept)
 static bool is_still_ours(struct lz_core *core, const struct lz_kept *kept)
 {
 	bool ours;
+	int error = kept->on_window ? query_pieces(core, kept, &ours) : query_plain(core, kept, &ours);
 
-	if (follow_mappings(core, kept, &ours) == 0)
+	if (error == 0)
 		return ours;
 	return !is_suspicious(core, kept) || is_ours_by_maps(core, kept);
 }
@@ -222,7 +254,7 @@ static void unmap(struct lz_core *core, const struct lz_kept *kept)
 	if (lz_header_matches(core, kept->base, kept->length))
 		lz_core_unmap_region(core, kept->base, kept->length);
 	else
-		core->calls->munmap((void *)kept->base, kept->length);
+		lz_core_munmap_heard(core, kept->base, kept->length);
 	lz_windows_release_unused(core);
 }
 
@@ -326,7 +358,8 @@ void lz_recycle_after_fork(struct lz_core *core)
 		struct lz_kept kept = take_out(core, slot);
 
 		if (lz_header_matches(core, kept.base, kept.length))
-			core->os->munmap((void *)(kept.base - lead), lead);
+			core->os->munmap(
+				(void *)(kept.base - lead), lead + (mark_start(core, &kept) - kept.base));
 	}
 	atomic_store(&core->recycle.unreclaimable, 0);
 }
@@ -470,22 +503,25 @@ static uint64_t take_allowance(struct lz_core *core, uint64_t bytes)
  * hypervisor, writing to a page after MADV_FREE takes as long as a page fault, elsewhere a third of it. On a window,
  * whose mappings do not take MADV_FREE, the contents are dropped. False where neither can be done.
  */
-static bool make_reclaimable(struct lz_core *core, struct lz_kept *kept)
+static bool make_reclaimable(struct lz_core *core, struct lz_kept *kept, uint64_t tables)
 {
 	uintptr_t from, end = kept->base + kept->length;
-	int error;
+	int error = 0;
 
 	kept->unreclaimable = take_allowance(core, kept->resident);
 	if (kept->unreclaimable == kept->resident)
 		return true;
+	/* The kernel takes no page tables. */
+	if (kept->unreclaimable < tables)
+		error = -ENOMEM;
 	/* Of a region that holds less than its length, the first part holds no more than that. */
 	from = kept->base + kept->unreclaimable;
-	if (kept->on_window) {
-		error = core->calls->madvise((void *)from, end - from, MADV_DONTNEED);
+	if (error == 0 && kept->on_window) {
+		error = lz_core_madvise_heard(core, from, end - from, MADV_DONTNEED);
 		kept->resident = kept->unreclaimable;
 		kept->full = false;
-	} else {
-		error = core->calls->madvise((void *)from, end - from, MADV_FREE);
+	} else if (error == 0) {
+		error = lz_core_madvise_heard(core, from, end - from, MADV_FREE);
 	}
 	if (error == 0)
 		return true;
@@ -523,6 +559,7 @@ static bool may_keep(const struct lz_core *core, const struct lz_served *region)
 {
 	return core->options.cache != 0 && (core->options.intercept & LZ_INTERCEPT_MMAP) != 0 &&
 	       !atomic_load_explicit(&core->pages_shared_with_kernel, memory_order_relaxed) &&
+	       !atomic_load_explicit(&core->passive, memory_order_relaxed) &&
 	       !lz_regions_spoiled(&core->regions, region) &&
 	       !atomic_load_explicit(&core->recycle.locked_memory, memory_order_relaxed);
 }
@@ -535,7 +572,7 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 		.huge_pages_refused = region->huge_pages_refused,
 		.on_window = region->on_window,
 		.full = region->full};
-	uint64_t limit;
+	uint64_t limit, tables = 0;
 
 	if (!may_keep(core, region))
 		return false;
@@ -544,16 +581,16 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 	limit = current_cap(core, kept.freed_ms);
 	if (limit == 0 || (kept.on_window && !can_keep_on_window(core, kept.length)))
 		return false;
+	/* Before others can take it: a child must have what is alive. And before it is looked into: what is not one
+	 * mapping after that was given other properties in parts, by whatever call, and may be no memory to write. */
+	if (mark(core, &kept, MADV_DONTFORK) != 0 || !is_still_ours(core, &kept))
+		return false;
 	kept.resident = kept.length;
 	/* What was full when it was last made zero holds its length. */
 	if (kept.length > limit / UNSEEN_SHARE && !(kept.full && kept.length <= limit))
-		kept.resident =
-			lz_recycle_weigh(core, kept.base, kept.length, limit + 1, &kept.is_zero);
-	/* Before others can take it: a child must have what is alive. What is not one mapping after that has been
-	 * given other properties in parts, by whatever call. */
-	if (kept.resident > limit ||
-		core->os->madvise((void *)kept.base, kept.length, MADV_DONTFORK) != 0 ||
-		!is_still_ours(core, &kept) || !make_reclaimable(core, &kept))
+		kept.resident = lz_recycle_weigh(
+			core, kept.base, kept.length, limit + 1, &kept.is_zero, &tables);
+	if (kept.resident > limit || !make_reclaimable(core, &kept, tables))
 		return false;
 	if (insert(core, region, kept))
 		return true;
@@ -724,7 +761,7 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
 		return -ENOENT;
 	*base = taken.base;
 	*got = taken.length;
-	if (core->os->madvise((void *)*base, *got, MADV_DOFORK) != 0) {
+	if (mark(core, &taken, MADV_DOFORK) != 0) {
 		/* A child of the program would lack it. */
 		if (lz_regions_claim(region)) {
 			lz_core_unbook(core, region, *base, *got);

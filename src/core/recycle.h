@@ -11,9 +11,10 @@
  *    1% of the memory that is free, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages, 0.06 in huge
  *    ones.
  *  - A forked child does not have it (MADV_DONTFORK), so that it does not hold the parent's pages.
- *  - A kept region is a mapping of its own: it alone is under MADV_DONTFORK, and the page for its header before it is
- *    not. Any mapping made over it changes its bounds, which one PROCMAP_QUERY tells (Linux 6.11). It is asked before
- *    a region is used again or unmapped. What is not ours any more is only forgotten.
+ *  - A kept region is a mapping of its own: it alone is under MADV_DONTFORK, but for its first page, which stays with
+ *    that of its header. Any mapping made over it changes these bounds, which two PROCMAP_QUERYs tell (Linux 6.11).
+ *    They are asked before a region is looked into, used again or unmapped. What is not ours any more is only
+ *    forgotten.
  *  - Memory that the program gave other properties (protection, advice, keys, locks, policies, names) is not kept,
  *    nor is anything that lived while a call could not be followed.
  *  - A call of the program's on memory that is kept finds it unmapped (lz_recycle_give_way), as it is without us.

@@ -63,7 +63,8 @@ struct lz_served *lz_core_find_region(struct lz_core *core, const void *p)
 	uintptr_t base = (uintptr_t)p;
 	struct lz_served *region = lz_regions_find(&core->regions, base);
 
-	if (region == NULL || lz_header_matches(core, base, length_of(region)))
+	if (region == NULL || atomic_load_explicit(&core->passive, memory_order_relaxed) ||
+		lz_header_matches(core, base, length_of(region)))
 		return region;
 	atomic_store_explicit(&core->missed, true, memory_order_relaxed);
 	if (!lz_core_enter(core))
@@ -143,13 +144,40 @@ static int place_region(struct lz_core *core, const struct lz_window_use *use, s
 	return error;
 }
 
+/* Initial-exec: see support/lock.c. */
+static __thread bool in_heard_call __attribute__((tls_model("initial-exec")));
+
+int lz_core_munmap_heard(struct lz_core *core, uintptr_t start, size_t length)
+{
+	int error;
+
+	if (in_heard_call)
+		return core->os->munmap((void *)start, length);
+	in_heard_call = true;
+	error = core->calls->munmap((void *)start, length);
+	in_heard_call = false;
+	return error;
+}
+
+int lz_core_madvise_heard(struct lz_core *core, uintptr_t start, size_t length, int advice)
+{
+	int error;
+
+	if (in_heard_call)
+		return core->os->madvise((void *)start, length, advice);
+	in_heard_call = true;
+	error = core->calls->madvise((void *)start, length, advice);
+	in_heard_call = false;
+	return error;
+}
+
 void lz_core_unmap_region(struct lz_core *core, uintptr_t base, size_t length)
 {
-	void *start = (void *)(base - lz_header_bytes(core));
+	uintptr_t start = base - lz_header_bytes(core);
 
 	length += lz_header_bytes(core);
-	if (core->calls->munmap(start, length) != 0)
-		core->calls->madvise(start, length, MADV_DONTNEED);
+	if (lz_core_munmap_heard(core, start, length) != 0)
+		lz_core_madvise_heard(core, start, length, MADV_DONTNEED);
 }
 
 /* Serves from what is kept. -ENOENT: there is nothing of use. */

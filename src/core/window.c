@@ -70,7 +70,8 @@ static uint64_t mappings_free(struct lz_core *core, uint64_t wanted)
 
 	if (lz_proc_number(core->os, "/proc/sys/vm/max_map_count", &limit) != 0)
 		limit = MAX_MAP_COUNT;
-	ours = lz_window_mappings(core);
+	/* Each region's header is one more. */
+	ours = lz_window_mappings(core) + lz_stats_get(&core->stats, window_regions);
 	room = lz_sub_clamped(limit / 2, ours);
 	if (wanted < limit / UNCOUNTED_SHARE ||
 		lz_lines_open(&lines, core->os, "/proc/thread-self/maps") != 0)
@@ -327,18 +328,21 @@ static bool still_whole(
 	       lz_window_collapse(core, failure, use->keeper, size) == 0;
 }
 
-/* mlockall(MCL_FUTURE) fills new memory at once: such a program is left what it wants. */
-static bool fills_new_memory(struct lz_core *core)
+/* mlockall(MCL_FUTURE): such a program is left what it wants. */
+static bool locks_new_memory(struct lz_core *core)
 {
 	unsigned char resident = 0;
+	int aged;
 	intptr_t at =
 		core->os->mmap(NULL, core->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (lz_os_failed(at))
 		return false;
+	/* With MCL_ONFAULT nothing is filled, but the kernel refuses to age what is locked. */
 	core->os->mincore((void *)at, core->page, &resident);
+	aged = core->os->madvise((void *)at, core->page, MADV_COLD);
 	core->os->munmap((void *)at, core->page);
-	return (resident & 1) != 0;
+	return (resident & 1) != 0 || aged == -EINVAL;
 }
 
 /* Not to be cloned from any more. */
@@ -407,7 +411,7 @@ int lz_window_acquire(struct lz_core *core, size_t total, size_t length, struct 
 		retire(core, use);
 	if (use->window == NULL && (too_soon || acquire_new(core, bytes, length, last, use) != 0))
 		return -EAGAIN;
-	if (!fills_new_memory(core))
+	if (!locks_new_memory(core))
 		return 0;
 	lz_window_release(core, use);
 	lz_window_say(core, "the program locks all new memory (mlockall)", 0);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "core/inside.h"
+#include "os/descriptors.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
@@ -93,14 +94,14 @@ int lz_window_collapse(
 }
 
 /*
- * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where this
- * leaves three quarters of its limit, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
+ * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where nothing is
+ * limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
  */
 static void lock_pages(struct lz_core *core, uintptr_t keeper, size_t bytes)
 {
 	uint64_t limit;
 
-	if (core->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes > limit / 4 && bytes <= limit))
+	if (core->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes <= limit && limit != RLIM_INFINITY))
 		return;
 	core->os->mlock((void *)keeper, bytes);
 }
@@ -112,11 +113,36 @@ static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int 
 	return core->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
 }
 
+/*
+ * A new memfd at a high number. At the lowest, where the kernel puts it, a program that puts its own files on numbers
+ * it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a window: its file would
+ * be cut to our size, or its descriptor closed. What was duplicated must be an empty memfd that can be sealed.
+ */
+static int create_file(struct lz_core *core)
+{
+	const struct lz_os *os = core->os;
+	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
+	struct lz_file_id id, now;
+
+	if (low < 0)
+		return low;
+	fd = lz_descriptors_raise(os, low);
+	if (fd < 0)
+		return low; /* no high number is free */
+	if (os->identify(fd, &id) != 0 || id.size != 0 || os->seals(fd) != 0) {
+		os->close(fd);
+		return -EAGAIN;
+	}
+	if (os->identify(low, &now) == 0 && now.device == id.device && now.inode == id.inode)
+		os->close(low);
+	return fd;
+}
+
 /* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
 static int make_file(struct lz_core *core, struct lz_window_failure *failure, size_t bytes)
 {
 	const struct lz_os *os = core->os;
-	int fd = os->memfd_create(LZ_WINDOW_NAME);
+	int fd = create_file(core);
 	int error;
 
 	if (fd < 0)

@@ -126,7 +126,7 @@ static int number_limit(const struct lz_os *os)
 }
 
 /* A second number of a descriptor, as high as there is a free one below the limit; -EMFILE. */
-APART static int raise_number(const struct lz_os *os, int fd)
+APART int lz_descriptors_raise(const struct lz_os *os, int fd)
 {
 	int limit = number_limit(os);
 
@@ -156,7 +156,7 @@ static int open_slot(const struct lz_os *os, struct slot *slot, const char *path
 	*kept = false;
 	if (fd < 0 || os->identify(fd, &id) != 0)
 		return fd;
-	raised = raise_number(os, fd);
+	raised = lz_descriptors_raise(os, fd);
 	if (raised < 0) {
 		atomic_store_explicit(&slot->given_up, true, memory_order_relaxed);
 		return fd;

@@ -51,6 +51,12 @@ void lz_descriptors_after_fork(const struct lz_os *os);
 /* Closes them; everything is opened for each use from then on. For tests, and where nothing will be done. */
 void lz_descriptors_close(const struct lz_os *os);
 
+/*
+ * Duplicates a descriptor to the highest free number, close-on-exec. Returns that, or -EMFILE where there is none. The
+ * old one stays open.
+ */
+int lz_descriptors_raise(const struct lz_os *os, int fd);
+
 /* A file in use: one that is kept, or one opened for this use. */
 struct lz_file {
 	const struct lz_os *os;

@@ -142,6 +142,11 @@ static int raw_seal(int fd)
 		SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
 }
 
+static int raw_seals(int fd)
+{
+	return (int)RAW(syscall(SYS_fcntl, fd, F_GET_SEALS));
+}
+
 static int raw_limit(int resource, uint64_t *bytes)
 {
 	struct rlimit limit; /* the kernel's struct rlimit64 is the same on 64-bit machines */
@@ -416,8 +421,8 @@ static uint64_t raw_now_ms(void)
 {
 	struct timespec now = {0};
 
-	/* clock_gettime(2) through libc uses the vDSO: 40 ns here, where the system call takes 200. */
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	/* Not by libc's function: a library that fakes the time may stand for it, and call malloc, or take locks. */
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -454,6 +459,7 @@ const struct lz_os lz_os_linux = {
 	.memfd_create = raw_memfd_create,
 	.ftruncate = raw_ftruncate,
 	.seal = raw_seal,
+	.seals = raw_seals,
 	.limit = raw_limit,
 	.thp_disabled = raw_thp_disabled,
 	.shmat = raw_shmat,

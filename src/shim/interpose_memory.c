@@ -159,9 +159,8 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		argument[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	/* A filter may kill whoever opens a file from now on: what is found out once is found out before. */
-	if (active() && (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS))
-		lz_core_learn(&lz_core);
+	if (option == PR_SET_SECCOMP && active())
+		lz_be_passive();
 	if (active() && option == PR_SET_VMA)
 		on_window = lz_core_names(&lz_core, (void *)argument[1], argument[2]);
 	answer = lz_next_calls.prctl(option, argument[0], argument[1], argument[2], argument[3]);

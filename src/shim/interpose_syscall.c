@@ -1,6 +1,6 @@
 /*
  * syscall(2), for the calls that share pages with the kernel and that many programs make by number
- * (interpose_sharing.c): io_uring_register has no other name in libc.
+ * (interpose_sharing.c): io_uring_register has no other name in libc, nor has seccomp.
  *
  * It must be transparent for every number: clone may return on another stack, vfork twice on one. So it is written in
  * assembler: compares the number, touches neither stack nor a register that arguments are in, and jumps to the next
@@ -13,6 +13,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -34,9 +35,12 @@ long lz_syscall_failed(int error);
 
 __attribute__((used)) void lz_syscall_noted(long number, long a, long b, long c)
 {
-	(void)a;
-	if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY))
+	if (number == SYS_seccomp || number == SYS_prctl) {
+		if (number == SYS_seccomp || a == PR_SET_SECCOMP)
+			lz_be_passive();
+	} else if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY)) {
 		lz_core_shares_pages(&lz_core);
+	}
 }
 
 __attribute__((used)) long lz_syscall_failed(int error)
@@ -66,6 +70,10 @@ __asm__(".text\n"
 	"	cmpq $" TEXT(SYS_vmsplice) ", %rdi\n"
 	"	je 1f\n"
 	"	cmpq $" TEXT(SYS_setsockopt) ", %rdi\n"
+	"	je 1f\n"
+	"	cmpq $" TEXT(SYS_seccomp) ", %rdi\n"
+	"	je 1f\n"
+	"	cmpq $" TEXT(SYS_prctl) ", %rdi\n"
 	"	je 1f\n"
 	"	jmp *lz_syscall_next(%rip)\n"
 	/* All that may hold an argument; al counts vector registers. Seven pushes align the stack. */
@@ -125,6 +133,10 @@ __asm__(".text\n"
 	"	cmp x0, " TEXT(SYS_vmsplice) "\n"
 	"	b.eq 1f\n"
 	"	cmp x0, " TEXT(SYS_setsockopt) "\n"
+	"	b.eq 1f\n"
+	"	cmp x0, " TEXT(SYS_seccomp) "\n"
+	"	b.eq 1f\n"
+	"	cmp x0, " TEXT(SYS_prctl) "\n"
 	"	b.eq 1f\n"
 	"3:	adrp x16, lz_syscall_next\n"
 	"	ldr x16, [x16, :lo12:lz_syscall_next]\n"

@@ -30,6 +30,9 @@ extern bool lz_mappings_followed;
 /* Ends the program, with a line, where p is certain to be no block; otherwise it may be the next allocator's. */
 void lz_stop_misuse(const char *call, const void *p, const void *caller);
 
+/* The program is about to install a seccomp filter: see lz_core_be_passive. */
+void lz_be_passive(void);
+
 /* realloc of any block, in the name of `caller`. */
 void *lz_realloc(void *p, size_t size, const void *caller);
 

@@ -216,5 +216,7 @@ void lz_lock_leave(struct lz_lock *lock)
 
 	atomic_store_explicit(&lock->busy, 0, memory_order_release);
 	release(lock);
-	close_section(lock, mark);
+	/* NULL where clone(CLONE_VM) runs two processes on the thread-local storage of one. */
+	if (mark != NULL)
+		close_section(lock, mark);
 }

@@ -383,9 +383,11 @@ void lz_log_close(struct lz_log *log)
 
 		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
 	}
-	if (log->target == LZ_LOG_NONE || log->os->getpid() != log->pid ||
+	/* No system call where there is nothing to say: a filter may kill on it. */
+	if (log->target == LZ_LOG_NONE ||
 		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0 &&
-			hidden[LZ_EVENT_WINDOWED] == 0))
+			hidden[LZ_EVENT_WINDOWED] == 0) ||
+		log->os->getpid() != log->pid)
 		return;
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)

@@ -30,6 +30,7 @@
 	X(int, memfd_create, (const char *a), (a))                                                           \
 	X(int, ftruncate, (int a, int64_t b), (a, b))                                                        \
 	X(int, seal, (int a), (a))                                                                           \
+	X(int, seals, (int a), (a))                                                                          \
 	X(int, limit, (int a, uint64_t *b), (a, b))                                                          \
 	X(int, thp_disabled, (void), ())                                                                     \
 	X(intptr_t, shmat, (int a, const void *b, int c), (a, b, c))                                         \
@@ -270,6 +271,12 @@ static void check_said_once(void)
 
 /* --- the walk --- */
 
+/* Limits are read ten times a second: here in each run, however long it takes. */
+static void forget_limits(void)
+{
+	atomic_store(&core.recycle.limits_ms, 0);
+}
+
 /* A sanitizer's shadow is many mappings: when the ledger is compared with them, its own memory grows. */
 #ifdef __SANITIZE_ADDRESS__
 #define LEDGER_GROWTH ((size_t)256 << 10)
@@ -297,6 +304,7 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 	fault.from = from;
 	fault.count = count;
 	fault.error = error;
+	forget_limits();
 	run_program();
 	fault.call = -1;
 	check_said_once();
@@ -347,6 +355,7 @@ static void walk(char *const *envp)
 	run_program();
 	memset(fault.seen, 0, sizeof fault.seen);
 	strcpy(situation, "no fault");
+	forget_limits();
 	run_program();
 	memcpy(total, fault.seen, sizeof total);
 	for (int call = 0; call < COUNT; call++) {
