@@ -129,7 +129,7 @@ static int create_file(struct lz_core *core)
 	fd = lz_descriptors_raise(os, low);
 	if (fd < 0)
 		return low; /* no high number is free */
-	if (os->identify(fd, &id) != 0 || id.size != 0 || os->seals(fd) != 0) {
+	if (os->identify(fd, &id) != 0 || id.size != 0 || os->seals(fd) < 0) {
 		os->close(fd);
 		return -EAGAIN;
 	}

@@ -50,7 +50,7 @@ struct lz_os {
 	int (*memfd_create)(const char *name);
 	int (*ftruncate)(int fd, int64_t length);
 	int (*seal)(int fd);
-	/* The seals of a file (F_GET_SEALS): 0 of a new memfd; -EINVAL of what cannot be sealed. */
+	/* The seals of a file (F_GET_SEALS); -EINVAL of what cannot be sealed, as most files. */
 	int (*seals)(int fd);
 	/* The soft limit of a resource, RLIM_INFINITY for none (getrlimit(2)). */
 	int (*limit)(int resource, uint64_t *bytes);

@@ -124,6 +124,50 @@ static void check_map_over(enum way way, size_t part)
 		munmap(mapped, length);
 }
 
+/* Exactly over the block, which only the library's start on a page boundary. */
+static void check_exact_overlays(void)
+{
+	for (enum way way = 0; way < WAYS; way++) {
+		char *block = fill(BLOCK, 7), *p = first_page(block), *again;
+		bool exactly = p == block;
+
+		free(block);
+		if (!exactly || way == MOVED || way == SEGMENT || (way == RAW_FIXED && !raw_calls_are_seen))
+			continue;
+		if (!CHECK(map_over(way, p, BLOCK, NULL) == p, "%s exactly over a freed block: %s", way_names[way],
+			    strerror(errno)))
+			continue;
+		memset(p, 42, BLOCK);
+		again = fill(BLOCK, 9);
+		CHECK(again >= p + BLOCK || p >= again + BLOCK, "calloc overlaps %s exactly over a block",
+			way_names[way]);
+		free(again);
+		CHECK(is_filled(p, BLOCK, 42), "%s exactly over a block: its bytes change", way_names[way]);
+		munmap(p, BLOCK);
+	}
+}
+
+/* A live block of which the program has made a part something that nobody can write, by calls that say so and not. */
+static void check_overlaid_blocks(void)
+{
+	for (enum way way = 0; way < WAYS; way++)
+		for (int raw = 0; way != NOREPLACE && way != HINT && raw < 2; raw++) {
+			char *p = fill(40 * MB, 7), *at = first_page(p) + 2 * MB;
+			char *elsewhere =
+				way == MOVED ? mmap(NULL, 64 * KB, RW, ANONYMOUS, -1, 0) : NULL;
+
+			if (CHECK(map_over(way, at, 64 * KB, elsewhere) == at, "%s in a block: %s",
+				    way_names[way], strerror(errno))) {
+				memset(at, 1, 64 * KB);
+				if (raw)
+					syscall(SYS_mprotect, at, 64 * KB, PROT_READ);
+				else
+					mprotect(at, 64 * KB, PROT_READ);
+			}
+			free(p);
+		}
+}
+
 static char *kept_over[WAYS];
 
 /* The same where the block would be unmapped for not being used. */
@@ -426,6 +470,8 @@ int probe_main(void)
 		for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
 			if (way != RAW_FIXED || raw_calls_are_seen)
 				check_map_over(way, part);
+	check_exact_overlays();
+	check_overlaid_blocks();
 	map_over_and_wait();
 	check_properties();
 	check_children();
