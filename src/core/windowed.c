@@ -93,9 +93,10 @@ void lz_core_sample_window(struct lz_core *core)
 {
 	uint64_t bytes, now;
 
+	if (!lz_stats_in_file(&core->stats) || atomic_load_explicit(&core->passive, memory_order_relaxed))
+		return;
 	now = core->os->now_ms();
-	if (!lz_stats_in_file(&core->stats) ||
-		now - atomic_load_explicit(&core->window_sampled_ms, memory_order_relaxed) < SAMPLE_MS)
+	if (now - atomic_load_explicit(&core->window_sampled_ms, memory_order_relaxed) < SAMPLE_MS)
 		return;
 	atomic_store_explicit(&core->window_sampled_ms, now, memory_order_relaxed);
 	bytes = lz_windowed_resident(core, 0, UINTPTR_MAX);
