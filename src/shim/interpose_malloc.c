@@ -30,12 +30,12 @@ void free_aligned_sized(void *p, size_t alignment, size_t size);
 #define UNZEROED(function, bytes, by)                                                                        \
 	(&(struct lz_request){.call = function, .size = bytes, .caller = by, .accounted = true})
 
+static _Atomic bool layout_checked;
+
 /*
  * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it says
  * (core/header.h): the layout is glibc's own, and no interface.
  */
-static _Atomic bool layout_checked;
-
 static SLOW void check_layout(void *block)
 {
 	size_t length;
