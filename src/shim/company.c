@@ -63,6 +63,11 @@ static const void *object_of(const void *address)
 	return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
 }
 
+bool lz_company_is_together(const void *one, const void *other)
+{
+	return one != NULL && other != NULL && object_of(one) == object_of(other);
+}
+
 bool lz_company_mixes_operators(void)
 {
 	const void *const makers[] = {(const void *)_Znwm, (const void *)_Znam};

@@ -10,6 +10,9 @@
 /* The name of the sanitizer whose runtime is here; NULL for none. */
 const char *lz_company_sanitizer(void);
 
+/* Whether two addresses lie in one program or library. */
+bool lz_company_is_together(const void *one, const void *other);
+
 /*
  * Whether C++'s operator new and operator delete come from different places, the latter from the allocator
  * below us: it would be given what new had from malloc, and must know it. lz_next has been looked up.

@@ -71,8 +71,9 @@ static void look_up(struct lz_next *table)
 	table->known_size = table->malloc_usable_size;
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;
-	/* Another name of the same function, which no other allocator takes. */
-	table->is_glibc = table->malloc == (void *(*)(size_t))dlsym(RTLD_NEXT, "__libc_malloc");
+	/* By a function that is no allocator's: tcmalloc takes the name __libc_malloc as well. */
+	table->is_glibc = lz_company_is_together(
+		(const void *)table->malloc, dlsym(RTLD_NEXT, "gnu_get_libc_version"));
 }
 
 bool lz_start(void)
