@@ -2,14 +2,13 @@
  * madvise, process_madvise and mincore on memory of which some stands on a zero window.
  *
  * On a private mapping of a file the kernel does almost everything as on anonymous memory: pkey_mprotect,
- * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_GUARD_INSTALL (from Linux 6.15 on; EINVAL before)
+ * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_COLD, MADV_GUARD_INSTALL (from Linux 6.15 on; EINVAL before)
  * and userfaultfd's write-protection are applied to the window's own mappings. What it does not:
  *
  *  MADV_FREE          EINVAL: MADV_DONTNEED is what it may come to at any moment
  *  MADV_WIPEONFORK    EINVAL, right for /dev/zero as well: recorded, see wipe.h
  *  MADV_REMOVE        EACCES instead of EINVAL, which is right for a mapping of /dev/zero
  *  MADV_NOHUGEPAGE    would put page tables under the window, where a write costs 4 KiB anyway: accepted only
- *  MADV_COLD ...      would split the window's huge page for all that stands on it: accepted only
  *  MADV_COLLAPSE      finds the window's own huge pages: 0 where nothing was written, EINVAL where something was
  *  MADV_HWPOISON ...  would hit the window's own page: written first
  *  mincore            takes the window's pages for the range's
@@ -39,7 +38,7 @@ static bool answers_otherwise(int advice)
 {
 	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK ||
 	       advice == MADV_REMOVE || advice == MADV_NOHUGEPAGE || advice == MADV_HWPOISON ||
-	       advice == MADV_SOFT_OFFLINE || advice == MADV_COLD || advice == MADV_PAGEOUT;
+	       advice == MADV_SOFT_OFFLINE;
 }
 
 /* MADV_KEEPONFORK changes nothing in the kernel's mapping, and knows a hole. */
@@ -77,9 +76,6 @@ static int advise_part(struct lz_core *core, const struct lz_window_part *part, 
 		return part->of_file && core->os->madvise(address, core->page, MADV_COLD) != -EINVAL
 			       ? -EACCES
 			       : -EINVAL;
-	case MADV_COLD:
-	case MADV_PAGEOUT:
-		/* Of a page, they would split the window's huge page for all that stands on it. */
 	case MADV_NOHUGEPAGE:
 		/* MADV_KEEPONFORK changes nothing here, and knows a hole. */
 		return core->os->madvise(address, length, MADV_KEEPONFORK);

@@ -118,7 +118,7 @@ static bool clear_part(struct lz_core *core, uintptr_t base, size_t length, bool
 	*cleared = 0;
 	/* Of a window all pages seem to be there. */
 	if (!full && (on_window || !is_mostly_resident(core, base, length)) &&
-		core->os->madvise((void *)base, length, MADV_DONTNEED) == 0)
+		lz_core_madvise_heard(core, base, length, MADV_DONTNEED) == 0)
 		return false;
 	memset((void *)base, 0, length);
 	*cleared = length;
@@ -153,13 +153,13 @@ bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, size_
 	if (rest == 0)
 		return all;
 	if (atomic_load_explicit(&core->recycle.slow_rewrites, memory_order_relaxed) >= 2 &&
-		core->os->madvise((void *)(base + first), rest, MADV_DONTNEED) == 0)
+		lz_core_madvise_heard(core, base + first, rest, MADV_DONTNEED) == 0)
 		return false;
 	started = core->os->now_ms();
 	all &= clear_part(core, base + first, rest, full, on_window, &cleared);
 	note_speed(core, core->os->now_ms() - started, cleared);
 	/* What the new owner does not write is the kernel's to take, as if it had never been written. */
 	if (cleared != 0)
-		core->os->madvise((void *)(base + first), rest, MADV_FREE);
+		lz_core_madvise_heard(core, base + first, rest, MADV_FREE);
 	return all;
 }

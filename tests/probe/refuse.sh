@@ -59,7 +59,7 @@ tail -n 1 "$work/lines" | grep -q 'not shown.* 30 refused$' ||
 if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
   form="^lazyzero\[[0-9]+\] calloc\(8589934592\): 16\.0 MiB of page tables needed, $size in use \
 \($size committed, $size actual\), budget 1\.00 MiB \(LAZYZERO_BUDGET=1M\); served from a 2 MiB zero window: \
-36\.0 KiB of page tables, from [^ ]+\+0x[0-9a-f]+\$"
+44\.0 KiB of page tables, from [^ ]+\+0x[0-9a-f]+\$"
   run LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M "$probes/logging" events 1 >/dev/null 2>"$work/line" ||
     fail "events on the window: status $?"
   grep -Eq "$form" "$work/line" || fail "not the documented form: $(cat "$work/line")"
