@@ -233,14 +233,21 @@ static bool is_still_ours(struct lz_core *core, const struct lz_kept *kept)
 
 /* --- unmapping --- */
 
+static void remove_from_books(struct lz_core *core, struct lz_kept *slot)
+{
+	uintptr_t base = slot->base, end = base + slot->length;
+
+	lz_ledger_remove(&core->ledger, base - lz_header_bytes(core), end);
+	lz_window_forget(core, base, end);
+	slot_clear(core, slot);
+}
+
 /* Takes a region out of the books; the caller unmaps it without the lock. */
 static struct lz_kept take_out(struct lz_core *core, struct lz_kept *slot)
 {
 	struct lz_kept kept = *slot;
 
-	lz_ledger_remove(&core->ledger, kept.base - lz_header_bytes(core), kept.base + kept.length);
-	lz_window_forget(core, kept.base, kept.base + kept.length);
-	slot_clear(core, slot);
+	remove_from_books(core, slot);
 	return kept;
 }
 
@@ -352,14 +359,13 @@ void lz_recycle_after_fork(struct lz_core *core)
 
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
 		struct lz_kept *slot = &core->recycle.kept[i];
+		uintptr_t start = slot->base - lead;
 
 		if (slot->base == 0)
 			continue;
-		struct lz_kept kept = take_out(core, slot);
-
-		if (lz_header_matches(core, kept.base, kept.length))
-			core->os->munmap(
-				(void *)(kept.base - lead), lead + (mark_start(core, &kept) - kept.base));
+		if (lz_header_matches(core, slot->base, slot->length))
+			core->os->munmap((void *)start, mark_start(core, slot) - start);
+		remove_from_books(core, slot);
 	}
 	atomic_store(&core->recycle.unreclaimable, 0);
 }
@@ -571,6 +577,7 @@ bool lz_recycle_keep(struct lz_core *core, struct lz_served *region)
 		.changes = region->changes,
 		.huge_pages_refused = region->huge_pages_refused,
 		.on_window = region->on_window,
+		.accounted = region->accounted,
 		.full = region->full};
 	uint64_t limit, tables = 0;
 
@@ -717,8 +724,8 @@ static struct lz_served *revive(struct lz_core *core, struct lz_kept *slot, stru
 	}
 	/* First: it must never be in both places, should this be left half done. */
 	slot_clear(core, slot);
-	if (lz_regions_insert(&core->regions, kept.base, kept.length, kept.huge_pages_refused,
-		    kept.on_window) == 0)
+	if (lz_regions_insert(&core->regions, kept.base, kept.length,
+		    (struct lz_served_how){kept.huge_pages_refused, kept.on_window, kept.accounted}) == 0)
 		return lz_regions_find(&core->regions, kept.base);
 	lz_ledger_remove(&core->ledger, kept.base - lz_header_bytes(core), kept.base + kept.length);
 	lz_window_forget(core, kept.base, kept.base + kept.length);

@@ -42,7 +42,7 @@ struct lz_kept {
 	uint64_t freed_ms; /* when */
 	uint32_t changes;  /* lz_regions.changes at that time */
 	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
-	bool huge_pages_refused, on_window, full; /* as in struct lz_served */
+	bool huge_pages_refused, on_window, accounted, full; /* as in struct lz_served */
 	bool is_zero;                             /* nothing is left to clear */
 };
 

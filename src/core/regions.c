@@ -97,15 +97,15 @@ bool lz_regions_near(const struct lz_regions *regions, uintptr_t p)
 	return (load(regions->near[at / 8 % LZ_NEAR_BYTES], relaxed) >> at % 8 & 1) != 0;
 }
 
-int lz_regions_insert(
-	struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused, bool on_window)
+int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, struct lz_served_how how)
 {
 	struct lz_served *region = lz_pool_take(&regions->pool);
 
 	if (region == NULL)
 		return -ENOMEM;
-	region->huge_pages_refused = huge_pages_refused;
-	region->on_window = on_window;
+	region->huge_pages_refused = how.huge_pages_refused;
+	region->on_window = how.on_window;
+	region->accounted = how.accounted;
 	region->spoiled = false;
 	region->changes = load(regions->changes, relaxed);
 	region->full = false;

@@ -16,7 +16,8 @@
 
 #define LZ_REGION_BUCKETS 4096u
 
-/* A bit for each 64 MiB of 47 bits of address space; higher addresses share them. 256 KiB, hardly ever touched. */
+/* A bit for each 64 MiB of 47 bits of address space; higher addresses share them. 256 KiB, hardly ever
+ * touched. */
 #define LZ_NEAR_SHIFT 26u
 #define LZ_NEAR_BYTES (UINT64_C(1) << (47 - LZ_NEAR_SHIFT - 3))
 
@@ -29,6 +30,7 @@ struct lz_served {
 	_Atomic uint32_t state;  /* enum lz_region_state */
 	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
 	bool on_window;          /* was put on a zero window */
+	bool accounted;          /* was mapped under the kernel's overcommit rules, without MAP_NORESERVE */
 	_Atomic bool spoiled;    /* the program changed its protection or the like: not to be reused */
 	bool full;               /* all its pages are in memory, as far as is known */
 	uint16_t site;           /* that made it, for the report; 0: none */
@@ -40,7 +42,8 @@ struct lz_regions {
 	_Atomic(struct lz_served *) bucket[LZ_REGION_BUCKETS];
 	_Atomic uint64_t unlinked; /* regions ever unlinked: a reader that missed looks whether it changed */
 	_Atomic uint32_t leftover; /* abandoned regions still in the table */
-	_Atomic uint32_t changes;  /* by the program to regions that could not be found out: any that lived then */
+	_Atomic uint32_t
+		changes; /* by the program to regions that could not be found out: any that lived then */
 	struct lz_pool pool;
 	_Atomic uint8_t near[LZ_NEAR_BYTES]; /* where regions are, or once were */
 };
@@ -68,9 +71,13 @@ bool lz_regions_claim(struct lz_served *region);
 /* Gives a claimed region back to the living: it was not freed after all. */
 void lz_regions_revive(struct lz_served *region);
 
+/* How a region was mapped. */
+struct lz_served_how {
+	bool huge_pages_refused, on_window, accounted; /* as in struct lz_served */
+};
+
 /* Adds a live region. With the lock. Returns 0 or -ENOMEM. */
-int lz_regions_insert(
-	struct lz_regions *regions, uintptr_t base, size_t length, bool huge_pages_refused, bool on_window);
+int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, struct lz_served_how how);
 
 /* A claimed region lives on at another place, with the same record. With the lock. */
 void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length);

@@ -84,12 +84,15 @@ static int move_pieces(struct lz_core *core, const struct lz_window_use *use, ui
 	return error ? error : lz_window_move(core, base, length, target, 0, true);
 }
 
-/* Makes the first page of a reservation the header of a region. 0 or -errno. */
-static int make_header(struct lz_core *core, uintptr_t base, size_t length)
+/*
+ * Makes the first page of a reservation the header of a region. 0 or -errno. Where the region counts for the
+ * kernel's overcommit rules, so does the header, or the two would never be one mapping that mremap takes.
+ */
+static int make_header(struct lz_core *core, uintptr_t base, size_t length, bool accounted)
 {
 	size_t lead = lz_header_bytes(core);
 	intptr_t at = core->os->mmap((void *)(base - lead), lead, PROT_READ | PROT_WRITE,
-		lz_zeropage_flags(false) | MAP_FIXED, -1, 0);
+		lz_zeropage_flags(accounted) | MAP_FIXED, -1, 0);
 
 	if (lz_os_failed(at))
 		return (int)at;
@@ -106,13 +109,14 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 	struct lz_place place = {.base = (uintptr_t)target + lead,
 		.length = new_length,
 		.huge_pages_refused = region->huge_pages_refused,
-		.on_window = region->on_window};
+		.on_window = region->on_window,
+		.accounted = region->accounted};
 	intptr_t at;
 	int error;
 
 	if (lz_os_failed(target))
 		return (int)target;
-	error = make_header(core, place.base, new_length);
+	error = make_header(core, place.base, new_length, region->accounted);
 	if (error == 0)
 		error = lz_core_book(core, &place, base, length);
 	if (error) {
@@ -153,8 +157,7 @@ static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr
 
 	if (!lz_core_enter(core))
 		return -EAGAIN;
-	at = core->os->mremap(
-		(void *)(base - lead), length + lead, new_length + lead, MREMAP_MAYMOVE, NULL);
+	at = core->os->mremap((void *)(base - lead), length + lead, new_length + lead, MREMAP_MAYMOVE, NULL);
 	if (!lz_os_failed(at)) {
 		traits.tag = *moved = (uintptr_t)at + lead;
 		lz_header_write(core, *moved, new_length);
@@ -172,12 +175,12 @@ static int move_anywhere(struct lz_core *core, struct lz_served *region, uintptr
  * part of it (numpy advises MADV_HUGEPAGE from the second page on): mremap answers EFAULT, and the bytes have
  * to move.
  */
-static int copy_to_fresh(
-	struct lz_core *core, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
+static int copy_to_fresh(struct lz_core *core, const struct lz_served *region, uintptr_t base, size_t length,
+	size_t new_length, uintptr_t *moved)
 {
 	size_t lead = lz_header_bytes(core);
 	struct lz_place place;
-	int error = lz_zeropage_map(core, new_length, core->page, false, &place);
+	int error = lz_zeropage_map(core, new_length, core->page, region->accounted, &place);
 
 	if (error)
 		return error;
@@ -222,8 +225,8 @@ static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, 
 }
 
 /*
- * Whether the kernel would grant that much more to a program without us. A region made with MAP_NORESERVE, or on a
- * window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
+ * Whether the kernel would grant that much more to a program without us. A region made with MAP_NORESERVE, or
+ * on a window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
  * (__vm_enough_memory in mm/util.c).
  */
 static bool would_be_granted(struct lz_core *core, size_t bytes)
@@ -264,7 +267,7 @@ static int grow(struct lz_core *core, const struct lz_window_use *use, struct lz
 	}
 	if (!in_pieces && move_anywhere(core, region, base, length, new_length, moved) == 0)
 		return 0;
-	error = copy_to_fresh(core, base, length, new_length, moved);
+	error = copy_to_fresh(core, region, base, length, new_length, moved);
 	if (error == 0) {
 		forget(core, region);
 		return 0;

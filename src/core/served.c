@@ -88,8 +88,8 @@ int lz_core_book(struct lz_core *core, const struct lz_place *place, uintptr_t f
 		return -EAGAIN;
 	lz_core_drop_stale_regions(core, start, end);
 	drop_record_at(core, base);
-	error = lz_regions_insert(
-		&core->regions, base, place->length, place->huge_pages_refused, place->on_window);
+	error = lz_regions_insert(&core->regions, base, place->length,
+		(struct lz_served_how){place->huge_pages_refused, place->on_window, place->accounted});
 	if (error == 0) {
 		if (from != 0)
 			lz_ledger_remove(&core->ledger, from - lz_header_bytes(core), from + from_length);

@@ -14,6 +14,9 @@
 
 #define COLLAPSE_ATTEMPTS 3
 
+/* Its frame is not there while what follows it runs: this is the deepest path of the library. */
+#define APART __attribute__((noinline))
+
 int lz_window_fail(struct lz_window_failure *failure, const char *step, int error)
 {
 	*failure = (struct lz_window_failure){step, error};
@@ -118,7 +121,7 @@ static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int 
  * it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a window: its file would
  * be cut to our size, or its descriptor closed. What was duplicated must be an empty memfd that can be sealed.
  */
-static int create_file(struct lz_core *core)
+APART static int create_file(struct lz_core *core)
 {
 	const struct lz_os *os = core->os;
 	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
@@ -139,7 +142,7 @@ static int create_file(struct lz_core *core)
 }
 
 /* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
-static int make_file(struct lz_core *core, struct lz_window_failure *failure, size_t bytes)
+APART static int make_file(struct lz_core *core, struct lz_window_failure *failure, size_t bytes)
 {
 	const struct lz_os *os = core->os;
 	int fd = create_file(core);

@@ -121,6 +121,7 @@ int lz_windowed_map(struct lz_core *core, const struct lz_window_use *use, size_
 	*place = (struct lz_place){.base = (uintptr_t)at,
 		.length = length,
 		.on_window = true,
+		.accounted = accounted,
 		.window = lz_window_tag(core, (uintptr_t)at, use->bytes)};
 	error = lz_window_map(core, use, place->base, place->base + length, place->base);
 	if (error)

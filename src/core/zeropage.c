@@ -141,7 +141,7 @@ int lz_zeropage_map(
 	}
 	if (lz_os_failed(at))
 		return (int)at;
-	*place = (struct lz_place){.base = (uintptr_t)at, .length = length};
+	*place = (struct lz_place){.base = (uintptr_t)at, .length = length, .accounted = accounted};
 	place->huge_pages_refused = advise_huge_pages(core, place->base, length);
 	return 0;
 }

@@ -455,6 +455,8 @@ int probe_main(void)
 {
 	const char *mode = probe_argc > 1 ? probe_argv[1] : "";
 
+	/* Bare, every block is a mapping of its own: the C library would keep 24 MiB on its heap after the first one. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	if (strcmp(mode, "idle") == 0)
 		return idle();
 	if (strcmp(mode, "eat") == 0)
@@ -463,8 +465,6 @@ int probe_main(void)
 		return sibling(probe_argc > 2 ? atoi(probe_argv[2]) : 0);
 	if (strcmp(mode, "prefork") == 0)
 		return prefork(atoi(probe_argv[2]), (size_t)atol(probe_argv[3]) * MB, probe_argc > 4);
-	/* Bare, every block is a mapping of its own. */
-	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	raw_calls_are_seen = getenv("PROBE_NO_QUERY") == NULL;
 	for (enum way way = 0; way < WAYS; way++)
 		for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
