@@ -16,7 +16,7 @@
 static bool is_kept(const struct lz_recycle *recycle, uintptr_t p)
 {
 	for (unsigned i = 0; i < LZ_RECYCLED; i++)
-		if (recycle->kept[i].base != 0 && p - recycle->kept[i].base < recycle->kept[i].length)
+		if (recycle->slot[i].base != 0 && p - recycle->slot[i].base < recycle->slot[i].length)
 			return true;
 	return false;
 }

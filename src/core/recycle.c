@@ -63,40 +63,39 @@ static void set_resident(struct lz_core *core, uint64_t resident)
 }
 
 /* With the lock. */
-static void slot_clear(struct lz_core *core, struct lz_kept *slot)
+static void slot_clear(struct lz_core *core, struct lz_kept_slot *slot)
 {
 	struct lz_recycle *recycle = &core->recycle;
 
-	slot->base = 0;
-	set_resident(core, recycle->resident - slot->resident);
-	atomic_fetch_sub(&recycle->unreclaimable, slot->unreclaimable);
+	atomic_store_explicit(&slot->base, 0, memory_order_release);
+	set_resident(core, recycle->resident - slot->kept.resident);
+	atomic_fetch_sub(&recycle->unreclaimable, slot->kept.unreclaimable);
 	if (atomic_fetch_sub_explicit(&recycle->count, 1, memory_order_relaxed) == 1)
 		note_filled(recycle, false);
 }
 
 /* Into a free slot; what is not reclaimable is in the sum of that already. With the lock. */
-static void slot_fill(struct lz_core *core, struct lz_kept *slot, struct lz_kept kept)
+static void slot_fill(struct lz_core *core, struct lz_kept_slot *slot, const struct lz_kept *kept)
 {
 	struct lz_recycle *recycle = &core->recycle;
-	uintptr_t base = kept.base;
 
-	kept.base = 0;
-	*slot = kept;
-	atomic_store_explicit(&slot->base, base, memory_order_release);
-	set_resident(core, recycle->resident + kept.resident);
+	slot->kept = *kept;
+	atomic_store_explicit(&slot->length, kept->length, memory_order_relaxed);
+	atomic_store_explicit(&slot->base, kept->base, memory_order_release);
+	set_resident(core, recycle->resident + kept->resident);
 	if (atomic_fetch_add_explicit(&recycle->count, 1, memory_order_relaxed) == 0)
 		note_filled(recycle, true);
 }
 
-static struct lz_kept *oldest(struct lz_recycle *recycle)
+static struct lz_kept_slot *oldest(struct lz_recycle *recycle)
 {
-	struct lz_kept *found = NULL;
+	struct lz_kept_slot *found = NULL;
 
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		struct lz_kept *kept = &recycle->kept[i];
+		struct lz_kept_slot *slot = &recycle->slot[i];
 
-		if (kept->base != 0 && (found == NULL || kept->freed_ms < found->freed_ms))
-			found = kept;
+		if (slot->base != 0 && (found == NULL || slot->kept.freed_ms < found->kept.freed_ms))
+			found = slot;
 	}
 	return found;
 }
@@ -108,12 +107,12 @@ void lz_recycle_mend(struct lz_recycle *recycle)
 
 	recycle->resident = 0;
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		const struct lz_kept *kept = &recycle->kept[i];
+		const struct lz_kept_slot *slot = &recycle->slot[i];
 
-		if (kept->base == 0)
+		if (slot->base == 0)
 			continue;
-		recycle->resident += kept->resident;
-		unreclaimable += kept->unreclaimable;
+		recycle->resident += slot->kept.resident;
+		unreclaimable += slot->kept.unreclaimable;
 		count++;
 	}
 	atomic_store(&recycle->unreclaimable, unreclaimable);
@@ -233,9 +232,9 @@ static bool is_still_ours(struct lz_core *core, const struct lz_kept *kept)
 
 /* --- unmapping --- */
 
-static void remove_from_books(struct lz_core *core, struct lz_kept *slot)
+static void remove_from_books(struct lz_core *core, struct lz_kept_slot *slot)
 {
-	uintptr_t base = slot->base, end = base + slot->length;
+	uintptr_t base = slot->kept.base, end = base + slot->kept.length;
 
 	lz_ledger_remove(&core->ledger, base - lz_header_bytes(core), end);
 	lz_window_forget(core, base, end);
@@ -243,9 +242,9 @@ static void remove_from_books(struct lz_core *core, struct lz_kept *slot)
 }
 
 /* Takes a region out of the books; the caller unmaps it without the lock. */
-static struct lz_kept take_out(struct lz_core *core, struct lz_kept *slot)
+static struct lz_kept take_out(struct lz_core *core, struct lz_kept_slot *slot)
 {
-	struct lz_kept kept = *slot;
+	struct lz_kept kept = slot->kept;
 
 	remove_from_books(core, slot);
 	return kept;
@@ -269,14 +268,16 @@ static void unmap(struct lz_core *core, const struct lz_kept *kept)
 static bool unmap_one(struct lz_core *core, bool (*goes)(const struct lz_kept *kept, uint64_t a, uint64_t b),
 	uint64_t a, uint64_t b)
 {
-	struct lz_kept *found = NULL, kept;
+	struct lz_kept_slot *found = NULL;
+	struct lz_kept kept;
 
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 || !lz_core_enter(core))
 		return false;
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		struct lz_kept *slot = &core->recycle.kept[i];
+		struct lz_kept_slot *slot = &core->recycle.slot[i];
 
-		if (slot->base != 0 && goes(slot, a, b) && (found == NULL || slot->freed_ms < found->freed_ms))
+		if (slot->base != 0 && goes(&slot->kept, a, b) &&
+			(found == NULL || slot->kept.freed_ms < found->kept.freed_ms))
 			found = slot;
 	}
 	if (found != NULL) {
@@ -334,12 +335,12 @@ void lz_recycle_give_way(struct lz_core *core, uintptr_t start, uintptr_t end)
 	if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0)
 		return;
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		const struct lz_kept *kept = &core->recycle.kept[i];
-		uintptr_t base = atomic_load_explicit(&kept->base, memory_order_acquire);
+		const struct lz_kept_slot *slot = &core->recycle.slot[i];
+		uintptr_t base = atomic_load_explicit(&slot->base, memory_order_acquire);
+		size_t length = atomic_load_explicit(&slot->length, memory_order_relaxed);
 
-		/* The length is read without the lock: a slot that changes meanwhile holds another thread's region,
-		 * on which this call cannot be meant to be. */
-		if (base != 0 && base - lead < end && start < base + kept->length) {
+		/* A slot that changes meanwhile holds another thread's region, on which this call cannot be. */
+		if (base != 0 && base - lead < end && start < base + length) {
 			while (unmap_one(core, overlaps, start, end + lead))
 				continue;
 			return;
@@ -358,13 +359,13 @@ void lz_recycle_after_fork(struct lz_core *core)
 	size_t lead = lz_header_bytes(core);
 
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		struct lz_kept *slot = &core->recycle.kept[i];
-		uintptr_t start = slot->base - lead;
+		struct lz_kept_slot *slot = &core->recycle.slot[i];
+		uintptr_t start = slot->kept.base - lead;
 
 		if (slot->base == 0)
 			continue;
-		if (lz_header_matches(core, slot->base, slot->length))
-			core->os->munmap((void *)start, mark_start(core, slot) - start);
+		if (lz_header_matches(core, slot->kept.base, slot->kept.length))
+			core->os->munmap((void *)start, mark_start(core, &slot->kept) - start);
 		remove_from_books(core, slot);
 	}
 	atomic_store(&core->recycle.unreclaimable, 0);
@@ -453,22 +454,22 @@ static bool is_unaltered(struct lz_core *core, const struct lz_served *region, u
  * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has to unmap
  * without the lock. With the lock.
  */
-static struct lz_kept *make_room(
+static struct lz_kept_slot *make_room(
 	struct lz_core *core, uint64_t resident, struct lz_kept out[REPLACED], unsigned *count)
 {
 	struct lz_recycle *recycle = &core->recycle;
 
 	while (recycle->resident + resident > atomic_load(&recycle->cap) ||
 		atomic_load_explicit(&recycle->count, memory_order_relaxed) == LZ_RECYCLED) {
-		struct lz_kept *last = oldest(recycle);
+		struct lz_kept_slot *last = oldest(recycle);
 
 		if (last == NULL || *count == REPLACED)
 			return NULL;
 		out[(*count)++] = take_out(core, last);
 	}
 	for (unsigned i = 0; i < LZ_RECYCLED; i++)
-		if (recycle->kept[i].base == 0)
-			return &recycle->kept[i];
+		if (recycle->slot[i].base == 0)
+			return &recycle->slot[i];
 	return NULL;
 }
 
@@ -478,7 +479,7 @@ static struct lz_kept *make_room(
  */
 static bool can_keep_on_window(struct lz_core *core, size_t length)
 {
-	size_t window = lz_window_size(core);
+	uint64_t window = lz_stats_get(&core->stats, window_size);
 
 	if (length / lz_window_unit(core) > 4096)
 		return false;
@@ -538,7 +539,8 @@ static bool make_reclaimable(struct lz_core *core, struct lz_kept *kept, uint64_
 /* Enters a region that is ready to be kept. False where the books are not to be had, or know of a change. */
 static bool insert(struct lz_core *core, struct lz_served *region, struct lz_kept kept)
 {
-	struct lz_kept out[REPLACED], *slot = NULL;
+	struct lz_kept out[REPLACED];
+	struct lz_kept_slot *slot = NULL;
 	unsigned count = 0;
 
 	if (!lz_core_enter(core))
@@ -546,7 +548,7 @@ static bool insert(struct lz_core *core, struct lz_served *region, struct lz_kep
 	if (is_unaltered(core, region, kept.base, kept.length))
 		slot = make_room(core, kept.resident, out, &count);
 	if (slot != NULL) {
-		slot_fill(core, slot, kept);
+		slot_fill(core, slot, &kept);
 		lz_regions_unlink(&core->regions, region);
 	}
 	if (count != 0)
@@ -642,33 +644,35 @@ bool lz_recycle_fits(size_t kept, size_t length)
 static bool fits(const struct lz_core *core, const struct lz_kept *kept, const struct lz_request *request,
 	size_t length, size_t alignment)
 {
-	return kept->base != 0 && lz_recycle_fits(kept->length, length) &&
+	return lz_recycle_fits(kept->length, length) &&
 	       (alignment <= 1 || kept->base % alignment == 0) &&
 	       backing_matches(core, kept, request, length);
 }
 
 /* The smallest that fits; of equals, the one freed last, which is warmest. */
-static struct lz_kept *best(
+static struct lz_kept_slot *best(
 	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment)
 {
-	struct lz_kept *found = NULL;
+	struct lz_kept_slot *found = NULL;
 
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		struct lz_kept *kept = &core->recycle.kept[i];
+		struct lz_kept_slot *slot = &core->recycle.slot[i];
+		const struct lz_kept *kept = &slot->kept;
 
-		if (fits(core, kept, request, length, alignment) &&
-			(found == NULL || kept->length < found->length ||
-				(kept->length == found->length && kept->freed_ms > found->freed_ms)))
-			found = kept;
+		if (slot->base != 0 && fits(core, kept, request, length, alignment) &&
+			(found == NULL || kept->length < found->kept.length ||
+				(kept->length == found->kept.length &&
+					kept->freed_ms > found->kept.freed_ms)))
+			found = slot;
 	}
 	return found;
 }
 
 /* Better than which of two to make another size of: the one that holds more, of what is no more than wanted.
  */
-static bool is_nearer(const struct lz_kept *kept, const struct lz_kept *found, size_t length)
+static bool is_nearer(const struct lz_kept *kept, const struct lz_kept_slot *found, size_t length)
 {
-	return found == NULL || lz_min_u64(kept->resident, length) > lz_min_u64(found->resident, length);
+	return found == NULL || lz_min_u64(kept->resident, length) > lz_min_u64(found->kept.resident, length);
 }
 
 /*
@@ -676,46 +680,47 @@ static bool is_nearer(const struct lz_kept *kept, const struct lz_kept *found, s
  * sizes that are mostly written then take a quarter less page faults. Only what could be kept again, so that
  * a huge request, which will be sparse, does not wait for pages to be cleared that it may never use.
  */
-static struct lz_kept *nearest(
+static struct lz_kept_slot *nearest(
 	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment)
 {
 	uint64_t tables = length / (lz_window_unit(core) / lz_table_bytes(core->geometry, 0));
-	struct lz_kept *found = NULL;
+	struct lz_kept_slot *found = NULL;
 
 	if (alignment > core->page || length > atomic_load(&core->recycle.cap) ||
 		(core->budget.resolved && lz_core_exceeds(core, tables + LZ_LEVELS_MAX * core->page)))
 		return NULL;
 	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
-		struct lz_kept *kept = &core->recycle.kept[i];
+		struct lz_kept_slot *slot = &core->recycle.slot[i];
+		const struct lz_kept *kept = &slot->kept;
 
-		if (kept->base != 0 && !kept->on_window && backing_matches(core, kept, request, length) &&
+		if (slot->base != 0 && !kept->on_window && backing_matches(core, kept, request, length) &&
 			kept->huge_pages_refused == (core->options.thp == LZ_THP_NEVER) &&
 			kept->resident >= length / WORTH_RESIZING && kept->resident / 2 <= length &&
 			is_nearer(kept, found, length))
-			found = kept;
+			found = slot;
 	}
 	return found;
 }
 
-static struct lz_kept *choose(
+static struct lz_kept_slot *choose(
 	struct lz_core *core, const struct lz_request *request, size_t length, size_t alignment)
 {
 	/* Beyond the budget, which may have shrunk since, what is kept goes back instead, and the policy
 	 * decides. */
-	struct lz_kept *kept = core->budget.resolved && lz_core_exceeds(core, 0)
-				       ? NULL
-				       : best(core, request, length, alignment);
+	struct lz_kept_slot *slot = core->budget.resolved && lz_core_exceeds(core, 0)
+					    ? NULL
+					    : best(core, request, length, alignment);
 
-	return kept != NULL ? kept : nearest(core, request, length, alignment);
+	return slot != NULL ? slot : nearest(core, request, length, alignment);
 }
 
 /*
  * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it. NULL:
  * it stays in *unfit, for the caller to unmap. With the lock.
  */
-static struct lz_served *revive(struct lz_core *core, struct lz_kept *slot, struct lz_kept *unfit)
+static struct lz_served *revive(struct lz_core *core, struct lz_kept_slot *slot, struct lz_kept *unfit)
 {
-	struct lz_kept kept = *slot;
+	struct lz_kept kept = slot->kept;
 
 	if (is_suspicious(core, &kept) || !is_still_ours(core, &kept) ||
 		!lz_header_matches(core, kept.base, kept.length)) {
@@ -738,7 +743,8 @@ static struct lz_served *take_best(struct lz_core *core, const struct lz_request
 	size_t alignment, struct lz_kept *taken)
 {
 	struct lz_served *region = NULL;
-	struct lz_kept *slot, unfit;
+	struct lz_kept_slot *slot;
+	struct lz_kept unfit;
 
 	do {
 		if (atomic_load_explicit(&core->recycle.count, memory_order_relaxed) == 0 ||
@@ -747,7 +753,7 @@ static struct lz_served *take_best(struct lz_core *core, const struct lz_request
 		unfit.base = 0;
 		slot = choose(core, request, length, alignment);
 		if (slot != NULL) {
-			*taken = *slot;
+			*taken = slot->kept;
 			region = revive(core, slot, &unfit);
 		}
 		lz_core_leave(core);

@@ -36,7 +36,7 @@ struct lz_served;
 #define LZ_RECYCLED 64u
 
 struct lz_kept {
-	_Atomic uintptr_t base; /* 0: none in this slot; written last */
+	uintptr_t base;
 	size_t length;
 	uint64_t resident; /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms; /* when */
@@ -46,9 +46,16 @@ struct lz_kept {
 	bool is_zero;                             /* nothing is left to clear */
 };
 
+/* Where it is can be read without the lock. */
+struct lz_kept_slot {
+	_Atomic uintptr_t base; /* 0: none in this slot; written last */
+	_Atomic size_t length;
+	struct lz_kept kept;
+};
+
 /* With the core's lock, but for what is atomic. */
 struct lz_recycle {
-	struct lz_kept kept[LZ_RECYCLED];
+	struct lz_kept_slot slot[LZ_RECYCLED];
 	_Atomic uint32_t count;
 	uint64_t resident;             /* the sum */
 	_Atomic uint64_t unreclaimable; /* of it, what is not under MADV_FREE */
