@@ -84,10 +84,7 @@ static int move_pieces(struct lz_core *core, const struct lz_window_use *use, ui
 	return error ? error : lz_window_move(core, base, length, target, 0, true);
 }
 
-/*
- * Makes the first page of a reservation the header of a region. 0 or -errno. Where the region counts for the
- * kernel's overcommit rules, so does the header, or the two would never be one mapping that mremap takes.
- */
+/* Makes the first page of a reservation the header of a region. 0 or -errno. */
 static int make_header(struct lz_core *core, uintptr_t base, size_t length, bool accounted)
 {
 	size_t lead = lz_header_bytes(core);
@@ -100,9 +97,31 @@ static int make_header(struct lz_core *core, uintptr_t base, size_t length, bool
 	return 0;
 }
 
+/*
+ * Moves a region that is not on a window to a reservation. With its header, where the two are one mapping:
+ * they stay one, so that the kernel can move them again. 0 or -errno.
+ */
+static int move_mapping(struct lz_core *core, bool with_header, uintptr_t base, size_t length,
+	size_t new_length, const struct lz_place *place)
+{
+	size_t lead = with_header ? lz_header_bytes(core) : 0;
+	int error = with_header ? 0 : make_header(core, place->base, new_length, place->accounted);
+	intptr_t at;
+
+	if (error)
+		return error;
+	at = core->calls->mremap((void *)(base - lead), length + lead, new_length + lead,
+		MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(place->base - lead));
+	if (lz_os_failed(at))
+		return (int)at;
+	if (with_header)
+		lz_header_write(core, place->base, new_length);
+	return 0;
+}
+
 /* Moves a claimed region to a new place. On failure it is where it was, and has a record of its own again. */
 static int move(struct lz_core *core, const struct lz_window_use *use, const struct lz_served *region,
-	uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
+	bool with_header, uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
 	size_t lead = lz_header_bytes(core);
 	intptr_t target = lz_zeropage_reserve(core, base - lead, new_length + lead);
@@ -111,36 +130,34 @@ static int move(struct lz_core *core, const struct lz_window_use *use, const str
 		.huge_pages_refused = region->huge_pages_refused,
 		.on_window = region->on_window,
 		.accounted = region->accounted};
-	intptr_t at;
+	struct lz_served *record;
 	int error;
 
 	if (lz_os_failed(target))
 		return (int)target;
-	error = make_header(core, place.base, new_length, region->accounted);
-	if (error == 0)
-		error = lz_core_book(core, &place, base, length);
+	error = lz_core_book(core, &place, base, length);
 	if (error) {
 		core->os->munmap((void *)target, new_length + lead);
 		return error;
 	}
 	/* What the program did to its mappings moves along. */
-	struct lz_served *record = lz_regions_find(&core->regions, place.base);
+	record = lz_regions_find(&core->regions, place.base);
 	if (record != NULL && lz_regions_spoiled(&core->regions, region))
 		record->spoiled = true;
-	if (region->on_window)
-		at = move_pieces(core, use, base, length, new_length, place.base);
-	else
-		at = core->calls->mremap(
-			(void *)base, length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)place.base);
-	if (!lz_os_failed(at)) {
-		core->os->munmap((void *)(base - lead), lead);
+	if (!region->on_window)
+		error = move_mapping(core, with_header, base, length, new_length, &place);
+	else if ((error = make_header(core, place.base, new_length, region->accounted)) == 0)
+		error = move_pieces(core, use, base, length, new_length, place.base);
+	if (error == 0) {
+		if (!with_header)
+			core->os->munmap((void *)(base - lead), lead);
 		*moved = place.base;
 		return 0;
 	}
 	if (record != NULL && lz_regions_claim(record))
 		lz_core_unbook(core, record, place.base, new_length);
 	core->os->munmap((void *)target, new_length + lead);
-	return (int)at;
+	return error;
 }
 
 /*
@@ -201,17 +218,21 @@ static int copy_to_fresh(struct lz_core *core, const struct lz_served *region, u
 	return 0;
 }
 
-/* Grows where it is. 0 or -errno. */
+/* Grows where it is. 0 or -errno; *with_header: the header and the region are one mapping. */
 static int grow_in_place(struct lz_core *core, const struct lz_window_use *use, struct lz_served *region,
-	uintptr_t base, size_t length, size_t new_length)
+	uintptr_t base, size_t length, size_t new_length, bool *with_header)
 {
+	size_t more = new_length - length, lead = lz_header_bytes(core);
 	uintptr_t end = base + length;
-	size_t more = new_length - length;
 	intptr_t at;
 	int error;
 
+	*with_header = false;
 	if (!region->on_window) {
-		at = core->calls->mremap((void *)base, length, new_length, 0, NULL);
+		at = core->calls->mremap((void *)(base - lead), length + lead, new_length + lead, 0, NULL);
+		*with_header = at != -EFAULT;
+		if (!*with_header)
+			at = core->calls->mremap((void *)base, length, new_length, 0, NULL);
 		return lz_os_failed(at) ? (int)at : 0;
 	}
 	at = core->os->mmap((void *)end, more, PROT_NONE,
@@ -245,12 +266,12 @@ static bool would_be_granted(struct lz_core *core, size_t bytes)
 static int grow(struct lz_core *core, const struct lz_window_use *use, struct lz_served *region,
 	uintptr_t base, size_t length, size_t new_length, uintptr_t *moved)
 {
-	bool in_pieces;
+	bool in_pieces, with_header;
 	int error;
 
 	if (!would_be_granted(core, new_length - length))
 		return -ENOMEM;
-	error = grow_in_place(core, use, region, base, length, new_length);
+	error = grow_in_place(core, use, region, base, length, new_length, &with_header);
 	in_pieces = error == -EFAULT || region->on_window;
 	*moved = base;
 	if (error == 0) {
@@ -261,7 +282,7 @@ static int grow(struct lz_core *core, const struct lz_window_use *use, struct lz
 		return -ENOENT;
 	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be
 	 * copied, or, on a window, moved piece by piece. */
-	if (error != -EFAULT && move(core, use, region, base, length, new_length, moved) == 0) {
+	if (error != -EFAULT && move(core, use, region, with_header, base, length, new_length, moved) == 0) {
 		forget(core, region);
 		return 0;
 	}
