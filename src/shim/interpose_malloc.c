@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "core/header.h"
+#include "backing/region_header.h"
 #include "shim/arena.h"
 #include "shim/next.h"
 #include "shim/shim.h"
@@ -34,7 +34,7 @@ static _Atomic bool layout_checked;
 
 /*
  * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it says
- * (core/header.h): the layout is glibc's own, and no interface.
+ * (backing/region_header.h): the layout is glibc's own, and no interface.
  */
 static SLOW void check_layout(void *block)
 {
