@@ -13,7 +13,7 @@
 #include "os/os.h"
 #include "support/options.h"
 
-struct lz_budget {
+struct lz_budget_size {
 	bool resolved;
 	uint64_t bytes;
 	uint64_t memory; /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
@@ -23,10 +23,10 @@ struct lz_budget {
 };
 
 /* Reads the machine's limits under root (see lz_memory_limit) and applies the spec. */
-void lz_budget_resolve(struct lz_budget *budget, const struct lz_os *os, const struct lz_budget_spec *spec,
+void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *os, const struct lz_budget_spec *spec,
 	const char *root);
 
 /* Replaces the number; memory stays as found. */
-void lz_budget_set(struct lz_budget *budget, uint64_t bytes);
+void lz_budget_size_set(struct lz_budget_size *budget, uint64_t bytes);
 
 #endif

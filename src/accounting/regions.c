@@ -103,6 +103,7 @@ int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length,
 
 	if (region == NULL)
 		return -ENOMEM;
+	region->backing = how.backing;
 	region->huge_pages_refused = how.huge_pages_refused;
 	region->on_window = how.on_window;
 	region->accounted = how.accounted;

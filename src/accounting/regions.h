@@ -21,6 +21,8 @@
 #define LZ_NEAR_SHIFT 26u
 #define LZ_NEAR_BYTES (UINT64_C(1) << (47 - LZ_NEAR_SHIFT - 3))
 
+struct lz_backing;
+
 enum lz_region_state { LZ_REGION_CLAIMED, LZ_REGION_LIVE, LZ_REGION_ABANDONED };
 
 struct lz_served {
@@ -28,6 +30,7 @@ struct lz_served {
 	_Atomic uintptr_t base;
 	_Atomic size_t length;   /* bytes mapped, a multiple of the page size */
 	_Atomic uint32_t state;  /* enum lz_region_state */
+	const struct lz_backing *backing; /* what stands behind it */
 	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
 	bool on_window;          /* was put on a zero window */
 	bool accounted;          /* was mapped under the kernel's overcommit rules, without MAP_NORESERVE */
@@ -73,6 +76,7 @@ void lz_regions_revive(struct lz_served *region);
 
 /* How a region was mapped. */
 struct lz_served_how {
+	const struct lz_backing *backing;              /* what stands behind it */
 	bool huge_pages_refused, on_window, accounted; /* as in struct lz_served */
 };
 

@@ -1,74 +1,86 @@
-/* What calls hold while they run; see pending.h. */
+/* What calls hold while they run; see reservations.h. */
 #include "accounting/reservations.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "core/inside.h"
+#include "base/checked.h"
 
-void lz_pending_add(struct lz_core *core, struct lz_hold *hold, uint64_t cost, struct lz_window *window)
+void lz_reservation_add(
+	struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost, const struct lz_users *users)
 {
 	hold->slot = NULL;
 	lz_mark_set(&hold->mark);
-	for (unsigned i = 0; i < LZ_PENDING; i++) {
-		struct lz_pending *slot = &core->pending[i];
+	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {
+		struct lz_reservation *slot = &reservations->slot[i];
 
-		if (atomic_load_explicit(&slot->at, memory_order_acquire) != 0)
+		if (atomic_load_explicit(&slot->mark, memory_order_acquire) != 0)
 			continue;
 		slot->thread = lz_lock_self();
 		slot->cost = cost;
-		slot->window = window;
+		slot->users = users != NULL ? *users : (struct lz_users){NULL, NULL};
 		hold->slot = slot;
-		atomic_store_explicit(&slot->at, (uintptr_t)&hold->mark, memory_order_release);
+		atomic_store_explicit(&slot->mark, (uintptr_t)&hold->mark, memory_order_release);
 		return;
 	}
 }
 
-bool lz_pending_remove(struct lz_hold *hold)
+bool lz_reservation_remove(struct lz_hold *hold)
 {
-	uintptr_t at = (uintptr_t)&hold->mark;
+	uintptr_t mark = (uintptr_t)&hold->mark;
 	bool ours = hold->slot == NULL ||
 		    atomic_compare_exchange_strong_explicit(
-			    &hold->slot->at, &at, 0, memory_order_release, memory_order_relaxed);
+			    &hold->slot->mark, &mark, 0, memory_order_release, memory_order_relaxed);
 
 	lz_mark_clear(&hold->mark);
 	return ours;
 }
 
-static void give_back(struct lz_core *core, struct lz_pending *slot, uintptr_t at)
+void lz_reservations_subtract(struct lz_reservations *reservations, uint64_t cost)
+{
+	uint64_t bytes = atomic_load_explicit(&reservations->bytes, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(&reservations->bytes, &bytes, lz_sub_clamped(bytes, cost),
+		memory_order_relaxed, memory_order_relaxed))
+		continue;
+}
+
+static void give_back(struct lz_reservations *reservations, struct lz_reservation *slot, uintptr_t mark)
 {
 	uint64_t cost = slot->cost;
-	struct lz_window *window = slot->window;
+	struct lz_users users = slot->users;
 
-	if (!atomic_compare_exchange_strong(&slot->at, &at, 0))
+	if (!atomic_compare_exchange_strong(&slot->mark, &mark, 0))
 		return;
-	lz_core_unreserve(core, cost);
-	if (window != NULL && atomic_fetch_sub(&window->users, 1) == 1)
-		atomic_store(&core->windows.retirees, true);
+	lz_reservations_subtract(reservations, cost);
+	if (users.count != NULL && atomic_fetch_sub(users.count, 1) == 1)
+		atomic_store(users.none_left, true);
 }
 
-void lz_pending_reclaim(struct lz_core *core)
+void lz_reservations_reclaim(struct lz_reservations *reservations)
 {
-	for (unsigned i = 0; i < LZ_PENDING; i++) {
-		uintptr_t at = atomic_load_explicit(&core->pending[i].at, memory_order_acquire);
+	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {
+		struct lz_reservation *slot = &reservations->slot[i];
+		uintptr_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
 
-		if (at != 0 && !lz_mark_alive(core->os, at))
-			give_back(core, &core->pending[i], at);
+		if (mark != 0 && !lz_mark_alive(reservations->os, mark))
+			give_back(reservations, slot, mark);
 	}
 }
 
-void lz_pending_after_fork(struct lz_core *core)
+void lz_reservations_after_fork(struct lz_reservations *reservations)
 {
 	uintptr_t self = lz_lock_self();
-	uint64_t reserved = 0;
+	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < LZ_PENDING; i++) {
-		uintptr_t at = atomic_load_explicit(&core->pending[i].at, memory_order_acquire);
+	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {
+		struct lz_reservation *slot = &reservations->slot[i];
+		uintptr_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
 
-		if (at != 0 && core->pending[i].thread != self)
-			give_back(core, &core->pending[i], at);
-		else if (at != 0)
-			reserved += core->pending[i].cost;
+		if (mark != 0 && slot->thread != self)
+			give_back(reservations, slot, mark);
+		else if (mark != 0)
+			bytes += slot->cost;
 	}
-	atomic_store_explicit(&core->reserved, reserved, memory_order_relaxed);
+	atomic_store_explicit(&reservations->bytes, bytes, memory_order_relaxed);
 }

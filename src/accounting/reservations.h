@@ -1,47 +1,61 @@
 /*
- * What calls hold while they run: page tables that a request was granted and are not in the ledger yet, and
- * windows that pieces are cloned from. Their frames say whether they will ever give it back: a handler may
- * have jumped out of one (siglongjmp), or its thread be gone, above all in a forked child.
+ * What calls hold while they run: page tables that a request was granted and that are not in the ledger yet, and
+ * windows that pieces are mapped from. The frame of the call says whether it will ever give that back: a signal handler
+ * may have jumped out of it (siglongjmp), or its thread be gone, above all in a forked child.
  *
- * Adding takes the core's lock, giving back does not. A call that finds no free slot holds what it holds
- * unseen. Allocates nothing.
+ * Adding needs the lock of the books, giving back does not. A call that finds no free slot holds what it holds without
+ * a record, and nobody can reclaim it. Allocates nothing.
  */
-#ifndef LZ_CORE_PENDING_H
-#define LZ_CORE_PENDING_H
+#ifndef LZ_ACCOUNTING_RESERVATIONS_H
+#define LZ_ACCOUNTING_RESERVATIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/os.h"
 #include "support/lock.h"
 
-struct lz_core;
-struct lz_window;
+#define LZ_RESERVATIONS 64u
 
-#define LZ_PENDING 64u
-
-struct lz_pending {
-	_Atomic uintptr_t at;     /* its mark; 0: a free slot */
-	uintptr_t thread;         /* whose frame that is */
-	uint64_t cost;            /* bytes of page tables reserved */
-	struct lz_window *window; /* held, or NULL */
+/* Something that calls use and that goes when the last of them is done. */
+struct lz_users {
+	_Atomic uint32_t *count;
+	_Atomic bool *none_left; /* set when the last one is reclaimed */
 };
 
-/* Stands in what a call has in its frame. */
+struct lz_reservation {
+	_Atomic uintptr_t mark; /* address of its mark; 0: a free slot */
+	uintptr_t thread;       /* lz_lock_self() of the thread whose frame that is */
+	uint64_t cost;          /* bytes of page tables reserved */
+	struct lz_users users;  /* count is NULL where it uses nothing */
+};
+
+struct lz_reservations {
+	const struct lz_os *os;
+	_Atomic uint64_t bytes; /* of page tables, granted and not in the ledger yet */
+	struct lz_reservation slot[LZ_RESERVATIONS];
+};
+
+/* The part of a reservation that lies in the frame of the call. */
 struct lz_hold {
 	struct lz_mark mark;
-	struct lz_pending *slot; /* NULL: unseen */
+	struct lz_reservation *slot; /* NULL: without a record */
 };
 
-/* Notes what was reserved and held; with the lock. */
-void lz_pending_add(struct lz_core *core, struct lz_hold *hold, uint64_t cost, struct lz_window *window);
+/* Records what a call reserved, and what it uses (NULL: nothing); with the lock. */
+void lz_reservation_add(struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost,
+	const struct lz_users *users);
 
-/* The call gives it back. False where others did so already, taking it for dead or in a forked child. */
-bool lz_pending_remove(struct lz_hold *hold);
+/* The call gives it back. False where that was done already: the call was taken for dead, or is in a forked child. */
+bool lz_reservation_remove(struct lz_hold *hold);
 
-/* Gives back what calls that were left hold; with the lock. */
-void lz_pending_reclaim(struct lz_core *core);
+/* Takes bytes of page tables out of the sum, which never becomes negative. No lock. */
+void lz_reservations_subtract(struct lz_reservations *reservations, uint64_t cost);
 
-/* In a forked child: only this thread's calls go on. With the lock. */
-void lz_pending_after_fork(struct lz_core *core);
+/* Gives back what calls hold whose frames are gone; with the lock. */
+void lz_reservations_reclaim(struct lz_reservations *reservations);
+
+/* In a forked child: only calls of this thread go on. With the lock. */
+void lz_reservations_after_fork(struct lz_reservations *reservations);
 
 #endif

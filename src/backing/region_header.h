@@ -13,30 +13,30 @@
  *      |            unused                | check      | prev_size | size | IS_MMAPPED | the block ...
  *
  * The page costs 4 KiB of memory for each region, and a page table where it lies alone in one, as glibc's own
- * header does. No function takes the lock; thread-safe for different regions.
+ * header does. Functions take no lock; thread-safe for different regions.
  */
-#ifndef LZ_CORE_HEADER_H
-#define LZ_CORE_HEADER_H
+#ifndef LZ_BACKING_REGION_HEADER_H
+#define LZ_BACKING_REGION_HEADER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct lz_core;
+#include "os/os.h"
 
-/* Bytes of the page before a region: that of the system. */
-size_t lz_header_bytes(const struct lz_core *core);
+struct lz_region_header {
+	const struct lz_os *os;
+	size_t bytes;              /* of the page before a region: that of the system */
+	_Atomic bool unlike_glibc; /* glibc's chunks look otherwise than above: headers make regions no chunks */
+};
 
-/*
- * Writes the header of a region; its page must be writable. Where core->unlike_glibc is set, it makes the region no
- * chunk of glibc's.
- */
-void lz_header_write(struct lz_core *core, uintptr_t base, size_t length);
+/* Writes the header of a region; its page must be writable. */
+void lz_header_write(const struct lz_region_header *header, uintptr_t base, size_t length);
 
 /*
  * Whether a region of that base and length is still as we left it: false when somebody else unmapped, moved or
  * resized it. The page may be gone: asks the kernel (0.2 us).
  */
-bool lz_header_matches(struct lz_core *core, uintptr_t base, size_t length);
+bool lz_header_matches(const struct lz_region_header *header, uintptr_t base, size_t length);
 
 #endif

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "core/inside.h"
+#include "cache/internal.h"
+#include "os/announced.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 
@@ -15,7 +16,7 @@
 
 /* --- what a region holds --- */
 
-struct weighing {
+struct usage {
 	const struct lz_geometry *geometry;
 	uint64_t bytes;
 	uint64_t last_block; /* whose table was counted last */
@@ -28,40 +29,40 @@ struct weighing {
  * few pages are cleared on the way, while they are in the cache: then nothing has to be looked at when the
  * region is wanted again.
  */
-static void weigh_run(void *context, const struct lz_page_run *run)
+static void add_run(void *context, const struct lz_page_run *run)
 {
-	struct weighing *weighing = context;
-	unsigned shift = lz_table_span_shift(weighing->geometry, 0);
+	struct usage *usage = context;
+	unsigned shift = lz_table_span_shift(usage->geometry, 0);
 	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift, tables;
 
 	if (!run->zero && !run->file) {
-		weighing->bytes += run->end - run->start;
-		if (weighing->bytes <= CLEAR_AT_ONCE && !run->away)
+		usage->bytes += run->end - run->start;
+		if (usage->bytes <= CLEAR_AT_ONCE && !run->away)
 			memset((void *)run->start, 0, run->end - run->start);
 		else
-			weighing->dirty += run->end - run->start;
+			usage->dirty += run->end - run->start;
 	}
 	if (run->huge)
 		return;
-	tables = (last - first + (first != weighing->last_block)) * lz_table_bytes(weighing->geometry, 0);
-	weighing->bytes += tables;
-	weighing->tables += tables;
-	weighing->last_block = last;
+	tables = (last - first + (first != usage->last_block)) * lz_table_bytes(usage->geometry, 0);
+	usage->bytes += tables;
+	usage->tables += tables;
+	usage->last_block = last;
 }
 
-uint64_t lz_recycle_weigh(struct lz_core *core, uintptr_t base, size_t length, uint64_t enough, bool *is_zero,
+uint64_t lz_cache_resident_bytes(struct lz_cache *cache, uintptr_t base, size_t length, uint64_t enough, bool *is_zero,
 	uint64_t *tables)
 {
-	struct weighing weighing = {.geometry = core->geometry, .last_block = UINT64_MAX};
+	struct usage usage = {.geometry = cache->books->geometry, .last_block = UINT64_MAX};
 	uintptr_t at, end = base + length;
 
-	for (at = base; at < end && weighing.bytes < enough; at += LOOK_BYTES)
-		if (lz_pagemap_walk(core->os, at, lz_min_u64(at + LOOK_BYTES, end), weigh_run, &weighing) !=
+	for (at = base; at < end && usage.bytes < enough; at += LOOK_BYTES)
+		if (lz_pagemap_walk(cache->os, at, lz_min_u64(at + LOOK_BYTES, end), add_run, &usage) !=
 			0)
 			return length; /* before Linux 6.7 */
-	*is_zero = at >= end && weighing.dirty == 0;
-	*tables = lz_min_u64(weighing.tables, length);
-	return lz_min_u64(weighing.bytes, length);
+	*is_zero = at >= end && usage.dirty == 0;
+	*tables = lz_min_u64(usage.tables, length);
+	return lz_min_u64(usage.bytes, length);
 }
 
 /* --- clearing --- */
@@ -90,35 +91,35 @@ static void clear_run(void *context, const struct lz_page_run *run)
 }
 
 /* Whether most of 64 pages, spread over a range, are in memory. */
-static bool is_mostly_resident(struct lz_core *core, uintptr_t base, size_t length)
+static bool is_mostly_resident(struct lz_cache *cache, uintptr_t base, size_t length)
 {
-	size_t step = lz_max_u64(core->page, lz_round_down(length / 64, core->page));
+	size_t step = lz_max_u64(cache->books->page, lz_round_down(length / 64, cache->books->page));
 	unsigned looked = 0, resident = 0;
 
 	for (uintptr_t at = base; at < base + length; at += step) {
 		unsigned char page = 0;
 
 		looked++;
-		if (core->os->mincore((void *)at, core->page, &page) == 0)
+		if (cache->os->mincore((void *)at, cache->books->page, &page) == 0)
 			resident += page & 1;
 	}
 	return resident > looked / 4 * 3;
 }
 
 /* A part of a region; *cleared: bytes that were written. True when all of its pages are in memory. */
-static bool clear_part(struct lz_core *core, uintptr_t base, size_t length, bool full, bool on_window,
+static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bool full, bool residency_is_visible,
 	uint64_t *cleared)
 {
-	struct clearing clearing = {.os = core->os};
+	struct clearing clearing = {.os = cache->os};
 
-	if (!full && lz_pagemap_walk(core->os, base, base + length, clear_run, &clearing) == 0) {
+	if (!full && lz_pagemap_walk(cache->os, base, base + length, clear_run, &clearing) == 0) {
 		*cleared = clearing.cleared;
 		return clearing.cleared == length;
 	}
 	*cleared = 0;
-	/* Of a window all pages seem to be there. */
-	if (!full && (on_window || !is_mostly_resident(core, base, length)) &&
-		lz_core_madvise_heard(core, base, length, MADV_DONTNEED) == 0)
+	/* Where that cannot be seen, all pages seem to be there. */
+	if (!full && (!residency_is_visible || !is_mostly_resident(cache, base, length)) &&
+		lz_announced_madvise(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
 		return false;
 	memset((void *)base, 0, length);
 	*cleared = length;
@@ -130,10 +131,10 @@ static bool clear_part(struct lz_core *core, uintptr_t base, size_t length, bool
  * hypervisor shadows page tables, as much as a page fault. There, pages that may never be written are not worth it.
  * Two measurements of 256 pages and more must agree, since a thread may be preempted meanwhile.
  */
-static void note_speed(struct lz_core *core, uint64_t milliseconds, uint64_t bytes)
+static void note_speed(struct lz_cache *cache, uint64_t milliseconds, uint64_t bytes)
 {
-	uint64_t pages = bytes >> core->page_shift;
-	_Atomic uint32_t *slow = &core->recycle.slow_rewrites;
+	uint64_t pages = bytes >> cache->books->page_shift;
+	_Atomic uint32_t *slow = &cache->slow_rewrites;
 
 	if (pages < 256)
 		return;
@@ -143,23 +144,24 @@ static void note_speed(struct lz_core *core, uint64_t milliseconds, uint64_t byt
 		atomic_store_explicit(slow, 0, memory_order_relaxed);
 }
 
-bool lz_recycle_clear(struct lz_core *core, uintptr_t base, size_t length, size_t unreclaimable, bool full,
-	bool on_window)
+bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *region, size_t length)
 {
+	bool visible = region->how.backing->residency_is_visible;
+	size_t first = lz_min_u64(region->unreclaimable, length), rest = length - first;
+	uintptr_t base = region->base;
 	uint64_t cleared, started;
-	size_t first = lz_min_u64(unreclaimable, length), rest = length - first;
-	bool all = first == 0 || clear_part(core, base, first, full, on_window, &cleared);
+	bool all = first == 0 || clear_part(cache, base, first, region->full, visible, &cleared);
 
 	if (rest == 0)
 		return all;
-	if (atomic_load_explicit(&core->recycle.slow_rewrites, memory_order_relaxed) >= 2 &&
-		lz_core_madvise_heard(core, base + first, rest, MADV_DONTNEED) == 0)
+	if (atomic_load_explicit(&cache->slow_rewrites, memory_order_relaxed) >= 2 &&
+		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) == 0)
 		return false;
-	started = core->os->now_ms();
-	all &= clear_part(core, base + first, rest, full, on_window, &cleared);
-	note_speed(core, core->os->now_ms() - started, cleared);
-	/* What the new owner does not write is the kernel's to take, as if it had never been written. */
+	started = cache->os->now_ms();
+	all &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
+	note_speed(cache, cache->os->now_ms() - started, cleared);
+	/* Pages that the new owner does not write are the kernel's to take, as if they had never been written. */
 	if (cleared != 0)
-		lz_core_madvise_heard(core, base + first, rest, MADV_FREE);
+		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
 	return all;
 }

@@ -1,9 +1,8 @@
-/* Life of the core: what is set up before the first request, and what is said at exit. */
-#include "core/inside.h"
+/* The rooms of a process: set up before the first request, closed at exit; see core.h. */
+#include "core/core.h"
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -30,7 +29,7 @@ static const char *base_name(const char *path)
 	return base;
 }
 
-static void note_stats_failure(struct lz_core *core, int error)
+static void log_stats_failure(struct lz_core *core, int error)
 {
 	char buffer[256];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
@@ -48,7 +47,7 @@ static void note_stats_failure(struct lz_core *core, int error)
 }
 
 /* LAZYZERO_ONLY names programs as they were started (a script) or as they are (its interpreter). */
-static bool is_meant(struct lz_core *core, const char *executable)
+static bool is_wanted(struct lz_core *core, const char *executable)
 {
 	char path[LZ_OPTION_TEXT_MAX];
 
@@ -59,51 +58,98 @@ static bool is_meant(struct lz_core *core, const char *executable)
 		       lz_options_apply_to(&core->options, path));
 }
 
+/* Hands each room the others that it uses. */
+static void wire(struct lz_core *core)
+{
+	const struct lz_os *os = core->os;
+	struct lz_books *books = &core->books;
+	struct lz_options *options = &core->options;
+	struct lz_log *log = &core->log;
+
+	core->backings = (struct lz_backings){
+		.os = os, .next = os, .books = books, .options = options, .log = log, .windows = &core->windows};
+	core->cache.os = os;
+	core->cache.books = books;
+	core->cache.backings = &core->backings;
+	core->cache.options = options;
+	core->budget = (struct lz_budget){.os = os,
+		.books = books,
+		.backings = &core->backings,
+		.cache = &core->cache,
+		.options = options,
+		.log = log};
+	core->reporter = (struct lz_reporter){.os = os, .books = books, .options = options, .log = log};
+	core->heap = (struct lz_heap){.os = os,
+		.books = books,
+		.backings = &core->backings,
+		.cache = &core->cache,
+		.budget = &core->budget,
+		.reporter = &core->reporter,
+		.options = options,
+		.log = log};
+	core->calls = (struct lz_calls){.os = os,
+		.next = os,
+		.books = books,
+		.backings = &core->backings,
+		.cache = &core->cache,
+		.budget = &core->budget,
+		.options = options};
+}
+
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable)
 {
+	bool wanted;
 	int error;
 
-	core->os = core->calls = os;
-	core->page = os->page_size();
-	core->page_shift = (unsigned)__builtin_ctzl(core->page);
-	core->actual = UINT64_MAX;
-	lz_regions_init(&core->regions, os);
-	lz_windows_init(&core->windows);
+	core->os = os;
+	lz_books_init(&core->books, os, &core->options, &core->log);
+	wire(core);
 	/* Twice: the log's own options must be known before it can say what is wrong with any. */
 	lz_options_from_environment(&core->options, envp, ignore, NULL);
 	lz_log_open(&core->log, os, &core->options, base_name(executable));
-	bool active = is_meant(core, executable);
-	if (active)
+	wanted = is_wanted(core, executable);
+	if (wanted) {
 		lz_descriptors_open(os);
-	if (active)
 		lz_options_from_environment(&core->options, envp, warn, &core->log);
-	error = lz_stats_open(&core->stats, os, active ? core->options.stats : "", base_name(executable));
+	}
+	error = lz_stats_open(
+		&core->books.stats, os, wanted ? core->options.stats : "", base_name(executable));
 	if (error)
-		note_stats_failure(core, error);
-	error = lz_lock_init(&core->lock, os);
-	core->active = active && error == 0;
-	/* Without the mmap family, nobody says what the program maps and changes. */
-	core->overlaid = core->windows.altered = !(core->options.intercept & LZ_INTERCEPT_MMAP);
+		log_stats_failure(core, error);
+	error = lz_lock_init(&core->books.lock, os);
+	core->active = wanted && error == 0;
+	/* In the order in which they are to do their part after a fork. */
+	lz_backings_init(&core->backings);
+	lz_cache_init(&core->cache);
 	if (core->active)
-		lz_report_open(core, base_name(executable));
+		lz_report_open(&core->reporter, base_name(executable));
 	return error;
+}
+
+void lz_core_set_next(struct lz_core *core, const struct lz_os *next)
+{
+	core->backings.next = core->calls.next = next;
+}
+
+void lz_core_after_fork(struct lz_core *core)
+{
+	lz_window_wipe_after_fork(&core->backings);
 }
 
 void lz_core_close(struct lz_core *core)
 {
-	if (atomic_load(&core->passive))
+	if (atomic_load(&core->books.passive))
 		return;
-	lz_report_write(core, "exit");
+	lz_report_write(&core->reporter, "exit");
 	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
-	 * /proc. In a forked child the file is still the parent's until the books have been opened. */
-	if (lz_stats_in_file(&core->stats)) {
-		core->window_sampled_ms = 0; /* once more in any case */
-		lz_core_sample_window(core);
-		if (!lz_core_enter(core))
+	 * /proc. In a forked child the file is still the parent's until the lock has been taken. */
+	if (lz_stats_in_file(&core->books.stats)) {
+		lz_backings_sample_resident(&core->backings, true);
+		if (!lz_books_lock(&core->books))
 			return;
-		lz_core_read_actual(core, 0);
-		lz_core_leave(core);
+		lz_books_read_actual(&core->books, 0);
+		lz_books_unlock(&core->books);
 	}
 	lz_log_close(&core->log);
-	lz_stats_close(&core->stats);
+	lz_stats_close(&core->books.stats);
 }

@@ -1,64 +1,52 @@
 /*
- * Frees of what is no block: twice, or from the middle of one. Handed to the next allocator, such a pointer
+ * Frees of pointers that are no block: freed twice, or in the middle of one. Handed to the next allocator, such a pointer
  * is taken for a block of its own: glibc reads a header from our program's data, or from memory that is gone.
  *
  * Only what is certain is called misuse. A page-aligned block of the next allocator comes here as well; where
  * none of ours ever lay near, one load tells, and no lock is taken.
  */
-#include "core/inside.h"
-
 #include <errno.h>
 #include <stdatomic.h>
 
 #include "base/text.h"
+#include "heap/heap.h"
 #include "os/procfs.h"
 
-static bool is_kept(const struct lz_recycle *recycle, uintptr_t p)
+/* With the lock. */
+static enum lz_misuse classify(struct lz_heap *heap, uintptr_t p, uintptr_t *base, size_t *length)
 {
-	for (unsigned i = 0; i < LZ_RECYCLED; i++)
-		if (recycle->slot[i].base != 0 && p - recycle->slot[i].base < recycle->slot[i].length)
-			return true;
-	return false;
+	const struct lz_served *region = lz_books_region_around(heap->books, p);
+
+	/* Books that a call got past may tell of a block that is another's by now. */
+	if (lz_books_are_doubtful(heap->books))
+		return LZ_MISUSE_NONE;
+	if (region == NULL)
+		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_FREED : LZ_MISUSE_NONE;
+	*base = atomic_load_explicit(&region->base, memory_order_relaxed);
+	*length = atomic_load_explicit(&region->length, memory_order_relaxed);
+	/* A plugin may have freed it by glibc's free, and another's block lie there now. */
+	return p > *base && p - *base < *length && lz_header_matches(&heap->backings->header, *base, *length)
+		       ? LZ_MISUSE_INSIDE
+		       : LZ_MISUSE_NONE;
 }
 
-/* With the lock. The region that p lies in; NULL where there is none. */
-static struct lz_served *around(struct lz_core *core, uintptr_t p)
-{
-	struct lz_range *range = lz_ledger_find(&core->ledger, p);
-
-	return range != NULL && range->start <= p && range->traits.tag != 0
-		       ? lz_regions_find(&core->regions, range->traits.tag)
-		       : NULL;
-}
-
-enum lz_misuse lz_core_misuse(struct lz_core *core, const void *p, uintptr_t *base, size_t *length)
+enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length)
 {
 	uintptr_t address = (uintptr_t)p;
-	enum lz_misuse misuse = LZ_MISUSE_NONE;
-	struct lz_served *region;
-	unsigned char there;
+	enum lz_misuse misuse;
+	unsigned char resident;
 
-	if (!lz_regions_near(&core->regions, address) || !lz_core_enter(core))
+	if (!lz_regions_near(&heap->books->regions, address) || !lz_books_lock(heap->books))
 		return LZ_MISUSE_NONE;
-	/* Books that a call got past may tell of a block that is another's by now. */
-	if (!core->ledger.inexact && !atomic_load_explicit(&core->missed, memory_order_relaxed)) {
-		region = around(core, address);
-		if (region != NULL) {
-			*base = atomic_load_explicit(&region->base, memory_order_relaxed);
-			*length = atomic_load_explicit(&region->length, memory_order_relaxed);
-			if (address > *base && address - *base < *length)
-				misuse = LZ_MISUSE_INSIDE;
-		} else if (is_kept(&core->recycle, address)) {
-			misuse = LZ_MISUSE_FREED;
-		}
-	}
-	lz_core_leave(core);
-	if (misuse == LZ_MISUSE_NONE && core->os->mincore((void *)address, core->page, &there) == -ENOMEM)
+	misuse = classify(heap, address, base, length);
+	lz_books_unlock(heap->books);
+	if (misuse == LZ_MISUSE_NONE &&
+		heap->os->mincore((void *)address, heap->books->page, &resident) == -ENOMEM)
 		misuse = LZ_MISUSE_GONE;
 	return misuse;
 }
 
-void lz_core_say_misuse(struct lz_core *core, const char *call, const void *p, const void *caller,
+void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, const void *caller,
 	enum lz_misuse misuse, uintptr_t base, size_t length)
 {
 	char buffer[256], module[64] = "";
@@ -80,7 +68,7 @@ void lz_core_say_misuse(struct lz_core *core, const char *call, const void *p, c
 					      : "invalid pointer, or double free: no memory is there");
 	}
 	lz_text_string(&text, "; an error of the program, which ends here, called from ");
-	if (lz_module_of(core->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
+	if (lz_module_of(heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
 		0) {
 		offset++;
 		lz_text_foreign(&text, module);
@@ -88,5 +76,5 @@ void lz_core_say_misuse(struct lz_core *core, const char *call, const void *p, c
 	}
 	lz_text_hex(&text, offset);
 	buffer[text.length] = '\0';
-	lz_log_fatal(&core->log, buffer);
+	lz_log_fatal(heap->log, buffer);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "config.h"
-#include "core/info.h"
+#include "accounting/figures.h"
 #include "shim/shim.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -34,7 +34,7 @@ EXPORT const char *lz_version(void)
 
 EXPORT uint64_t lz_cost(const void *address, size_t size)
 {
-	return lz_core_range_cost(ready_core(), address, size);
+	return lz_figures_range_cost(&ready_core()->books, address, size);
 }
 
 EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
@@ -43,7 +43,7 @@ EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
 
 	if (size == 0)
 		return answer(-EINVAL);
-	lz_core_statistics(ready_core(), &all);
+	lz_figures_statistics(&ready_core()->books, &all);
 	memset(statistics, 0, size);
 	memcpy(statistics, &all, size < sizeof all ? size : sizeof all);
 	return 0;
@@ -51,7 +51,7 @@ EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
 
 EXPORT int lz_set_budget(uint64_t bytes)
 {
-	return answer(lz_core_set_budget(ready_core(), bytes));
+	return answer(lz_figures_set_budget(&ready_core()->books, bytes));
 }
 
 EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
@@ -61,7 +61,7 @@ EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
 		.size = size,
 		.caller = __builtin_return_address(0),
 		.zeroed = true,
-		.backing = (enum lz_backing)backing};
+		.backing = (enum lz_backing_choice)backing};
 	void *block = NULL;
 
 	static_assert(
@@ -71,7 +71,7 @@ EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
 		errno = EINVAL;
 		return NULL;
 	}
-	if (lz_core_allocate(ready_core(), &request, 0, &block) == 0)
+	if (lz_heap_allocate(&ready_core()->heap, &request, 0, &block) == 0)
 		return block;
 	errno = ENOMEM;
 	return NULL;
@@ -81,15 +81,15 @@ EXPORT int lz_free(void *pointer)
 {
 	if (pointer == NULL)
 		return 0;
-	return answer(lz_core_free(ready_core(), pointer) == 0 ? 0 : -EINVAL);
+	return answer(lz_heap_free(&ready_core()->heap, pointer) == 0 ? 0 : -EINVAL);
 }
 
 EXPORT int lz_region_info(const void *pointer, struct lz_region *info)
 {
-	return answer(lz_core_region_info(ready_core(), pointer, info));
+	return answer(lz_heap_region_info(&ready_core()->heap, pointer, info));
 }
 
 EXPORT int lz_zero(void *pointer, size_t size)
 {
-	return answer(lz_core_zero(ready_core(), pointer, size));
+	return answer(lz_heap_zero(&ready_core()->heap, pointer, size));
 }

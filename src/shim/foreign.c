@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "core/info.h"
+#include "accounting/figures.h"
 #include "shim/arena.h"
 #include "shim/shim.h"
 
@@ -16,14 +16,14 @@ SLOW bool lz_is_aligned_ours(const void *p)
 {
 	size_t length;
 
-	return p != NULL && (lz_arena_owns(p) || lz_core_size(&lz_core, p, &length) == 0);
+	return p != NULL && (lz_arena_owns(p) || lz_heap_size(&lz_core.heap, p, &length) == 0);
 }
 
 SLOW bool lz_freed_aligned_ours(void *p, const void *caller)
 {
 	if (p == NULL)
 		return false;
-	if (lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
+	if (lz_arena_owns(p) || lz_heap_free(&lz_core.heap, p) == 0)
 		return true;
 	lz_stop_misuse("free", p, caller);
 	return false;
@@ -54,7 +54,7 @@ static void *with_zero_tail(void *p, size_t old_length)
 {
 	size_t length = p != NULL ? malloc_usable_size(p) : 0;
 
-	if (length > old_length && lz_core_zero(&lz_core, (char *)p + old_length, length - old_length) != 0)
+	if (length > old_length && lz_heap_zero(&lz_core.heap, (char *)p + old_length, length - old_length) != 0)
 		memset((char *)p + old_length, 0, length - old_length);
 	return p;
 }
@@ -106,7 +106,7 @@ void *lz_plain_realloc_aligned(void *p, size_t size, size_t alignment)
 	if (alignment <= _Alignof(max_align_t))
 		return lz_plain_realloc(p, size);
 	if (MAY_BE_OURS(p) && alignment <= 4096 && size >= lz_malloc_threshold &&
-		lz_core_resize(&lz_core, &request, p, &block) == 0)
+		lz_heap_resize(&lz_core.heap, &request, p, &block) == 0)
 		return block;
 	return copied_to(p, size, alignment);
 }

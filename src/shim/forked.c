@@ -16,7 +16,7 @@ extern void *__dso_handle __attribute__((visibility("hidden")));
 
 static void after_fork(void)
 {
-	lz_core_forked(&lz_core);
+	lz_core_after_fork(&lz_core);
 }
 
 void lz_watch_forks(void)

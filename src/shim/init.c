@@ -233,13 +233,13 @@ static void trim_in_time(void)
 	if (now < atomic_load_explicit(&trim_ms, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&trim_ms, now + TRIM_EVERY_MS, memory_order_relaxed);
-	lz_recycle_tend(&lz_core);
+	lz_cache_trim_idle(&lz_core.cache);
 }
 
 /* What is kept counts against limits that another process may have lowered (prlimit(1)). */
 static bool gave_back(void)
 {
-	return lz_recycle_flush(&lz_core);
+	return lz_cache_flush(&lz_core.cache);
 }
 
 static void *trim_then_malloc(size_t size)
@@ -281,7 +281,7 @@ void lz_be_passive(void)
 	lz_calloc_threshold = SIZE_MAX;
 	lz_malloc_threshold = SIZE_MAX;
 	__atomic_store_n(&lz_mappings_followed, false, __ATOMIC_RELEASE);
-	lz_core_be_passive(&lz_core);
+	lz_calls_before_seccomp(&lz_core.calls);
 	lz_core.active = false;
 }
 
@@ -317,12 +317,12 @@ static bool leave_to_sanitizer(void)
 static void report_now(int signal)
 {
 	(void)signal;
-	lz_report_write(&lz_core, "signal");
+	lz_report_write(&lz_core.reporter, "signal");
 }
 
 static void set_report_signal(void)
 {
-	int signal = lz_report_signal(&lz_core);
+	int signal = lz_report_signal(&lz_core.reporter);
 
 	if (signal == 0 && lz_core.options.report_signal != LZ_REPORT_NONE)
 		lz_log_note(&lz_core.log,
@@ -340,7 +340,7 @@ static void set_thresholds(const struct lz_options *options, char *const *enviro
 	if (!lz_core.active)
 		return;
 	set_report_signal();
-	lz_core.recycle.on_filled = watch_small_requests;
+	lz_core.cache.on_filled = watch_small_requests;
 	if (!lz_hugetlb_leaves_to_next(environment)) {
 		if (options->intercept & LZ_INTERCEPT_CALLOC)
 			lz_calloc_threshold = options->threshold;
@@ -367,7 +367,7 @@ bool lz_configure(void)
 		char *const *environment = trusted_environment();
 		int error = lz_core_init(&lz_core, &lz_os_linux, environment, name != NULL ? name : "");
 
-		lz_core.calls = lz_next_calls_os();
+		lz_core_set_next(&lz_core, lz_next_calls_os());
 		if (error == 0)
 			set_thresholds(&lz_core.options, environment);
 		atomic_store(&core_state, READY);

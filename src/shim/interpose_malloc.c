@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "backing/region_header.h"
+#include "backing/copy.h"
 #include "shim/arena.h"
 #include "shim/next.h"
 #include "shim/shim.h"
@@ -41,10 +41,10 @@ static SLOW void check_layout(void *block)
 	size_t length;
 
 	if (atomic_exchange_explicit(&layout_checked, true, memory_order_relaxed) ||
-		lz_core_size(&lz_core, block, &length) != 0 || lz_next.malloc_usable_size(block) == length)
+		lz_heap_size(&lz_core.heap, block, &length) != 0 || lz_next.malloc_usable_size(block) == length)
 		return;
-	atomic_store_explicit(&lz_core.unlike_glibc, true, memory_order_relaxed);
-	lz_header_write(&lz_core, (uintptr_t)block, length);
+	atomic_store_explicit(&lz_core.backings.header.unlike_glibc, true, memory_order_relaxed);
+	lz_header_write(&lz_core.backings.header, (uintptr_t)block, length);
 	lz_log_note(&lz_core.log,
 		"this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a plugin that calls its "
 		"free directly (RTLD_DEEPBIND) must not be given blocks of 1 MiB and more");
@@ -57,7 +57,7 @@ static int serve(const struct lz_request *request, size_t alignment, void **out)
 
 	if (request->size > PTRDIFF_MAX || !lz_configure())
 		return -EAGAIN;
-	error = lz_core_allocate(&lz_core, request, alignment, out);
+	error = lz_heap_allocate(&lz_core.heap, request, alignment, out);
 	if (error == 0 && lz_next.is_glibc &&
 		!atomic_load_explicit(&layout_checked, memory_order_relaxed))
 		check_layout(*out);
@@ -112,17 +112,17 @@ void lz_stop_misuse(const char *call, const void *p, const void *caller)
 {
 	uintptr_t base = 0;
 	size_t length = 0;
-	enum lz_misuse misuse = lz_core_misuse(&lz_core, p, &base, &length);
+	enum lz_misuse misuse = lz_heap_classify(&lz_core.heap, p, &base, &length);
 
 	if (misuse == LZ_MISUSE_NONE)
 		return;
-	lz_core_say_misuse(&lz_core, call, p, caller, misuse, base, length);
+	lz_heap_log_misuse(&lz_core.heap, call, p, caller, misuse, base, length);
 	abort();
 }
 
 static SLOW void aligned_free(void *p, const void *caller)
 {
-	if (p == NULL || lz_arena_owns(p) || lz_core_free(&lz_core, p) == 0)
+	if (p == NULL || lz_arena_owns(p) || lz_heap_free(&lz_core.heap, p) == 0)
 		return;
 	lz_stop_misuse("free", p, caller);
 	lz_next.free(p);
@@ -158,7 +158,7 @@ static SLOW size_t aligned_usable_size(void *p)
 		return 0;
 	if (lz_arena_owns(p))
 		return lz_arena_size(p);
-	return lz_core_size(&lz_core, p, &bytes) == 0 ? bytes : lz_next.malloc_usable_size(p);
+	return lz_heap_size(&lz_core.heap, p, &bytes) == 0 ? bytes : lz_next.malloc_usable_size(p);
 }
 
 EXPORT size_t malloc_usable_size(void *p)
@@ -185,7 +185,7 @@ static void *realloc_to_nothing(void *p)
 
 	if (small == NULL)
 		return NULL;
-	lz_core_free(&lz_core, p);
+	lz_heap_free(&lz_core.heap, p);
 	return LZ_NEXT(realloc)(small, 0);
 }
 
@@ -199,15 +199,15 @@ static void *realloc_ours(void *p, size_t length, size_t size, const void *calle
 		return realloc_to_nothing(p);
 	/* What has become small goes where small blocks live; a region costs at least a page and a table. */
 	if (size >= lz_min_u64(lz_core.options.threshold, lz_core.options.malloc_threshold))
-		error = lz_core_resize(&lz_core, &request, p, &block);
+		error = lz_heap_resize(&lz_core.heap, &request, p, &block);
 	if (error == -EAGAIN) {
 		block = copy_of(p, length, size);
 		if (block != NULL) {
-			lz_core_free(&lz_core, p);
+			lz_heap_free(&lz_core.heap, p);
 			return block;
 		}
 		/* No room for a copy; shrinking in place always works. */
-		error = size <= length ? lz_core_resize(&lz_core, &request, p, &block) : -ENOMEM;
+		error = size <= length ? lz_heap_resize(&lz_core.heap, &request, p, &block) : -ENOMEM;
 	}
 	if (error == 0)
 		return block;
@@ -244,7 +244,7 @@ static void *take_over(void *p, size_t size, const void *caller)
 	}
 	length = lz_min_u64(length, size);
 	if (lz_next.is_glibc)
-		lz_core_copy(&lz_core, p, length, block);
+		lz_copy_sparsely(&lz_core.backings, p, length, block);
 	else
 		memcpy(block, p, length);
 	lz_next.free(p);
@@ -260,7 +260,7 @@ SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 	if (lz_arena_owns(p))
 		return copy_of(p, lz_arena_size(p), size);
 	if (MAY_BE_OURS(p)) {
-		if (lz_core_size(&lz_core, p, &length) == 0)
+		if (lz_heap_size(&lz_core.heap, p, &length) == 0)
 			return realloc_ours(p, length, size, caller);
 		lz_stop_misuse("realloc", p, caller);
 	}

@@ -37,7 +37,7 @@ EXPORT int pkey_mprotect(void *address, size_t length, int protection, int key)
 	if (!followed())
 		return lz_next_calls.pkey_mprotect(address, length, protection, key);
 	before = lz_next_calls_as(LZ_CALLED_AS_PKEY_MPROTECT);
-	error = lz_core_mprotect(&lz_core, address, length, protection, key, CALLER);
+	error = lz_calls_mprotect(&lz_core.calls, address, length, protection, key, CALLER);
 	lz_next_calls_as(before);
 	return int_answer(error);
 }
@@ -45,21 +45,21 @@ EXPORT int pkey_mprotect(void *address, size_t length, int protection, int key)
 EXPORT int mlock(const void *address, size_t length)
 {
 	if (followed())
-		lz_core_locks(&lz_core, address, length);
+		lz_calls_before_mlock(&lz_core.calls, address, length);
 	return lz_next_calls.mlock(address, length);
 }
 
 EXPORT int mlock2(const void *address, size_t length, unsigned flags)
 {
 	if (followed())
-		lz_core_locks(&lz_core, address, length);
+		lz_calls_before_mlock(&lz_core.calls, address, length);
 	return lz_next_calls.mlock2(address, length, flags);
 }
 
 EXPORT int mlockall(int flags)
 {
 	if (active())
-		lz_core_locks_all(&lz_core);
+		lz_calls_before_mlockall(&lz_core.calls);
 	return lz_next_calls.mlockall(flags);
 }
 
@@ -96,7 +96,7 @@ EXPORT long mbind(void *address, unsigned long length, int mode, const unsigned 
 {
 	if (active())
 	if (active())
-		return long_answer(lz_core_mbind(&lz_core, address, length, mode, nodes, nodes_max, flags));
+		return long_answer(lz_calls_mbind(&lz_core.calls, address, length, mode, nodes, nodes_max, flags));
 	return lz_next_mbind(address, length, mode, nodes, nodes_max, flags);
 }
 
@@ -107,14 +107,14 @@ EXPORT ssize_t process_madvise(
 		lz_watch_forks();
 	if (active())
 		return long_answer(
-			lz_core_process_madvise(&lz_core, pidfd, ranges, count, advice, flags));
+			lz_calls_process_madvise(&lz_core.calls, pidfd, ranges, count, advice, flags));
 	return lz_next_process_madvise(pidfd, ranges, count, advice, flags);
 }
 
 static int limited(int answer, int resource, const void *changed)
 {
 	if (answer == 0 && changed != NULL && active())
-		lz_core_limits(&lz_core, resource);
+		lz_calls_before_setrlimit(&lz_core.calls, resource);
 	return answer;
 }
 
@@ -162,7 +162,7 @@ EXPORT int prctl(int option, ...)
 	if (option == PR_SET_SECCOMP && active())
 		lz_be_passive();
 	if (active() && option == PR_SET_VMA)
-		on_window = lz_core_names(&lz_core, (void *)argument[1], argument[2]);
+		on_window = lz_calls_before_naming(&lz_core.calls, (void *)argument[1], argument[2]);
 	answer = lz_next_calls.prctl(option, argument[0], argument[1], argument[2], argument[3]);
 	if (answer == -1 && errno == EBADF && on_window) {
 		errno = saved_errno;

@@ -24,7 +24,7 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int f
 	if (!followed())
 		return lz_next_calls.mmap(address, length, protection, flags, fd, offset);
 	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
-	result = lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER);
+	result = lz_calls_mmap(&lz_core.calls, address, length, protection, flags, fd, offset, CALLER);
 	lz_next_calls_as(before);
 	return pointer_answer(result);
 }
@@ -37,7 +37,7 @@ EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int
 	if (!followed())
 		return lz_next_calls.mmap64(address, length, protection, flags, fd, offset);
 	before = lz_next_calls_as(LZ_CALLED_AS_MMAP64);
-	result = lz_core_mmap(&lz_core, address, length, protection, flags, fd, offset, CALLER);
+	result = lz_calls_mmap(&lz_core.calls, address, length, protection, flags, fd, offset, CALLER);
 	lz_next_calls_as(before);
 	return pointer_answer(result);
 }
@@ -45,7 +45,7 @@ EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int
 EXPORT int munmap(void *address, size_t length)
 {
 	if (followed())
-		return int_answer(lz_core_munmap(&lz_core, address, length));
+		return int_answer(lz_calls_munmap(&lz_core.calls, address, length));
 	return lz_next_calls.munmap(address, length);
 }
 
@@ -61,7 +61,7 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 	}
 	if (followed())
 		return pointer_answer(
-			lz_core_mremap(&lz_core, address, old_length, new_length, flags, target, CALLER));
+			lz_calls_mremap(&lz_core.calls, address, old_length, new_length, flags, target, CALLER));
 	return lz_next_calls.mremap(address, old_length, new_length, flags, target);
 }
 
@@ -73,7 +73,7 @@ EXPORT int mprotect(void *address, size_t length, int protection)
 	if (!followed())
 		return lz_next_calls.mprotect(address, length, protection);
 	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
-	error = lz_core_mprotect(&lz_core, address, length, protection, -1, CALLER);
+	error = lz_calls_mprotect(&lz_core.calls, address, length, protection, -1, CALLER);
 	lz_next_calls_as(before);
 	return int_answer(error);
 }
@@ -84,14 +84,14 @@ EXPORT int madvise(void *address, size_t length, int advice)
 		lz_watch_forks();
 	/* Whatever is followed: the advice may be on a region that calloc served. */
 	if (active())
-		return int_answer(lz_core_madvise(&lz_core, address, length, advice));
+		return int_answer(lz_calls_madvise(&lz_core.calls, address, length, advice));
 	return lz_next_calls.madvise(address, length, advice);
 }
 
 EXPORT int mincore(void *address, size_t length, unsigned char *pages)
 {
 	if (active())
-		return int_answer(lz_core_mincore(&lz_core, address, length, pages));
+		return int_answer(lz_calls_mincore(&lz_core.calls, address, length, pages));
 	return lz_next_calls.mincore(address, length, pages);
 }
 
@@ -105,20 +105,20 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
 	if (active() && request == UFFDIO_REGISTER)
-		lz_core_userfault(&lz_core, argument);
+		lz_calls_before_userfault(&lz_core.calls, argument);
 	return lz_next_calls.ioctl(fd, request, argument);
 }
 
 EXPORT void *shmat(int id, const void *address, int flags)
 {
 	if (followed())
-		return pointer_answer(lz_core_shmat(&lz_core, id, address, flags, CALLER));
+		return pointer_answer(lz_calls_shmat(&lz_core.calls, id, address, flags, CALLER));
 	return lz_next_calls.shmat(id, address, flags);
 }
 
 EXPORT int shmdt(const void *address)
 {
 	if (followed())
-		return int_answer(lz_core_shmdt(&lz_core, address));
+		return int_answer(lz_calls_shmdt(&lz_core.calls, address));
 	return lz_next_calls.shmdt(address);
 }

@@ -54,7 +54,7 @@ EXPORT void *__libc_realloc(void *p, size_t size)
 /* It asks for memory back, and some of it is what we keep. */
 EXPORT int malloc_trim(size_t pad)
 {
-	bool gave_back = lz_recycle_flush(&lz_core);
+	bool gave_back = lz_cache_flush(&lz_core.cache);
 
 	return NEXT(malloc_trim, plain_trim)(pad) != 0 || gave_back;
 }

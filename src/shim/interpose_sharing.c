@@ -14,7 +14,7 @@
 EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsigned flags)
 {
 	if (active())
-		lz_core_shares_pages(&lz_core);
+		lz_calls_before_sharing_pages(&lz_core.calls);
 	return lz_next_calls.vmsplice(fd, ranges, count, flags);
 }
 
@@ -22,6 +22,6 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsign
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
 	if (active() && level == SOL_SOCKET && option == SO_ZEROCOPY)
-		lz_core_shares_pages(&lz_core);
+		lz_calls_before_sharing_pages(&lz_core.calls);
 	return lz_next_calls.setsockopt(fd, level, option, value, length);
 }

@@ -38,12 +38,12 @@ static void no_stats(void)
 
 static uint64_t regions(void)
 {
-	return lz_begin() ? lz_stats_get(&lz_core.stats, regions) : 0;
+	return lz_begin() ? lz_stats_get(&lz_core.books.stats, regions) : 0;
 }
 
 static uint64_t region_bytes(void)
 {
-	return lz_begin() ? lz_stats_get(&lz_core.stats, region_bytes) : 0;
+	return lz_begin() ? lz_stats_get(&lz_core.books.stats, region_bytes) : 0;
 }
 
 EXPORT struct mallinfo mallinfo(void)
@@ -78,7 +78,7 @@ EXPORT void malloc_stats(void)
 	lz_text_string(&text, " regions, ");
 	lz_text_u64(&text, region_bytes());
 	lz_text_string(&text, " bytes; ");
-	lz_text_u64(&text, lz_stats_get(&lz_core.stats, cache_bytes));
+	lz_text_u64(&text, lz_stats_get(&lz_core.books.stats, cache_bytes));
 	lz_text_string(&text, " bytes kept for reuse\n");
 	lz_core.os->write(2, buffer, strlen(buffer));
 }

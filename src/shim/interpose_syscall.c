@@ -39,7 +39,7 @@ __attribute__((used)) void lz_syscall_noted(long number, long a, long b, long c)
 		if (number == SYS_seccomp || a == PR_SET_SECCOMP)
 			lz_be_passive();
 	} else if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY)) {
-		lz_core_shares_pages(&lz_core);
+		lz_calls_before_sharing_pages(&lz_core.calls);
 	}
 }
 

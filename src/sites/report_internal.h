@@ -1,12 +1,11 @@
 /* What report.c and report_lines.c share. */
-#ifndef LZ_CORE_REPORT_INSIDE_H
-#define LZ_CORE_REPORT_INSIDE_H
+#ifndef LZ_SITES_REPORT_INTERNAL_H
+#define LZ_SITES_REPORT_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/inside.h"
 #include "sites/report.h"
 
 #define LZ_REPORT_ALIVE 65536u /* regions that are looked at; as many mappings as a process may have */
@@ -46,9 +45,9 @@ struct lz_look {
 };
 
 /* Looks at a region. lz_scratch_release follows; NULL where there is no memory to look. */
-struct lz_look *lz_report_look(struct lz_core *core, uintptr_t start, uintptr_t end, bool on_window);
+struct lz_look *lz_report_look(struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window);
 
 /* Writes all lines to report->fd, whose regions alive are noted; report->error says how that went. */
-void lz_report_put(struct lz_core *core, const char *reason);
+void lz_report_put(struct lz_reporter *reporter, const char *reason);
 
 #endif

@@ -11,13 +11,13 @@
 
 #define LINES_MAX 2048u /* regions that have a line of their own */
 
-static void flush(struct lz_core *core)
+static void flush(struct lz_reporter *reporter)
 {
-	struct lz_report *report = core->report;
+	struct lz_report *report = reporter->report;
 	const char *at = report->buffer;
 
 	while (report->used > 0 && report->error == 0) {
-		ssize_t written = core->os->write(report->fd, at, report->used);
+		ssize_t written = reporter->os->write(report->fd, at, report->used);
 
 		if (written == -EINTR)
 			continue;
@@ -32,15 +32,15 @@ static void flush(struct lz_core *core)
 }
 
 /* Whole lines go to the file at once: other processes may write there, too. */
-static void put(struct lz_core *core, struct lz_text *line)
+static void put(struct lz_reporter *reporter, struct lz_text *line)
 {
-	struct lz_report *report = core->report;
+	struct lz_report *report = reporter->report;
 
 	lz_text_string(line, "}\n");
 	if (line->cut || report->error != 0)
 		return;
 	if (report->used + line->length > sizeof report->buffer)
-		flush(core);
+		flush(reporter);
 	memcpy(report->buffer + report->used, line->buffer, line->length);
 	report->used += line->length;
 	report->lines++;
@@ -70,7 +70,7 @@ static struct lz_text begin_line(struct lz_report *report)
 	return lz_text_in(report->line, sizeof report->line);
 }
 
-static void begin(struct lz_core *core, struct lz_text *line, const char *kind, uint64_t value)
+static void begin(struct lz_reporter *reporter, struct lz_text *line, const char *kind, uint64_t value)
 {
 	lz_text_char(line, '{');
 	lz_text_char(line, '"');
@@ -78,40 +78,40 @@ static void begin(struct lz_core *core, struct lz_text *line, const char *kind, 
 	lz_text_string(line, "\":");
 	lz_text_u64(line, value);
 	lz_text_string(line, ",\"pid\":");
-	lz_text_i64(line, core->os->getpid());
+	lz_text_i64(line, reporter->os->getpid());
 }
 
-static void put_header(struct lz_core *core, const char *reason)
+static void put_header(struct lz_reporter *reporter, const char *reason)
 {
-	struct lz_report *report = core->report;
-	struct lz_text line = begin_line(core->report);
+	struct lz_report *report = reporter->report;
+	struct lz_text line = begin_line(reporter->report);
 
-	begin(core, &line, "lazyzero_report", LZ_REPORT_VERSION);
+	begin(reporter, &line, "lazyzero_report", LZ_REPORT_VERSION);
 	member_u64(&line, "start_time", report->start_time);
 	member_string(&line, "executable", report->executable);
 	member_string(&line, "reason", reason);
-	member_string(&line, "geometry", core->geometry != NULL ? core->geometry->name : "");
-	member_u64(&line, "page", core->page);
+	member_string(&line, "geometry", reporter->books->geometry != NULL ? reporter->books->geometry->name : "");
+	member_u64(&line, "page", reporter->books->page);
 	member_u64(&line, "alive", report->alive_count);
 	member_u64(&line, "left_out", report->left_out);
-	put(core, &line);
+	put(reporter, &line);
 }
 
-static void put_modules(struct lz_core *core)
+static void put_modules(struct lz_reporter *reporter)
 {
-	struct lz_sites *sites = &core->report->sites;
+	struct lz_sites *sites = &reporter->report->sites;
 
 	for (unsigned i = 0; i < LZ_SITE_MODULES; i++) {
-		struct lz_text line = begin_line(core->report);
+		struct lz_text line = begin_line(reporter->report);
 
 		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
 			continue;
-		begin(core, &line, "module", i);
+		begin(reporter, &line, "module", i);
 		member_string(&line, "path", sites->module[i].module.path);
 		member_u64(&line, "inode", sites->module[i].module.inode);
 		member(&line, "deleted");
 		lz_text_string(&line, sites->module[i].module.deleted ? "true" : "false");
-		put(core, &line);
+		put(reporter, &line);
 	}
 }
 
@@ -149,17 +149,17 @@ static void member_digits(struct lz_text *line, const char *name, const uint8_t 
 	lz_text_char(line, '"');
 }
 
-static void put_site(struct lz_core *core, unsigned number)
+static void put_site(struct lz_reporter *reporter, unsigned number)
 {
-	const struct lz_site *site = &core->report->sites.site[number];
+	const struct lz_site *site = &reporter->report->sites.site[number];
 	struct lz_fate fate = site->ended;
-	struct lz_text line = begin_line(core->report);
+	struct lz_text line = begin_line(reporter->report);
 
-	lz_fate_add(&fate, &core->report->alive_fate[number]);
+	lz_fate_add(&fate, &reporter->report->alive_fate[number]);
 	if (!atomic_load_explicit(&site->known, memory_order_acquire) ||
 		(site->count == 0 && fate.bytes == 0))
 		return;
-	begin(core, &line, "site", number);
+	begin(reporter, &line, "site", number);
 	member_string(&line, "call", site->call);
 	member(&line, "module");
 	if (site->module != 0)
@@ -170,61 +170,61 @@ static void put_site(struct lz_core *core, unsigned number)
 	member_u64(&line, "count", site->count);
 	member_u64(&line, "asked", site->asked);
 	member_u64(&line, "peak", site->peak);
-	member_u64(&line, "alive", core->report->alive_fate[number].bytes);
+	member_u64(&line, "alive", reporter->report->alive_fate[number].bytes);
 	member_fate(&line, &fate);
 	if (site->largest != 0) {
 		member_u64(&line, "freed", site->largest);
 		member_digits(&line, "freed_written", site->cells.written, site->cells.count);
 		member_digits(&line, "freed_zero", site->cells.zero, site->cells.count);
 	}
-	put(core, &line);
+	put(reporter, &line);
 }
 
-static void put_look(struct lz_core *core, const struct lz_alive *region, const struct lz_look *look)
+static void put_look(struct lz_reporter *reporter, const struct lz_alive *region, const struct lz_look *look)
 {
-	struct lz_text line = begin_line(core->report);
+	struct lz_text line = begin_line(reporter->report);
 
-	begin(core, &line, "region", region->base);
+	begin(reporter, &line, "region", region->base);
 	member_u64(&line, "site", region->site);
 	member_fate(&line, &look->fate);
 	member_digits(&line, "map_written", look->cells.written, look->cells.count);
 	member_digits(&line, "map_zero", look->cells.zero, look->cells.count);
-	put(core, &line);
+	put(reporter, &line);
 }
 
 /* A region that is alive is part of what its site comes to, and has a line of its own. */
-static void put_region(struct lz_core *core, const struct lz_alive *region, bool has_line)
+static void put_region(struct lz_reporter *reporter, const struct lz_alive *region, bool has_line)
 {
 	struct lz_look *look =
-		lz_report_look(core, region->base, region->base + region->length, region->on_window);
+		lz_report_look(reporter, region->base, region->base + region->length, region->on_window);
 
 	if (look == NULL)
 		return;
-	lz_fate_add(&core->report->alive_fate[region->site], &look->fate);
+	lz_fate_add(&reporter->report->alive_fate[region->site], &look->fate);
 	if (has_line)
-		put_look(core, region, look);
-	lz_scratch_release(core->os, look);
+		put_look(reporter, region, look);
+	lz_scratch_release(reporter->os, look);
 }
 
-static void put_end(struct lz_core *core)
+static void put_end(struct lz_reporter *reporter)
 {
-	struct lz_text line = begin_line(core->report);
+	struct lz_text line = begin_line(reporter->report);
 
-	begin(core, &line, "end", core->report->lines);
-	put(core, &line);
+	begin(reporter, &line, "end", reporter->report->lines);
+	put(reporter, &line);
 }
 
-void lz_report_put(struct lz_core *core, const char *reason)
+void lz_report_put(struct lz_reporter *reporter, const char *reason)
 {
-	struct lz_report *report = core->report;
+	struct lz_report *report = reporter->report;
 
-	put_header(core, reason);
-	put_modules(core);
+	put_header(reporter, reason);
+	put_modules(reporter);
 	/* These first: what they come to is part of their sites'. */
 	for (size_t i = 0; i < report->alive_count; i++)
-		put_region(core, &report->alive[i], i < LINES_MAX);
+		put_region(reporter, &report->alive[i], i < LINES_MAX);
 	for (unsigned i = LZ_SITE_OTHER; i < LZ_SITES; i++)
-		put_site(core, i);
-	put_end(core);
-	flush(core);
+		put_site(reporter, i);
+	put_end(reporter);
+	flush(reporter);
 }

@@ -16,7 +16,7 @@
 #define LZ_OPTION_TEXT_MAX 1024u /* bytes of a path or a list, its NUL included */
 
 enum lz_policy { LZ_POLICY_LOG, LZ_POLICY_REFUSE };
-enum lz_backing { LZ_BACKING_AUTO, LZ_BACKING_ZEROPAGE, LZ_BACKING_WINDOW };
+enum lz_backing_choice { LZ_BACKING_AUTO, LZ_BACKING_ZEROPAGE, LZ_BACKING_WINDOW };
 enum lz_thp { LZ_THP_AUTO, LZ_THP_NEVER, LZ_THP_INHERIT, LZ_THP_ALWAYS };
 enum lz_populate { LZ_POPULATE_OFF, LZ_POPULATE_READ };
 enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCEPT_MMAP = 4 };
@@ -37,7 +37,7 @@ struct lz_options {
 	uint64_t cache;            /* bytes, 0 for none */
 	struct lz_budget_spec budget;
 	uint32_t policy;        /* enum lz_policy */
-	uint32_t backing;       /* enum lz_backing */
+	uint32_t backing;       /* enum lz_backing_choice */
 	uint32_t thp;           /* enum lz_thp */
 	uint32_t populate;      /* enum lz_populate */
 	uint32_t intercept;     /* bits of enum lz_intercept */

@@ -22,7 +22,7 @@ each() {
   if [ -s "$work/findings" ]; then cat "$work/findings"; echo "FAILED: $tool"; failed=1; else echo "$tool: no finding"; fi
 }
 
-# allocaCalled: a section's mark has to live as long as the function (lz_core_enter in src/core/inside.h).
+# allocaCalled: a section's mark has to live as long as the function (lz_books_lock in src/accounting/books.h).
 # The macro is a generator of functions, which cppcheck cannot take apart.
 each cppcheck cppcheck -q --enable=warning,performance,portability --std=c11 --library=gnu --inline-suppr \
   --error-exitcode=1 --suppress=allocaCalled -D_GNU_SOURCE -D__x86_64__ '-DRB_GENERATE_INTERNAL(a,b,c,d,e)=' \

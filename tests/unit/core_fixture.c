@@ -25,23 +25,23 @@ int allocate(size_t size, void **out)
 {
 	struct lz_request request = {.call = "calloc", .size = size, .caller = __builtin_return_address(0)};
 
-	return lz_core_allocate(&core, &request, 0, out);
+	return lz_heap_allocate(&core.heap, &request, 0, out);
 }
 
 int resize(void *p, size_t size, void **out)
 {
 	struct lz_request request = {.call = "realloc", .size = size, .caller = __builtin_return_address(0)};
 
-	return lz_core_resize(&core, &request, p, out);
+	return lz_heap_resize(&core.heap, &request, p, out);
 }
 
 uint64_t committed(void)
 {
-	return lz_ledger_committed(&core.ledger);
+	return lz_ledger_committed(&core.books.ledger);
 }
 
 intptr_t map_anonymous(void *at, size_t length, int protection, int flags)
 {
-	return lz_core_mmap(&core, at, length, protection,
+	return lz_calls_mmap(&core.calls, at, length, protection,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0, NULL);
 }

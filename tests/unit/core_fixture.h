@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
-#include "core/info.h"
-#include "core/inside.h"
+#include "accounting/figures.h"
 #include "fake_os.h"
 
 #define MIB (UINT64_C(1) << 20)

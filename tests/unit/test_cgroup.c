@@ -192,20 +192,20 @@ Test(budget, says_where_it_comes_from)
 	static const struct fake_file nothing[] = {{"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	struct lz_options options;
-	struct lz_budget budget = {0};
+	struct lz_budget_size budget = {0};
 	const struct lz_os *os = fake_os();
 
 	fake.files = files;
 	lz_options_defaults(&options);
-	lz_budget_resolve(&budget, os, &options.budget, "");
+	lz_budget_size_resolve(&budget, os, &options.budget, "");
 	cr_expect_eq(budget.bytes, GIB / 20);
 	cr_expect_str_eq(budget.source, "5% of cgroup limit 1.00 GiB");
 	cr_assert_eq(lz_option_set(&options, lz_option_by_name("BUDGET", 6), "64M"), 0);
-	lz_budget_resolve(&budget, os, &options.budget, "");
+	lz_budget_size_resolve(&budget, os, &options.budget, "");
 	cr_expect_eq(budget.bytes, 64 << 20);
 	cr_expect_str_eq(budget.source, "LAZYZERO_BUDGET=64M");
 	fake.files = nothing;
 	lz_options_defaults(&options);
-	lz_budget_resolve(&budget, os, &options.budget, "");
+	lz_budget_size_resolve(&budget, os, &options.budget, "");
 	cr_expect_eq(budget.bytes, UINT64_MAX);
 }

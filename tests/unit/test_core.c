@@ -13,22 +13,22 @@ Test(core, a_region_lives_and_dies)
 
 	start_core(quiet);
 	cr_assert_eq(allocate(1, &p), 0);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	before = committed();
 	cr_assert_eq(allocate(GIB + 1, &p), 0);
-	cr_expect_eq(lz_core_size(&core, p, &size), 0);
-	cr_expect_eq(size, GIB + core.page);
+	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0);
+	cr_expect_eq(size, GIB + core.books.page);
 	cr_expect_geq(committed() - before, 2 * MIB);
-	cr_expect_eq(atomic_load(&core.reserved), 0);
+	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 	((char *)p)[GIB] = 1;
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(committed(), before);
-	cr_expect_eq(lz_core_free(&core, p), -ENOENT, "freed twice");
-	cr_expect_eq(lz_core_size(&core, p, &size), -ENOENT);
-	cr_expect_eq(lz_core_free(&core, &core), -ENOENT);
-	cr_expect_eq(core.stats.wire->regions, 0);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
-	cr_expect_eq(core.stats.wire->regions_total, 2);
+	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT, "freed twice");
+	cr_expect_eq(lz_heap_size(&core.heap, p, &size), -ENOENT);
+	cr_expect_eq(lz_heap_free(&core.heap, &core), -ENOENT);
+	cr_expect_eq(core.books.stats.wire->regions, 0);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
+	cr_expect_eq(core.books.stats.wire->regions_total, 2);
 }
 
 Test(core, impossible_sizes)
@@ -41,7 +41,7 @@ Test(core, impossible_sizes)
 	cr_expect_eq(allocate((size_t)PTRDIFF_MAX + 1, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN,
 		"no such address space: for the next allocator to say");
-	cr_expect_eq(atomic_load(&core.reserved), 0);
+	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 	cr_expect_null(p);
 }
 
@@ -57,9 +57,9 @@ Test(core, refusal_loses_nothing)
 	cr_expect_eq(resize(p, GIB, &q), -ENOMEM);
 	cr_expect_null(q);
 	cr_expect_eq(((char *)p)[16 * MIB - 1], 7);
-	cr_expect_eq(core.stats.wire->refused, 2);
-	cr_expect_eq(atomic_load(&core.reserved), 0);
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(core.books.stats.wire->refused, 2);
+	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
 Test(core, what_others_unmap_is_found_before_refusing)
@@ -73,7 +73,7 @@ Test(core, what_others_unmap_is_found_before_refusing)
 	/* Behind the ledger's back: only /proc/self/maps knows. */
 	cr_assert_eq(munmap(p, 400 * MIB), 0);
 	cr_expect_eq(allocate(300 * MIB, &q), 0);
-	lz_core_free(&core, q);
+	lz_heap_free(&core.heap, q);
 }
 
 Test(core, what_others_map_counts_by_vmpte)
@@ -101,18 +101,18 @@ Test(core, regions_lie_where_they_need_the_fewest_tables)
 
 	start_core(quiet);
 	cr_assert_eq(allocate(MIB, &p), 0);
-	before = core.ledger.tables.count[0];
+	before = core.books.ledger.tables.count[0];
 	for (int i = 0; i < 400; i++) {
 		size_t size = MIB + (size_t)rand_r(&seed) % (40 * MIB);
-		struct lz_tables fewest = lz_tables_fewest(core.geometry, size, core.page_shift);
+		struct lz_tables fewest = lz_tables_fewest(core.books.geometry, size, core.books.page_shift);
 
 		cr_assert_eq(allocate(size, &p), 0);
 		alone += fewest.count[0];
 	}
 	/* Each by itself could not do with less; neighbours that share a table do. */
-	cr_expect_leq(core.ledger.tables.count[0] - before, alone);
+	cr_expect_leq(core.books.ledger.tables.count[0] - before, alone);
 	printf("%lu PTE tables for 400 regions, %lu if each lay alone\n",
-		core.ledger.tables.count[0] - before, alone);
+		core.books.ledger.tables.count[0] - before, alone);
 }
 
 Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
@@ -122,10 +122,10 @@ Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
 
 	start_core(tight);
 	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN);
-	cr_expect_eq(core.stats.wire->over_budget, 0);
+	cr_expect_eq(core.books.stats.wire->over_budget, 0);
 	cr_expect_str_eq(fake.written, "");
 	cr_expect_eq(allocate(8 * GIB, &p), 0);
-	cr_expect_eq(core.stats.wire->over_budget, 1);
+	cr_expect_eq(core.books.stats.wire->over_budget, 1);
 	cr_expect_not_null(
 		strstr(fake.written, "served calloc(8589934592) over the budget"), "%s", fake.written);
 }
@@ -145,20 +145,20 @@ Test(core, failures_at_any_point_leave_no_trace)
 			memset(fake.calls, 0, sizeof fake.calls);
 			fake.fail_at[call] = n;
 			if (allocate(5 * MIB + 4096, &q) == 0)
-				cr_expect_eq(lz_core_free(&core, q), 0);
+				cr_expect_eq(lz_heap_free(&core.heap, q), 0);
 			cr_expect_eq(committed(), before, "call %d, %u", call, n);
-			cr_expect_eq(atomic_load(&core.reserved), 0);
+			cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 			memset(fake.calls, 0, sizeof fake.calls);
 			*(char *)p = 9;
 			if (resize(p, 700 * MIB, &q) != 0)
 				q = p;
 			cr_expect_eq(*(char *)q, 9);
-			cr_expect_eq(lz_core_size(&core, q, &size), 0);
+			cr_expect_eq(lz_heap_size(&core.heap, q, &size), 0);
 			fake.fail_at[call] = 0;
-			cr_expect_eq(lz_core_free(&core, q), 0, "call %d, %u", call, n);
-			cr_expect_eq(core.stats.wire->regions, 0);
-			cr_expect_eq(core.stats.wire->region_bytes, 0);
-			cr_expect_eq(atomic_load(&core.reserved), 0);
+			cr_expect_eq(lz_heap_free(&core.heap, q), 0, "call %d, %u", call, n);
+			cr_expect_eq(core.books.stats.wire->regions, 0);
+			cr_expect_eq(core.books.stats.wire->region_bytes, 0);
+			cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 		}
 	}
 }
@@ -184,20 +184,20 @@ Test(core, region_info_counts_pages)
 
 	start_core(quiet);
 	cr_assert_eq(allocate(16 * MIB, (void **)&p), 0);
-	cr_assert_eq(lz_core_region_info(&core, p + 5, &info), 0);
+	cr_assert_eq(lz_heap_region_info(&core.heap, p + 5, &info), 0);
 	cr_expect_eq(info.base, (void *)p);
 	cr_expect_eq(info.size, 16 * MIB);
 	if (info.resident_bytes == LZ_UNKNOWN)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
 	cr_expect_eq(info.resident_bytes, 0);
 	cr_expect_eq(info.page_table_bytes, 0);
-	lz_core_madvise(&core, p, 16 * MIB, MADV_NOHUGEPAGE);
+	lz_calls_madvise(&core.calls, p, 16 * MIB, MADV_NOHUGEPAGE);
 	for (size_t i = 0; i < 8 * MIB; i += 4096)
 		sink = p[i];
 	(void)sink;
 	p[0] = 1;
 	p[4 * MIB] = 1;
-	cr_assert_eq(lz_core_region_info(&core, p, &info), 0);
+	cr_assert_eq(lz_heap_region_info(&core.heap, p, &info), 0);
 	cr_expect_eq(info.resident_bytes + info.zero_mapped_bytes, 8 * MIB);
 	if (kernel_has_zero_page())
 		cr_expect_eq(info.resident_bytes, 8192);
@@ -205,11 +205,11 @@ Test(core, region_info_counts_pages)
 		printf("skipped: what is resident after reads: this kernel answers reads of untouched memory "
 		       "with memory of its own, not the zero page\n");
 	cr_expect_geq(info.page_table_bytes, 4 * 4096);
-	cr_expect_eq(lz_core_zero(&core, p + 1, 8 * MIB), 0);
+	cr_expect_eq(lz_heap_zero(&core.heap, p + 1, 8 * MIB), 0);
 	cr_expect_eq(p[0], 1);
 	cr_expect_eq(p[4 * MIB], 0);
-	cr_expect_eq(lz_core_zero(&core, p, 16 * MIB + 1), -EINVAL);
-	cr_expect_eq(lz_core_region_info(&core, &core, &info), -EINVAL);
+	cr_expect_eq(lz_heap_zero(&core.heap, p, 16 * MIB + 1), -EINVAL);
+	cr_expect_eq(lz_heap_region_info(&core.heap, &core, &info), -EINVAL);
 }
 
 Test(core, a_forked_child_has_books_of_its_own)
@@ -222,23 +222,23 @@ Test(core, a_forked_child_has_books_of_its_own)
 	start_core(quiet);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	/* As if another thread had been inside at the time of the fork. */
-	cr_assert_neq(lz_lock_enter(&core.lock, &mark), LZ_LOCK_UNAVAILABLE);
+	cr_assert_neq(lz_lock_enter(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
 	child = fork();
 	if (child == 0) {
 		void *q = NULL;
 
 		lz_lock_leave(
-			&core.lock); /* the thread that forked is inside, as a signal handler's fork is */
-		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_core_free(&core, q) != 0)
+			&core.books.lock); /* the thread that forked is inside, as a signal handler's fork is */
+		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_heap_free(&core.heap, q) != 0)
 			_exit(1);
-		if (lz_core_free(&core, p) != 0)
+		if (lz_heap_free(&core.heap, p) != 0)
 			_exit(2);
-		_exit(core.stats.wire->pid == (uint64_t)getpid() ? 0 : 3);
+		_exit(core.books.stats.wire->pid == (uint64_t)getpid() ? 0 : 3);
 	}
-	lz_lock_leave(&core.lock);
+	lz_lock_leave(&core.books.lock);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0);
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
 Test(core, inside_the_lock_calls_pass_by)
@@ -249,15 +249,15 @@ Test(core, inside_the_lock_calls_pass_by)
 
 	start_core(quiet);
 	cr_assert_eq(allocate(MIB, &p), 0);
-	cr_assert_eq(lz_lock_enter(&core.lock, &mark), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_enter(&core.books.lock, &mark), LZ_LOCK_TAKEN);
 	cr_expect_eq(allocate(MIB, &q), -EAGAIN);
-	cr_expect_eq(lz_core_size(&core, p, &size), 0, "looking up needs no lock");
-	cr_expect_eq(lz_core_free(&core, p), 0, "nor does freeing");
-	lz_lock_leave(&core.lock);
-	cr_expect_eq(lz_core_free(&core, p), -ENOENT);
+	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0, "looking up needs no lock");
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0, "nor does freeing");
+	lz_lock_leave(&core.books.lock);
+	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT);
 	cr_assert_eq(allocate(MIB, &q), 0);
-	cr_expect_eq(atomic_load(&core.regions.leftover), 0, "what was left is swept");
-	lz_core_free(&core, q);
+	cr_expect_eq(atomic_load(&core.books.regions.leftover), 0, "what was left is swept");
+	lz_heap_free(&core.heap, q);
 }
 
 /* --- frees of what is no block --- */
@@ -275,12 +275,12 @@ Test(misuse, near_is_where_a_region_lies)
 	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
 		uintptr_t first = regions[i].base & -unit, last = (regions[i].base + regions[i].length - 1) & -unit;
 
-		cr_expect_not(lz_regions_near(&core.regions, first), "%zu", i);
-		lz_regions_note(&core.regions, regions[i].base, regions[i].length);
+		cr_expect_not(lz_regions_near(&core.books.regions, first), "%zu", i);
+		lz_regions_note(&core.books.regions, regions[i].base, regions[i].length);
 		for (uintptr_t at = first; at <= last; at += unit)
-			cr_assert(lz_regions_near(&core.regions, at) && lz_regions_near(&core.regions, at + unit - 1));
-		cr_expect_not(lz_regions_near(&core.regions, first - 1), "%zu", i);
-		cr_expect_not(lz_regions_near(&core.regions, last + unit), "%zu", i);
+			cr_assert(lz_regions_near(&core.books.regions, at) && lz_regions_near(&core.books.regions, at + unit - 1));
+		cr_expect_not(lz_regions_near(&core.books.regions, first - 1), "%zu", i);
+		cr_expect_not(lz_regions_near(&core.books.regions, last + unit), "%zu", i);
 	}
 }
 
@@ -292,18 +292,18 @@ Test(misuse, only_what_is_certain)
 
 	start_core((char *[]){"LAZYZERO_LOG=none", NULL});
 	cr_assert_eq(allocate(2 * MIB, (void **)&p), 0);
-	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_NONE, "a block is one");
-	cr_expect_eq(lz_core_misuse(&core, p + 4096, &base, &length), LZ_MISUSE_INSIDE);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "a block is one");
+	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INSIDE);
 	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
-	cr_expect_eq(lz_core_misuse(&core, foreign, &base, &length), LZ_MISUSE_NONE);
+	cr_expect_eq(lz_heap_classify(&core.heap, foreign, &base, &length), LZ_MISUSE_NONE);
 	/* Books that a call got past are not believed. */
-	atomic_store(&core.missed, true);
-	cr_expect_eq(lz_core_misuse(&core, p + 4096, &base, &length), LZ_MISUSE_NONE);
-	atomic_store(&core.missed, false);
-	cr_assert_eq(lz_core_free(&core, p), 0);
-	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_FREED);
-	lz_recycle_flush(&core);
-	cr_expect_eq(lz_core_misuse(&core, p, &base, &length), LZ_MISUSE_GONE);
+	atomic_store(&core.books.missed, true);
+	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_NONE);
+	atomic_store(&core.books.missed, false);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_FREED);
+	lz_cache_flush(&core.cache);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_GONE);
 	munmap(foreign, 4096);
 }
 
@@ -315,16 +315,16 @@ Test(core, what_was_read_in_this_millisecond_is_not_read_again)
 
 		start_core(quiet);
 		fake.now_ms = now;
-		cr_assert(lz_core_enter(&core));
-		lz_core_read_actual(&core, 1);
+		cr_assert(lz_books_lock(&core.books));
+		lz_books_read_actual(&core.books, 1);
 		opened = fake.calls[FAKE_OPEN];
-		lz_core_read_actual(&core, 1);
+		lz_books_read_actual(&core.books, 1);
 		cr_expect_eq(fake.calls[FAKE_OPEN], opened, "at %d", (int)now);
 		fake.now_ms++;
-		lz_core_read_actual(&core, 1);
+		lz_books_read_actual(&core.books, 1);
 		cr_expect_eq(fake.calls[FAKE_OPEN], opened + 1, "at %d", (int)now);
-		lz_core_reconcile(&core);
-		cr_expect_leq(core.reconciled_ms, fake.now_ms);
-		lz_core_leave(&core);
+		lz_books_reconcile(&core.books);
+		cr_expect_leq(core.books.reconciled_ms, fake.now_ms);
+		lz_books_unlock(&core.books);
 	}
 }

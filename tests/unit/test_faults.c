@@ -129,7 +129,7 @@ static char *zeroed(size_t size)
 	struct lz_request request = {.call = "calloc", .size = size, .zeroed = true};
 	void *p = NULL;
 
-	if (!served(lz_core_allocate(&core, &request, 0, &p)))
+	if (!served(lz_heap_allocate(&core.heap, &request, 0, &p)))
 		return NULL;
 	check_zero(p, 0, size);
 	return p;
@@ -138,7 +138,7 @@ static char *zeroed(size_t size)
 static void let_go(char *p)
 {
 	if (p != NULL)
-		HOLDS(lz_core_free(&core, p) == 0);
+		HOLDS(lz_heap_free(&core.heap, p) == 0);
 }
 
 /* A page in each 256 KiB: enough to tell pages that were lost, few enough to be sparse. */
@@ -196,15 +196,15 @@ static void mappings(void)
 		return;
 	check_zero(p, 0, size);
 	mark(p, size);
-	if (lz_core_mprotect(&core, p + 2 * MIB, MIB, PROT_READ, -1, NULL) == 0 &&
-		lz_core_mprotect(&core, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, -1, NULL) != 0)
+	if (lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ, -1, NULL) == 0 &&
+		lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, -1, NULL) != 0)
 		mprotect(p + 2 * MIB, MIB, PROT_READ | PROT_WRITE);
 	check_marked(p, size);
-	if (lz_core_madvise(&core, p + 4 * MIB, 4 * MIB, MADV_DONTNEED) == 0) {
+	if (lz_calls_madvise(&core.calls, p + 4 * MIB, 4 * MIB, MADV_DONTNEED) == 0) {
 		check_zero(p, 4 * MIB, size);
 		mark(p, size);
 	}
-	at = lz_core_mremap(&core, p, size, 12 * MIB, MREMAP_MAYMOVE, NULL, NULL);
+	at = lz_calls_mremap(&core.calls, p, size, 12 * MIB, MREMAP_MAYMOVE, NULL, NULL);
 	if (!lz_os_failed(at)) {
 		p = (char *)at;
 		check_zero(p, size, 12 * MIB);
@@ -212,9 +212,9 @@ static void mappings(void)
 		size = 12 * MIB;
 	}
 	/* A munmap that fails has done nothing; then the kernel itself must be asked. */
-	if (lz_core_munmap(&core, p + MIB, 2 * MIB) != 0)
+	if (lz_calls_munmap(&core.calls, p + MIB, 2 * MIB) != 0)
 		check_marked(p, MIB);
-	if (lz_core_munmap(&core, p, size) != 0)
+	if (lz_calls_munmap(&core.calls, p, size) != 0)
 		munmap(p, size);
 }
 
@@ -222,7 +222,7 @@ static void run_program(void)
 {
 	blocks();
 	mappings();
-	lz_recycle_flush(&core);
+	lz_cache_flush(&core.cache);
 }
 
 /* Bytes of address space, and open descriptors. */
@@ -274,7 +274,7 @@ static void check_said_once(void)
 /* Limits are read ten times a second: here in each run, however long it takes. */
 static void forget_limits(void)
 {
-	atomic_store(&core.recycle.limits_ms, 0);
+	atomic_store(&core.cache.limits_ms, 0);
 }
 
 /* A sanitizer's shadow is many mappings: when the ledger is compared with them, its own memory grows. */
@@ -315,8 +315,8 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 			situation, mapped_bytes() - before);
 	/* And it is well again. */
 	run_program();
-	HOLDS(core.stats.wire->region_bytes == 0);
-	HOLDS(core.stats.wire->window_regions == 0 && core.stats.wire->window_region_bytes == 0);
+	HOLDS(core.books.stats.wire->region_bytes == 0);
+	HOLDS(core.books.stats.wire->window_regions == 0 && core.books.stats.wire->window_region_bytes == 0);
 }
 
 /* As with_fault, but from the first call on: what start-up cannot have, it does without. */

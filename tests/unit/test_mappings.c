@@ -13,14 +13,14 @@ Test(mappings, a_call_that_fails_changes_nothing)
 	start_core(quiet);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	before = committed();
-	cr_expect_eq(lz_core_munmap(&core, p, (size_t)1 << 62), -EINVAL);
+	cr_expect_eq(lz_calls_munmap(&core.calls, p, (size_t)1 << 62), -EINVAL);
 	fake.fail_at[FAKE_MUNMAP] = fake.calls[FAKE_MUNMAP] + 1;
-	cr_expect_eq(lz_core_munmap(&core, p, 64 * MIB), -ENOMEM);
+	cr_expect_eq(lz_calls_munmap(&core.calls, p, 64 * MIB), -ENOMEM);
 	fake.fail_at[FAKE_MREMAP] = fake.calls[FAKE_MREMAP] + 1;
-	cr_expect_eq(lz_core_mremap(&core, p, 64 * MIB, 128 * MIB, 0, NULL, NULL), -ENOMEM);
+	cr_expect_eq(lz_calls_mremap(&core.calls, p, 64 * MIB, 128 * MIB, 0, NULL, NULL), -ENOMEM);
 	cr_expect_eq(committed(), before);
-	cr_expect_eq(lz_core_region_info(&core, p, &info), 0, "the range still belongs to its region");
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_region_info(&core.heap, p, &info), 0, "the range still belongs to its region");
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
 Test(mappings, a_broken_read_of_the_map_forgets_nothing)
@@ -31,14 +31,14 @@ Test(mappings, a_broken_read_of_the_map_forgets_nothing)
 	start_core(quiet);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	before = committed();
-	cr_assert(lz_core_enter(&core));
+	cr_assert(lz_books_lock(&core.books));
 	fake.fail_from[FAKE_READ] = fake.calls[FAKE_READ] + 1;
 	fake.error = -EIO;
-	cr_expect_eq(lz_core_reconcile(&core), -EIO);
+	cr_expect_eq(lz_books_reconcile(&core.books), -EIO);
 	fake.fail_from[FAKE_READ] = 0;
-	lz_core_leave(&core);
+	lz_books_unlock(&core.books);
 	cr_expect_eq(committed(), before);
-	cr_expect(core.ledger.inexact);
+	cr_expect(core.books.ledger.inexact);
 }
 
 Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
@@ -49,20 +49,20 @@ Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
 	NEEDS_SMALL_BUDGET();
 	start_core(quiet_refuse);
 	cr_assert_not(lz_os_failed(at = map_anonymous(NULL, 4096, PROT_READ, 0)));
-	cr_assert(lz_core_enter(&core)); /* refusing reconciles: know everything from the start */
-	lz_core_reconcile(&core);
-	lz_core_leave(&core);
+	cr_assert(lz_books_lock(&core.books)); /* refusing reconciles: know everything from the start */
+	lz_books_reconcile(&core.books);
+	lz_books_unlock(&core.books);
 	before = committed();
 	at = map_anonymous(NULL, (size_t)16 << 40, PROT_NONE, 0);
 	cr_assert_not(lz_os_failed(at));
 	cr_expect_eq(committed(), before);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 2 * MIB, PROT_READ, -1, NULL), 0);
 	cr_expect_gt(committed(), before);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, (size_t)1 << 40, PROT_READ, -1, NULL), -ENOMEM);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 2 * MIB, PROT_NONE, -1, NULL), 0);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, (size_t)1 << 40, PROT_READ, -1, NULL), -ENOMEM);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 2 * MIB, PROT_NONE, -1, NULL), 0);
 	cr_expect_eq(committed(), before);
 	cr_expect_eq(map_anonymous((void *)at, (size_t)1 << 40, PROT_READ, MAP_FIXED), -ENOMEM);
-	cr_expect_eq(lz_core_munmap(&core, (void *)at, (size_t)16 << 40), 0);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, (size_t)16 << 40), 0);
 	cr_expect_eq(committed(), before);
 }
 
@@ -73,27 +73,27 @@ Test(mappings, huge_pages_cost_what_their_size_needs)
 
 	start_core(quiet);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
-	before = core.ledger.tables.count[0];
+	before = core.books.ledger.tables.count[0];
 	/* Without a reservation, address space for huge pages is to be had even where none are set aside. */
 	at = map_anonymous(NULL, 64 * MIB, PROT_READ, MAP_HUGETLB);
 	if (lz_os_failed(at))
 		cr_skip_test("no hugetlb memory here");
-	cr_expect_eq(core.ledger.tables.count[0], before);
-	cr_expect_eq(lz_core_munmap(&core, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
-	cr_expect_eq(core.ledger.tables.count[0], before);
+	cr_expect_eq(core.books.ledger.tables.count[0], before);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
+	cr_expect_eq(core.books.ledger.tables.count[0], before);
 	/* Made inaccessible and accessible again, and found in the kernel's list: still huge. */
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_NONE, -1, NULL), 0);
-	cr_expect_eq(lz_ledger_find(&core.ledger, (uintptr_t)at) == NULL ||
-			     lz_ledger_find(&core.ledger, (uintptr_t)at)->start > (uintptr_t)at,
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 64 * MIB, PROT_NONE, -1, NULL), 0);
+	cr_expect_eq(lz_ledger_find(&core.books.ledger, (uintptr_t)at) == NULL ||
+			     lz_ledger_find(&core.books.ledger, (uintptr_t)at)->start > (uintptr_t)at,
 		true);
-	cr_expect_eq(lz_core_mprotect(&core, (void *)at, 64 * MIB, PROT_READ, -1, NULL), 0);
-	cr_expect_eq(core.ledger.tables.count[0], before);
-	cr_assert(lz_core_enter(&core));
-	lz_ledger_remove(&core.ledger, 0, UINTPTR_MAX);
-	lz_core_reconcile(&core);
-	lz_core_leave(&core);
-	cr_expect_eq(lz_ledger_find(&core.ledger, (uintptr_t)at)->traits.page_shift, 21);
-	cr_expect_eq(lz_core_munmap(&core, (void *)at, 64 * MIB), 0);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 64 * MIB, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(core.books.ledger.tables.count[0], before);
+	cr_assert(lz_books_lock(&core.books));
+	lz_ledger_remove(&core.books.ledger, 0, UINTPTR_MAX);
+	lz_books_reconcile(&core.books);
+	lz_books_unlock(&core.books);
+	cr_expect_eq(lz_ledger_find(&core.books.ledger, (uintptr_t)at)->traits.page_shift, 21);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 64 * MIB), 0);
 }
 
 Test(mappings, a_segment_in_huge_pages)
@@ -106,12 +106,12 @@ Test(mappings, a_segment_in_huge_pages)
 		cr_skip_test("no segment in huge pages to be had");
 	start_core(quiet);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
-	before = core.ledger.tables.count[0];
-	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	before = core.books.ledger.tables.count[0];
+	at = lz_calls_shmat(&core.calls, id, NULL, 0, NULL);
 	shmctl(id, IPC_RMID, NULL);
 	cr_assert_not(lz_os_failed(at));
-	cr_expect_eq(core.ledger.tables.count[0], before);
-	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
+	cr_expect_eq(core.books.ledger.tables.count[0], before);
+	cr_expect_eq(lz_calls_shmdt(&core.calls, (void *)at), 0);
 }
 
 /* The look at its pages leaves nothing attached, and is not charged beside the segment itself. */
@@ -126,14 +126,14 @@ Test(mappings, a_segment_is_judged_once)
 	NEEDS_SMALL_BUDGET();
 	cr_assert_geq(id, 0);
 	start_core(quiet_refuse);
-	cr_expect_eq(lz_core_shmat(&core, id, NULL, 0, NULL), -ENOMEM);
+	cr_expect_eq(lz_calls_shmat(&core.calls, id, NULL, 0, NULL), -ENOMEM);
 	cr_expect_eq(shmctl(id, IPC_STAT, &segment), 0);
 	cr_expect_eq(segment.shm_nattch, 0);
 	start_core(fits_once);
-	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	at = lz_calls_shmat(&core.calls, id, NULL, 0, NULL);
 	cr_expect_not(lz_os_failed(at));
-	cr_expect_eq(lz_core_shmat(&core, id, NULL, 0, NULL), -ENOMEM);
-	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
+	cr_expect_eq(lz_calls_shmat(&core.calls, id, NULL, 0, NULL), -ENOMEM);
+	cr_expect_eq(lz_calls_shmdt(&core.calls, (void *)at), 0);
 	shmctl(id, IPC_RMID, NULL);
 }
 
@@ -146,20 +146,20 @@ Test(mappings, shared_memory_and_stacks_are_followed)
 	start_core(quiet);
 	cr_assert_geq(id, 0);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
-	before = core.ledger.bytes;
-	at = lz_core_shmat(&core, id, NULL, 0, NULL);
+	before = core.books.ledger.bytes;
+	at = lz_calls_shmat(&core.calls, id, NULL, 0, NULL);
 	shmctl(id, IPC_RMID, NULL);
 	cr_assert_not(lz_os_failed(at));
-	cr_expect_eq(core.ledger.bytes, before + 64 * MIB);
-	cr_expect_eq(lz_core_munmap(&core, (void *)(at + 8 * (intptr_t)MIB), 8 * MIB), 0);
-	cr_expect_eq(core.ledger.bytes, before + 56 * MIB);
-	cr_expect_eq(lz_core_shmdt(&core, (void *)at), 0);
-	cr_expect_eq(core.ledger.bytes, before);
+	cr_expect_eq(core.books.ledger.bytes, before + 64 * MIB);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)(at + 8 * (intptr_t)MIB), 8 * MIB), 0);
+	cr_expect_eq(core.books.ledger.bytes, before + 56 * MIB);
+	cr_expect_eq(lz_calls_shmdt(&core.calls, (void *)at), 0);
+	cr_expect_eq(core.books.ledger.bytes, before);
 	at = map_anonymous(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_STACK | MAP_GROWSDOWN);
 	cr_assert_not(lz_os_failed(at));
-	cr_expect_eq(core.ledger.bytes, before + 8 * MIB);
-	cr_expect_eq(lz_core_munmap(&core, (void *)at, 8 * MIB), 0);
-	cr_expect_eq(core.ledger.bytes, before);
+	cr_expect_eq(core.books.ledger.bytes, before + 8 * MIB);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 8 * MIB), 0);
+	cr_expect_eq(core.books.ledger.bytes, before);
 }
 
 Test(mappings, huge_page_advice_is_ignored_only_where_it_was_said)
@@ -172,11 +172,11 @@ Test(mappings, huge_page_advice_is_ignored_only_where_it_was_said)
 	cr_assert_eq(allocate(8 * MIB, &p), 0);
 	cr_expect_eq(fake.last_advice, MADV_NOHUGEPAGE);
 	fake.last_advice = -1;
-	cr_expect_eq(lz_core_madvise(&core, p, 4 * MIB, MADV_HUGEPAGE), 0);
+	cr_expect_eq(lz_calls_madvise(&core.calls, p, 4 * MIB, MADV_HUGEPAGE), 0);
 	cr_expect_eq(fake.last_advice, -1, "ignored");
-	lz_core_madvise(&core, p, 4 * MIB, MADV_DONTNEED);
+	lz_calls_madvise(&core.calls, p, 4 * MIB, MADV_DONTNEED);
 	cr_expect_eq(fake.last_advice, MADV_DONTNEED);
 	other = map_anonymous(NULL, 8 * MIB, PROT_READ, 0);
-	lz_core_madvise(&core, (void *)other, 8 * MIB, MADV_HUGEPAGE);
+	lz_calls_madvise(&core.calls, (void *)other, 8 * MIB, MADV_HUGEPAGE);
 	cr_expect_eq(fake.last_advice, MADV_HUGEPAGE, "the program's own mapping");
 }

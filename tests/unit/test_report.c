@@ -208,7 +208,7 @@ static void start_reporting(void)
 	close(fd);
 	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
 	start_core(asking);
-	cr_assert_not_null(core.report);
+	cr_assert_not_null(core.reporter.report);
 }
 
 static const char *reported(void)
@@ -236,13 +236,12 @@ Test(report, is_off_unless_asked_for)
 	void *p;
 
 	start_core(quiet);
-	cr_expect_null(core.report);
+	cr_expect_null(core.reporter.report);
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
-	cr_expect_eq(lz_regions_find(&core.regions, (uintptr_t)p)->site, LZ_SITE_NONE);
-	cr_expect_eq(lz_core_free(&core, p), 0);
-	lz_report_write(&core, "exit");
-	lz_report_after_fork(&core);
-	cr_expect_eq(lz_report_signal(&core), 0);
+	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)p)->site, LZ_SITE_NONE);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
+	lz_report_write(&core.reporter, "exit");
+	cr_expect_eq(lz_report_signal(&core.reporter), 0);
 }
 
 Test(report, holds_a_line_for_each_site_and_region)
@@ -255,11 +254,11 @@ Test(report, holds_a_line_for_each_site_and_region)
 	cr_assert_eq(allocate(2 * MIB, &q), 0);
 	NEEDS_SCAN(p);
 	memset(p, 1, 3 * MIB);
-	unsigned site = lz_regions_find(&core.regions, (uintptr_t)p)->site;
+	unsigned site = lz_regions_find(&core.books.regions, (uintptr_t)p)->site;
 	cr_assert_eq(resize(p, 64 * MIB, &r), 0);
-	cr_expect_eq(lz_regions_find(&core.regions, (uintptr_t)r)->site, site, "it keeps its site");
+	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)r)->site, site, "it keeps its site");
 	cr_assert_eq(resize(r, 2 * MIB, &p), 0);
-	cr_expect_eq(lz_core_free(&core, q), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, q), 0);
 	lz_core_close(&core);
 	reported();
 	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1);
@@ -292,11 +291,11 @@ Test(report, says_what_is_not_known_before_linux_6_7)
 	start_reporting();
 	before = *core.os;
 	before.ioctl = no_ioctl;
-	core.os = &before;
+	core.reporter.os = &before;
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	cr_assert_eq(allocate(2 * MIB, &q), 0);
-	cr_expect_eq(lz_core_free(&core, p), 0);
-	lz_report_write(&core, "signal");
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
+	lz_report_write(&core.reporter, "signal");
 	reported();
 	cr_expect_eq(lines_with("\"reason\":\"signal\""), 1);
 	cr_expect_eq(lines_with("\"written\":null,\"zero\":null,\"untouched\":null,\"tables\":null,"), 3,
@@ -312,14 +311,14 @@ Test(report, a_full_disk_is_said_once)
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	fake.error = -ENOSPC;
 	fake.fail_from[FAKE_WRITE] = fake.calls[FAKE_WRITE] + 1;
-	lz_report_write(&core, "signal");
+	lz_report_write(&core.reporter, "signal");
 	fake.fail_from[FAKE_WRITE] = 0;
-	lz_report_write(&core, "signal");
+	lz_report_write(&core.reporter, "signal");
 	reported();
 	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second one is whole");
 	cr_expect_eq(lines_with("{\"end\":"), 1);
 	fake.fail_at[FAKE_OPEN] = fake.calls[FAKE_OPEN] + 1;
-	lz_report_write(&core, "exit");
+	lz_report_write(&core.reporter, "exit");
 	unlink(path);
 }
 

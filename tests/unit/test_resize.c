@@ -16,13 +16,13 @@ Test(resize, resizing_moves_page_tables)
 	cr_expect_eq(bytes[0], 1);
 	cr_expect_eq(bytes[64 * MIB - 1], 2);
 	cr_expect_eq(bytes[8 * GIB - 1], 0);
-	cr_expect(q == p || lz_core_free(&core, p) == -ENOENT);
+	cr_expect(q == p || lz_heap_free(&core.heap, p) == -ENOENT);
 	cr_assert_eq(resize(q, 2 * MIB, &p), 0);
 	cr_expect_eq(p, q);
 	cr_expect_eq(*(char *)p, 1);
-	cr_expect_eq(core.stats.wire->region_bytes, 2 * MIB);
-	cr_expect_eq(lz_core_free(&core, p), 0);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 2 * MIB);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
 Test(resize, growth_needs_no_room_for_two)
@@ -36,11 +36,11 @@ Test(resize, growth_needs_no_room_for_two)
 	fake.fail_from[FAKE_MMAP] = fake.calls[FAKE_MMAP] + 1;
 	cr_assert_eq(resize(p, 48 * MIB, &q), 0);
 	cr_expect_eq(*(char *)q, 5);
-	cr_expect_eq(lz_core_size(&core, q, &size), 0);
+	cr_expect_eq(lz_heap_size(&core.heap, q, &size), 0);
 	cr_expect_eq(size, 48 * MIB);
-	cr_expect(q == p || lz_core_size(&core, p, &size) == -ENOENT);
-	cr_expect_eq(lz_core_free(&core, q), 0);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
+	cr_expect(q == p || lz_heap_size(&core.heap, p, &size) == -ENOENT);
+	cr_expect_eq(lz_heap_free(&core.heap, q), 0);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
 /* As numpy does: advice on a part makes several mappings of one region. */
@@ -63,11 +63,11 @@ static void grow_a_split_region(void)
 	cr_expect_eq(bytes[20 * MIB], 2);
 	cr_expect_eq(bytes[64 * MIB - 1], 3);
 	cr_expect_eq(bytes[128 * MIB - 1], 0);
-	cr_expect_eq(lz_core_size(&core, q, &size), 0);
+	cr_expect_eq(lz_heap_size(&core.heap, q, &size), 0);
 	cr_expect_eq(size, 128 * MIB);
-	cr_expect_eq(lz_core_size(&core, p, &size), -ENOENT);
-	cr_expect_eq(lz_core_free(&core, q), 0);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
+	cr_expect_eq(lz_heap_size(&core.heap, p, &size), -ENOENT);
+	cr_expect_eq(lz_heap_free(&core.heap, q), 0);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
 Test(resize, growth_of_a_region_in_several_mappings)

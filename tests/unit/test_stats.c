@@ -47,8 +47,8 @@ Test(stats, the_statistics_file)
 	cr_expect_eq(wire.state, LZ_WIRE_EXITED);
 	/* As after exec: the same process counts on. */
 	start_core(envp);
-	cr_expect_eq(core.stats.wire->regions_total, 1);
-	cr_expect_eq(core.stats.wire->regions, 0);
+	cr_expect_eq(core.books.stats.wire->regions_total, 1);
+	cr_expect_eq(core.books.stats.wire->regions, 0);
 	close(fd);
 	unlink(path);
 }

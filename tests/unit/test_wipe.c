@@ -3,7 +3,7 @@
 
 #include <sys/wait.h>
 
-#include "backing/window/wipe_on_fork.h"
+#include "accounting/wipe_table.h"
 
 #define AT(n) ((uintptr_t)(n) << 20)
 
@@ -15,14 +15,14 @@ static void start(void)
 {
 	start_core(quiet);
 	memset(model, 0, sizeof model);
-	cr_assert_eq(lz_wipe_prepare(&core), 0);
+	cr_assert_eq(lz_wipe_table_prepare(&core.books.windows.wipes, core.os, core.books.page), 0);
 }
 
 static bool is_wiped(uintptr_t start, uintptr_t end)
 {
 	struct lz_wiped wiped;
 
-	lz_wipe_list(&core, start, end, &wiped);
+	lz_wipe_table_list(&core.books.windows.wipes, start, end, &wiped);
 	return wiped.count == 1 && wiped.part[0].start == 0 && wiped.part[0].end == end - start;
 }
 
@@ -31,7 +31,7 @@ static void compare(void)
 	struct lz_wiped wiped;
 
 	for (unsigned i = 0; i < UNITS; i++) {
-		lz_wipe_list(&core, AT(i + 1), AT(i + 2), &wiped);
+		lz_wipe_table_list(&core.books.windows.wipes, AT(i + 1), AT(i + 2), &wiped);
 		cr_assert_eq(wiped.count, model[i], "unit %u", i);
 		cr_assert_eq(is_wiped(AT(i + 1), AT(i + 2)), model[i], "unit %u", i);
 	}
@@ -42,7 +42,7 @@ static unsigned ranges(void)
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < LZ_WIPES; i++)
-		count += core.wipes.range[i].start != 0;
+		count += core.books.windows.wipes.range[i].start != 0;
 	return count;
 }
 
@@ -59,9 +59,9 @@ Test(wipe, any_sequence_of_changes, .init = start)
 		for (unsigned i = from; i < to; i++)
 			model[i] = (state >> 60 & 1) != 0;
 		if (state >> 60 & 1)
-			cr_assert_eq(lz_wipe_add(&core, AT(from + 1), AT(to + 1)), 0);
+			cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(from + 1), AT(to + 1)), 0);
 		else
-			lz_wipe_remove(&core, AT(from + 1), AT(to + 1));
+			lz_wipe_table_remove(&core.books.windows.wipes, AT(from + 1), AT(to + 1));
 		if (round % 16 == 0)
 			compare();
 	}
@@ -71,11 +71,11 @@ Test(wipe, any_sequence_of_changes, .init = start)
 Test(wipe, ranges_that_touch_are_one, .init = start)
 {
 	for (unsigned i = 1; i < 1000; i++)
-		cr_assert_eq(lz_wipe_add(&core, AT(i), AT(i + 1)), 0);
+		cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(i), AT(i + 1)), 0);
 	cr_expect_eq(ranges(), 1);
-	lz_wipe_remove(&core, AT(10), AT(11));
+	lz_wipe_table_remove(&core.books.windows.wipes, AT(10), AT(11));
 	cr_expect_eq(ranges(), 2);
-	cr_assert_eq(lz_wipe_add(&core, AT(10), AT(11)), 0);
+	cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(10), AT(11)), 0);
 	cr_expect_eq(ranges(), 1);
 	cr_expect(is_wiped(AT(1), AT(1000)));
 }
@@ -83,10 +83,10 @@ Test(wipe, ranges_that_touch_are_one, .init = start)
 Test(wipe, a_full_table_says_so_and_never_wipes_too_much, .init = start)
 {
 	for (unsigned i = 0; i < LZ_WIPES; i++)
-		cr_assert_eq(lz_wipe_add(&core, AT(1 + 10 * i), AT(6 + 10 * i)), 0);
-	cr_expect_eq(lz_wipe_add(&core, AT(8), AT(9)), -EAGAIN);
+		cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(1 + 10 * i), AT(6 + 10 * i)), 0);
+	cr_expect_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(8), AT(9)), -EAGAIN);
 	/* The smaller part of what is cut is forgotten. */
-	lz_wipe_remove(&core, AT(2), AT(3));
+	lz_wipe_table_remove(&core.books.windows.wipes, AT(2), AT(3));
 	cr_expect(is_wiped(AT(3), AT(6)));
 	cr_expect_not(is_wiped(AT(1), AT(2)));
 	cr_expect_not(is_wiped(AT(2), AT(3)));
@@ -97,12 +97,12 @@ Test(wipe, what_moves_keeps_its_parts, .init = start)
 {
 	struct lz_wiped wiped;
 
-	lz_wipe_add(&core, AT(2), AT(3));
-	lz_wipe_add(&core, AT(5), AT(8));
-	lz_wipe_list(&core, AT(1), AT(7), &wiped);
+	lz_wipe_table_add(&core.books.windows.wipes, AT(2), AT(3));
+	lz_wipe_table_add(&core.books.windows.wipes, AT(5), AT(8));
+	lz_wipe_table_list(&core.books.windows.wipes, AT(1), AT(7), &wiped);
 	cr_assert_eq(wiped.count, 2);
-	lz_wipe_remove(&core, AT(1), AT(7));
-	lz_wipe_put(&core, AT(101), &wiped, AT(6), AT(9)); /* it grew */
+	lz_wipe_table_remove(&core.books.windows.wipes, AT(1), AT(7));
+	lz_wipe_table_restore(&core.books.windows.wipes, AT(101), &wiped, AT(6), AT(9)); /* it grew */
 	cr_expect(is_wiped(AT(102), AT(103)));
 	cr_expect(is_wiped(AT(105), AT(110)));
 	cr_expect(is_wiped(AT(7), AT(8)));
@@ -117,10 +117,10 @@ Test(wipe, no_other_memory_is_dropped, .init = start)
 	pid_t child;
 
 	memset(p, 5, MIB);
-	lz_wipe_add(&core, (uintptr_t)p, (uintptr_t)p + MIB);
+	lz_wipe_table_add(&core.books.windows.wipes, (uintptr_t)p, (uintptr_t)p + MIB);
 	child = fork();
 	if (child == 0) {
-		lz_core_forked(&core);
+		lz_core_after_fork(&core);
 		_exit(p[0] != 5 || p[MIB - 1] != 5);
 	}
 	cr_assert_eq(waitpid(child, &status, 0), child);

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/inside.h"
+#include "core/core.h"
 #include "os/procfs.h"
 
 #define MAX_CALLS 40
@@ -59,7 +59,7 @@ static void fail(const char *what)
  */
 static void find_window(void)
 {
-	const struct lz_geometry *geometry = core.geometry;
+	const struct lz_geometry *geometry = core.books.geometry;
 	/* With five levels, that of the PUD: three spans of the P4D would be more than a program is given
 	 * unasked. */
 	window_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
@@ -77,11 +77,11 @@ static void find_window(void)
 /* A page address near a boundary of some level, or near the middle of a few tables that are used often. */
 static uintptr_t random_place(void)
 {
-	const struct lz_geometry *geometry = core.geometry;
+	const struct lz_geometry *geometry = core.books.geometry;
 	unsigned level = (unsigned)random_below(window_level + 1u);
 	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
 	uint64_t boundary = random_below(3) * span;
-	uint64_t near = random_below(2048) * core.page;
+	uint64_t near = random_below(2048) * core.books.page;
 
 	if (boundary + (UINT64_C(4) << 20) > window_bytes - (UINT64_C(64) << 20))
 		boundary = span / 2;
@@ -92,7 +92,7 @@ static uintptr_t random_place(void)
 
 static size_t random_length(void)
 {
-	return (size_t)(1 + random_below(random_below(6) ? 48 : 1100)) * core.page;
+	return (size_t)(1 + random_below(random_below(6) ? 48 : 1100)) * core.books.page;
 }
 
 static void do_mmap(int protection, int kind)
@@ -100,23 +100,23 @@ static void do_mmap(int protection, int kind)
 	int flags = MAP_FIXED | MAP_NORESERVE;
 	uintptr_t at = random_place();
 	size_t length = random_length();
-	size_t spare = kind == 1 ? 1200 * core.page : 0;
+	size_t spare = kind == 1 ? 1200 * core.books.page : 0;
 
 	flags |= kind == 0   ? MAP_PRIVATE | MAP_ANONYMOUS
 		 : kind == 1 ? MAP_SHARED | MAP_ANONYMOUS
 			     : MAP_SHARED;
 	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is
 	 * mapped. */
-	lz_core_mmap(&core, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
+	lz_calls_mmap(&core.calls, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
 	if (spare != 0)
-		lz_core_munmap(&core, (void *)(at + length), spare);
+		lz_calls_munmap(&core.calls, (void *)(at + length), spare);
 }
 
 static void do_mremap(void)
 {
 	uintptr_t at = random_place(), to = random_place();
 	size_t old_length = random_length(), new_length = random_length();
-	struct lz_range *range = lz_ledger_find(&core.ledger, at);
+	struct lz_range *range = lz_ledger_find(&core.books.ledger, at);
 	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED,
 		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}[random_below(3)];
 
@@ -130,7 +130,7 @@ static void do_mremap(void)
 		new_length = old_length;
 	if (random_below(8) == 0)
 		old_length = 0;
-	lz_core_mremap(&core, (void *)at, old_length, new_length, flags, (void *)to, NULL);
+	lz_calls_mremap(&core.calls, (void *)at, old_length, new_length, flags, (void *)to, NULL);
 }
 
 static void one_call(void)
@@ -155,13 +155,13 @@ static void one_call(void)
 		do_mmap(PROT_NONE, 0);
 		break;
 	case 5:
-		lz_core_munmap(&core, (void *)random_place(), random_length());
+		lz_calls_munmap(&core.calls, (void *)random_place(), random_length());
 		break;
 	case 6:
-		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_NONE, -1, NULL);
+		lz_calls_mprotect(&core.calls, (void *)random_place(), random_length(), PROT_NONE, -1, NULL);
 		break;
 	case 7:
-		lz_core_mprotect(&core, (void *)random_place(), random_length(), PROT_READ, -1, NULL);
+		lz_calls_mprotect(&core.calls, (void *)random_place(), random_length(), PROT_READ, -1, NULL);
 		break;
 	default:
 		do_mremap();
@@ -180,7 +180,7 @@ static uint64_t vmpte(void)
 /* What the ledger says of the window alone. */
 static uint64_t model(void)
 {
-	struct lz_range *range = lz_ledger_find(&core.ledger, window);
+	struct lz_range *range = lz_ledger_find(&core.books.ledger, window);
 
 	lz_ledger_remove(&window_ledger, 0, UINTPTR_MAX);
 	for (; range != NULL && range->start < window + window_bytes; range = lz_ledger_next(range))
@@ -203,7 +203,7 @@ static size_t touch_everything(void)
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < window ||
 			mapping.start >= window + window_bytes || !mapping.readable)
 			continue;
-		for (uint64_t at = mapping.start; at < mapping.end; at += core.page, pages++)
+		for (uint64_t at = mapping.start; at < mapping.end; at += core.books.page, pages++)
 			(void)*(volatile char *)at;
 	}
 	lz_lines_close(&lines);
@@ -222,7 +222,7 @@ static int check_layout(uint64_t seed, uint64_t *pages)
 	before = vmpte();
 	*pages += touch_everything();
 	grown = vmpte() - before;
-	lz_core_munmap(&core, (void *)window, window_bytes);
+	lz_calls_munmap(&core.calls, (void *)window, window_bytes);
 	if (ftruncate(file, 0) != 0 || ftruncate(file, (off_t)1 << 32) != 0)
 		fail("ftruncate");
 	if (grown == said)
@@ -266,12 +266,12 @@ int main(void)
 	file = memfd_create("layout", 0);
 	if (file < 0 || ftruncate(file, (off_t)1 << 32) != 0)
 		fail("memfd_create");
-	if (lz_core_init(&core, &lz_os_linux, quiet, "vmpte") != 0 || !lz_core_enter(&core))
+	if (lz_core_init(&core, &lz_os_linux, quiet, "vmpte") != 0 || !lz_books_lock(&core.books))
 		fail("starting the core");
-	lz_core_leave(&core);
-	lz_ledger_init(&window_ledger, core.geometry, &lz_os_linux);
+	lz_books_unlock(&core.books);
+	lz_ledger_init(&window_ledger, core.books.geometry, &lz_os_linux);
 	find_window();
-	printf("%s: layouts from seed %" PRIu64 "\n", core.geometry->name, seed);
+	printf("%s: layouts from seed %" PRIu64 "\n", core.books.geometry->name, seed);
 	for (; failures < 5 && goes_on(layouts); layouts++)
 		failures += check_layout(seed + layouts, &pages);
 	printf("%" PRIu64 " layouts, %" PRIu64 " pages touched, %d layouts differ\n", layouts, pages,

@@ -6,7 +6,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "core/inside.h"
+#include "backing/placement.h"
+#include "backing/window/window.h"
 #include "os/descriptors.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
@@ -31,34 +32,34 @@ static void count_huge(void *context, const struct lz_page_run *run)
 		*(uint64_t *)context += run->end - run->start;
 }
 
-bool lz_window_is_whole(struct lz_core *core, uintptr_t keeper, size_t bytes)
+bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
 	uint64_t huge = 0;
 	int error;
 
-	if (core->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
+	if (backings->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
 		return false;
-	error = lz_pagemap_walk(core->os, keeper, keeper + bytes, count_huge, &huge);
+	error = lz_pagemap_walk(backings->os, keeper, keeper + bytes, count_huge, &huge);
 	if (error != 0) /* before Linux 6.7 */
 		error = lz_mapping_value(
-			core->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
+			backings->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
 	return error == 0 && huge == bytes;
 }
 
 int lz_window_no_huge_pages(
-	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, int error)
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error)
 {
 	struct lz_lines lines;
 	const char *line;
 	bool denied = false;
 
-	if (core->os->thp_disabled() == 1)
+	if (backings->os->thp_disabled() == 1)
 		return lz_window_fail(
 			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
-	if (core->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
+	if (backings->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
 		return lz_window_fail(failure,
 			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
-	if (lz_lines_open(&lines, core->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
+	if (lz_lines_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
 		line = lz_lines_next(&lines);
 		denied = line != NULL && strstr(line, "[deny]") != NULL;
 		lz_lines_close(&lines);
@@ -76,44 +77,44 @@ int lz_window_no_huge_pages(
  * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
  */
 int lz_window_collapse(
-	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
 {
-	size_t unit = lz_window_unit(core);
+	size_t unit = lz_window_map_unit(&backings->books->windows);
 	int error = 0;
 
 	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
-		error = core->os->madvise((void *)at, core->page, MADV_POPULATE_READ);
+		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
 	if (error)
 		return lz_window_fail(failure, "memory for its pages", error);
 	/* EAGAIN: a page was locked or not yet on the list of its kind. */
 	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
-		error = core->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
+		error = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
 		if (error != -EAGAIN)
 			break;
 	}
-	if (lz_window_is_whole(core, keeper, bytes))
+	if (lz_window_is_whole(backings, keeper, bytes))
 		return 0;
-	return lz_window_no_huge_pages(core, failure, keeper, error);
+	return lz_window_no_huge_pages(backings, failure, keeper, error);
 }
 
 /*
  * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where nothing is
  * limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
  */
-static void lock_pages(struct lz_core *core, uintptr_t keeper, size_t bytes)
+static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
 	uint64_t limit;
 
-	if (core->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes <= limit && limit != RLIM_INFINITY))
+	if (backings->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes <= limit && limit != RLIM_INFINITY))
 		return;
-	core->os->mlock((void *)keeper, bytes);
+	backings->os->mlock((void *)keeper, bytes);
 }
 
 /* --- made --- */
 
-static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int protection, int fd)
+static intptr_t map_zeros(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
 {
-	return core->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
+	return backings->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
 }
 
 /*
@@ -121,9 +122,9 @@ static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int 
  * it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a window: its file would
  * be cut to our size, or its descriptor closed. What was duplicated must be an empty memfd that can be sealed.
  */
-APART static int create_file(struct lz_core *core)
+APART static int create_file(struct lz_backings *backings)
 {
-	const struct lz_os *os = core->os;
+	const struct lz_os *os = backings->os;
 	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
 	struct lz_file_id id, now;
 
@@ -142,10 +143,10 @@ APART static int create_file(struct lz_core *core)
 }
 
 /* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
-APART static int make_file(struct lz_core *core, struct lz_window_failure *failure, size_t bytes)
+APART static int make_file(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
 {
-	const struct lz_os *os = core->os;
-	int fd = create_file(core);
+	const struct lz_os *os = backings->os;
+	int fd = create_file(backings);
 	int error;
 
 	if (fd < 0)
@@ -163,33 +164,33 @@ APART static int make_file(struct lz_core *core, struct lz_window_failure *failu
 
 /* Maps keeper and source, side by side. */
 static int make_mappings(
-	struct lz_core *core, struct lz_window_failure *failure, int fd, struct lz_window *window)
+	struct lz_backings *backings, struct lz_window_failure *failure, int fd, struct lz_window *window)
 {
 	size_t bytes = window->bytes;
-	intptr_t at = lz_zeropage_reserve_aligned(core, 2 * bytes, lz_window_unit(core));
+	intptr_t at = lz_placement_reserve_aligned(backings, 2 * bytes, lz_window_map_unit(&backings->books->windows));
 
 	if (lz_os_failed(at))
 		return lz_window_fail(failure, "address space for it", (int)at);
 	window->keeper = (uintptr_t)at;
 	window->source = window->keeper + bytes;
-	at = map_zeros(core, window->keeper, bytes, PROT_READ, fd);
+	at = map_zeros(backings, window->keeper, bytes, PROT_READ, fd);
 	if (!lz_os_failed(at))
-		at = map_zeros(core, window->source, bytes, PROT_READ | PROT_WRITE, fd);
+		at = map_zeros(backings, window->source, bytes, PROT_READ | PROT_WRITE, fd);
 	if (!lz_os_failed(at))
 		return 0;
-	core->os->munmap((void *)window->keeper, 2 * bytes);
+	backings->os->munmap((void *)window->keeper, 2 * bytes);
 	return lz_window_fail(failure, "mapping it", (int)at);
 }
 
 /* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
-static bool saves_nothing(struct lz_core *core)
+static bool saves_nothing(struct lz_backings *backings)
 {
 	struct lz_lines lines;
 	const char *line;
 	bool hash = false;
 
-	if (strcmp(core->geometry->arch, "ppc64") != 0 ||
-		lz_lines_open(&lines, core->os, "/proc/cpuinfo") != 0)
+	if (strcmp(backings->books->geometry->arch, "ppc64") != 0 ||
+		lz_lines_open(&lines, backings->os, "/proc/cpuinfo") != 0)
 		return false;
 	while (!hash && (line = lz_lines_next(&lines)) != NULL)
 		hash = strncmp(line, "MMU", 3) == 0 && strstr(line, "Hash") != NULL;
@@ -198,26 +199,26 @@ static bool saves_nothing(struct lz_core *core)
 }
 
 int lz_window_make(
-	struct lz_core *core, struct lz_window_failure *failure, size_t bytes, struct lz_window *window)
+	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes, struct lz_window *window)
 {
 	int fd, error;
 
 	*window = (struct lz_window){.bytes = bytes};
-	if (saves_nothing(core))
+	if (saves_nothing(backings))
 		return lz_window_fail(failure, "with the hash MMU of this machine it would save nothing", 0);
-	fd = make_file(core, failure, bytes);
+	fd = make_file(backings, failure, bytes);
 	if (fd < 0)
 		return fd;
-	error = make_mappings(core, failure, fd, window);
-	core->os->close(fd);
+	error = make_mappings(backings, failure, fd, window);
+	backings->os->close(fd);
 	if (error)
 		return error;
-	error = lz_window_collapse(core, failure, window->keeper, bytes);
+	error = lz_window_collapse(backings, failure, window->keeper, bytes);
 	if (error) {
-		core->os->munmap((void *)window->keeper, 2 * bytes);
+		backings->os->munmap((void *)window->keeper, 2 * bytes);
 		return error;
 	}
-	lock_pages(core, window->keeper, bytes);
-	window->checked_ms = core->os->now_ms();
+	lock_pages(backings, window->keeper, bytes);
+	window->checked_ms = backings->os->now_ms();
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct lz_core;
+struct lz_backings;
 struct lz_window;
 
 /* What went wrong: a step, named for a person, and -errno, or 0 where the step's name says it all. */
@@ -23,17 +23,17 @@ int lz_window_fail(struct lz_window_failure *failure, const char *step, int erro
 
 /* A sealed memfd of `bytes` zeros, mapped as keeper and source, in huge pages, locked where the limit allows. */
 int lz_window_make(
-	struct lz_core *core, struct lz_window_failure *failure, size_t bytes, struct lz_window *window);
+	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes, struct lz_window *window);
 
 /* Whether all of the keeper is mapped by huge pages now: what the kernel says of it, not what it promised. */
-bool lz_window_is_whole(struct lz_core *core, uintptr_t keeper, size_t bytes);
+bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes);
 
 /* Turns the keeper's pages into huge ones. */
 int lz_window_collapse(
-	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes);
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes);
 
 /* Why the kernel gave no huge pages, as far as it says; `error` is what MADV_COLLAPSE answered. */
 int lz_window_no_huge_pages(
-	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, int error);
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error);
 
 #endif

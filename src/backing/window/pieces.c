@@ -1,39 +1,27 @@
-/* Which addresses stand on a window, and how pieces of it get there; see window.h. */
-#include "backing/window/window.h"
-
+/* Pieces of a window: mapping, extending, moving and finding them; see window.h. */
+#include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
+#include <sys/syscall.h>
 
+#include "backing/copy.h"
+#include "backing/window/window.h"
 #include "base/checked.h"
-#include "core/inside.h"
 #include "os/mman.h"
 #include "os/procfs.h"
 
-/* What a tag says. */
-struct pieces {
-	uintptr_t anchor;
-	size_t bytes; /* 0: not known */
-};
+#define MAPS "/proc/thread-self/maps"
 
-static struct pieces pieces_of(const struct lz_core *core, uintptr_t tag)
-{
-	size_t unit = lz_window_unit(core);
-	size_t units = tag & (lz_window_of_file(core) - 1);
-
-	return (struct pieces){lz_round_down(tag, unit), units * unit};
-}
-
-int lz_window_map(struct lz_core *core, const struct lz_window_use *use, uintptr_t start, uintptr_t end,
+int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start, uintptr_t end,
 	uintptr_t anchor)
 {
 	while (start < end) {
-		size_t offset = (start - anchor) % use->bytes;
-		size_t length = lz_min_u64(use->bytes - offset, end - start);
-		intptr_t at = core->os->mremap((void *)(use->source + offset), length, length,
+		size_t offset = (start - anchor) % lease->bytes;
+		size_t length = lz_min_u64(lease->bytes - offset, end - start);
+		intptr_t at = backings->os->mremap((void *)(lease->source + offset), length, length,
 			MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, (void *)start);
 
 		if (lz_os_failed(at)) {
-			lz_window_say(core, "its mappings (vm.max_map_count?)", (int)at);
+			lz_window_log_failure(backings, "its mappings (vm.max_map_count?)", (int)at);
 			return (int)at;
 		}
 		start += length;
@@ -41,70 +29,12 @@ int lz_window_map(struct lz_core *core, const struct lz_window_use *use, uintptr
 	return 0;
 }
 
-void lz_window_note(struct lz_core *core, uintptr_t start, uintptr_t end, uintptr_t tag)
+bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapping *mapping)
 {
-	struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = tag};
-
-	atomic_store_explicit(&core->windows.any, true, memory_order_relaxed);
-	atomic_store_explicit(&core->windows.unused, false, memory_order_relaxed);
-	lz_wipe_remove(core, start, end);
-	lz_ledger_set(&core->windows.where, start, end, traits);
-}
-
-void lz_window_forget(struct lz_core *core, uintptr_t start, uintptr_t end)
-{
-	if (!atomic_load_explicit(&core->windows.any, memory_order_relaxed))
-		return;
-	lz_wipe_remove(core, start, end);
-	lz_ledger_remove(&core->windows.where, start, end);
-	if (!atomic_load_explicit(&core->windows.unused, memory_order_relaxed) &&
-		lz_ledger_find(&core->windows.where, 0) == NULL && lz_window_size(core) != 0)
-		lz_window_unused(core);
-}
-
-bool lz_window_find(struct lz_core *core, uintptr_t start, uintptr_t end, struct lz_window_part *part)
-{
-	struct lz_range *range = lz_ledger_find(&core->windows.where, start);
-	struct pieces pieces;
-
-	if (start >= end || range == NULL || range->start >= end)
-		return false;
-	pieces = pieces_of(core, range->traits.tag);
-	part->start = lz_max_u64(start, range->start);
-	part->end = part->piece_end = lz_min_u64(end, range->end);
-	part->of_file = (range->traits.tag & lz_window_of_file(core)) != 0;
-	if (pieces.bytes != 0)
-		part->piece_end = lz_min_u64(
-			part->end, part->start + pieces.bytes - (part->start - pieces.anchor) % pieces.bytes);
-	return true;
-}
-
-uint64_t lz_window_mappings(struct lz_core *core)
-{
-	uint64_t count = 0;
-
-	for (struct lz_range *range = lz_ledger_find(&core->windows.where, 0); range != NULL;
-		range = lz_ledger_next(range)) {
-		struct pieces pieces = pieces_of(core, range->traits.tag);
-
-		count += pieces.bytes == 0 ? 1
-					   : (range->end - 1 - pieces.anchor) / pieces.bytes -
-						     (range->start - pieces.anchor) / pieces.bytes + 1;
-	}
-	return count;
-}
-
-bool lz_window_is_named(const struct lz_mapping *mapping)
-{
-	return !mapping->shared && strncmp(mapping->path, LZ_WINDOW_PATH, strlen(LZ_WINDOW_PATH)) == 0;
-}
-
-bool lz_window_is_piece(const struct lz_core *core, const struct lz_mapping *mapping)
-{
-	if (!lz_window_is_named(mapping))
+	if (!lz_mapping_is_window(mapping))
 		return false;
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
-		const struct lz_window *window = &core->windows.window[i];
+		const struct lz_window *window = &backings->windows->window[i];
 
 		if (window->bytes != 0 && mapping->start >= window->keeper &&
 			mapping->start < window->keeper + 2 * window->bytes)
@@ -113,7 +43,212 @@ bool lz_window_is_piece(const struct lz_core *core, const struct lz_mapping *map
 	return true;
 }
 
-void lz_windows_abandon(struct lz_windows *windows)
+/*
+ * Without the lock, by asking the kernel. To wait longer for it would be no way out: its holder may be a
+ * handler's thread that waits for a lock of the allocator beneath, whose holder waits here.
+ */
+static bool next_by_maps(struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
-	lz_ledger_abandon(&windows->where);
+	struct lz_mapping mapping;
+	struct lz_lines lines;
+	bool found = false;
+	char *line;
+
+	if (lz_lines_open(&lines, backings->os, MAPS) != 0)
+		return false;
+	while (!found && (line = lz_lines_next(&lines)) != NULL) {
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
+			continue;
+		if (mapping.start >= end)
+			break;
+		found = lz_mapping_is_window(&mapping);
+	}
+	lz_lines_close(&lines);
+	if (found) {
+		part->start = lz_max_u64(start, mapping.start);
+		part->end = part->piece_end = lz_min_u64(end, mapping.end);
+		part->of_file = false;
+	}
+	return found;
 }
+
+bool lz_window_next_part(struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
+{
+	bool found;
+
+	if (start >= end || !atomic_load_explicit(&backings->books->windows.any, memory_order_relaxed))
+		return false;
+	if (!lz_books_lock(backings->books))
+		return next_by_maps(backings, start, end, part);
+	found = lz_window_map_find(&backings->books->windows, start, end, part);
+	lz_books_unlock(backings->books);
+	return found;
+}
+
+void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_t length, unsigned asked)
+{
+	static const struct {
+		unsigned flag;
+		int advice;
+	} table[] = {{LZ_ASKED_DONTFORK, MADV_DONTFORK}, {LZ_ASKED_DONTDUMP, MADV_DONTDUMP},
+		{LZ_ASKED_MERGEABLE, MADV_MERGEABLE}, {LZ_ASKED_RANDOM, MADV_RANDOM},
+		{LZ_ASKED_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_ASKED_HUGEPAGE, MADV_HUGEPAGE}};
+
+	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
+		if (asked & table[i].flag)
+			backings->os->madvise((void *)start, length, table[i].advice);
+	if (asked & LZ_ASKED_LOCKED)
+		backings->os->mlock((void *)start, length);
+}
+
+/* A tag for pieces that moved. Off their blocks' boundaries, what is known of them is where each lies. */
+uintptr_t lz_window_moved_tag(const struct lz_backings *backings, uintptr_t tag, uintptr_t from, uintptr_t to)
+{
+	size_t unit = lz_window_map_unit(&backings->books->windows);
+
+	if ((to - from) % unit == 0)
+		return tag + (to - from);
+	return lz_window_map_tag(&backings->books->windows, lz_round_down(to, unit), 0) | (tag & lz_window_map_of_file(&backings->books->windows));
+}
+
+/* --- moving --- */
+
+/* What the map of windows says of one piece from now on. */
+void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t length, uintptr_t tag)
+{
+	if (!lz_books_lock(backings->books))
+		return;
+	lz_window_map_remove(&backings->books->windows, start, start + length);
+	if (tag != 0)
+		lz_window_map_add(&backings->books->windows, start, start + length, tag);
+	lz_books_unlock(backings->books);
+}
+
+/* The bytes from `at` on that move in one call. */
+size_t lz_window_piece_length(struct lz_backings *backings, uintptr_t at, uintptr_t end)
+{
+	struct lz_window_part part;
+
+	if (!lz_window_next_part(backings, at, end, &part))
+		return end - at;
+	return (part.start > at ? part.start : part.piece_end) - at;
+}
+
+/* The bytes of a piece that the kernel will not move go into anonymous memory in its new place. */
+static int copy_piece(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to)
+{
+	intptr_t fresh = backings->os->mmap((void *)to, length, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (lz_os_failed(fresh))
+		return (int)fresh;
+	lz_copy_written(backings, at, at + length, to);
+	backings->os->munmap((void *)at, length);
+	return 0;
+}
+
+/* The old range leaves the map before the kernel may give its addresses to others. */
+static int move_piece(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to, int flags, bool copy)
+{
+	uintptr_t tag = lz_books_window_tag_at(backings->books, at);
+	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
+	intptr_t moved;
+	int error;
+
+	if (!stays)
+		lz_window_set_tag(backings, at, length, 0);
+	moved = backings->os->mremap(
+		(void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
+	error = lz_os_failed(moved) ? (int)moved : 0;
+	if (error == 0)
+		lz_window_set_tag(backings, to, length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
+	else if (copy && error == -EFAULT && (error = copy_piece(backings, at, length, to)) == 0)
+		lz_window_set_tag(backings, to, length, 0);
+	else if (!stays)
+		lz_window_set_tag(backings, at, length, tag);
+	return error;
+}
+
+int lz_window_move_pieces(struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy)
+{
+	uintptr_t at = from, end = from + length;
+	int error = 0;
+
+	while (at < end && error == 0) {
+		size_t piece = lz_window_piece_length(backings, at, end);
+
+		error = move_piece(backings, at, piece, to + (at - from), flags, copy);
+		if (error == 0)
+			at += piece;
+	}
+	if (error == 0 || at == from)
+		return error;
+	/* Back, over what DONTUNMAP left there: the same calls in the other direction, or, if need be,
+	 * copies. */
+	length = at - from;
+	for (uintptr_t back = to; back < to + length;) {
+		size_t piece = lz_window_piece_length(backings, back, to + length);
+
+		if (move_piece(backings, back, piece, from + (back - to), 0, copy) != 0)
+			copy_piece(backings, back, piece, from + (back - to));
+		back += piece;
+	}
+	return error;
+}
+
+/* --- growing --- */
+
+/* Keys are there: the range before has one. */
+static void give_key(struct lz_backings *backings, uintptr_t from, uintptr_t to, const struct lz_window_manner *manner)
+{
+	if (manner->key != 0)
+		backings->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), manner->protection,
+			manner->key, 0, 0);
+}
+
+int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t from, uintptr_t to,
+	uintptr_t tag, const struct lz_window_manner *manner)
+{
+	size_t unit = lz_window_map_unit(&backings->books->windows);
+	size_t units = tag & (lz_window_map_of_file(&backings->books->windows) - 1);
+	uintptr_t anchor = lz_round_down(tag, unit);
+	uintptr_t middle = from;
+	struct lz_lease first = *lease;
+	const struct lz_window *window = lease->object;
+	int error;
+
+	if (window == NULL) {
+		intptr_t at = backings->os->mmap((void *)from, to - from, manner->protection,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+		if (lz_os_failed(at))
+			return (int)at;
+		give_key(backings, from, to, manner);
+		lz_window_advise_alike(backings, from, to - from, manner->asked);
+		/* What was /dev/zero stays a file in all that is told of it. */
+		if (tag & lz_window_map_of_file(&backings->books->windows))
+			lz_window_set_tag(backings, from, to - from, lz_window_map_of_file_tag(&backings->books->windows, from));
+		return 0;
+	}
+	/* First the rest of the last piece, so that it becomes one mapping again. */
+	first.bytes = units * unit;
+	if (units != 0 && first.bytes <= window->bytes && (from - anchor) % first.bytes != 0)
+		middle = lz_min_u64(to, from + first.bytes - (from - anchor) % first.bytes);
+	error = lz_window_map_pieces(backings, &first, from, middle, anchor);
+	anchor = lz_round_down(middle, unit);
+	if (error == 0)
+		error = lz_window_map_pieces(backings, lease, middle, to, anchor);
+	if (error == 0 && manner->protection != (PROT_READ | PROT_WRITE))
+		error = backings->os->mprotect((void *)from, to - from, manner->protection);
+	if (error)
+		return error;
+	give_key(backings, from, to, manner);
+	lz_window_advise_alike(backings, from, to - from, manner->asked);
+	if (middle > from)
+		lz_window_set_tag(backings, from, middle - from, tag);
+	if (middle < to)
+		lz_window_set_tag(backings, middle, to - middle,
+			lz_window_map_tag(&backings->books->windows, anchor, lease->bytes) | (tag & lz_window_map_of_file(&backings->books->windows)));
+	return 0;
+}
+

@@ -17,7 +17,6 @@
  * the window if they hold something, and the program's userfaultfd sees no missing page there; those that hold
  * nothing are replaced. A block that holds nothing takes 50 us, so 1 GiB 30 ms.
  */
-#include "core/inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +27,8 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 
+#include "backing/placement.h"
+#include "backing/window/window.h"
 #include "base/checked.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
@@ -47,7 +48,7 @@
 
 /* What leaves in one go: neighbouring pieces that the program has in one manner. */
 struct run {
-	struct lz_core *core;
+	struct lz_backings *backings;
 	int holder; /* our userfaultfd, or -errno */
 	bool readable;
 	int protection;
@@ -60,21 +61,21 @@ struct run {
 /* --- holding writers --- */
 
 /* Ours, as capable as the process may have one. The descriptor or -errno. */
-static int open_holder(struct lz_core *core)
+static int open_holder(struct lz_backings *backings)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP | FEATURE_WP_SHMEM};
-	int fd = (int)core->os->pass(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+	int fd = (int)backings->os->pass(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
 	int error;
 
 	if (fd < 0)
-		fd = (int)core->os->pass(
+		fd = (int)backings->os->pass(
 			SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY, 0, 0, 0, 0, 0);
 	if (fd < 0)
 		return fd;
-	error = core->os->ioctl(fd, UFFDIO_API, &api);
+	error = backings->os->ioctl(fd, UFFDIO_API, &api);
 	if (error == 0)
 		return fd;
-	core->os->close(fd);
+	backings->os->close(fd);
 	return error;
 }
 
@@ -85,13 +86,13 @@ static int hold(struct run *run, uintptr_t start, uintptr_t end)
 	struct uffdio_register registration = {.range = range, .mode = MODE_WP};
 	struct uffdio_writeprotect protect = {.range = range, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
 	int error = run->holder < 0 ? run->holder
-				    : run->core->os->ioctl(run->holder, UFFDIO_REGISTER, &registration);
+				    : run->backings->os->ioctl(run->holder, UFFDIO_REGISTER, &registration);
 
 	if (error)
 		return error;
-	error = run->core->os->ioctl(run->holder, UFFDIO_WRITEPROTECT, &protect);
+	error = run->backings->os->ioctl(run->holder, UFFDIO_WRITEPROTECT, &protect);
 	if (error)
-		run->core->os->ioctl(run->holder, UFFDIO_UNREGISTER, &range);
+		run->backings->os->ioctl(run->holder, UFFDIO_UNREGISTER, &range);
 	return error;
 }
 
@@ -100,7 +101,7 @@ static void let_go(struct run *run, uintptr_t start, uintptr_t end, bool replace
 {
 	struct uffdio_range range = {start, end - start};
 
-	run->core->os->ioctl(run->holder, replaced ? UFFDIO_WAKE : UFFDIO_UNREGISTER, &range);
+	run->backings->os->ioctl(run->holder, replaced ? UFFDIO_WAKE : UFFDIO_UNREGISTER, &range);
 }
 
 /* --- copying a block --- */
@@ -119,7 +120,7 @@ static uintptr_t copy_of(const struct block *block, uintptr_t at)
 
 static size_t page_of(const struct block *block, uintptr_t at)
 {
-	return (at - block->start) >> block->run->core->page_shift;
+	return (at - block->start) >> block->run->backings->books->page_shift;
 }
 
 static void note_run(void *context, const struct lz_page_run *run)
@@ -127,7 +128,7 @@ static void note_run(void *context, const struct lz_page_run *run)
 	struct block *block = context;
 
 	block->holds |= !run->file;
-	for (uintptr_t at = run->start; run->away && at < run->end; at += block->run->core->page)
+	for (uintptr_t at = run->start; run->away && at < run->end; at += block->run->backings->books->page)
 		block->away[page_of(block, at) / 64] |= UINT64_C(1) << page_of(block, at) % 64;
 }
 
@@ -147,8 +148,8 @@ static bool is_zero(const char *bytes, size_t length)
  */
 static void copy_away(const struct block *block, uintptr_t at)
 {
-	const struct lz_os *os = block->run->core->os;
-	size_t page = block->run->core->page;
+	const struct lz_os *os = block->run->backings->os;
+	size_t page = block->run->backings->books->page;
 	void *to = (void *)copy_of(block, at);
 
 	if (!was_away(block, at) && !block->run->swaps)
@@ -170,14 +171,14 @@ static void copy_run(void *context, const struct lz_page_run *run)
 		memcpy((void *)copy_of(block, run->start), (const void *)run->start, run->end - run->start);
 		return;
 	}
-	for (uintptr_t at = run->start; at < run->end; at += block->run->core->page)
+	for (uintptr_t at = run->start; at < run->end; at += block->run->backings->books->page)
 		copy_away(block, at);
 }
 
 /* Before Linux 6.7 nothing tells which pages are its own: those that are not zero count. */
 static void copy_unseen(const struct block *block, uintptr_t end)
 {
-	size_t page = block->run->core->page;
+	size_t page = block->run->backings->books->page;
 
 	for (uintptr_t at = block->start; at < end; at += page)
 		if (!is_zero((const char *)at, page))
@@ -189,50 +190,50 @@ static void copy_unseen(const struct block *block, uintptr_t end)
 /* The copy is in the manner of what it replaces. MADV_WIPEONFORK is the kernel's again. */
 static int give_manner(const struct run *run, const struct block *block, size_t length)
 {
-	struct lz_core *core = run->core;
+	struct lz_backings *backings = run->backings;
 	uintptr_t copy = copy_of(block, block->start);
 	struct lz_wiped wiped = {.count = 0};
 
-	if (lz_core_enter(core)) {
-		lz_wipe_list(core, block->start, block->start + length, &wiped);
-		lz_core_leave(core);
+	if (lz_books_lock(backings->books)) {
+		lz_wipe_table_list(&backings->books->windows.wipes, block->start, block->start + length, &wiped);
+		lz_books_unlock(backings->books);
 	}
 	for (size_t i = 0; i < wiped.count; i++)
-		core->os->madvise((void *)(copy + wiped.part[i].start),
+		backings->os->madvise((void *)(copy + wiped.part[i].start),
 			wiped.part[i].end - wiped.part[i].start, MADV_WIPEONFORK);
-	lz_core_ask(core, copy, length, run->asked & ~(unsigned)LZ_ASKED_LOCKED);
-	return core->os->mprotect((void *)copy, length, run->protection);
+	lz_window_advise_alike(backings, copy, length, run->asked & ~(unsigned)LZ_ASKED_LOCKED);
+	return backings->os->mprotect((void *)copy, length, run->protection);
 }
 
 /* The books follow: the range is anonymous now. What was /dev/zero stays a file in all that is told of it. */
-static void note_left(struct lz_core *core, uintptr_t start, uintptr_t end)
+static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_window_part part;
 	struct lz_range *range;
 	bool of_file;
 
-	if (!lz_core_enter(core))
+	if (!lz_books_lock(backings->books))
 		return;
-	of_file = lz_window_find(core, start, end, &part) && part.of_file;
-	lz_window_forget(core, start, end);
+	of_file = lz_window_map_find(&backings->books->windows, start, end, &part) && part.of_file;
+	lz_window_map_remove(&backings->books->windows, start, end);
 	if (of_file)
-		lz_window_note(core, start, end, lz_window_of_file_at(core, start));
+		lz_window_map_add(&backings->books->windows, start, end, lz_window_map_of_file_tag(&backings->books->windows, start));
 	/* What becomes anonymous may join what lies behind it: that is no part of it. */
-	while (start < end && (range = lz_ledger_find(&core->ledger, start)) != NULL && range->start < end) {
-		struct lz_traits traits = {.page_shift = (uint8_t)core->page_shift, .tag = range->traits.tag};
+	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL && range->start < end) {
+		struct lz_traits traits = {.page_shift = (uint8_t)backings->books->page_shift, .tag = range->traits.tag};
 		uintptr_t from = lz_max_u64(range->start, start), to = lz_min_u64(range->end, end);
 
-		lz_ledger_set(&core->ledger, from, to, traits);
+		lz_ledger_set(&backings->books->ledger, from, to, traits);
 		start = to;
 	}
-	lz_core_publish(core);
-	lz_core_leave(core);
+	lz_books_publish(backings->books);
+	lz_books_unlock(backings->books);
 }
 
 /* Copies and moves a block that is held, or that holds nothing. 0 or -errno: then it stays. */
 static int move_over(struct run *run, struct block *block, uintptr_t end, bool seen)
 {
-	const struct lz_os *os = run->core->os;
+	const struct lz_os *os = run->backings->os;
 	size_t length = end - block->start;
 	void *place = (void *)block->start;
 	intptr_t moved;
@@ -262,7 +263,7 @@ static int move_over(struct run *run, struct block *block, uintptr_t end, bool s
  */
 static bool leave_block(struct run *run, uintptr_t start, uintptr_t end)
 {
-	const struct lz_os *os = run->core->os;
+	const struct lz_os *os = run->backings->os;
 	struct block block = {.run = run, .start = start};
 	uint64_t all = ~UINT64_C(0), before = 0;
 	bool seen = lz_pagemap_walk(os, start, end, note_run, &block) == 0, held;
@@ -278,19 +279,19 @@ static bool leave_block(struct run *run, uintptr_t start, uintptr_t end)
 	if (held)
 		let_go(run, start, end, error == 0);
 	if (error == 0)
-		note_left(run->core, start, end);
+		note_left(run->backings, start, end);
 	os->pass(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
 	/* Not before: what the process may lock is limited. */
 	if (error == 0)
-		lz_core_ask(run->core, start, end - start, run->asked & LZ_ASKED_LOCKED);
+		lz_window_advise_alike(run->backings, start, end - start, run->asked & LZ_ASKED_LOCKED);
 	return error == 0;
 }
 
-static bool some_is_swapped(struct lz_core *core)
+static bool some_is_swapped(struct lz_backings *backings)
 {
 	struct sysinfo info;
 
-	return core->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 || info.freeswap != info.totalswap;
+	return backings->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 || info.freeswap != info.totalswap;
 }
 
 /*
@@ -299,29 +300,29 @@ static bool some_is_swapped(struct lz_core *core)
  */
 static void leave_run(struct run *run)
 {
-	struct lz_core *core = run->core;
+	struct lz_backings *backings = run->backings;
 	size_t length = run->end - run->start;
-	size_t block = lz_min_u64(lz_window_unit(core), BLOCK_PAGES * core->page);
+	size_t block = lz_min_u64(lz_window_map_unit(&backings->books->windows), BLOCK_PAGES * backings->books->page);
 	intptr_t copy;
 
 	if (length == 0)
 		return;
-	copy = lz_zeropage_reserve(core, run->start, length);
+	copy = lz_placement_reserve_alike(backings, run->start, length);
 	if (lz_os_failed(copy))
 		return;
 	run->copy = (uintptr_t)copy;
-	run->swaps = some_is_swapped(core);
-	if (core->os->mprotect((void *)copy, length, PROT_READ | PROT_WRITE) == 0) {
-		core->os->madvise((void *)copy, core->page, MADV_POPULATE_WRITE);
-		core->os->madvise((void *)copy, core->page, MADV_DONTNEED);
+	run->swaps = some_is_swapped(backings);
+	if (backings->os->mprotect((void *)copy, length, PROT_READ | PROT_WRITE) == 0) {
+		backings->os->madvise((void *)copy, backings->books->page, MADV_POPULATE_WRITE);
+		backings->os->madvise((void *)copy, backings->books->page, MADV_DONTNEED);
 		for (uintptr_t at = run->start, next; at < run->end; at = next) {
 			next = lz_min_u64(run->end, lz_round_down(at, block) + block);
 			/* Where it stays, its copy is of no use. */
 			if (!leave_block(run, at, next))
-				core->os->munmap((void *)(run->copy + (at - run->start)), next - at);
+				backings->os->munmap((void *)(run->copy + (at - run->start)), next - at);
 		}
 	} else {
-		core->os->munmap((void *)copy, length);
+		backings->os->munmap((void *)copy, length);
 	}
 	run->start = run->end = 0;
 }
@@ -334,11 +335,11 @@ static void add_mapping(struct run *run, const struct lz_mapping *mapping, unsig
 	struct lz_window_part part;
 
 	/* The map of windows may be wrong where a call could not be followed. */
-	if (!lz_window_is_named(mapping))
+	if (!lz_mapping_is_window(mapping))
 		return;
 	start = lz_max_u64(start, mapping->start);
 	end = lz_min_u64(end, mapping->end);
-	for (; lz_windowed_next(run->core, start, end, &part); start = part.end) {
+	for (; lz_window_next_part(run->backings, start, end, &part); start = part.end) {
 		if (part.start != run->end || asked != run->asked || protection != run->protection) {
 			leave_run(run);
 			run->start = part.start;
@@ -350,38 +351,24 @@ static void add_mapping(struct run *run, const struct lz_mapping *mapping, unsig
 	}
 }
 
-void lz_windowed_leave(struct lz_core *core, uintptr_t start, uintptr_t end)
+void lz_window_prepare_missing_faults(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
-	struct run run = {.core = core};
+	struct run run = {.backings = backings};
 	struct lz_window_part part;
 	struct lz_mapping mapping;
 	struct lz_lines lines;
 	unsigned asked;
 
-	if (!lz_windowed_next(core, start, end, &part))
+	if (!lz_window_next_part(backings, start, end, &part))
 		return;
 	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
-	if (lz_lines_open(&lines, core->os, SMAPS) != 0)
+	if (lz_lines_open(&lines, backings->os, SMAPS) != 0)
 		return;
-	run.holder = open_holder(core);
+	run.holder = open_holder(backings);
 	while (lz_smaps_next(&lines, &mapping, &asked) && mapping.start < end)
 		add_mapping(&run, &mapping, asked, start, end);
 	lz_lines_close(&lines);
 	leave_run(&run);
 	if (run.holder >= 0)
-		core->os->close(run.holder);
-}
-
-void lz_core_userfault(struct lz_core *core, const struct uffdio_register *registration)
-{
-	struct uffdio_register asked;
-	uint64_t start, end;
-
-	if (!lz_core_fetch(core, registration, &asked, sizeof asked) ||
-		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
-		return;
-	start = asked.range.start;
-	lz_core_altered(core, start, end);
-	if (asked.mode & UFFDIO_REGISTER_MODE_MISSING)
-		lz_windowed_leave(core, start, end);
+		backings->os->close(run.holder);
 }

@@ -14,39 +14,39 @@ static int allocate_zeroed(size_t size, char **out)
 {
 	struct lz_request request = {.call = "calloc", .size = size, .zeroed = true};
 
-	return lz_core_allocate(&core, &request, 0, (void **)out);
+	return lz_heap_allocate(&core.heap, &request, 0, (void **)out);
 }
 
 static unsigned kept(void)
 {
-	return atomic_load(&core.recycle.count);
+	return atomic_load(&core.cache.count);
 }
 
-Test(recycle, comes_back_zero_and_only_once)
+Test(cache, comes_back_zero_and_only_once)
 {
 	char *p, *q, *r;
 
 	start_core(keeping);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 	p[0] = p[MIB + 5] = p[2 * MIB - 1] = 7;
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(kept(), 1);
-	cr_expect_eq(lz_core_free(&core, p), -ENOENT, "freed twice");
+	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT, "freed twice");
 	cr_assert_eq(allocate_zeroed(2 * MIB - 9000, &q), 0);
 	cr_expect_eq(q, p, "a little smaller is served, too");
 	cr_expect_eq(kept(), 0);
-	cr_expect_eq(core.stats.wire->recycled, 1);
+	cr_expect_eq(core.books.stats.wire->recycled, 1);
 	for (size_t i = 0; i < 2 * MIB; i++)
 		cr_assert_eq(q[i], 0, "byte %zu", i);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &r), 0);
 	cr_expect_neq(r, q);
-	cr_expect_eq(lz_core_free(&core, q), 0);
-	cr_expect_eq(lz_core_free(&core, r), 0);
-	cr_expect_eq(core.stats.wire->regions, 0);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
+	cr_expect_eq(lz_heap_free(&core.heap, q), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, r), 0);
+	cr_expect_eq(core.books.stats.wire->regions, 0);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
-Test(recycle, full_regions_come_back_zero_every_time)
+Test(cache, full_regions_come_back_zero_every_time)
 {
 	char *p;
 
@@ -58,14 +58,14 @@ Test(recycle, full_regions_come_back_zero_every_time)
 		memset(p, 1 + round, MIB);
 		/* Given back in between: still known as full, and still zero when it comes back. */
 		if (round == 3)
-			lz_core_madvise(&core, p, MIB / 2, MADV_DONTNEED);
-		cr_assert_eq(lz_core_free(&core, p), 0);
+			lz_calls_madvise(&core.calls, p, MIB / 2, MADV_DONTNEED);
+		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	}
-	cr_expect_eq(core.stats.wire->recycled, 4);
+	cr_expect_eq(core.books.stats.wire->recycled, 4);
 }
 
 /* Freeing a large region looks at its page tables, but not where it was full when it was last made zero. */
-Test(recycle, what_is_known_to_be_full_is_not_looked_at)
+Test(cache, what_is_known_to_be_full_is_not_looked_at)
 {
 	char *p;
 
@@ -78,7 +78,7 @@ Test(recycle, what_is_known_to_be_full_is_not_looked_at)
 		cr_assert(p[0] == 0 && p[4 * MIB - 1] == 0);
 		memset(p, 1, 4 * MIB);
 		opened = fake.pagemaps;
-		cr_assert_eq(lz_core_free(&core, p), 0);
+		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 		cr_expect_eq(fake.pagemaps == opened, round > 0, "round %d", round);
 	}
 	cr_expect_eq(kept(), 1);
@@ -87,26 +87,26 @@ Test(recycle, what_is_known_to_be_full_is_not_looked_at)
 /* A kept region of `from` bytes that hold something, then a request for `to`. */
 static bool was_made_of_a_kept_one(size_t from, size_t to)
 {
-	uint64_t recycled = core.stats.wire->recycled;
+	uint64_t recycled = core.books.stats.wire->recycled;
 	char *p, *q;
 
 	cr_assert_eq(allocate_zeroed(from, &p), 0);
 	memset(p, 7, from);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	cr_assert_eq(allocate_zeroed(to, &q), 0);
 	for (size_t i = 0; i < to; i++)
 		cr_assert_eq(q[i], 0, "%zu bytes from %zu: byte %zu", to, from, i);
-	cr_expect_eq(core.stats.wire->regions, 1);
-	cr_expect_eq(core.stats.wire->region_bytes, lz_regions_find(&core.regions, (uintptr_t)q)->length);
-	recycled = core.stats.wire->recycled - recycled;
+	cr_expect_eq(core.books.stats.wire->regions, 1);
+	cr_expect_eq(core.books.stats.wire->region_bytes, lz_regions_find(&core.books.regions, (uintptr_t)q)->length);
+	recycled = core.books.stats.wire->recycled - recycled;
 	cr_expect_eq(recycled, kept() == 0);
-	cr_assert_eq(lz_core_free(&core, q), 0);
-	lz_recycle_flush(&core);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
+	cr_assert_eq(lz_heap_free(&core.heap, q), 0);
+	lz_cache_flush(&core.cache);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 	return recycled != 0;
 }
 
-Test(recycle, other_sizes_are_made_of_what_is_kept_where_that_saves_faults)
+Test(cache, other_sizes_are_made_of_what_is_kept_where_that_saves_faults)
 {
 	start_core(keeping);
 	cr_expect(was_made_of_a_kept_one(2 * MIB, 2 * MIB + 4096), "grown");
@@ -118,27 +118,27 @@ Test(recycle, other_sizes_are_made_of_what_is_kept_where_that_saves_faults)
 	cr_expect_eq(committed(), 0);
 }
 
-Test(recycle, what_cannot_be_resized_is_kept_still)
+Test(cache, what_cannot_be_resized_is_kept_still)
 {
 	char *p, *q;
 
 	start_core(keeping);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 	memset(p, 7, 2 * MIB);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	fake.error = -ENOMEM;
 	fake.fail_from[FAKE_MREMAP] = 1;
 	cr_assert_eq(allocate_zeroed(4 * MIB, &q), 0);
 	for (size_t i = 0; i < 4 * MIB; i++)
 		cr_assert_eq(q[i], 0);
-	cr_expect_leq(core.stats.wire->regions, 1);
-	lz_core_free(&core, q);
-	lz_recycle_flush(&core);
-	cr_expect_eq(core.stats.wire->region_bytes, 0);
+	cr_expect_leq(core.books.stats.wire->regions, 1);
+	lz_heap_free(&core.heap, q);
+	lz_cache_flush(&core.cache);
+	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 	cr_expect_eq(committed(), 0);
 }
 
-Test(recycle, wrong_alignments_are_not_served)
+Test(cache, wrong_alignments_are_not_served)
 {
 	struct lz_request aligned = {.call = "memalign", .size = 2 * MIB};
 	char *p;
@@ -146,15 +146,15 @@ Test(recycle, wrong_alignments_are_not_served)
 
 	start_core(keeping);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
-	cr_assert_eq(lz_core_free(&core, p), 0);
-	cr_assert_eq(lz_core_allocate(&core, &aligned, GIB, &r), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
+	cr_assert_eq(lz_heap_allocate(&core.heap, &aligned, GIB, &r), 0);
 	cr_expect_eq((uintptr_t)r % GIB, 0);
 	aligned.size = 3 * MIB;
-	cr_assert_eq(lz_core_allocate(&core, &aligned, GIB, &r), 0);
+	cr_assert_eq(lz_heap_allocate(&core.heap, &aligned, GIB, &r), 0);
 	cr_expect_eq((uintptr_t)r % GIB, 0);
 }
 
-Test(recycle, no_more_is_kept_than_allowed)
+Test(cache, no_more_is_kept_than_allowed)
 {
 	char *p[8];
 
@@ -164,44 +164,44 @@ Test(recycle, no_more_is_kept_than_allowed)
 		memset(p[i], 1, 2 * MIB);
 	}
 	for (size_t i = 0; i < 8; i++) {
-		cr_assert_eq(lz_core_free(&core, p[i]), 0);
-		cr_expect_leq(core.recycle.resident, 8 * MIB);
+		cr_assert_eq(lz_heap_free(&core.heap, p[i]), 0);
+		cr_expect_leq(core.cache.resident, 8 * MIB);
 	}
 	cr_expect_eq(kept(), 4);
-	cr_expect_eq(core.stats.wire->cache_bytes, 8 * MIB);
+	cr_expect_eq(core.books.stats.wire->cache_bytes, 8 * MIB);
 	cr_expect_eq(mincore(p[0], 4096, (unsigned char[1]){0}), -1, "the oldest is unmapped");
 	cr_expect_eq(mincore(p[7], 4096, (unsigned char[1]){0}), 0);
-	cr_expect(lz_recycle_flush(&core));
+	cr_expect(lz_cache_flush(&core.cache));
 	cr_expect_eq(kept(), 0);
-	cr_expect_eq(core.recycle.resident, 0);
+	cr_expect_eq(core.cache.resident, 0);
 }
 
-Test(recycle, a_sparse_region_larger_than_the_cache_is_kept)
+Test(cache, a_sparse_region_larger_than_the_cache_is_kept)
 {
 	char *p, *q;
 
 	start_core(keeping);
 	cr_assert_eq(allocate_zeroed(GIB, &p), 0);
 	p[5] = p[GIB - 1] = 1;
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	if (kept() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
-	cr_expect_leq(core.recycle.resident, 64 * 1024);
+	cr_expect_leq(core.cache.resident, 64 * 1024);
 	cr_assert_eq(allocate_zeroed(GIB, &q), 0);
 	cr_expect_eq(q, p);
 	cr_expect_eq(q[5] | q[GIB - 1], 0);
 }
 
-Test(recycle, what_lies_idle_goes_back)
+Test(cache, what_lies_idle_goes_back)
 {
 	char *p, *q;
 
 	start_core(keeping);
 	fake.now_ms = 1000000;
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	fake.now_ms += 900;
-	lz_recycle_tend(&core);
+	lz_cache_trim_idle(&core.cache);
 	cr_expect_eq(kept(), 1);
 	fake.now_ms += 200;
 	map_anonymous(NULL, 4096, PROT_READ, 0);
@@ -209,7 +209,7 @@ Test(recycle, what_lies_idle_goes_back)
 	cr_expect_eq(allocate_zeroed(MIB, &q), 0);
 }
 
-Test(recycle, altered_regions_are_not_kept)
+Test(cache, altered_regions_are_not_kept)
 {
 	void *moved;
 	char *p;
@@ -219,38 +219,38 @@ Test(recycle, altered_regions_are_not_kept)
 		cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 		switch (how) {
 		case 0:
-			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ, -1, NULL);
+			lz_calls_mprotect(&core.calls, p + 4096, 4096, PROT_READ, -1, NULL);
 			break;
 		case 1:
-			lz_core_mprotect(&core, p + 4096, 4096, PROT_NONE, -1, NULL);
-			lz_core_mprotect(&core, p + 4096, 4096, PROT_READ | PROT_WRITE, -1, NULL);
+			lz_calls_mprotect(&core.calls, p + 4096, 4096, PROT_NONE, -1, NULL);
+			lz_calls_mprotect(&core.calls, p + 4096, 4096, PROT_READ | PROT_WRITE, -1, NULL);
 			break;
 		case 2:
-			lz_core_munmap(&core, p + MIB, 4096);
+			lz_calls_munmap(&core.calls, p + MIB, 4096);
 			break;
 		case 3:
 			map_anonymous(p + MIB, 4096, PROT_READ | PROT_WRITE, MAP_FIXED);
 			break;
 		case 4:
-			lz_core_madvise(&core, p, 4096, MADV_DONTFORK);
+			lz_calls_madvise(&core.calls, p, 4096, MADV_DONTFORK);
 			break;
 		case 5:
-			lz_core_userfault(&core, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
+			lz_calls_before_userfault(&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
 			break;
 		case 6: /* at a hole, after it has protected what lies before */
 			fake.error = -ENOMEM;
 			fake.fail_at[FAKE_MPROTECT] = fake.calls[FAKE_MPROTECT] + 1;
-			cr_expect_eq(lz_core_mprotect(&core, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
+			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
 			break;
 		case 7: /* in a handler that interrupted us: nothing of the call can be entered */
-			cr_assert(lz_core_enter(&core));
-			cr_expect_eq(lz_core_mprotect(&core, p, 4096, PROT_READ, -1, NULL), 0);
-			lz_core_leave(&core);
-			lz_core_look_again(&core);
-			atomic_store(&core.missed, false);
+			cr_assert(lz_books_lock(&core.books));
+			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 4096, PROT_READ, -1, NULL), 0);
+			lz_books_unlock(&core.books);
+			lz_books_reconcile_after_failure(&core.books);
+			atomic_store(&core.books.missed, false);
 			break;
 		case 8: /* and what realloc moves stays altered */
-			lz_core_madvise(&core, p, 2 * MIB, MADV_DONTDUMP);
+			lz_calls_madvise(&core.calls, p, 2 * MIB, MADV_DONTDUMP);
 			/* In the way, unless something of the process is already. */
 			map_anonymous(p + 2 * MIB, 4096, PROT_NONE, MAP_FIXED_NOREPLACE);
 			cr_assert_eq(resize(p, 3 * MIB, &moved), 0);
@@ -258,12 +258,12 @@ Test(recycle, altered_regions_are_not_kept)
 			p = moved;
 			break;
 		}
-		cr_expect_eq(lz_core_free(&core, p), 0);
+		cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 		cr_expect_eq(kept(), 0, "way %d", how);
 	}
 }
 
-Test(recycle, nothing_is_kept_where_nobody_sees_what_is_altered)
+Test(cache, nothing_is_kept_where_nobody_sees_what_is_altered)
 {
 	static char *const unseen[] = {
 		"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", "LAZYZERO_INTERCEPT=malloc,calloc", NULL};
@@ -271,11 +271,11 @@ Test(recycle, nothing_is_kept_where_nobody_sees_what_is_altered)
 
 	start_core(unseen);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(kept(), 0);
 }
 
-Test(recycle, guards_that_nobody_saw_do_not_come_back)
+Test(cache, guards_that_nobody_saw_do_not_come_back)
 {
 	char *p, *q;
 
@@ -284,14 +284,14 @@ Test(recycle, guards_that_nobody_saw_do_not_come_back)
 	p[MIB] = 1;
 	if (lz_os_linux.madvise(p + 2 * MIB, 8192, MADV_GUARD_INSTALL) != 0)
 		cr_skip_test("guards need Linux 6.13");
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_assert_eq(allocate_zeroed(4 * MIB, &q), 0);
 	cr_expect_eq(p, q);
 	for (size_t i = 0; i < 4 * MIB; i++)
 		cr_assert_eq(q[i], 0, "byte %zu", i);
 }
 
-Test(recycle, goes_before_anything_is_refused)
+Test(cache, goes_before_anything_is_refused)
 {
 	static char *const tight[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", "LAZYZERO_POLICY=refuse",
 		"LAZYZERO_BUDGET=1200K", "LAZYZERO_BACKING=zeropage", NULL};
@@ -300,14 +300,14 @@ Test(recycle, goes_before_anything_is_refused)
 	NEEDS_SMALL_BUDGET();
 	start_core(tight);
 	cr_assert_eq(allocate_zeroed(300 * MIB, &p), 0);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	if (kept() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
 	cr_expect_eq(allocate_zeroed(400 * MIB, &q), 0, "with what was kept, it would be too much");
 	cr_expect_eq(kept(), 0);
 }
 
-Test(recycle, a_budget_that_shrank_is_not_passed_by)
+Test(cache, a_budget_that_shrank_is_not_passed_by)
 {
 	static char *const refusing[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", "LAZYZERO_POLICY=refuse",
 		"LAZYZERO_BUDGET=1G", "LAZYZERO_BACKING=zeropage", NULL};
@@ -316,27 +316,27 @@ Test(recycle, a_budget_that_shrank_is_not_passed_by)
 	NEEDS_SMALL_BUDGET();
 	start_core(refusing);
 	cr_assert_eq(allocate_zeroed(900 * MIB, &p), 0);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	if (kept() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
-	core.budget.bytes = 1200 << 10;
+	core.books.budget.bytes = 1200 << 10;
 	cr_expect_eq(allocate_zeroed(900 * MIB, &p), -ENOMEM);
 	cr_expect_eq(kept(), 0);
 }
 
-Test(recycle, goes_when_memory_cannot_be_mapped)
+Test(cache, goes_when_memory_cannot_be_mapped)
 {
 	char *p, *q;
 
 	start_core(keeping);
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
-	cr_assert_eq(lz_core_free(&core, p), 0);
+	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	fake.fail_at[FAKE_MMAP] = fake.calls[FAKE_MMAP] + 1;
 	cr_expect_eq(allocate_zeroed(3 * MIB, &q), 0);
 	cr_expect_eq(kept(), 0);
 }
 
-Test(recycle, nothing_where_it_is_switched_off_or_address_space_is_limited)
+Test(cache, nothing_where_it_is_switched_off_or_address_space_is_limited)
 {
 	static char *const off[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
 	struct rlimit limit = {.rlim_cur = (rlim_t)1 << 46, .rlim_max = RLIM_INFINITY};
@@ -344,17 +344,17 @@ Test(recycle, nothing_where_it_is_switched_off_or_address_space_is_limited)
 
 	start_core(off);
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(kept(), 0);
 	start_core(keeping);
 	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
-	cr_expect_eq(lz_core_free(&core, p), 0);
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(kept(), 0);
 }
 
 /* Without PAGEMAP_SCAN: all is cleared, or given back. */
-Test(recycle, before_linux_6_7)
+Test(cache, before_linux_6_7)
 {
 	static const struct fake_file none[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
 	char *p, *q;
@@ -364,12 +364,12 @@ Test(recycle, before_linux_6_7)
 	for (int dense = 0; dense < 2; dense++) {
 		cr_assert_eq(allocate_zeroed(MIB, &p), 0);
 		memset(p, 3, dense ? MIB : 10);
-		cr_assert_eq(lz_core_free(&core, p), 0);
+		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 		cr_assert_eq(allocate_zeroed(MIB, &q), 0);
 		cr_expect_eq(q, p);
 		for (size_t i = 0; i < MIB; i++)
 			cr_assert_eq(q[i], 0);
-		lz_core_free(&core, q);
+		lz_heap_free(&core.heap, q);
 	}
 }
 
@@ -388,12 +388,12 @@ static void *fill_and_free(void *argument)
 		for (size_t i = 0; i < size; i++)
 			*dirty += p[i] != 0;
 		memset(p, 0x55, size);
-		lz_core_free(&core, p);
+		lz_heap_free(&core.heap, p);
 	}
 	return dirty;
 }
 
-Test(recycle, zero_in_every_thread)
+Test(cache, zero_in_every_thread)
 {
 	pthread_t threads[3];
 
@@ -407,5 +407,5 @@ Test(recycle, zero_in_every_thread)
 		cr_expect_eq(*dirty, 0);
 		free(dirty);
 	}
-	cr_expect_gt(core.stats.wire->recycled, 300);
+	cr_expect_gt(core.books.stats.wire->recycled, 300);
 }

@@ -19,15 +19,15 @@ static __attribute__((noinline)) void use_stack(void)
 static __attribute__((noinline)) void jump_out_of_a_grant(uint64_t bytes)
 {
 	struct lz_request request = {.call = "mmap", .size = bytes};
-	struct lz_need need = {.bytes = bytes, .page_shift = core.page_shift};
+	struct lz_need need = {.bytes = bytes, .page_shift = core.books.page_shift};
 	struct lz_grant grant;
 
-	cr_assert_eq(lz_core_charge(&core, &request, &need, &grant, NULL), 0);
+	cr_assert_eq(lz_budget_request(&core.budget, &request, &need, &grant, NULL), 0);
 	cr_assert_gt(grant.cost, 0);
 	longjmp(out, 1);
 }
 
-Test(pending, what_was_reserved_by_a_call_that_was_left_is_not_for_ever)
+Test(reservations, what_was_reserved_by_a_call_that_was_left_is_not_for_ever)
 {
 	void *p = NULL;
 
@@ -39,29 +39,29 @@ Test(pending, what_was_reserved_by_a_call_that_was_left_is_not_for_ever)
 		else
 			use_stack();
 	cr_assert_eq(allocate(256 * MIB, &p), 0, "a budget that nobody uses is spent");
-	cr_expect_lt(atomic_load(&core.reserved), 256 * 1024);
-	lz_core_free(&core, p);
+	cr_expect_lt(atomic_load(&core.books.reservations.bytes), 256 * 1024);
+	lz_heap_free(&core.heap, p);
 }
 
-Test(pending, what_lives_keeps_what_it_holds)
+Test(reservations, what_lives_keeps_what_it_holds)
 {
 	struct lz_request request = {.call = "mmap", .size = 128 * MIB};
-	struct lz_need need = {.bytes = 128 * MIB, .page_shift = core.page_shift};
-	struct lz_grant grants[2 * LZ_PENDING];
+	struct lz_need need = {.bytes = 128 * MIB, .page_shift = core.books.page_shift};
+	struct lz_grant grants[2 * LZ_RESERVATIONS];
 	uint64_t cost;
 
 	start_core(quiet);
-	need.page_shift = core.page_shift;
-	for (size_t i = 0; i < 2 * LZ_PENDING; i++)
-		cr_assert_eq(lz_core_charge(&core, &request, &need, &grants[i], NULL), 0);
+	need.page_shift = core.books.page_shift;
+	for (size_t i = 0; i < 2 * LZ_RESERVATIONS; i++)
+		cr_assert_eq(lz_budget_request(&core.budget, &request, &need, &grants[i], NULL), 0);
 	cost = grants[0].cost;
-	cr_assert_eq(lz_core_enter(&core), true);
-	lz_pending_reclaim(&core);
-	lz_core_leave(&core);
-	cr_expect_eq(atomic_load(&core.reserved), 2 * LZ_PENDING * cost);
-	for (size_t i = 0; i < 2 * LZ_PENDING; i++)
-		lz_core_settle(&core, &grants[i], false);
-	cr_expect_eq(atomic_load(&core.reserved), 0);
+	cr_assert_eq(lz_books_lock(&core.books), true);
+	lz_reservations_reclaim(&core.books.reservations);
+	lz_books_unlock(&core.books);
+	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 2 * LZ_RESERVATIONS * cost);
+	for (size_t i = 0; i < 2 * LZ_RESERVATIONS; i++)
+		lz_budget_settle(&core.budget, &grants[i], false);
+	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 }
 
 static pthread_barrier_t barrier;
@@ -70,12 +70,12 @@ static int acquired;
 /* Holds a window over the fork. */
 static void *hold_a_window(void *unused)
 {
-	struct lz_window_use use;
+	struct lz_lease lease;
 
-	acquired = lz_window_acquire(&core, GIB, GIB, &use);
+	acquired = lz_window_acquire(&core.backings, GIB, GIB, &lease);
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	lz_window_release(&core, &use);
+	lz_window_release(&core.backings, &lease);
 	return unused;
 }
 
@@ -91,14 +91,14 @@ static unsigned stuck(void)
 
 static int acquire_larger(uint64_t bytes)
 {
-	struct lz_window_use use;
-	int error = lz_window_acquire(&core, bytes, 64 * MIB, &use);
+	struct lz_lease lease;
+	int error = lz_window_acquire(&core.backings, bytes, 64 * MIB, &lease);
 
-	lz_window_release(&core, &use);
+	lz_window_release(&core.backings, &lease);
 	return error;
 }
 
-Test(pending, a_window_held_by_another_thread_at_a_fork_is_given_back_in_the_child)
+Test(reservations, a_window_held_by_another_thread_at_a_fork_is_given_back_in_the_child)
 {
 	pthread_t thread;
 	int status = 0;

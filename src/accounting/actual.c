@@ -1,0 +1,71 @@
+/* The figures that a decision needs: what is committed, VmPTE, the budget, and what is reserved; see books.h. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "accounting/books.h"
+#include "base/checked.h"
+#include "os/descriptors.h"
+
+/* Less than 64 MiB has at most 128 KiB of page tables: not worth reading VmPTE for. */
+#define SAMPLE_BYTES (UINT64_C(64) << 20)
+#define SAMPLE_AGE_MS 2u /* one read in 2 ms is half a percent */
+
+void lz_books_publish(struct lz_books *books)
+{
+	lz_stats_peak(&books->stats, committed, lz_ledger_committed(&books->ledger));
+	if (atomic_load_explicit(&books->windows.any, memory_order_relaxed))
+		lz_stats_set(&books->stats, window_mappings, lz_window_map_mappings(&books->windows));
+}
+
+void lz_books_read_actual(struct lz_books *books, uint64_t age_ms)
+{
+	uint64_t now = books->os->now_ms();
+
+	if (books->actual_read_ms != 0 && now - books->actual_read_ms < age_ms)
+		return;
+	if (lz_proc_value(books->os, LZ_STATUS, "VmPTE:", &books->actual) == 0)
+		lz_stats_peak(&books->stats, actual, books->actual);
+	else
+		books->actual = UINT64_MAX;
+	lz_stats_set(&books->stats, minor_faults, books->os->minor_faults());
+	books->actual_read_ms = lz_not_never(now);
+	books->decided_since_read = 0;
+}
+
+void lz_books_sample_peak(struct lz_books *books, uint64_t bytes_to_go)
+{
+	if (bytes_to_go >= SAMPLE_BYTES && lz_stats_in_file(&books->stats))
+		lz_books_read_actual(books, SAMPLE_AGE_MS);
+}
+
+bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
+{
+	uint64_t charge = lz_ledger_committed(&books->ledger) +
+			  atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed);
+
+	if (books->actual != UINT64_MAX)
+		charge = lz_max_u64(charge, books->actual);
+	return __builtin_add_overflow(charge, cost, &charge) || charge > books->budget.bytes;
+}
+
+void lz_books_publish_budget(struct lz_books *books)
+{
+	lz_stats_set(&books->stats, budget, books->budget.bytes);
+	memcpy(books->stats.wire->budget_source, books->budget.source, sizeof books->budget.source);
+}
+
+void lz_books_resolve_budget(struct lz_books *books)
+{
+	if (books->budget.resolved)
+		return;
+	lz_budget_size_resolve(&books->budget, books->os, &books->options->budget, "");
+	lz_books_publish_budget(books);
+}
+
+void lz_books_resolve_budget_early(struct lz_books *books)
+{
+	if (__atomic_load_n(&books->budget.resolved, __ATOMIC_ACQUIRE) || !lz_books_lock(books))
+		return;
+	lz_books_resolve_budget(books);
+	lz_books_unlock(books);
+}

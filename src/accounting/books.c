@@ -1,0 +1,94 @@
+/* The lock of the books, and what follows a fork or a section that was left half done; see books.h. */
+#include "accounting/books.h"
+
+#include <stdatomic.h>
+
+#include "os/descriptors.h"
+
+void lz_books_init(
+	struct lz_books *books, const struct lz_os *os, const struct lz_options *options, struct lz_log *log)
+{
+	books->os = os;
+	books->options = options;
+	books->log = log;
+	books->page = os->page_size();
+	books->page_shift = (unsigned)__builtin_ctzl(books->page);
+	books->actual = UINT64_MAX;
+	lz_regions_init(&books->regions, os);
+	books->reservations.os = os;
+}
+
+void lz_books_register(struct lz_books *books, const struct lz_books_observer *observer)
+{
+	if (books->observers < LZ_BOOKS_OBSERVERS)
+		books->observer[books->observers++] = *observer;
+}
+
+static void prepare(struct lz_books *books)
+{
+	books->geometry = lz_geometry_probe(books->os);
+	lz_ledger_init(&books->ledger, books->geometry, books->os);
+	lz_window_map_init(&books->windows, books->geometry, books->os);
+	books->prepared = true;
+}
+
+/*
+ * A thread was changing the books and will not end: keeps the table of regions, whose changes are single stores, lets
+ * the observers count anew what they guard, and starts the ledger over.
+ */
+static void recover_torn(struct lz_books *books)
+{
+	lz_pool_abandon(&books->regions.pool);
+	if (!books->prepared)
+		return;
+	lz_ledger_abandon(&books->ledger);
+	lz_window_map_abandon(&books->windows);
+	for (unsigned i = 0; i < books->observers; i++)
+		if (books->observer[i].after_torn != NULL)
+			books->observer[i].after_torn(books->observer[i].context);
+	lz_books_reconcile(books);
+}
+
+/* What a forked child has to put right before it uses its copy of the books. */
+static void after_fork(struct lz_books *books)
+{
+	lz_descriptors_after_fork(books->os);
+	lz_reservations_after_fork(&books->reservations);
+	books->actual_read_ms = 0;
+	for (unsigned i = 0; i < books->observers; i++)
+		if (books->observer[i].after_fork != NULL)
+			books->observer[i].after_fork(books->observer[i].context);
+	lz_stats_after_fork(&books->stats);
+	lz_log_after_fork(books->log);
+}
+
+bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark)
+{
+	enum lz_lock_result result;
+
+	if (books->lock.page == NULL)
+		return false; /* not set up: too early, or there was no memory for it */
+	if (atomic_load_explicit(&books->passive, memory_order_relaxed))
+		return false;
+	result = lz_lock_enter(&books->lock, mark);
+	if (result == LZ_LOCK_UNAVAILABLE) {
+		lz_stats_add(&books->stats, untracked, 1);
+		/* The call goes on untracked: whatever it changes, no region that lives now is used again. */
+		atomic_store_explicit(&books->missed, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&books->regions.changes, 1, memory_order_relaxed);
+		return false;
+	}
+	if (result == LZ_LOCK_TORN || result == LZ_LOCK_FORKED_TORN)
+		recover_torn(books);
+	if (!books->prepared)
+		prepare(books);
+	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_TORN)
+		after_fork(books);
+	lz_regions_sweep(&books->regions);
+	return true;
+}
+
+void lz_books_unlock(struct lz_books *books)
+{
+	lz_lock_leave(&books->lock);
+}

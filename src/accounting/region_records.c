@@ -1,0 +1,146 @@
+/* Records of the heap's regions entering and leaving the books; see books.h. */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "accounting/books.h"
+
+static size_t length_of(const struct lz_served *region)
+{
+	return atomic_load_explicit(&region->length, memory_order_relaxed);
+}
+
+void lz_books_count_region(struct lz_books *books, size_t length, bool on_window)
+{
+	lz_stats_add(&books->stats, regions, 1);
+	lz_stats_add(&books->stats, region_bytes, length);
+	lz_stats_add(&books->stats, window_regions, on_window);
+	lz_stats_add(&books->stats, window_region_bytes, on_window ? length : 0);
+	lz_stats_add(&books->stats, regions_total, 1);
+	lz_stats_add(&books->stats, region_bytes_total, length);
+}
+
+void lz_books_uncount_region(struct lz_books *books, size_t length, bool on_window)
+{
+	lz_stats_sub(&books->stats, regions, 1);
+	lz_stats_sub(&books->stats, region_bytes, length);
+	lz_stats_sub(&books->stats, window_regions, on_window);
+	lz_stats_sub(&books->stats, window_region_bytes, on_window ? length : 0);
+}
+
+void lz_books_count_window(struct lz_books *books, size_t length)
+{
+	lz_stats_add(&books->stats, window_regions_total, 1);
+	lz_stats_add(&books->stats, window_bytes_total, length);
+}
+
+/* Removes the record of a claimed region; the ledger is the caller's. With the lock. */
+static void remove_record(struct lz_books *books, struct lz_served *region)
+{
+	lz_books_uncount_region(books, length_of(region), region->on_window);
+	lz_regions_unlink(&books->regions, region);
+}
+
+struct lz_served *lz_books_region_around(struct lz_books *books, uintptr_t p)
+{
+	struct lz_range *range = lz_ledger_find(&books->ledger, p);
+
+	return range != NULL && range->start <= p && range->traits.tag != 0
+		       ? lz_regions_find(&books->regions, range->traits.tag)
+		       : NULL;
+}
+
+void lz_books_drop_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end)
+{
+	struct lz_range *range = lz_ledger_find(&books->ledger, start);
+
+	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
+		struct lz_served *region =
+			range->traits.tag != 0 ? lz_regions_find(&books->regions, range->traits.tag) : NULL;
+
+		if (region != NULL && lz_regions_claim(region)) {
+			remove_record(books, region);
+			/* Other parts of it may still be in the ledger. */
+			atomic_store_explicit(&books->missed, true, memory_order_relaxed);
+		}
+	}
+}
+
+/* The program has unmapped a region as memory, without freeing it: its record is all that is left. */
+static void remove_record_at(struct lz_books *books, uintptr_t base)
+{
+	struct lz_served *region = lz_regions_find(&books->regions, base);
+
+	if (region != NULL && lz_regions_claim(region))
+		remove_record(books, region);
+}
+
+int lz_books_add_region(
+	struct lz_books *books, const struct lz_region_entry *entry, uintptr_t from, size_t from_length)
+{
+	uintptr_t base = entry->base, end = base + entry->length, start = base - entry->lead;
+	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
+	int error;
+
+	if (!lz_books_lock(books))
+		return -EAGAIN;
+	lz_books_drop_stale_regions(books, start, end);
+	remove_record_at(books, base);
+	error = lz_regions_insert(&books->regions, base, entry->length, entry->how);
+	if (error == 0) {
+		if (from != 0)
+			lz_ledger_remove(&books->ledger, from - entry->lead, from + from_length);
+		lz_ledger_set(&books->ledger, start, end, traits);
+		if (entry->window_tag != 0)
+			lz_window_map_add(&books->windows, base, end, entry->window_tag);
+		if (entry->how.on_window) {
+			lz_books_window_traits(books, &traits);
+			lz_ledger_set(&books->ledger, base, end, traits);
+		}
+		lz_books_publish(books);
+	}
+	lz_books_unlock(books);
+	return error;
+}
+
+void lz_books_remove_region(
+	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t length, size_t lead)
+{
+	if (!lz_books_lock(books)) {
+		lz_regions_abandon(&books->regions, region);
+		return;
+	}
+	lz_books_sample_peak(books, length);
+	lz_regions_unlink(&books->regions, region);
+	lz_ledger_remove(&books->ledger, base - lead, base + length);
+	lz_window_map_remove(&books->windows, base, base + length);
+	lz_books_publish(books);
+	lz_books_unlock(books);
+}
+
+void lz_books_remove_lost_region(struct lz_books *books, struct lz_served *region, uintptr_t base, size_t lead)
+{
+	atomic_store_explicit(&books->missed, true, memory_order_relaxed);
+	if (!lz_books_lock(books))
+		return;
+	if (lz_regions_claim(region)) {
+		lz_ledger_remove(&books->ledger, base - lead, base + length_of(region));
+		lz_window_map_remove(&books->windows, base, base + length_of(region));
+		remove_record(books, region);
+	}
+	lz_books_unlock(books);
+}
+
+void lz_books_invalidate_range(struct lz_books *books, uintptr_t start, uintptr_t end)
+{
+	if (!lz_books_lock(books))
+		return;
+	for (struct lz_range *range = lz_ledger_find(&books->ledger, start); range != NULL && range->start < end;
+		range = lz_ledger_next(range)) {
+		struct lz_served *region =
+			range->traits.tag != 0 ? lz_regions_find(&books->regions, range->traits.tag) : NULL;
+
+		if (region != NULL)
+			region->spoiled = true;
+	}
+	lz_books_unlock(books);
+}

@@ -1,0 +1,13 @@
+/*
+ * The backings there are. A new one is a file or a folder that defines its table, a line here and in backing.c, and a
+ * value of LAZYZERO_BACKING in support/options.c.
+ */
+#ifndef LZ_BACKING_STRATEGIES_H
+#define LZ_BACKING_STRATEGIES_H
+
+#include "backing/backing.h"
+
+extern const struct lz_backing lz_zero_page_backing; /* zero_page.c */
+extern const struct lz_backing lz_window_backing;    /* window/strategy.c */
+
+#endif

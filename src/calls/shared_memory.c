@@ -1,0 +1,91 @@
+/* shmat(2) and shmdt(2) of the program; see calls.h. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/shm.h>
+
+#include "calls/internal.h"
+#include "os/mman.h"
+#include "os/procfs.h"
+
+/*
+ * The page size of a segment. Nothing tells it before the segment is attached (SHM_HUGETLB leaves no trace in
+ * shmid_ds), so it is attached for a look.
+ */
+static unsigned segment_page_shift(struct lz_calls *calls, int id, size_t bytes)
+{
+	unsigned page_shift;
+	uint64_t forced = 0;
+	intptr_t at;
+
+	if (bytes < LZ_HUGE_PAGE_LEAST)
+		return calls->books->page_shift;
+	/* Where segments go with their last attachment (kernel.shm_rmid_forced), the look would be the end of
+	 * it. */
+	if (lz_proc_number(calls->os, "/proc/sys/kernel/shm_rmid_forced", &forced) == 0 && forced != 0)
+		return calls->books->page_shift;
+	at = calls->os->shmat(id, NULL, SHM_RDONLY);
+	if (lz_os_failed(at))
+		return calls->books->page_shift;
+	page_shift = lz_books_mapped_page_shift(calls->books, (uintptr_t)at);
+	calls->os->shmdt((void *)at);
+	lz_calls_note_page_size(calls, page_shift);
+	return page_shift;
+}
+
+/* Of a segment in the ledger; none of a region, though it be attached where one starts (SHM_REMAP). */
+static uintptr_t segment_tag(uintptr_t start)
+{
+	return start | 1;
+}
+
+intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int flags, const void *caller)
+{
+	struct lz_need need = {.page_shift = calls->books->page_shift};
+	struct lz_grant grant;
+	struct lz_made made = {.touchable = true, .placed_by_kernel = address == NULL};
+	size_t bytes = 0;
+	intptr_t result;
+
+	lz_grant_nothing(&grant);
+	if (calls->os->shm_size(id, &bytes) == 0) {
+		need.bytes = bytes;
+		need.page_shift = segment_page_shift(calls, id, bytes);
+		if (lz_calls_request(calls, "shmat", caller, bytes, &need, &grant, NULL) != 0)
+			return -ENOMEM;
+	}
+	if (address != NULL)
+		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_end_of(address, bytes));
+	if (flags & SHM_REMAP)
+		atomic_store_explicit(&calls->backings->overlaid, true, memory_order_relaxed);
+	result = calls->next->shmat(id, address, flags);
+	if (!lz_os_failed(result) &&
+		lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift, &made.start, &made.end)) {
+		made.traits = (struct lz_traits){
+			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(made.start)};
+		lz_calls_follow_made(calls, &made);
+		lz_calls_count_mapping(calls, bytes);
+	}
+	lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
+	return result;
+}
+
+int lz_calls_shmdt(struct lz_calls *calls, const void *address)
+{
+	uintptr_t start = (uintptr_t)address;
+	int error;
+
+	if (lz_books_lock(calls->books)) {
+		struct lz_range *range = lz_ledger_find(&calls->books->ledger, start);
+
+		while (range != NULL && range->traits.tag == segment_tag(start)) {
+			lz_ledger_remove(&calls->books->ledger, range->start, range->end);
+			range = lz_ledger_find(&calls->books->ledger, start);
+		}
+		lz_books_publish(calls->books);
+		lz_books_unlock(calls->books);
+	}
+	error = calls->next->shmdt(address);
+	if (error)
+		lz_books_reconcile_after_failure(calls->books);
+	return error;
+}
