@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "cli/cli.h"
+#include "cli/common/command.h"
 #include "config.h"
 
 const struct lz_command *const lz_commands[] = {

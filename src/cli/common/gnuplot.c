@@ -1,0 +1,140 @@
+/* Drawing; see gnuplot.h. */
+#include "cli/common/gnuplot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+
+static const char *terminal_of(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	if (dot != NULL && strcasecmp(dot, ".svg") == 0)
+		return "svg enhanced background rgb 'white' font 'sans-serif,13'";
+	if (dot != NULL && strcasecmp(dot, ".png") == 0)
+		return "pngcairo enhanced font 'sans-serif,11'";
+	return NULL;
+}
+
+static void become(int input)
+{
+	char *const argv[] = {(char *)"gnuplot", (char *)"-", NULL};
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	dup2(input, STDIN_FILENO);
+	/* Nothing of the user's set-up changes the picture, nor what is printed here. */
+	setenv("GNUTERM", "dumb", 1);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	execvp(argv[0], argv);
+	if (errno == ENOENT)
+		lz_say("gnuplot is not installed; install it (package gnuplot, or gnuplot-nox), then draw "
+		       "again");
+	else
+		lz_say("cannot run gnuplot: %s", strerror(errno));
+	_exit(LZ_EXIT_NOT_FOUND);
+}
+
+int lz_gnuplot_check(const char *path)
+{
+	char *file = NULL;
+	int fd, error = 0;
+
+	if (terminal_of(path) == NULL) {
+		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_shown(path).text);
+		return -EINVAL;
+	}
+	fd = asprintf(&file, "%s.XXXXXX", path) < 0 ? -1 : mkostemp(file, O_CLOEXEC);
+	if (fd < 0) {
+		error = -errno;
+		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+	} else {
+		close(fd);
+		unlink(file);
+	}
+	free(file);
+	return error;
+}
+
+int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int height)
+{
+	const char *terminal = terminal_of(path);
+	int pipes[2], fd;
+
+	plot->path = path;
+	if (terminal == NULL) {
+		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_shown(path).text);
+		return -EINVAL;
+	}
+	if (snprintf(plot->unfinished, sizeof plot->unfinished, "%s.XXXXXX", path) >=
+		(int)sizeof plot->unfinished) {
+		lz_fail("the name of the picture is too long");
+		return -ENAMETOOLONG;
+	}
+	fd = mkostemp(plot->unfinished, O_CLOEXEC);
+	if (fd < 0 || pipe2(pipes, O_CLOEXEC) != 0) {
+		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		return -EIO;
+	}
+	close(fd);
+	signal(SIGPIPE, SIG_IGN);
+	fflush(NULL);
+	plot->pid = fork();
+	if (plot->pid == 0)
+		become(pipes[0]);
+	close(pipes[0]);
+	plot->script = fdopen(pipes[1], "w");
+	if (plot->pid < 0 || plot->script == NULL) {
+		lz_fail("cannot start gnuplot: %s", strerror(errno));
+		unlink(plot->unfinished);
+		return -EIO;
+	}
+	fprintf(plot->script, "set terminal %s size %d,%d\nset output ", terminal, width, height);
+	lz_gnuplot_text(plot, plot->unfinished);
+	fputc('\n', plot->script);
+	return 0;
+}
+
+/* Between single quotes only the quote is special; what could end a line or start markup goes. */
+void lz_gnuplot_text(const struct lz_gnuplot *plot, const char *text)
+{
+	fputc('\'', plot->script);
+	for (; *text != '\0'; text++) {
+		if (*text == '\'')
+			fputs("''", plot->script);
+		else
+			fputc((unsigned char)*text < 0x20 ? '?' : *text, plot->script);
+	}
+	fputc('\'', plot->script);
+}
+
+int lz_gnuplot_finish(struct lz_gnuplot *plot)
+{
+	mode_t mask = umask(0);
+	int status;
+
+	umask(mask);
+	fclose(plot->script);
+	if (waitpid(plot->pid, &status, 0) != plot->pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		unlink(plot->unfinished);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != LZ_EXIT_NOT_FOUND)
+			lz_say("gnuplot could not draw it");
+		return LZ_EXIT_OURS;
+	}
+	chmod(plot->unfinished, 0666 & ~mask);
+	if (rename(plot->unfinished, plot->path) != 0) {
+		lz_say("cannot write '%s': %s", lz_shown(plot->path).text, strerror(errno));
+		unlink(plot->unfinished);
+		return LZ_EXIT_OURS;
+	}
+	return 0;
+}

@@ -1,0 +1,26 @@
+/* JSON values; see json.h. */
+#include "cli/common/json.h"
+
+#include "cli/common/command.h"
+
+json_t *lz_json_number(uint64_t value)
+{
+	return value > INT64_MAX ? json_null() : json_integer((json_int_t)value);
+}
+
+json_t *lz_json_string(const char *text)
+{
+	json_t *value = text != NULL ? json_string(text) : json_null();
+
+	return value != NULL ? value : json_string(lz_shown(text).text);
+}
+
+int lz_json_print(json_t *value)
+{
+	int error = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+
+	putchar('\n');
+	json_decref(value);
+	/* A full disk shows when standard output is closed; this is for memory. */
+	return error && !ferror(stdout) ? lz_fail("out of memory") : 0;
+}

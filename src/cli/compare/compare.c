@@ -1,0 +1,251 @@
+/*
+ * `lazyzero compare`: one program, bare, under the library, and under other preloads, in turns, so that what
+ * disturbs the machine disturbs all of them alike.
+ *
+ * Each round begins with another contender. Times and faults are those that wait4 gives for the program and
+ * the descendants it waited for; PSS and page tables are sums over the whole tree, looked at from outside.
+ */
+#include "cli/compare/comparison.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "cli/launch/child.h"
+#include "cli/common/command.h"
+#include "cli/common/gnuplot.h"
+#include "cli/launch/library.h"
+#include "cli/process/tree.h"
+#include "support/options.h"
+
+#define RUNS_MAX 1000u
+#define BACKING LZ_OPTION_PREFIX "BACKING"
+
+enum { FLAG_RUNS, FLAG_WITH, FLAG_JSON, FLAG_SVG, FLAG_SHOW_OUTPUT, FLAG_LIBRARY };
+
+static const struct lz_flag flags[] = {
+	[FLAG_RUNS] = {.name = "runs",
+		.letter = 'n',
+		.value = "N",
+		.help = "How often each contender runs. Default: 5",
+		.accepts = "a number from 1 to 1000"},
+	[FLAG_WITH] = {.name = "with",
+		.value = "LIBRARIES",
+		.help = "Other libraries to preload, each by itself, separated by commas: paths, or names "
+			"that "
+			"the dynamic loader finds, such as libjemalloc.so.2.",
+		.accepts = "libraries, separated by commas"},
+	[FLAG_JSON] = {.name = "json", .help = "Print a JSON object, with every run."},
+	[FLAG_SVG] = {.name = "svg",
+		.value = "FILE",
+		.help = "Draw the ratios into this file, too, with gnuplot.",
+		.accepts = "the name of a file"},
+	[FLAG_SHOW_OUTPUT] = {.name = "show-output",
+		.help = "Leave the program the standard descriptors of this command; otherwise they are "
+			"those "
+			"of /dev/null."},
+	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
+};
+
+/* Peaks of one run. */
+struct watching {
+	struct lz_tree tree;
+	bool started;
+	uint64_t pss, tables;
+};
+
+static void look(void *context, pid_t pid)
+{
+	struct watching *watching = context;
+	struct lz_tree_sum sum;
+
+	if (!watching->started)
+		lz_tree_start(&watching->tree, pid);
+	watching->started = true;
+	if (!lz_tree_due(&watching->tree) || !lz_tree_look(&watching->tree, &sum, NULL, NULL))
+		return;
+	if (sum.pss > watching->pss)
+		watching->pss = sum.pss;
+	if (sum.tables > watching->tables)
+		watching->tables = sum.tables;
+}
+
+static int set_environment(const struct lz_contender *contender, const char *others)
+{
+	char *list = NULL;
+	int error;
+
+	if (contender->preload == NULL)
+		error = others != NULL ? setenv("LD_PRELOAD", others, 1) : unsetenv("LD_PRELOAD");
+	else if (asprintf(&list, "%s%s%s", contender->preload, others != NULL ? ":" : "",
+			 others != NULL ? others : "") < 0)
+		error = -1;
+	else
+		error = setenv("LD_PRELOAD", list, 1);
+	free(list);
+	if (error != 0)
+		return error;
+	return contender->backing != NULL ? setenv(BACKING, contender->backing, 1) : unsetenv(BACKING);
+}
+
+/* Runs a contender once. Returns 0, or the exit status with which to give up; *go_on is false to stop here.
+ */
+static int run_once(const struct lz_comparison *comparison, struct lz_contender *contender, bool silent,
+	const char *others, bool *go_on)
+{
+	struct watching watching = {.started = false};
+	struct lz_watch watch = {.silent = silent, .look = look, .context = &watching};
+	struct lz_ending ending;
+	struct lz_measured *run = &contender->runs[contender->count];
+	int error = set_environment(contender, others);
+
+	if (error != 0)
+		return lz_fail("cannot set the environment: %s", strerror(errno));
+	error = lz_child_run(comparison->argv, &watch, &ending);
+	lz_tree_free(&watching.tree);
+	if (error != 0)
+		return lz_fail("cannot start a process: %s", strerror(-error));
+	if (ending.exec_error != 0) {
+		lz_say("cannot run '%s': %s", lz_shown(comparison->argv[0]).text,
+			strerror(ending.exec_error));
+		return lz_child_exec_status(ending.exec_error);
+	}
+	*go_on = !ending.interrupted;
+	if (ending.interrupted)
+		return 0;
+	contender->status = ending.status;
+	contender->count++;
+	run->figure[LZ_FIGURE_SECONDS] = ending.seconds;
+	run->figure[LZ_FIGURE_FAULTS] = (double)ending.minor_faults;
+	run->figure[LZ_FIGURE_RSS] = (double)ending.peak_rss;
+	run->figure[LZ_FIGURE_PSS] = watching.pss > 0 ? (double)watching.pss : -1;
+	run->figure[LZ_FIGURE_TABLES] = watching.tables > 0 ? (double)watching.tables : -1;
+	return 0;
+}
+
+static void show_progress(size_t round, size_t rounds, const char *name)
+{
+	if (isatty(STDERR_FILENO) == 1)
+		fprintf(stderr, "\r\033[K%s%zu of %zu: %s", name != NULL ? "round " : "", round, rounds,
+			name != NULL ? name : "");
+}
+
+static int run_rounds(struct lz_comparison *comparison, bool silent)
+{
+	/* What our own environment preloads is there for all. */
+	const char *ours = getenv("LD_PRELOAD");
+	char *others = ours != NULL ? strdup(ours) : NULL;
+	bool go_on = true;
+	int status = 0;
+
+	for (size_t round = 0; round < comparison->rounds && go_on && status == 0; round++)
+		for (size_t i = 0; i < comparison->count && go_on && status == 0; i++) {
+			struct lz_contender *contender =
+				&comparison->contenders[(round + i) % comparison->count];
+
+			if (contender->problem[0] != '\0')
+				continue;
+			if (silent)
+				show_progress(round + 1, comparison->rounds, contender->name);
+			status = run_once(comparison, contender, silent, others, &go_on);
+		}
+	if (silent && isatty(STDERR_FILENO) == 1)
+		fputs("\r\033[K", stderr);
+	if (!go_on)
+		lz_say("interrupted; these are the runs until then");
+	free(others);
+	return status;
+}
+
+/* A contender that ends otherwise than bare did not do the same work. */
+static int judge(struct lz_comparison *comparison)
+{
+	const struct lz_contender *bare = &comparison->contenders[0];
+	int status = 0;
+
+	for (size_t i = 0; i < comparison->count; i++) {
+		struct lz_contender *contender = &comparison->contenders[i];
+
+		if (contender->count > 0 && bare->count > 0 && contender->status != bare->status)
+			snprintf(contender->problem, sizeof contender->problem,
+				WIFSIGNALED(contender->status) ? "it was ended by signal %d"
+							       : "it ended with status %d",
+				WIFSIGNALED(contender->status) ? WTERMSIG(contender->status)
+							       : WEXITSTATUS(contender->status));
+		if (contender->problem[0] != '\0')
+			status = 1;
+	}
+	if (bare->count > 0 && bare->status != 0)
+		lz_warn("the program fails by itself (%s %d); --show-output shows what it says",
+			WIFSIGNALED(bare->status) ? "signal" : "status",
+			WIFSIGNALED(bare->status) ? WTERMSIG(bare->status) : WEXITSTATUS(bare->status));
+	return status;
+}
+
+static int compare(struct lz_comparison *comparison, const struct lz_arguments *arguments)
+{
+	bool silent = arguments->values[FLAG_SHOW_OUTPUT] == NULL;
+	const char *svg = arguments->values[FLAG_SVG];
+	int status;
+
+	if (svg != NULL && lz_gnuplot_check(svg) != 0)
+		return LZ_EXIT_OURS;
+	status = run_rounds(comparison, silent);
+	if (status != 0)
+		return status;
+	status = judge(comparison);
+	if (arguments->values[FLAG_JSON] != NULL)
+		status |= lz_compare_print_json(comparison);
+	else
+		lz_compare_print(comparison);
+	if (svg != NULL && lz_compare_draw(comparison, svg) != 0)
+		status = LZ_EXIT_OURS;
+	return status;
+}
+
+static int run(const struct lz_arguments *arguments)
+{
+	const char *runs = arguments->values[FLAG_RUNS];
+	struct lz_comparison comparison = {.argv = arguments->operands};
+	struct lz_library library;
+	uint64_t rounds = 5;
+	int status;
+
+	if (arguments->operand_count == 0)
+		return lz_fail_usage("compare", "no program given");
+	if (runs != NULL && (lz_parse_u64(runs, &rounds) != 0 || rounds == 0 || rounds > RUNS_MAX))
+		return lz_fail_usage("compare", "--runs: \"%s\" is not accepted: it takes %s",
+			lz_shown(runs).text, flags[FLAG_RUNS].accepts);
+	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
+		return LZ_EXIT_OURS;
+	if (lz_arguments_set_variables(arguments) != 0)
+		return lz_fail("cannot set the environment: %s", strerror(errno));
+	comparison.rounds = rounds;
+	/* Its words lie in the argument vector, which is ours. */
+	status = lz_contenders_make(&comparison, library.path, (char *)arguments->values[FLAG_WITH]);
+	if (status == 0)
+		status = compare(&comparison, arguments);
+	lz_contenders_free(&comparison);
+	return status;
+}
+
+const struct lz_command lz_command_compare = {
+	.name = "compare",
+	.summary = "measure a program bare, under the library, and under others",
+	.usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
+	.description =
+		"Runs PROGRAM several times, bare, under the library, and under other preloaded libraries, "
+		"in "
+		"turns, and shows the medians of time, minor faults, resident memory, PSS and page tables, "
+		"their ratios to bare, and their spread. The status is 1 when a contender could not run or "
+		"ended otherwise than bare.",
+	.flags = flags,
+	.flag_count = sizeof flags / sizeof *flags,
+	.takes_options = true,
+	.runs_program = true,
+	.run = run,
+};

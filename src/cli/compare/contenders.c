@@ -1,0 +1,127 @@
+/* Who takes part in `lazyzero compare`; see compare.h. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+#include "cli/compare/comparison.h"
+#include "support/options.h"
+
+#define OTHERS_MAX 16u
+
+static void become_version(const char *preload, int report)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	setenv("LD_PRELOAD", preload, 1);
+	dup2(null, STDOUT_FILENO);
+	dup2(report, STDERR_FILENO);
+	execl("/proc/self/exe", "lazyzero", "--version", NULL);
+	_exit(0);
+}
+
+/*
+ * Why the dynamic loader does not preload a library, or "". It says so on standard error and goes on without
+ * it, so that the program would be measured bare: tried with this command, which needs no library to say its
+ * version.
+ */
+static void try_library(const char *name, char *problem, size_t capacity)
+{
+	char said[1024];
+	size_t length = 0;
+	ssize_t got;
+	int pipes[2];
+	const char *start;
+	pid_t pid;
+
+	problem[0] = '\0';
+	if (pipe2(pipes, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		return;
+	if (pid == 0)
+		become_version(name, pipes[1]);
+	close(pipes[1]);
+	while (length < sizeof said - 1 &&
+		(got = read(pipes[0], said + length, sizeof said - 1 - length)) > 0)
+		length += (size_t)got;
+	said[length] = '\0';
+	close(pipes[0]);
+	waitpid(pid, NULL, 0);
+	/* "ERROR: ld.so: object 'x' from LD_PRELOAD cannot be preloaded (why): ignored." */
+	start = strstr(said, "cannot be preloaded");
+	if (start != NULL)
+		snprintf(problem, capacity, "%.*s", (int)strcspn(start, ":\n"), start);
+}
+
+static struct lz_contender *add(struct lz_comparison *comparison, const char *name)
+{
+	struct lz_contender *contender = &comparison->contenders[comparison->count++];
+
+	snprintf(contender->name, sizeof contender->name, "%.47s", name);
+	contender->runs = calloc(comparison->rounds, sizeof *contender->runs);
+	return contender;
+}
+
+static bool accepts_window(void)
+{
+	static struct lz_options scratch;
+	const struct lz_option *option = lz_option_by_name("BACKING", strlen("BACKING"));
+
+	return option != NULL && lz_option_set(&scratch, option, "window") == 0;
+}
+
+/* The others, from the list of --with, which is cut up. */
+static int add_others(struct lz_comparison *comparison, char *list)
+{
+	char *rest = list, *word;
+
+	while (list != NULL && (word = strsep(&rest, ",")) != NULL) {
+		const char *slash = strrchr(word, '/');
+		struct lz_contender *contender;
+
+		if (*word == '\0')
+			continue;
+		if (comparison->count == OTHERS_MAX + 3)
+			return lz_fail("--with: at most %u libraries", OTHERS_MAX);
+		contender = add(comparison, slash != NULL ? slash + 1 : word);
+		contender->preload = word;
+		try_library(word, contender->problem, sizeof contender->problem);
+		if (strpbrk(word, " :") != NULL)
+			snprintf(contender->problem, sizeof contender->problem,
+				"LD_PRELOAD cannot name it, because of a space or colon in it");
+	}
+	return 0;
+}
+
+int lz_contenders_make(struct lz_comparison *comparison, const char *library, char *others)
+{
+	struct lz_contender *contender;
+
+	comparison->contenders = calloc(OTHERS_MAX + 3, sizeof *comparison->contenders);
+	if (comparison->contenders == NULL)
+		return lz_fail("out of memory");
+	add(comparison, "bare");
+	contender = add(comparison, "lazyzero (auto)");
+	contender->preload = library;
+	contender->backing = "auto";
+	if (accepts_window()) {
+		contender = add(comparison, "lazyzero (window)");
+		contender->preload = library;
+		contender->backing = "window";
+	}
+	if (add_others(comparison, others) != 0)
+		return LZ_EXIT_OURS;
+	for (size_t i = 0; i < comparison->count; i++)
+		if (comparison->contenders[i].runs == NULL)
+			return lz_fail("out of memory");
+	return 0;
+}
+
+void lz_contenders_free(struct lz_comparison *comparison)
+{
+	for (size_t i = 0; i < comparison->count; i++)
+		free(comparison->contenders[i].runs);
+	free(comparison->contenders);
+}

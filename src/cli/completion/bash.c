@@ -1,0 +1,150 @@
+/* Completion for bash; see completion.h. Needs bash 4; bash-completion, where it is, completes programs. */
+#include <stdio.h>
+
+#include "cli/completion/candidates.h"
+
+/* Words one a line; compgen gets them so, since names of geometries have spaces. */
+static void bash_words(const char *const *words)
+{
+	for (size_t i = 0; words[i] != NULL; i++)
+		printf("%s%s", i > 0 ? "\\n" : "", words[i]);
+}
+
+static void bash_value(const struct lz_command *command, const struct lz_completed *entry)
+{
+	printf("\t%s:--%s", command->name, entry->name);
+	if (entry->letter != 0)
+		printf(" | %s:-%c", command->name, entry->letter);
+	fputs(") ", stdout);
+	switch (entry->values) {
+	case LZ_VALUES_WORDS:
+		fputs("_lazyzero_words $'", stdout);
+		bash_words(entry->words);
+		puts("' ;;");
+		break;
+	case LZ_VALUES_LIST:
+		fputs("_lazyzero_list $'", stdout);
+		bash_words(entry->words);
+		puts("' ;;");
+		break;
+	case LZ_VALUES_FILES:
+		puts("_lazyzero_files -f ;;");
+		break;
+	case LZ_VALUES_DIRECTORIES:
+		puts("_lazyzero_files -d ;;");
+		break;
+	default:
+		puts(": ;;");
+	}
+}
+
+static void bash_values(void)
+{
+	fputs("_lazyzero_value()\n{\n\tcase $1:$2 in\n", stdout);
+	for (size_t i = 0; i < lz_command_count; i++)
+		for (size_t j = 0; j < lz_completed_count(lz_commands[i]); j++) {
+			struct lz_completed entry = lz_completed_of(lz_commands[i], j);
+
+			if (entry.values != LZ_VALUES_NONE)
+				bash_value(lz_commands[i], &entry);
+		}
+	fputs("\t*) return 1 ;;\n\tesac\n}\n\n", stdout);
+}
+
+static void bash_flags(void)
+{
+	fputs("_lazyzero_flags()\n{\n\tcase $1 in\n", stdout);
+	for (size_t i = 0; i < lz_command_count; i++) {
+		printf("\t%s) _lazyzero_words $'--help", lz_commands[i]->name);
+		for (size_t j = 0; j < lz_completed_count(lz_commands[i]); j++) {
+			struct lz_completed entry = lz_completed_of(lz_commands[i], j);
+
+			printf("\\n--%s%s", entry.name, entry.values != LZ_VALUES_NONE ? "=" : "");
+		}
+		puts("' ;;");
+	}
+	fputs("\tesac\n\t[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace\n}\n\n", stdout);
+}
+
+static void bash_operands(void)
+{
+	fputs("_lazyzero_operand()\n{\n\tcase $1 in\n", stdout);
+	for (size_t i = 0; i < lz_command_count; i++) {
+		const struct lz_command *command = lz_commands[i];
+
+		if (command->runs_program)
+			printf("\t%s) mapfile -t COMPREPLY < <(compgen -c -- \"$word\") ;;\n", command->name);
+		else if (lz_takes_pids(command))
+			printf("\t%s) _lazyzero_words \"$(cd /proc && printf '%%s\\n' [1-9]*)\" ;;\n",
+				command->name);
+		else if (lz_takes_file(command))
+			printf("\t%s) _lazyzero_files -f ;;\n", command->name);
+		else if (lz_takes_shell(command))
+			printf("\t%s) _lazyzero_words $'bash\\nzsh' ;;\n", command->name);
+	}
+	fputs("\thelp) _lazyzero_words \"$commands\" ;;\n\tesac\n}\n\n", stdout);
+}
+
+static void bash_program_commands(void)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < lz_command_count; i++)
+		if (lz_commands[i]->runs_program) {
+			printf("%s%s", first ? "" : " | ", lz_commands[i]->name);
+			first = false;
+		}
+}
+
+void lz_completion_bash(void)
+{
+	fputs("# bash completion for lazyzero; printed by 'lazyzero completion bash'.\n\n"
+	      "_lazyzero_words()\n{\n\tlocal IFS=$'\\n'\n\tmapfile -t COMPREPLY < <(compgen -W \"$1\" -- "
+	      "\"$word\")\n\tCOMPREPLY=(\"${COMPREPLY[@]// /\\\\ }\")\n}\n\n"
+	      "_lazyzero_files()\n{\n\tcompopt -o filenames\n\tmapfile -t COMPREPLY < <(compgen \"$1\" -- "
+	      "\"$word\")\n}\n\n"
+	      "# The last item of a list with commas.\n"
+	      "_lazyzero_list()\n{\n\tlocal before=\"\" item=${word##*,}\n\t[[ $word != *,* ]] || "
+	      "before=${word%,*},\n\tlocal IFS=$'\\n'\n\tmapfile -t COMPREPLY < <(compgen -P \"$before\" -W "
+	      "\"$1\" -- \"$item\")\n\tcompopt -o nospace\n}\n\n",
+		stdout);
+	bash_values();
+	bash_flags();
+	bash_operands();
+	fputs("_lazyzero()\n{\n\tlocal commands=$'", stdout);
+	for (size_t i = 0; i < lz_command_count; i++)
+		printf("%s\\n", lz_commands[i]->name);
+	fputs("help'\n\tlocal word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} flag=\"\" i\n"
+	      "\tCOMPREPLY=()\n"
+	      "\tif ((COMP_CWORD == 1)); then\n\t\t_lazyzero_words \"$commands\"$'\\n--help\\n--version'\n"
+	      "\t\treturn\n\tfi\n"
+	      "\tcase $command in\n\t",
+		stdout);
+	bash_program_commands();
+	/* The words of a program and its arguments are completed as if they stood alone. */
+	fputs(")\n\t\tfor ((i = 2; i < COMP_CWORD; i++)); do\n"
+	      "\t\t\tcase ${COMP_WORDS[i]} in\n"
+	      "\t\t\t--) ((i++)); break ;;\n"
+	      "\t\t\t-*)\n"
+	      "\t\t\t\tif [[ ${COMP_WORDS[i + 1]-} == = ]]; then ((i += 2))\n"
+	      "\t\t\t\telif _lazyzero_value \"$command\" \"${COMP_WORDS[i]}\"; then ((i++)); fi\n"
+	      "\t\t\t\tCOMPREPLY=() ;;\n"
+	      "\t\t\t*) break ;;\n"
+	      "\t\t\tesac\n"
+	      "\t\tdone\n"
+	      "\t\tif ((i < COMP_CWORD)); then\n"
+	      "\t\t\tif declare -F _command_offset > /dev/null; then _command_offset \"$i\"\n"
+	      "\t\t\telse _lazyzero_files -f; fi\n"
+	      "\t\t\treturn\n"
+	      "\t\tfi ;;\n"
+	      "\tesac\n"
+	      /* bash cuts words at "=". */
+	      "\tif [[ $word == = ]]; then word=\"\" flag=${COMP_WORDS[COMP_CWORD - 1]}\n"
+	      "\telif [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then flag=${COMP_WORDS[COMP_CWORD - 2]}\n"
+	      "\telse flag=${COMP_WORDS[COMP_CWORD - 1]}; fi\n"
+	      "\t[[ $flag == -* ]] && _lazyzero_value \"$command\" \"$flag\" && return\n"
+	      "\tif [[ $word == -* ]]; then _lazyzero_flags \"$command\"; else _lazyzero_operand "
+	      "\"$command\"; fi\n"
+	      "}\n\ncomplete -F _lazyzero lazyzero\n",
+		stdout);
+}

@@ -1,0 +1,97 @@
+/* Completion for zsh; see completion.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/completion/candidates.h"
+
+/* The first sentence, between single quotes and brackets. */
+static void zsh_help(const char *help)
+{
+	for (; *help != '\0' && !(help[0] == '.' && (help[1] == ' ' || help[1] == '\0')); help++) {
+		if (*help == '\'')
+			fputs("'\\''", stdout);
+		else if (strchr("[]:\\", *help) != NULL)
+			printf("\\%c", *help);
+		else
+			putchar(*help);
+	}
+}
+
+static void zsh_values(const struct lz_completed *entry)
+{
+	printf(":%s:", entry->value);
+	switch (entry->values) {
+	case LZ_VALUES_WORDS:
+	case LZ_VALUES_LIST:
+		fputs(entry->values == LZ_VALUES_WORDS ? "((" : "_sequence compadd - ", stdout);
+		for (size_t i = 0; entry->words[i] != NULL; i++) {
+			fputs(i > 0 ? " " : "", stdout);
+			for (const char *at = entry->words[i]; *at != '\0'; at++)
+				printf("%s%c", *at == ' ' ? "\\" : "", *at);
+		}
+		fputs(entry->values == LZ_VALUES_WORDS ? "))" : "", stdout);
+		break;
+	case LZ_VALUES_FILES:
+		fputs("_files", stdout);
+		break;
+	case LZ_VALUES_DIRECTORIES:
+		fputs("_files -/", stdout);
+		break;
+	default:
+		putchar(' ');
+	}
+}
+
+static void zsh_command(const struct lz_command *command)
+{
+	printf("\t%s)\n\t\t_arguments -s \\\n", command->name);
+	for (size_t i = 0; i < lz_completed_count(command); i++) {
+		struct lz_completed entry = lz_completed_of(command, i);
+
+		/* -o FILE, -oFILE and --output=FILE. */
+		for (int form = entry.letter != 0 ? 0 : 1; form < 2; form++) {
+			fputs("\t\t\t'", stdout);
+			if (form == 0)
+				printf("-%c%s[", entry.letter, entry.values != LZ_VALUES_NONE ? "+" : "");
+			else
+				printf("--%s%s[", entry.name, entry.values != LZ_VALUES_NONE ? "=" : "");
+			zsh_help(entry.help);
+			putchar(']');
+			if (entry.values != LZ_VALUES_NONE)
+				zsh_values(&entry);
+			puts("' \\");
+		}
+	}
+	printf("\t\t\t'(- *)'{-h,--help}'[Show the help]' \\\n\t\t\t'%s'\n\t\t;;\n",
+		command->runs_program     ? "*:::program: _normal"
+		: lz_takes_pids(command)  ? "*:process ID:_pids"
+		: lz_takes_file(command)  ? command->operands_max > 1 ? "*:report:_files" : "1:record:_files"
+		: lz_takes_shell(command) ? "1:shell:(bash zsh)"
+		: command->operands_max > 0 ? "1:operand: "
+					    : "*: :()");
+}
+
+void lz_completion_zsh(void)
+{
+	/* zsh has parameters named command and commands. */
+	fputs("#compdef lazyzero\n# zsh completion for lazyzero; printed by 'lazyzero completion zsh'.\n\n"
+	      "_lazyzero()\n{\n\tlocal -a subcommands=(\n",
+		stdout);
+	for (size_t i = 0; i < lz_command_count; i++) {
+		printf("\t\t'%s:", lz_commands[i]->name);
+		zsh_help(lz_commands[i]->summary);
+		puts("'");
+	}
+	fputs("\t\t'help:show the help of a command'\n\t)\n"
+	      "\tif ((CURRENT == 2)); then\n\t\t_describe -t commands command subcommands\n"
+	      "\t\t_arguments --help --version\n\t\treturn\n\tfi\n"
+	      "\tlocal subcommand=$words[2]\n\tshift words\n\t((CURRENT--))\n\tcase $subcommand in\n",
+		stdout);
+	for (size_t i = 0; i < lz_command_count; i++)
+		zsh_command(lz_commands[i]);
+	fputs("\thelp) _describe -t commands command subcommands ;;\n\tesac\n}\n\n"
+	      /* Autoloaded, this file is the function; read by eval, it only defines it. */
+	      "if [[ $funcstack[1] == _lazyzero ]]; then\n\t_lazyzero \"$@\"\nelse\n\tcompdef _lazyzero "
+	      "lazyzero\nfi\n",
+		stdout);
+}

@@ -1,0 +1,142 @@
+/* Examinations of plain memory: what reading, emptying and asking for much of it does here. See doctor.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/parse.h"
+#include "cli/common/command.h"
+#include "cli/doctor/probes.h"
+#include "os/mman.h"
+#include "os/os.h"
+#include "os/pagemap.h"
+#include "os/procfs.h"
+
+#define STATUS "/proc/thread-self/status"
+#define TRIED_BYTES (UINT64_C(1) << 40) /* how much untouched memory is asked for */
+
+struct zero_pages {
+	uint64_t zero, own;
+};
+
+static void count_zero(void *context, const struct lz_page_run *run)
+{
+	struct zero_pages *pages = context;
+
+	*(run->zero ? &pages->zero : &pages->own) += run->end - run->start;
+}
+
+/* Reads untouched memory, and asks what it is made of then: by PAGEMAP_SCAN, or by RssAnon. */
+static void examine_zero_page(struct lz_patient *patient, struct lz_finding *finding)
+{
+	size_t page = (size_t)1 << patient->geometry->page_shift;
+	size_t length = 256 * page;
+	struct zero_pages pages = {0, 0};
+	uint64_t before = 0, after = 0;
+	volatile const char *at =
+		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED) {
+		lz_find(finding, LZ_HEALTH_BAD, "cannot map memory: %s", strerror(errno));
+		return;
+	}
+	madvise((void *)at, length, MADV_NOHUGEPAGE);
+	lz_proc_value(&lz_os_linux, STATUS, "RssAnon:", &before);
+	for (size_t i = 0; i < length; i += page)
+		(void)at[i];
+	lz_proc_value(&lz_os_linux, STATUS, "RssAnon:", &after);
+	if (lz_pagemap_walk(&lz_os_linux, (uintptr_t)at, (uintptr_t)at + length, count_zero, &pages) != 0)
+		pages = (struct zero_pages){length - lz_min_u64(length, lz_sub_clamped(after, before)), 0};
+	munmap((void *)at, length);
+	if (pages.zero > length / 2) {
+		lz_find(finding, LZ_HEALTH_OK, "untouched memory reads from it");
+		lz_find_meaning(finding, "reading costs page tables, and no memory");
+		return;
+	}
+	lz_find(finding, LZ_HEALTH_NOTE, "none: reading untouched memory allocates it");
+	lz_find_meaning(finding, "LAZYZERO_BACKING=zeropage saves nothing on reads; a zero window does");
+	lz_find_mend(finding, "this kernel was built or started so; look at /proc/cmdline");
+}
+
+static void examine_scan(struct lz_patient *patient, struct lz_finding *finding)
+{
+	struct zero_pages pages = {0, 0};
+	uintptr_t page = (uintptr_t)1 << patient->geometry->page_shift;
+	uintptr_t here = lz_round_down((uintptr_t)finding, page);
+	int error = lz_pagemap_walk(&lz_os_linux, here, here + page, count_zero, &pages);
+
+	if (error == 0 && pages.own == page) {
+		lz_find(finding, LZ_HEALTH_OK, "works");
+		lz_find_meaning(finding, "written pages are told from untouched ones");
+		return;
+	}
+	lz_find(finding, LZ_HEALTH_NOTE, error == -ENOTTY ? "not there (before Linux 6.7)" : "fails: %s",
+		strerror(-error));
+	lz_find_meaning(finding, "freed memory is cleared whole before it is used again");
+	lz_find_mend(finding, "a newer kernel");
+}
+
+/* Whether emptying memory lets go of its page tables. */
+static void examine_reclaim(struct lz_patient *patient, struct lz_finding *finding)
+{
+	size_t page = (size_t)1 << patient->geometry->page_shift;
+	size_t step = patient->window_bytes;
+	size_t length = 9 * step;
+	uint64_t full = 0, emptied = 0;
+	char *at = mmap(
+		NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *first;
+
+	if (at == MAP_FAILED) {
+		lz_find(finding, LZ_HEALTH_BAD, "cannot map memory: %s", strerror(errno));
+		return;
+	}
+	madvise(at, length, MADV_NOHUGEPAGE);
+	first = (char *)(((uintptr_t)at + step - 1) & ~(step - 1));
+	for (unsigned i = 0; i < 8; i++)
+		*(volatile char *)(first + i * step) = 1;
+	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &full);
+	madvise(first, 8 * step, MADV_DONTNEED);
+	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &emptied);
+	munmap(at, length);
+	if (full - emptied >= 8 * page && full > emptied) {
+		lz_find(finding, LZ_HEALTH_OK, "MADV_DONTNEED frees emptied page tables");
+		return;
+	}
+	lz_find(finding, LZ_HEALTH_NOTE, "MADV_DONTNEED keeps emptied page tables");
+	lz_find_meaning(finding, "they go when the memory is unmapped");
+	lz_find_mend(finding, "Linux 6.14 or newer with CONFIG_PT_RECLAIM");
+}
+
+static void examine_overcommit(struct lz_patient *patient, struct lz_finding *finding)
+{
+	char text[24] = "unknown mode";
+	uint64_t mode = UINT64_MAX;
+	void *at;
+
+	(void)patient;
+	if (lz_proc_number(&lz_os_linux, "/proc/sys/vm/overcommit_memory", &mode) == 0)
+		snprintf(text, sizeof text, "mode %" PRIu64, mode);
+	at = mmap(NULL, TRIED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		0);
+	if (at != MAP_FAILED) {
+		munmap(at, TRIED_BYTES);
+		lz_find(finding, LZ_HEALTH_OK, "%s", text);
+		lz_find_meaning(finding, "1 TiB can be mapped without being there");
+		return;
+	}
+	lz_find(finding, LZ_HEALTH_NOTE, "%s", text);
+	lz_find_meaning(finding, "1 TiB cannot be mapped: %s", strerror(errno));
+	lz_find_mend(finding, mode == 2 ? "sysctl vm.overcommit_memory=0, or a larger vm.overcommit_ratio"
+					: "raise RLIMIT_AS (ulimit -v)");
+}
+
+const struct lz_probe lz_memory_probes[] = {
+	{"zero page", examine_zero_page},
+	{"overcommit", examine_overcommit},
+	{"PAGEMAP_SCAN", examine_scan},
+	{"PT_RECLAIM", examine_reclaim},
+};
+
+const size_t lz_memory_probe_count = sizeof lz_memory_probes / sizeof *lz_memory_probes;

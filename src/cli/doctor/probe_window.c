@@ -1,0 +1,243 @@
+/*
+ * Examinations of the zero window: each step of making one, tried in order, and then a small one used.
+ * See doctor.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "cli/common/command.h"
+#include "cli/doctor/probes.h"
+#include "os/mman.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1, include/uapi/asm-generic/mman-common.h */
+#endif
+
+#define STATUS "/proc/thread-self/status"
+#define BLOCKS 64u /* of the region that is tried */
+
+/* Address space for `length` bytes at a multiple of `unit`, not accessible; NULL when there is none. */
+static char *reserve(size_t length, size_t unit)
+{
+	char *at = mmap(NULL, length + unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *start;
+
+	if (at == MAP_FAILED)
+		return NULL;
+	start = (char *)(((uintptr_t)at + unit - 1) & ~(unit - 1));
+	if (start > at)
+		munmap(at, (size_t)(start - at));
+	munmap(start + length, (size_t)(at + unit - start));
+	return start;
+}
+
+/* How much of the mapping at an address is mapped by huge pages, as smaps has it. */
+static uint64_t huge_bytes(const char *address)
+{
+	struct lz_lines lines;
+	uint64_t bytes = 0;
+	bool inside = false;
+	char *line;
+
+	if (lz_lines_open(&lines, &lz_os_linux, "/proc/thread-self/smaps") != 0)
+		return 0;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+
+		if (lz_mapping_parse(line, &mapping) == 0)
+			inside = mapping.start <= (uintptr_t)address && (uintptr_t)address < mapping.end;
+		else if (inside && strncmp(line, "ShmemPmdMapped:", 15) == 0)
+			sscanf(line + 15, "%" SCNu64, &bytes);
+	}
+	lz_lines_close(&lines);
+	return bytes * 1024;
+}
+
+static void examine_collapse(struct lz_patient *patient, struct lz_finding *finding)
+{
+	size_t size = patient->window_bytes;
+	int fd = memfd_create("lazyzero-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *at = reserve(size, size);
+	int error = 0;
+	uint64_t huge = 0;
+
+	if (fd < 0 || at == NULL || ftruncate(fd, (off_t)size) != 0 ||
+		mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		lz_find(finding, LZ_HEALTH_BAD, "no memory file can be made: %s", strerror(errno));
+		lz_find_meaning(finding, "there will be no zero window");
+		lz_find_mend(finding, errno == EMFILE  ? "raise RLIMIT_NOFILE (ulimit -n)"
+				      : errno == EFBIG ? "raise RLIMIT_FSIZE (ulimit -f)"
+						       : "allow memfd_create where seccomp forbids it");
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	memset(at, 0, size);
+	if (madvise(at, size, MADV_COLLAPSE) != 0)
+		error = errno;
+	else
+		huge = huge_bytes(at);
+	munmap(at, size);
+	if (huge >= size) {
+		patient->window = fd;
+		lz_find(finding, LZ_HEALTH_OK, "a memory file of %s became one huge page",
+			lz_shown_size(size).text);
+		return;
+	}
+	close(fd);
+	lz_find(finding, LZ_HEALTH_BAD, error != 0 ? "fails: %s" : "says yes, but no huge page is there",
+		strerror(error));
+	lz_find_meaning(finding, "there will be no zero window");
+	lz_find_mend(finding, error == EINVAL   ? "Linux 6.1 or newer, with huge pages as said above"
+			      : error == ENOMEM ? "free a huge page: echo 1 > /proc/sys/vm/compact_memory"
+						: "echo 1 > /proc/sys/vm/compact_memory, then try again");
+}
+
+static void not_examined(struct lz_finding *finding)
+{
+	lz_find(finding, LZ_HEALTH_BAD, "not tried, for want of a window");
+}
+
+static void examine_sealing(struct lz_patient *patient, struct lz_finding *finding)
+{
+	if (patient->window < 0) {
+		not_examined(finding);
+		return;
+	}
+	patient->window_sealed = fcntl(patient->window, F_ADD_SEALS,
+					 F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
+	if (patient->window_sealed) {
+		lz_find(finding, LZ_HEALTH_OK, "works");
+		lz_find_meaning(finding, "nobody can write into a window");
+		return;
+	}
+	lz_find(finding, LZ_HEALTH_BAD, "fails: %s", strerror(errno));
+	lz_find_meaning(finding, "a stray write could change what all windows read: there will be none");
+}
+
+/* Maps the window `blocks` times in a row, privately. */
+static bool map_blocks(const struct lz_patient *patient, char *at, unsigned blocks)
+{
+	size_t size = patient->window_bytes;
+
+	for (unsigned i = 0; i < blocks; i++)
+		if (mmap(at + i * size, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+			    patient->window, 0) == MAP_FAILED)
+			return false;
+	return true;
+}
+
+static bool is_zero(const char *at, size_t length, size_t step)
+{
+	for (size_t i = 0; i < length; i += step)
+		if (((const volatile char *)at)[i] != 0)
+			return false;
+	return true;
+}
+
+/* The whole of it: reads a region on the window, writes into it, and counts page tables. */
+static void examine_window(struct lz_patient *patient, struct lz_finding *finding)
+{
+	size_t size = patient->window_bytes, length = BLOCKS * size;
+	size_t page = (size_t)1 << patient->geometry->page_shift;
+	uint64_t before = 0, after = 0;
+	bool is_right;
+	char *at;
+
+	if (patient->window < 0 || !patient->window_sealed) {
+		not_examined(finding);
+		return;
+	}
+	at = reserve(length, size);
+	if (at == NULL || !map_blocks(patient, at, BLOCKS)) {
+		lz_find(finding, LZ_HEALTH_BAD, "cannot be mapped: %s", strerror(errno));
+		return;
+	}
+	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &before);
+	is_right = is_zero(at, length, page);
+	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &after);
+	at[size + page] = 1;
+	is_right = is_right && is_zero(at, size, page) && is_zero(at + 2 * size, size, page) &&
+		   at[size + page] == 1 && at[size + 2 * page] == 0;
+	munmap(at, length);
+	after = lz_sub_clamped(after, before);
+	patient->window_works = is_right && after < BLOCKS * page / 2;
+	lz_find(finding, patient->window_works ? LZ_HEALTH_OK : LZ_HEALTH_BAD,
+		!is_right ? "what is written does not stay private" : "%s read with %s of page tables",
+		lz_shown_size(length).text, lz_shown_size(after).text);
+	if (is_right)
+		lz_find_meaning(finding, "plain memory takes %s%s", lz_shown_size(BLOCKS * page).text,
+			patient->window_works ? "" : ": here the window saves nothing");
+}
+
+/* Whether the window may be kept from being swapped out. */
+static void examine_mlock(struct lz_patient *patient, struct lz_finding *finding)
+{
+	size_t size = patient->window_bytes;
+	struct rlimit limit = {0, 0};
+	char *at;
+	int error;
+
+	if (patient->window < 0 || (at = reserve(size, size)) == NULL || !map_blocks(patient, at, 1)) {
+		not_examined(finding);
+		return;
+	}
+	error = mlock(at, size) != 0 ? errno : 0;
+	munmap(at, size);
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (error == 0) {
+		lz_find(finding, LZ_HEALTH_OK, "a window can be locked");
+		lz_find_meaning(finding, "swapping will not split it");
+		return;
+	}
+	lz_find(finding, LZ_HEALTH_NOTE, "a window cannot be locked: %s", strerror(error));
+	lz_find_meaning(finding, "swapping may split it, and it is mended when that is seen");
+	lz_find_mend(finding, "raise RLIMIT_MEMLOCK (ulimit -l), now %s",
+		lz_shown_size((uint64_t)limit.rlim_cur).text);
+}
+
+/* Pieces of a window are cloned from a mapping of it, so that no descriptor has to stay open. */
+static void examine_clones(struct lz_patient *patient, struct lz_finding *finding)
+{
+	size_t size = patient->window_bytes;
+	char *at = reserve(size, size), *to = reserve(size, size);
+	long clone = -1;
+
+	if (patient->window < 0 || at == NULL || to == NULL || !map_blocks(patient, at, 1)) {
+		not_examined(finding);
+		return;
+	}
+	/* Not by the C library's name: glibc hands the kernel no target unless MREMAP_FIXED alone asks for
+	 * it. */
+	clone = syscall(SYS_mremap, at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+	munmap(at, size);
+	munmap(to, size);
+	if (clone != -1) {
+		lz_find(finding, LZ_HEALTH_OK, "a mapping can be cloned (MREMAP_DONTUNMAP)");
+		lz_find_meaning(finding, "a window needs no descriptor");
+		return;
+	}
+	patient->window_works = false;
+	lz_find(finding, LZ_HEALTH_BAD, "a mapping cannot be cloned (MREMAP_DONTUNMAP)");
+	lz_find_meaning(finding, "no region can be put on a window");
+	lz_find_mend(finding, "Linux 5.13 or newer, and a sandbox that lets mremap through");
+}
+
+const struct lz_probe lz_window_probes[] = {
+	{"MADV_COLLAPSE", examine_collapse},
+	{"sealing", examine_sealing},
+	{"zero window", examine_window},
+	{"mlock", examine_mlock},
+	{"mremap", examine_clones},
+};
+
+const size_t lz_window_probe_count = sizeof lz_window_probes / sizeof *lz_window_probes;

@@ -1,0 +1,214 @@
+/* Starting, watching and imitating the program; see child.h. */
+#include "cli/launch/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+#define FIRST_SAMPLE_NS 1000000
+#define SAMPLE_NS 25000000 /* a look at VmPTE takes 20 us or so: 0.1 % of one processor */
+
+/* What the command started with, for the child. */
+struct start {
+	sigset_t mask;
+	struct sigaction on_child;
+};
+
+/* All signals but those that say something is wrong with the command itself, and those that stop it. */
+static void taken_signals(sigset_t *set)
+{
+	static const int left[] = {
+		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU};
+
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+		sigdelset(set, left[i]);
+}
+
+static void take_signals(const sigset_t *set, struct start *start)
+{
+	struct sigaction by_default = {.sa_handler = SIG_DFL};
+
+	sigprocmask(SIG_BLOCK, set, &start->mask);
+	/* Inherited as ignored, it would let the kernel reap the child before we can ask how it ended. */
+	sigaction(SIGCHLD, &by_default, &start->on_child);
+}
+
+static void silence(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; fd <= 2; fd++)
+		dup2(null, fd);
+}
+
+static void become(char *const argv[], bool silent, const struct start *start, int report)
+{
+	int error;
+
+	if (silent)
+		silence();
+	sigaction(SIGCHLD, &start->on_child, NULL);
+	sigprocmask(SIG_SETMASK, &start->mask, NULL);
+	execvp(argv[0], argv);
+	error = errno;
+	while (write(report, &error, sizeof error) < 0 && errno == EINTR)
+		;
+	_exit(LZ_EXIT_NOT_RUN);
+}
+
+/* Starts the child; *exec_error is why it could not become the program, or 0 when it did. */
+static pid_t start_child(char *const argv[], bool silent, const struct start *start, int *exec_error)
+{
+	ssize_t length;
+	int pipes[2];
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		become(argv, silent, start, pipes[1]);
+	if (pid < 0)
+		pid = -errno;
+	close(pipes[1]);
+	/* Ends without data when exec closes the other end. */
+	do {
+		length = read(pipes[0], exec_error, sizeof *exec_error);
+	} while (length < 0 && errno == EINTR);
+	if (length != (ssize_t)sizeof *exec_error)
+		*exec_error = 0;
+	close(pipes[0]);
+	return pid;
+}
+
+static bool asks_to_end(int signal)
+{
+	return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
+}
+
+static void pass_on(const siginfo_t *info, pid_t child)
+{
+	/* The terminal's reach the child by themselves; the child's own are not for itself. */
+	if (info->si_signo == SIGCHLD || info->si_code == SI_KERNEL || info->si_pid == child)
+		return;
+	kill(child, info->si_signo);
+}
+
+/*
+ * The child alone was stopped as a terminal stops its job (some full-screen programs answer Ctrl-Z so): do
+ * the same, or the shell would wait for us for ever. Not when what continues us is on its way already.
+ */
+static void stop_too(int signal)
+{
+	sigset_t pending;
+
+	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
+		return;
+	if (sigpending(&pending) == 0 && sigismember(&pending, SIGCONT))
+		return;
+	raise(signal);
+}
+
+static void sample(const char *status_path, struct lz_ending *ending)
+{
+	uint64_t now;
+
+	if (lz_proc_value(&lz_os_linux, status_path, "VmPTE:", &now) == 0 && now > ending->page_tables)
+		ending->page_tables = now;
+}
+
+static void watch_child(
+	const sigset_t *set, const struct lz_watch *watch, struct lz_ending *ending, struct rusage *usage)
+{
+	struct timespec pause = {.tv_nsec = FIRST_SAMPLE_NS};
+	char status_path[64];
+
+	snprintf(status_path, sizeof status_path, "/proc/%ld/status", (long)ending->pid);
+	for (;;) {
+		siginfo_t info;
+		pid_t changed;
+
+		sample(status_path, ending);
+		if (watch->look != NULL)
+			watch->look(watch->context, ending->pid);
+		if (sigtimedwait(set, &info, &pause) > 0) {
+			ending->interrupted = ending->interrupted || asks_to_end(info.si_signo);
+			pass_on(&info, ending->pid);
+		}
+		pause.tv_nsec = pause.tv_nsec * 2 < SAMPLE_NS ? pause.tv_nsec * 2 : SAMPLE_NS;
+		changed = wait4(ending->pid, &ending->status, WNOHANG | WUNTRACED, usage);
+		if (changed == ending->pid && WIFSTOPPED(ending->status))
+			stop_too(WSTOPSIG(ending->status));
+		else if (changed == ending->pid || (changed < 0 && errno == ECHILD))
+			return;
+	}
+}
+
+static double seconds_between(const struct timespec *from, const struct timespec *to)
+{
+	return (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) / 1e9;
+}
+
+int lz_child_run(char *const argv[], const struct lz_watch *watch, struct lz_ending *ending)
+{
+	static struct start start; /* of the first child, for all */
+	static bool started;
+	struct rusage usage = {.ru_maxrss = 0};
+	struct timespec began, ended;
+	sigset_t set;
+	pid_t pid;
+
+	*ending = (struct lz_ending){.pid = 0};
+	taken_signals(&set);
+	if (!started)
+		take_signals(&set, &start);
+	started = true;
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	pid = start_child(argv, watch->silent, &start, &ending->exec_error);
+	if (pid < 0)
+		return pid;
+	ending->pid = pid;
+	watch_child(&set, watch, ending, &usage);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	ending->seconds = seconds_between(&began, &ended);
+	ending->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
+	ending->minor_faults = (uint64_t)usage.ru_minflt;
+	ending->major_faults = (uint64_t)usage.ru_majflt;
+	return 0;
+}
+
+int lz_child_exec_status(int exec_error)
+{
+	return exec_error == ENOENT ? LZ_EXIT_NOT_FOUND : LZ_EXIT_NOT_RUN;
+}
+
+int lz_child_imitate(const struct lz_ending *ending)
+{
+	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	sigset_t set;
+	int signal;
+
+	if (!WIFSIGNALED(ending->status))
+		return WEXITSTATUS(ending->status);
+	signal = WTERMSIG(ending->status);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the program has left its core; ours says nothing */
+	sigaction(signal, &by_default, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	raise(signal);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	/* The first process of a PID namespace does not die of it. */
+	return 128 + signal;
+}

@@ -1,0 +1,126 @@
+/* Finding the library; see library.h. */
+#include "cli/launch/library.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+
+#define SONAME "liblazyzero.so.0"
+#define PLACES 3
+
+/* Writes the path made of a directory and a name, or "" when it does not fit. */
+static void join(char path[PATH_MAX], const char *directory, const char *name)
+{
+	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX)
+		path[0] = '\0';
+}
+
+/* The directory that this command lies in. */
+static int own_directory(char directory[PATH_MAX])
+{
+	ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
+	char *slash;
+
+	if (length < 0)
+		return -errno;
+	directory[length] = '\0';
+	slash = strrchr(directory, '/');
+	if (slash == NULL)
+		return -ENOENT;
+	*slash = '\0';
+	return 0;
+}
+
+/*
+ * The build tree before the installed copy: who runs the command there wants the library of the same build.
+ */
+static void list_places(char places[PLACES][PATH_MAX])
+{
+	char directory[PATH_MAX];
+
+	places[0][0] = places[2][0] = '\0';
+	if (own_directory(directory) == 0) {
+		join(places[0], directory, ".libs/liblazyzero.so");
+		join(places[2], directory, "../lib/" SONAME);
+	}
+	join(places[1], LZ_LIBDIR, SONAME);
+}
+
+static int search(struct lz_library *library)
+{
+	char places[PLACES][PATH_MAX];
+
+	list_places(places);
+	for (int i = 0; i < PLACES; i++)
+		if (places[i][0] != '\0' && access(places[i], R_OK) == 0) {
+			memcpy(library->path, places[i], PATH_MAX);
+			return 0;
+		}
+	lz_say("the library was not found; looked for:");
+	for (int i = 0; i < PLACES; i++)
+		if (places[i][0] != '\0')
+			fprintf(stderr, "  %s\n", places[i]);
+	fputs("Install it ('make install'), or name it with --library=PATH.\n", stderr);
+	return -ENOENT;
+}
+
+/* Makes the path absolute, since the program may change its directory; links stay: they survive upgrades. */
+static int take_given(struct lz_library *library, const char *given)
+{
+	char directory[PATH_MAX] = "";
+
+	if (*given != '/' && getcwd(directory, sizeof directory) == NULL) {
+		lz_say("the current directory is not known: %s; give --library an absolute path",
+			strerror(errno));
+		return -ENOENT;
+	}
+	if (snprintf(library->path, PATH_MAX, "%s%s%s", directory, *given != '/' ? "/" : "", given) >=
+		PATH_MAX) {
+		lz_say("the path of the library is too long");
+		return -ENAMETOOLONG;
+	}
+	if (access(library->path, R_OK) != 0) {
+		lz_say("cannot read the library '%s': %s", given, strerror(errno));
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int lz_library_find(struct lz_library *library, const char *given)
+{
+	int error = given != NULL ? take_given(library, given) : search(library);
+
+	if (error)
+		return error;
+	/* LD_PRELOAD knows no quoting (ld.so(8)). */
+	if (strpbrk(library->path, ": ") != NULL) {
+		lz_say("LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to "
+		       "a path without, and name that with --library",
+			library->path);
+		return -EINVAL;
+	}
+	error = lz_elf_inspect(library->path, &library->elf);
+	if (error)
+		lz_say("'%s' is not a shared library", library->path);
+	return error;
+}
+
+int lz_library_preload(const struct lz_library *library)
+{
+	const char *others = getenv("LD_PRELOAD");
+	char *list;
+	int error = 0;
+
+	if (others == NULL || *others == '\0')
+		return setenv("LD_PRELOAD", library->path, 1) != 0 ? -errno : 0;
+	if (asprintf(&list, "%s:%s", library->path, others) < 0)
+		return -ENOMEM;
+	if (setenv("LD_PRELOAD", list, 1) != 0)
+		error = -errno;
+	free(list);
+	return error;
+}

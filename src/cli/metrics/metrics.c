@@ -1,0 +1,280 @@
+/*
+ * `lazyzero metrics`: the library's counters of all preloaded processes, as text that Prometheus reads, for
+ * the textfile collector of node_exporter or for what scrapes OpenMetrics.
+ *
+ * The two forms differ in one thing: OpenMetrics declares a counter by its name without "_total".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+#include "cli/process/process.h"
+#include "cli/process/stats_file.h"
+#include "os/os.h"
+
+enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS };
+enum { FORMAT_PROMETHEUS, FORMAT_OPENMETRICS };
+
+static const char *const formats[] = {"prometheus", "openmetrics", NULL};
+
+static const struct lz_flag flags[] = {
+	[FLAG_FORMAT] = {.name = "format",
+		.value = "prometheus|openmetrics",
+		.help = "Prometheus's own text, which node_exporter's textfile collector reads, or "
+			"OpenMetrics 1.0. "
+			"Default: prometheus",
+		.choices = formats,
+		.accepts = "prometheus or openmetrics"},
+	[FLAG_OUTPUT] = {.name = "output",
+		.letter = 'o',
+		.value = "FILE",
+		.help = "Write to FILE, which is replaced at once when all is written.",
+		.accepts = "the name of a file"},
+	[FLAG_STATS] = {.name = "stats",
+		.value = "PATH",
+		.help = "Read the statistics files there (LAZYZERO_STATS), without a search through all "
+			"processes; those of processes that are no more are removed.",
+		.accepts = "a directory or a file"},
+};
+
+static const struct metric {
+	const char *name;
+	const char *help;
+	bool is_counter;
+	size_t offset; /* of its uint64_t in struct lz_wire */
+} metrics[] = {
+	{"budget_bytes", "Page tables that the process may need.", false, offsetof(struct lz_wire, budget)},
+	{"committed_bytes", "Page tables if all tracked memory were touched.", false,
+		offsetof(struct lz_wire, committed)},
+	{"committed_peak_bytes", "The most that committed_bytes was.", false,
+		offsetof(struct lz_wire, committed_peak)},
+	{"page_tables_bytes", "Page tables (VmPTE) when the library last looked.", false,
+		offsetof(struct lz_wire, actual)},
+	{"page_tables_peak_bytes", "The most that page_tables_bytes was.", false,
+		offsetof(struct lz_wire, actual_peak)},
+	{"regions", "Regions that the library serves.", false, offsetof(struct lz_wire, regions)},
+	{"region_bytes", "Their size.", false, offsetof(struct lz_wire, region_bytes)},
+	{"regions_served_total", "Regions ever served.", true, offsetof(struct lz_wire, regions_total)},
+	{"region_served_bytes_total", "Their size.", true, offsetof(struct lz_wire, region_bytes_total)},
+	{"mappings_made_total", "Large mappings that the program made itself.", true,
+		offsetof(struct lz_wire, mappings_total)},
+	{"mapping_made_bytes_total", "Their size.", true, offsetof(struct lz_wire, mapping_bytes_total)},
+	{"over_budget_total", "Requests over the budget, served all the same.", true,
+		offsetof(struct lz_wire, over_budget)},
+	{"refused_total", "Requests refused.", true, offsetof(struct lz_wire, refused)},
+	{"untracked_total", "Calls that passed by untracked.", true, offsetof(struct lz_wire, untracked)},
+	{"windowed_total", "Requests over the budget that a zero window answered within it.", true,
+		offsetof(struct lz_wire, windowed)},
+	{"window_regions", "Regions that stand on a zero window.", false,
+		offsetof(struct lz_wire, window_regions)},
+	{"window_region_bytes", "Their size.", false, offsetof(struct lz_wire, window_region_bytes)},
+	{"minor_faults_total", "Minor faults of the process when the library last looked.", true,
+		offsetof(struct lz_wire, minor_faults)},
+	{"window_made_total", "Regions and mappings ever put on a zero window.", true,
+		offsetof(struct lz_wire, window_regions_total)},
+	{"window_bytes", "Memory that the zero window takes itself.", false,
+		offsetof(struct lz_wire, window_size)},
+	{"window_mappings", "Mappings that live regions on a zero window consist of.", false,
+		offsetof(struct lz_wire, window_mappings)},
+	{"recycled_total", "Requests served by a region kept for reuse.", true,
+		offsetof(struct lz_wire, recycled)},
+	{"recycled_bytes_total", "Their size.", true, offsetof(struct lz_wire, recycled_bytes)},
+	{"kept_bytes", "Memory that regions kept for reuse hold, at most.", false,
+		offsetof(struct lz_wire, cache_bytes)},
+};
+
+/* What is to be written. */
+struct gathering {
+	struct lz_wire *wires;
+	size_t count, room;
+	uint64_t unreadable; /* processes or files */
+	bool failed;         /* out of memory */
+};
+
+static void gather(struct gathering *gathering, const struct lz_wire *wire)
+{
+	if (gathering->count == gathering->room) {
+		size_t room = gathering->room * 2 + 16;
+		struct lz_wire *larger = realloc(gathering->wires, room * sizeof *larger);
+
+		if (larger == NULL) {
+			gathering->failed = true;
+			return;
+		}
+		gathering->wires = larger;
+		gathering->room = room;
+	}
+	gathering->wires[gathering->count++] = *wire;
+}
+
+static void take_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
+{
+	struct gathering *gathering = context;
+
+	(void)name;
+	if (error != NULL)
+		gathering->unreadable++;
+	else if (lz_wire_life(wire) == LZ_WIRE_ALIVE)
+		gather(gathering, wire);
+}
+
+static int search_processes(struct gathering *gathering)
+{
+	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
+	pid_t *pids;
+	size_t count;
+	int error = lz_process_list("", &pids, &count);
+
+	if (error)
+		return lz_fail("cannot read /proc: %s", strerror(-error));
+	if (count == 0)
+		return lz_fail("no process in /proc: it is not mounted");
+	for (size_t i = 0; i < count; i++) {
+		struct lz_process process;
+
+		if (lz_process_read("", geometry, pids[i], LZ_READ_MAPS, &process) != 0)
+			continue;
+		if (process.maps_error != 0)
+			gathering->unreadable++;
+		if (process.preloaded) {
+			/* As it is known here, not in its own PID namespace. */
+			process.wire.pid = process.pid;
+			gather(gathering, &process.wire);
+		}
+	}
+	free(pids);
+	return 0;
+}
+
+static void declare(FILE *out, const char *name, const char *help, bool is_counter, unsigned format)
+{
+	int length = (int)strlen(name);
+
+	if (is_counter && format == FORMAT_OPENMETRICS)
+		length -= (int)strlen("_total");
+	fprintf(out, "# HELP lazyzero_%.*s %s\n# TYPE lazyzero_%.*s %s\n", length, name, help, length, name,
+		is_counter ? "counter" : "gauge");
+}
+
+/* A label's value: lz_shown leaves printable ASCII. */
+static void write_label(FILE *out, const char *text)
+{
+	struct lz_shown shown = lz_shown(text);
+
+	for (const char *at = shown.text; *at != '\0'; at++) {
+		if (*at == '"' || *at == '\\')
+			fputc('\\', out);
+		fputc(*at, out);
+	}
+}
+
+static void write_all(FILE *out, const struct gathering *gathering, unsigned format)
+{
+	for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+		declare(out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
+		for (size_t j = 0; j < gathering->count; j++) {
+			const struct lz_wire *wire = &gathering->wires[j];
+			uint64_t value;
+
+			memcpy(&value, (const char *)wire + metrics[i].offset, sizeof value);
+			if (value == LZ_UNKNOWN)
+				continue;
+			fprintf(out, "lazyzero_%s{pid=\"%" PRIu64 "\",executable=\"", metrics[i].name,
+				wire->pid);
+			write_label(out, wire->executable);
+			fprintf(out, "\"} %" PRIu64 "\n", value);
+		}
+	}
+	declare(out, "processes", "Processes that the library is active in.", false, format);
+	fprintf(out, "lazyzero_processes %zu\n", gathering->count);
+	declare(out, "unreadable", "Processes or files that could not be looked at.", false, format);
+	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", gathering->unreadable);
+}
+
+/* A device or a pipe stays what it is. */
+static int write_into(const char *path, const struct gathering *gathering, unsigned format)
+{
+	FILE *out = fopen(path, "we");
+
+	if (out != NULL)
+		write_all(out, gathering, format);
+	if (out == NULL || (ferror(out) | (fclose(out) != 0)))
+		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+	return 0;
+}
+
+/* A collector that reads meanwhile sees the old file or the new one. Of a link, what it leads to is replaced.
+ */
+static int write_file(const char *path, const struct gathering *gathering, unsigned format)
+{
+	char unfinished[PATH_MAX], file[PATH_MAX];
+	struct stat there;
+	mode_t mask = umask(0);
+	FILE *out = NULL;
+	int fd = -1;
+
+	umask(mask);
+	if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+		return write_into(path, gathering, format);
+	if (realpath(path, file) != NULL)
+		path = file;
+	if (snprintf(unfinished, sizeof unfinished, "%s.XXXXXX", path) < (int)sizeof unfinished)
+		fd = mkostemp(unfinished, O_CLOEXEC);
+	if (fd >= 0)
+		out = fdopen(fd, "w");
+	if (out == NULL)
+		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+	fchmod(fd, 0666 & ~mask);
+	write_all(out, gathering, format);
+	if (ferror(out) | (fclose(out) != 0) || rename(unfinished, path) != 0) {
+		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		unlink(unfinished);
+		return LZ_EXIT_OURS;
+	}
+	return 0;
+}
+
+static int run(const struct lz_arguments *arguments)
+{
+	unsigned format = lz_arguments_choice(arguments, FLAG_FORMAT);
+	const char *stats = arguments->values[FLAG_STATS];
+	const char *output = arguments->values[FLAG_OUTPUT];
+	struct gathering gathering = {.wires = NULL};
+	int status = 0;
+
+	if (stats == NULL) {
+		status = search_processes(&gathering);
+	} else {
+		int error = lz_wire_each(stats, true, take_file, &gathering);
+
+		if (error)
+			status = lz_fail("cannot read '%s': %s", lz_shown(stats).text, strerror(-error));
+	}
+	if (status == 0 && gathering.failed)
+		status = lz_fail("out of memory");
+	if (status == 0 && output != NULL)
+		status = write_file(output, &gathering, format);
+	else if (status == 0)
+		write_all(stdout, &gathering, format);
+	free(gathering.wires);
+	return status;
+}
+
+const struct lz_command lz_command_metrics = {
+	.name = "metrics",
+	.summary = "print the counters of all preloaded processes for Prometheus",
+	.usage = "[OPTION]...",
+	.description =
+		"Prints the library's counters of every process that it is active in, with the labels pid "
+		"and executable.",
+	.flags = flags,
+	.flag_count = sizeof flags / sizeof *flags,
+	.run = run,
+};

@@ -1,0 +1,57 @@
+/* The whole machine; see machine.h. */
+#include "cli/process/machine.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "cli/process/columns.h"
+#include "os/cgroup.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+static uint64_t value_of(const char *path, const char *name)
+{
+	uint64_t value;
+
+	return lz_proc_value(&lz_os_linux, path, name, &value) == 0 ? value : LZ_UNKNOWN;
+}
+
+void lz_machine_read(const char *root, struct lz_machine *machine)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/proc/meminfo", root);
+	machine->memory = value_of(path, "MemTotal:");
+	machine->available = value_of(path, "MemAvailable:");
+	machine->tables = value_of(path, "PageTables:");
+	machine->second_tables = value_of(path, "SecPageTables:");
+	if (lz_memory_group_value(&lz_os_linux, root, "pagetables ", &machine->group_tables) != 0)
+		machine->group_tables = LZ_UNKNOWN;
+}
+
+struct lz_shown lz_machine_line(const struct lz_machine *machine)
+{
+	struct lz_shown shown;
+	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
+	char percent[32];
+
+	if (machine->tables == LZ_UNKNOWN) {
+		lz_text_string(&text, "Page tables of the machine: unknown");
+		/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
+		return shown;
+	}
+	lz_text_string(&text, "Page tables of the machine: ");
+	lz_text_string(&text, lz_column_size(machine->tables, LZ_UNITS_AUTO).text);
+	if (machine->memory != LZ_UNKNOWN && machine->memory > 0) {
+		snprintf(percent, sizeof percent, ", %.2f%% of ",
+			100.0 * (double)machine->tables / (double)machine->memory);
+		lz_text_string(&text, percent);
+		lz_text_string(&text, lz_column_size(machine->memory, LZ_UNITS_AUTO).text);
+	}
+	if (machine->group_tables != LZ_UNKNOWN) {
+		lz_text_string(&text, "; of this control group: ");
+		lz_text_string(&text, lz_column_size(machine->group_tables, LZ_UNITS_AUTO).text);
+	}
+	return shown;
+}

@@ -1,0 +1,212 @@
+/* Reading processes; see process.h. */
+#include "cli/process/process.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "cli/process/mappings.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+static void path_of(char path[PATH_MAX], const char *root, pid_t pid, const char *file)
+{
+	if (snprintf(path, PATH_MAX, "%s/proc/%ld/%s", root, (long)pid, file) >= PATH_MAX)
+		path[0] = '\0';
+}
+
+/* A line "Name:   N kB" or "Name:  N ..." of status: its number, in bytes where it is in kB. */
+static void take_number(const char *line, uint64_t *value)
+{
+	const char *cursor = line + strspn(line, " \t");
+	uint64_t number;
+
+	if (lz_scan_u64(&cursor, &number) != 0)
+		return;
+	if (strcmp(cursor, " kB") == 0 && __builtin_mul_overflow(number, 1024u, &number))
+		return;
+	*value = number;
+}
+
+static int read_status(const char *root, pid_t pid, struct lz_process *process)
+{
+	const struct {
+		const char *name;
+		uint64_t *value;
+	} numbers[] = {
+		{"PPid:", &process->parent},
+		{"Uid:", &process->uid},
+		{"Threads:", &process->threads},
+		{"VmSize:", &process->virtual},
+		{"VmRSS:", &process->rss},
+		{"RssShmem:", &process->rss_shmem},
+		{"VmPTE:", &process->tables},
+		{"VmSwap:", &process->swap},
+	};
+	char path[PATH_MAX];
+	struct lz_lines lines;
+	char *line;
+	int error;
+
+	path_of(path, root, pid, "status");
+	error = lz_lines_open(&lines, &lz_os_linux, path);
+	if (error)
+		return error == -ENOENT ? -ESRCH : error;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		if (strncmp(line, "Name:\t", 6) == 0)
+			snprintf(process->name, sizeof process->name, "%.63s", line + 6);
+		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+			if (strncmp(line, numbers[i].name, strlen(numbers[i].name)) == 0)
+				take_number(line + strlen(numbers[i].name), numbers[i].value);
+	}
+	error = lines.error;
+	lz_lines_close(&lines);
+	return error != 0 ? error : process->uid == LZ_UNKNOWN ? -ESRCH : 0;
+}
+
+/* Numbers of /proc/PID/stat, counted behind the last ')', since a name may hold anything. */
+static int read_stat(const char *root, pid_t pid, struct lz_process *process)
+{
+	static const int wanted[] = {10, 12, 22};
+	uint64_t *const values[] = {&process->minor_faults, &process->major_faults, &process->start_time};
+	char path[PATH_MAX];
+	struct lz_lines lines;
+	char *line;
+	int error;
+
+	path_of(path, root, pid, "stat");
+	error = lz_lines_open(&lines, &lz_os_linux, path);
+	if (error)
+		return error == -ENOENT ? -ESRCH : error;
+	line = lz_lines_next(&lines);
+	line = line != NULL ? strrchr(line, ')') : NULL;
+	if (line != NULL && line[1] == ' ')
+		process->state = line[2];
+	for (int field = 2, next = 0; line != NULL && next < 3; field++) {
+		const char *cursor = line + 1;
+
+		if (field == wanted[next])
+			lz_scan_u64(&cursor, values[next++]);
+		line = strchr(line + 1, ' ');
+	}
+	error = lines.error;
+	lz_lines_close(&lines);
+	return error != 0 ? error : process->start_time == LZ_UNKNOWN ? -ESRCH : 0;
+}
+
+uint64_t lz_process_start_time(const char *root, pid_t pid)
+{
+	struct lz_process process = {.start_time = LZ_UNKNOWN};
+
+	if (read_stat(root, pid, &process) != 0 || process.state == 'Z' || process.state == 'X')
+		return 0;
+	return process.start_time;
+}
+
+static int read_pss(const char *root, pid_t pid, struct lz_process *process)
+{
+	char path[PATH_MAX];
+
+	path_of(path, root, pid, "smaps_rollup");
+	return lz_proc_value(&lz_os_linux, path, "Pss:", &process->pss);
+}
+
+void lz_process_unknown(struct lz_process *process, pid_t pid)
+{
+	memset(process, 0, sizeof *process);
+	process->pid = (uint64_t)pid;
+	process->parent = process->uid = process->start_time = process->threads = LZ_UNKNOWN;
+	process->minor_faults = process->major_faults = LZ_UNKNOWN;
+	process->virtual = process->rss = process->rss_shmem = process->pss = process->swap = LZ_UNKNOWN;
+	process->tables = process->touched = process->ratio = process->mappings = LZ_UNKNOWN;
+}
+
+int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned parts,
+	struct lz_process *process)
+{
+	int error;
+
+	lz_process_unknown(process, pid);
+	error = read_stat(root, pid, process);
+	if (!error)
+		error = read_status(root, pid, process);
+	if (error || !lz_process_has_memory(process))
+		return error;
+	if (process->tables != LZ_UNKNOWN && process->rss != LZ_UNKNOWN && process->rss > 0)
+		process->ratio = (uint64_t)((__uint128_t)process->tables * 1000 / process->rss);
+	if (parts & LZ_READ_PSS)
+		process->pss_error = read_pss(root, pid, process);
+	if (parts & LZ_READ_MAPS)
+		process->maps_error = lz_mappings_read(root, geometry, process);
+	return process->pss_error == -ESRCH || process->maps_error == -ESRCH ? -ESRCH : 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	pid_t left = *(const pid_t *)a, right = *(const pid_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+int lz_process_list(const char *root, pid_t **pids, size_t *count)
+{
+	char path[PATH_MAX];
+	size_t room = 0;
+	struct dirent *entry;
+	DIR *directory;
+
+	*pids = NULL;
+	*count = 0;
+	if (snprintf(path, sizeof path, "%s/proc", root) >= (int)sizeof path)
+		return -ENAMETOOLONG;
+	directory = opendir(path);
+	if (directory == NULL)
+		return -errno;
+	while ((entry = readdir(directory)) != NULL) {
+		uint64_t pid;
+
+		if (lz_parse_u64(entry->d_name, &pid) != 0 || pid == 0 || pid > INT_MAX)
+			continue;
+		if (*count == room) {
+			pid_t *larger = realloc(*pids, (room = room * 2 + 256) * sizeof *larger);
+
+			if (larger == NULL) {
+				closedir(directory);
+				free(*pids);
+				*pids = NULL;
+				return -ENOMEM;
+			}
+			*pids = larger;
+		}
+		(*pids)[(*count)++] = (pid_t)pid;
+	}
+	closedir(directory);
+	if (*count > 0)
+		qsort(*pids, *count, sizeof **pids, ascending);
+	return 0;
+}
+
+bool lz_process_hidden(const char *root)
+{
+	char path[PATH_MAX];
+	struct lz_lines lines;
+	bool hidden = false;
+	char *line;
+
+	snprintf(path, sizeof path, "%s/proc/self/mounts", root);
+	if (lz_lines_open(&lines, &lz_os_linux, path) != 0)
+		return false;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		const char *option = strstr(line, "hidepid=");
+
+		if (strstr(line, " /proc proc ") != NULL && option != NULL)
+			hidden = strncmp(option + 8, "0", 1) != 0 && strncmp(option + 8, "off", 3) != 0;
+	}
+	lz_lines_close(&lines);
+	return hidden;
+}

@@ -1,0 +1,100 @@
+/* Reading statistics files; see wire_file.h. */
+#include "cli/process/stats_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "cli/process/process.h"
+
+#define FILE_PREFIX "lazyzero."
+
+bool lz_wire_is_name(const char *name)
+{
+	uint64_t pid;
+
+	return strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
+	       lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
+}
+
+static const char *read_open(int fd, struct lz_wire *wire)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+		return "it is not a regular file";
+	if (pread(fd, wire, sizeof *wire, 0) != (ssize_t)sizeof *wire)
+		return "it is too short";
+	if (memcmp(wire->magic, LZ_WIRE_MAGIC, sizeof wire->magic) != 0)
+		return "it is not a statistics file";
+	if (wire->version != LZ_WIRE_VERSION)
+		return "its layout has another version";
+	if (wire->size < sizeof *wire || wire->size > LZ_WIRE_FILE_BYTES)
+		return "its layout has another size";
+	wire->executable[sizeof wire->executable - 1] = '\0';
+	wire->budget_source[sizeof wire->budget_source - 1] = '\0';
+	return NULL;
+}
+
+const char *lz_wire_read(int directory, const char *name, struct lz_wire *wire)
+{
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	const char *reason;
+
+	if (fd < 0)
+		return strerror(errno);
+	reason = read_open(fd, wire);
+	close(fd);
+	return reason;
+}
+
+enum lz_wire_life lz_wire_life(const struct lz_wire *wire)
+{
+	uint64_t start_time = 0;
+
+	if (wire->state == LZ_WIRE_EXITED)
+		return LZ_WIRE_ENDED;
+	if (wire->pid == 0 || wire->pid > INT32_MAX)
+		return LZ_WIRE_GONE;
+	start_time = lz_process_start_time("", (pid_t)wire->pid);
+	return start_time != 0 && (start_time == wire->start_time || wire->start_time == 0) ? LZ_WIRE_ALIVE
+											    : LZ_WIRE_GONE;
+}
+
+int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context)
+{
+	DIR *directory = opendir(path);
+	int at = directory != NULL ? dirfd(directory) : AT_FDCWD;
+	struct dirent *entry = NULL;
+
+	if (directory == NULL && errno != ENOTDIR)
+		return -errno;
+	while (directory == NULL || (entry = readdir(directory)) != NULL) {
+		const char *name = entry != NULL ? entry->d_name : path;
+		struct lz_wire wire = {.pid = 0};
+		const char *error;
+
+		if (entry != NULL && !lz_wire_is_name(name))
+			continue;
+		errno = 0;
+		error = lz_wire_read(at, name, &wire);
+		if (error != NULL && errno == ENOENT)
+			continue;
+		if (seen != NULL)
+			seen(context, name, error == NULL ? &wire : NULL, error);
+		/* Looked at again: a new process of that pid may have taken the file over. */
+		if (tidy && error == NULL && lz_wire_life(&wire) != LZ_WIRE_ALIVE &&
+			lz_wire_read(at, name, &wire) == NULL && lz_wire_life(&wire) != LZ_WIRE_ALIVE)
+			unlinkat(at, name, 0);
+		if (directory == NULL)
+			break;
+	}
+	if (directory != NULL)
+		closedir(directory);
+	return 0;
+}

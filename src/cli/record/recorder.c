@@ -1,0 +1,139 @@
+/* Recording a run; see record.h. */
+#include "cli/record/recorder.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+#include "cli/common/json.h"
+#include "core/geometry.h"
+#include "os/os.h"
+
+#define INTERVAL_NS UINT64_C(100000000)
+#define PROGRESS_AFTER_NS UINT64_C(2000000000) /* a short run needs none */
+#define PROGRESS_NS UINT64_C(1000000000)
+
+static void write_line(struct lz_recorder *recorder, json_t *line)
+{
+	if (!recorder->failed && (json_dumpf(line, recorder->file,
+					  JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) != 0 ||
+					 fputc('\n', recorder->file) == EOF || fflush(recorder->file) != 0)) {
+		recorder->failed = true;
+		lz_warn("the record '%s' could not be written on: %s", lz_shown(recorder->path).text,
+			strerror(errno));
+	}
+	json_decref(line);
+}
+
+int lz_recorder_open(struct lz_recorder *recorder, const char *path, char *const argv[])
+{
+	json_t *line = json_object(), *program = json_array();
+
+	*recorder = (struct lz_recorder){.path = path, .progress = isatty(STDERR_FILENO) == 1};
+	recorder->file = fopen(path, "we");
+	if (recorder->file == NULL) {
+		json_decref(line);
+		json_decref(program);
+		return lz_fail("cannot write the record '%s': %s", lz_shown(path).text, strerror(errno));
+	}
+	for (size_t i = 0; argv[i] != NULL; i++)
+		json_array_append_new(program, lz_json_string(argv[i]));
+	json_object_set_new(line, "lazyzero_record", json_integer(LZ_RECORD_VERSION));
+	json_object_set_new(line, "program", program);
+	json_object_set_new(line, "unix_time", json_integer((json_int_t)time(NULL)));
+	json_object_set_new(line, "geometry", json_string(lz_geometry_probe(&lz_os_linux)->name));
+	write_line(recorder, line);
+	return 0;
+}
+
+static void add_process(void *context, const struct lz_process *process)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "pid", lz_json_number(process->pid));
+	json_object_set_new(object, "name", lz_json_string(process->name));
+	json_object_set_new(object, "virtual", lz_json_number(process->virtual));
+	json_object_set_new(object, "rss", lz_json_number(process->rss));
+	json_object_set_new(object, "shmem", lz_json_number(process->rss_shmem));
+	json_object_set_new(object, "pss", lz_json_number(process->pss));
+	json_object_set_new(object, "tables", lz_json_number(process->tables));
+	json_object_set_new(object, "minflt", lz_json_number(process->minor_faults));
+	json_object_set_new(object, "majflt", lz_json_number(process->major_faults));
+	json_array_append_new(context, object);
+}
+
+static void show_progress(struct lz_recorder *recorder, uint64_t now, const struct lz_tree_sum *sum)
+{
+	struct winsize size;
+	char line[sizeof(struct lz_shown) * 3];
+	int width = 79;
+
+	if (!recorder->progress || now - recorder->started_ns < PROGRESS_AFTER_NS ||
+		now - recorder->progress_ns < PROGRESS_NS)
+		return;
+	recorder->progress_ns = now;
+	recorder->progress_shown = true;
+	snprintf(line, sizeof line, "%" PRIu64 " s  page tables %s  PSS %s  %" PRIu64 " process%s",
+		(now - recorder->started_ns) / 1000000000u, lz_shown_size(sum->tables).text,
+		lz_shown_size(sum->pss).text, sum->processes, sum->processes == 1 ? "" : "es");
+	/* One that reached the edge would be followed by a new line each time. */
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+		width = size.ws_col - 1;
+	fprintf(stderr, "\r\033[K%.*s", width, line);
+}
+
+void lz_recorder_look(void *context, pid_t pid)
+{
+	struct lz_recorder *recorder = context;
+	uint64_t now = lz_now_ns(), since;
+	struct lz_tree_sum sum;
+	json_t *line, *processes;
+
+	if (!recorder->started) {
+		lz_tree_start(&recorder->tree, pid);
+		recorder->started_ns = now;
+		recorder->started = true;
+	} else {
+		/* A tenth of the time so far, so that short runs have a curve, too. */
+		since = (now - recorder->started_ns) / 10;
+		if (now - recorder->looked_ns < (since < INTERVAL_NS ? since : INTERVAL_NS) ||
+			!lz_tree_due(&recorder->tree))
+			return;
+	}
+	recorder->looked_ns = now;
+	line = json_object();
+	processes = json_array();
+	if (lz_tree_look(&recorder->tree, &sum, add_process, processes)) {
+		json_object_set_new(line, "t", json_real((double)(now - recorder->started_ns) / 1e9));
+		json_object_set(line, "processes", processes);
+		write_line(recorder, line);
+		show_progress(recorder, now, &sum);
+	} else {
+		json_decref(line);
+	}
+	json_decref(processes);
+}
+
+void lz_recorder_close(struct lz_recorder *recorder, const struct lz_ending *ending)
+{
+	json_t *line = json_object();
+	int status = ending->status;
+
+	if (recorder->progress_shown)
+		fputs("\r\033[K", stderr);
+	json_object_set_new(line, "end", json_real(ending->seconds));
+	json_object_set_new(
+		line, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
+	json_object_set_new(
+		line, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+	write_line(recorder, line);
+	fclose(recorder->file);
+	lz_tree_free(&recorder->tree);
+}

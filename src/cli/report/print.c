@@ -1,0 +1,208 @@
+/* Reports as text and as JSON; see report.h. Lines of the table fit 80 columns. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/common/command.h"
+#include "cli/process/columns.h"
+#include "cli/common/json.h"
+#include "cli/report/model.h"
+
+#define PLACE_WIDTH 31
+#define NAME_WIDTH 24
+
+/* The same in no more than `width` columns: of a long name the end goes. */
+static void short_place(const struct lz_reported_site *site, char *place, size_t capacity, size_t width)
+{
+	char *where;
+	size_t rest;
+
+	lz_report_place(site, place, capacity);
+	where = strrchr(place, '(');
+	if (where == NULL)
+		where = strrchr(place, '+');
+	if (strlen(place) <= width)
+		return;
+	rest = where != NULL ? strlen(where) : width;
+	if (rest + 8 <= width)
+		snprintf(place + width - rest - 2 - (*where == '('), capacity - width, "..%s%s",
+			*where == '(' ? " " : "", strdupa(where));
+	else
+		place[width] = '\0';
+}
+
+/* --- text --- */
+
+static struct lz_shown size_text(uint64_t bytes)
+{
+	struct lz_shown unknown = {.text = "?"};
+
+	return bytes == UINT64_MAX ? unknown : lz_column_size(bytes, LZ_UNITS_AUTO);
+}
+
+/* In six columns. */
+static struct lz_shown count_text(uint64_t count)
+{
+	struct lz_shown shown = {.text = "?"};
+
+	if (count != UINT64_MAX)
+		snprintf(shown.text, sizeof shown.text, count < 1000000 ? "%" PRIu64 : "%" PRIu64 "M",
+			count < 1000000 ? count : count / 1000000);
+	return shown;
+}
+
+static void print_site(const struct lz_reported_site *site, bool colours)
+{
+	const struct lz_figures *sum = &site->sum;
+	char written[16], zero[16], untouched[16];
+	char place[512], hint[512];
+
+	short_place(site, place, sizeof place, PLACE_WIDTH);
+	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
+	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
+	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
+	printf("%s%6s%s %6s %7s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
+		size_text(site->waste).text, colours ? "\033[0m" : "", size_text(sum->peak).text, written,
+		zero, untouched, size_text(lz_report_at_peak(site, sum->tables)).text,
+		count_text(sum->count).text, colours ? "\033[1m" : "", place, colours ? "\033[0m" : "");
+	lz_report_hint(site, hint, sizeof hint);
+	if (*hint == '\0')
+		return;
+	if (colours)
+		fputs("\033[36m", stdout);
+	lz_print_wrapped(hint, 7, 0);
+	if (colours)
+		fputs("\033[0m", stdout);
+}
+
+static void print_processes(const struct lz_report_read *report)
+{
+	uint64_t left_out = 0, alive = 0;
+	size_t cut = 0;
+
+	for (size_t i = 0; i < report->process_count; i++) {
+		cut += !report->processes[i].complete;
+		alive += report->processes[i].alive != UINT64_MAX ? report->processes[i].alive : 0;
+		left_out += report->processes[i].left_out != UINT64_MAX ? report->processes[i].left_out : 0;
+	}
+	if (report->process_count == 1)
+		printf("%s[%" PRIu64 "], at %s: ",
+			lz_shown_end(report->processes[0].executable, NAME_WIDTH).text,
+			report->processes[0].pid,
+			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
+	else
+		printf("%zu processes: ", report->process_count);
+	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
+		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
+	fflush(stdout);
+	if (cut > 0)
+		lz_warn("%zu report%s cut short: what follows is not all", cut, cut == 1 ? " is" : "s are");
+	if (left_out > 0)
+		lz_warn("%" PRIu64 " regions that were alive are not in it: there were too many", left_out);
+	if (report->not_understood > 0)
+		lz_warn("%zu line%s could not be understood, and %s left out", report->not_understood,
+			report->not_understood == 1 ? "" : "s", report->not_understood == 1 ? "is" : "are");
+}
+
+void lz_report_text(const struct lz_report_read *report, size_t sites_max)
+{
+	bool colours = lz_colours(stdout);
+	size_t shown = report->site_count < sites_max ? report->site_count : sites_max;
+
+	print_processes(report);
+	if (report->site_count == 0) {
+		lz_print_wrapped(
+			"No region was made: calloc asked for less than LAZYZERO_THRESHOLD, and malloc and "
+			"its like for less than LAZYZERO_MALLOC_THRESHOLD.",
+			0, 0);
+		return;
+	}
+	printf("%s WASTE   PEAK WRITTEN  READ NEVER TABLES   MADE  CALL SITE%s\n", colours ? "\033[7m" : "",
+		colours ? "\033[0m" : "");
+	for (size_t i = 0; i < shown; i++)
+		print_site(&report->sites[i], colours);
+	if (lz_report_caution(report) != NULL)
+		puts(lz_report_caution(report));
+	if (shown < report->site_count)
+		printf("%zu more call site%s; --all shows them\n", report->site_count - shown,
+			report->site_count - shown == 1 ? "" : "s");
+}
+
+/* --- JSON --- */
+
+static json_t *figures_json(const struct lz_figures *sum, enum lz_stood stood)
+{
+	static const char *const names[] = {
+		[LZ_STOOD_ZEROPAGE] = "zeropage", [LZ_STOOD_WINDOW] = "window", [LZ_STOOD_BOTH] = "both"};
+	json_t *object = json_object();
+
+	json_object_set_new(object, "bytes", lz_json_number(sum->bytes));
+	json_object_set_new(object, "written", lz_json_number(sum->written));
+	json_object_set_new(object, "zero", lz_json_number(sum->zero));
+	json_object_set_new(object, "untouched", lz_json_number(sum->untouched));
+	json_object_set_new(object, "page_tables", lz_json_number(sum->tables));
+	json_object_set_new(object, "page_tables_on_window", lz_json_number(sum->window_tables));
+	json_object_set_new(object, "page_tables_if_touched", lz_json_number(sum->full_tables));
+	json_object_set_new(object, "backing", json_string(names[stood & LZ_STOOD_BOTH ? stood : 1]));
+	return object;
+}
+
+static json_t *site_json(const struct lz_reported_site *site)
+{
+	json_t *object = figures_json(&site->sum, site->stood);
+	char hint[512];
+
+	lz_report_hint(site, hint, sizeof hint);
+	json_object_set_new(object, "call", lz_json_string(site->call));
+	json_object_set_new(object, "module", lz_json_string(site->module));
+	json_object_set_new(object, "offset", lz_json_number(site->offset));
+	json_object_set_new(object, "function", lz_json_string(site->function));
+	json_object_set_new(object, "file", lz_json_string(site->file));
+	json_object_set_new(object, "line", site->line > 0 ? json_integer(site->line) : json_null());
+	json_object_set_new(object, "regions_made", lz_json_number(site->sum.count));
+	json_object_set_new(object, "bytes_asked", lz_json_number(site->sum.asked));
+	json_object_set_new(object, "bytes_peak", lz_json_number(site->sum.peak));
+	json_object_set_new(object, "bytes_alive", lz_json_number(site->sum.alive));
+	json_object_set_new(object, "waste", lz_json_number(site->waste));
+	json_object_set_new(object, "hint", json_string(hint));
+	return object;
+}
+
+static json_t *process_json(const struct lz_reported_process *process)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "pid", lz_json_number(process->pid));
+	json_object_set_new(object, "executable", lz_json_string(process->executable));
+	json_object_set_new(object, "reason", lz_json_string(process->reason));
+	json_object_set_new(object, "complete", json_boolean(process->complete));
+	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
+	json_object_set_new(object, "regions_left_out", lz_json_number(process->left_out));
+	return object;
+}
+
+int lz_report_json(const struct lz_report_read *report)
+{
+	json_t *object = json_object(), *processes = json_array(), *sites = json_array(),
+	       *regions = json_array();
+
+	for (size_t i = 0; i < report->process_count; i++)
+		json_array_append_new(processes, process_json(&report->processes[i]));
+	for (size_t i = 0; i < report->site_count; i++)
+		json_array_append_new(sites, site_json(&report->sites[i]));
+	for (size_t i = 0; i < report->region_count; i++) {
+		const struct lz_reported_region *region = &report->regions[i];
+		json_t *line = figures_json(&region->sum, region->stood);
+
+		json_object_set_new(line, "address", lz_json_number(region->base));
+		json_object_set_new(line, "process", json_integer((json_int_t)region->process));
+		json_object_set_new(line, "site", json_integer((json_int_t)region->site));
+		json_array_append_new(regions, line);
+	}
+	json_object_set_new(object, "processes", processes);
+	json_object_set_new(object, "sites", sites);
+	json_object_set_new(object, "regions", regions);
+	json_object_set_new(object, "lines_not_understood", json_integer((json_int_t)report->not_understood));
+	return lz_json_print(object);
+}

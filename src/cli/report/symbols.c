@@ -1,0 +1,129 @@
+/*
+ * Function, file and line of call sites, from the files' symbol tables and debug information (elfutils).
+ *
+ * What was reported is a return address: the call is the byte before it. A file that is another one by now
+ * says nothing about the one that ran, and is not asked. debuginfod is not: no report should wait for a
+ * network.
+ */
+#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+#include "cli/report/model.h"
+
+static char *debug_path; /* the standard one */
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+	.debuginfo_path = &debug_path,
+};
+
+/* Whether a file is still the one that the program had mapped: inode numbers are used again. */
+static bool is_same(int fd, const struct lz_reported_site *site)
+{
+	struct stat about;
+
+	return fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_ino == site->inode &&
+	       (about.st_ctim.tv_sec < site->told.tv_sec ||
+		       (about.st_ctim.tv_sec == site->told.tv_sec &&
+			       about.st_ctim.tv_nsec <= site->told.tv_nsec));
+}
+
+/* Opens a module at address 0, where its offsets are its addresses, as they are in a program linked at a
+ * fixed one. */
+static Dwfl *open_module(const struct lz_reported_site *site, Dwfl_Module **module)
+{
+	Dwfl *dwfl;
+	int fd = open(site->module, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	*module = NULL;
+	if (fd < 0)
+		return NULL;
+	if (!is_same(fd, site) || (dwfl = dwfl_begin(&callbacks)) == NULL) {
+		close(fd);
+		return NULL;
+	}
+	dwfl_report_begin(dwfl);
+	/* Takes the descriptor where it succeeds. */
+	*module = dwfl_report_elf(dwfl, site->module, site->module, fd, 0, true);
+	if (*module == NULL)
+		close(fd);
+	dwfl_report_end(dwfl, NULL, NULL);
+	return dwfl;
+}
+
+/*
+ * A C++ name as its source has it, by the C++ library where there is one. The same name otherwise. To be
+ * freed.
+ */
+static char *demangled(const char *name)
+{
+	static char *(*demangle)(const char *, char *, size_t *, int *);
+	static bool looked;
+	char *found = NULL;
+
+	if (!looked && strncmp(name, "_Z", 2) == 0) {
+		void *library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+
+		if (library != NULL)
+			*(void **)&demangle = dlsym(library, "__cxa_demangle");
+		looked = true;
+	}
+	if (demangle != NULL && strncmp(name, "_Z", 2) == 0)
+		found = demangle(name, NULL, NULL, NULL);
+	return found != NULL ? found : strdup(name);
+}
+
+static void resolve(struct lz_reported_site *site, Dwfl_Module *module)
+{
+	GElf_Addr address = site->offset - 1;
+	const char *name = dwfl_module_addrname(module, address), *file = NULL;
+	Dwfl_Line *line = dwfl_module_getsrc(module, address);
+	int number = 0;
+
+	if (name != NULL)
+		site->function = demangled(name);
+	if (line != NULL)
+		file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+	if (file != NULL) {
+		site->file = strdup(file);
+		site->line = number;
+	}
+}
+
+void lz_report_resolve(struct lz_report_read *report)
+{
+	bool *done = calloc(report->site_count + 1, sizeof *done);
+
+	unsetenv("DEBUGINFOD_URLS");
+	for (size_t i = 0; done != NULL && i < report->site_count; i++) {
+		struct lz_reported_site *first = &report->sites[i];
+		Dwfl_Module *module;
+		Dwfl *dwfl;
+
+		if (done[i] || first->module == NULL || first->deleted)
+			continue;
+		dwfl = open_module(first, &module);
+		for (size_t j = i; j < report->site_count; j++) {
+			struct lz_reported_site *site = &report->sites[j];
+
+			if (site->module == NULL || site->inode != first->inode ||
+				strcmp(site->module, first->module) != 0)
+				continue;
+			done[j] = true;
+			if (module != NULL)
+				resolve(site, module);
+		}
+		if (dwfl != NULL)
+			dwfl_end(dwfl);
+	}
+	free(done);
+}

@@ -1,0 +1,194 @@
+/* Looking at the program before it starts; see target.h. */
+#include "cli/run/program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "cli/common/command.h"
+
+#define SCRIPT_DEPTH 4  /* the kernel follows five interpreters: BINPRM recursion in fs/exec.c */
+#define SCRIPT_LINE 256 /* what it reads of a file: BINPRM_BUF_SIZE */
+
+static bool is_executable(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+/* Finds a program as execvp does. False when there is none, or its path is too long. */
+static bool find_program(const char *program, char path[PATH_MAX])
+{
+	const char *directories = getenv("PATH");
+
+	if (strchr(program, '/') != NULL)
+		return snprintf(path, PATH_MAX, "%s", program) < PATH_MAX && is_executable(path);
+	if (directories == NULL)
+		directories = "/bin:/usr/bin";
+	for (;;) {
+		size_t length = strcspn(directories, ":");
+		int written = snprintf(
+			path, PATH_MAX, "%.*s%s%s", (int)length, directories, length > 0 ? "/" : "", program);
+
+		if (*program != '\0' && written < PATH_MAX && is_executable(path))
+			return true;
+		if (directories[length] == '\0')
+			return false;
+		directories += length + 1;
+	}
+}
+
+/* The first line of a script behind its "#!", in pieces of `line`. False for anything else. */
+static bool read_script(const char *path, char line[SCRIPT_LINE], char **interpreter, char **argument)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t length;
+
+	if (fd < 0)
+		return false;
+	length = read(fd, line, SCRIPT_LINE - 1);
+	close(fd);
+	if (length < 3 || line[0] != '#' || line[1] != '!')
+		return false;
+	line[length] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	*interpreter = line + 2 + strspn(line + 2, " \t");
+	*argument = *interpreter + strcspn(*interpreter, " \t");
+	if (**argument != '\0')
+		*(*argument)++ = '\0';
+	*argument += strspn(*argument, " \t");
+	return **interpreter != '\0';
+}
+
+/*
+ * The program that env(1) runs for a script: its argument, or with -S the first word that is one. NULL: none.
+ */
+static char *program_of_env(char *argument)
+{
+	char *saved;
+	char *word;
+
+	if (*argument != '-') {
+		argument[strcspn(argument, " \t")] = '\0';
+		return *argument != '\0' ? argument : NULL;
+	}
+	word = strtok_r(argument, " \t", &saved);
+	if (strncmp(word, "-S", 2) == 0 && word[2] != '\0')
+		word += 2;
+	while (word != NULL && (*word == '-' || strchr(word, '=') != NULL))
+		word = strtok_r(NULL, " \t", &saved);
+	return word;
+}
+
+/* Follows scripts to what is executed in the end; target->path is "" when that cannot be told. */
+static void resolve(struct lz_target *target, const char *program)
+{
+	char line[SCRIPT_LINE];
+	char *interpreter, *argument;
+	bool found = find_program(program, target->path);
+
+	for (int depth = 0; found && read_script(target->path, line, &interpreter, &argument); depth++) {
+		const char *slash = strrchr(interpreter, '/');
+
+		target->is_script = true;
+		found = depth < SCRIPT_DEPTH;
+		if (found && strcmp(slash != NULL ? slash + 1 : interpreter, "env") == 0) {
+			char *name = program_of_env(argument);
+
+			found = name != NULL && find_program(name, target->path);
+		} else if (found) {
+			/* The kernel takes the path as it stands, without a search. */
+			found = snprintf(target->path, sizeof target->path, "%s", interpreter) < PATH_MAX;
+		}
+	}
+	if (!found)
+		target->path[0] = '\0';
+}
+
+/*
+ * What would make it start in the loader's secure mode (ld.so(8)), where LD_PRELOAD with a path is ignored:
+ * new rights that this user does not have, on a file system and in a process where they are granted.
+ */
+static const char *granted_rights(const char *path)
+{
+	struct stat status;
+	struct statvfs file_system;
+
+	if (stat(path, &status) != 0)
+		return NULL;
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return NULL;
+	if (statvfs(path, &file_system) == 0 && (file_system.f_flag & ST_NOSUID))
+		return NULL;
+	if ((status.st_mode & S_ISUID) && status.st_uid != getuid())
+		return "set-user-ID";
+	if ((status.st_mode & S_ISGID) && (status.st_mode & S_IXGRP) && status.st_gid != getgid())
+		return "set-group-ID";
+	if (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0)
+		return "privileged by file capabilities";
+	return NULL;
+}
+
+static bool fits(const struct lz_elf *program, const struct lz_elf *library)
+{
+	return program->elf_class == library->elf_class && program->byte_order == library->byte_order &&
+	       program->machine == library->machine;
+}
+
+#define PROBLEM(target, ...) snprintf((target)->problem, sizeof(target)->problem, __VA_ARGS__)
+#define EFFECT(target, text) snprintf((target)->effect, sizeof(target)->effect, "%s", text)
+
+static const char unloaded[] = "the library cannot be loaded, and the program runs as without it";
+
+void lz_target_inspect(struct lz_target *target, const char *program, const struct lz_elf *library)
+{
+	struct lz_elf elf;
+	const char *rights;
+
+	*target = (struct lz_target){.is_script = false};
+	resolve(target, program);
+	if (target->path[0] == '\0' || lz_elf_inspect(target->path, &elf) != 0)
+		return;
+	rights = granted_rights(target->path);
+	if (!fits(&elf, library)) {
+		PROBLEM(target, "built for %d-bit %s, the library for %d-bit %s",
+			elf.elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(&elf),
+			library->elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(library));
+		EFFECT(target, unloaded);
+	} else if (!elf.is_loaded) {
+		PROBLEM(target, "statically linked");
+		EFFECT(target, unloaded);
+	} else if (elf.is_musl) {
+		PROBLEM(target, "linked with the musl C library, and lazyzero needs glibc");
+		EFFECT(target, "the program will probably not start");
+	} else if (rights != NULL) {
+		PROBLEM(target, "%s", rights);
+		EFFECT(target, "its loader ignores the library, and the program runs as without it");
+	} else if (elf.sanitizer != NULL) {
+		PROBLEM(target, "built with %s", elf.sanitizer);
+		EFFECT(target,
+			"its runtime must be first and see all memory, so it runs without the library, "
+			"and what it starts does, too");
+		target->left_alone = true;
+	}
+}
+
+void lz_target_warn(const struct lz_target *target, const char *program)
+{
+	if (target->problem[0] == '\0')
+		return;
+	if (target->is_script)
+		lz_warn("'%s' is run by %s, which is %s: %s", lz_shown(program).text, target->path,
+			target->problem, target->effect);
+	else
+		lz_warn("'%s' is %s: %s", lz_shown(program).text, target->problem, target->effect);
+}

@@ -1,0 +1,171 @@
+/* The summary of a run; see summary.h. */
+#include "cli/run/summary.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/checked.h"
+#include "cli/common/command.h"
+#include "cli/common/json.h"
+
+#define ROW "  %-12s "
+
+/* Our samples see what a process needs between its allocations, its own see short peaks. */
+static uint64_t page_table_peak(const struct lz_summary *summary)
+{
+	return lz_max_u64(summary->ending.page_tables, summary->tally.actual_peak);
+}
+
+static void print_ending(const struct lz_summary *summary)
+{
+	int status = summary->ending.status;
+	const char *slash = strrchr(summary->program, '/');
+	/* At most 30 columns of the name, so that the line stays within 80. */
+	struct lz_shown name = lz_shown(slash != NULL ? slash + 1 : summary->program);
+	const char *dots = strlen(name.text) > 30 ? "..." : "";
+
+	fprintf(stderr, "lazyzero: %.*s%s ", *dots != '\0' ? 27 : 30, name.text, dots);
+	if (!WIFSIGNALED(status))
+		fprintf(stderr, "ended with status %d", WEXITSTATUS(status));
+	else if (sigabbrev_np(WTERMSIG(status)) != NULL)
+		fprintf(stderr, "was ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
+	else
+		fprintf(stderr, "was ended by signal %d", WTERMSIG(status));
+	fprintf(stderr, " after %.3g s\n", summary->ending.seconds);
+}
+
+static void print_budget(const struct lz_tally *tally)
+{
+	if (tally->budget == UINT64_MAX)
+		fprintf(stderr, ROW "%s\n", "budget",
+			tally->budget_source[0] != '\0' ? tally->budget_source
+							: "not needed: no large request");
+	else
+		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_shown_size(tally->budget).text,
+			lz_shown(tally->budget_source).text);
+}
+
+static void print_served(const struct lz_tally *tally)
+{
+	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", tally->regions,
+		tally->regions == 1 ? "" : "s", lz_shown_size(tally->region_bytes).text);
+	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", tally->mappings,
+		lz_shown_size(tally->mapping_bytes).text);
+	if (tally->window_regions > 0)
+		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; it takes %s itself\n", "zero window",
+			tally->window_regions, tally->window_regions == 1 ? "" : "s",
+			lz_shown_size(tally->window_bytes).text, lz_shown_size(tally->window_size).text);
+	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused", "over budget",
+		tally->over_budget, tally->refused);
+	if (tally->windowed > 0)
+		fprintf(stderr, ", %" PRIu64 " kept within by the window", tally->windowed);
+	fputc('\n', stderr);
+	if (tally->untracked > 0)
+		fprintf(stderr, ROW "%" PRIu64 " calls passed by\n", "untracked", tally->untracked);
+	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", tally->processes);
+}
+
+void lz_summary_text(const struct lz_summary *summary)
+{
+	const struct lz_ending *ending = &summary->ending;
+	uint64_t peak = page_table_peak(summary);
+
+	print_ending(summary);
+	if (peak > 0)
+		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_shown_size(peak).text);
+	else
+		fprintf(stderr, ROW "not seen: it ended too soon\n", "page tables");
+	if (summary->inactive == NULL) {
+		if (summary->tally.committed_peak > 0)
+			fprintf(stderr, ROW "%s if all large memory were touched%s\n", "",
+				lz_shown_size(summary->tally.committed_peak).text,
+				summary->tally.window_regions > 0 ? ", and on a window only read" : "");
+		print_budget(&summary->tally);
+	}
+	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
+		lz_shown_size(ending->peak_rss).text, ending->minor_faults);
+	if (summary->inactive == NULL && summary->tally.window_resident_peak > 0)
+		fprintf(stderr, ROW "of it %s the window, counted wherever it is mapped\n", "",
+			lz_shown_size(summary->tally.window_resident_peak).text);
+	if (summary->inactive == NULL)
+		print_served(&summary->tally);
+	else
+		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
+}
+
+/* The names are a promise: lazyzero(1) lists them. */
+static void describe_ending(json_t *object, const struct lz_summary *summary)
+{
+	const struct lz_ending *ending = &summary->ending;
+	int status = ending->status;
+	uint64_t peak = page_table_peak(summary);
+
+	json_object_set_new(object, "program", lz_json_string(summary->program));
+	json_object_set_new(object, "pid", json_integer(ending->pid));
+	json_object_set_new(
+		object, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
+	json_object_set_new(
+		object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+	json_object_set_new(object, "seconds", json_real(ending->seconds));
+	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? lz_json_number(peak) : json_null());
+	json_object_set_new(object, "resident_peak_bytes", lz_json_number(ending->peak_rss));
+	json_object_set_new(object, "minor_faults", lz_json_number(ending->minor_faults));
+	json_object_set_new(object, "major_faults", lz_json_number(ending->major_faults));
+	json_object_set_new(object, "active", json_boolean(summary->inactive == NULL));
+	json_object_set_new(object, "inactive_reason", lz_json_string(summary->inactive));
+}
+
+/* Without figures from the library, its numbers are not known: null, not 0. */
+static void describe_tally(json_t *object, const struct lz_summary *summary)
+{
+	static const struct lz_tally unknown = {
+		.budget = UINT64_MAX,
+		.committed_peak = UINT64_MAX,
+		.regions = UINT64_MAX,
+		.region_bytes = UINT64_MAX,
+		.mappings = UINT64_MAX,
+		.mapping_bytes = UINT64_MAX,
+		.over_budget = UINT64_MAX,
+		.refused = UINT64_MAX,
+		.untracked = UINT64_MAX,
+		.windowed = UINT64_MAX,
+		.window_regions = UINT64_MAX,
+		.window_bytes = UINT64_MAX,
+		.window_size = UINT64_MAX,
+		.window_resident_peak = UINT64_MAX,
+	};
+	const struct lz_tally *tally = summary->inactive == NULL ? &summary->tally : &unknown;
+
+	json_object_set_new(object, "processes", lz_json_number(tally->processes));
+	json_object_set_new(object, "budget_bytes", lz_json_number(tally->budget));
+	json_object_set_new(object, "budget_source",
+		lz_json_string(tally->budget_source[0] != '\0' ? tally->budget_source : NULL));
+	json_object_set_new(object, "committed_peak_bytes", lz_json_number(tally->committed_peak));
+	json_object_set_new(object, "regions", lz_json_number(tally->regions));
+	json_object_set_new(object, "region_bytes", lz_json_number(tally->region_bytes));
+	json_object_set_new(object, "mappings", lz_json_number(tally->mappings));
+	json_object_set_new(object, "mapping_bytes", lz_json_number(tally->mapping_bytes));
+	json_object_set_new(object, "over_budget", lz_json_number(tally->over_budget));
+	json_object_set_new(object, "refused", lz_json_number(tally->refused));
+	json_object_set_new(object, "untracked", lz_json_number(tally->untracked));
+	json_object_set_new(object, "windowed", lz_json_number(tally->windowed));
+	json_object_set_new(object, "window_regions", lz_json_number(tally->window_regions));
+	json_object_set_new(object, "window_region_bytes", lz_json_number(tally->window_bytes));
+	json_object_set_new(object, "window_bytes", lz_json_number(tally->window_size));
+	json_object_set_new(object, "window_resident_peak_bytes", lz_json_number(tally->window_resident_peak));
+}
+
+void lz_summary_json(const struct lz_summary *summary)
+{
+	json_t *object = json_object();
+
+	describe_ending(object, summary);
+	describe_tally(object, summary);
+	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
+		fputc('\n', stderr);
+	else
+		lz_say("the summary could not be written");
+	json_decref(object);
+}

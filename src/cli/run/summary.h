@@ -1,0 +1,21 @@
+/* What is said at the end of a run, on standard error. */
+#ifndef LZ_CLI_SUMMARY_H
+#define LZ_CLI_SUMMARY_H
+
+#include "cli/launch/child.h"
+#include "cli/run/statistics.h"
+
+struct lz_summary {
+	const char *program;
+	const char *inactive; /* why no process had the library, as a sentence; NULL: it was active */
+	struct lz_ending ending;
+	struct lz_tally tally;
+};
+
+/* At most 80 columns wide. */
+void lz_summary_text(const struct lz_summary *summary);
+
+/* One JSON object on one line. Numbers that are not known are null. */
+void lz_summary_json(const struct lz_summary *summary);
+
+#endif

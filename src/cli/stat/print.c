@@ -1,0 +1,233 @@
+/* What `lazyzero stat` prints; see stat.h. */
+#include "cli/stat/print.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/common/json.h"
+
+static bool is_text(const struct lz_column *column)
+{
+	return column->kind == LZ_COLUMN_NAME || column->kind == LZ_COLUMN_USER;
+}
+
+static void print_headers(const struct lz_stat *stat)
+{
+	for (size_t i = 0; i < stat->columns.count; i++) {
+		const struct lz_column *column = stat->columns.of[i];
+		bool last = i + 1 == stat->columns.count;
+		char name[16];
+		size_t at;
+
+		for (at = 0; at < sizeof name - 1 && column->name[at] != '\0'; at++)
+			name[at] = (char)toupper((unsigned char)column->name[at]);
+		name[at] = '\0';
+		printf("%s%*s", i == 0 ? "" : " ",
+			last && is_text(column) ? 0
+			: is_text(column)       ? -column->width
+						: column->width,
+			name);
+	}
+	putchar('\n');
+}
+
+static void print_row(const struct lz_stat *stat, const struct lz_process *process)
+{
+	for (size_t i = 0; i < stat->columns.count; i++) {
+		const struct lz_column *column = stat->columns.of[i];
+		struct lz_shown shown = lz_column_text(column, process, stat->units);
+		bool last = i + 1 == stat->columns.count;
+
+		/* A long user name would move all that follows. */
+		if (column->kind == LZ_COLUMN_USER && strlen(shown.text) > (size_t)column->width) {
+			shown.text[column->width - 1] = '+';
+			shown.text[column->width] = '\0';
+		}
+		printf("%s%*s", i == 0 ? "" : " ",
+			last && is_text(column) ? 0
+			: is_text(column)       ? -column->width
+						: column->width,
+			shown.text);
+	}
+	putchar('\n');
+}
+
+static void print_size_row(const char *name, uint64_t value, enum lz_units units, const char *more)
+{
+	printf("  %-12s %s%s\n", name, value != LZ_UNKNOWN ? lz_column_size(value, units).text : "unknown",
+		more);
+}
+
+static void print_library(const struct lz_wire *wire, enum lz_units units)
+{
+	char more[sizeof(struct lz_shown) + 32];
+
+	printf("\nLibrary in %" PRIu64 " (%s):\n", wire->pid, lz_shown(wire->executable).text);
+	snprintf(more, sizeof more, "%s%.56s%s", *wire->budget_source != '\0' ? " (" : "",
+		lz_shown(wire->budget_source).text, *wire->budget_source != '\0' ? ")" : "");
+	print_size_row("budget", wire->budget, units, more);
+	snprintf(more, sizeof more, ", %s at the peak", lz_column_size(wire->committed_peak, units).text);
+	print_size_row("committed", wire->committed, units, more);
+	snprintf(more, sizeof more, ", %s at the peak, when last looked",
+		lz_column_size(wire->actual_peak, units).text);
+	print_size_row("actual", wire->actual, units, wire->actual != LZ_UNKNOWN ? more : "");
+	printf("  %-12s %" PRIu64 ", %s; ever %" PRIu64 ", %s\n", "regions", wire->regions,
+		lz_column_size(wire->region_bytes, units).text, wire->regions_total,
+		lz_column_size(wire->region_bytes_total, units).text);
+	printf("  %-12s %" PRIu64 " minor, when last looked\n", "faults", wire->minor_faults);
+	printf("  %-12s %" PRIu64 " large of its own, %s\n", "mappings", wire->mappings_total,
+		lz_column_size(wire->mapping_bytes_total, units).text);
+	printf("  %-12s %" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
+		wire->over_budget, wire->refused);
+	if (wire->window_regions_total > 0)
+		printf("  %-12s %" PRIu64 " regions, %s; ever %" PRIu64 ", %s; it takes %s\n", "zero window",
+			wire->window_regions, lz_column_size(wire->window_region_bytes, units).text,
+			wire->window_regions_total, lz_column_size(wire->window_bytes_total, units).text,
+			lz_column_size(wire->window_size, units).text);
+	if (wire->recycled > 0)
+		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
+			lz_column_size(wire->recycled_bytes, units).text,
+			lz_column_size(wire->cache_bytes, units).text);
+	if (wire->untracked > 0)
+		printf("  %-12s %" PRIu64 " calls passed by\n", "untracked", wire->untracked);
+}
+
+/* What a line of 80 columns has left for it. */
+#define PATH_WIDTH 33u
+
+/* What a person calls it. */
+static const char *name_of(const struct lz_large *large)
+{
+	return *large->path != '\0' ? large->path : "anonymous memory";
+}
+
+static void print_details(const struct lz_stat *stat, const struct lz_process *process)
+{
+	if (process->large_count > 0)
+		printf("\nIf all were touched, the page tables of %" PRIu64 " (%s) would be for:\n",
+			process->pid, lz_shown(process->name).text);
+	for (unsigned i = 0; i < process->large_count; i++) {
+		const struct lz_large *large = &process->large[i];
+
+		printf("  %7s for %7s %s at 0x%-12" PRIx64 " %s\n",
+			lz_column_size(large->touched, stat->units).text,
+			lz_column_size(large->size, stat->units).text, large->rights, large->start,
+			lz_shown_end(name_of(large), PATH_WIDTH).text);
+	}
+	if (process->preloaded)
+		print_library(&process->wire, stat->units);
+}
+
+void lz_stat_print(const struct lz_stat *stat)
+{
+	if (stat->headers) {
+		printf("%s\n", lz_machine_line(&stat->machine).text);
+		print_headers(stat);
+	}
+	for (size_t i = 0; i < stat->count; i++)
+		print_row(stat, &stat->processes[i]);
+	for (size_t i = 0; i < stat->count && stat->details; i++)
+		print_details(stat, &stat->processes[i]);
+}
+
+static json_t *machine_json(const struct lz_machine *machine)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "memory_bytes", lz_json_number(machine->memory));
+	json_object_set_new(object, "available_bytes", lz_json_number(machine->available));
+	json_object_set_new(object, "page_tables_bytes", lz_json_number(machine->tables));
+	json_object_set_new(object, "second_page_tables_bytes", lz_json_number(machine->second_tables));
+	json_object_set_new(object, "cgroup_page_tables_bytes", lz_json_number(machine->group_tables));
+	return object;
+}
+
+static json_t *library_json(const struct lz_wire *wire)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "executable", lz_json_string(wire->executable));
+	json_object_set_new(object, "budget_bytes", lz_json_number(wire->budget));
+	json_object_set_new(object, "budget_source", lz_json_string(wire->budget_source));
+	json_object_set_new(object, "committed_bytes", lz_json_number(wire->committed));
+	json_object_set_new(object, "committed_peak_bytes", lz_json_number(wire->committed_peak));
+	json_object_set_new(object, "actual_bytes", lz_json_number(wire->actual));
+	json_object_set_new(object, "actual_peak_bytes", lz_json_number(wire->actual_peak));
+	json_object_set_new(object, "regions", lz_json_number(wire->regions));
+	json_object_set_new(object, "region_bytes", lz_json_number(wire->region_bytes));
+	json_object_set_new(object, "regions_total", lz_json_number(wire->regions_total));
+	json_object_set_new(object, "region_bytes_total", lz_json_number(wire->region_bytes_total));
+	json_object_set_new(object, "mappings_total", lz_json_number(wire->mappings_total));
+	json_object_set_new(object, "mapping_bytes_total", lz_json_number(wire->mapping_bytes_total));
+	json_object_set_new(object, "over_budget", lz_json_number(wire->over_budget));
+	json_object_set_new(object, "refused", lz_json_number(wire->refused));
+	json_object_set_new(object, "untracked", lz_json_number(wire->untracked));
+	json_object_set_new(object, "windowed", lz_json_number(wire->windowed));
+	json_object_set_new(object, "minor_faults", lz_json_number(wire->minor_faults));
+	json_object_set_new(object, "window_regions", lz_json_number(wire->window_regions));
+	json_object_set_new(object, "window_region_bytes", lz_json_number(wire->window_region_bytes));
+	json_object_set_new(object, "window_regions_total", lz_json_number(wire->window_regions_total));
+	json_object_set_new(object, "window_region_bytes_total", lz_json_number(wire->window_bytes_total));
+	json_object_set_new(object, "window_bytes", lz_json_number(wire->window_size));
+	json_object_set_new(object, "window_mappings", lz_json_number(wire->window_mappings));
+	json_object_set_new(object, "recycled", lz_json_number(wire->recycled));
+	json_object_set_new(object, "recycled_bytes", lz_json_number(wire->recycled_bytes));
+	json_object_set_new(object, "kept_bytes", lz_json_number(wire->cache_bytes));
+	return object;
+}
+
+static json_t *value_json(const struct lz_column *column, const struct lz_process *process)
+{
+	uint64_t value;
+
+	if (column->kind == LZ_COLUMN_NAME)
+		return lz_json_string(process->name);
+	value = lz_column_number(column, process);
+	if (value != LZ_UNKNOWN && column->kind == LZ_COLUMN_USER)
+		return lz_json_string(lz_column_user(value).text);
+	if (value != LZ_UNKNOWN && column->kind == LZ_COLUMN_RATIO)
+		return json_real((double)value / 1000);
+	return lz_json_number(value);
+}
+
+static json_t *process_json(const struct lz_stat *stat, const struct lz_process *process)
+{
+	json_t *object = json_object();
+	json_t *largest = json_array();
+
+	for (size_t i = 0; i < stat->columns.count; i++)
+		/* The counters have an object of their own. */
+		if (!stat->columns.of[i]->of_library)
+			json_object_set_new(
+				object, stat->columns.of[i]->json, value_json(stat->columns.of[i], process));
+	for (unsigned i = 0; i < process->large_count; i++) {
+		const struct lz_large *large = &process->large[i];
+		json_t *item = json_object();
+
+		json_object_set_new(item, "address", lz_json_number(large->start));
+		json_object_set_new(item, "bytes", lz_json_number(large->size));
+		json_object_set_new(item, "rights", lz_json_string(large->rights));
+		json_object_set_new(
+			item, "path", *large->path != '\0' ? lz_json_string(large->path) : json_null());
+		json_object_set_new(item, "page_tables_if_touched_bytes", lz_json_number(large->touched));
+		json_array_append_new(largest, item);
+	}
+	json_object_set_new(object, "largest_mappings", largest);
+	json_object_set_new(
+		object, "library", process->preloaded ? library_json(&process->wire) : json_null());
+	return object;
+}
+
+int lz_stat_print_json(const struct lz_stat *stat)
+{
+	json_t *object = json_object();
+	json_t *processes = json_array();
+
+	json_object_set_new(object, "machine", machine_json(&stat->machine));
+	json_object_set_new(object, "processes", processes);
+	for (size_t i = 0; i < stat->count; i++)
+		json_array_append_new(processes, process_json(stat, &stat->processes[i]));
+	return lz_json_print(object);
+}

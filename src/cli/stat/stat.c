@@ -1,0 +1,311 @@
+/*
+ * `lazyzero stat`: the page tables of processes, now and if all that they map were touched, and which
+ * mappings that comes from. Of any process; with the library's own counters where it is preloaded.
+ */
+#include "cli/stat/print.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "cli/cost/range.h"
+#include "cli/process/stats_file.h"
+
+enum {
+	FLAG_ALL,
+	FLAG_OUTPUT,
+	FLAG_SORT,
+	FLAG_REVERSE,
+	FLAG_UNITS,
+	FLAG_BYTES,
+	FLAG_NO_HEADERS,
+	FLAG_JSON,
+	FLAG_SYSROOT,
+	FLAG_GEOMETRY,
+	FLAG_STATS
+};
+
+static const char *const units[] = {"auto", "B", "K", "M", "G", NULL};
+
+static const char standard_columns[] = "pid,user,virtual,rss,pss,tables,touched,ratio,name";
+
+static const struct lz_flag flags[] = {
+	[FLAG_ALL] = {.name = "all", .letter = 'a', .help = "All processes; the default without a PID."},
+	[FLAG_OUTPUT] = {.name = "output",
+		.letter = 'o',
+		.value = "COLUMNS",
+		.help = "The columns to show, in this order, separated by commas. Default: "
+			"pid,user,virtual,rss,pss,tables,touched,ratio,name; with --json all of them.",
+		.accepts = "names of columns, separated by commas"},
+	[FLAG_SORT] = {.name = "sort",
+		.value = "COLUMN",
+		.help = "Sort by that column: numbers fall, texts and process IDs rise. Default: tables",
+		.accepts = "the name of a column"},
+	[FLAG_REVERSE] = {.name = "reverse", .letter = 'r', .help = "Turn the order round."},
+	[FLAG_UNITS] = {.name = "units",
+		.value = "auto|B|K|M|G",
+		.help = "Sizes with a fitting unit, or all in bytes, KiB, MiB or GiB, rounded up. Default: "
+			"auto",
+		.choices = units,
+		.accepts = "auto, B, K, M or G"},
+	[FLAG_BYTES] = {.name = "bytes", .letter = 'b', .help = "The same as --units=B."},
+	[FLAG_NO_HEADERS] = {.name = "no-headers",
+		.letter = 'n',
+		.help = "Leave out the totals of the machine and the names of the columns."},
+	[FLAG_JSON] = {.name = "json", .help = "Print a JSON object, sizes in bytes."},
+	[FLAG_SYSROOT] = {.name = "sysroot",
+		.value = "DIRECTORY",
+		.help = "Read a recorded tree: DIRECTORY/proc in place of /proc.",
+		.accepts = "a directory"},
+	[FLAG_GEOMETRY] = {.name = "geometry",
+		.value = "NAME",
+		.help = "The page tables that the recorded machine had, as 'lazyzero cost --list' names "
+			"them. "
+			"Default: this machine's.",
+		.accepts = "a name that 'lazyzero cost --list' shows"},
+	[FLAG_STATS] = {.name = "stats",
+		.value = "PATH",
+		.help = "Show what stands in the statistics files there (LAZYZERO_STATS): also of processes "
+			"that are no more.",
+		.accepts = "a directory or a file"},
+};
+
+static const char library_columns[] = "pid,budget,committed,peak,regions,served,over,refused,name";
+
+/* Whose mappings could not be read: the first by name, the rest by number. */
+struct unread {
+	size_t count;
+	struct lz_process first;
+	int error;
+};
+
+/* What a query needs while it reads. */
+struct query {
+	const char *root;
+	const struct lz_geometry *geometry;
+	const struct lz_column *sort;
+	bool reverse;
+	unsigned parts;
+	struct unread unread;
+	struct lz_stat stat;
+};
+
+static struct query query; /* qsort has no context */
+
+static int compare(const void *a, const void *b)
+{
+	int order = lz_column_compare(query.sort, a, b);
+
+	if (order == 0) {
+		const struct lz_process *left = a, *right = b;
+
+		return (left->pid > right->pid) - (left->pid < right->pid);
+	}
+	return query.reverse ? -order : order;
+}
+
+static void take(const struct lz_process *process)
+{
+	int error = process->maps_error != 0 ? process->maps_error : process->pss_error;
+
+	if (error != 0 && query.unread.count++ == 0) {
+		query.unread.first = *process;
+		query.unread.error = error;
+	}
+	query.stat.processes[query.stat.count++] = *process;
+}
+
+/* One that was asked for by its number: what is wrong with it is said. False when it cannot be shown. */
+static bool take_named(const char *word, pid_t pid)
+{
+	struct lz_process process;
+	int error = lz_process_read(query.root, query.geometry, pid, query.parts, &process);
+
+	if (error == -ESRCH)
+		lz_say("%s: there is no such process%s", word,
+			lz_process_hidden(query.root) ? ", or /proc hides it: it is mounted with hidepid"
+						      : "");
+	else if (error)
+		lz_say("%s: cannot be read: %s", word, strerror(-error));
+	else if (!lz_process_has_memory(&process))
+		lz_say("%s (%s): it has no memory of its own: a kernel thread, or one that has ended", word,
+			lz_shown(process.name).text);
+	else
+		take(&process);
+	return error == 0 && lz_process_has_memory(&process);
+}
+
+static int read_named(const struct lz_arguments *arguments)
+{
+	int status = 0;
+
+	for (int i = 0; i < arguments->operand_count; i++) {
+		const char *word = arguments->operands[i];
+		uint64_t pid;
+
+		if (lz_parse_u64(word, &pid) != 0 || pid == 0 || pid > INT32_MAX)
+			return lz_fail_usage(
+				"stat", "\"%s\" is not a process ID: it takes a number", lz_shown(word).text);
+		if (!take_named(word, (pid_t)pid))
+			status = 1;
+	}
+	return status;
+}
+
+static int read_all(void)
+{
+	pid_t *pids;
+	size_t count;
+	int error = lz_process_list(query.root, &pids, &count);
+
+	if (error)
+		return lz_fail("cannot read %s/proc: %s", query.root, strerror(-error));
+	query.stat.processes = calloc(count + 1, sizeof *query.stat.processes);
+	if (query.stat.processes == NULL) {
+		free(pids);
+		return lz_fail("out of memory");
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct lz_process process;
+
+		/* One that ended since is not missed. */
+		if (lz_process_read(query.root, query.geometry, pids[i], query.parts, &process) == 0 &&
+			lz_process_has_memory(&process))
+			take(&process);
+	}
+	free(pids);
+	if (lz_process_hidden(query.root) && geteuid() != 0)
+		lz_say("/proc is mounted with hidepid: processes of other users are not shown");
+	return 0;
+}
+
+/* A statistics file, as a process of which nothing else is known. */
+static void take_wire(void *context, const char *name, const struct lz_wire *wire, const char *error)
+{
+	static const char *const ends[] = {[LZ_WIRE_ENDED] = " (ended)", [LZ_WIRE_GONE] = " (gone)"};
+	struct lz_process *larger, *process;
+	enum lz_wire_life life;
+
+	(void)context;
+	if (error != NULL) {
+		lz_say("%s: %s", lz_shown(name).text, error);
+		return;
+	}
+	larger = realloc(query.stat.processes, (query.stat.count + 1) * sizeof *larger);
+	if (larger == NULL)
+		return;
+	query.stat.processes = larger;
+	process = &larger[query.stat.count++];
+	life = lz_wire_life(wire);
+	lz_process_unknown(process, (pid_t)wire->pid);
+	process->wire = *wire;
+	process->preloaded = true;
+	snprintf(process->name, sizeof process->name, "%.48s%s", wire->executable,
+		life == LZ_WIRE_ALIVE ? "" : ends[life]);
+}
+
+static int read_files(const char *path)
+{
+	int error = lz_wire_each(path, false, take_wire, NULL);
+
+	return error == 0 ? 0 : lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(-error));
+}
+
+static void say_unread(void)
+{
+	const struct unread *unread = &query.unread;
+	char more[64] = "";
+
+	if (unread->count == 0)
+		return;
+	if (unread->count > 1)
+		snprintf(more, sizeof more, "; nor those of %zu more", unread->count - 1);
+	lz_say("the %s of %" PRIu64 " (%s, of user %s) cannot be read: %s%s%s",
+		unread->first.maps_error != 0 ? "mappings" : "PSS", unread->first.pid,
+		lz_shown(unread->first.name).text, lz_column_user(unread->first.uid).text,
+		strerror(-unread->error), more, geteuid() != 0 ? "; root may" : "");
+}
+
+static int take_columns(const struct lz_arguments *arguments)
+{
+	struct lz_columns *columns = &query.stat.columns;
+	const char *sort = arguments->values[FLAG_SORT];
+	const char *output = arguments->values[FLAG_OUTPUT];
+	bool of_files = arguments->values[FLAG_STATS] != NULL;
+	const char *standard = of_files ? library_columns : standard_columns;
+
+	query.sort = lz_column_find(sort != NULL ? sort : of_files ? "committed" : "tables");
+	if (query.sort == NULL)
+		return -EINVAL;
+	query.parts = query.sort->parts;
+	if (output == NULL && arguments->values[FLAG_JSON] != NULL) {
+		columns->count = lz_column_count;
+		for (size_t i = 0; i < lz_column_count; i++)
+			columns->of[i] = &lz_column_table[i];
+	} else if (lz_columns_parse(columns, output != NULL ? output : standard) != 0) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < columns->count; i++)
+		query.parts |= columns->of[i]->parts;
+	return 0;
+}
+
+static int run(const struct lz_arguments *arguments)
+{
+	bool named = arguments->operand_count > 0;
+	const char *stats = arguments->values[FLAG_STATS];
+	int status;
+
+	if (named && arguments->values[FLAG_ALL] != NULL)
+		return lz_fail_usage("stat", "--all takes no process ID");
+	if (named && stats != NULL)
+		return lz_fail_usage("stat", "--stats takes no process ID");
+	query.root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
+	if (*query.root == '\0' && stats == NULL && access("/proc/self/stat", R_OK) != 0)
+		return lz_fail("cannot read /proc/self/stat: %s; mount /proc", strerror(errno));
+	query.geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
+	query.reverse = arguments->values[FLAG_REVERSE] != NULL;
+	query.stat.units = arguments->values[FLAG_BYTES] != NULL ? LZ_UNITS_B
+								 : lz_arguments_choice(arguments, FLAG_UNITS);
+	query.stat.headers = arguments->values[FLAG_NO_HEADERS] == NULL;
+	query.stat.details = named;
+	if (query.geometry == NULL || take_columns(arguments) != 0)
+		return LZ_EXIT_OURS;
+	if (named) {
+		query.parts |= LZ_READ_MAPS;
+		query.stat.processes = calloc((size_t)arguments->operand_count, sizeof *query.stat.processes);
+		if (query.stat.processes == NULL)
+			return lz_fail("out of memory");
+	}
+	status = named ? read_named(arguments) : stats != NULL ? read_files(stats) : read_all();
+	if (status != LZ_EXIT_OURS) {
+		lz_machine_read(query.root, &query.stat.machine);
+		qsort(query.stat.processes, query.stat.count, sizeof *query.stat.processes, compare);
+		say_unread();
+		if (arguments->values[FLAG_JSON] != NULL)
+			status |= lz_stat_print_json(&query.stat);
+		else if (query.stat.count > 0)
+			lz_stat_print(&query.stat);
+	}
+	free(query.stat.processes);
+	return status;
+}
+
+const struct lz_command lz_command_stat = {
+	.name = "stat",
+	.summary = "show the page tables of processes",
+	.usage = "[OPTION]... [PID]...",
+	.description =
+		"Shows for each process, preloaded or not, what it maps, what is resident, its page tables, "
+		"and the page tables it would have if all that it maps were touched. For the PIDs given it "
+		"adds the mappings that these come from, and the counters of the library.",
+	.flags = flags,
+	.flag_count = sizeof flags / sizeof *flags,
+	.operands_max = INT32_MAX,
+	.more_help = lz_columns_help,
+	.run = run,
+};

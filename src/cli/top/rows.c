@@ -1,0 +1,203 @@
+/*
+ * The rows of `top`: a list, or a tree in which each row has the sums of all below it, as du(1) has. See
+ * top.h.
+ */
+#include "cli/top/view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOBODY SIZE_MAX
+
+/* The tree, by index of top->processes. */
+struct node {
+	size_t first_child, next_sibling, parent;
+	uint64_t below;
+};
+
+/* qsort has no context. */
+static const struct lz_top *ordering;
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct lz_process *left = ((const struct lz_row *)a)->process;
+	const struct lz_process *right = ((const struct lz_row *)b)->process;
+	int order = lz_column_compare(ordering->sort, left, right);
+
+	if (order == 0)
+		return (left->pid > right->pid) - (left->pid < right->pid);
+	return ordering->reverse ? -order : order;
+}
+
+static bool is_folded(const struct lz_top *top, uint64_t pid)
+{
+	for (size_t i = 0; i < top->folded_count; i++)
+		if ((uint64_t)top->folded[i] == pid)
+			return true;
+	return false;
+}
+
+void lz_top_fold(struct lz_top *top)
+{
+	pid_t pid = (pid_t)top->rows[top->selected].process->pid;
+	pid_t *larger;
+
+	for (size_t i = 0; i < top->folded_count; i++)
+		if (top->folded[i] == pid) {
+			top->folded[i] = top->folded[--top->folded_count];
+			return;
+		}
+	larger = realloc(top->folded, (top->folded_count + 1) * sizeof *larger);
+	if (larger == NULL)
+		return;
+	top->folded = larger;
+	top->folded[top->folded_count++] = pid;
+}
+
+static size_t find(const struct lz_top *top, uint64_t pid)
+{
+	size_t low = 0, high = top->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (top->processes[middle].pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < top->count && top->processes[low].pid == pid ? low : NOBODY;
+}
+
+static void link_nodes(const struct lz_top *top, struct node *nodes)
+{
+	for (size_t i = 0; i < top->count; i++)
+		nodes[i] = (struct node){NOBODY, NOBODY, find(top, top->processes[i].parent), 0};
+	for (size_t i = 0; i < top->count; i++) {
+		size_t parent = nodes[i].parent;
+
+		if (parent == NOBODY || parent == i)
+			continue;
+		nodes[i].next_sibling = nodes[parent].first_child;
+		nodes[parent].first_child = i;
+	}
+}
+
+static void add(uint64_t *sum, uint64_t value)
+{
+	if (value != LZ_UNKNOWN)
+		*sum = *sum == LZ_UNKNOWN ? value : *sum + value;
+}
+
+static void add_process(struct lz_process *sum, const struct lz_process *process)
+{
+	add(&sum->threads, process->threads);
+	add(&sum->minor_faults, process->minor_faults);
+	add(&sum->major_faults, process->major_faults);
+	add(&sum->virtual, process->virtual);
+	add(&sum->rss, process->rss);
+	add(&sum->rss_shmem, process->rss_shmem);
+	add(&sum->pss, process->pss);
+	add(&sum->swap, process->swap);
+	add(&sum->tables, process->tables);
+	add(&sum->touched, process->touched);
+	add(&sum->mappings, process->mappings);
+	if (sum->tables != LZ_UNKNOWN && sum->rss != LZ_UNKNOWN && sum->rss > 0)
+		sum->ratio = (uint64_t)((__uint128_t)sum->tables * 1000 / sum->rss);
+}
+
+/* Adds what is below each to its sums, by going from every process up; a tree is not deep. */
+static void add_up(struct lz_top *top, struct node *nodes)
+{
+	for (size_t i = 0; i < top->count; i++) {
+		size_t at = nodes[i].parent;
+
+		/* Recorded trees may hold a circle of parents. */
+		for (size_t steps = 0; at != NOBODY && at != i && steps < top->count; steps++) {
+			add_process(&top->sums[at], &top->processes[i]);
+			nodes[at].below++;
+			at = nodes[at].parent == at ? NOBODY : nodes[at].parent;
+		}
+	}
+}
+
+/* Appends the children of a node in order, and theirs below each. */
+static void append(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
+{
+	struct lz_row *siblings;
+	size_t count = 0;
+
+	for (size_t i = first; i != NOBODY; i = nodes[i].next_sibling)
+		count++;
+	siblings = calloc(count + 1, sizeof *siblings);
+	if (siblings == NULL)
+		return;
+	count = 0;
+	for (size_t i = first; i != NOBODY; i = nodes[i].next_sibling)
+		siblings[count++] = (struct lz_row){&top->sums[i], depth, nodes[i].below,
+			nodes[i].below > 0 && is_folded(top, top->sums[i].pid)};
+	qsort(siblings, count, sizeof *siblings, compare_rows);
+	for (size_t i = 0; i < count && top->row_count < top->count; i++) {
+		size_t node = (size_t)(siblings[i].process - top->sums);
+
+		top->rows[top->row_count++] = siblings[i];
+		if (!siblings[i].folded)
+			append(top, nodes, nodes[node].first_child, depth + 1);
+	}
+	free(siblings);
+}
+
+static int order_tree(struct lz_top *top)
+{
+	struct node *nodes = calloc(top->count + 1, sizeof *nodes);
+	struct lz_process *sums = calloc(top->count + 1, sizeof *sums);
+	size_t roots = NOBODY;
+
+	if (nodes == NULL || sums == NULL) {
+		free(nodes);
+		free(sums);
+		return -ENOMEM;
+	}
+	free(top->sums);
+	top->sums = sums;
+	if (top->count > 0)
+		memcpy(sums, top->processes, top->count * sizeof *sums);
+	link_nodes(top, nodes);
+	add_up(top, nodes);
+	for (size_t i = top->count; i-- > 0;)
+		if (nodes[i].parent == NOBODY || nodes[i].parent == i) {
+			nodes[i].next_sibling = roots;
+			roots = i;
+		}
+	append(top, nodes, roots, 0);
+	free(nodes);
+	return 0;
+}
+
+int lz_top_order(struct lz_top *top)
+{
+	struct lz_row *rows = calloc(top->count + 1, sizeof *rows);
+	int error = 0;
+
+	if (rows == NULL)
+		return -ENOMEM;
+	free(top->rows);
+	top->rows = rows;
+	top->row_count = 0;
+	ordering = top;
+	if (top->tree) {
+		error = order_tree(top);
+	} else {
+		for (size_t i = 0; i < top->count; i++)
+			rows[top->row_count++] = (struct lz_row){&top->processes[i], 0, 0, false};
+		qsort(rows, top->row_count, sizeof *rows, compare_rows);
+	}
+	/* The selection stays with its process; that of the first row stays there. */
+	for (size_t i = 0; i < top->row_count; i++)
+		if (rows[i].process->pid == top->selected_pid)
+			top->selected = i;
+	if (top->selected >= top->row_count)
+		top->selected = top->row_count > 0 ? top->row_count - 1 : 0;
+	return error;
+}

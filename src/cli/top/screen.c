@@ -1,0 +1,248 @@
+/*
+ * The screen of `top`, by ncurses; see top.h. What does not fit is left out: columns by how much one would
+ * miss them, then the lines around the list.
+ */
+#include <ctype.h>
+#include <curses.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/top/view.h"
+
+enum { PAIR_WARN = 1, PAIR_ALARM };
+
+static bool is_utf8;
+static bool has_window;
+
+int lz_top_screen_open(void)
+{
+	const char *terminal = getenv("TERM");
+
+	if (isatty(STDIN_FILENO) != 1 || isatty(STDOUT_FILENO) != 1) {
+		lz_fail("top needs a terminal; 'lazyzero stat' prints the same once");
+		return -ENOTTY;
+	}
+	setlocale(LC_CTYPE, "");
+	is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	if (terminal == NULL || newterm(NULL, stdout, stdin) == NULL) {
+		lz_fail("top does not know this terminal (TERM is %s%s%s); 'lazyzero stat' prints the same "
+			"once",
+			terminal != NULL ? "\"" : "", terminal != NULL ? lz_shown(terminal).text : "not set",
+			terminal != NULL ? "\"" : "");
+		return -ENOTTY;
+	}
+	has_window = true;
+	cbreak();
+	noecho();
+	keypad(stdscr, TRUE);
+	curs_set(0);
+	if (lz_colours(stdout) && has_colors()) {
+		start_color();
+		use_default_colors();
+		init_pair(PAIR_WARN, COLOR_YELLOW, -1);
+		init_pair(PAIR_ALARM, COLOR_RED, -1);
+	}
+	return 0;
+}
+
+void lz_top_screen_close(void)
+{
+	if (has_window)
+		endwin();
+	has_window = false;
+}
+
+/* Lines around the list: on a low terminal only the names of the columns. */
+static int lines_above(void)
+{
+	return LINES >= 8 ? 3 : LINES >= 3 ? 1 : 0;
+}
+
+static int lines_below(void)
+{
+	return LINES >= 8 ? 1 : 0;
+}
+
+size_t lz_top_page(void)
+{
+	int page = LINES - lines_above() - lines_below();
+
+	return page > 0 ? (size_t)page : 1;
+}
+
+/* The columns that the width has room for. */
+static struct lz_columns fitting(const struct lz_top *top)
+{
+	static const char *const missed_least[] = {"user", "virtual", "threads", "swap", "shmem", "mappings",
+		"majflt", "minflt", "ratio", "rss", "pss", "touched", "pid"};
+	struct lz_columns columns = top->columns;
+
+	for (size_t drop = 0;;) {
+		int width = 0;
+
+		for (size_t i = 0; i < columns.count; i++)
+			width += columns.of[i]->width + 1;
+		if (width <= COLS + 8 || columns.count <= 1)
+			return columns; /* the name may lose some of its width */
+		size_t at = columns.count - 1;
+
+		for (; drop < sizeof missed_least / sizeof *missed_least; drop++) {
+			for (at = 0; at < columns.count; at++)
+				if (strcmp(columns.of[at]->name, missed_least[drop]) == 0)
+					break;
+			if (at < columns.count)
+				break;
+			at = columns.count - 1;
+		}
+		memmove(&columns.of[at], &columns.of[at + 1],
+			(columns.count - 1 - at) * sizeof columns.of[0]);
+		columns.count--;
+	}
+}
+
+/* Text at the cursor, up to the end of the line. */
+static void put(const char *text)
+{
+	int room = COLS - getcurx(stdscr);
+
+	if (room > 0)
+		addnstr(text, room);
+}
+
+/* Right or left in a column; as much as there is room for. */
+static void put_cell(const struct lz_column *column, const char *text, bool last)
+{
+	char cell[300];
+	bool left = column->kind == LZ_COLUMN_NAME || column->kind == LZ_COLUMN_USER;
+
+	snprintf(cell, sizeof cell, "%*.*s%s", left ? -column->width : column->width,
+		last ? 280 : column->width, text, last ? "" : " ");
+	put(cell);
+}
+
+static void draw_sparkline(const struct lz_top *top, int width)
+{
+	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	static const char *const letters[] = {"_", ".", ",", "-", "=", "+", "*", "#"};
+	size_t shown = top->history_count < (size_t)width ? top->history_count : (size_t)width;
+	uint64_t least = UINT64_MAX, greatest = 0;
+
+	for (size_t i = 0; i < shown; i++) {
+		uint64_t value = top->history[(top->history_at + LZ_HISTORY - shown + i) % LZ_HISTORY];
+
+		least = value < least ? value : least;
+		greatest = value > greatest ? value : greatest;
+	}
+	for (size_t i = 0; i < shown; i++) {
+		uint64_t value = top->history[(top->history_at + LZ_HISTORY - shown + i) % LZ_HISTORY];
+		size_t level = greatest > least
+				       ? (size_t)((double)(value - least) * 7.99 / (double)(greatest - least))
+				       : 0;
+
+		addstr(is_utf8 ? blocks[level] : letters[level]);
+	}
+}
+
+static void draw_head(const struct lz_top *top)
+{
+	char line[300];
+	int room;
+
+	move(0, 0);
+	put(lz_machine_line(&top->machine).text);
+	snprintf(line, sizeof line,
+		"%zu processes, %" PRIu64 " preloaded, %" PRIu64 " partly unreadable; by %s%s%s", top->count,
+		top->preloaded, top->unreadable, top->sort->name, top->reverse ? ", reversed" : "",
+		top->tree ? ", sums of trees" : "");
+	move(1, 0);
+	put(line);
+	room = COLS - getcurx(stdscr) - 2;
+	if (room >= 4) {
+		addstr("  ");
+		draw_sparkline(top, room < (int)LZ_HISTORY ? room : (int)LZ_HISTORY);
+	}
+}
+
+static void draw_names(const struct lz_top *top, const struct lz_columns *columns, int line)
+{
+	move(line, 0);
+	attron(A_REVERSE);
+	for (size_t i = 0; i < columns->count; i++) {
+		char name[16] = "";
+
+		for (size_t at = 0; at < sizeof name - 1 && columns->of[i]->name[at] != '\0'; at++)
+			name[at] = (char)toupper((unsigned char)columns->of[i]->name[at]);
+		if (columns->of[i] == top->sort)
+			attron(A_BOLD);
+		put_cell(columns->of[i], name, i + 1 == columns->count);
+		attroff(A_BOLD);
+	}
+	while (getcurx(stdscr) < COLS - 1 && getcury(stdscr) == line)
+		addch(' ');
+	attroff(A_REVERSE);
+}
+
+/* More page tables than memory is what this tool is for. */
+static attr_t attributes_of(const struct lz_process *process)
+{
+	attr_t attributes = process->preloaded ? A_BOLD : A_NORMAL;
+
+	if (process->ratio == LZ_UNKNOWN || process->tables < (1u << 20))
+		return attributes;
+	if (process->ratio >= 1000)
+		return attributes | (attr_t)COLOR_PAIR(PAIR_ALARM);
+	return process->ratio >= 100 ? attributes | (attr_t)COLOR_PAIR(PAIR_WARN) : attributes;
+}
+
+static void draw_row(const struct lz_row *row, const struct lz_columns *columns, int line, bool selected)
+{
+	attr_t attributes = attributes_of(row->process) | (selected ? A_UNDERLINE : A_NORMAL);
+
+	int indent = row->depth < 40 ? (int)row->depth : 40;
+
+	move(line, 0);
+	attron((int)attributes);
+	for (size_t i = 0; i < columns->count; i++) {
+		const struct lz_column *column = columns->of[i];
+		struct lz_shown text = lz_column_text(column, row->process, LZ_UNITS_AUTO);
+		char name[sizeof text + 80];
+
+		if (column->kind == LZ_COLUMN_NAME && row->below > 0)
+			snprintf(name, sizeof name, "%*s%s %c%" PRIu64, indent, "", text.text,
+				row->folded ? '+' : '-', row->below);
+		else
+			snprintf(name, sizeof name, "%*s%s", column->kind == LZ_COLUMN_NAME ? indent : 0, "",
+				text.text);
+		put_cell(column, name, i + 1 == columns->count);
+	}
+	attroff((int)attributes);
+}
+
+void lz_top_draw(struct lz_top *top)
+{
+	struct lz_columns columns = fitting(top);
+	size_t page = lz_top_page();
+	int line = lines_above();
+
+	if (top->selected < top->first)
+		top->first = top->selected;
+	if (top->selected >= top->first + page)
+		top->first = top->selected - page + 1;
+	erase();
+	if (line == 3)
+		draw_head(top);
+	if (line > 0)
+		draw_names(top, &columns, line - 1);
+	for (size_t i = top->first; i < top->row_count && i < top->first + page; i++)
+		draw_row(&top->rows[i], &columns, line++, i == top->selected);
+	if (lines_below() > 0) {
+		move(LINES - 1, 0);
+		put("q quit  t tree  space fold  < > sort  r reverse  arrows PgUp PgDn scroll");
+	}
+	refresh();
+}

@@ -1,0 +1,260 @@
+/*
+ * `lazyzero top`: what `stat` shows, live: sorted by key, or as a tree with sums; with the course of the
+ * machine's page tables. Looks less often where a look takes long: at most a quarter of the time.
+ */
+#include "cli/top/view.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cost/range.h"
+#include "cli/process/tree.h"
+
+enum { FLAG_INTERVAL, FLAG_OUTPUT, FLAG_SORT, FLAG_TREE, FLAG_SYSROOT, FLAG_GEOMETRY };
+
+static const struct lz_flag flags[] = {
+	[FLAG_INTERVAL] = {.name = "interval",
+		.letter = 'd',
+		.value = "SECONDS",
+		.help = "Look again after that time. Default: 2",
+		.accepts = "seconds from 0.1 to 3600"},
+	[FLAG_OUTPUT] = {.name = "output",
+		.letter = 'o',
+		.value = "COLUMNS",
+		.help = "The columns, separated by commas, of those that 'lazyzero stat --help' lists; on a "
+			"narrow terminal some are left out. Default: pid,user,virtual,rss,pss,tables,touched,"
+			"ratio,name",
+		.accepts = "names of columns, separated by commas"},
+	[FLAG_SORT] = {.name = "sort",
+		.value = "COLUMN",
+		.help = "Begin sorted by that column. Default: tables",
+		.accepts = "the name of a column"},
+	[FLAG_TREE] = {.name = "tree", .letter = 't', .help = "Begin with the tree and its sums."},
+	[FLAG_SYSROOT] = {.name = "sysroot",
+		.value = "DIRECTORY",
+		.help = "Read a recorded tree: DIRECTORY/proc in place of /proc.",
+		.accepts = "a directory"},
+	[FLAG_GEOMETRY] = {.name = "geometry",
+		.value = "NAME",
+		.help = "The page tables that the recorded machine had. Default: this machine's.",
+		.accepts = "a name that 'lazyzero cost --list' shows"},
+};
+
+static volatile sig_atomic_t ended;
+
+static void end(int signal)
+{
+	(void)signal;
+	ended = 1;
+}
+
+static void take(struct lz_top *top, const struct lz_process *process)
+{
+	top->processes[top->count++] = *process;
+	top->preloaded += process->preloaded;
+	top->unreadable += process->maps_error != 0;
+}
+
+/* Reads all that is shown. Returns 0 or -errno. */
+static int look(struct lz_top *top)
+{
+	unsigned parts = top->sort->parts;
+	struct lz_process *larger;
+	pid_t *pids;
+	size_t count;
+	int error = lz_process_list(top->root, &pids, &count);
+
+	if (error)
+		return error;
+	for (size_t i = 0; i < top->columns.count; i++)
+		parts |= top->columns.of[i]->parts;
+	larger = realloc(top->processes, (count + 1) * sizeof *larger);
+	if (larger == NULL) {
+		free(pids);
+		return -ENOMEM;
+	}
+	top->processes = larger;
+	top->count = 0;
+	top->preloaded = top->unreadable = 0;
+	for (size_t i = 0; i < count && !ended; i++) {
+		struct lz_process process;
+
+		if (lz_process_read(top->root, top->geometry, pids[i], parts, &process) == 0 &&
+			lz_process_has_memory(&process))
+			take(top, &process);
+	}
+	free(pids);
+	lz_machine_read(top->root, &top->machine);
+	if (top->machine.tables != LZ_UNKNOWN) {
+		top->history[top->history_at] = top->machine.tables;
+		top->history_at = (top->history_at + 1) % LZ_HISTORY;
+		if (top->history_count < LZ_HISTORY)
+			top->history_count++;
+	}
+	return lz_top_order(top);
+}
+
+/* The column beside the one that is sorted by, among those shown. */
+static void sort_beside(struct lz_top *top, size_t step)
+{
+	for (size_t i = 0; i < top->columns.count; i++)
+		if (top->columns.of[i] == top->sort) {
+			top->sort = top->columns.of[(i + step) % top->columns.count];
+			return;
+		}
+	top->sort = top->columns.of[0];
+}
+
+static void select_row(struct lz_top *top, size_t row)
+{
+	if (top->row_count == 0)
+		return;
+	top->selected = row < top->row_count ? row : top->row_count - 1;
+	top->selected_pid = top->selected > 0 ? top->rows[top->selected].process->pid : 0;
+}
+
+/* Returns false to quit. */
+static bool act(struct lz_top *top, int key)
+{
+	size_t page = lz_top_page();
+
+	switch (key) {
+	case 'q':
+	case 'Q':
+		return false;
+	case 't':
+		top->tree = !top->tree;
+		break;
+	case 'r':
+		top->reverse = !top->reverse;
+		break;
+	case '>':
+	case KEY_RIGHT:
+		sort_beside(top, 1);
+		break;
+	case '<':
+	case KEY_LEFT:
+		sort_beside(top, top->columns.count - 1);
+		break;
+	case ' ':
+	case '\n':
+		if (top->tree && top->row_count > 0)
+			lz_top_fold(top);
+		break;
+	case KEY_UP:
+	case 'k':
+		select_row(top, top->selected > 0 ? top->selected - 1 : 0);
+		return true;
+	case KEY_DOWN:
+	case 'j':
+		select_row(top, top->selected + 1);
+		return true;
+	case KEY_PPAGE:
+		select_row(top, top->selected > page ? top->selected - page : 0);
+		return true;
+	case KEY_NPAGE:
+		select_row(top, top->selected + page);
+		return true;
+	case KEY_HOME:
+		select_row(top, 0);
+		return true;
+	case KEY_END:
+		select_row(top, SIZE_MAX);
+		return true;
+	default:
+		return true; /* a resize among them: all is drawn anew */
+	}
+	return lz_top_order(top) == 0;
+}
+
+static int watch(struct lz_top *top, uint64_t interval_ns)
+{
+	uint64_t due = 0;
+
+	while (!ended) {
+		uint64_t now = lz_now_ns();
+		int key;
+
+		if (now >= due) {
+			int error = look(top);
+
+			if (error)
+				return error;
+			due = now + interval_ns;
+			if (lz_now_ns() - now > interval_ns / 4)
+				due = lz_now_ns() + 3 * (lz_now_ns() - now);
+		}
+		lz_top_draw(top);
+		now = lz_now_ns();
+		timeout(due > now ? (int)((due - now) / 1000000) + 1 : 0);
+		key = getch();
+		if (key == ERR && errno == EIO)
+			return 0; /* the terminal is gone */
+		if (key != ERR && !act(top, key))
+			return 0;
+	}
+	return 0;
+}
+
+static int take_arguments(struct lz_top *top, const struct lz_arguments *arguments, double *interval)
+{
+	const char *given = arguments->values[FLAG_INTERVAL];
+	const char *output = arguments->values[FLAG_OUTPUT];
+	const char *sort = arguments->values[FLAG_SORT];
+	char *rest;
+
+	*interval = 2;
+	if (given != NULL) {
+		*interval = strtod(given, &rest);
+		if (rest == given || *rest != '\0' || !(*interval >= 0.1 && *interval <= 3600)) {
+			lz_fail_usage("top", "--interval: \"%s\" is not accepted: it takes %s",
+				lz_shown(given).text, flags[FLAG_INTERVAL].accepts);
+			return -EINVAL;
+		}
+	}
+	top->root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
+	top->tree = arguments->values[FLAG_TREE] != NULL;
+	top->geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
+	top->sort = lz_column_find(sort != NULL ? sort : "tables");
+	if (top->geometry == NULL || top->sort == NULL)
+		return -EINVAL;
+	return lz_columns_parse(&top->columns,
+		output != NULL ? output : "pid,user,virtual,rss,pss,tables,touched,ratio,name");
+}
+
+static int run(const struct lz_arguments *arguments)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct lz_top top = {.root = ""};
+	double interval;
+	int error;
+
+	if (take_arguments(&top, arguments, &interval) != 0 || lz_top_screen_open() != 0)
+		return LZ_EXIT_OURS;
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		sigaction(signals[i], &(struct sigaction){.sa_handler = end}, NULL);
+	error = watch(&top, (uint64_t)(interval * 1e9));
+	lz_top_screen_close();
+	free(top.processes);
+	free(top.sums);
+	free(top.rows);
+	free(top.folded);
+	return error == 0 ? 0 : lz_fail("cannot read %s/proc: %s", top.root, strerror(-error));
+}
+
+const struct lz_command lz_command_top = {
+	.name = "top",
+	.summary = "watch the page tables of processes",
+	.usage = "[OPTION]...",
+	.description =
+		"Shows live what stat shows once: sorted, or as a tree of processes in which each has the "
+		"sums "
+		"of all below it. Keys: q quits, t is the tree, space folds the selected one, < and > change "
+		"the column sorted by, r turns the order round. Preloaded processes are bold.",
+	.flags = flags,
+	.flag_count = sizeof flags / sizeof *flags,
+	.run = run,
+};
