@@ -35,7 +35,7 @@ const size_t lz_command_count = COMMAND_COUNT;
  * Where 0, 1 or 2 is closed, opens it the wrong way round, so that using it fails as it would have; and
  * close-on-exec, so that the program to run finds it closed.
  */
-static int fill_standard_descriptors(void)
+static int open_standard_descriptors(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 &&
@@ -44,7 +44,7 @@ static int fill_standard_descriptors(void)
 	return 0;
 }
 
-static const struct lz_command *find(const char *name)
+static const struct lz_command *find_command(const char *name)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		if (strcmp(lz_commands[i]->name, name) == 0)
@@ -52,7 +52,7 @@ static const struct lz_command *find(const char *name)
 	return NULL;
 }
 
-static int unknown(const char *name)
+static int report_unknown_command(const char *name)
 {
 	const char *names[COMMAND_COUNT];
 	int nearest;
@@ -61,20 +61,20 @@ static int unknown(const char *name)
 		names[i] = lz_commands[i]->name;
 	nearest = lz_nearest(name, names, COMMAND_COUNT);
 	if (nearest >= 0)
-		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?", lz_shown(name).text,
-			names[nearest]);
+		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?",
+			lz_printable(name).text, names[nearest]);
 	return lz_fail_usage(
-		NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_shown(name).text);
+		NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_printable(name).text);
 }
 
-static int help(char **words)
+static int print_help(char **words)
 {
 	const struct lz_command *command = NULL;
 
 	if (words[0] != NULL) {
-		command = find(words[0]);
+		command = find_command(words[0]);
 		if (command == NULL)
-			return unknown(words[0]);
+			return report_unknown_command(words[0]);
 	}
 	if (command != NULL)
 		lz_help_command(command);
@@ -83,10 +83,10 @@ static int help(char **words)
 	return 0;
 }
 
-static int run(const struct lz_command *command, char **words)
+static int run_command(const struct lz_command *command, char **words)
 {
 	struct lz_arguments arguments;
-	int status = LZ_EXIT_OURS;
+	int status = LZ_EXIT_FAILURE;
 
 	if (lz_arguments_parse(&arguments, command, words) == 0) {
 		status = 0;
@@ -106,23 +106,23 @@ static int dispatch(char **words)
 	if (words[0] == NULL)
 		return lz_fail_usage(NULL, "no command given");
 	if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 || strcmp(words[0], "help") == 0)
-		return help(words + 1);
+		return print_help(words + 1);
 	if (strcmp(words[0], "--version") == 0) {
 		puts("lazyzero " PACKAGE_VERSION);
 		return 0;
 	}
-	command = find(words[0]);
-	return command != NULL ? run(command, words + 1) : unknown(words[0]);
+	command = find_command(words[0]);
+	return command != NULL ? run_command(command, words + 1) : report_unknown_command(words[0]);
 }
 
 int main(int argc, char **argv)
 {
 	int status;
 
-	if (fill_standard_descriptors())
-		return LZ_EXIT_OURS;
+	if (open_standard_descriptors())
+		return LZ_EXIT_FAILURE;
 	status = dispatch(argc > 0 ? argv + 1 : argv);
 	if (ferror(stdout) | (fflush(stdout) != 0))
-		return lz_fail("cannot write to standard output: %s", lz_why_not_written(stdout));
+		return lz_fail("cannot write to standard output: %s", lz_write_error_text(stdout));
 	return status;
 }

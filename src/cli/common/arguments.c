@@ -15,25 +15,25 @@
 #include "cli/common/command.h"
 #include "support/options.h"
 
-static size_t count_of(const struct lz_command *command)
+static size_t count_flags(const struct lz_command *command)
 {
 	return command->flag_count + (command->takes_options ? lz_option_count : 0);
 }
 
-static const struct lz_option *option_of(const struct lz_command *command, size_t flag)
+static const struct lz_option *flag_option(const struct lz_command *command, size_t flag)
 {
 	return &lz_option_table[flag - command->flag_count];
 }
 
-static const char *name_of(const struct lz_command *command, size_t flag)
+static const char *flag_name(const struct lz_command *command, size_t flag)
 {
-	return flag < command->flag_count ? command->flags[flag].name : option_of(command, flag)->flag;
+	return flag < command->flag_count ? command->flags[flag].name : flag_option(command, flag)->flag;
 }
 
-static const char *accepts_of(const struct lz_command *command, size_t flag)
+static const char *accepted_values(const struct lz_command *command, size_t flag)
 {
 	if (flag >= command->flag_count)
-		return option_of(command, flag)->accepts;
+		return flag_option(command, flag)->accepts;
 	return command->flags[flag].accepts != NULL ? command->flags[flag].accepts
 						    : command->flags[flag].value;
 }
@@ -43,7 +43,7 @@ static bool is_switch(const struct lz_command *command, size_t flag)
 	return flag < command->flag_count && command->flags[flag].value == NULL;
 }
 
-static int choice_of(const struct lz_flag *flag, const char *value)
+static int choice_index(const struct lz_flag *flag, const char *value)
 {
 	for (int i = 0; flag->choices[i] != NULL; i++)
 		if (strcmp(flag->choices[i], value) == 0)
@@ -56,8 +56,8 @@ static bool is_accepted(const struct lz_command *command, size_t flag, const cha
 	static struct lz_options scratch;
 
 	if (flag >= command->flag_count)
-		return lz_option_set(&scratch, option_of(command, flag), value) == 0;
-	return command->flags[flag].choices == NULL || choice_of(&command->flags[flag], value) >= 0;
+		return lz_option_set(&scratch, flag_option(command, flag), value) == 0;
+	return command->flags[flag].choices == NULL || choice_index(&command->flags[flag], value) >= 0;
 }
 
 /*
@@ -85,9 +85,9 @@ static const char *absolute_value(const struct lz_option *option, const char *va
 	return path.cut ? NULL : path.buffer;
 }
 
-static int complain_unknown(const struct lz_command *command, const char *word)
+static int report_unknown_flag(const struct lz_command *command, const char *word)
 {
-	size_t count = count_of(command);
+	size_t count = count_flags(command);
 	/* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): every command has a flag, --help */
 	const char **names = calloc(count, sizeof *names);
 	char name[48] = "";
@@ -99,16 +99,16 @@ static int complain_unknown(const struct lz_command *command, const char *word)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++)
-		names[i] = name_of(command, i);
+		names[i] = flag_name(command, i);
 	if (length > 2 && length - 2 < sizeof name) {
 		memcpy(name, word + 2, length - 2);
 		nearest = lz_nearest(name, names, count);
 	}
 	if (nearest >= 0)
-		lz_fail_usage(command->name, "unknown option '%s'; did you mean '--%s'?", lz_shown(word).text,
-			names[nearest]);
+		lz_fail_usage(command->name, "unknown option '%s'; did you mean '--%s'?",
+			lz_printable(word).text, names[nearest]);
 	else
-		lz_fail_usage(command->name, "unknown option '%s'", lz_shown(word).text);
+		lz_fail_usage(command->name, "unknown option '%s'", lz_printable(word).text);
 	free(names);
 	return -EINVAL;
 }
@@ -119,7 +119,7 @@ static int complain_unknown(const struct lz_command *command, const char *word)
  */
 static size_t find_flag(const struct lz_command *command, const char *word, const char **value)
 {
-	size_t count = count_of(command);
+	size_t count = count_flags(command);
 
 	*value = NULL;
 	if (word[1] != '-') {
@@ -132,7 +132,7 @@ static size_t find_flag(const struct lz_command *command, const char *word, cons
 		return count;
 	}
 	for (size_t i = 0; i < count; i++) {
-		const char *name = name_of(command, i);
+		const char *name = flag_name(command, i);
 		size_t length = strlen(name);
 
 		if (strncmp(word + 2, name, length) == 0 &&
@@ -146,18 +146,18 @@ static size_t find_flag(const struct lz_command *command, const char *word, cons
 }
 
 /* Takes the flag at *words and its value; *words moves to the last word taken. */
-static int take_flag(struct lz_arguments *arguments, char ***words)
+static int parse_flag(struct lz_arguments *arguments, char ***words)
 {
 	const struct lz_command *command = arguments->command;
 	const char *word = **words;
 	const char *value;
 	size_t flag = find_flag(command, word, &value);
 
-	if (flag == count_of(command))
-		return complain_unknown(command, word);
+	if (flag == count_flags(command))
+		return report_unknown_flag(command, word);
 	if (is_switch(command, flag)) {
 		if (value != NULL) {
-			lz_fail_usage(command->name, "--%s takes no value", name_of(command, flag));
+			lz_fail_usage(command->name, "--%s takes no value", flag_name(command, flag));
 			return -EINVAL;
 		}
 		arguments->values[flag] = "";
@@ -166,25 +166,25 @@ static int take_flag(struct lz_arguments *arguments, char ***words)
 	if (value == NULL && (*words)[1] != NULL)
 		value = *++*words;
 	if (value == NULL) {
-		lz_fail_usage(command->name, "--%s needs a value: %s", name_of(command, flag),
-			accepts_of(command, flag));
+		lz_fail_usage(command->name, "--%s needs a value: %s", flag_name(command, flag),
+			accepted_values(command, flag));
 		return -EINVAL;
 	}
 	if (!is_accepted(command, flag, value)) {
 		lz_fail_usage(command->name, "--%s: \"%s\" is not accepted: it takes %s",
-			name_of(command, flag), lz_shown(value).text, accepts_of(command, flag));
+			flag_name(command, flag), lz_printable(value).text, accepted_values(command, flag));
 		return -EINVAL;
 	}
 	if (flag >= command->flag_count &&
-		(value = absolute_value(option_of(command, flag), value)) == NULL) {
-		lz_fail("--%s: the path is too long in this directory", name_of(command, flag));
+		(value = absolute_value(flag_option(command, flag), value)) == NULL) {
+		lz_fail("--%s: the path is too long in this directory", flag_name(command, flag));
 		return -EINVAL;
 	}
 	arguments->values[flag] = value;
 	return 0;
 }
 
-static int take_words(struct lz_arguments *arguments, char **words)
+static int parse_words(struct lz_arguments *arguments, char **words)
 {
 	bool flags_ended = false;
 
@@ -193,14 +193,14 @@ static int take_words(struct lz_arguments *arguments, char **words)
 
 		if (!flags_ended && strcmp(*words, "--") == 0) {
 			flags_ended = true;
-			arguments->dashes = arguments->operand_count == 0;
+			arguments->double_dash = arguments->operand_count == 0;
 		} else if (flags_ended || **words != '-' || strcmp(*words, "-") == 0) {
 			arguments->operands[arguments->operand_count++] = *words;
 			flags_ended = flags_ended || arguments->command->runs_program;
 		} else if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0) {
 			arguments->help = true;
 			return 0;
-		} else if ((error = take_flag(arguments, &words)) != 0) {
+		} else if ((error = parse_flag(arguments, &words)) != 0) {
 			return error;
 		}
 	}
@@ -216,19 +216,19 @@ int lz_arguments_parse(struct lz_arguments *arguments, const struct lz_command *
 		word_count++;
 	*arguments = (struct lz_arguments){
 		.command = command,
-		.values = calloc(count_of(command), sizeof *arguments->values),
+		.values = calloc(count_flags(command), sizeof *arguments->values),
 		.operands = calloc(word_count + 1, sizeof *arguments->operands),
 	};
 	if (arguments->values == NULL || arguments->operands == NULL) {
 		lz_fail("out of memory");
 		return -ENOMEM;
 	}
-	error = take_words(arguments, words);
+	error = parse_words(arguments, words);
 	if (error || arguments->help)
 		return error;
 	if (!command->runs_program && arguments->operand_count > command->operands_max) {
 		lz_fail_usage(command->name, "unexpected argument '%s'",
-			lz_shown(arguments->operands[command->operands_max]).text);
+			lz_printable(arguments->operands[command->operands_max]).text);
 		return -EINVAL;
 	}
 	return 0;
@@ -245,9 +245,9 @@ const char *lz_arguments_option(const struct lz_arguments *arguments, size_t ind
 	return arguments->values[arguments->command->flag_count + index];
 }
 
-struct lz_shown lz_arguments_variable(size_t index)
+struct lz_display lz_arguments_variable(size_t index)
 {
-	struct lz_shown variable;
+	struct lz_display variable;
 	struct lz_text text = lz_text_in(variable.text, sizeof variable.text);
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
@@ -260,7 +260,7 @@ unsigned lz_arguments_choice(const struct lz_arguments *arguments, size_t flag)
 {
 	const char *value = arguments->values[flag];
 
-	return value != NULL ? (unsigned)choice_of(&arguments->command->flags[flag], value) : 0;
+	return value != NULL ? (unsigned)choice_index(&arguments->command->flags[flag], value) : 0;
 }
 
 int lz_arguments_set_variables(const struct lz_arguments *arguments)

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-ssize_t lz_line_read(FILE *stream, char **line, size_t *capacity, size_t most)
+ssize_t lz_bounded_line_read(FILE *stream, char **line, size_t *capacity, size_t most)
 {
 	size_t length = 0;
 	int c;

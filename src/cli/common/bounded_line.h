@@ -11,6 +11,6 @@
  * be freed. Returns its length, 0 at the end or where the stream has an error, -EFBIG when it is longer than
  * `most` bytes, or -ENOMEM.
  */
-ssize_t lz_line_read(FILE *stream, char **line, size_t *capacity, size_t most);
+ssize_t lz_bounded_line_read(FILE *stream, char **line, size_t *capacity, size_t most);
 
 #endif

@@ -15,8 +15,8 @@
 
 /* Exit statuses, as env(1) has them. */
 enum {
-	LZ_EXIT_OURS = 125,    /* the command itself failed */
-	LZ_EXIT_NOT_RUN = 126, /* the program was found and could not be run */
+	LZ_EXIT_FAILURE = 125,     /* the command itself failed */
+	LZ_EXIT_CANNOT_EXEC = 126, /* the program was found and could not be run */
 	LZ_EXIT_NOT_FOUND = 127
 };
 
@@ -30,8 +30,8 @@ struct lz_flag {
 	char letter;                /* 'o' where -o means the same; 0: none */
 };
 
-/* A short text by value, to be used as lz_shown(x).text within one expression. */
-struct lz_shown {
+/* A short text by value, to be used as lz_printable(x).text within one expression. */
+struct lz_display {
 	char text[272];
 };
 
@@ -56,8 +56,8 @@ struct lz_arguments {
 	const char **values; /* by flag, then by option of the table; NULL: not given, "" for a switch */
 	char **operands;     /* NULL-terminated */
 	int operand_count;
-	bool dashes; /* "--" stood before the operands */
-	bool help; /* --help was given; the rest does not count */
+	bool double_dash; /* "--" stood before the operands */
+	bool help;        /* --help was given; the rest does not count */
 };
 
 extern const struct lz_command lz_command_run;
@@ -89,7 +89,7 @@ void lz_arguments_free(struct lz_arguments *arguments);
 const char *lz_arguments_option(const struct lz_arguments *arguments, size_t index);
 
 /* The environment variable of that option. */
-struct lz_shown lz_arguments_variable(size_t index);
+struct lz_display lz_arguments_variable(size_t index);
 
 /*
  * Sets the variables of the options that were given, for the programs to run; they inherit the others that
@@ -114,28 +114,28 @@ void lz_print_wrapped(const char *text, size_t indent, size_t column);
 /* --- messages.c --- */
 
 /* A line on standard error behind "lazyzero: ", or behind "lazyzero: warning: ". */
-void lz_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void lz_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void lz_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void lz_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* lz_say, and the exit status of the command's own failures. */
+/* lz_message, and the exit status of the command's own failures. */
 int lz_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* lz_fail, and where to read on: "Try 'lazyzero NAME --help'." (name NULL: 'lazyzero --help'). */
 int lz_fail_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Whether colours are wanted there: on a terminal that has them, without NO_COLOR (no-color.org). */
-bool lz_colours(FILE *stream);
+bool lz_colours_enabled(FILE *stream);
 
 /* Text from outside made safe for a terminal. */
-struct lz_shown lz_shown(const char *text);
+struct lz_display lz_printable(const char *text);
 
 /* The same in no more than `width` columns: of a longer one, ".." and the end, which tells paths apart. */
-struct lz_shown lz_shown_end(const char *text, size_t width);
+struct lz_display lz_printable_tail(const char *text, size_t width);
 
 /* Why a stream could not be written: the error that one more byte meets. */
-const char *lz_why_not_written(FILE *stream);
+const char *lz_write_error_text(FILE *stream);
 
 /* A byte count as a person reads it. */
-struct lz_shown lz_shown_size(uint64_t bytes);
+struct lz_display lz_size_text(uint64_t bytes);
 
 #endif

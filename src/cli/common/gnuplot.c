@@ -12,7 +12,7 @@
 
 #include "cli/common/command.h"
 
-static const char *terminal_of(const char *path)
+static const char *output_terminal(const char *path)
 {
 	const char *dot = strrchr(path, '.');
 
@@ -23,7 +23,7 @@ static const char *terminal_of(const char *path)
 	return NULL;
 }
 
-static void become(int input)
+static void exec_gnuplot(int input)
 {
 	char *const argv[] = {(char *)"gnuplot", (char *)"-", NULL};
 	sigset_t none;
@@ -37,10 +37,11 @@ static void become(int input)
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	execvp(argv[0], argv);
 	if (errno == ENOENT)
-		lz_say("gnuplot is not installed; install it (package gnuplot, or gnuplot-nox), then draw "
-		       "again");
+		lz_message(
+			"gnuplot is not installed; install it (package gnuplot, or gnuplot-nox), then draw "
+			"again");
 	else
-		lz_say("cannot run gnuplot: %s", strerror(errno));
+		lz_message("cannot run gnuplot: %s", strerror(errno));
 	_exit(LZ_EXIT_NOT_FOUND);
 }
 
@@ -49,14 +50,14 @@ int lz_gnuplot_check(const char *path)
 	char *file = NULL;
 	int fd, error = 0;
 
-	if (terminal_of(path) == NULL) {
-		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_shown(path).text);
+	if (output_terminal(path) == NULL) {
+		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_printable(path).text);
 		return -EINVAL;
 	}
 	fd = asprintf(&file, "%s.XXXXXX", path) < 0 ? -1 : mkostemp(file, O_CLOEXEC);
 	if (fd < 0) {
 		error = -errno;
-		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
 	} else {
 		close(fd);
 		unlink(file);
@@ -67,22 +68,22 @@ int lz_gnuplot_check(const char *path)
 
 int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int height)
 {
-	const char *terminal = terminal_of(path);
+	const char *terminal = output_terminal(path);
 	int pipes[2], fd;
 
 	plot->path = path;
 	if (terminal == NULL) {
-		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_shown(path).text);
+		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_printable(path).text);
 		return -EINVAL;
 	}
-	if (snprintf(plot->unfinished, sizeof plot->unfinished, "%s.XXXXXX", path) >=
-		(int)sizeof plot->unfinished) {
+	if (snprintf(plot->temporary, sizeof plot->temporary, "%s.XXXXXX", path) >=
+		(int)sizeof plot->temporary) {
 		lz_fail("the name of the picture is too long");
 		return -ENAMETOOLONG;
 	}
-	fd = mkostemp(plot->unfinished, O_CLOEXEC);
+	fd = mkostemp(plot->temporary, O_CLOEXEC);
 	if (fd < 0 || pipe2(pipes, O_CLOEXEC) != 0) {
-		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
 		return -EIO;
 	}
 	close(fd);
@@ -90,16 +91,16 @@ int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int h
 	fflush(NULL);
 	plot->pid = fork();
 	if (plot->pid == 0)
-		become(pipes[0]);
+		exec_gnuplot(pipes[0]);
 	close(pipes[0]);
 	plot->script = fdopen(pipes[1], "w");
 	if (plot->pid < 0 || plot->script == NULL) {
 		lz_fail("cannot start gnuplot: %s", strerror(errno));
-		unlink(plot->unfinished);
+		unlink(plot->temporary);
 		return -EIO;
 	}
 	fprintf(plot->script, "set terminal %s size %d,%d\nset output ", terminal, width, height);
-	lz_gnuplot_text(plot, plot->unfinished);
+	lz_gnuplot_text(plot, plot->temporary);
 	fputc('\n', plot->script);
 	return 0;
 }
@@ -125,16 +126,16 @@ int lz_gnuplot_finish(struct lz_gnuplot *plot)
 	umask(mask);
 	fclose(plot->script);
 	if (waitpid(plot->pid, &status, 0) != plot->pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		unlink(plot->unfinished);
+		unlink(plot->temporary);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != LZ_EXIT_NOT_FOUND)
-			lz_say("gnuplot could not draw it");
-		return LZ_EXIT_OURS;
+			lz_message("gnuplot could not draw it");
+		return LZ_EXIT_FAILURE;
 	}
-	chmod(plot->unfinished, 0666 & ~mask);
-	if (rename(plot->unfinished, plot->path) != 0) {
-		lz_say("cannot write '%s': %s", lz_shown(plot->path).text, strerror(errno));
-		unlink(plot->unfinished);
-		return LZ_EXIT_OURS;
+	chmod(plot->temporary, 0666 & ~mask);
+	if (rename(plot->temporary, plot->path) != 0) {
+		lz_message("cannot write '%s': %s", lz_printable(plot->path).text, strerror(errno));
+		unlink(plot->temporary);
+		return LZ_EXIT_FAILURE;
 	}
 	return 0;
 }

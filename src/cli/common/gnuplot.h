@@ -13,10 +13,11 @@ struct lz_gnuplot {
 	FILE *script; /* gnuplot's standard input */
 	pid_t pid;
 	const char *path;
-	char unfinished[PATH_MAX]; /* what it draws into */
+	char temporary[PATH_MAX]; /* what it draws into */
 };
 
-/* Whether a picture of that name can be drawn there, before work is done for it: 0, or -errno, having said why. */
+/* Whether a picture of that name can be drawn there, before work is done for it: 0, or -errno, having said
+ * why. */
 int lz_gnuplot_check(const char *path);
 
 /*

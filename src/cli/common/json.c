@@ -12,7 +12,7 @@ json_t *lz_json_string(const char *text)
 {
 	json_t *value = text != NULL ? json_string(text) : json_null();
 
-	return value != NULL ? value : json_string(lz_shown(text).text);
+	return value != NULL ? value : json_string(lz_printable(text).text);
 }
 
 int lz_json_print(json_t *value)

@@ -10,30 +10,31 @@
 
 #include "base/text.h"
 
-static void say(const char *prefix, const char *format, va_list values) __attribute__((format(printf, 2, 0)));
+static void print_message(const char *prefix, const char *format, va_list values)
+	__attribute__((format(printf, 2, 0)));
 
-static void say(const char *prefix, const char *format, va_list values)
+static void print_message(const char *prefix, const char *format, va_list values)
 {
 	fputs(prefix, stderr);
 	vfprintf(stderr, format, values);
 	fputc('\n', stderr);
 }
 
-void lz_say(const char *format, ...)
+void lz_message(const char *format, ...)
 {
 	va_list values;
 
 	va_start(values, format);
-	say("lazyzero: ", format, values);
+	print_message("lazyzero: ", format, values);
 	va_end(values);
 }
 
-void lz_warn(const char *format, ...)
+void lz_warning(const char *format, ...)
 {
 	va_list values;
 
 	va_start(values, format);
-	say("lazyzero: warning: ", format, values);
+	print_message("lazyzero: warning: ", format, values);
 	va_end(values);
 }
 
@@ -42,9 +43,9 @@ int lz_fail(const char *format, ...)
 	va_list values;
 
 	va_start(values, format);
-	say("lazyzero: ", format, values);
+	print_message("lazyzero: ", format, values);
 	va_end(values);
-	return LZ_EXIT_OURS;
+	return LZ_EXIT_FAILURE;
 }
 
 int lz_fail_usage(const char *name, const char *format, ...)
@@ -52,13 +53,13 @@ int lz_fail_usage(const char *name, const char *format, ...)
 	va_list values;
 
 	va_start(values, format);
-	say("lazyzero: ", format, values);
+	print_message("lazyzero: ", format, values);
 	va_end(values);
 	fprintf(stderr, "Try 'lazyzero %s%s--help'.\n", name != NULL ? name : "", name != NULL ? " " : "");
-	return LZ_EXIT_OURS;
+	return LZ_EXIT_FAILURE;
 }
 
-bool lz_colours(FILE *stream)
+bool lz_colours_enabled(FILE *stream)
 {
 	const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
@@ -66,9 +67,9 @@ bool lz_colours(FILE *stream)
 	       strcmp(terminal, "dumb") != 0;
 }
 
-struct lz_shown lz_shown(const char *foreign)
+struct lz_display lz_printable(const char *foreign)
 {
-	struct lz_shown shown;
+	struct lz_display shown;
 	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
 
 	lz_text_foreign(&text, foreign);
@@ -76,9 +77,9 @@ struct lz_shown lz_shown(const char *foreign)
 	return shown;
 }
 
-struct lz_shown lz_shown_end(const char *foreign, size_t width)
+struct lz_display lz_printable_tail(const char *foreign, size_t width)
 {
-	struct lz_shown shown = lz_shown(foreign);
+	struct lz_display shown = lz_printable(foreign);
 	size_t length = strlen(shown.text);
 
 	if (length > width) {
@@ -88,7 +89,7 @@ struct lz_shown lz_shown_end(const char *foreign, size_t width)
 	return shown;
 }
 
-const char *lz_why_not_written(FILE *stream)
+const char *lz_write_error_text(FILE *stream)
 {
 	clearerr(stream);
 	errno = 0;
@@ -96,9 +97,9 @@ const char *lz_why_not_written(FILE *stream)
 										 : "unknown error";
 }
 
-struct lz_shown lz_shown_size(uint64_t bytes)
+struct lz_display lz_size_text(uint64_t bytes)
 {
-	struct lz_shown shown;
+	struct lz_display shown;
 	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
 
 	lz_text_size(&text, bytes);

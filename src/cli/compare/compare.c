@@ -52,26 +52,27 @@ static const struct lz_flag flags[] = {
 };
 
 /* Peaks of one run. */
-struct watching {
-	struct lz_tree tree;
-	bool started;
+struct peaks {
+	struct lz_process_tree tree;
+	bool tree_started;
 	uint64_t pss, tables;
 };
 
-static void look(void *context, pid_t pid)
+static void sample_peaks(void *context, pid_t pid)
 {
-	struct watching *watching = context;
-	struct lz_tree_sum sum;
+	struct peaks *peaks = context;
+	struct lz_process_tree_totals sum;
 
-	if (!watching->started)
-		lz_tree_start(&watching->tree, pid);
-	watching->started = true;
-	if (!lz_tree_due(&watching->tree) || !lz_tree_look(&watching->tree, &sum, NULL, NULL))
+	if (!peaks->tree_started)
+		lz_process_tree_init(&peaks->tree, pid);
+	peaks->tree_started = true;
+	if (!lz_process_tree_sample_due(&peaks->tree) ||
+		!lz_process_tree_sample(&peaks->tree, &sum, NULL, NULL))
 		return;
-	if (sum.pss > watching->pss)
-		watching->pss = sum.pss;
-	if (sum.tables > watching->tables)
-		watching->tables = sum.tables;
+	if (sum.pss > peaks->pss)
+		peaks->pss = sum.pss;
+	if (sum.tables > peaks->tables)
+		peaks->tables = sum.tables;
 }
 
 static int set_environment(const struct lz_contender *contender, const char *others)
@@ -94,36 +95,37 @@ static int set_environment(const struct lz_contender *contender, const char *oth
 
 /* Runs a contender once. Returns 0, or the exit status with which to give up; *go_on is false to stop here.
  */
-static int run_once(const struct lz_comparison *comparison, struct lz_contender *contender, bool silent,
-	const char *others, bool *go_on)
+static int run_once(const struct lz_comparison *comparison, struct lz_contender *contender, bool null_stdio,
+	const char *others, bool *keep_going)
 {
-	struct watching watching = {.started = false};
-	struct lz_watch watch = {.silent = silent, .look = look, .context = &watching};
-	struct lz_ending ending;
-	struct lz_measured *run = &contender->runs[contender->count];
+	struct peaks peaks = {.tree_started = false};
+	struct lz_child_monitor monitor = {
+		.null_stdio = null_stdio, .sample = sample_peaks, .context = &peaks};
+	struct lz_child_result result;
+	struct lz_run_figures *run = &contender->runs[contender->count];
 	int error = set_environment(contender, others);
 
 	if (error != 0)
 		return lz_fail("cannot set the environment: %s", strerror(errno));
-	error = lz_child_run(comparison->argv, &watch, &ending);
-	lz_tree_free(&watching.tree);
+	error = lz_child_run(comparison->argv, &monitor, &result);
+	lz_process_tree_free(&peaks.tree);
 	if (error != 0)
 		return lz_fail("cannot start a process: %s", strerror(-error));
-	if (ending.exec_error != 0) {
-		lz_say("cannot run '%s': %s", lz_shown(comparison->argv[0]).text,
-			strerror(ending.exec_error));
-		return lz_child_exec_status(ending.exec_error);
+	if (result.exec_error != 0) {
+		lz_message("cannot run '%s': %s", lz_printable(comparison->argv[0]).text,
+			strerror(result.exec_error));
+		return lz_child_exec_status(result.exec_error);
 	}
-	*go_on = !ending.interrupted;
-	if (ending.interrupted)
+	*keep_going = !result.interrupted;
+	if (result.interrupted)
 		return 0;
-	contender->status = ending.status;
+	contender->status = result.status;
 	contender->count++;
-	run->figure[LZ_FIGURE_SECONDS] = ending.seconds;
-	run->figure[LZ_FIGURE_FAULTS] = (double)ending.minor_faults;
-	run->figure[LZ_FIGURE_RSS] = (double)ending.peak_rss;
-	run->figure[LZ_FIGURE_PSS] = watching.pss > 0 ? (double)watching.pss : -1;
-	run->figure[LZ_FIGURE_TABLES] = watching.tables > 0 ? (double)watching.tables : -1;
+	run->figure[LZ_FIGURE_SECONDS] = result.seconds;
+	run->figure[LZ_FIGURE_FAULTS] = (double)result.minor_faults;
+	run->figure[LZ_FIGURE_RSS] = (double)result.peak_rss;
+	run->figure[LZ_FIGURE_PSS] = peaks.pss > 0 ? (double)peaks.pss : -1;
+	run->figure[LZ_FIGURE_TABLES] = peaks.tables > 0 ? (double)peaks.tables : -1;
 	return 0;
 }
 
@@ -134,35 +136,35 @@ static void show_progress(size_t round, size_t rounds, const char *name)
 			name != NULL ? name : "");
 }
 
-static int run_rounds(struct lz_comparison *comparison, bool silent)
+static int run_rounds(struct lz_comparison *comparison, bool null_stdio)
 {
 	/* What our own environment preloads is there for all. */
 	const char *ours = getenv("LD_PRELOAD");
 	char *others = ours != NULL ? strdup(ours) : NULL;
-	bool go_on = true;
+	bool keep_going = true;
 	int status = 0;
 
-	for (size_t round = 0; round < comparison->rounds && go_on && status == 0; round++)
-		for (size_t i = 0; i < comparison->count && go_on && status == 0; i++) {
+	for (size_t round = 0; round < comparison->rounds && keep_going && status == 0; round++)
+		for (size_t i = 0; i < comparison->count && keep_going && status == 0; i++) {
 			struct lz_contender *contender =
 				&comparison->contenders[(round + i) % comparison->count];
 
 			if (contender->problem[0] != '\0')
 				continue;
-			if (silent)
+			if (null_stdio)
 				show_progress(round + 1, comparison->rounds, contender->name);
-			status = run_once(comparison, contender, silent, others, &go_on);
+			status = run_once(comparison, contender, null_stdio, others, &keep_going);
 		}
-	if (silent && isatty(STDERR_FILENO) == 1)
+	if (null_stdio && isatty(STDERR_FILENO) == 1)
 		fputs("\r\033[K", stderr);
-	if (!go_on)
-		lz_say("interrupted; these are the runs until then");
+	if (!keep_going)
+		lz_message("interrupted; these are the runs until then");
 	free(others);
 	return status;
 }
 
 /* A contender that ends otherwise than bare did not do the same work. */
-static int judge(struct lz_comparison *comparison)
+static int check_exit_statuses(struct lz_comparison *comparison)
 {
 	const struct lz_contender *bare = &comparison->contenders[0];
 	int status = 0;
@@ -180,7 +182,7 @@ static int judge(struct lz_comparison *comparison)
 			status = 1;
 	}
 	if (bare->count > 0 && bare->status != 0)
-		lz_warn("the program fails by itself (%s %d); --show-output shows what it says",
+		lz_warning("the program fails by itself (%s %d); --show-output shows what it says",
 			WIFSIGNALED(bare->status) ? "signal" : "status",
 			WIFSIGNALED(bare->status) ? WTERMSIG(bare->status) : WEXITSTATUS(bare->status));
 	return status;
@@ -188,22 +190,22 @@ static int judge(struct lz_comparison *comparison)
 
 static int compare(struct lz_comparison *comparison, const struct lz_arguments *arguments)
 {
-	bool silent = arguments->values[FLAG_SHOW_OUTPUT] == NULL;
+	bool null_stdio = arguments->values[FLAG_SHOW_OUTPUT] == NULL;
 	const char *svg = arguments->values[FLAG_SVG];
 	int status;
 
 	if (svg != NULL && lz_gnuplot_check(svg) != 0)
-		return LZ_EXIT_OURS;
-	status = run_rounds(comparison, silent);
+		return LZ_EXIT_FAILURE;
+	status = run_rounds(comparison, null_stdio);
 	if (status != 0)
 		return status;
-	status = judge(comparison);
+	status = check_exit_statuses(comparison);
 	if (arguments->values[FLAG_JSON] != NULL)
 		status |= lz_compare_print_json(comparison);
 	else
 		lz_compare_print(comparison);
 	if (svg != NULL && lz_compare_draw(comparison, svg) != 0)
-		status = LZ_EXIT_OURS;
+		status = LZ_EXIT_FAILURE;
 	return status;
 }
 
@@ -219,14 +221,14 @@ static int run(const struct lz_arguments *arguments)
 		return lz_fail_usage("compare", "no program given");
 	if (runs != NULL && (lz_parse_u64(runs, &rounds) != 0 || rounds == 0 || rounds > RUNS_MAX))
 		return lz_fail_usage("compare", "--runs: \"%s\" is not accepted: it takes %s",
-			lz_shown(runs).text, flags[FLAG_RUNS].accepts);
+			lz_printable(runs).text, flags[FLAG_RUNS].accepts);
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	if (lz_arguments_set_variables(arguments) != 0)
 		return lz_fail("cannot set the environment: %s", strerror(errno));
 	comparison.rounds = rounds;
 	/* Its words lie in the argument vector, which is ours. */
-	status = lz_contenders_make(&comparison, library.path, (char *)arguments->values[FLAG_WITH]);
+	status = lz_contenders_init(&comparison, library.path, (char *)arguments->values[FLAG_WITH]);
 	if (status == 0)
 		status = compare(&comparison, arguments);
 	lz_contenders_free(&comparison);

@@ -19,7 +19,7 @@ extern const char *const lz_figure_names[LZ_FIGURES]; /* for people */
 extern const char *const lz_figure_keys[LZ_FIGURES];  /* for JSON */
 
 /* One run; a figure below 0 is not known. */
-struct lz_measured {
+struct lz_run_figures {
 	double figure[LZ_FIGURES];
 };
 
@@ -30,7 +30,7 @@ struct lz_contender {
 	const char *backing; /* LAZYZERO_BACKING; NULL: as it is */
 	char problem[128];   /* why there are no figures, or why they are not to be trusted; "" */
 	int status;          /* of its last run, as wait(2) has it */
-	struct lz_measured *runs;
+	struct lz_run_figures *runs;
 	size_t count;
 };
 
@@ -46,7 +46,7 @@ struct lz_comparison {
  * and under each of a list of others (NULL: none), which is cut up and must stay. Returns 0, or the exit
  * status after saying what is wrong. To be freed in any case.
  */
-int lz_contenders_make(struct lz_comparison *comparison, const char *library, char *others);
+int lz_contenders_init(struct lz_comparison *comparison, const char *library, char *others);
 void lz_contenders_free(struct lz_comparison *comparison);
 
 /* The middle, least and greatest of a figure over a contender's runs. False when it is not known. */

@@ -12,7 +12,7 @@
 
 #define OTHERS_MAX 16u
 
-static void become_version(const char *preload, int report)
+static void exec_version_preloaded(const char *preload, int report)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
@@ -28,9 +28,9 @@ static void become_version(const char *preload, int report)
  * it, so that the program would be measured bare: tried with this command, which needs no library to say its
  * version.
  */
-static void try_library(const char *name, char *problem, size_t capacity)
+static void check_preloadable(const char *name, char *problem, size_t capacity)
 {
-	char said[1024];
+	char output[1024];
 	size_t length = 0;
 	ssize_t got;
 	int pipes[2];
@@ -41,21 +41,21 @@ static void try_library(const char *name, char *problem, size_t capacity)
 	if (pipe2(pipes, O_CLOEXEC) != 0 || (pid = fork()) < 0)
 		return;
 	if (pid == 0)
-		become_version(name, pipes[1]);
+		exec_version_preloaded(name, pipes[1]);
 	close(pipes[1]);
-	while (length < sizeof said - 1 &&
-		(got = read(pipes[0], said + length, sizeof said - 1 - length)) > 0)
+	while (length < sizeof output - 1 &&
+		(got = read(pipes[0], output + length, sizeof output - 1 - length)) > 0)
 		length += (size_t)got;
-	said[length] = '\0';
+	output[length] = '\0';
 	close(pipes[0]);
 	waitpid(pid, NULL, 0);
 	/* "ERROR: ld.so: object 'x' from LD_PRELOAD cannot be preloaded (why): ignored." */
-	start = strstr(said, "cannot be preloaded");
+	start = strstr(output, "cannot be preloaded");
 	if (start != NULL)
 		snprintf(problem, capacity, "%.*s", (int)strcspn(start, ":\n"), start);
 }
 
-static struct lz_contender *add(struct lz_comparison *comparison, const char *name)
+static struct lz_contender *add_contender(struct lz_comparison *comparison, const char *name)
 {
 	struct lz_contender *contender = &comparison->contenders[comparison->count++];
 
@@ -85,9 +85,9 @@ static int add_others(struct lz_comparison *comparison, char *list)
 			continue;
 		if (comparison->count == OTHERS_MAX + 3)
 			return lz_fail("--with: at most %u libraries", OTHERS_MAX);
-		contender = add(comparison, slash != NULL ? slash + 1 : word);
+		contender = add_contender(comparison, slash != NULL ? slash + 1 : word);
 		contender->preload = word;
-		try_library(word, contender->problem, sizeof contender->problem);
+		check_preloadable(word, contender->problem, sizeof contender->problem);
 		if (strpbrk(word, " :") != NULL)
 			snprintf(contender->problem, sizeof contender->problem,
 				"LD_PRELOAD cannot name it, because of a space or colon in it");
@@ -95,24 +95,24 @@ static int add_others(struct lz_comparison *comparison, char *list)
 	return 0;
 }
 
-int lz_contenders_make(struct lz_comparison *comparison, const char *library, char *others)
+int lz_contenders_init(struct lz_comparison *comparison, const char *library, char *others)
 {
 	struct lz_contender *contender;
 
 	comparison->contenders = calloc(OTHERS_MAX + 3, sizeof *comparison->contenders);
 	if (comparison->contenders == NULL)
 		return lz_fail("out of memory");
-	add(comparison, "bare");
-	contender = add(comparison, "lazyzero (auto)");
+	add_contender(comparison, "bare");
+	contender = add_contender(comparison, "lazyzero (auto)");
 	contender->preload = library;
 	contender->backing = "auto";
 	if (accepts_window()) {
-		contender = add(comparison, "lazyzero (window)");
+		contender = add_contender(comparison, "lazyzero (window)");
 		contender->preload = library;
 		contender->backing = "window";
 	}
 	if (add_others(comparison, others) != 0)
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	for (size_t i = 0; i < comparison->count; i++)
 		if (comparison->contenders[i].runs == NULL)
 			return lz_fail("out of memory");

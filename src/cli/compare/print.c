@@ -42,21 +42,21 @@ bool lz_spread_of(const struct lz_contender *contender, enum lz_figure figure, s
 	return known > 0;
 }
 
-static struct lz_shown shown(enum lz_figure figure, double value)
+static struct lz_display figure_text(enum lz_figure figure, double value)
 {
-	struct lz_shown text;
+	struct lz_display text;
 
 	if (figure == LZ_FIGURE_SECONDS)
 		snprintf(text.text, sizeof text.text, value < 10 ? "%.3f s" : "%.1f s", value);
 	else if (figure == LZ_FIGURE_FAULTS)
 		snprintf(text.text, sizeof text.text, "%.0f", value);
 	else
-		text = lz_column_size((uint64_t)value, LZ_UNITS_AUTO);
+		text = lz_size_text_in((uint64_t)value, LZ_UNITS_AUTO);
 	return text;
 }
 
 /* To bare; below 0 where it is not known. */
-static double ratio_of(
+static double ratio_to_bare(
 	const struct lz_comparison *comparison, const struct lz_contender *contender, enum lz_figure figure)
 {
 	struct lz_spread own, bare;
@@ -70,7 +70,7 @@ static double ratio_of(
 static void print_row(
 	const struct lz_comparison *comparison, const struct lz_contender *contender, enum lz_figure figure)
 {
-	double ratio = ratio_of(comparison, contender, figure);
+	double ratio = ratio_to_bare(comparison, contender, figure);
 	struct lz_spread spread;
 
 	printf("  %-28.28s", contender->name);
@@ -78,12 +78,13 @@ static void print_row(
 		printf(" %11s\n", "-");
 		return;
 	}
-	printf(" %11s", shown(figure, spread.median).text);
+	printf(" %11s", figure_text(figure, spread.median).text);
 	if (ratio >= 0)
 		printf(ratio < 0.01 ? " %8.4f" : " %8.2f", ratio);
 	else
 		printf(" %8s", "-");
-	printf("  %11s %11s\n", shown(figure, spread.least).text, shown(figure, spread.greatest).text);
+	printf("  %11s %11s\n", figure_text(figure, spread.least).text,
+		figure_text(figure, spread.greatest).text);
 }
 
 void lz_compare_print(const struct lz_comparison *comparison)
@@ -105,7 +106,8 @@ void lz_compare_print(const struct lz_comparison *comparison)
 		const struct lz_contender *contender = &comparison->contenders[i];
 
 		if (contender->problem[0] != '\0')
-			lz_warn("%s: %s", lz_shown(contender->name).text, lz_shown(contender->problem).text);
+			lz_warning("%s: %s", lz_printable(contender->name).text,
+				lz_printable(contender->problem).text);
 	}
 }
 
@@ -127,7 +129,7 @@ static json_t *contender_json(const struct lz_comparison *comparison, const stru
 	for (enum lz_figure figure = 0; figure < LZ_FIGURES; figure++) {
 		json_t *item = json_object();
 		struct lz_spread spread;
-		double ratio = ratio_of(comparison, contender, figure);
+		double ratio = ratio_to_bare(comparison, contender, figure);
 
 		if (lz_spread_of(contender, figure, &spread)) {
 			json_object_set_new(item, "median", figure_json(figure, spread.median));
@@ -173,7 +175,7 @@ static void write_bars(const struct lz_gnuplot *plot, const struct lz_comparison
 
 	fprintf(plot->script, "$bars%zu << EOD\n", place);
 	for (enum lz_figure figure = 0; figure < LZ_FIGURES; figure++) {
-		double ratio = ratio_of(comparison, contender, figure);
+		double ratio = ratio_to_bare(comparison, contender, figure);
 		double left = (double)figure - 0.4 + (double)place * width;
 
 		if (ratio > 0)
@@ -197,7 +199,7 @@ int lz_compare_draw(const struct lz_comparison *comparison, const char *path)
 			drawn[count++] = &comparison->contenders[i];
 	for (size_t i = 0; i < count; i++)
 		for (enum lz_figure figure = 0; figure < LZ_FIGURES; figure++) {
-			double ratio = ratio_of(comparison, drawn[i], figure);
+			double ratio = ratio_to_bare(comparison, drawn[i], figure);
 
 			least = ratio > 0 && ratio < least ? ratio : least;
 			greatest = ratio > greatest ? ratio : greatest;
@@ -205,7 +207,7 @@ int lz_compare_draw(const struct lz_comparison *comparison, const char *path)
 	if (count == 0)
 		return lz_fail("nothing to draw");
 	if (lz_gnuplot_start(&plot, path, 900, 480) != 0)
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	for (size_t i = 0; i < count; i++)
 		write_bars(&plot, comparison, drawn[i], i, count);
 	fputs("set title ", plot.script);

@@ -4,33 +4,33 @@
 #include "cli/completion/candidates.h"
 
 /* Words one a line; compgen gets them so, since names of geometries have spaces. */
-static void bash_words(const char *const *words)
+static void print_word_list(const char *const *words)
 {
 	for (size_t i = 0; words[i] != NULL; i++)
 		printf("%s%s", i > 0 ? "\\n" : "", words[i]);
 }
 
-static void bash_value(const struct lz_command *command, const struct lz_completed *entry)
+static void print_value_case(const struct lz_command *command, const struct lz_completion_flag *entry)
 {
 	printf("\t%s:--%s", command->name, entry->name);
 	if (entry->letter != 0)
 		printf(" | %s:-%c", command->name, entry->letter);
 	fputs(") ", stdout);
 	switch (entry->values) {
-	case LZ_VALUES_WORDS:
+	case LZ_VALUE_WORD:
 		fputs("_lazyzero_words $'", stdout);
-		bash_words(entry->words);
+		print_word_list(entry->words);
 		puts("' ;;");
 		break;
-	case LZ_VALUES_LIST:
+	case LZ_VALUE_LIST:
 		fputs("_lazyzero_list $'", stdout);
-		bash_words(entry->words);
+		print_word_list(entry->words);
 		puts("' ;;");
 		break;
-	case LZ_VALUES_FILES:
+	case LZ_VALUE_FILE:
 		puts("_lazyzero_files -f ;;");
 		break;
-	case LZ_VALUES_DIRECTORIES:
+	case LZ_VALUE_DIRECTORY:
 		puts("_lazyzero_files -d ;;");
 		break;
 	default:
@@ -38,35 +38,35 @@ static void bash_value(const struct lz_command *command, const struct lz_complet
 	}
 }
 
-static void bash_values(void)
+static void print_value_function(void)
 {
 	fputs("_lazyzero_value()\n{\n\tcase $1:$2 in\n", stdout);
 	for (size_t i = 0; i < lz_command_count; i++)
-		for (size_t j = 0; j < lz_completed_count(lz_commands[i]); j++) {
-			struct lz_completed entry = lz_completed_of(lz_commands[i], j);
+		for (size_t j = 0; j < lz_completion_flag_count(lz_commands[i]); j++) {
+			struct lz_completion_flag entry = lz_completion_flag_at(lz_commands[i], j);
 
-			if (entry.values != LZ_VALUES_NONE)
-				bash_value(lz_commands[i], &entry);
+			if (entry.values != LZ_VALUE_NONE)
+				print_value_case(lz_commands[i], &entry);
 		}
 	fputs("\t*) return 1 ;;\n\tesac\n}\n\n", stdout);
 }
 
-static void bash_flags(void)
+static void print_flags_function(void)
 {
 	fputs("_lazyzero_flags()\n{\n\tcase $1 in\n", stdout);
 	for (size_t i = 0; i < lz_command_count; i++) {
 		printf("\t%s) _lazyzero_words $'--help", lz_commands[i]->name);
-		for (size_t j = 0; j < lz_completed_count(lz_commands[i]); j++) {
-			struct lz_completed entry = lz_completed_of(lz_commands[i], j);
+		for (size_t j = 0; j < lz_completion_flag_count(lz_commands[i]); j++) {
+			struct lz_completion_flag entry = lz_completion_flag_at(lz_commands[i], j);
 
-			printf("\\n--%s%s", entry.name, entry.values != LZ_VALUES_NONE ? "=" : "");
+			printf("\\n--%s%s", entry.name, entry.values != LZ_VALUE_NONE ? "=" : "");
 		}
 		puts("' ;;");
 	}
 	fputs("\tesac\n\t[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace\n}\n\n", stdout);
 }
 
-static void bash_operands(void)
+static void print_operands_function(void)
 {
 	fputs("_lazyzero_operand()\n{\n\tcase $1 in\n", stdout);
 	for (size_t i = 0; i < lz_command_count; i++) {
@@ -74,18 +74,18 @@ static void bash_operands(void)
 
 		if (command->runs_program)
 			printf("\t%s) mapfile -t COMPREPLY < <(compgen -c -- \"$word\") ;;\n", command->name);
-		else if (lz_takes_pids(command))
+		else if (lz_operands_are_pids(command))
 			printf("\t%s) _lazyzero_words \"$(cd /proc && printf '%%s\\n' [1-9]*)\" ;;\n",
 				command->name);
-		else if (lz_takes_file(command))
+		else if (lz_operands_are_files(command))
 			printf("\t%s) _lazyzero_files -f ;;\n", command->name);
-		else if (lz_takes_shell(command))
+		else if (lz_operand_is_shell(command))
 			printf("\t%s) _lazyzero_words $'bash\\nzsh' ;;\n", command->name);
 	}
 	fputs("\thelp) _lazyzero_words \"$commands\" ;;\n\tesac\n}\n\n", stdout);
 }
 
-static void bash_program_commands(void)
+static void print_program_commands(void)
 {
 	bool first = true;
 
@@ -108,9 +108,9 @@ void lz_completion_bash(void)
 	      "before=${word%,*},\n\tlocal IFS=$'\\n'\n\tmapfile -t COMPREPLY < <(compgen -P \"$before\" -W "
 	      "\"$1\" -- \"$item\")\n\tcompopt -o nospace\n}\n\n",
 		stdout);
-	bash_values();
-	bash_flags();
-	bash_operands();
+	print_value_function();
+	print_flags_function();
+	print_operands_function();
 	fputs("_lazyzero()\n{\n\tlocal commands=$'", stdout);
 	for (size_t i = 0; i < lz_command_count; i++)
 		printf("%s\\n", lz_commands[i]->name);
@@ -120,7 +120,7 @@ void lz_completion_bash(void)
 	      "\t\treturn\n\tfi\n"
 	      "\tcase $command in\n\t",
 		stdout);
-	bash_program_commands();
+	print_program_commands();
 	/* The words of a program and its arguments are completed as if they stood alone. */
 	fputs(")\n\t\tfor ((i = 2; i < COMP_CWORD; i++)); do\n"
 	      "\t\t\tcase ${COMP_WORDS[i]} in\n"

@@ -10,7 +10,7 @@
 #include "core/geometry.h"
 #include "support/options.h"
 
-/* The names of a table, for struct lz_completed. */
+/* The names of a table, for struct lz_completion_flag. */
 static const char *const *column_words(void)
 {
 	static const char *names[LZ_COLUMNS_MAX + 1];
@@ -30,23 +30,23 @@ static const char *const *geometry_words(void)
 }
 
 /* By the word that stands for its value in usage lines. */
-static void tell_values(struct lz_completed *entry)
+static void set_value_kind(struct lz_completion_flag *entry)
 {
 	static const struct {
 		const char *value;
-		enum lz_values values;
+		enum lz_value_kind values;
 		const char *const *(*words)(void);
 	} kinds[] = {
-		{"FILE", LZ_VALUES_FILES, NULL},
-		{"PATH", LZ_VALUES_FILES, NULL},
-		{"LIBRARIES", LZ_VALUES_FILES, NULL},
-		{"DIRECTORY", LZ_VALUES_DIRECTORIES, NULL},
-		{"COLUMN", LZ_VALUES_WORDS, column_words},
-		{"COLUMNS", LZ_VALUES_LIST, column_words},
-		{"NAME", LZ_VALUES_WORDS, geometry_words},
+		{"FILE", LZ_VALUE_FILE, NULL},
+		{"PATH", LZ_VALUE_FILE, NULL},
+		{"LIBRARIES", LZ_VALUE_FILE, NULL},
+		{"DIRECTORY", LZ_VALUE_DIRECTORY, NULL},
+		{"COLUMN", LZ_VALUE_WORD, column_words},
+		{"COLUMNS", LZ_VALUE_LIST, column_words},
+		{"NAME", LZ_VALUE_WORD, geometry_words},
 	};
 
-	entry->values = LZ_VALUES_ANY;
+	entry->values = LZ_VALUE_ANY;
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(entry->value, kinds[i].value) == 0) {
 			entry->values = kinds[i].values;
@@ -54,51 +54,51 @@ static void tell_values(struct lz_completed *entry)
 		}
 }
 
-struct lz_completed lz_completed_of(const struct lz_command *command, size_t i)
+struct lz_completion_flag lz_completion_flag_at(const struct lz_command *command, size_t i)
 {
-	struct lz_completed entry = {.words = NULL};
+	struct lz_completion_flag entry = {.words = NULL};
 
 	if (i < command->flag_count) {
 		const struct lz_flag *flag = &command->flags[i];
 
-		entry = (struct lz_completed){
-			flag->name, flag->help, flag->value, flag->letter, LZ_VALUES_NONE, NULL};
+		entry = (struct lz_completion_flag){
+			flag->name, flag->help, flag->value, flag->letter, LZ_VALUE_NONE, NULL};
 		if (flag->choices != NULL) {
-			entry.values = LZ_VALUES_WORDS;
+			entry.values = LZ_VALUE_WORD;
 			entry.words = flag->choices;
 		} else if (flag->value != NULL) {
-			tell_values(&entry);
+			set_value_kind(&entry);
 		}
 		return entry;
 	}
 	const struct lz_option *option = &lz_option_table[i - command->flag_count];
 
-	entry = (struct lz_completed){option->flag, option->help, option->value, 0, LZ_VALUES_ANY, NULL};
+	entry = (struct lz_completion_flag){option->flag, option->help, option->value, 0, LZ_VALUE_ANY, NULL};
 	if (option->choices != NULL)
-		entry.values = option->kind == LZ_OPTION_SET ? LZ_VALUES_LIST : LZ_VALUES_WORDS;
+		entry.values = option->kind == LZ_OPTION_SET ? LZ_VALUE_LIST : LZ_VALUE_WORD;
 	else if (option->kind == LZ_OPTION_PATH || option->kind == LZ_OPTION_PATTERN ||
 		 option->kind == LZ_OPTION_LOG)
-		entry.values = LZ_VALUES_FILES;
+		entry.values = LZ_VALUE_FILE;
 	entry.words = option->choices;
 	return entry;
 }
 
-size_t lz_completed_count(const struct lz_command *command)
+size_t lz_completion_flag_count(const struct lz_command *command)
 {
 	return command->flag_count + (command->takes_options ? lz_option_count : 0);
 }
 
-bool lz_takes_pids(const struct lz_command *command)
+bool lz_operands_are_pids(const struct lz_command *command)
 {
 	return strstr(command->usage, "[PID]") != NULL;
 }
 
-bool lz_takes_file(const struct lz_command *command)
+bool lz_operands_are_files(const struct lz_command *command)
 {
 	return strstr(command->usage, "RECORD") != NULL || strstr(command->usage, "REPORT") != NULL;
 }
 
-bool lz_takes_shell(const struct lz_command *command)
+bool lz_operand_is_shell(const struct lz_command *command)
 {
 	return strstr(command->usage, "bash|zsh") != NULL;
 }
@@ -115,7 +115,7 @@ static int run(const struct lz_arguments *arguments)
 		lz_completion_zsh();
 	else
 		return lz_fail_usage(
-			"completion", "unknown shell '%s'; it takes bash or zsh", lz_shown(shell).text);
+			"completion", "unknown shell '%s'; it takes bash or zsh", lz_printable(shell).text);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "cli/completion/candidates.h"
 
 /* The first sentence, between single quotes and brackets. */
-static void zsh_help(const char *help)
+static void print_help(const char *help)
 {
 	for (; *help != '\0' && !(help[0] == '.' && (help[1] == ' ' || help[1] == '\0')); help++) {
 		if (*help == '\'')
@@ -17,24 +17,24 @@ static void zsh_help(const char *help)
 	}
 }
 
-static void zsh_values(const struct lz_completed *entry)
+static void print_values(const struct lz_completion_flag *entry)
 {
 	printf(":%s:", entry->value);
 	switch (entry->values) {
-	case LZ_VALUES_WORDS:
-	case LZ_VALUES_LIST:
-		fputs(entry->values == LZ_VALUES_WORDS ? "((" : "_sequence compadd - ", stdout);
+	case LZ_VALUE_WORD:
+	case LZ_VALUE_LIST:
+		fputs(entry->values == LZ_VALUE_WORD ? "((" : "_sequence compadd - ", stdout);
 		for (size_t i = 0; entry->words[i] != NULL; i++) {
 			fputs(i > 0 ? " " : "", stdout);
 			for (const char *at = entry->words[i]; *at != '\0'; at++)
 				printf("%s%c", *at == ' ' ? "\\" : "", *at);
 		}
-		fputs(entry->values == LZ_VALUES_WORDS ? "))" : "", stdout);
+		fputs(entry->values == LZ_VALUE_WORD ? "))" : "", stdout);
 		break;
-	case LZ_VALUES_FILES:
+	case LZ_VALUE_FILE:
 		fputs("_files", stdout);
 		break;
-	case LZ_VALUES_DIRECTORIES:
+	case LZ_VALUE_DIRECTORY:
 		fputs("_files -/", stdout);
 		break;
 	default:
@@ -42,33 +42,34 @@ static void zsh_values(const struct lz_completed *entry)
 	}
 }
 
-static void zsh_command(const struct lz_command *command)
+static void print_command(const struct lz_command *command)
 {
 	printf("\t%s)\n\t\t_arguments -s \\\n", command->name);
-	for (size_t i = 0; i < lz_completed_count(command); i++) {
-		struct lz_completed entry = lz_completed_of(command, i);
+	for (size_t i = 0; i < lz_completion_flag_count(command); i++) {
+		struct lz_completion_flag entry = lz_completion_flag_at(command, i);
 
 		/* -o FILE, -oFILE and --output=FILE. */
 		for (int form = entry.letter != 0 ? 0 : 1; form < 2; form++) {
 			fputs("\t\t\t'", stdout);
 			if (form == 0)
-				printf("-%c%s[", entry.letter, entry.values != LZ_VALUES_NONE ? "+" : "");
+				printf("-%c%s[", entry.letter, entry.values != LZ_VALUE_NONE ? "+" : "");
 			else
-				printf("--%s%s[", entry.name, entry.values != LZ_VALUES_NONE ? "=" : "");
-			zsh_help(entry.help);
+				printf("--%s%s[", entry.name, entry.values != LZ_VALUE_NONE ? "=" : "");
+			print_help(entry.help);
 			putchar(']');
-			if (entry.values != LZ_VALUES_NONE)
-				zsh_values(&entry);
+			if (entry.values != LZ_VALUE_NONE)
+				print_values(&entry);
 			puts("' \\");
 		}
 	}
 	printf("\t\t\t'(- *)'{-h,--help}'[Show the help]' \\\n\t\t\t'%s'\n\t\t;;\n",
-		command->runs_program     ? "*:::program: _normal"
-		: lz_takes_pids(command)  ? "*:process ID:_pids"
-		: lz_takes_file(command)  ? command->operands_max > 1 ? "*:report:_files" : "1:record:_files"
-		: lz_takes_shell(command) ? "1:shell:(bash zsh)"
-		: command->operands_max > 0 ? "1:operand: "
-					    : "*: :()");
+		command->runs_program           ? "*:::program: _normal"
+		: lz_operands_are_pids(command) ? "*:process ID:_pids"
+		: lz_operands_are_files(command)
+			? command->operands_max > 1 ? "*:report:_files" : "1:record:_files"
+		: lz_operand_is_shell(command) ? "1:shell:(bash zsh)"
+		: command->operands_max > 0    ? "1:operand: "
+					       : "*: :()");
 }
 
 void lz_completion_zsh(void)
@@ -79,7 +80,7 @@ void lz_completion_zsh(void)
 		stdout);
 	for (size_t i = 0; i < lz_command_count; i++) {
 		printf("\t\t'%s:", lz_commands[i]->name);
-		zsh_help(lz_commands[i]->summary);
+		print_help(lz_commands[i]->summary);
 		puts("'");
 	}
 	fputs("\t\t'help:show the help of a command'\n\t)\n"
@@ -88,7 +89,7 @@ void lz_completion_zsh(void)
 	      "\tlocal subcommand=$words[2]\n\tshift words\n\t((CURRENT--))\n\tcase $subcommand in\n",
 		stdout);
 	for (size_t i = 0; i < lz_command_count; i++)
-		zsh_command(lz_commands[i]);
+		print_command(lz_commands[i]);
 	fputs("\thelp) _describe -t commands command subcommands ;;\n\tesac\n}\n\n"
 	      /* Autoloaded, this file is the function; read by eval, it only defines it. */
 	      "if [[ $funcstack[1] == _lazyzero ]]; then\n\t_lazyzero \"$@\"\nelse\n\tcompdef _lazyzero "

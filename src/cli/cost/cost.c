@@ -31,7 +31,7 @@ static const struct lz_flag flags[] = {
 	[FLAG_LIST] = {"list", NULL, "List the known geometries; * marks this machine's.", NULL, NULL, 0},
 };
 
-const struct lz_geometry *lz_cost_geometry(const char *name)
+const struct lz_geometry *lz_geometry_choose(const char *name)
 {
 	const struct lz_geometry *found =
 		name != NULL ? lz_geometry_by_name(name) : lz_geometry_probe(&lz_os_linux);
@@ -44,14 +44,14 @@ const struct lz_geometry *lz_cost_geometry(const char *name)
 		names[i] = lz_geometry_table[i].name;
 	nearest = lz_nearest(name, names, lz_min_u64(lz_geometry_count, 64));
 	if (nearest >= 0)
-		lz_fail("unknown geometry '%s'; did you mean '%s'?", lz_shown(name).text, names[nearest]);
+		lz_fail("unknown geometry '%s'; did you mean '%s'?", lz_printable(name).text, names[nearest]);
 	else
 		lz_fail("unknown geometry '%s'; 'lazyzero cost --list' shows those known",
-			lz_shown(name).text);
+			lz_printable(name).text);
 	return NULL;
 }
 
-static int take_page_size(struct lz_cost_range *range, const char *value)
+static int parse_page_size(struct lz_cost_range *range, const char *value)
 {
 	unsigned shifts[LZ_PAGE_SIZES_MAX];
 	unsigned count = lz_cost_page_shifts(range->geometry, shifts);
@@ -66,7 +66,7 @@ static int take_page_size(struct lz_cost_range *range, const char *value)
 				range->page_shift = shifts[i];
 				return 0;
 			}
-	lz_fail("--page-size: \"%s\" is not accepted: pages of %s are of %s", lz_shown(value).text,
+	lz_fail("--page-size: \"%s\" is not accepted: pages of %s are of %s", lz_printable(value).text,
 		range->geometry->name, lz_cost_page_sizes_text(range->geometry).text);
 	return -EINVAL;
 }
@@ -80,13 +80,13 @@ static int parse_address(const char *value, uint64_t *address)
 	return lz_scan_hex(&cursor, address) == 0 && *cursor == '\0' ? 0 : -EINVAL;
 }
 
-static int take_start(struct lz_cost_range *range, const char *value)
+static int parse_start(struct lz_cost_range *range, const char *value)
 {
 	uint64_t address = 0;
 
 	range->is_placed = value != NULL;
 	if (value != NULL && parse_address(value, &address) != 0) {
-		lz_fail_usage("cost", "--at: \"%s\" is not accepted: it takes %s", lz_shown(value).text,
+		lz_fail_usage("cost", "--at: \"%s\" is not accepted: it takes %s", lz_printable(value).text,
 			flags[FLAG_AT].accepts);
 		return -EINVAL;
 	}
@@ -95,7 +95,7 @@ static int take_start(struct lz_cost_range *range, const char *value)
 }
 
 /* Makes [start, start + size) whole pages, as the kernel would, and checks that a program can have them. */
-static int take_size(struct lz_cost_range *range, const char *value)
+static int parse_size(struct lz_cost_range *range, const char *value)
 {
 	uint64_t page = UINT64_C(1) << range->page_shift;
 	unsigned user_bits = range->geometry->user_bits;
@@ -105,7 +105,7 @@ static int take_size(struct lz_cost_range *range, const char *value)
 	if (error == -EINVAL) {
 		lz_fail_usage("cost",
 			"\"%s\" is not a size: it takes bytes with an optional unit, such as 512G",
-			lz_shown(value).text);
+			lz_printable(value).text);
 		return error;
 	}
 	if (error == 0 && size == 0) {
@@ -119,8 +119,8 @@ static int take_size(struct lz_cost_range *range, const char *value)
 		if (range->is_placed)
 			snprintf(from, sizeof from, " from 0x%" PRIx64 " on", range->start);
 		lz_fail("%s%s is beyond the address space of a program on %s: %s (%u bits)",
-			lz_shown(value).text, from, range->geometry->name,
-			lz_shown_size(UINT64_C(1) << user_bits).text, user_bits);
+			lz_printable(value).text, from, range->geometry->name,
+			lz_size_text(UINT64_C(1) << user_bits).text, user_bits);
 		return -ERANGE;
 	}
 	range->start = lz_round_down(range->start, page);
@@ -140,10 +140,10 @@ static int run(const struct lz_arguments *arguments)
 		return lz_cost_list(as_json);
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("cost", "no size given");
-	range.geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
-	if (range.geometry == NULL || take_page_size(&range, arguments->values[FLAG_PAGE_SIZE]) ||
-		take_start(&range, arguments->values[FLAG_AT]) || take_size(&range, arguments->operands[0]))
-		return LZ_EXIT_OURS;
+	range.geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
+	if (range.geometry == NULL || parse_page_size(&range, arguments->values[FLAG_PAGE_SIZE]) ||
+		parse_start(&range, arguments->values[FLAG_AT]) || parse_size(&range, arguments->operands[0]))
+		return LZ_EXIT_FAILURE;
 	/* Counted from address 0 a range is aligned for every level, which needs the fewest tables. */
 	tables = lz_tables_of(range.geometry, range.start, range.end, range.page_shift);
 	return lz_cost_print(&range, &tables, as_json);

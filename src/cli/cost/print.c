@@ -18,9 +18,9 @@ unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts
 	return count;
 }
 
-struct lz_shown lz_cost_page_sizes_text(const struct lz_geometry *geometry)
+struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry)
 {
-	struct lz_shown shown;
+	struct lz_display shown;
 	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
 	unsigned shifts[LZ_PAGE_SIZES_MAX];
 	unsigned count = lz_cost_page_shifts(geometry, shifts);
@@ -35,7 +35,7 @@ struct lz_shown lz_cost_page_sizes_text(const struct lz_geometry *geometry)
 }
 
 /* What one table maps. */
-static uint64_t span_of(const struct lz_geometry *geometry, unsigned level)
+static uint64_t table_span(const struct lz_geometry *geometry, unsigned level)
 {
 	unsigned shift = lz_table_span_shift(geometry, level);
 
@@ -56,21 +56,21 @@ static uint64_t count_tables(
 static void print_row(const char *name, const char *span, uint64_t count, uint64_t bytes, const char *counted)
 {
 	printf("%-12s %10s %12" PRIu64 " %16" PRIu64 " %10s%s\n", name, span, count, bytes,
-		lz_shown_size(bytes).text, counted);
+		lz_size_text(bytes).text, counted);
 }
 
 static void print_text(const struct lz_cost_range *range, const struct lz_tables *tables)
 {
 	const struct lz_geometry *geometry = range->geometry;
 
-	printf("%s in pages of %s", lz_shown_size(range->end - range->start).text,
-		lz_shown_size(UINT64_C(1) << range->page_shift).text);
+	printf("%s in pages of %s", lz_size_text(range->end - range->start).text,
+		lz_size_text(UINT64_C(1) << range->page_shift).text);
 	if (range->is_placed)
 		printf(" at 0x%" PRIx64, range->start);
 	printf(", %s\n\n%-12s %10s %12s %16s %10s   in VmPTE\n", geometry->name, "level", "table maps",
 		"tables", "bytes", "");
 	for (unsigned level = 0; level < geometry->levels; level++)
-		print_row(geometry->level[level].name, lz_shown_size(span_of(geometry, level)).text,
+		print_row(geometry->level[level].name, lz_size_text(table_span(geometry, level)).text,
 			tables->count[level], tables->count[level] * lz_table_bytes(geometry, level),
 			geometry->level[level].counted ? "   yes" : "   no");
 	print_row("all", "", count_tables(geometry, tables, false), lz_tables_bytes(geometry, tables), "");
@@ -83,7 +83,7 @@ static json_t *level_json(const struct lz_geometry *geometry, unsigned level, ui
 	json_t *object = json_object();
 
 	json_object_set_new(object, "level", json_string(geometry->level[level].name));
-	json_object_set_new(object, "table_maps_bytes", lz_json_number(span_of(geometry, level)));
+	json_object_set_new(object, "table_maps_bytes", lz_json_number(table_span(geometry, level)));
 	json_object_set_new(object, "table_bytes", lz_json_number(lz_table_bytes(geometry, level)));
 	json_object_set_new(object, "tables", lz_json_number(tables));
 	json_object_set_new(object, "bytes", lz_json_number(tables * lz_table_bytes(geometry, level)));

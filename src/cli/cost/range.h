@@ -25,10 +25,10 @@ struct lz_cost_range {
  * and PUD). Returns how many; the text is such as "4K, 2M and 1G".
  */
 unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts[LZ_PAGE_SIZES_MAX]);
-struct lz_shown lz_cost_page_sizes_text(const struct lz_geometry *geometry);
+struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry);
 
 /* The geometry of that name, this machine's for NULL; NULL after saying that there is none of that name. */
-const struct lz_geometry *lz_cost_geometry(const char *name);
+const struct lz_geometry *lz_geometry_choose(const char *name);
 
 /* Both print to standard output and return the exit status. */
 int lz_cost_print(const struct lz_cost_range *range, const struct lz_tables *tables, bool as_json);

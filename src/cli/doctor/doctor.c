@@ -34,25 +34,25 @@ static const char *const health_colours[] = {
 		va_end(values);                                                                              \
 	} while (0)
 
-void lz_find(struct lz_finding *finding, enum lz_health health, const char *found, ...)
+void lz_finding_set(struct lz_finding *finding, enum lz_health health, const char *found, ...)
 {
 	finding->health = health;
 	FILL(finding->found, found);
 }
 
-void lz_find_meaning(struct lz_finding *finding, const char *format, ...)
+void lz_finding_set_meaning(struct lz_finding *finding, const char *format, ...)
 {
 	FILL(finding->meaning, format);
 }
 
-void lz_find_mend(struct lz_finding *finding, const char *format, ...)
+void lz_finding_set_fix(struct lz_finding *finding, const char *format, ...)
 {
-	FILL(finding->mend, format);
+	FILL(finding->fix, format);
 }
 
 static void print_finding(const char *name, const struct lz_finding *finding)
 {
-	bool colours = lz_colours(stdout);
+	bool colours = lz_colours_enabled(stdout);
 	char line[sizeof *finding];
 
 	snprintf(line, sizeof line, "%s%s%s", finding->found, *finding->meaning != '\0' ? ": " : "",
@@ -60,9 +60,9 @@ static void print_finding(const char *name, const struct lz_finding *finding)
 	printf("%s%-4s%s  %-15s ", colours ? health_colours[finding->health] : "",
 		health_names[finding->health], colours ? "\033[0m" : "", name);
 	lz_print_wrapped(line, 22, 22);
-	if (*finding->mend != '\0') {
+	if (*finding->fix != '\0') {
 		printf("%22s", "");
-		snprintf(line, sizeof line, "To mend: %s", finding->mend);
+		snprintf(line, sizeof line, "To mend: %s", finding->fix);
 		lz_print_wrapped(line, 24, 22);
 	}
 }
@@ -75,16 +75,17 @@ static json_t *finding_json(const char *name, const struct lz_finding *finding)
 	json_object_set_new(object, "health", json_string(health_names[finding->health]));
 	json_object_set_new(object, "found", lz_json_string(finding->found));
 	json_object_set_new(object, "meaning", lz_json_string(finding->meaning));
-	json_object_set_new(object, "mend", lz_json_string(finding->mend));
+	json_object_set_new(object, "mend", lz_json_string(finding->fix));
 	return object;
 }
 
-static void examine(const struct lz_probe *probes, size_t count, struct lz_patient *patient, json_t *array)
+static void run_probes(
+	const struct lz_probe *probes, size_t count, struct lz_probe_context *context, json_t *array)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct lz_finding finding = {.health = LZ_HEALTH_OK};
 
-		probes[i].examine(patient, &finding);
+		probes[i].run(context, &finding);
 		if (array != NULL)
 			json_array_append_new(array, finding_json(probes[i].name, &finding));
 		else
@@ -95,29 +96,29 @@ static void examine(const struct lz_probe *probes, size_t count, struct lz_patie
 static int run(const struct lz_arguments *arguments)
 {
 	json_t *array = arguments->values[FLAG_JSON] != NULL ? json_array() : NULL;
-	struct lz_patient patient = {.geometry = lz_geometry_probe(&lz_os_linux), .window = -1};
+	struct lz_probe_context context = {.geometry = lz_geometry_probe(&lz_os_linux), .window = -1};
 	int status;
 
-	patient.window_bytes = patient.geometry->levels > 1 ? 1ul << lz_table_span_shift(patient.geometry, 0)
-							    : 1ul << patient.geometry->page_shift;
+	context.window_bytes = context.geometry->levels > 1 ? 1ul << lz_table_span_shift(context.geometry, 0)
+							    : 1ul << context.geometry->page_shift;
 	/* With RLIMIT_FSIZE at 0, ftruncate would kill. */
 	signal(SIGXFSZ, SIG_IGN);
-	examine(lz_system_probes, lz_system_probe_count, &patient, array);
-	examine(lz_memory_probes, lz_memory_probe_count, &patient, array);
-	examine(lz_window_probes, lz_window_probe_count, &patient, array);
-	if (patient.window >= 0)
-		close(patient.window);
-	status = patient.window_works ? 0 : 1;
+	run_probes(lz_system_probes, lz_system_probe_count, &context, array);
+	run_probes(lz_memory_probes, lz_memory_probe_count, &context, array);
+	run_probes(lz_window_probes, lz_window_probe_count, &context, array);
+	if (context.window >= 0)
+		close(context.window);
+	status = context.window_works ? 0 : 1;
 	if (array != NULL) {
 		json_t *object = json_object();
 
-		json_object_set_new(object, "window_works", json_boolean(patient.window_works));
+		json_object_set_new(object, "window_works", json_boolean(context.window_works));
 		json_object_set_new(object, "findings", array);
-		return lz_json_print(object) != 0 ? LZ_EXIT_OURS : status;
+		return lz_json_print(object) != 0 ? LZ_EXIT_FAILURE : status;
 	}
 	putchar('\n');
 	lz_print_wrapped(
-		patient.window_works
+		context.window_works
 			? "The zero window works here: what is only read can do without page tables."
 			: "The zero window does not work here: every region stands on plain memory, and "
 			  "beyond the budget the policy decides.",

@@ -28,9 +28,9 @@ static void count_zero(void *context, const struct lz_page_run *run)
 }
 
 /* Reads untouched memory, and asks what it is made of then: by PAGEMAP_SCAN, or by RssAnon. */
-static void examine_zero_page(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_zero_page(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t page = (size_t)1 << patient->geometry->page_shift;
+	size_t page = (size_t)1 << context->geometry->page_shift;
 	size_t length = 256 * page;
 	struct zero_pages pages = {0, 0};
 	uint64_t before = 0, after = 0;
@@ -38,7 +38,7 @@ static void examine_zero_page(struct lz_patient *patient, struct lz_finding *fin
 		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (at == MAP_FAILED) {
-		lz_find(finding, LZ_HEALTH_BAD, "cannot map memory: %s", strerror(errno));
+		lz_finding_set(finding, LZ_HEALTH_BAD, "cannot map memory: %s", strerror(errno));
 		return;
 	}
 	madvise((void *)at, length, MADV_NOHUGEPAGE);
@@ -50,38 +50,39 @@ static void examine_zero_page(struct lz_patient *patient, struct lz_finding *fin
 		pages = (struct zero_pages){length - lz_min_u64(length, lz_sub_clamped(after, before)), 0};
 	munmap((void *)at, length);
 	if (pages.zero > length / 2) {
-		lz_find(finding, LZ_HEALTH_OK, "untouched memory reads from it");
-		lz_find_meaning(finding, "reading costs page tables, and no memory");
+		lz_finding_set(finding, LZ_HEALTH_OK, "untouched memory reads from it");
+		lz_finding_set_meaning(finding, "reading costs page tables, and no memory");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_NOTE, "none: reading untouched memory allocates it");
-	lz_find_meaning(finding, "LAZYZERO_BACKING=zeropage saves nothing on reads; a zero window does");
-	lz_find_mend(finding, "this kernel was built or started so; look at /proc/cmdline");
+	lz_finding_set(finding, LZ_HEALTH_NOTE, "none: reading untouched memory allocates it");
+	lz_finding_set_meaning(
+		finding, "LAZYZERO_BACKING=zeropage saves nothing on reads; a zero window does");
+	lz_finding_set_fix(finding, "this kernel was built or started so; look at /proc/cmdline");
 }
 
-static void examine_scan(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_scan(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	struct zero_pages pages = {0, 0};
-	uintptr_t page = (uintptr_t)1 << patient->geometry->page_shift;
+	uintptr_t page = (uintptr_t)1 << context->geometry->page_shift;
 	uintptr_t here = lz_round_down((uintptr_t)finding, page);
 	int error = lz_pagemap_walk(&lz_os_linux, here, here + page, count_zero, &pages);
 
 	if (error == 0 && pages.own == page) {
-		lz_find(finding, LZ_HEALTH_OK, "works");
-		lz_find_meaning(finding, "written pages are told from untouched ones");
+		lz_finding_set(finding, LZ_HEALTH_OK, "works");
+		lz_finding_set_meaning(finding, "written pages are told from untouched ones");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_NOTE, error == -ENOTTY ? "not there (before Linux 6.7)" : "fails: %s",
-		strerror(-error));
-	lz_find_meaning(finding, "freed memory is cleared whole before it is used again");
-	lz_find_mend(finding, "a newer kernel");
+	lz_finding_set(finding, LZ_HEALTH_NOTE,
+		error == -ENOTTY ? "not there (before Linux 6.7)" : "fails: %s", strerror(-error));
+	lz_finding_set_meaning(finding, "freed memory is cleared whole before it is used again");
+	lz_finding_set_fix(finding, "a newer kernel");
 }
 
 /* Whether emptying memory lets go of its page tables. */
-static void examine_reclaim(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_reclaim(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t page = (size_t)1 << patient->geometry->page_shift;
-	size_t step = patient->window_bytes;
+	size_t page = (size_t)1 << context->geometry->page_shift;
+	size_t step = context->window_bytes;
 	size_t length = 9 * step;
 	uint64_t full = 0, emptied = 0;
 	char *at = mmap(
@@ -89,7 +90,7 @@ static void examine_reclaim(struct lz_patient *patient, struct lz_finding *findi
 	char *first;
 
 	if (at == MAP_FAILED) {
-		lz_find(finding, LZ_HEALTH_BAD, "cannot map memory: %s", strerror(errno));
+		lz_finding_set(finding, LZ_HEALTH_BAD, "cannot map memory: %s", strerror(errno));
 		return;
 	}
 	madvise(at, length, MADV_NOHUGEPAGE);
@@ -101,42 +102,43 @@ static void examine_reclaim(struct lz_patient *patient, struct lz_finding *findi
 	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &emptied);
 	munmap(at, length);
 	if (full - emptied >= 8 * page && full > emptied) {
-		lz_find(finding, LZ_HEALTH_OK, "MADV_DONTNEED frees emptied page tables");
+		lz_finding_set(finding, LZ_HEALTH_OK, "MADV_DONTNEED frees emptied page tables");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_NOTE, "MADV_DONTNEED keeps emptied page tables");
-	lz_find_meaning(finding, "they go when the memory is unmapped");
-	lz_find_mend(finding, "Linux 6.14 or newer with CONFIG_PT_RECLAIM");
+	lz_finding_set(finding, LZ_HEALTH_NOTE, "MADV_DONTNEED keeps emptied page tables");
+	lz_finding_set_meaning(finding, "they go when the memory is unmapped");
+	lz_finding_set_fix(finding, "Linux 6.14 or newer with CONFIG_PT_RECLAIM");
 }
 
-static void examine_overcommit(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_overcommit(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	char text[24] = "unknown mode";
 	uint64_t mode = UINT64_MAX;
 	void *at;
 
-	(void)patient;
+	(void)context;
 	if (lz_proc_number(&lz_os_linux, "/proc/sys/vm/overcommit_memory", &mode) == 0)
 		snprintf(text, sizeof text, "mode %" PRIu64, mode);
 	at = mmap(NULL, TRIED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		0);
 	if (at != MAP_FAILED) {
 		munmap(at, TRIED_BYTES);
-		lz_find(finding, LZ_HEALTH_OK, "%s", text);
-		lz_find_meaning(finding, "1 TiB can be mapped without being there");
+		lz_finding_set(finding, LZ_HEALTH_OK, "%s", text);
+		lz_finding_set_meaning(finding, "1 TiB can be mapped without being there");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_NOTE, "%s", text);
-	lz_find_meaning(finding, "1 TiB cannot be mapped: %s", strerror(errno));
-	lz_find_mend(finding, mode == 2 ? "sysctl vm.overcommit_memory=0, or a larger vm.overcommit_ratio"
-					: "raise RLIMIT_AS (ulimit -v)");
+	lz_finding_set(finding, LZ_HEALTH_NOTE, "%s", text);
+	lz_finding_set_meaning(finding, "1 TiB cannot be mapped: %s", strerror(errno));
+	lz_finding_set_fix(finding, mode == 2
+					    ? "sysctl vm.overcommit_memory=0, or a larger vm.overcommit_ratio"
+					    : "raise RLIMIT_AS (ulimit -v)");
 }
 
 const struct lz_probe lz_memory_probes[] = {
-	{"zero page", examine_zero_page},
-	{"overcommit", examine_overcommit},
-	{"PAGEMAP_SCAN", examine_scan},
-	{"PT_RECLAIM", examine_reclaim},
+	{"zero page", probe_zero_page},
+	{"overcommit", probe_overcommit},
+	{"PAGEMAP_SCAN", probe_scan},
+	{"PT_RECLAIM", probe_reclaim},
 };
 
 const size_t lz_memory_probe_count = sizeof lz_memory_probes / sizeof *lz_memory_probes;

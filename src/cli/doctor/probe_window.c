@@ -62,9 +62,9 @@ static uint64_t huge_bytes(const char *address)
 	return bytes * 1024;
 }
 
-static void examine_collapse(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_collapse(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t size = patient->window_bytes;
+	size_t size = context->window_bytes;
 	int fd = memfd_create("lazyzero-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	char *at = reserve(size, size);
 	int error = 0;
@@ -72,11 +72,11 @@ static void examine_collapse(struct lz_patient *patient, struct lz_finding *find
 
 	if (fd < 0 || at == NULL || ftruncate(fd, (off_t)size) != 0 ||
 		mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-		lz_find(finding, LZ_HEALTH_BAD, "no memory file can be made: %s", strerror(errno));
-		lz_find_meaning(finding, "there will be no zero window");
-		lz_find_mend(finding, errno == EMFILE  ? "raise RLIMIT_NOFILE (ulimit -n)"
-				      : errno == EFBIG ? "raise RLIMIT_FSIZE (ulimit -f)"
-						       : "allow memfd_create where seccomp forbids it");
+		lz_finding_set(finding, LZ_HEALTH_BAD, "no memory file can be made: %s", strerror(errno));
+		lz_finding_set_meaning(finding, "there will be no zero window");
+		lz_finding_set_fix(finding, errno == EMFILE  ? "raise RLIMIT_NOFILE (ulimit -n)"
+					    : errno == EFBIG ? "raise RLIMIT_FSIZE (ulimit -f)"
+							     : "allow memfd_create where seccomp forbids it");
 		if (fd >= 0)
 			close(fd);
 		return;
@@ -88,50 +88,52 @@ static void examine_collapse(struct lz_patient *patient, struct lz_finding *find
 		huge = huge_bytes(at);
 	munmap(at, size);
 	if (huge >= size) {
-		patient->window = fd;
-		lz_find(finding, LZ_HEALTH_OK, "a memory file of %s became one huge page",
-			lz_shown_size(size).text);
+		context->window = fd;
+		lz_finding_set(finding, LZ_HEALTH_OK, "a memory file of %s became one huge page",
+			lz_size_text(size).text);
 		return;
 	}
 	close(fd);
-	lz_find(finding, LZ_HEALTH_BAD, error != 0 ? "fails: %s" : "says yes, but no huge page is there",
-		strerror(error));
-	lz_find_meaning(finding, "there will be no zero window");
-	lz_find_mend(finding, error == EINVAL   ? "Linux 6.1 or newer, with huge pages as said above"
-			      : error == ENOMEM ? "free a huge page: echo 1 > /proc/sys/vm/compact_memory"
-						: "echo 1 > /proc/sys/vm/compact_memory, then try again");
+	lz_finding_set(finding, LZ_HEALTH_BAD,
+		error != 0 ? "fails: %s" : "says yes, but no huge page is there", strerror(error));
+	lz_finding_set_meaning(finding, "there will be no zero window");
+	lz_finding_set_fix(finding, error == EINVAL ? "Linux 6.1 or newer, with huge pages as said above"
+				    : error == ENOMEM
+					    ? "free a huge page: echo 1 > /proc/sys/vm/compact_memory"
+					    : "echo 1 > /proc/sys/vm/compact_memory, then try again");
 }
 
 static void not_examined(struct lz_finding *finding)
 {
-	lz_find(finding, LZ_HEALTH_BAD, "not tried, for want of a window");
+	lz_finding_set(finding, LZ_HEALTH_BAD, "not tried, for want of a window");
 }
 
-static void examine_sealing(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_sealing(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	if (patient->window < 0) {
+	if (context->window < 0) {
 		not_examined(finding);
 		return;
 	}
-	patient->window_sealed = fcntl(patient->window, F_ADD_SEALS,
+	context->window_sealed = fcntl(context->window, F_ADD_SEALS,
 					 F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
-	if (patient->window_sealed) {
-		lz_find(finding, LZ_HEALTH_OK, "works");
-		lz_find_meaning(finding, "nobody can write into a window");
+	if (context->window_sealed) {
+		lz_finding_set(finding, LZ_HEALTH_OK, "works");
+		lz_finding_set_meaning(finding, "nobody can write into a window");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_BAD, "fails: %s", strerror(errno));
-	lz_find_meaning(finding, "a stray write could change what all windows read: there will be none");
+	lz_finding_set(finding, LZ_HEALTH_BAD, "fails: %s", strerror(errno));
+	lz_finding_set_meaning(
+		finding, "a stray write could change what all windows read: there will be none");
 }
 
 /* Maps the window `blocks` times in a row, privately. */
-static bool map_blocks(const struct lz_patient *patient, char *at, unsigned blocks)
+static bool map_blocks(const struct lz_probe_context *context, char *at, unsigned blocks)
 {
-	size_t size = patient->window_bytes;
+	size_t size = context->window_bytes;
 
 	for (unsigned i = 0; i < blocks; i++)
 		if (mmap(at + i * size, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-			    patient->window, 0) == MAP_FAILED)
+			    context->window, 0) == MAP_FAILED)
 			return false;
 	return true;
 }
@@ -145,21 +147,21 @@ static bool is_zero(const char *at, size_t length, size_t step)
 }
 
 /* The whole of it: reads a region on the window, writes into it, and counts page tables. */
-static void examine_window(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_window(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t size = patient->window_bytes, length = BLOCKS * size;
-	size_t page = (size_t)1 << patient->geometry->page_shift;
+	size_t size = context->window_bytes, length = BLOCKS * size;
+	size_t page = (size_t)1 << context->geometry->page_shift;
 	uint64_t before = 0, after = 0;
 	bool is_right;
 	char *at;
 
-	if (patient->window < 0 || !patient->window_sealed) {
+	if (context->window < 0 || !context->window_sealed) {
 		not_examined(finding);
 		return;
 	}
 	at = reserve(length, size);
-	if (at == NULL || !map_blocks(patient, at, BLOCKS)) {
-		lz_find(finding, LZ_HEALTH_BAD, "cannot be mapped: %s", strerror(errno));
+	if (at == NULL || !map_blocks(context, at, BLOCKS)) {
+		lz_finding_set(finding, LZ_HEALTH_BAD, "cannot be mapped: %s", strerror(errno));
 		return;
 	}
 	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &before);
@@ -170,24 +172,24 @@ static void examine_window(struct lz_patient *patient, struct lz_finding *findin
 		   at[size + page] == 1 && at[size + 2 * page] == 0;
 	munmap(at, length);
 	after = lz_sub_clamped(after, before);
-	patient->window_works = is_right && after < BLOCKS * page / 2;
-	lz_find(finding, patient->window_works ? LZ_HEALTH_OK : LZ_HEALTH_BAD,
+	context->window_works = is_right && after < BLOCKS * page / 2;
+	lz_finding_set(finding, context->window_works ? LZ_HEALTH_OK : LZ_HEALTH_BAD,
 		!is_right ? "what is written does not stay private" : "%s read with %s of page tables",
-		lz_shown_size(length).text, lz_shown_size(after).text);
+		lz_size_text(length).text, lz_size_text(after).text);
 	if (is_right)
-		lz_find_meaning(finding, "plain memory takes %s%s", lz_shown_size(BLOCKS * page).text,
-			patient->window_works ? "" : ": here the window saves nothing");
+		lz_finding_set_meaning(finding, "plain memory takes %s%s", lz_size_text(BLOCKS * page).text,
+			context->window_works ? "" : ": here the window saves nothing");
 }
 
 /* Whether the window may be kept from being swapped out. */
-static void examine_mlock(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_mlock(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t size = patient->window_bytes;
+	size_t size = context->window_bytes;
 	struct rlimit limit = {0, 0};
 	char *at;
 	int error;
 
-	if (patient->window < 0 || (at = reserve(size, size)) == NULL || !map_blocks(patient, at, 1)) {
+	if (context->window < 0 || (at = reserve(size, size)) == NULL || !map_blocks(context, at, 1)) {
 		not_examined(finding);
 		return;
 	}
@@ -195,24 +197,24 @@ static void examine_mlock(struct lz_patient *patient, struct lz_finding *finding
 	munmap(at, size);
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (error == 0) {
-		lz_find(finding, LZ_HEALTH_OK, "a window can be locked");
-		lz_find_meaning(finding, "swapping will not split it");
+		lz_finding_set(finding, LZ_HEALTH_OK, "a window can be locked");
+		lz_finding_set_meaning(finding, "swapping will not split it");
 		return;
 	}
-	lz_find(finding, LZ_HEALTH_NOTE, "a window cannot be locked: %s", strerror(error));
-	lz_find_meaning(finding, "swapping may split it, and it is mended when that is seen");
-	lz_find_mend(finding, "raise RLIMIT_MEMLOCK (ulimit -l), now %s",
-		lz_shown_size((uint64_t)limit.rlim_cur).text);
+	lz_finding_set(finding, LZ_HEALTH_NOTE, "a window cannot be locked: %s", strerror(error));
+	lz_finding_set_meaning(finding, "swapping may split it, and it is mended when that is seen");
+	lz_finding_set_fix(finding, "raise RLIMIT_MEMLOCK (ulimit -l), now %s",
+		lz_size_text((uint64_t)limit.rlim_cur).text);
 }
 
 /* Pieces of a window are cloned from a mapping of it, so that no descriptor has to stay open. */
-static void examine_clones(struct lz_patient *patient, struct lz_finding *finding)
+static void probe_clones(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t size = patient->window_bytes;
+	size_t size = context->window_bytes;
 	char *at = reserve(size, size), *to = reserve(size, size);
 	long clone = -1;
 
-	if (patient->window < 0 || at == NULL || to == NULL || !map_blocks(patient, at, 1)) {
+	if (context->window < 0 || at == NULL || to == NULL || !map_blocks(context, at, 1)) {
 		not_examined(finding);
 		return;
 	}
@@ -222,22 +224,22 @@ static void examine_clones(struct lz_patient *patient, struct lz_finding *findin
 	munmap(at, size);
 	munmap(to, size);
 	if (clone != -1) {
-		lz_find(finding, LZ_HEALTH_OK, "a mapping can be cloned (MREMAP_DONTUNMAP)");
-		lz_find_meaning(finding, "a window needs no descriptor");
+		lz_finding_set(finding, LZ_HEALTH_OK, "a mapping can be cloned (MREMAP_DONTUNMAP)");
+		lz_finding_set_meaning(finding, "a window needs no descriptor");
 		return;
 	}
-	patient->window_works = false;
-	lz_find(finding, LZ_HEALTH_BAD, "a mapping cannot be cloned (MREMAP_DONTUNMAP)");
-	lz_find_meaning(finding, "no region can be put on a window");
-	lz_find_mend(finding, "Linux 5.13 or newer, and a sandbox that lets mremap through");
+	context->window_works = false;
+	lz_finding_set(finding, LZ_HEALTH_BAD, "a mapping cannot be cloned (MREMAP_DONTUNMAP)");
+	lz_finding_set_meaning(finding, "no region can be put on a window");
+	lz_finding_set_fix(finding, "Linux 5.13 or newer, and a sandbox that lets mremap through");
 }
 
 const struct lz_probe lz_window_probes[] = {
-	{"MADV_COLLAPSE", examine_collapse},
-	{"sealing", examine_sealing},
-	{"zero window", examine_window},
-	{"mlock", examine_mlock},
-	{"mremap", examine_clones},
+	{"MADV_COLLAPSE", probe_collapse},
+	{"sealing", probe_sealing},
+	{"zero window", probe_window},
+	{"mlock", probe_mlock},
+	{"mremap", probe_clones},
 };
 
 const size_t lz_window_probe_count = sizeof lz_window_probes / sizeof *lz_window_probes;

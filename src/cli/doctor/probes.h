@@ -18,11 +18,11 @@ struct lz_finding {
 	enum lz_health health;
 	char found[160];   /* begins in lower case or with a number */
 	char meaning[240]; /* what that means for lazyzero */
-	char mend[240];    /* how to change it */
+	char fix[240];     /* how to change it */
 };
 
 /* What the examinations know of one another: they run in the order of the tables. */
-struct lz_patient {
+struct lz_probe_context {
 	const struct lz_geometry *geometry;
 	unsigned long window_bytes; /* of the smallest window: what an entry of the second level maps */
 	int window;                 /* memfd of a collapsed window; -1: there is none */
@@ -32,7 +32,7 @@ struct lz_patient {
 
 struct lz_probe {
 	const char *name;
-	void (*examine)(struct lz_patient *patient, struct lz_finding *finding);
+	void (*run)(struct lz_probe_context *context, struct lz_finding *finding);
 };
 
 extern const struct lz_probe lz_system_probes[];
@@ -43,10 +43,11 @@ extern const struct lz_probe lz_window_probes[];
 extern const size_t lz_window_probe_count;
 
 /* Fills the three texts by format; for the probes. */
-void lz_find(struct lz_finding *finding, enum lz_health health, const char *found, ...)
+void lz_finding_set(struct lz_finding *finding, enum lz_health health, const char *found, ...)
 	__attribute__((format(printf, 3, 4)));
-void lz_find_meaning(struct lz_finding *finding, const char *format, ...)
+void lz_finding_set_meaning(struct lz_finding *finding, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void lz_find_mend(struct lz_finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void lz_finding_set_fix(struct lz_finding *finding, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif

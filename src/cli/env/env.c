@@ -100,7 +100,7 @@ static void docker_preload(const char *path)
 static const struct {
 	void (*variable)(const char *name, const char *value);
 	void (*preload)(const char *path);
-	bool holds_newlines;
+	bool allows_newlines;
 } writers[] = {
 	{shell_variable, shell_preload, true}, {systemd_variable, systemd_preload, true},
 	{docker_variable, docker_preload, false}, /* a Dockerfile has no escape for them */
@@ -114,12 +114,12 @@ static int run(const struct lz_arguments *arguments)
 	for (size_t i = 0; i < lz_option_count; i++) {
 		const char *value = lz_arguments_option(arguments, i);
 
-		if (value != NULL && !writers[format].holds_newlines && strpbrk(value, "\n\r") != NULL)
+		if (value != NULL && !writers[format].allows_newlines && strpbrk(value, "\n\r") != NULL)
 			return lz_fail("--%s: a Dockerfile cannot hold a value with a line break",
 				lz_option_table[i].flag);
 	}
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	for (size_t i = 0; i < lz_option_count; i++) {
 		const char *value = lz_arguments_option(arguments, i);
 

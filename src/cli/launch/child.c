@@ -26,7 +26,7 @@ struct start {
 };
 
 /* All signals but those that say something is wrong with the command itself, and those that stop it. */
-static void taken_signals(sigset_t *set)
+static void handled_signals(sigset_t *set)
 {
 	static const int left[] = {
 		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU};
@@ -36,16 +36,16 @@ static void taken_signals(sigset_t *set)
 		sigdelset(set, left[i]);
 }
 
-static void take_signals(const sigset_t *set, struct start *start)
+static void block_signals(const sigset_t *set, struct start *start)
 {
-	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	struct sigaction default_action = {.sa_handler = SIG_DFL};
 
 	sigprocmask(SIG_BLOCK, set, &start->mask);
 	/* Inherited as ignored, it would let the kernel reap the child before we can ask how it ended. */
-	sigaction(SIGCHLD, &by_default, &start->on_child);
+	sigaction(SIGCHLD, &default_action, &start->on_child);
 }
 
-static void silence(void)
+static void redirect_to_null(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -53,23 +53,23 @@ static void silence(void)
 		dup2(null, fd);
 }
 
-static void become(char *const argv[], bool silent, const struct start *start, int report)
+static void exec_program(char *const argv[], bool null_stdio, const struct start *start, int report)
 {
 	int error;
 
-	if (silent)
-		silence();
+	if (null_stdio)
+		redirect_to_null();
 	sigaction(SIGCHLD, &start->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &start->mask, NULL);
 	execvp(argv[0], argv);
 	error = errno;
 	while (write(report, &error, sizeof error) < 0 && errno == EINTR)
 		;
-	_exit(LZ_EXIT_NOT_RUN);
+	_exit(LZ_EXIT_CANNOT_EXEC);
 }
 
 /* Starts the child; *exec_error is why it could not become the program, or 0 when it did. */
-static pid_t start_child(char *const argv[], bool silent, const struct start *start, int *exec_error)
+static pid_t start_child(char *const argv[], bool null_stdio, const struct start *start, int *exec_error)
 {
 	ssize_t length;
 	int pipes[2];
@@ -79,7 +79,7 @@ static pid_t start_child(char *const argv[], bool silent, const struct start *st
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		become(argv, silent, start, pipes[1]);
+		exec_program(argv, null_stdio, start, pipes[1]);
 	if (pid < 0)
 		pid = -errno;
 	close(pipes[1]);
@@ -93,12 +93,12 @@ static pid_t start_child(char *const argv[], bool silent, const struct start *st
 	return pid;
 }
 
-static bool asks_to_end(int signal)
+static bool is_termination_signal(int signal)
 {
 	return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
 }
 
-static void pass_on(const siginfo_t *info, pid_t child)
+static void forward_signal(const siginfo_t *info, pid_t child)
 {
 	/* The terminal's reach the child by themselves; the child's own are not for itself. */
 	if (info->si_signo == SIGCHLD || info->si_code == SI_KERNEL || info->si_pid == child)
@@ -110,7 +110,7 @@ static void pass_on(const siginfo_t *info, pid_t child)
  * The child alone was stopped as a terminal stops its job (some full-screen programs answer Ctrl-Z so): do
  * the same, or the shell would wait for us for ever. Not when what continues us is on its way already.
  */
-static void stop_too(int signal)
+static void stop_with_child(int signal)
 {
 	sigset_t pending;
 
@@ -121,37 +121,37 @@ static void stop_too(int signal)
 	raise(signal);
 }
 
-static void sample(const char *status_path, struct lz_ending *ending)
+static void sample(const char *status_path, struct lz_child_result *result)
 {
 	uint64_t now;
 
-	if (lz_proc_value(&lz_os_linux, status_path, "VmPTE:", &now) == 0 && now > ending->page_tables)
-		ending->page_tables = now;
+	if (lz_proc_value(&lz_os_linux, status_path, "VmPTE:", &now) == 0 && now > result->page_tables)
+		result->page_tables = now;
 }
 
-static void watch_child(
-	const sigset_t *set, const struct lz_watch *watch, struct lz_ending *ending, struct rusage *usage)
+static void monitor_child(const sigset_t *set, const struct lz_child_monitor *monitor,
+	struct lz_child_result *result, struct rusage *usage)
 {
 	struct timespec pause = {.tv_nsec = FIRST_SAMPLE_NS};
 	char status_path[64];
 
-	snprintf(status_path, sizeof status_path, "/proc/%ld/status", (long)ending->pid);
+	snprintf(status_path, sizeof status_path, "/proc/%ld/status", (long)result->pid);
 	for (;;) {
 		siginfo_t info;
 		pid_t changed;
 
-		sample(status_path, ending);
-		if (watch->look != NULL)
-			watch->look(watch->context, ending->pid);
+		sample(status_path, result);
+		if (monitor->sample != NULL)
+			monitor->sample(monitor->context, result->pid);
 		if (sigtimedwait(set, &info, &pause) > 0) {
-			ending->interrupted = ending->interrupted || asks_to_end(info.si_signo);
-			pass_on(&info, ending->pid);
+			result->interrupted = result->interrupted || is_termination_signal(info.si_signo);
+			forward_signal(&info, result->pid);
 		}
 		pause.tv_nsec = pause.tv_nsec * 2 < SAMPLE_NS ? pause.tv_nsec * 2 : SAMPLE_NS;
-		changed = wait4(ending->pid, &ending->status, WNOHANG | WUNTRACED, usage);
-		if (changed == ending->pid && WIFSTOPPED(ending->status))
-			stop_too(WSTOPSIG(ending->status));
-		else if (changed == ending->pid || (changed < 0 && errno == ECHILD))
+		changed = wait4(result->pid, &result->status, WNOHANG | WUNTRACED, usage);
+		if (changed == result->pid && WIFSTOPPED(result->status))
+			stop_with_child(WSTOPSIG(result->status));
+		else if (changed == result->pid || (changed < 0 && errno == ECHILD))
 			return;
 	}
 }
@@ -161,7 +161,7 @@ static double seconds_between(const struct timespec *from, const struct timespec
 	return (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) / 1e9;
 }
 
-int lz_child_run(char *const argv[], const struct lz_watch *watch, struct lz_ending *ending)
+int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, struct lz_child_result *result)
 {
 	static struct start start; /* of the first child, for all */
 	static bool started;
@@ -170,41 +170,41 @@ int lz_child_run(char *const argv[], const struct lz_watch *watch, struct lz_end
 	sigset_t set;
 	pid_t pid;
 
-	*ending = (struct lz_ending){.pid = 0};
-	taken_signals(&set);
+	*result = (struct lz_child_result){.pid = 0};
+	handled_signals(&set);
 	if (!started)
-		take_signals(&set, &start);
+		block_signals(&set, &start);
 	started = true;
 	clock_gettime(CLOCK_MONOTONIC, &began);
-	pid = start_child(argv, watch->silent, &start, &ending->exec_error);
+	pid = start_child(argv, monitor->null_stdio, &start, &result->exec_error);
 	if (pid < 0)
 		return pid;
-	ending->pid = pid;
-	watch_child(&set, watch, ending, &usage);
+	result->pid = pid;
+	monitor_child(&set, monitor, result, &usage);
 	clock_gettime(CLOCK_MONOTONIC, &ended);
-	ending->seconds = seconds_between(&began, &ended);
-	ending->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
-	ending->minor_faults = (uint64_t)usage.ru_minflt;
-	ending->major_faults = (uint64_t)usage.ru_majflt;
+	result->seconds = seconds_between(&began, &ended);
+	result->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
+	result->minor_faults = (uint64_t)usage.ru_minflt;
+	result->major_faults = (uint64_t)usage.ru_majflt;
 	return 0;
 }
 
 int lz_child_exec_status(int exec_error)
 {
-	return exec_error == ENOENT ? LZ_EXIT_NOT_FOUND : LZ_EXIT_NOT_RUN;
+	return exec_error == ENOENT ? LZ_EXIT_NOT_FOUND : LZ_EXIT_CANNOT_EXEC;
 }
 
-int lz_child_imitate(const struct lz_ending *ending)
+int lz_child_propagate_exit(const struct lz_child_result *result)
 {
-	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	struct sigaction default_action = {.sa_handler = SIG_DFL};
 	sigset_t set;
 	int signal;
 
-	if (!WIFSIGNALED(ending->status))
-		return WEXITSTATUS(ending->status);
-	signal = WTERMSIG(ending->status);
+	if (!WIFSIGNALED(result->status))
+		return WEXITSTATUS(result->status);
+	signal = WTERMSIG(result->status);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the program has left its core; ours says nothing */
-	sigaction(signal, &by_default, NULL);
+	sigaction(signal, &default_action, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, signal);
 	raise(signal);

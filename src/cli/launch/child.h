@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct lz_ending {
+struct lz_child_result {
 	pid_t pid;
 	int status;           /* as wait(2) has it */
 	int exec_error;       /* why it was not started: an errno, else 0 */
@@ -27,20 +27,20 @@ struct lz_ending {
 };
 
 /* How a child is run and watched; all zero for one that is run as it is, and watched for VmPTE alone. */
-struct lz_watch {
-	bool silent; /* its standard descriptors are those of /dev/null */
+struct lz_child_monitor {
+	bool null_stdio; /* its standard descriptors are those of /dev/null */
 	/* Called with its pid from its start to its end: after 1 ms, 2 ms, and so on, at most 25 ms apart. */
-	void (*look)(void *context, pid_t pid);
+	void (*sample)(void *context, pid_t pid);
 	void *context;
 };
 
 /* Runs argv[0], found as execvp does, until its end. Returns 0, or -errno when there could be no child. */
-int lz_child_run(char *const argv[], const struct lz_watch *watch, struct lz_ending *ending);
+int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, struct lz_child_result *result);
 
 /* The exit status for an exec error: 127 when there is no such program, else 126. */
 int lz_child_exec_status(int exec_error);
 
 /* Ends the command as the child ended: with its exit status, which is returned, or by its signal. */
-int lz_child_imitate(const struct lz_ending *ending);
+int lz_child_propagate_exit(const struct lz_child_result *result);
 
 #endif

@@ -27,7 +27,7 @@ struct image {
 	Elf64_Ehdr header;
 };
 
-static bool copy(const struct image *image, uint64_t offset, void *out, uint64_t size)
+static bool copy_bytes(const struct image *image, uint64_t offset, void *out, uint64_t size)
 {
 	if (offset > image->size || size > image->size - offset)
 		return false;
@@ -40,7 +40,7 @@ static bool program_header(const struct image *image, unsigned index, Elf64_Phdr
 	uint64_t offset;
 
 	return !__builtin_add_overflow(image->header.e_phoff, (uint64_t)index * sizeof *header, &offset) &&
-	       copy(image, offset, header, sizeof *header);
+	       copy_bytes(image, offset, header, sizeof *header);
 }
 
 /* Finds the first segment of a type. */
@@ -56,7 +56,7 @@ static bool find_segment(const struct image *image, uint32_t type, Elf64_Phdr *h
 }
 
 /* The bytes of the file that are loaded at an address, as far as they go; NULL when there are none. */
-static const char *loaded_at(const struct image *image, uint64_t address, uint64_t *available)
+static const char *file_bytes_at(const struct image *image, uint64_t address, uint64_t *available)
 {
 	Elf64_Phdr header;
 
@@ -76,13 +76,13 @@ static const char *loaded_at(const struct image *image, uint64_t address, uint64
 	return NULL;
 }
 
-static bool begins_with(const char *string, const char *start)
+static bool starts_with(const char *string, const char *start)
 {
 	return strncmp(string, start, strlen(start)) == 0;
 }
 
 /* A sanitizer by a library that is needed or a symbol that its runtime defines. */
-static const char *sanitizer_of(const char *name)
+static const char *match_sanitizer(const char *name)
 {
 	static const struct {
 		const char *gcc_runtime, *clang_runtime, *symbol, *sanitizer;
@@ -95,14 +95,14 @@ static const char *sanitizer_of(const char *name)
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (begins_with(name, known[i].gcc_runtime) || begins_with(name, known[i].clang_runtime) ||
+		if (starts_with(name, known[i].gcc_runtime) || starts_with(name, known[i].clang_runtime) ||
 			strcmp(name, known[i].symbol) == 0)
 			return known[i].sanitizer;
 	return NULL;
 }
 
 /* The dynamic string table holds the names of needed libraries and of symbols alike: no more need be read. */
-static const char *sanitizer_in(const char *strings, uint64_t size)
+static const char *find_sanitizer(const char *strings, uint64_t size)
 {
 	const char *end = strings + size;
 
@@ -112,7 +112,7 @@ static const char *sanitizer_in(const char *strings, uint64_t size)
 
 		if (nul == NULL)
 			return NULL;
-		sanitizer = sanitizer_of(strings);
+		sanitizer = match_sanitizer(strings);
 		if (sanitizer != NULL)
 			return sanitizer;
 		strings = nul + 1;
@@ -133,19 +133,19 @@ static void read_dynamic(const struct image *image, struct lz_elf *elf)
 		uint64_t offset;
 
 		if (__builtin_add_overflow(segment.p_offset, at, &offset) ||
-			!copy(image, offset, &entry, sizeof entry) || entry.d_tag == DT_NULL)
+			!copy_bytes(image, offset, &entry, sizeof entry) || entry.d_tag == DT_NULL)
 			break;
 		if (entry.d_tag == DT_STRTAB)
 			strings_at = entry.d_un.d_ptr;
 		else if (entry.d_tag == DT_STRSZ)
 			strings_size = entry.d_un.d_val;
 		else if (entry.d_tag == DT_SONAME)
-			elf->is_loaded = true; /* a loader that is run by itself has a name, a static program
+			elf->is_dynamic = true; /* a loader that is run by itself has a name, a static program
 						  has none */
 	}
-	strings = loaded_at(image, strings_at, &available);
+	strings = file_bytes_at(image, strings_at, &available);
 	if (strings != NULL)
-		elf->sanitizer = sanitizer_in(strings, strings_size < available ? strings_size : available);
+		elf->sanitizer = find_sanitizer(strings, strings_size < available ? strings_size : available);
 }
 
 static void read_interpreter(const struct image *image, struct lz_elf *elf)
@@ -155,8 +155,8 @@ static void read_interpreter(const struct image *image, struct lz_elf *elf)
 
 	if (!find_segment(image, PT_INTERP, &segment))
 		return;
-	elf->is_loaded = true;
-	if (segment.p_filesz < sizeof path && copy(image, segment.p_offset, path, segment.p_filesz))
+	elf->is_dynamic = true;
+	if (segment.p_filesz < sizeof path && copy_bytes(image, segment.p_offset, path, segment.p_filesz))
 		elf->is_musl = strstr(path, "/ld-musl-") != NULL;
 }
 
@@ -165,14 +165,14 @@ static int read_image(struct image *image, struct lz_elf *elf)
 	unsigned char identity[EI_NIDENT];
 	uint16_t machine;
 
-	if (!copy(image, 0, identity, sizeof identity) || memcmp(identity, ELFMAG, SELFMAG) != 0 ||
-		!copy(image, offsetof(Elf64_Ehdr, e_machine), &machine, sizeof machine))
+	if (!copy_bytes(image, 0, identity, sizeof identity) || memcmp(identity, ELFMAG, SELFMAG) != 0 ||
+		!copy_bytes(image, offsetof(Elf64_Ehdr, e_machine), &machine, sizeof machine))
 		return -ENOEXEC;
 	*elf = (struct lz_elf){.elf_class = identity[EI_CLASS], .byte_order = identity[EI_DATA]};
 	elf->machine = elf->byte_order == OWN_BYTE_ORDER ? machine : __builtin_bswap16(machine);
 	if (elf->elf_class != ELFCLASS64 || elf->byte_order != OWN_BYTE_ORDER)
 		return 0;
-	if (!copy(image, 0, &image->header, sizeof image->header) ||
+	if (!copy_bytes(image, 0, &image->header, sizeof image->header) ||
 		image->header.e_phentsize != sizeof(Elf64_Phdr))
 		return -ENOEXEC;
 	for (unsigned i = 0; i < image->header.e_phnum; i++) {

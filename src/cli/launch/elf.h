@@ -14,7 +14,7 @@ struct lz_elf {
 	uint8_t elf_class;     /* ELFCLASS32, ELFCLASS64 */
 	uint8_t byte_order;    /* ELFDATA2LSB, ELFDATA2MSB */
 	uint16_t machine;      /* EM_X86_64, ... */
-	bool is_loaded;        /* it names a dynamic loader, or is one */
+	bool is_dynamic;       /* it names a dynamic loader, or is one */
 	bool is_musl;          /* the loader is that of the musl C library */
 	const char *sanitizer; /* "AddressSanitizer", ... or NULL */
 };

@@ -13,7 +13,7 @@
 #define PLACES 3
 
 /* Writes the path made of a directory and a name, or "" when it does not fit. */
-static void join(char path[PATH_MAX], const char *directory, const char *name)
+static void join_path(char path[PATH_MAX], const char *directory, const char *name)
 {
 	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX)
 		path[0] = '\0';
@@ -44,13 +44,13 @@ static void list_places(char places[PLACES][PATH_MAX])
 
 	places[0][0] = places[2][0] = '\0';
 	if (own_directory(directory) == 0) {
-		join(places[0], directory, ".libs/liblazyzero.so");
-		join(places[2], directory, "../lib/" SONAME);
+		join_path(places[0], directory, ".libs/liblazyzero.so");
+		join_path(places[2], directory, "../lib/" SONAME);
 	}
-	join(places[1], LZ_LIBDIR, SONAME);
+	join_path(places[1], LZ_LIBDIR, SONAME);
 }
 
-static int search(struct lz_library *library)
+static int search_places(struct lz_library *library)
 {
 	char places[PLACES][PATH_MAX];
 
@@ -60,7 +60,7 @@ static int search(struct lz_library *library)
 			memcpy(library->path, places[i], PATH_MAX);
 			return 0;
 		}
-	lz_say("the library was not found; looked for:");
+	lz_message("the library was not found; looked for:");
 	for (int i = 0; i < PLACES; i++)
 		if (places[i][0] != '\0')
 			fprintf(stderr, "  %s\n", places[i]);
@@ -69,22 +69,22 @@ static int search(struct lz_library *library)
 }
 
 /* Makes the path absolute, since the program may change its directory; links stay: they survive upgrades. */
-static int take_given(struct lz_library *library, const char *given)
+static int use_given_path(struct lz_library *library, const char *given)
 {
 	char directory[PATH_MAX] = "";
 
 	if (*given != '/' && getcwd(directory, sizeof directory) == NULL) {
-		lz_say("the current directory is not known: %s; give --library an absolute path",
+		lz_message("the current directory is not known: %s; give --library an absolute path",
 			strerror(errno));
 		return -ENOENT;
 	}
 	if (snprintf(library->path, PATH_MAX, "%s%s%s", directory, *given != '/' ? "/" : "", given) >=
 		PATH_MAX) {
-		lz_say("the path of the library is too long");
+		lz_message("the path of the library is too long");
 		return -ENAMETOOLONG;
 	}
 	if (access(library->path, R_OK) != 0) {
-		lz_say("cannot read the library '%s': %s", given, strerror(errno));
+		lz_message("cannot read the library '%s': %s", given, strerror(errno));
 		return -ENOENT;
 	}
 	return 0;
@@ -92,20 +92,21 @@ static int take_given(struct lz_library *library, const char *given)
 
 int lz_library_find(struct lz_library *library, const char *given)
 {
-	int error = given != NULL ? take_given(library, given) : search(library);
+	int error = given != NULL ? use_given_path(library, given) : search_places(library);
 
 	if (error)
 		return error;
 	/* LD_PRELOAD knows no quoting (ld.so(8)). */
 	if (strpbrk(library->path, ": ") != NULL) {
-		lz_say("LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to "
-		       "a path without, and name that with --library",
+		lz_message(
+			"LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to "
+			"a path without, and name that with --library",
 			library->path);
 		return -EINVAL;
 	}
 	error = lz_elf_inspect(library->path, &library->elf);
 	if (error)
-		lz_say("'%s' is not a shared library", library->path);
+		lz_message("'%s' is not a shared library", library->path);
 	return error;
 }
 

@@ -91,41 +91,41 @@ static const struct metric {
 };
 
 /* What is to be written. */
-struct gathering {
+struct collection {
 	struct lz_wire *wires;
 	size_t count, room;
 	uint64_t unreadable; /* processes or files */
 	bool failed;         /* out of memory */
 };
 
-static void gather(struct gathering *gathering, const struct lz_wire *wire)
+static void collect(struct collection *collection, const struct lz_wire *wire)
 {
-	if (gathering->count == gathering->room) {
-		size_t room = gathering->room * 2 + 16;
-		struct lz_wire *larger = realloc(gathering->wires, room * sizeof *larger);
+	if (collection->count == collection->room) {
+		size_t room = collection->room * 2 + 16;
+		struct lz_wire *larger = realloc(collection->wires, room * sizeof *larger);
 
 		if (larger == NULL) {
-			gathering->failed = true;
+			collection->failed = true;
 			return;
 		}
-		gathering->wires = larger;
-		gathering->room = room;
+		collection->wires = larger;
+		collection->room = room;
 	}
-	gathering->wires[gathering->count++] = *wire;
+	collection->wires[collection->count++] = *wire;
 }
 
-static void take_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
+static void collect_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
-	struct gathering *gathering = context;
+	struct collection *collection = context;
 
 	(void)name;
 	if (error != NULL)
-		gathering->unreadable++;
-	else if (lz_wire_life(wire) == LZ_WIRE_ALIVE)
-		gather(gathering, wire);
+		collection->unreadable++;
+	else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE)
+		collect(collection, wire);
 }
 
-static int search_processes(struct gathering *gathering)
+static int collect_processes(struct collection *collection)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 	pid_t *pids;
@@ -142,18 +142,18 @@ static int search_processes(struct gathering *gathering)
 		if (lz_process_read("", geometry, pids[i], LZ_READ_MAPS, &process) != 0)
 			continue;
 		if (process.maps_error != 0)
-			gathering->unreadable++;
+			collection->unreadable++;
 		if (process.preloaded) {
 			/* As it is known here, not in its own PID namespace. */
 			process.wire.pid = process.pid;
-			gather(gathering, &process.wire);
+			collect(collection, &process.wire);
 		}
 	}
 	free(pids);
 	return 0;
 }
 
-static void declare(FILE *out, const char *name, const char *help, bool is_counter, unsigned format)
+static void write_metadata(FILE *out, const char *name, const char *help, bool is_counter, unsigned format)
 {
 	int length = (int)strlen(name);
 
@@ -166,7 +166,7 @@ static void declare(FILE *out, const char *name, const char *help, bool is_count
 /* A label's value: lz_shown leaves printable ASCII. */
 static void write_label(FILE *out, const char *text)
 {
-	struct lz_shown shown = lz_shown(text);
+	struct lz_display shown = lz_printable(text);
 
 	for (const char *at = shown.text; *at != '\0'; at++) {
 		if (*at == '"' || *at == '\\')
@@ -175,12 +175,12 @@ static void write_label(FILE *out, const char *text)
 	}
 }
 
-static void write_all(FILE *out, const struct gathering *gathering, unsigned format)
+static void write_metrics(FILE *out, const struct collection *collection, unsigned format)
 {
 	for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
-		declare(out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
-		for (size_t j = 0; j < gathering->count; j++) {
-			const struct lz_wire *wire = &gathering->wires[j];
+		write_metadata(out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
+		for (size_t j = 0; j < collection->count; j++) {
+			const struct lz_wire *wire = &collection->wires[j];
 			uint64_t value;
 
 			memcpy(&value, (const char *)wire + metrics[i].offset, sizeof value);
@@ -192,51 +192,51 @@ static void write_all(FILE *out, const struct gathering *gathering, unsigned for
 			fprintf(out, "\"} %" PRIu64 "\n", value);
 		}
 	}
-	declare(out, "processes", "Processes that the library is active in.", false, format);
-	fprintf(out, "lazyzero_processes %zu\n", gathering->count);
-	declare(out, "unreadable", "Processes or files that could not be looked at.", false, format);
-	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", gathering->unreadable);
+	write_metadata(out, "processes", "Processes that the library is active in.", false, format);
+	fprintf(out, "lazyzero_processes %zu\n", collection->count);
+	write_metadata(out, "unreadable", "Processes or files that could not be looked at.", false, format);
+	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", collection->unreadable);
 }
 
 /* A device or a pipe stays what it is. */
-static int write_into(const char *path, const struct gathering *gathering, unsigned format)
+static int write_in_place(const char *path, const struct collection *collection, unsigned format)
 {
 	FILE *out = fopen(path, "we");
 
 	if (out != NULL)
-		write_all(out, gathering, format);
+		write_metrics(out, collection, format);
 	if (out == NULL || (ferror(out) | (fclose(out) != 0)))
-		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
 	return 0;
 }
 
 /* A collector that reads meanwhile sees the old file or the new one. Of a link, what it leads to is replaced.
  */
-static int write_file(const char *path, const struct gathering *gathering, unsigned format)
+static int replace_file(const char *path, const struct collection *collection, unsigned format)
 {
-	char unfinished[PATH_MAX], file[PATH_MAX];
-	struct stat there;
+	char temporary[PATH_MAX], file[PATH_MAX];
+	struct stat status;
 	mode_t mask = umask(0);
 	FILE *out = NULL;
 	int fd = -1;
 
 	umask(mask);
-	if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-		return write_into(path, gathering, format);
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		return write_in_place(path, collection, format);
 	if (realpath(path, file) != NULL)
 		path = file;
-	if (snprintf(unfinished, sizeof unfinished, "%s.XXXXXX", path) < (int)sizeof unfinished)
-		fd = mkostemp(unfinished, O_CLOEXEC);
+	if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) < (int)sizeof temporary)
+		fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd >= 0)
 		out = fdopen(fd, "w");
 	if (out == NULL)
-		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
 	fchmod(fd, 0666 & ~mask);
-	write_all(out, gathering, format);
-	if (ferror(out) | (fclose(out) != 0) || rename(unfinished, path) != 0) {
-		lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
-		unlink(unfinished);
-		return LZ_EXIT_OURS;
+	write_metrics(out, collection, format);
+	if (ferror(out) | (fclose(out) != 0) || rename(temporary, path) != 0) {
+		lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		unlink(temporary);
+		return LZ_EXIT_FAILURE;
 	}
 	return 0;
 }
@@ -246,24 +246,24 @@ static int run(const struct lz_arguments *arguments)
 	unsigned format = lz_arguments_choice(arguments, FLAG_FORMAT);
 	const char *stats = arguments->values[FLAG_STATS];
 	const char *output = arguments->values[FLAG_OUTPUT];
-	struct gathering gathering = {.wires = NULL};
+	struct collection collection = {.wires = NULL};
 	int status = 0;
 
 	if (stats == NULL) {
-		status = search_processes(&gathering);
+		status = collect_processes(&collection);
 	} else {
-		int error = lz_wire_each(stats, true, take_file, &gathering);
+		int error = lz_stats_file_each(stats, true, collect_file, &collection);
 
 		if (error)
-			status = lz_fail("cannot read '%s': %s", lz_shown(stats).text, strerror(-error));
+			status = lz_fail("cannot read '%s': %s", lz_printable(stats).text, strerror(-error));
 	}
-	if (status == 0 && gathering.failed)
+	if (status == 0 && collection.failed)
 		status = lz_fail("out of memory");
 	if (status == 0 && output != NULL)
-		status = write_file(output, &gathering, format);
+		status = replace_file(output, &collection, format);
 	else if (status == 0)
-		write_all(stdout, &gathering, format);
-	free(gathering.wires);
+		write_metrics(stdout, &collection, format);
+	free(collection.wires);
 	return status;
 }
 

@@ -45,7 +45,7 @@ static void write_data(const struct lz_gnuplot *plot, const struct lz_record *re
 	fputs("EOD\n", plot->script);
 }
 
-static bool is_known(const struct lz_record *record, size_t size)
+static bool has_size(const struct lz_record *record, size_t size)
 {
 	for (size_t i = 0; i < record->count; i++)
 		if (record->samples[i].size[size] > 0)
@@ -53,7 +53,7 @@ static bool is_known(const struct lz_record *record, size_t size)
 	return false;
 }
 
-static bool knows_faults(const struct lz_record *record)
+static bool has_faults(const struct lz_record *record)
 {
 	for (size_t i = 0; i < record->count; i++)
 		if (!isnan(record->samples[i].faults))
@@ -77,7 +77,7 @@ static int draw(const struct lz_record *record, const char *path)
 	bool any = false;
 
 	if (lz_gnuplot_start(&plot, path, 900, 600) != 0)
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	write_data(&plot, record);
 	write_size_tics(&plot);
 	/* One sample alone makes no line. */
@@ -92,18 +92,19 @@ static int draw(const struct lz_record *record, const char *path)
 	/* gnuplot fails where nothing is known, unless the axis is: what lies outside is not drawn. */
 	fputs(" noenhanced\nplot ", plot.script);
 	for (size_t i = 0; i < LZ_RECORD_SIZES; i++)
-		if (is_known(record, i)) {
+		if (has_size(record, i)) {
 			fprintf(plot.script, "%s$samples using 1:%zu lw 2 lc rgb '%s' title '%s'",
 				any ? ", " : "", i + 2u, colours[i], titles[i]);
 			any = true;
 		}
 	fprintf(plot.script,
 		"%s\nunset title\nset bmargin 3\nset tmargin 1\nset origin 0, 0\nset size 1, 0.32\n"
-		"unset logscale y\nset format y '%%.1s%%c'\nset ytics autofreq\nset yrange [0:%s]\nset format "
+		"unset logscale y\nset format y '%%.1s%%c'\nset ytics autofreq\nset yrange [0:%s]\nset "
+		"format "
 		"x "
 		"'%%g'\nset xlabel 'seconds'\nset ylabel 'minor faults/s' offset 1\nunset key\nplot ",
-		any ? "" : "[][1:1024] 0.5 notitle", knows_faults(record) ? "*" : "1");
-	if (knows_faults(record))
+		any ? "" : "[][1:1024] 0.5 notitle", has_faults(record) ? "*" : "1");
+	if (has_faults(record))
 		fprintf(plot.script, "$samples using 1:%d with %s lw 1.5 lc rgb '#000000'",
 			LZ_RECORD_SIZES + 2, record->count > 1 ? "fsteps" : "points");
 	else

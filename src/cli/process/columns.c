@@ -26,9 +26,9 @@ const struct lz_column lz_column_table[] = {
 	{"swap", "swap_bytes", "swapped out", LZ_COLUMN_BYTES, 7, 0, false, AT(swap)},
 	{"tables", "page_tables_bytes", "page tables now (VmPTE)", LZ_COLUMN_BYTES, 7, 0, false, AT(tables)},
 	{"touched", "page_tables_if_touched_bytes", "page tables if all that is mapped were touched",
-		LZ_COLUMN_BYTES, 7, LZ_READ_MAPS, false, AT(touched)},
+		LZ_COLUMN_BYTES, 7, LZ_READ_MAPS, false, AT(tables_if_touched)},
 	{"ratio", "page_tables_to_rss", "page tables to resident memory", LZ_COLUMN_RATIO, 7, 0, false,
-		AT(ratio)},
+		AT(tables_to_rss)},
 	{"mappings", "mappings", "mappings; vm.max_map_count limits them", LZ_COLUMN_NUMBER, 8, LZ_READ_MAPS,
 		false, AT(mappings)},
 	{"threads", "threads", "threads", LZ_COLUMN_NUMBER, 7, 0, false, AT(threads)},
@@ -66,9 +66,9 @@ const struct lz_column *lz_column_find(const char *name)
 	}
 	nearest = lz_nearest(name, names, lz_column_count);
 	if (nearest >= 0)
-		lz_fail("unknown column '%s'; did you mean '%s'?", lz_shown(name).text, names[nearest]);
+		lz_fail("unknown column '%s'; did you mean '%s'?", lz_printable(name).text, names[nearest]);
 	else
-		lz_fail("unknown column '%s'; 'lazyzero stat --help' lists them", lz_shown(name).text);
+		lz_fail("unknown column '%s'; 'lazyzero stat --help' lists them", lz_printable(name).text);
 	return NULL;
 }
 
@@ -84,8 +84,8 @@ int lz_columns_parse(struct lz_columns *columns, const char *list)
 			lz_fail("at most %u columns", LZ_COLUMNS_MAX);
 			return -EINVAL;
 		}
-		columns->of[columns->count] = lz_column_find(name);
-		if (columns->of[columns->count++] == NULL)
+		columns->column[columns->count] = lz_column_find(name);
+		if (columns->column[columns->count++] == NULL)
 			return -EINVAL;
 		list += length + (list[length] == ',');
 	}
@@ -100,20 +100,20 @@ uint64_t lz_column_number(const struct lz_column *column, const struct lz_proces
 {
 	uint64_t value;
 
-	if (column->of_library && !process->preloaded)
+	if (column->from_library && !process->preloaded)
 		return LZ_UNKNOWN;
 	memcpy(&value, (const char *)process + column->offset, sizeof value);
 	return value;
 }
 
-struct lz_shown lz_column_size(uint64_t bytes, enum lz_units units)
+struct lz_display lz_size_text_in(uint64_t bytes, enum lz_units units)
 {
-	struct lz_shown shown;
+	struct lz_display shown;
 
 	if (units == LZ_UNITS_AUTO) {
 		char *space;
 
-		shown = lz_shown_size(bytes);
+		shown = lz_size_text(bytes);
 		space = strchr(shown.text, ' ');
 		/* "1.02 GiB" as "1.02G" */
 		if (space != NULL) {
@@ -129,23 +129,23 @@ struct lz_shown lz_column_size(uint64_t bytes, enum lz_units units)
 	return shown;
 }
 
-struct lz_shown lz_column_user(uint64_t uid)
+struct lz_display lz_column_user(uint64_t uid)
 {
 	/* A lookup may ask a server; many processes have few users. */
 	static struct {
 		uint64_t uid;
-		struct lz_shown name;
+		struct lz_display name;
 	} known[16];
 	static size_t count;
 	const struct passwd *entry;
-	struct lz_shown shown;
+	struct lz_display shown;
 
 	for (size_t i = 0; i < count; i++)
 		if (known[i].uid == uid)
 			return known[i].name;
 	entry = getpwuid((uid_t)uid);
 	if (entry != NULL)
-		shown = lz_shown(entry->pw_name);
+		shown = lz_printable(entry->pw_name);
 	else
 		snprintf(shown.text, sizeof shown.text, "%" PRIu64, uid);
 	if (count < sizeof known / sizeof *known) {
@@ -155,21 +155,21 @@ struct lz_shown lz_column_user(uint64_t uid)
 	return shown;
 }
 
-struct lz_shown lz_column_text(
+struct lz_display lz_column_text(
 	const struct lz_column *column, const struct lz_process *process, enum lz_units units)
 {
-	struct lz_shown shown;
+	struct lz_display shown;
 	uint64_t value;
 
 	if (column->kind == LZ_COLUMN_NAME)
-		return lz_shown(process->name);
+		return lz_printable(process->name);
 	value = lz_column_number(column, process);
 	if (value == LZ_UNKNOWN)
-		return (struct lz_shown){"-"};
+		return (struct lz_display){"-"};
 	if (column->kind == LZ_COLUMN_USER)
 		return lz_column_user(value);
 	if (column->kind == LZ_COLUMN_BYTES)
-		return lz_column_size(value, units);
+		return lz_size_text_in(value, units);
 	if (column->kind == LZ_COLUMN_RATIO)
 		snprintf(shown.text, sizeof shown.text, "%.*f%%", value < 100000 ? 1 : 0, (double)value / 10);
 	else

@@ -23,9 +23,9 @@ struct lz_column {
 	const char *json; /* the key in JSON */
 	const char *help;
 	enum lz_column_kind kind;
-	int width;      /* of its values in automatic units */
-	unsigned parts; /* LZ_READ_* that it needs */
-	bool of_library;
+	int width;           /* of its values in automatic units */
+	unsigned read_flags; /* LZ_READ_* that it needs */
+	bool from_library;
 	size_t offset; /* of its uint64_t in struct lz_process */
 };
 
@@ -37,7 +37,7 @@ extern const size_t lz_column_count;
 /* A choice of columns, in order. */
 struct lz_columns {
 	size_t count;
-	const struct lz_column *of[LZ_COLUMNS_MAX];
+	const struct lz_column *column[LZ_COLUMNS_MAX];
 };
 
 /* How byte counts are shown. */
@@ -53,14 +53,14 @@ int lz_columns_parse(struct lz_columns *columns, const char *list);
 uint64_t lz_column_number(const struct lz_column *column, const struct lz_process *process);
 
 /* Its value as it stands in a table: "-" where it is not known. */
-struct lz_shown lz_column_text(
+struct lz_display lz_column_text(
 	const struct lz_column *column, const struct lz_process *process, enum lz_units units);
 
 /* Bytes in few characters: "1.02G", "512B"; or in whole units without a letter, rounded up. */
-struct lz_shown lz_column_size(uint64_t bytes, enum lz_units units);
+struct lz_display lz_size_text_in(uint64_t bytes, enum lz_units units);
 
 /* The name of a user, or the number. */
-struct lz_shown lz_column_user(uint64_t uid);
+struct lz_display lz_column_user(uint64_t uid);
 
 /* Whether `a` stands before `b`: numbers fall, texts and process IDs rise, what is unknown comes last. */
 int lz_column_compare(const struct lz_column *column, const struct lz_process *a, const struct lz_process *b);

@@ -25,14 +25,14 @@ void lz_machine_read(const char *root, struct lz_machine *machine)
 	machine->memory = value_of(path, "MemTotal:");
 	machine->available = value_of(path, "MemAvailable:");
 	machine->tables = value_of(path, "PageTables:");
-	machine->second_tables = value_of(path, "SecPageTables:");
-	if (lz_memory_group_value(&lz_os_linux, root, "pagetables ", &machine->group_tables) != 0)
-		machine->group_tables = LZ_UNKNOWN;
+	machine->secondary_tables = value_of(path, "SecPageTables:");
+	if (lz_memory_group_value(&lz_os_linux, root, "pagetables ", &machine->cgroup_tables) != 0)
+		machine->cgroup_tables = LZ_UNKNOWN;
 }
 
-struct lz_shown lz_machine_line(const struct lz_machine *machine)
+struct lz_display lz_machine_line(const struct lz_machine *machine)
 {
-	struct lz_shown shown;
+	struct lz_display shown;
 	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
 	char percent[32];
 
@@ -42,16 +42,16 @@ struct lz_shown lz_machine_line(const struct lz_machine *machine)
 		return shown;
 	}
 	lz_text_string(&text, "Page tables of the machine: ");
-	lz_text_string(&text, lz_column_size(machine->tables, LZ_UNITS_AUTO).text);
+	lz_text_string(&text, lz_size_text_in(machine->tables, LZ_UNITS_AUTO).text);
 	if (machine->memory != LZ_UNKNOWN && machine->memory > 0) {
 		snprintf(percent, sizeof percent, ", %.2f%% of ",
 			100.0 * (double)machine->tables / (double)machine->memory);
 		lz_text_string(&text, percent);
-		lz_text_string(&text, lz_column_size(machine->memory, LZ_UNITS_AUTO).text);
+		lz_text_string(&text, lz_size_text_in(machine->memory, LZ_UNITS_AUTO).text);
 	}
-	if (machine->group_tables != LZ_UNKNOWN) {
+	if (machine->cgroup_tables != LZ_UNKNOWN) {
 		lz_text_string(&text, "; of this control group: ");
-		lz_text_string(&text, lz_column_size(machine->group_tables, LZ_UNITS_AUTO).text);
+		lz_text_string(&text, lz_size_text_in(machine->cgroup_tables, LZ_UNITS_AUTO).text);
 	}
 	return shown;
 }

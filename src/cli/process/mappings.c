@@ -21,26 +21,26 @@
 struct walk {
 	const char *root;
 	struct lz_process *process;
-	struct lz_touched touched;
-	struct lz_large current; /* neighbours that are alike, so far */
+	struct lz_table_counter touched;
+	struct lz_large_mapping current; /* neighbours that are alike, so far */
 };
 
 /* The largest so far stay, in order. */
-static void keep(struct lz_process *process, const struct lz_large *large)
+static void insert_largest(struct lz_process *process, const struct lz_large_mapping *large)
 {
-	unsigned at = process->large_count;
+	unsigned at = process->largest_count;
 
-	if (large->touched == 0)
+	if (large->tables_if_touched == 0)
 		return;
-	while (at > 0 && process->large[at - 1].touched < large->touched)
+	while (at > 0 && process->largest[at - 1].tables_if_touched < large->tables_if_touched)
 		at--;
 	if (at >= LZ_LARGEST_MAX)
 		return;
-	if (process->large_count < LZ_LARGEST_MAX)
-		process->large_count++;
-	memmove(&process->large[at + 1], &process->large[at],
-		(process->large_count - 1 - at) * sizeof *process->large);
-	process->large[at] = *large;
+	if (process->largest_count < LZ_LARGEST_MAX)
+		process->largest_count++;
+	memmove(&process->largest[at + 1], &process->largest[at],
+		(process->largest_count - 1 - at) * sizeof *process->largest);
+	process->largest[at] = *large;
 }
 
 static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *mapping)
@@ -63,20 +63,20 @@ static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *
 
 static void add_to_largest(struct walk *walk, const struct lz_mapping *mapping, uint64_t bytes)
 {
-	struct lz_large *current = &walk->current;
+	struct lz_large_mapping *current = &walk->current;
 	char rights[5] = {mapping->readable ? 'r' : '-', mapping->writable ? 'w' : '-',
 		mapping->executable ? 'x' : '-', mapping->shared ? 's' : 'p', '\0'};
 
 	if (current->start + current->size != mapping->start ||
 		strncmp(current->path, mapping->path, sizeof current->path - 1) != 0 ||
 		memcmp(current->rights, rights, sizeof rights) != 0) {
-		keep(walk->process, current);
-		*current = (struct lz_large){.start = mapping->start};
+		insert_largest(walk->process, current);
+		*current = (struct lz_large_mapping){.start = mapping->start};
 		memcpy(current->rights, rights, sizeof rights);
 		snprintf(current->path, sizeof current->path, "%s", mapping->path);
 	}
 	current->size += mapping->end - mapping->start;
-	current->touched += bytes;
+	current->tables_if_touched += bytes;
 }
 
 /*
@@ -84,7 +84,7 @@ static void add_to_largest(struct walk *walk, const struct lz_mapping *mapping, 
  * Seen from the process's own root directory, for those in containers; the look before opening is because
  * opening a device can have effects.
  */
-static void look_for_wire(struct walk *walk, const struct lz_mapping *mapping)
+static void find_stats_file(struct walk *walk, const struct lz_mapping *mapping)
 {
 	struct lz_process *process = walk->process;
 	char path[PATH_MAX];
@@ -104,7 +104,7 @@ static void look_for_wire(struct walk *walk, const struct lz_mapping *mapping)
 		!S_ISREG(status.st_mode) || status.st_size != LZ_WIRE_FILE_BYTES)
 		return;
 	/* In a PID namespace the process knows itself by another pid; the start time is the same. */
-	if (lz_wire_read(AT_FDCWD, path, &wire) != NULL || wire.start_time != process->start_time)
+	if (lz_stats_file_read(AT_FDCWD, path, &wire) != NULL || wire.start_time != process->start_time)
 		return;
 	process->wire = wire;
 	process->preloaded = true;
@@ -117,15 +117,15 @@ static void add(struct walk *walk, const struct lz_mapping *mapping)
 	walk->process->mappings++;
 	/* What nobody may touch costs nothing. */
 	if (mapping->readable || mapping->writable || mapping->executable)
-		bytes = lz_touched_add(
+		bytes = lz_table_counter_add(
 			&walk->touched, mapping->start, mapping->end, page_shift_of(walk, mapping));
 	add_to_largest(walk, mapping, bytes);
-	look_for_wire(walk, mapping);
+	find_stats_file(walk, mapping);
 }
 
 int lz_mappings_read(const char *root, const struct lz_geometry *geometry, struct lz_process *process)
 {
-	struct walk walk = {.root = root, .process = process, .touched = lz_touched_start(geometry)};
+	struct walk walk = {.root = root, .process = process, .touched = lz_table_counter_init(geometry)};
 	char path[PATH_MAX];
 	struct lz_lines lines;
 	char *line;
@@ -142,13 +142,13 @@ int lz_mappings_read(const char *root, const struct lz_geometry *geometry, struc
 		if (lz_mapping_parse(line, &mapping) == 0)
 			add(&walk, &mapping);
 	}
-	keep(process, &walk.current);
-	process->touched = walk.touched.bytes;
+	insert_largest(process, &walk.current);
+	process->tables_if_touched = walk.touched.bytes;
 	error = lines.error;
 	lz_lines_close(&lines);
 	if (error) {
-		process->mappings = process->touched = LZ_UNKNOWN;
-		process->large_count = 0;
+		process->mappings = process->tables_if_touched = LZ_UNKNOWN;
+		process->largest_count = 0;
 	}
 	return error;
 }

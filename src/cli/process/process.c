@@ -21,7 +21,7 @@ static void path_of(char path[PATH_MAX], const char *root, pid_t pid, const char
 }
 
 /* A line "Name:   N kB" or "Name:  N ..." of status: its number, in bytes where it is in kB. */
-static void take_number(const char *line, uint64_t *value)
+static void parse_value(const char *line, uint64_t *value)
 {
 	const char *cursor = line + strspn(line, " \t");
 	uint64_t number;
@@ -62,7 +62,7 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 			snprintf(process->name, sizeof process->name, "%.63s", line + 6);
 		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 			if (strncmp(line, numbers[i].name, strlen(numbers[i].name)) == 0)
-				take_number(line + strlen(numbers[i].name), numbers[i].value);
+				parse_value(line + strlen(numbers[i].name), numbers[i].value);
 	}
 	error = lines.error;
 	lz_lines_close(&lines);
@@ -116,32 +116,33 @@ static int read_pss(const char *root, pid_t pid, struct lz_process *process)
 	return lz_proc_value(&lz_os_linux, path, "Pss:", &process->pss);
 }
 
-void lz_process_unknown(struct lz_process *process, pid_t pid)
+void lz_process_init(struct lz_process *process, pid_t pid)
 {
 	memset(process, 0, sizeof *process);
 	process->pid = (uint64_t)pid;
 	process->parent = process->uid = process->start_time = process->threads = LZ_UNKNOWN;
 	process->minor_faults = process->major_faults = LZ_UNKNOWN;
 	process->virtual = process->rss = process->rss_shmem = process->pss = process->swap = LZ_UNKNOWN;
-	process->tables = process->touched = process->ratio = process->mappings = LZ_UNKNOWN;
+	process->tables = process->tables_if_touched = process->tables_to_rss = process->mappings =
+		LZ_UNKNOWN;
 }
 
-int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned parts,
+int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned read_flags,
 	struct lz_process *process)
 {
 	int error;
 
-	lz_process_unknown(process, pid);
+	lz_process_init(process, pid);
 	error = read_stat(root, pid, process);
 	if (!error)
 		error = read_status(root, pid, process);
 	if (error || !lz_process_has_memory(process))
 		return error;
 	if (process->tables != LZ_UNKNOWN && process->rss != LZ_UNKNOWN && process->rss > 0)
-		process->ratio = (uint64_t)((__uint128_t)process->tables * 1000 / process->rss);
-	if (parts & LZ_READ_PSS)
+		process->tables_to_rss = (uint64_t)((__uint128_t)process->tables * 1000 / process->rss);
+	if (read_flags & LZ_READ_PSS)
 		process->pss_error = read_pss(root, pid, process);
-	if (parts & LZ_READ_MAPS)
+	if (read_flags & LZ_READ_MAPS)
 		process->maps_error = lz_mappings_read(root, geometry, process);
 	return process->pss_error == -ESRCH || process->maps_error == -ESRCH ? -ESRCH : 0;
 }
@@ -191,7 +192,7 @@ int lz_process_list(const char *root, pid_t **pids, size_t *count)
 	return 0;
 }
 
-bool lz_process_hidden(const char *root)
+bool lz_process_hidepid(const char *root)
 {
 	char path[PATH_MAX];
 	struct lz_lines lines;

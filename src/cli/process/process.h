@@ -25,11 +25,11 @@ enum {
 };
 
 /* A mapping, or neighbouring ones of the same file and rights. */
-struct lz_large {
+struct lz_large_mapping {
 	uint64_t start, size;
-	uint64_t touched; /* page tables that it would add */
-	char rights[5];   /* "rw-p" */
-	char path[128];   /* "" for anonymous memory */
+	uint64_t tables_if_touched; /* page tables that it would add */
+	char rights[5];             /* "rw-p" */
+	char path[128];             /* "" for anonymous memory */
 };
 
 struct lz_process {
@@ -41,13 +41,13 @@ struct lz_process {
 	uint64_t minor_faults, major_faults;
 	uint64_t virtual, rss, rss_shmem, pss, swap; /* bytes, as all below */
 	uint64_t tables;                             /* VmPTE */
-	uint64_t touched;                            /* VmPTE if all were touched */
-	uint64_t ratio;                              /* tables to RSS, in thousandths */
+	uint64_t tables_if_touched;                  /* VmPTE if all were touched */
+	uint64_t tables_to_rss;                      /* tables to RSS, in thousandths */
 	uint64_t mappings;
 	int maps_error, pss_error; /* 0, or why they could not be read: -errno */
 	char name[64];             /* as the kernel has it */
-	unsigned large_count;      /* the mappings with the largest `touched`, largest first */
-	struct lz_large large[LZ_LARGEST_MAX];
+	unsigned largest_count;    /* the mappings with the largest `touched`, largest first */
+	struct lz_large_mapping largest[LZ_LARGEST_MAX];
 	bool preloaded; /* the library's counters are known */
 	struct lz_wire wire;
 };
@@ -59,10 +59,10 @@ static inline bool lz_process_has_memory(const struct lz_process *process)
 }
 
 /* A process of which only the pid is known. */
-void lz_process_unknown(struct lz_process *process, pid_t pid);
+void lz_process_init(struct lz_process *process, pid_t pid);
 
 /* Reads one process; `parts` is of LZ_READ_*. Returns 0, or -ESRCH, -EACCES and the like. */
-int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned parts,
+int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned read_flags,
 	struct lz_process *process);
 
 /* Only its start time; 0 when there is no such process, or it has ended and its parent has not asked yet. */
@@ -72,6 +72,6 @@ uint64_t lz_process_start_time(const char *root, pid_t pid);
 int lz_process_list(const char *root, pid_t **pids, size_t *count);
 
 /* Whether /proc hides other users' processes from this one (mount option hidepid). */
-bool lz_process_hidden(const char *root);
+bool lz_process_hidepid(const char *root);
 
 #endif

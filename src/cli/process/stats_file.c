@@ -14,7 +14,7 @@
 
 #define FILE_PREFIX "lazyzero."
 
-bool lz_wire_is_name(const char *name)
+bool lz_stats_file_is_name(const char *name)
 {
 	uint64_t pid;
 
@@ -22,7 +22,7 @@ bool lz_wire_is_name(const char *name)
 	       lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
 }
 
-static const char *read_open(int fd, struct lz_wire *wire)
+static const char *read_descriptor(int fd, struct lz_wire *wire)
 {
 	struct stat status;
 
@@ -41,32 +41,33 @@ static const char *read_open(int fd, struct lz_wire *wire)
 	return NULL;
 }
 
-const char *lz_wire_read(int directory, const char *name, struct lz_wire *wire)
+const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *wire)
 {
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	const char *reason;
 
 	if (fd < 0)
 		return strerror(errno);
-	reason = read_open(fd, wire);
+	reason = read_descriptor(fd, wire);
 	close(fd);
 	return reason;
 }
 
-enum lz_wire_life lz_wire_life(const struct lz_wire *wire)
+enum lz_stats_owner lz_stats_owner(const struct lz_wire *wire)
 {
 	uint64_t start_time = 0;
 
 	if (wire->state == LZ_WIRE_EXITED)
-		return LZ_WIRE_ENDED;
+		return LZ_STATS_OWNER_EXITED;
 	if (wire->pid == 0 || wire->pid > INT32_MAX)
-		return LZ_WIRE_GONE;
+		return LZ_STATS_OWNER_DEAD;
 	start_time = lz_process_start_time("", (pid_t)wire->pid);
-	return start_time != 0 && (start_time == wire->start_time || wire->start_time == 0) ? LZ_WIRE_ALIVE
-											    : LZ_WIRE_GONE;
+	return start_time != 0 && (start_time == wire->start_time || wire->start_time == 0)
+		       ? LZ_STATS_OWNER_ALIVE
+		       : LZ_STATS_OWNER_DEAD;
 }
 
-int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context)
+int lz_stats_file_each(const char *path, bool remove_stale, lz_stats_file_visit *visit, void *context)
 {
 	DIR *directory = opendir(path);
 	int at = directory != NULL ? dirfd(directory) : AT_FDCWD;
@@ -79,17 +80,18 @@ int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context)
 		struct lz_wire wire = {.pid = 0};
 		const char *error;
 
-		if (entry != NULL && !lz_wire_is_name(name))
+		if (entry != NULL && !lz_stats_file_is_name(name))
 			continue;
 		errno = 0;
-		error = lz_wire_read(at, name, &wire);
+		error = lz_stats_file_read(at, name, &wire);
 		if (error != NULL && errno == ENOENT)
 			continue;
-		if (seen != NULL)
-			seen(context, name, error == NULL ? &wire : NULL, error);
+		if (visit != NULL)
+			visit(context, name, error == NULL ? &wire : NULL, error);
 		/* Looked at again: a new process of that pid may have taken the file over. */
-		if (tidy && error == NULL && lz_wire_life(&wire) != LZ_WIRE_ALIVE &&
-			lz_wire_read(at, name, &wire) == NULL && lz_wire_life(&wire) != LZ_WIRE_ALIVE)
+		if (remove_stale && error == NULL && lz_stats_owner(&wire) != LZ_STATS_OWNER_ALIVE &&
+			lz_stats_file_read(at, name, &wire) == NULL &&
+			lz_stats_owner(&wire) != LZ_STATS_OWNER_ALIVE)
 			unlinkat(at, name, 0);
 		if (directory == NULL)
 			break;

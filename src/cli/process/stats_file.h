@@ -9,27 +9,28 @@
 
 #include "lazyzero/wire.h"
 
-enum lz_wire_life {
-	LZ_WIRE_ALIVE,
-	LZ_WIRE_ENDED, /* it exited and said so */
-	LZ_WIRE_GONE   /* it was killed, or left by _exit(2), or became a program without the library */
+enum lz_stats_owner {
+	LZ_STATS_OWNER_ALIVE,
+	LZ_STATS_OWNER_EXITED, /* it exited and said so */
+	LZ_STATS_OWNER_DEAD /* it was killed, or left by _exit(2), or became a program without the library */
 };
 
 /* Whether a name is one that the library gives in a directory: lazyzero.PID. */
-bool lz_wire_is_name(const char *name);
+bool lz_stats_file_is_name(const char *name);
 
 /* Reads the file at `name`, relative to the open directory (or AT_FDCWD). Returns NULL, or why it is none. */
-const char *lz_wire_read(int directory, const char *name, struct lz_wire *wire);
+const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *wire);
 
 /* Whether its process lives: by its pid, and by the start time that tells it from a later one of that pid. */
-enum lz_wire_life lz_wire_life(const struct lz_wire *wire);
+enum lz_stats_owner lz_stats_owner(const struct lz_wire *wire);
 
 /*
  * Calls `seen` (may be NULL) for each statistics file in a directory (for a path that is none: for that
  * file); with an error text in place of figures where it cannot be read. A file whose process is no more is
  * removed, if `tidy`, after that. Returns 0 or -errno.
  */
-typedef void lz_wire_seen(void *context, const char *name, const struct lz_wire *wire, const char *error);
-int lz_wire_each(const char *path, bool tidy, lz_wire_seen *seen, void *context);
+typedef void lz_stats_file_visit(
+	void *context, const char *name, const struct lz_wire *wire, const char *error);
+int lz_stats_file_each(const char *path, bool remove_stale, lz_stats_file_visit *visit, void *context);
 
 #endif

@@ -9,18 +9,19 @@
 
 #include "core/geometry.h"
 
-struct lz_touched {
+struct lz_table_counter {
 	const struct lz_geometry *geometry;
 	uint64_t next[LZ_LEVELS_MAX]; /* by level: the first table that is not counted yet */
 	uint64_t bytes;               /* of what VmPTE counts */
 };
 
-struct lz_touched lz_touched_start(const struct lz_geometry *geometry);
+struct lz_table_counter lz_table_counter_init(const struct lz_geometry *geometry);
 
 /*
  * Adds [start, end), which begins at or above the end of the range before; page_shift is that of its pages.
  * Returns the bytes that it adds. What lies above the user's addresses (vsyscall) adds nothing.
  */
-uint64_t lz_touched_add(struct lz_touched *touched, uint64_t start, uint64_t end, unsigned page_shift);
+uint64_t lz_table_counter_add(
+	struct lz_table_counter *counter, uint64_t start, uint64_t end, unsigned page_shift);
 
 #endif

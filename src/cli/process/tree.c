@@ -12,10 +12,10 @@
 #include "os/os.h"
 #include "os/procfs.h"
 
-#define PSS_SHARE 20u  /* the cost of a look with PSS at most one part in so many of the time */
-#define LOOK_SHARE 10u /* that of any look */
+#define PSS_SHARE 20u    /* the cost of a look with PSS at most one part in so many of the time */
+#define SAMPLE_SHARE 10u /* that of any look */
 
-uint64_t lz_now_ns(void)
+uint64_t lz_monotonic_ns(void)
 {
 	struct timespec now;
 
@@ -23,7 +23,7 @@ uint64_t lz_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void admit(struct lz_tree *tree, pid_t pid)
+static void add_member(struct lz_process_tree *tree, pid_t pid)
 {
 	uint64_t start_time = lz_process_start_time("", pid);
 
@@ -34,30 +34,30 @@ static void admit(struct lz_tree *tree, pid_t pid)
 			return;
 	if (tree->count == tree->room) {
 		size_t room = tree->room * 2 + 16;
-		struct lz_tree_member *larger = realloc(tree->members, room * sizeof *larger);
+		struct lz_process_tree_member *larger = realloc(tree->members, room * sizeof *larger);
 
 		if (larger == NULL)
 			return;
 		tree->members = larger;
 		tree->room = room;
 	}
-	tree->members[tree->count++] = (struct lz_tree_member){pid, start_time, LZ_UNKNOWN, 0};
+	tree->members[tree->count++] = (struct lz_process_tree_member){pid, start_time, LZ_UNKNOWN, 0};
 }
 
-void lz_tree_start(struct lz_tree *tree, pid_t root)
+void lz_process_tree_init(struct lz_process_tree *tree, pid_t root)
 {
-	*tree = (struct lz_tree){.members = NULL};
-	admit(tree, root);
+	*tree = (struct lz_process_tree){.members = NULL};
+	add_member(tree, root);
 }
 
-void lz_tree_free(struct lz_tree *tree)
+void lz_process_tree_free(struct lz_process_tree *tree)
 {
 	free(tree->members);
-	*tree = (struct lz_tree){.members = NULL};
+	*tree = (struct lz_process_tree){.members = NULL};
 }
 
 /* The numbers in a children file: "12 34 ". More than fit in a line are found when the first have gone. */
-static void admit_listed(struct lz_tree *tree, const char *path)
+static void add_listed(struct lz_process_tree *tree, const char *path)
 {
 	struct lz_lines lines;
 	const char *cursor;
@@ -70,13 +70,13 @@ static void admit_listed(struct lz_tree *tree, const char *path)
 	while (cursor != NULL && lz_scan_u64(&cursor, &pid) == 0 && *cursor == ' ') {
 		cursor++;
 		if (pid <= INT32_MAX)
-			admit(tree, (pid_t)pid);
+			add_member(tree, (pid_t)pid);
 	}
 	lz_lines_close(&lines);
 }
 
 /* A child belongs to the thread that made it. */
-static void admit_children(struct lz_tree *tree, pid_t pid)
+static void add_children(struct lz_process_tree *tree, pid_t pid)
 {
 	char path[64];
 	struct dirent *entry;
@@ -90,7 +90,7 @@ static void admit_children(struct lz_tree *tree, pid_t pid)
 		if (lz_parse_u64(entry->d_name, &thread) != 0)
 			continue;
 		snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)thread);
-		admit_listed(tree, path);
+		add_listed(tree, path);
 	}
 	if (threads != NULL)
 		closedir(threads);
@@ -102,7 +102,7 @@ static void add(uint64_t *sum, uint64_t value)
 		*sum += value;
 }
 
-static void count(struct lz_tree_sum *sum, const struct lz_process *process)
+static void count(struct lz_process_tree_totals *sum, const struct lz_process *process)
 {
 	sum->processes++;
 	add(&sum->virtual, process->virtual);
@@ -114,58 +114,59 @@ static void count(struct lz_tree_sum *sum, const struct lz_process *process)
 }
 
 /* Fills in PSS where it was not read, or remembers it. */
-static void follow_pss(struct lz_tree_member *member, struct lz_process *process)
+static void estimate_pss(struct lz_process_tree_member *member, struct lz_process *process)
 {
 	uint64_t own = lz_sub_clamped(process->rss, process->rss_shmem);
 
 	if (process->pss != LZ_UNKNOWN) {
 		member->pss = process->pss;
-		member->pss_of = own;
+		member->pss_rss = own;
 	} else if (member->pss != LZ_UNKNOWN) {
-		process->pss = lz_sub_clamped(member->pss + own, member->pss_of);
+		process->pss = lz_sub_clamped(member->pss + own, member->pss_rss);
 	}
 }
 
-static bool look_at(struct lz_tree_member *member, bool with_pss, struct lz_process *process)
+static bool sample_member(struct lz_process_tree_member *member, bool with_pss, struct lz_process *process)
 {
 	unsigned parts = with_pss || member->pss == LZ_UNKNOWN ? LZ_READ_PSS : 0;
 
 	if (lz_process_read("", NULL, member->pid, parts, process) != 0 ||
 		process->start_time != member->start_time || !lz_process_has_memory(process))
 		return false;
-	follow_pss(member, process);
+	estimate_pss(member, process);
 	return true;
 }
 
-bool lz_tree_look(struct lz_tree *tree, struct lz_tree_sum *sum, lz_tree_seen *seen, void *context)
+bool lz_process_tree_sample(struct lz_process_tree *tree, struct lz_process_tree_totals *sum,
+	lz_process_tree_visit *visit, void *context)
 {
-	uint64_t started = lz_now_ns(), ended;
-	bool with_pss = started >= tree->pss_due_ns;
+	uint64_t started = lz_monotonic_ns(), ended;
+	bool with_pss = started >= tree->next_pss_ns;
 	size_t alive = 0;
 
-	*sum = (struct lz_tree_sum){.processes = 0};
+	*sum = (struct lz_process_tree_totals){.processes = 0};
 	/* Children join at the end, and are looked at in the same round. */
 	for (size_t i = 0; i < tree->count; i++)
-		admit_children(tree, tree->members[i].pid);
+		add_children(tree, tree->members[i].pid);
 	for (size_t i = 0; i < tree->count; i++) {
 		struct lz_process process;
 
-		if (!look_at(&tree->members[i], with_pss, &process))
+		if (!sample_member(&tree->members[i], with_pss, &process))
 			continue;
 		count(sum, &process);
-		if (seen != NULL)
-			seen(context, &process);
+		if (visit != NULL)
+			visit(context, &process);
 		tree->members[alive++] = tree->members[i];
 	}
 	tree->count = alive;
-	ended = lz_now_ns();
-	tree->due_ns = ended + (ended - started) * LOOK_SHARE;
+	ended = lz_monotonic_ns();
+	tree->next_sample_ns = ended + (ended - started) * SAMPLE_SHARE;
 	if (with_pss)
-		tree->pss_due_ns = ended + (ended - started) * PSS_SHARE;
+		tree->next_pss_ns = ended + (ended - started) * PSS_SHARE;
 	return alive > 0;
 }
 
-bool lz_tree_due(const struct lz_tree *tree)
+bool lz_process_tree_sample_due(const struct lz_process_tree *tree)
 {
-	return lz_now_ns() >= tree->due_ns;
+	return lz_monotonic_ns() >= tree->next_sample_ns;
 }

@@ -14,7 +14,7 @@
 
 static const char *const sizes[LZ_RECORD_SIZES] = {"virtual", "rss", "pss", "shmem", "tables"};
 
-static double number_of(const json_t *object, const char *key)
+static double number_or_nan(const json_t *object, const char *key)
 {
 	const json_t *value = json_object_get(object, key);
 	double number = json_is_number(value) ? json_number_value(value) : NAN;
@@ -25,13 +25,13 @@ static double number_of(const json_t *object, const char *key)
 /* Minor faults since the look before, of one process; those of one that is new are all its own. */
 static double new_faults(struct lz_record *record, const json_t *process)
 {
-	double now = number_of(process, "minflt"), before;
+	double now = number_or_nan(process, "minflt"), before;
 	char pid[32];
 
 	if (isnan(now))
 		return 0;
-	snprintf(pid, sizeof pid, "%.0f", number_of(process, "pid"));
-	before = number_of(record->faults_before, pid);
+	snprintf(pid, sizeof pid, "%.0f", number_or_nan(process, "pid"));
+	before = number_or_nan(record->faults_before, pid);
 	json_object_set_new(record->faults_before, pid, json_real(now));
 	return isnan(before) ? now : now > before ? now - before : 0;
 }
@@ -51,7 +51,7 @@ static bool add_sample(struct lz_record *record, double t, const json_t *process
 	json_array_foreach(processes, i, process)
 	{
 		for (size_t j = 0; j < LZ_RECORD_SIZES; j++) {
-			double value = number_of(process, sizes[j]);
+			double value = number_or_nan(process, sizes[j]);
 
 			if (!isnan(value))
 				sample.size[j] = isnan(sample.size[j]) ? value : sample.size[j] + value;
@@ -72,39 +72,39 @@ static bool add_sample(struct lz_record *record, double t, const json_t *process
 }
 
 /* Takes the first line. Returns 0, or the exit status after saying why this is no record. */
-static int take_head(struct lz_record *record, const json_t *line, const char *path)
+static int parse_header(struct lz_record *record, const json_t *line, const char *path)
 {
 	const json_t *version = json_object_get(line, "lazyzero_record");
 	const json_t *program = json_array_get(json_object_get(line, "program"), 0);
 	const char *slash;
 
 	if (!json_is_integer(version))
-		return lz_fail("'%s' is not a record of 'lazyzero run --record'", lz_shown(path).text);
+		return lz_fail("'%s' is not a record of 'lazyzero run --record'", lz_printable(path).text);
 	if (json_integer_value(version) != LZ_RECORD_VERSION)
 		return lz_fail("'%s' is a record of version %lld; this command reads version %d",
-			lz_shown(path).text, (long long)json_integer_value(version), LZ_RECORD_VERSION);
+			lz_printable(path).text, (long long)json_integer_value(version), LZ_RECORD_VERSION);
 	if (json_is_string(program)) {
 		slash = strrchr(json_string_value(program), '/');
 		snprintf(record->program, sizeof record->program, "%s",
-			lz_shown(slash != NULL ? slash + 1 : json_string_value(program)).text);
+			lz_printable(slash != NULL ? slash + 1 : json_string_value(program)).text);
 	}
-	record->has_head = true;
+	record->has_header = true;
 	return 0;
 }
 
-static int take_line(struct lz_record *record, const char *text, size_t length, const char *path)
+static int parse_line(struct lz_record *record, const char *text, size_t length, const char *path)
 {
 	json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *processes = json_object_get(line, "processes");
-	double t = number_of(line, "t");
+	double t = number_or_nan(line, "t");
 	int status = 0;
 
-	if (!record->has_head)
-		status = take_head(record, line, path);
-	else if (!isnan(number_of(line, "end")))
-		record->end = number_of(line, "end");
+	if (!record->has_header)
+		status = parse_header(record, line, path);
+	else if (!isnan(number_or_nan(line, "end")))
+		record->end = number_or_nan(line, "end");
 	else if (!json_is_array(processes) || isnan(t) || !add_sample(record, t, processes))
-		record->left_out++;
+		record->skipped_lines++;
 	json_decref(line);
 	return status;
 }
@@ -118,21 +118,22 @@ static int read_lines(struct lz_record *record, const char *path)
 	int status = 0;
 
 	if (file == NULL)
-		return lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(errno));
-	while (status == 0 && (length = lz_line_read(file, &line, &capacity, LINE_MAX_BYTES)) > 0)
-		status = take_line(record, line, (size_t)length, path);
+		return lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(errno));
+	while (status == 0 && (length = lz_bounded_line_read(file, &line, &capacity, LINE_MAX_BYTES)) > 0)
+		status = parse_line(record, line, (size_t)length, path);
 	if (status == 0 && length < 0)
-		status = length == -EFBIG ? lz_fail("'%s': a line of more than %s is none of a record",
-						    lz_shown(path).text, lz_shown_size(LINE_MAX_BYTES).text)
-					  : lz_fail("out of memory");
+		status = length == -EFBIG
+				 ? lz_fail("'%s': a line of more than %s is none of a record",
+					   lz_printable(path).text, lz_size_text(LINE_MAX_BYTES).text)
+				 : lz_fail("out of memory");
 	if (status == 0 && ferror(file))
-		status = lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(errno));
+		status = lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(errno));
 	free(line);
 	fclose(file);
-	if (status == 0 && !record->has_head)
-		status = lz_fail("'%s' is empty", lz_shown(path).text);
+	if (status == 0 && !record->has_header)
+		status = lz_fail("'%s' is empty", lz_printable(path).text);
 	else if (status == 0 && record->count == 0)
-		status = lz_fail("'%s' holds no sample: the program ended too soon", lz_shown(path).text);
+		status = lz_fail("'%s' holds no sample: the program ended too soon", lz_printable(path).text);
 	return status;
 }
 
@@ -142,10 +143,10 @@ int lz_record_read(struct lz_record *record, const char *path)
 
 	*record = (struct lz_record){.end = -1, .faults_before = json_object()};
 	status = read_lines(record, path);
-	if (status == 0 && record->left_out > 0)
-		lz_warn("%zu line%s of '%s' could not be understood, and %s left out", record->left_out,
-			record->left_out == 1 ? "" : "s", lz_shown(path).text,
-			record->left_out == 1 ? "is" : "are");
+	if (status == 0 && record->skipped_lines > 0)
+		lz_warning("%zu line%s of '%s' could not be understood, and %s left out",
+			record->skipped_lines, record->skipped_lines == 1 ? "" : "s", lz_printable(path).text,
+			record->skipped_lines == 1 ? "is" : "are");
 	return status;
 }
 

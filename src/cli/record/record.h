@@ -22,11 +22,11 @@ struct lz_sample {
 };
 
 struct lz_record {
-	char program[sizeof(struct lz_shown)];
-	bool has_head;
+	char program[sizeof(struct lz_display)];
+	bool has_header;
 	struct lz_sample *samples;
 	size_t count, room;
-	size_t left_out;
+	size_t skipped_lines;
 	json_t *faults_before; /* by pid, as text */
 	double end;            /* seconds; below 0 when the record does not say */
 };

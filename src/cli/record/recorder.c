@@ -26,7 +26,7 @@ static void write_line(struct lz_recorder *recorder, json_t *line)
 					  JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) != 0 ||
 					 fputc('\n', recorder->file) == EOF || fflush(recorder->file) != 0)) {
 		recorder->failed = true;
-		lz_warn("the record '%s' could not be written on: %s", lz_shown(recorder->path).text,
+		lz_warning("the record '%s' could not be written on: %s", lz_printable(recorder->path).text,
 			strerror(errno));
 	}
 	json_decref(line);
@@ -41,7 +41,7 @@ int lz_recorder_open(struct lz_recorder *recorder, const char *path, char *const
 	if (recorder->file == NULL) {
 		json_decref(line);
 		json_decref(program);
-		return lz_fail("cannot write the record '%s': %s", lz_shown(path).text, strerror(errno));
+		return lz_fail("cannot write the record '%s': %s", lz_printable(path).text, strerror(errno));
 	}
 	for (size_t i = 0; argv[i] != NULL; i++)
 		json_array_append_new(program, lz_json_string(argv[i]));
@@ -69,10 +69,11 @@ static void add_process(void *context, const struct lz_process *process)
 	json_array_append_new(context, object);
 }
 
-static void show_progress(struct lz_recorder *recorder, uint64_t now, const struct lz_tree_sum *sum)
+static void show_progress(
+	struct lz_recorder *recorder, uint64_t now, const struct lz_process_tree_totals *sum)
 {
 	struct winsize size;
-	char line[sizeof(struct lz_shown) * 3];
+	char line[sizeof(struct lz_display) * 3];
 	int width = 79;
 
 	if (!recorder->progress || now - recorder->started_ns < PROGRESS_AFTER_NS ||
@@ -81,36 +82,36 @@ static void show_progress(struct lz_recorder *recorder, uint64_t now, const stru
 	recorder->progress_ns = now;
 	recorder->progress_shown = true;
 	snprintf(line, sizeof line, "%" PRIu64 " s  page tables %s  PSS %s  %" PRIu64 " process%s",
-		(now - recorder->started_ns) / 1000000000u, lz_shown_size(sum->tables).text,
-		lz_shown_size(sum->pss).text, sum->processes, sum->processes == 1 ? "" : "es");
+		(now - recorder->started_ns) / 1000000000u, lz_size_text(sum->tables).text,
+		lz_size_text(sum->pss).text, sum->processes, sum->processes == 1 ? "" : "es");
 	/* One that reached the edge would be followed by a new line each time. */
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
 		width = size.ws_col - 1;
 	fprintf(stderr, "\r\033[K%.*s", width, line);
 }
 
-void lz_recorder_look(void *context, pid_t pid)
+void lz_recorder_sample(void *context, pid_t pid)
 {
 	struct lz_recorder *recorder = context;
-	uint64_t now = lz_now_ns(), since;
-	struct lz_tree_sum sum;
+	uint64_t now = lz_monotonic_ns(), interval;
+	struct lz_process_tree_totals sum;
 	json_t *line, *processes;
 
 	if (!recorder->started) {
-		lz_tree_start(&recorder->tree, pid);
+		lz_process_tree_init(&recorder->tree, pid);
 		recorder->started_ns = now;
 		recorder->started = true;
 	} else {
 		/* A tenth of the time so far, so that short runs have a curve, too. */
-		since = (now - recorder->started_ns) / 10;
-		if (now - recorder->looked_ns < (since < INTERVAL_NS ? since : INTERVAL_NS) ||
-			!lz_tree_due(&recorder->tree))
+		interval = (now - recorder->started_ns) / 10;
+		if (now - recorder->sampled_ns < (interval < INTERVAL_NS ? interval : INTERVAL_NS) ||
+			!lz_process_tree_sample_due(&recorder->tree))
 			return;
 	}
-	recorder->looked_ns = now;
+	recorder->sampled_ns = now;
 	line = json_object();
 	processes = json_array();
-	if (lz_tree_look(&recorder->tree, &sum, add_process, processes)) {
+	if (lz_process_tree_sample(&recorder->tree, &sum, add_process, processes)) {
 		json_object_set_new(line, "t", json_real((double)(now - recorder->started_ns) / 1e9));
 		json_object_set(line, "processes", processes);
 		write_line(recorder, line);
@@ -121,19 +122,19 @@ void lz_recorder_look(void *context, pid_t pid)
 	json_decref(processes);
 }
 
-void lz_recorder_close(struct lz_recorder *recorder, const struct lz_ending *ending)
+void lz_recorder_close(struct lz_recorder *recorder, const struct lz_child_result *result)
 {
 	json_t *line = json_object();
-	int status = ending->status;
+	int status = result->status;
 
 	if (recorder->progress_shown)
 		fputs("\r\033[K", stderr);
-	json_object_set_new(line, "end", json_real(ending->seconds));
+	json_object_set_new(line, "end", json_real(result->seconds));
 	json_object_set_new(
 		line, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
 	json_object_set_new(
 		line, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
 	write_line(recorder, line);
 	fclose(recorder->file);
-	lz_tree_free(&recorder->tree);
+	lz_process_tree_free(&recorder->tree);
 }

@@ -21,20 +21,20 @@
 struct lz_recorder {
 	FILE *file;
 	const char *path;
-	struct lz_tree tree;
+	struct lz_process_tree tree;
 	bool started, failed;
 	bool progress; /* a line on standard error while it runs */
 	bool progress_shown;
-	uint64_t started_ns, looked_ns, progress_ns;
+	uint64_t started_ns, sampled_ns, progress_ns;
 };
 
 /* Opens the file and writes its first line. Returns 0, or the exit status after saying what is wrong. */
 int lz_recorder_open(struct lz_recorder *recorder, const char *path, char *const argv[]);
 
-/* To be called as often as one likes, as struct lz_watch does it. */
-void lz_recorder_look(void *recorder, pid_t pid);
+/* To be called as often as one likes, as struct lz_child_monitor does it. */
+void lz_recorder_sample(void *recorder, pid_t pid);
 
 /* Writes the last line. A file that could not be written is warned of; the run counts all the same. */
-void lz_recorder_close(struct lz_recorder *recorder, const struct lz_ending *ending);
+void lz_recorder_close(struct lz_recorder *recorder, const struct lz_child_result *result);
 
 #endif

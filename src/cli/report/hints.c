@@ -6,7 +6,7 @@
 #include "cli/common/command.h"
 #include "cli/report/model.h"
 
-#define TABLES_WORTH (UINT64_C(64) << 10) /* page tables that are worth a word */
+#define HINT_TABLES_MIN (UINT64_C(64) << 10) /* page tables that are worth a word */
 
 static const char *base_name(const char *path)
 {
@@ -15,22 +15,22 @@ static const char *base_name(const char *path)
 	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
-void lz_report_place(const struct lz_reported_site *site, char *place, size_t capacity)
+void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity)
 {
 	if (site->file != NULL)
-		snprintf(place, capacity, "%s (%s:%d)",
-			site->function != NULL ? lz_shown(site->function).text : "?",
-			lz_shown(base_name(site->file)).text, site->line);
+		snprintf(name, capacity, "%s (%s:%d)",
+			site->function != NULL ? lz_printable(site->function).text : "?",
+			lz_printable(base_name(site->file)).text, site->line);
 	else if (site->function != NULL)
-		snprintf(place, capacity, "%s (%s)", lz_shown(site->function).text,
-			lz_shown(base_name(site->module)).text);
+		snprintf(name, capacity, "%s (%s)", lz_printable(site->function).text,
+			lz_printable(base_name(site->module)).text);
 	else if (site->module != NULL)
-		snprintf(place, capacity, "%s+0x%" PRIx64, lz_shown(base_name(site->module)).text,
+		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(base_name(site->module)).text,
 			site->offset);
 	else if (strcmp(site->call, "other") == 0)
-		snprintf(place, capacity, "(all other call sites)");
+		snprintf(name, capacity, "(all other call sites)");
 	else
-		snprintf(place, capacity, "0x%" PRIx64, site->offset);
+		snprintf(name, capacity, "0x%" PRIx64, site->offset);
 }
 
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity)
@@ -54,30 +54,30 @@ static bool is_share(uint64_t part, uint64_t whole, unsigned percent)
 	return (double)part * 100 >= (double)whole * percent;
 }
 
-static bool is_unknown(const struct lz_reported_site *site)
+static bool has_unknown_usage(const struct lz_report_site *site)
 {
-	const struct lz_figures *sum = &site->sum;
+	const struct lz_report_usage *sum = &site->sum;
 
 	return sum->bytes == UINT64_MAX || sum->written == UINT64_MAX || sum->zero == UINT64_MAX ||
-	       sum->untouched == UINT64_MAX || lz_report_at_peak(site, sum->tables) == UINT64_MAX ||
-	       lz_report_at_peak(site, sum->window_tables) == UINT64_MAX;
+	       sum->untouched == UINT64_MAX || lz_report_scale_to_peak(site, sum->tables) == UINT64_MAX ||
+	       lz_report_scale_to_peak(site, sum->window_tables) == UINT64_MAX;
 }
 
-const char *lz_report_caution(const struct lz_report_read *report)
+const char *lz_report_unknown_note(const struct lz_report *report)
 {
 	for (size_t i = 0; i < report->site_count; i++)
-		if (report->sites[i].sum.bytes != 0 && is_unknown(&report->sites[i]))
+		if (report->sites[i].sum.bytes != 0 && has_unknown_usage(&report->sites[i]))
 			return "What was touched is not known of all: that takes Linux 6.7 (PAGEMAP_SCAN).";
 	return NULL;
 }
 
 /* Where it stands on the zero page, or on both. */
-static void plain_hint(const struct lz_reported_site *site, char *hint, size_t capacity)
+static void zeropage_hint(const struct lz_report_site *site, char *hint, size_t capacity)
 {
-	const struct lz_figures *sum = &site->sum;
-	uint64_t tables = lz_report_at_peak(site, sum->tables);
-	uint64_t on_window = lz_report_at_peak(site, sum->window_tables);
-	bool saves = tables >= TABLES_WORTH && on_window < tables / 2;
+	const struct lz_report_usage *sum = &site->sum;
+	uint64_t tables = lz_report_scale_to_peak(site, sum->tables);
+	uint64_t on_window = lz_report_scale_to_peak(site, sum->window_tables);
+	bool saves = tables >= HINT_TABLES_MIN && on_window < tables / 2;
 	char untouched[16], zero[16];
 
 	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
@@ -85,47 +85,49 @@ static void plain_hint(const struct lz_reported_site *site, char *hint, size_t c
 	if (saves && sum->tables > sum->written)
 		snprintf(hint, capacity,
 			"Its page tables (%s) cost more than its data (%s): a window would cost %s.",
-			lz_shown_size(tables).text, lz_shown_size(lz_report_at_peak(site, sum->written)).text,
-			lz_shown_size(on_window).text);
+			lz_size_text(tables).text,
+			lz_size_text(lz_report_scale_to_peak(site, sum->written)).text,
+			lz_size_text(on_window).text);
 	else if (saves)
 		snprintf(hint, capacity,
 			"%s of this %s was only read: a window would save %s of page tables.", zero,
-			lz_shown(site->call).text, lz_shown_size(tables - on_window).text);
-	else if (is_share(sum->untouched, sum->bytes, 90) && tables >= TABLES_WORTH &&
+			lz_printable(site->call).text, lz_size_text(tables - on_window).text);
+	else if (is_share(sum->untouched, sum->bytes, 90) && tables >= HINT_TABLES_MIN &&
 		 is_share(sum->tables, sum->written, 25))
 		snprintf(hint, capacity,
 			"%s of this %s was never touched; what is written lies so far apart that its page "
 			"tables count.",
-			untouched, lz_shown(site->call).text);
+			untouched, lz_printable(site->call).text);
 	else
 		snprintf(hint, capacity, "%s of this %s was never touched.", untouched,
-			lz_shown(site->call).text);
+			lz_printable(site->call).text);
 }
 
-static void window_hint(const struct lz_reported_site *site, char *hint, size_t capacity)
+static void window_hint(const struct lz_report_site *site, char *hint, size_t capacity)
 {
-	const struct lz_figures *sum = &site->sum;
+	const struct lz_report_usage *sum = &site->sum;
 	char percent[16];
 
 	if (is_share(sum->zero, sum->bytes, 40)) {
 		lz_report_percent(sum->zero, sum->bytes, percent, sizeof percent);
 		snprintf(hint, capacity,
 			"%s of this %s was only read, which on the window costs %s of page tables.", percent,
-			lz_shown(site->call).text, lz_shown_size(lz_report_at_peak(site, sum->tables)).text);
+			lz_printable(site->call).text,
+			lz_size_text(lz_report_scale_to_peak(site, sum->tables)).text);
 		return;
 	}
 	lz_report_percent(sum->untouched, sum->bytes, percent, sizeof percent);
-	snprintf(hint, capacity, "%s of this %s was never touched.", percent, lz_shown(site->call).text);
+	snprintf(hint, capacity, "%s of this %s was never touched.", percent, lz_printable(site->call).text);
 }
 
-void lz_report_hint(const struct lz_reported_site *site, char *hint, size_t capacity)
+void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capacity)
 {
-	const struct lz_figures *sum = &site->sum;
-	bool on_window = site->stood == LZ_STOOD_WINDOW;
+	const struct lz_report_usage *sum = &site->sum;
+	bool on_window = site->backing == LZ_REPORT_BACKING_WINDOW;
 	char percent[16];
 
 	*hint = '\0';
-	if (sum->bytes == 0 || is_unknown(site))
+	if (sum->bytes == 0 || has_unknown_usage(site))
 		return;
 	lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
 	if (is_share(sum->written, sum->bytes, 90))
@@ -135,5 +137,5 @@ void lz_report_hint(const struct lz_reported_site *site, char *hint, size_t capa
 	else if (on_window)
 		window_hint(site, hint, capacity);
 	else
-		plain_hint(site, hint, capacity);
+		zeropage_hint(site, hint, capacity);
 }

@@ -55,9 +55,9 @@ static bool is_utf8(const char *text)
 	return value != NULL;
 }
 
-void lz_html_text(FILE *page, const char *text)
+void lz_html_escape(FILE *page, const char *text)
 {
-	bool whole = is_utf8(text);
+	bool valid_utf8 = is_utf8(text);
 
 	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
@@ -79,7 +79,7 @@ void lz_html_text(FILE *page, const char *text)
 			fputs("&#39;", page);
 			break;
 		default:
-			if (c < 0x20 || c == 0x7f || (c >= 0x80 && !whole))
+			if (c < 0x20 || c == 0x7f || (c >= 0x80 && !valid_utf8))
 				fprintf(page, "\\x%02x", c);
 			else
 				putc(c, page);
@@ -87,19 +87,19 @@ void lz_html_text(FILE *page, const char *text)
 	}
 }
 
-static void size(FILE *page, uint64_t bytes)
+static void write_size(FILE *page, uint64_t bytes)
 {
-	fputs(bytes == UINT64_MAX ? "?" : lz_shown_size(bytes).text, page);
+	fputs(bytes == UINT64_MAX ? "?" : lz_size_text(bytes).text, page);
 }
 
-static void tile(FILE *page, const char *name, uint64_t bytes)
+static void write_tile(FILE *page, const char *name, uint64_t bytes)
 {
 	fputs("<div class=\"tile\"><b>", page);
-	size(page, bytes);
+	write_size(page, bytes);
 	fprintf(page, "</b><span class=\"dim\">%s</span></div>\n", name);
 }
 
-static void key(FILE *page)
+static void write_legend(FILE *page)
 {
 	fputs("<p class=\"key\"><span><i class=\"w\"></i>written</span><span><i class=\"z\"></i>only read: "
 	      "mapped "
@@ -107,23 +107,23 @@ static void key(FILE *page)
 		page);
 }
 
-static uint64_t plus(uint64_t sum, uint64_t value)
+static uint64_t add_saturating(uint64_t sum, uint64_t value)
 {
 	return value == UINT64_MAX || __builtin_add_overflow(sum, value, &sum) ? UINT64_MAX : sum;
 }
 
-static void head(FILE *page, const struct lz_report_read *report)
+static void write_header(FILE *page, const struct lz_report *report)
 {
-	const struct lz_reported_process *first = &report->processes[0];
+	const struct lz_report_process *first = &report->processes[0];
 	uint64_t peak = 0, waste = 0, tables = 0;
 
 	fprintf(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 		      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
 		      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
 		      "'unsafe-inline'\"><title>lazyzero report: ");
-	lz_html_text(page, first->executable);
+	lz_html_escape(page, first->executable);
 	fprintf(page, "</title><style>%s</style></head><body>\n<h1>", style);
-	lz_html_text(page, first->executable);
+	lz_html_escape(page, first->executable);
 	fputs("</h1>\n<p class=\"dim\">", page);
 	if (report->process_count == 1)
 		fprintf(page, "Process %" PRIu64 ", ", first->pid);
@@ -132,62 +132,63 @@ static void head(FILE *page, const struct lz_report_read *report)
 	fprintf(page, "%zu call sites that asked for large memory. Written by lazyzero %s.</p>\n",
 		report->site_count, PACKAGE_VERSION);
 	for (size_t i = 0; i < report->site_count; i++) {
-		peak = plus(peak, report->sites[i].sum.peak);
-		waste = plus(waste, report->sites[i].waste);
-		tables = plus(tables, lz_report_at_peak(&report->sites[i], report->sites[i].sum.tables));
+		peak = add_saturating(peak, report->sites[i].sum.peak);
+		waste = add_saturating(waste, report->sites[i].waste);
+		tables = add_saturating(
+			tables, lz_report_scale_to_peak(&report->sites[i], report->sites[i].sum.tables));
 	}
 	fputs("<div class=\"tiles\">\n", page);
-	tile(page, "asked for, at most", peak);
-	tile(page, "of it not written", waste);
-	tile(page, "page tables for it", tables);
+	write_tile(page, "asked for, at most", peak);
+	write_tile(page, "of it not written", waste);
+	write_tile(page, "page tables for it", tables);
 	fputs("</div>\n", page);
 }
 
-static void term(FILE *page, const char *name, uint64_t bytes)
+static void write_term(FILE *page, const char *name, uint64_t bytes)
 {
 	fprintf(page, "<div><dt>%s</dt><dd>", name);
-	size(page, bytes);
+	write_size(page, bytes);
 	fputs("</dd></div>", page);
 }
 
-static void show_site(FILE *page, const struct lz_reported_site *site)
+static void write_site(FILE *page, const struct lz_report_site *site)
 {
 	char text[512];
 
 	fputs("<div class=\"card\"><h3><code>", page);
-	lz_report_place(site, text, sizeof text);
-	lz_html_text(page, text);
+	lz_report_site_name(site, text, sizeof text);
+	lz_html_escape(page, text);
 	fputs("</code></h3>\n", page);
-	lz_html_bar(page, &site->sum);
+	lz_svg_usage_bar(page, &site->sum);
 	lz_report_hint(site, text, sizeof text);
 	if (*text != '\0') {
 		fputs("<p class=\"hint\">", page);
-		lz_html_text(page, text);
+		lz_html_escape(page, text);
 		fputs("</p>\n", page);
 	}
 	fputs("<dl>", page);
-	term(page, "not written", site->waste);
-	term(page, "at the peak", site->sum.peak);
-	term(page, "page tables", lz_report_at_peak(site, site->sum.tables));
-	term(page, "on a window", lz_report_at_peak(site, site->sum.window_tables));
-	term(page, "if all were touched", lz_report_at_peak(site, site->sum.full_tables));
+	write_term(page, "not written", site->waste);
+	write_term(page, "at the peak", site->sum.peak);
+	write_term(page, "page tables", lz_report_scale_to_peak(site, site->sum.tables));
+	write_term(page, "on a window", lz_report_scale_to_peak(site, site->sum.window_tables));
+	write_term(page, "if all were touched", lz_report_scale_to_peak(site, site->sum.full_tables));
 	fprintf(page, "<div><dt>regions made, by</dt><dd>%" PRIu64 ", ",
 		site->sum.count != UINT64_MAX ? site->sum.count : 0);
-	lz_html_text(page, site->call);
+	lz_html_escape(page, site->call);
 	fputs("</dd></div></dl>\n", page);
 	if (site->freed.written[0] != '\0') {
 		fputs("<p class=\"dim\">The largest one that was freed, ", page);
-		size(page, site->freed_bytes);
+		write_size(page, site->freed_bytes);
 		fputs(", from its first address to its last:</p>", page);
-		lz_html_picture(page, &site->freed);
+		lz_svg_touch_map(page, &site->freed);
 	}
 	if (site->module != NULL) {
 		fputs("<p class=\"dim\"><code>", page);
-		lz_html_text(page, site->module);
+		lz_html_escape(page, site->module);
 		fprintf(page, "+0x%" PRIx64, site->offset);
 		if (site->file != NULL) {
 			fputs("</code>, <code>", page);
-			lz_html_text(page, site->file);
+			lz_html_escape(page, site->file);
 			fprintf(page, ":%d", site->line);
 		}
 		fputs("</code></p>", page);
@@ -197,7 +198,7 @@ static void show_site(FILE *page, const struct lz_reported_site *site)
 
 static int by_address(const void *a, const void *b)
 {
-	const struct lz_reported_region *left = a, *right = b;
+	const struct lz_report_region *left = a, *right = b;
 
 	if (left->process != right->process)
 		return left->process < right->process ? -1 : 1;
@@ -212,7 +213,7 @@ static int by_size(const void *a, const void *b)
 }
 
 /* The size of the smallest region to be shown, so that no more than REGIONS_SHOWN or so are. */
-static uint64_t least_shown(const struct lz_report_read *report, size_t process, size_t *count)
+static uint64_t smallest_shown(const struct lz_report *report, size_t process, size_t *count)
 {
 	uint64_t *sizes = calloc(report->region_count + 1, sizeof *sizes), least = 0;
 
@@ -230,39 +231,38 @@ static uint64_t least_shown(const struct lz_report_read *report, size_t process,
 	return least;
 }
 
-static void show_region(
-	FILE *page, const struct lz_report_read *report, const struct lz_reported_region *region)
+static void write_region(FILE *page, const struct lz_report *report, const struct lz_report_region *region)
 {
-	char place[512];
+	char name[512];
 
-	lz_report_place(&report->sites[region->site], place, sizeof place);
+	lz_report_site_name(&report->sites[region->site], name, sizeof name);
 	fprintf(page, "<p><code>0x%" PRIx64 "</code> ", region->base);
-	size(page, region->sum.bytes);
-	fputs(region->stood == LZ_STOOD_WINDOW ? " on a window, " : ", ", page);
-	lz_html_text(page, place);
+	write_size(page, region->sum.bytes);
+	fputs(region->backing == LZ_REPORT_BACKING_WINDOW ? " on a window, " : ", ", page);
+	lz_html_escape(page, name);
 	fputs(" <span class=\"dim\">page tables ", page);
-	size(page, region->sum.tables);
+	write_size(page, region->sum.tables);
 	fputs("</span></p>", page);
-	lz_html_picture(page, &region->map);
+	lz_svg_touch_map(page, &region->map);
 }
 
-static void show_map(FILE *page, const struct lz_report_read *report, size_t process)
+static void write_process(FILE *page, const struct lz_report *report, size_t process)
 {
 	size_t count, shown = 0;
-	uint64_t alive, least = least_shown(report, process, &count);
+	uint64_t alive, least = smallest_shown(report, process, &count);
 
 	if (count == 0)
 		return;
 	fputs("<div class=\"card\"><h3>", page);
-	lz_html_text(page, report->processes[process].executable);
+	lz_html_escape(page, report->processes[process].executable);
 	fprintf(page,
 		" <span class=\"dim\">%" PRIu64 "</span></h3>\n<p class=\"dim\">Regions in order of address, "
 		"each as wide as it is large:</p>",
 		report->processes[process].pid);
-	lz_html_overview(page, report, process);
+	lz_svg_regions(page, report, process);
 	for (size_t i = 0; i < report->region_count && shown < REGIONS_SHOWN; i++)
 		if (report->regions[i].process == process && report->regions[i].sum.bytes >= least) {
-			show_region(page, report, &report->regions[i]);
+			write_region(page, report, &report->regions[i]);
 			shown++;
 		}
 	alive = report->processes[process].alive;
@@ -271,19 +271,19 @@ static void show_map(FILE *page, const struct lz_report_read *report, size_t pro
 	fputs("</div>\n", page);
 }
 
-static void write_page(FILE *page, const struct lz_report_read *report, const struct lz_record *record)
+static void write_page(FILE *page, const struct lz_report *report, const struct lz_record *record)
 {
-	head(page, report);
+	write_header(page, report);
 	if (record != NULL) {
 		fputs("<h2>How the run went</h2>\n", page);
-		lz_html_timeline(page, record);
+		lz_svg_timeline(page, record);
 	}
 	fputs("<h2>Call sites</h2>\n<p class=\"dim\">What wastes most comes first.</p>\n", page);
-	if (lz_report_caution(report) != NULL)
-		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_caution(report));
-	key(page);
+	if (lz_report_unknown_note(report) != NULL)
+		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_unknown_note(report));
+	write_legend(page);
 	for (size_t i = 0; i < report->site_count && i < SITES_SHOWN; i++)
-		show_site(page, &report->sites[i]);
+		write_site(page, &report->sites[i]);
 	if (report->site_count == 0)
 		fputs("<p>No region was made.</p>\n", page);
 	if (report->site_count > SITES_SHOWN)
@@ -296,25 +296,25 @@ static void write_page(FILE *page, const struct lz_report_read *report, const st
 		      "runs.</p>\n",
 			page);
 	else
-		key(page);
+		write_legend(page);
 	if (report->region_count > 0)
 		qsort(report->regions, report->region_count, sizeof *report->regions, by_address);
 	for (size_t i = 0; i < report->process_count && i < PROCESSES_SHOWN; i++)
-		show_map(page, report, i);
+		write_process(page, report, i);
 	fputs("</body></html>\n", page);
 }
 
-int lz_report_html(const struct lz_report_read *report, const struct lz_record *record, const char *path)
+int lz_report_write_html(const struct lz_report *report, const struct lz_record *record, const char *path)
 {
 	FILE *page = fopen(path, "we");
 	bool failed;
 
 	if (page == NULL)
-		return lz_fail("cannot write '%s': %s", lz_shown(path).text, strerror(errno));
+		return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
 	write_page(page, report, record);
 	failed = ferror(page) | (fflush(page) != 0);
 	if (failed)
-		lz_fail("cannot write '%s': %s", lz_shown(path).text, lz_why_not_written(page));
+		lz_fail("cannot write '%s': %s", lz_printable(path).text, lz_write_error_text(page));
 	fclose(page);
-	return failed ? LZ_EXIT_OURS : 0;
+	return failed ? LZ_EXIT_FAILURE : 0;
 }

@@ -6,7 +6,7 @@
 #include "cli/common/command.h"
 #include "cli/report/line.h"
 
-#define NUMBERS_MAX 4096u /* modules and sites of a process have numbers below it */
+#define IDS_MAX 4096u /* modules and sites of a process have numbers below it */
 
 void *lz_report_grown(void *array, size_t count, size_t size)
 {
@@ -25,25 +25,25 @@ static void add(uint64_t *sum, uint64_t value)
 		*sum = UINT64_MAX;
 }
 
-static void read_figures(struct lz_figures *figures, const json_t *line)
+static void read_usage(struct lz_report_usage *usage, const json_t *line)
 {
-	*figures = (struct lz_figures){
-		.count = lz_report_number(line, "count"),
-		.asked = lz_report_number(line, "asked"),
-		.peak = lz_report_number(line, "peak"),
-		.alive = lz_report_number(line, "alive"),
-		.regions = lz_report_number(line, "regions"),
-		.bytes = lz_report_number(line, "bytes"),
-		.written = lz_report_number(line, "written"),
-		.zero = lz_report_number(line, "zero"),
-		.untouched = lz_report_number(line, "untouched"),
-		.tables = lz_report_number(line, "tables"),
-		.window_tables = lz_report_number(line, "window_tables"),
-		.full_tables = lz_report_number(line, "full_tables"),
+	*usage = (struct lz_report_usage){
+		.count = lz_report_line_u64(line, "count"),
+		.asked = lz_report_line_u64(line, "asked"),
+		.peak = lz_report_line_u64(line, "peak"),
+		.alive = lz_report_line_u64(line, "alive"),
+		.regions = lz_report_line_u64(line, "regions"),
+		.bytes = lz_report_line_u64(line, "bytes"),
+		.written = lz_report_line_u64(line, "written"),
+		.zero = lz_report_line_u64(line, "zero"),
+		.untouched = lz_report_line_u64(line, "untouched"),
+		.tables = lz_report_line_u64(line, "tables"),
+		.window_tables = lz_report_line_u64(line, "window_tables"),
+		.full_tables = lz_report_line_u64(line, "full_tables"),
 	};
 }
 
-static void add_figures(struct lz_figures *sum, const struct lz_figures *more)
+static void add_usage(struct lz_report_usage *sum, const struct lz_report_usage *more)
 {
 	add(&sum->count, more->count);
 	add(&sum->asked, more->asked);
@@ -59,13 +59,13 @@ static void add_figures(struct lz_figures *sum, const struct lz_figures *more)
 	add(&sum->full_tables, more->full_tables);
 }
 
-static enum lz_stood read_stood(const json_t *line)
+static enum lz_report_backing read_backing(const json_t *line)
 {
-	const char *backing = lz_report_word(line, "backing");
+	const char *backing = lz_report_line_text(line, "backing");
 
-	return strcmp(backing, "window") == 0 ? LZ_STOOD_WINDOW
-	       : strcmp(backing, "both") == 0 ? LZ_STOOD_BOTH
-					      : LZ_STOOD_ZEROPAGE;
+	return strcmp(backing, "window") == 0 ? LZ_REPORT_BACKING_WINDOW
+	       : strcmp(backing, "both") == 0 ? LZ_REPORT_BACKING_BOTH
+					      : LZ_REPORT_BACKING_ZEROPAGE;
 }
 
 static bool read_digits(char digits[LZ_REPORT_CELLS + 1], const char *text)
@@ -78,20 +78,20 @@ static bool read_digits(char digits[LZ_REPORT_CELLS + 1], const char *text)
 	return true;
 }
 
-static void read_picture(
-	struct lz_picture *picture, const json_t *line, const char *written, const char *zero)
+static void read_touch_map(
+	struct lz_touch_map *map, const json_t *line, const char *written, const char *zero)
 {
-	if (!read_digits(picture->written, lz_report_word(line, written)) ||
-		!read_digits(picture->zero, lz_report_word(line, zero)) ||
-		strlen(picture->written) != strlen(picture->zero))
-		*picture = (struct lz_picture){.written = ""};
+	if (!read_digits(map->written, lz_report_line_text(line, written)) ||
+		!read_digits(map->zero, lz_report_line_text(line, zero)) ||
+		strlen(map->written) != strlen(map->zero))
+		*map = (struct lz_touch_map){.written = ""};
 }
 
 /* What the numbers of one process mean. */
-struct numbers {
-	const json_t *module[NUMBERS_MAX];
-	size_t site[NUMBERS_MAX]; /* its index plus 1; 0: none */
-	struct timespec told;
+struct process_ids {
+	const json_t *module[IDS_MAX];
+	size_t site[IDS_MAX]; /* its index plus 1; 0: none */
+	struct timespec report_time;
 };
 
 static bool is_same_text(const char *a, const char *b)
@@ -100,21 +100,22 @@ static bool is_same_text(const char *a, const char *b)
 }
 
 /* The site of that place among those of all processes; -1 after saying that there is no memory. */
-static ptrdiff_t enter_site(struct lz_report_read *report, const struct numbers *numbers, const json_t *line)
+static ptrdiff_t find_or_add_site(
+	struct lz_report *report, const struct process_ids *process_ids, const json_t *line)
 {
-	uint64_t number = lz_report_number(line, "module");
-	const json_t *module = number < NUMBERS_MAX ? numbers->module[number] : NULL;
-	struct lz_reported_site site = {
-		.module = module != NULL ? strdup(lz_report_word(module, "path")) : NULL,
-		.inode = lz_report_number(module, "inode"),
+	uint64_t number = lz_report_line_u64(line, "module");
+	const json_t *module = number < IDS_MAX ? process_ids->module[number] : NULL;
+	struct lz_report_site site = {
+		.module = module != NULL ? strdup(lz_report_line_text(module, "path")) : NULL,
+		.inode = lz_report_line_u64(module, "inode"),
 		.deleted = json_is_true(json_object_get(module, "deleted")),
-		.offset = lz_report_number(line, "offset"),
-		.told = numbers->told};
-	struct lz_reported_site *sites;
+		.offset = lz_report_line_u64(line, "offset"),
+		.report_time = process_ids->report_time};
+	struct lz_report_site *sites;
 
 	if (site.module != NULL)
-		lz_report_bytes(site.module);
-	snprintf(site.call, sizeof site.call, "%s", lz_report_word(line, "call"));
+		lz_report_unescape_bytes(site.module);
+	snprintf(site.call, sizeof site.call, "%s", lz_report_line_text(line, "call"));
 	for (size_t i = 0; i < report->site_count; i++)
 		if (report->sites[i].offset == site.offset && report->sites[i].inode == site.inode &&
 			is_same_text(report->sites[i].module, site.module) &&
@@ -132,99 +133,99 @@ static ptrdiff_t enter_site(struct lz_report_read *report, const struct numbers 
 	return (ptrdiff_t)report->site_count++;
 }
 
-static int add_site(struct lz_report_read *report, struct numbers *numbers, const json_t *line)
+static int add_site(struct lz_report *report, struct process_ids *process_ids, const json_t *line)
 {
-	uint64_t number = lz_report_number(line, "site");
-	ptrdiff_t index = enter_site(report, numbers, line);
-	struct lz_reported_site *site;
-	struct lz_figures figures;
-	uint64_t freed = lz_report_number(line, "freed");
+	uint64_t number = lz_report_line_u64(line, "site");
+	ptrdiff_t index = find_or_add_site(report, process_ids, line);
+	struct lz_report_site *site;
+	struct lz_report_usage usage;
+	uint64_t freed = lz_report_line_u64(line, "freed");
 
 	if (index < 0)
-		return LZ_EXIT_OURS;
-	if (number < NUMBERS_MAX)
-		numbers->site[number] = (size_t)index + 1;
+		return LZ_EXIT_FAILURE;
+	if (number < IDS_MAX)
+		process_ids->site[number] = (size_t)index + 1;
 	site = &report->sites[index];
-	read_figures(&figures, line);
-	add_figures(&site->sum, &figures);
-	site->stood |= read_stood(line);
+	read_usage(&usage, line);
+	add_usage(&site->sum, &usage);
+	site->backing |= read_backing(line);
 	if (freed != UINT64_MAX && freed > site->freed_bytes) {
 		site->freed_bytes = freed;
-		read_picture(&site->freed, line, "freed_written", "freed_zero");
+		read_touch_map(&site->freed, line, "freed_written", "freed_zero");
 	}
 	return 0;
 }
 
 static int add_region(
-	struct lz_report_read *report, const struct numbers *numbers, size_t process, const json_t *line)
+	struct lz_report *report, const struct process_ids *process_ids, size_t process, const json_t *line)
 {
-	uint64_t number = lz_report_number(line, "site");
-	struct lz_reported_region *regions;
+	uint64_t number = lz_report_line_u64(line, "site");
+	struct lz_report_region *regions;
 
-	if (number >= NUMBERS_MAX || numbers->site[number] == 0) {
-		report->not_understood++;
+	if (number >= IDS_MAX || process_ids->site[number] == 0) {
+		report->unparsed_lines++;
 		return 0;
 	}
 	regions = lz_report_grown(report->regions, report->region_count, sizeof *regions);
 	if (regions == NULL)
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	report->regions = regions;
 	regions += report->region_count++;
-	*regions = (struct lz_reported_region){.process = process,
-		.site = numbers->site[number] - 1,
-		.base = lz_report_number(line, "region"),
-		.stood = read_stood(line)};
-	read_figures(&regions->sum, line);
-	read_picture(&regions->map, line, "map_written", "map_zero");
+	*regions = (struct lz_report_region){.process = process,
+		.site = process_ids->site[number] - 1,
+		.base = lz_report_line_u64(line, "region"),
+		.backing = read_backing(line)};
+	read_usage(&regions->sum, line);
+	read_touch_map(&regions->map, line, "map_written", "map_zero");
 	return 0;
 }
 
-static int merge_lines(struct lz_report_read *report, struct numbers *numbers,
-	const struct lz_reading *reading, size_t process)
+static int merge_lines(struct lz_report *report, struct process_ids *process_ids,
+	const struct lz_report_lines *reading, size_t process)
 {
 	size_t i;
 	json_t *line;
 	int status;
 
-	numbers->told = reading->told;
+	process_ids->report_time = reading->report_time;
 	json_array_foreach(reading->modules, i, line)
 	{
-		if (lz_report_number(line, "module") < NUMBERS_MAX)
-			numbers->module[lz_report_number(line, "module")] = line;
+		if (lz_report_line_u64(line, "module") < IDS_MAX)
+			process_ids->module[lz_report_line_u64(line, "module")] = line;
 	}
 	json_array_foreach(reading->sites, i, line)
 	{
-		status = add_site(report, numbers, line);
+		status = add_site(report, process_ids, line);
 		if (status != 0)
 			return status;
 	}
 	json_array_foreach(reading->regions, i, line)
 	{
-		status = add_region(report, numbers, process, line);
+		status = add_region(report, process_ids, process, line);
 		if (status != 0)
 			return status;
 	}
 	return 0;
 }
 
-int lz_report_merge(struct lz_report_read *report, const struct lz_reading *reading)
+int lz_report_merge(struct lz_report *report, const struct lz_report_lines *reading)
 {
-	struct lz_reported_process *processes =
+	struct lz_report_process *processes =
 		lz_report_grown(report->processes, report->process_count, sizeof *processes);
-	struct numbers *numbers = calloc(1, sizeof *numbers);
-	int status = LZ_EXIT_OURS;
+	struct process_ids *process_ids = calloc(1, sizeof *process_ids);
+	int status = LZ_EXIT_FAILURE;
 
 	if (processes != NULL)
 		report->processes = processes;
-	if (processes != NULL && numbers != NULL) {
+	if (processes != NULL && process_ids != NULL) {
 		processes[report->process_count++] = reading->process;
-		status = merge_lines(report, numbers, reading, report->process_count - 1);
+		status = merge_lines(report, process_ids, reading, report->process_count - 1);
 	}
-	free(numbers);
+	free(process_ids);
 	return status;
 }
 
-void lz_report_free(struct lz_report_read *report)
+void lz_report_free(struct lz_report *report)
 {
 	for (size_t i = 0; i < report->site_count; i++) {
 		free(report->sites[i].module);
@@ -238,7 +239,7 @@ void lz_report_free(struct lz_report_read *report)
 
 /* --- order --- */
 
-uint64_t lz_report_at_peak(const struct lz_reported_site *site, uint64_t sum)
+uint64_t lz_report_scale_to_peak(const struct lz_report_site *site, uint64_t sum)
 {
 	if (sum == UINT64_MAX || site->sum.bytes == 0 || site->sum.bytes == UINT64_MAX ||
 		site->sum.peak == UINT64_MAX)
@@ -246,9 +247,9 @@ uint64_t lz_report_at_peak(const struct lz_reported_site *site, uint64_t sum)
 	return (uint64_t)((unsigned __int128)sum * site->sum.peak / site->sum.bytes);
 }
 
-static uint64_t waste_of(const struct lz_reported_site *site)
+static uint64_t waste_of(const struct lz_report_site *site)
 {
-	uint64_t written = lz_report_at_peak(site, site->sum.written);
+	uint64_t written = lz_report_scale_to_peak(site, site->sum.written);
 
 	if (written == UINT64_MAX)
 		return UINT64_MAX;
@@ -257,9 +258,9 @@ static uint64_t waste_of(const struct lz_reported_site *site)
 
 static int compare(const void *a, const void *b, void *context)
 {
-	const struct lz_report_read *report = context;
-	const struct lz_reported_site *left = &report->sites[*(const size_t *)a];
-	const struct lz_reported_site *right = &report->sites[*(const size_t *)b];
+	const struct lz_report *report = context;
+	const struct lz_report_site *left = &report->sites[*(const size_t *)a];
+	const struct lz_report_site *right = &report->sites[*(const size_t *)b];
 
 	/* What is not known stands last. */
 	if (left->waste != right->waste)
@@ -267,11 +268,11 @@ static int compare(const void *a, const void *b, void *context)
 	return left->sum.peak < right->sum.peak ? 1 : left->sum.peak > right->sum.peak ? -1 : 0;
 }
 
-void lz_report_sort(struct lz_report_read *report)
+void lz_report_sort(struct lz_report *report)
 {
 	size_t count = report->site_count;
 	size_t *order = calloc(count + 1, sizeof *order), *place = calloc(count + 1, sizeof *place);
-	struct lz_reported_site *sorted = calloc(count + 1, sizeof *sorted);
+	struct lz_report_site *sorted = calloc(count + 1, sizeof *sorted);
 
 	if (order == NULL || place == NULL || sorted == NULL)
 		count = 0;

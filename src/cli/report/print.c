@@ -9,42 +9,42 @@
 #include "cli/common/json.h"
 #include "cli/report/model.h"
 
-#define PLACE_WIDTH 31
+#define SITE_WIDTH 31
 #define NAME_WIDTH 24
 
 /* The same in no more than `width` columns: of a long name the end goes. */
-static void short_place(const struct lz_reported_site *site, char *place, size_t capacity, size_t width)
+static void short_site_name(const struct lz_report_site *site, char *name, size_t capacity, size_t width)
 {
 	char *where;
 	size_t rest;
 
-	lz_report_place(site, place, capacity);
-	where = strrchr(place, '(');
+	lz_report_site_name(site, name, capacity);
+	where = strrchr(name, '(');
 	if (where == NULL)
-		where = strrchr(place, '+');
-	if (strlen(place) <= width)
+		where = strrchr(name, '+');
+	if (strlen(name) <= width)
 		return;
 	rest = where != NULL ? strlen(where) : width;
 	if (rest + 8 <= width)
-		snprintf(place + width - rest - 2 - (*where == '('), capacity - width, "..%s%s",
+		snprintf(name + width - rest - 2 - (*where == '('), capacity - width, "..%s%s",
 			*where == '(' ? " " : "", strdupa(where));
 	else
-		place[width] = '\0';
+		name[width] = '\0';
 }
 
 /* --- text --- */
 
-static struct lz_shown size_text(uint64_t bytes)
+static struct lz_display size_or_unknown(uint64_t bytes)
 {
-	struct lz_shown unknown = {.text = "?"};
+	struct lz_display unknown = {.text = "?"};
 
-	return bytes == UINT64_MAX ? unknown : lz_column_size(bytes, LZ_UNITS_AUTO);
+	return bytes == UINT64_MAX ? unknown : lz_size_text_in(bytes, LZ_UNITS_AUTO);
 }
 
 /* In six columns. */
-static struct lz_shown count_text(uint64_t count)
+static struct lz_display count_or_unknown(uint64_t count)
 {
-	struct lz_shown shown = {.text = "?"};
+	struct lz_display shown = {.text = "?"};
 
 	if (count != UINT64_MAX)
 		snprintf(shown.text, sizeof shown.text, count < 1000000 ? "%" PRIu64 : "%" PRIu64 "M",
@@ -52,20 +52,20 @@ static struct lz_shown count_text(uint64_t count)
 	return shown;
 }
 
-static void print_site(const struct lz_reported_site *site, bool colours)
+static void print_site(const struct lz_report_site *site, bool colours)
 {
-	const struct lz_figures *sum = &site->sum;
+	const struct lz_report_usage *sum = &site->sum;
 	char written[16], zero[16], untouched[16];
-	char place[512], hint[512];
+	char name[512], hint[512];
 
-	short_place(site, place, sizeof place, PLACE_WIDTH);
+	short_site_name(site, name, sizeof name, SITE_WIDTH);
 	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
 	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
 	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
 	printf("%s%6s%s %6s %7s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
-		size_text(site->waste).text, colours ? "\033[0m" : "", size_text(sum->peak).text, written,
-		zero, untouched, size_text(lz_report_at_peak(site, sum->tables)).text,
-		count_text(sum->count).text, colours ? "\033[1m" : "", place, colours ? "\033[0m" : "");
+		size_or_unknown(site->waste).text, colours ? "\033[0m" : "", size_or_unknown(sum->peak).text,
+		written, zero, untouched, size_or_unknown(lz_report_scale_to_peak(site, sum->tables)).text,
+		count_or_unknown(sum->count).text, colours ? "\033[1m" : "", name, colours ? "\033[0m" : "");
 	lz_report_hint(site, hint, sizeof hint);
 	if (*hint == '\0')
 		return;
@@ -76,7 +76,7 @@ static void print_site(const struct lz_reported_site *site, bool colours)
 		fputs("\033[0m", stdout);
 }
 
-static void print_processes(const struct lz_report_read *report)
+static void print_processes(const struct lz_report *report)
 {
 	uint64_t left_out = 0, alive = 0;
 	size_t cut = 0;
@@ -88,7 +88,7 @@ static void print_processes(const struct lz_report_read *report)
 	}
 	if (report->process_count == 1)
 		printf("%s[%" PRIu64 "], at %s: ",
-			lz_shown_end(report->processes[0].executable, NAME_WIDTH).text,
+			lz_printable_tail(report->processes[0].executable, NAME_WIDTH).text,
 			report->processes[0].pid,
 			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
 	else
@@ -97,17 +97,19 @@ static void print_processes(const struct lz_report_read *report)
 		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
 	fflush(stdout);
 	if (cut > 0)
-		lz_warn("%zu report%s cut short: what follows is not all", cut, cut == 1 ? " is" : "s are");
+		lz_warning(
+			"%zu report%s cut short: what follows is not all", cut, cut == 1 ? " is" : "s are");
 	if (left_out > 0)
-		lz_warn("%" PRIu64 " regions that were alive are not in it: there were too many", left_out);
-	if (report->not_understood > 0)
-		lz_warn("%zu line%s could not be understood, and %s left out", report->not_understood,
-			report->not_understood == 1 ? "" : "s", report->not_understood == 1 ? "is" : "are");
+		lz_warning(
+			"%" PRIu64 " regions that were alive are not in it: there were too many", left_out);
+	if (report->unparsed_lines > 0)
+		lz_warning("%zu line%s could not be understood, and %s left out", report->unparsed_lines,
+			report->unparsed_lines == 1 ? "" : "s", report->unparsed_lines == 1 ? "is" : "are");
 }
 
-void lz_report_text(const struct lz_report_read *report, size_t sites_max)
+void lz_report_print(const struct lz_report *report, size_t sites_max)
 {
-	bool colours = lz_colours(stdout);
+	bool colours = lz_colours_enabled(stdout);
 	size_t shown = report->site_count < sites_max ? report->site_count : sites_max;
 
 	print_processes(report);
@@ -122,8 +124,8 @@ void lz_report_text(const struct lz_report_read *report, size_t sites_max)
 		colours ? "\033[0m" : "");
 	for (size_t i = 0; i < shown; i++)
 		print_site(&report->sites[i], colours);
-	if (lz_report_caution(report) != NULL)
-		puts(lz_report_caution(report));
+	if (lz_report_unknown_note(report) != NULL)
+		puts(lz_report_unknown_note(report));
 	if (shown < report->site_count)
 		printf("%zu more call site%s; --all shows them\n", report->site_count - shown,
 			report->site_count - shown == 1 ? "" : "s");
@@ -131,10 +133,11 @@ void lz_report_text(const struct lz_report_read *report, size_t sites_max)
 
 /* --- JSON --- */
 
-static json_t *figures_json(const struct lz_figures *sum, enum lz_stood stood)
+static json_t *usage_json(const struct lz_report_usage *sum, enum lz_report_backing backing)
 {
-	static const char *const names[] = {
-		[LZ_STOOD_ZEROPAGE] = "zeropage", [LZ_STOOD_WINDOW] = "window", [LZ_STOOD_BOTH] = "both"};
+	static const char *const names[] = {[LZ_REPORT_BACKING_ZEROPAGE] = "zeropage",
+		[LZ_REPORT_BACKING_WINDOW] = "window",
+		[LZ_REPORT_BACKING_BOTH] = "both"};
 	json_t *object = json_object();
 
 	json_object_set_new(object, "bytes", lz_json_number(sum->bytes));
@@ -144,13 +147,14 @@ static json_t *figures_json(const struct lz_figures *sum, enum lz_stood stood)
 	json_object_set_new(object, "page_tables", lz_json_number(sum->tables));
 	json_object_set_new(object, "page_tables_on_window", lz_json_number(sum->window_tables));
 	json_object_set_new(object, "page_tables_if_touched", lz_json_number(sum->full_tables));
-	json_object_set_new(object, "backing", json_string(names[stood & LZ_STOOD_BOTH ? stood : 1]));
+	json_object_set_new(
+		object, "backing", json_string(names[backing & LZ_REPORT_BACKING_BOTH ? backing : 1]));
 	return object;
 }
 
-static json_t *site_json(const struct lz_reported_site *site)
+static json_t *site_json(const struct lz_report_site *site)
 {
-	json_t *object = figures_json(&site->sum, site->stood);
+	json_t *object = usage_json(&site->sum, site->backing);
 	char hint[512];
 
 	lz_report_hint(site, hint, sizeof hint);
@@ -169,7 +173,7 @@ static json_t *site_json(const struct lz_reported_site *site)
 	return object;
 }
 
-static json_t *process_json(const struct lz_reported_process *process)
+static json_t *process_json(const struct lz_report_process *process)
 {
 	json_t *object = json_object();
 
@@ -182,7 +186,7 @@ static json_t *process_json(const struct lz_reported_process *process)
 	return object;
 }
 
-int lz_report_json(const struct lz_report_read *report)
+int lz_report_print_json(const struct lz_report *report)
 {
 	json_t *object = json_object(), *processes = json_array(), *sites = json_array(),
 	       *regions = json_array();
@@ -192,8 +196,8 @@ int lz_report_json(const struct lz_report_read *report)
 	for (size_t i = 0; i < report->site_count; i++)
 		json_array_append_new(sites, site_json(&report->sites[i]));
 	for (size_t i = 0; i < report->region_count; i++) {
-		const struct lz_reported_region *region = &report->regions[i];
-		json_t *line = figures_json(&region->sum, region->stood);
+		const struct lz_report_region *region = &report->regions[i];
+		json_t *line = usage_json(&region->sum, region->backing);
 
 		json_object_set_new(line, "address", lz_json_number(region->base));
 		json_object_set_new(line, "process", json_integer((json_int_t)region->process));
@@ -203,6 +207,6 @@ int lz_report_json(const struct lz_report_read *report)
 	json_object_set_new(object, "processes", processes);
 	json_object_set_new(object, "sites", sites);
 	json_object_set_new(object, "regions", regions);
-	json_object_set_new(object, "lines_not_understood", json_integer((json_int_t)report->not_understood));
+	json_object_set_new(object, "lines_not_understood", json_integer((json_int_t)report->unparsed_lines));
 	return lz_json_print(object);
 }

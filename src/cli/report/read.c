@@ -17,14 +17,14 @@
 
 struct file {
 	const char *path;
-	struct lz_reading *readings;
+	struct lz_report_lines *processes;
 	size_t count;
-	struct timespec told; /* when it was written */
-	bool any;             /* a header was seen */
-	size_t not_understood;
+	struct timespec report_time; /* when it was written */
+	bool any;                    /* a header was seen */
+	size_t unparsed_lines;
 };
 
-uint64_t lz_report_number(const json_t *line, const char *key)
+uint64_t lz_report_line_u64(const json_t *line, const char *key)
 {
 	const json_t *value = json_object_get(line, key);
 
@@ -32,14 +32,14 @@ uint64_t lz_report_number(const json_t *line, const char *key)
 									: UINT64_MAX;
 }
 
-const char *lz_report_word(const json_t *line, const char *key)
+const char *lz_report_line_text(const json_t *line, const char *key)
 {
 	const char *text = json_string_value(json_object_get(line, key));
 
 	return text != NULL ? text : "";
 }
 
-void lz_report_bytes(char *text)
+void lz_report_unescape_bytes(char *text)
 {
 	unsigned char *to = (unsigned char *)text;
 
@@ -54,80 +54,81 @@ void lz_report_bytes(char *text)
 	*to = 0;
 }
 
-static struct lz_reading *find_reading(struct file *file, uint64_t pid)
+static struct lz_report_lines *find_process(struct file *file, uint64_t pid)
 {
 	for (size_t i = file->count; i-- > 0;)
-		if (file->readings[i].pid == pid)
-			return &file->readings[i];
+		if (file->processes[i].pid == pid)
+			return &file->processes[i];
 	return NULL;
 }
 
-static void forget(struct lz_reading *reading)
+static void free_lines(struct lz_report_lines *process)
 {
-	json_decref(reading->modules);
-	json_decref(reading->sites);
-	json_decref(reading->regions);
+	json_decref(process->modules);
+	json_decref(process->sites);
+	json_decref(process->regions);
 }
 
 /* A header begins anew what its process had to tell. */
-static int take_header(struct file *file, const json_t *line)
+static int parse_header(struct file *file, const json_t *line)
 {
-	struct lz_reading fresh = {
-		.pid = lz_report_number(line, "pid"), .start_time = lz_report_number(line, "start_time")};
-	struct lz_reading *reading = find_reading(file, fresh.pid);
+	struct lz_report_lines fresh = {
+		.pid = lz_report_line_u64(line, "pid"), .start_time = lz_report_line_u64(line, "start_time")};
+	struct lz_report_lines *process = find_process(file, fresh.pid);
 
-	if (lz_report_number(line, "lazyzero_report") != LZ_REPORT_VERSION)
+	if (lz_report_line_u64(line, "lazyzero_report") != LZ_REPORT_VERSION)
 		return lz_fail("'%s' is a report of version %lld; this command reads version %d",
-			lz_shown(file->path).text,
+			lz_printable(file->path).text,
 			(long long)json_integer_value(json_object_get(line, "lazyzero_report")),
 			LZ_REPORT_VERSION);
 	file->any = true;
-	fresh.process = (struct lz_reported_process){.pid = fresh.pid,
+	fresh.process = (struct lz_report_process){.pid = fresh.pid,
 		.start_time = fresh.start_time,
-		.alive = lz_report_number(line, "alive"),
-		.left_out = lz_report_number(line, "left_out")};
+		.alive = lz_report_line_u64(line, "alive"),
+		.left_out = lz_report_line_u64(line, "left_out")};
 	snprintf(fresh.process.executable, sizeof fresh.process.executable, "%s",
-		lz_report_word(line, "executable"));
-	lz_report_bytes(fresh.process.executable);
-	snprintf(fresh.process.reason, sizeof fresh.process.reason, "%s", lz_report_word(line, "reason"));
-	fresh.told = file->told;
+		lz_report_line_text(line, "executable"));
+	lz_report_unescape_bytes(fresh.process.executable);
+	snprintf(
+		fresh.process.reason, sizeof fresh.process.reason, "%s", lz_report_line_text(line, "reason"));
+	fresh.report_time = file->report_time;
 	fresh.modules = json_array();
 	fresh.sites = json_array();
 	fresh.regions = json_array();
-	if (reading != NULL && reading->start_time == fresh.start_time) {
-		forget(reading);
-		*reading = fresh;
+	if (process != NULL && process->start_time == fresh.start_time) {
+		free_lines(process);
+		*process = fresh;
 		return 0;
 	}
-	reading = lz_report_grown(file->readings, file->count, sizeof *reading);
-	if (reading == NULL) {
-		forget(&fresh);
-		return LZ_EXIT_OURS;
+	process = lz_report_grown(file->processes, file->count, sizeof *process);
+	if (process == NULL) {
+		free_lines(&fresh);
+		return LZ_EXIT_FAILURE;
 	}
-	file->readings = reading;
-	file->readings[file->count++] = fresh;
+	file->processes = process;
+	file->processes[file->count++] = fresh;
 	return 0;
 }
 
-static int take_line(struct file *file, const char *text, size_t length)
+static int parse_line(struct file *file, const char *text, size_t length)
 {
 	json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-	struct lz_reading *reading = find_reading(file, lz_report_number(line, "pid"));
+	struct lz_report_lines *process = find_process(file, lz_report_line_u64(line, "pid"));
 	json_t *into = NULL;
 	int status = 0;
 
 	if (json_is_integer(json_object_get(line, "lazyzero_report")))
-		status = take_header(file, line);
-	else if (reading != NULL && json_object_get(line, "module") && !json_object_get(line, "site"))
-		into = reading->modules;
-	else if (reading != NULL && json_object_get(line, "region"))
-		into = reading->regions;
-	else if (reading != NULL && json_object_get(line, "site"))
-		into = reading->sites;
-	else if (reading != NULL && json_is_integer(json_object_get(line, "end")))
-		reading->process.complete = true;
+		status = parse_header(file, line);
+	else if (process != NULL && json_object_get(line, "module") && !json_object_get(line, "site"))
+		into = process->modules;
+	else if (process != NULL && json_object_get(line, "region"))
+		into = process->regions;
+	else if (process != NULL && json_object_get(line, "site"))
+		into = process->sites;
+	else if (process != NULL && json_is_integer(json_object_get(line, "end")))
+		process->process.complete = true;
 	else
-		file->not_understood++;
+		file->unparsed_lines++;
 	if (into != NULL && json_array_size(into) < LINES_MAX)
 		json_array_append(into, line);
 	json_decref(line);
@@ -144,41 +145,41 @@ static int read_lines(struct file *file)
 	int status = 0;
 
 	if (stream == NULL)
-		return lz_fail("cannot read '%s': %s", lz_shown(file->path).text, strerror(errno));
+		return lz_fail("cannot read '%s': %s", lz_printable(file->path).text, strerror(errno));
 	if (fstat(fileno(stream), &about) == 0)
-		file->told = about.st_mtim;
-	while (status == 0 && (length = lz_line_read(stream, &line, &capacity, LINE_MAX_BYTES)) > 0)
-		status = take_line(file, line, (size_t)length);
+		file->report_time = about.st_mtim;
+	while (status == 0 && (length = lz_bounded_line_read(stream, &line, &capacity, LINE_MAX_BYTES)) > 0)
+		status = parse_line(file, line, (size_t)length);
 	if (status == 0 && length < 0)
 		status = length == -EFBIG
 				 ? lz_fail("'%s': a line of more than %s is none of a report",
-					   lz_shown(file->path).text, lz_shown_size(LINE_MAX_BYTES).text)
+					   lz_printable(file->path).text, lz_size_text(LINE_MAX_BYTES).text)
 				 : lz_fail("out of memory");
 	if (status == 0 && ferror(stream))
-		status = lz_fail("cannot read '%s': %s", lz_shown(file->path).text, strerror(errno));
+		status = lz_fail("cannot read '%s': %s", lz_printable(file->path).text, strerror(errno));
 	free(line);
 	fclose(stream);
 	if (status != 0 || file->any)
 		return status;
-	if (file->not_understood == 0)
+	if (file->unparsed_lines == 0)
 		return lz_fail("'%s' is empty: the program still runs, or was killed before it could report; "
 			       "LAZYZERO_REPORT_SIGNAL lets it report meanwhile",
-			lz_shown(file->path).text);
-	return lz_fail("'%s' is not a report of LAZYZERO_REPORT", lz_shown(file->path).text);
+			lz_printable(file->path).text);
+	return lz_fail("'%s' is not a report of LAZYZERO_REPORT", lz_printable(file->path).text);
 }
 
-static int read_file(struct lz_report_read *report, const char *path)
+static int read_file(struct lz_report *report, const char *path)
 {
 	struct file file = {.path = path};
 	int status = read_lines(&file);
 
 	for (size_t i = 0; i < file.count; i++) {
 		if (status == 0)
-			status = lz_report_merge(report, &file.readings[i]);
-		forget(&file.readings[i]);
+			status = lz_report_merge(report, &file.processes[i]);
+		free_lines(&file.processes[i]);
 	}
-	report->not_understood += file.not_understood;
-	free(file.readings);
+	report->unparsed_lines += file.unparsed_lines;
+	free(file.processes);
 	return status;
 }
 
@@ -188,16 +189,16 @@ static int is_report(const struct dirent *entry)
 }
 
 /* The reports in a directory that LAZYZERO_REPORT named. */
-static int read_directory(struct lz_report_read *report, const char *path)
+static int read_directory(struct lz_report *report, const char *path)
 {
 	struct dirent **entries;
 	int count = scandir(path, &entries, is_report, versionsort), status = 0;
 	char *file;
 
 	if (count < 0)
-		return lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(errno));
+		return lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(errno));
 	if (count == 0)
-		status = lz_fail("'%s' holds no report: no lazyzero-report.PID", lz_shown(path).text);
+		status = lz_fail("'%s' holds no report: no lazyzero-report.PID", lz_printable(path).text);
 	for (int i = 0; i < count; i++) {
 		if (status == 0 && asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0)
 			status = lz_fail("out of memory");
@@ -211,7 +212,7 @@ static int read_directory(struct lz_report_read *report, const char *path)
 	return status;
 }
 
-int lz_report_read_file(struct lz_report_read *report, const char *path)
+int lz_report_read_file(struct lz_report *report, const char *path)
 {
 	struct stat status;
 

@@ -43,7 +43,8 @@ static const struct lz_flag flags[] = {
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
-static int tell(const struct lz_arguments *arguments, struct lz_report_read *report, const char *record_path)
+static int print_report(
+	const struct lz_arguments *arguments, struct lz_report *report, const char *record_path)
 {
 	const char *html = arguments->values[FLAG_HTML];
 	struct lz_record record;
@@ -54,19 +55,19 @@ static int tell(const struct lz_arguments *arguments, struct lz_report_read *rep
 	if (html != NULL && record_path != NULL)
 		status = lz_record_read(&record, record_path);
 	if (status == 0 && html != NULL)
-		status = lz_report_html(report, record_path != NULL ? &record : NULL, html);
+		status = lz_report_write_html(report, record_path != NULL ? &record : NULL, html);
 	if (html != NULL && record_path != NULL)
 		lz_record_free(&record);
 	if (status == 0 && arguments->values[FLAG_JSON] != NULL)
-		status = lz_report_json(report);
+		status = lz_report_print_json(report);
 	else if (status == 0)
-		lz_report_text(report, arguments->values[FLAG_ALL] != NULL ? SIZE_MAX : SITES_SHOWN);
+		lz_report_print(report, arguments->values[FLAG_ALL] != NULL ? SIZE_MAX : SITES_SHOWN);
 	return status;
 }
 
 static int report_files(const struct lz_arguments *arguments)
 {
-	struct lz_report_read report = {.process_count = 0};
+	struct lz_report report = {.process_count = 0};
 	int status = 0;
 
 	if (arguments->operand_count == 0)
@@ -79,7 +80,7 @@ static int report_files(const struct lz_arguments *arguments)
 	for (int i = 0; status == 0 && i < arguments->operand_count; i++)
 		status = lz_report_read_file(&report, arguments->operands[i]);
 	if (status == 0)
-		status = tell(arguments, &report, arguments->values[FLAG_RECORD]);
+		status = print_report(arguments, &report, arguments->values[FLAG_RECORD]);
 	lz_report_free(&report);
 	return status;
 }
@@ -87,126 +88,127 @@ static int report_files(const struct lz_arguments *arguments)
 /* --- of a program --- */
 
 /* The files of one run, in a directory of their own where they are not to be kept. */
-struct place {
+struct files {
 	char directory[PATH_MAX], report[PATH_MAX + 16], record[PATH_MAX + 16];
 };
 
-static int prepare(struct place *place, const struct lz_arguments *arguments)
+static int prepare_run_files(struct files *files, const struct lz_arguments *arguments)
 {
 	const char *temporary = getenv("TMPDIR"), *set = getenv(REPORT_VARIABLE);
 	const char *record = arguments->values[FLAG_RECORD];
 
-	snprintf(place->directory, sizeof place->directory, "%s/lazyzero-report-XXXXXX",
+	snprintf(files->directory, sizeof files->directory, "%s/lazyzero-report-XXXXXX",
 		temporary != NULL && *temporary != '\0' ? temporary : "/tmp");
-	if (mkdtemp(place->directory) == NULL)
+	if (mkdtemp(files->directory) == NULL)
 		return lz_fail("cannot make a directory '%s': %s; TMPDIR names where",
-			lz_shown(place->directory).text, strerror(errno));
-	snprintf(place->report, sizeof place->report, "%s/report", place->directory);
-	snprintf(place->record, sizeof place->record, "%s/record", place->directory);
+			lz_printable(files->directory).text, strerror(errno));
+	snprintf(files->report, sizeof files->report, "%s/report", files->directory);
+	snprintf(files->record, sizeof files->record, "%s/record", files->directory);
 	if (set != NULL && *set != '\0')
-		snprintf(place->report, sizeof place->report, "%s", set);
-	else if (setenv(REPORT_VARIABLE, place->report, 1) != 0)
+		snprintf(files->report, sizeof files->report, "%s", set);
+	else if (setenv(REPORT_VARIABLE, files->report, 1) != 0)
 		return lz_fail("cannot set the environment: %s", strerror(errno));
 	if (record != NULL)
-		snprintf(place->record, sizeof place->record, "%s", record);
+		snprintf(files->record, sizeof files->record, "%s", record);
 	return 0;
 }
 
-static void clean_up(const struct place *place)
+static void remove_run_files(const struct files *files)
 {
 	char path[PATH_MAX + 16];
 
-	snprintf(path, sizeof path, "%s/report", place->directory);
+	snprintf(path, sizeof path, "%s/report", files->directory);
 	unlink(path);
-	snprintf(path, sizeof path, "%s/record", place->directory);
+	snprintf(path, sizeof path, "%s/record", files->directory);
 	unlink(path);
-	rmdir(place->directory);
+	rmdir(files->directory);
 }
 
-static int run_program(char *const argv[], const struct place *place, struct lz_ending *ending)
+static int run_program(char *const argv[], const struct files *files, struct lz_child_result *result)
 {
 	struct lz_recorder recorder;
-	struct lz_watch watch = {.look = lz_recorder_look, .context = &recorder};
+	struct lz_child_monitor monitor = {.sample = lz_recorder_sample, .context = &recorder};
 	int error;
 
-	if (lz_recorder_open(&recorder, place->record, argv) != 0)
-		return LZ_EXIT_OURS;
-	error = lz_child_run(argv, &watch, ending);
-	lz_recorder_close(&recorder, ending);
+	if (lz_recorder_open(&recorder, files->record, argv) != 0)
+		return LZ_EXIT_FAILURE;
+	error = lz_child_run(argv, &monitor, result);
+	lz_recorder_close(&recorder, result);
 	if (error)
 		return lz_fail("cannot start a process: %s", strerror(-error));
-	if (ending->exec_error != 0) {
-		lz_say("cannot run '%s': %s", lz_shown(argv[0]).text,
-			ending->exec_error == ENOENT && strchr(argv[0], '/') == NULL
+	if (result->exec_error != 0) {
+		lz_message("cannot run '%s': %s", lz_printable(argv[0]).text,
+			result->exec_error == ENOENT && strchr(argv[0], '/') == NULL
 				? "not found in PATH"
-				: strerror(ending->exec_error));
-		return lz_child_exec_status(ending->exec_error);
+				: strerror(result->exec_error));
+		return lz_child_exec_status(result->exec_error);
 	}
 	return 0;
 }
 
 /* The exit status is the command's own: what the program's was is said. */
-static int tell_program(
-	const struct lz_arguments *arguments, const struct place *place, const struct lz_ending *ending)
+static int print_program_report(
+	const struct lz_arguments *arguments, const struct files *files, const struct lz_child_result *result)
 {
-	struct lz_report_read report = {.process_count = 0};
-	struct lz_shown shown = lz_shown(arguments->operands[0]);
+	struct lz_report report = {.process_count = 0};
+	struct lz_display shown = lz_printable(arguments->operands[0]);
 	const char *program = shown.text;
 	struct stat about;
 	int status;
 
-	if (strchr(place->report, '%') != NULL) {
-		lz_say("the reports are in %s: 'lazyzero report' reads them", lz_shown(place->report).text);
-		return lz_child_imitate(ending);
+	if (strchr(files->report, '%') != NULL) {
+		lz_message("the reports are in %s: 'lazyzero report' reads them",
+			lz_printable(files->report).text);
+		return lz_child_propagate_exit(result);
 	}
-	if (stat(place->report, &about) != 0)
+	if (stat(files->report, &about) != 0)
 		return lz_fail("'%s' wrote no report: the library was not active in it; 'lazyzero run' says "
 			       "why",
 			program);
-	if (about.st_size == 0 && WIFSIGNALED(ending->status))
+	if (about.st_size == 0 && WIFSIGNALED(result->status))
 		return lz_fail("'%s' died of signal %d (%s) before it could report", program,
-			WTERMSIG(ending->status), strsignal(WTERMSIG(ending->status)));
+			WTERMSIG(result->status), strsignal(WTERMSIG(result->status)));
 	if (about.st_size == 0)
 		return lz_fail("'%s' did not report: it ended by _exit, or became a program that the library "
 			       "does not reach",
 			program);
-	status = lz_report_read_file(&report, place->report);
+	status = lz_report_read_file(&report, files->report);
 	if (status == 0)
-		status = tell(arguments, &report, place->record);
+		status = print_report(arguments, &report, files->record);
 	lz_report_free(&report);
 	fflush(stdout);
-	return status != 0 ? status : lz_child_imitate(ending);
+	return status != 0 ? status : lz_child_propagate_exit(result);
 }
 
 static int report_program(const struct lz_arguments *arguments)
 {
 	struct lz_library library;
-	struct lz_ending ending;
-	struct place place;
+	struct lz_child_result result;
+	struct files files;
 	int status, error;
 
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("report", "no program given");
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]) != 0)
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	error = lz_arguments_set_variables(arguments);
 	if (error == 0)
 		error = lz_library_preload(&library);
 	if (error)
 		return lz_fail("cannot set the environment: %s", strerror(-error));
-	status = prepare(&place, arguments);
+	status = prepare_run_files(&files, arguments);
 	if (status != 0)
 		return status;
-	status = run_program(arguments->operands, &place, &ending);
+	status = run_program(arguments->operands, &files, &result);
 	if (status == 0)
-		status = tell_program(arguments, &place, &ending);
-	clean_up(&place);
+		status = print_program_report(arguments, &files, &result);
+	remove_run_files(&files);
 	return status;
 }
 
 static int run(const struct lz_arguments *arguments)
 {
-	return arguments->dashes ? report_program(arguments) : report_files(arguments);
+	return arguments->double_dash ? report_program(arguments) : report_files(arguments);
 }
 
 const struct lz_command lz_command_report = {

@@ -59,7 +59,7 @@ static double round_up(double value, bool is_size)
 static void tick_label(FILE *page, double value, bool is_size)
 {
 	if (is_size)
-		fputs(lz_shown_size((uint64_t)value).text, page);
+		fputs(lz_size_text((uint64_t)value).text, page);
 	else if (value >= 1e6)
 		fprintf(page, "%.3gM", value / 1e6);
 	else if (value >= 1e3)
@@ -121,7 +121,7 @@ static void draw_curve(FILE *page, const struct lz_record *record, const struct 
 	fputs("\"/></svg></figure>\n", page);
 }
 
-void lz_html_timeline(FILE *page, const struct lz_record *record)
+void lz_svg_timeline(FILE *page, const struct lz_record *record)
 {
 	fputs("<div class=\"charts\">\n", page);
 	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
@@ -145,7 +145,7 @@ static void rectangle(FILE *page, const char *class, double x, double y, double 
 			class, x, y, width, height);
 }
 
-static void begin_strip(FILE *page, double width, double height, const char *label)
+static void open_strip(FILE *page, double width, double height, const char *label)
 {
 	fprintf(page,
 		"<svg class=\"strip\" viewBox=\"0 0 %.0f %.0f\" preserveAspectRatio=\"none\" role=\"img\" "
@@ -153,31 +153,31 @@ static void begin_strip(FILE *page, double width, double height, const char *lab
 		width, height, label, width, height);
 }
 
-void lz_html_bar(FILE *page, const struct lz_figures *sum)
+void lz_svg_usage_bar(FILE *page, const struct lz_report_usage *sum)
 {
 	double written = 1000 * share(sum->written, sum->bytes), zero = 1000 * share(sum->zero, sum->bytes);
 
 	/* A page that was written shows. */
 	if (written > 0 && written < 3)
 		written = 3;
-	begin_strip(page, 1000, 10, "written, only read, never touched");
+	open_strip(page, 1000, 10, "written, only read, never touched");
 	rectangle(page, "w", 0, 0, written, 10);
 	rectangle(page, "z", written, 0, zero, 10);
 	fputs("</svg>", page);
 }
 
-void lz_html_picture(FILE *page, const struct lz_picture *picture)
+void lz_svg_touch_map(FILE *page, const struct lz_touch_map *map)
 {
-	size_t count = strlen(picture->written);
+	size_t count = strlen(map->written);
 
 	if (count == 0)
 		return;
-	begin_strip(page, (double)count, 9, "from the first address to the last");
+	open_strip(page, (double)count, 9, "from the first address to the last");
 	for (size_t i = 0, next; i < count; i = next) {
-		int written = picture->written[i] - '0', zero = picture->zero[i] - '0';
+		int written = map->written[i] - '0', zero = map->zero[i] - '0';
 
-		for (next = i + 1; next < count && picture->written[next] == picture->written[i] &&
-				   picture->zero[next] == picture->zero[i];
+		for (next = i + 1; next < count && map->written[next] == map->written[i] &&
+				   map->zero[next] == map->zero[i];
 			next++)
 			;
 		if (written + zero > 9)
@@ -188,7 +188,7 @@ void lz_html_picture(FILE *page, const struct lz_picture *picture)
 	fputs("</svg>", page);
 }
 
-void lz_html_overview(FILE *page, const struct lz_report_read *report, size_t process)
+void lz_svg_regions(FILE *page, const struct lz_report *report, size_t process)
 {
 	double total = 0, x = 0;
 
@@ -197,9 +197,9 @@ void lz_html_overview(FILE *page, const struct lz_report_read *report, size_t pr
 			total += (double)report->regions[i].sum.bytes;
 	if (!(total > 0))
 		return;
-	begin_strip(page, 1000, 30, "all regions in order of address");
+	open_strip(page, 1000, 30, "all regions in order of address");
 	for (size_t i = 0; i < report->region_count; i++) {
-		const struct lz_figures *sum = &report->regions[i].sum;
+		const struct lz_report_usage *sum = &report->regions[i].sum;
 		double width, written, zero;
 
 		if (report->regions[i].process != process || sum->bytes == UINT64_MAX)

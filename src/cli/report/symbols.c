@@ -27,19 +27,19 @@ static const Dwfl_Callbacks callbacks = {
 };
 
 /* Whether a file is still the one that the program had mapped: inode numbers are used again. */
-static bool is_same(int fd, const struct lz_reported_site *site)
+static bool is_same_file(int fd, const struct lz_report_site *site)
 {
 	struct stat about;
 
 	return fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_ino == site->inode &&
-	       (about.st_ctim.tv_sec < site->told.tv_sec ||
-		       (about.st_ctim.tv_sec == site->told.tv_sec &&
-			       about.st_ctim.tv_nsec <= site->told.tv_nsec));
+	       (about.st_ctim.tv_sec < site->report_time.tv_sec ||
+		       (about.st_ctim.tv_sec == site->report_time.tv_sec &&
+			       about.st_ctim.tv_nsec <= site->report_time.tv_nsec));
 }
 
 /* Opens a module at address 0, where its offsets are its addresses, as they are in a program linked at a
  * fixed one. */
-static Dwfl *open_module(const struct lz_reported_site *site, Dwfl_Module **module)
+static Dwfl *open_module(const struct lz_report_site *site, Dwfl_Module **module)
 {
 	Dwfl *dwfl;
 	int fd = open(site->module, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -47,7 +47,7 @@ static Dwfl *open_module(const struct lz_reported_site *site, Dwfl_Module **modu
 	*module = NULL;
 	if (fd < 0)
 		return NULL;
-	if (!is_same(fd, site) || (dwfl = dwfl_begin(&callbacks)) == NULL) {
+	if (!is_same_file(fd, site) || (dwfl = dwfl_begin(&callbacks)) == NULL) {
 		close(fd);
 		return NULL;
 	}
@@ -64,7 +64,7 @@ static Dwfl *open_module(const struct lz_reported_site *site, Dwfl_Module **modu
  * A C++ name as its source has it, by the C++ library where there is one. The same name otherwise. To be
  * freed.
  */
-static char *demangled(const char *name)
+static char *demangle_name(const char *name)
 {
 	static char *(*demangle)(const char *, char *, size_t *, int *);
 	static bool looked;
@@ -82,7 +82,7 @@ static char *demangled(const char *name)
 	return found != NULL ? found : strdup(name);
 }
 
-static void resolve(struct lz_reported_site *site, Dwfl_Module *module)
+static void resolve_site(struct lz_report_site *site, Dwfl_Module *module)
 {
 	GElf_Addr address = site->offset - 1;
 	const char *name = dwfl_module_addrname(module, address), *file = NULL;
@@ -90,7 +90,7 @@ static void resolve(struct lz_reported_site *site, Dwfl_Module *module)
 	int number = 0;
 
 	if (name != NULL)
-		site->function = demangled(name);
+		site->function = demangle_name(name);
 	if (line != NULL)
 		file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
 	if (file != NULL) {
@@ -99,13 +99,13 @@ static void resolve(struct lz_reported_site *site, Dwfl_Module *module)
 	}
 }
 
-void lz_report_resolve(struct lz_report_read *report)
+void lz_report_resolve(struct lz_report *report)
 {
 	bool *done = calloc(report->site_count + 1, sizeof *done);
 
 	unsetenv("DEBUGINFOD_URLS");
 	for (size_t i = 0; done != NULL && i < report->site_count; i++) {
-		struct lz_reported_site *first = &report->sites[i];
+		struct lz_report_site *first = &report->sites[i];
 		Dwfl_Module *module;
 		Dwfl *dwfl;
 
@@ -113,14 +113,14 @@ void lz_report_resolve(struct lz_report_read *report)
 			continue;
 		dwfl = open_module(first, &module);
 		for (size_t j = i; j < report->site_count; j++) {
-			struct lz_reported_site *site = &report->sites[j];
+			struct lz_report_site *site = &report->sites[j];
 
 			if (site->module == NULL || site->inode != first->inode ||
 				strcmp(site->module, first->module) != 0)
 				continue;
 			done[j] = true;
 			if (module != NULL)
-				resolve(site, module);
+				resolve_site(site, module);
 		}
 		if (dwfl != NULL)
 			dwfl_end(dwfl);

@@ -90,35 +90,37 @@ static char *program_of_env(char *argument)
 }
 
 /* Follows scripts to what is executed in the end; target->path is "" when that cannot be told. */
-static void resolve(struct lz_target *target, const char *program)
+static void resolve_executable(struct lz_program *program_info, const char *program)
 {
 	char line[SCRIPT_LINE];
 	char *interpreter, *argument;
-	bool found = find_program(program, target->path);
+	bool found = find_program(program, program_info->path);
 
-	for (int depth = 0; found && read_script(target->path, line, &interpreter, &argument); depth++) {
+	for (int depth = 0; found && read_script(program_info->path, line, &interpreter, &argument);
+		depth++) {
 		const char *slash = strrchr(interpreter, '/');
 
-		target->is_script = true;
+		program_info->is_script = true;
 		found = depth < SCRIPT_DEPTH;
 		if (found && strcmp(slash != NULL ? slash + 1 : interpreter, "env") == 0) {
 			char *name = program_of_env(argument);
 
-			found = name != NULL && find_program(name, target->path);
+			found = name != NULL && find_program(name, program_info->path);
 		} else if (found) {
 			/* The kernel takes the path as it stands, without a search. */
-			found = snprintf(target->path, sizeof target->path, "%s", interpreter) < PATH_MAX;
+			found = snprintf(program_info->path, sizeof program_info->path, "%s", interpreter) <
+				PATH_MAX;
 		}
 	}
 	if (!found)
-		target->path[0] = '\0';
+		program_info->path[0] = '\0';
 }
 
 /*
  * What would make it start in the loader's secure mode (ld.so(8)), where LD_PRELOAD with a path is ignored:
  * new rights that this user does not have, on a file system and in a process where they are granted.
  */
-static const char *granted_rights(const char *path)
+static const char *gained_privilege(const char *path)
 {
 	struct stat status;
 	struct statvfs file_system;
@@ -138,57 +140,59 @@ static const char *granted_rights(const char *path)
 	return NULL;
 }
 
-static bool fits(const struct lz_elf *program, const struct lz_elf *library)
+static bool is_same_machine(const struct lz_elf *program, const struct lz_elf *library)
 {
 	return program->elf_class == library->elf_class && program->byte_order == library->byte_order &&
 	       program->machine == library->machine;
 }
 
-#define PROBLEM(target, ...) snprintf((target)->problem, sizeof(target)->problem, __VA_ARGS__)
-#define EFFECT(target, text) snprintf((target)->effect, sizeof(target)->effect, "%s", text)
+#define PROBLEM(program_info, ...)                                                                           \
+	snprintf((program_info)->problem, sizeof(program_info)->problem, __VA_ARGS__)
+#define EFFECT(program_info, text) snprintf((program_info)->effect, sizeof(program_info)->effect, "%s", text)
 
 static const char unloaded[] = "the library cannot be loaded, and the program runs as without it";
 
-void lz_target_inspect(struct lz_target *target, const char *program, const struct lz_elf *library)
+void lz_program_inspect(struct lz_program *program_info, const char *program, const struct lz_elf *library)
 {
 	struct lz_elf elf;
 	const char *rights;
 
-	*target = (struct lz_target){.is_script = false};
-	resolve(target, program);
-	if (target->path[0] == '\0' || lz_elf_inspect(target->path, &elf) != 0)
+	*program_info = (struct lz_program){.is_script = false};
+	resolve_executable(program_info, program);
+	if (program_info->path[0] == '\0' || lz_elf_inspect(program_info->path, &elf) != 0)
 		return;
-	rights = granted_rights(target->path);
-	if (!fits(&elf, library)) {
-		PROBLEM(target, "built for %d-bit %s, the library for %d-bit %s",
+	rights = gained_privilege(program_info->path);
+	if (!is_same_machine(&elf, library)) {
+		PROBLEM(program_info, "built for %d-bit %s, the library for %d-bit %s",
 			elf.elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(&elf),
 			library->elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(library));
-		EFFECT(target, unloaded);
-	} else if (!elf.is_loaded) {
-		PROBLEM(target, "statically linked");
-		EFFECT(target, unloaded);
+		EFFECT(program_info, unloaded);
+	} else if (!elf.is_dynamic) {
+		PROBLEM(program_info, "statically linked");
+		EFFECT(program_info, unloaded);
 	} else if (elf.is_musl) {
-		PROBLEM(target, "linked with the musl C library, and lazyzero needs glibc");
-		EFFECT(target, "the program will probably not start");
+		PROBLEM(program_info, "linked with the musl C library, and lazyzero needs glibc");
+		EFFECT(program_info, "the program will probably not start");
 	} else if (rights != NULL) {
-		PROBLEM(target, "%s", rights);
-		EFFECT(target, "its loader ignores the library, and the program runs as without it");
+		PROBLEM(program_info, "%s", rights);
+		EFFECT(program_info, "its loader ignores the library, and the program runs as without it");
 	} else if (elf.sanitizer != NULL) {
-		PROBLEM(target, "built with %s", elf.sanitizer);
-		EFFECT(target,
+		PROBLEM(program_info, "built with %s", elf.sanitizer);
+		EFFECT(program_info,
 			"its runtime must be first and see all memory, so it runs without the library, "
 			"and what it starts does, too");
-		target->left_alone = true;
+		program_info->skip_preload = true;
 	}
 }
 
-void lz_target_warn(const struct lz_target *target, const char *program)
+void lz_program_warn(const struct lz_program *program_info, const char *program)
 {
-	if (target->problem[0] == '\0')
+	if (program_info->problem[0] == '\0')
 		return;
-	if (target->is_script)
-		lz_warn("'%s' is run by %s, which is %s: %s", lz_shown(program).text, target->path,
-			target->problem, target->effect);
+	if (program_info->is_script)
+		lz_warning("'%s' is run by %s, which is %s: %s", lz_printable(program).text,
+			program_info->path, program_info->problem, program_info->effect);
 	else
-		lz_warn("'%s' is %s: %s", lz_shown(program).text, target->problem, target->effect);
+		lz_warning("'%s' is %s: %s", lz_printable(program).text, program_info->problem,
+			program_info->effect);
 }

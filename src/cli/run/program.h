@@ -11,18 +11,18 @@
 
 #include "cli/launch/elf.h"
 
-struct lz_target {
+struct lz_program {
 	char path[PATH_MAX]; /* the executable: for a script its interpreter; "" when it was not found */
 	char problem[128];   /* why the library does not work in it, behind "it is ..."; "" for none known */
 	char effect[160];    /* what happens then */
 	bool is_script;
-	bool left_alone; /* it is to run without the library: it would not start, or say what is not so */
+	bool skip_preload; /* it is to run without the library: it would not start, or say what is not so */
 };
 
 /* Looks at `program` as execvp would find it. */
-void lz_target_inspect(struct lz_target *target, const char *program, const struct lz_elf *library);
+void lz_program_inspect(struct lz_program *program_info, const char *program, const struct lz_elf *library);
 
 /* Says what is wrong with it, in one line on standard error; nothing when nothing is. */
-void lz_target_warn(const struct lz_target *target, const char *program);
+void lz_program_warn(const struct lz_program *program_info, const char *program);
 
 #endif

@@ -48,11 +48,11 @@ static const char *nonempty(const char *text)
 }
 
 /* Why no process wrote statistics, as far as can be told from here. */
-static const char *likely_reason(const struct lz_target *target, const struct lz_stats_place *place)
+static const char *inactive_reason(const struct lz_program *target, const struct lz_stats_location *location)
 {
 	static char problem[sizeof target->problem + 32];
 
-	if (place->path[0] == '\0')
+	if (location->path[0] == '\0')
 		return "there is no place for its statistics, so that nothing is known of it";
 	if (target->problem[0] != '\0') {
 		snprintf(problem, sizeof problem, "the %s is %s",
@@ -63,7 +63,7 @@ static const char *likely_reason(const struct lz_target *target, const struct lz
 		return LZ_OPTION_PREFIX "DISABLE is 1";
 	if (nonempty(getenv(LZ_OPTION_PREFIX "ONLY")) != NULL)
 		return LZ_OPTION_PREFIX "ONLY names other programs";
-	if (!place->is_private)
+	if (!location->is_private)
 		return "LD_PRELOAD did not reach the program, or " STATS_VARIABLE " cannot be written";
 	return "LD_PRELOAD did not reach the program";
 }
@@ -76,40 +76,41 @@ static int exec_failure(const char *program, int error)
 		reason = "not found in PATH";
 	else if (error == ENOENT && access(program, F_OK) == 0)
 		reason = "the interpreter or dynamic loader that it names does not exist";
-	lz_say("cannot run '%s': %s", lz_shown(program).text, reason);
+	lz_message("cannot run '%s': %s", lz_printable(program).text, reason);
 	return lz_child_exec_status(error);
 }
 
 /* Runs the program as a child and says at the end how it went. */
-static int run_watched(
-	char *const argv[], const struct lz_target *target, unsigned form, struct lz_recorder *recorder)
+static int run_monitored(
+	char *const argv[], const struct lz_program *target, unsigned form, struct lz_recorder *recorder)
 {
 	struct lz_summary summary = {.program = argv[0]};
-	struct lz_watch watch = {.look = recorder != NULL ? lz_recorder_look : NULL, .context = recorder};
-	struct lz_stats_place place;
+	struct lz_child_monitor monitor = {
+		.sample = recorder != NULL ? lz_recorder_sample : NULL, .context = recorder};
+	struct lz_stats_location location;
 	int error = 0;
 
-	lz_stats_place_prepare(&place, nonempty(getenv(STATS_VARIABLE)));
-	if (place.path[0] != '\0')
-		error = setenv(STATS_VARIABLE, place.path, 1) != 0 ? -errno : 0;
+	lz_stats_location_prepare(&location, nonempty(getenv(STATS_VARIABLE)));
+	if (location.path[0] != '\0')
+		error = setenv(STATS_VARIABLE, location.path, 1) != 0 ? -errno : 0;
 	if (!error)
-		error = lz_child_run(argv, &watch, &summary.ending);
+		error = lz_child_run(argv, &monitor, &summary.result);
 	if (recorder != NULL)
-		lz_recorder_close(recorder, &summary.ending);
-	if (!error && summary.ending.exec_error == 0)
-		lz_tally_read(&summary.tally, &place);
-	lz_stats_place_remove(&place);
+		lz_recorder_close(recorder, &summary.result);
+	if (!error && summary.result.exec_error == 0)
+		lz_run_totals_read(&summary.totals, &location);
+	lz_stats_location_remove(&location);
 	if (error)
 		return lz_fail("cannot start a process: %s", strerror(-error));
-	if (summary.ending.exec_error != 0)
-		return exec_failure(argv[0], summary.ending.exec_error);
-	if (summary.tally.processes == 0)
-		summary.inactive = likely_reason(target, &place);
+	if (summary.result.exec_error != 0)
+		return exec_failure(argv[0], summary.result.exec_error);
+	if (summary.totals.processes == 0)
+		summary.inactive = inactive_reason(target, &location);
 	if (form == SUMMARY_JSON)
 		lz_summary_json(&summary);
 	else
 		lz_summary_text(&summary);
-	return lz_child_imitate(&summary.ending);
+	return lz_child_propagate_exit(&summary.result);
 }
 
 static int run(const struct lz_arguments *arguments)
@@ -119,7 +120,7 @@ static int run(const struct lz_arguments *arguments)
 	char **argv = arguments->operands;
 	struct lz_recorder recorder;
 	struct lz_library library;
-	struct lz_target target;
+	struct lz_program target;
 	int error;
 
 	if (arguments->operand_count == 0)
@@ -128,20 +129,20 @@ static int run(const struct lz_arguments *arguments)
 		return lz_fail_usage("run", "--record needs this command beside the program: not with "
 					    "--summary=none");
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
-		return LZ_EXIT_OURS;
-	lz_target_inspect(&target, argv[0], &library.elf);
-	lz_target_warn(&target, argv[0]);
+		return LZ_EXIT_FAILURE;
+	lz_program_inspect(&target, argv[0], &library.elf);
+	lz_program_warn(&target, argv[0]);
 	error = lz_arguments_set_variables(arguments);
-	if (!error && !target.left_alone)
+	if (!error && !target.skip_preload)
 		error = lz_library_preload(&library);
 	if (error)
 		return lz_fail("cannot set the environment: %s", strerror(-error));
 	if (record != NULL && lz_recorder_open(&recorder, record, argv) != 0)
-		return LZ_EXIT_OURS;
+		return LZ_EXIT_FAILURE;
 	if (record != NULL && arguments->values[FLAG_NO_PROGRESS] != NULL)
 		recorder.progress = false;
 	if (form != SUMMARY_NONE)
-		return run_watched(argv, &target, form, record != NULL ? &recorder : NULL);
+		return run_monitored(argv, &target, form, record != NULL ? &recorder : NULL);
 	execvp(argv[0], argv);
 	return exec_failure(argv[0], errno);
 }

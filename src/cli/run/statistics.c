@@ -22,7 +22,7 @@
 #define FILE_PREFIX "lazyzero."
 
 /* What had to be left out: the first by name, the rest by number. */
-struct left_out {
+struct skipped {
 	unsigned count;
 	char name[64];
 	const char *reason;
@@ -50,7 +50,7 @@ static uint64_t pid_namespace(void)
  * Removes a private directory whose command is no more (it was killed), with the files of processes that are
  * no more. Its name tells whose it is: lazyzero.NAMESPACE.PID.START.RANDOM.
  */
-static void sweep_directory(int parent, const char *name)
+static void remove_stale_directory(int parent, const char *name)
 {
 	uint64_t of[3]; /* namespace, pid, start time */
 	const char *cursor = name + strlen(FILE_PREFIX);
@@ -69,80 +69,80 @@ static void sweep_directory(int parent, const char *name)
 		return;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
-		lz_wire_each(path, true, NULL, NULL) == 0)
+		lz_stats_file_each(path, true, NULL, NULL) == 0)
 		unlinkat(parent, name, AT_REMOVEDIR); /* fails while a process of it lives */
 	close(fd);
 }
 
-static void sweep(const char *parent)
+static void remove_stale_directories(const char *parent)
 {
 	DIR *directory = opendir(parent);
 	struct dirent *entry;
 
 	while (directory != NULL && (entry = readdir(directory)) != NULL)
 		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
-			sweep_directory(dirfd(directory), entry->d_name);
+			remove_stale_directory(dirfd(directory), entry->d_name);
 	if (directory != NULL)
 		closedir(directory);
 }
 
-static bool make_private(struct lz_stats_place *place, const char *parent)
+static bool make_private(struct lz_stats_location *location, const char *parent)
 {
 	/* LAZYZERO_STATS takes that much and no more. */
 	if (parent == NULL || *parent != '/' ||
-		snprintf(place->path, LZ_OPTION_TEXT_MAX - 1,
+		snprintf(location->path, LZ_OPTION_TEXT_MAX - 1,
 			"%s/" FILE_PREFIX "%" PRIu64 ".%ld.%" PRIu64 ".XXXXXX", parent, pid_namespace(),
 			(long)getpid(), lz_process_start_time("", getpid())) >= (int)LZ_OPTION_TEXT_MAX - 1 ||
-		mkdtemp(place->path) == NULL)
+		mkdtemp(location->path) == NULL)
 		return false;
-	sweep(parent);
-	place->is_private = true;
+	remove_stale_directories(parent);
+	location->is_private = true;
 	/*
 	 * The slash says that it is a directory also when it is gone: a process that outlives the run must
 	 * not leave a file of that name.
 	 */
-	strcat(place->path, "/");
+	strcat(location->path, "/");
 	return true;
 }
 
-void lz_stats_place_prepare(struct lz_stats_place *place, const char *given)
+void lz_stats_location_prepare(struct lz_stats_location *location, const char *given)
 {
 	char directory[PATH_MAX] = "";
 
-	*place = (struct lz_stats_place){.since = ticks_after_boot()};
+	*location = (struct lz_stats_location){.started_after = ticks_after_boot()};
 	if (given == NULL) {
-		if (make_private(place, getenv("XDG_RUNTIME_DIR")) || make_private(place, getenv("TMPDIR")) ||
-			make_private(place, "/tmp"))
+		if (make_private(location, getenv("XDG_RUNTIME_DIR")) ||
+			make_private(location, getenv("TMPDIR")) || make_private(location, "/tmp"))
 			return;
-		lz_warn("cannot make a directory for statistics in XDG_RUNTIME_DIR, TMPDIR or /tmp: %s",
+		lz_warning("cannot make a directory for statistics in XDG_RUNTIME_DIR, TMPDIR or /tmp: %s",
 			strerror(errno));
-		place->path[0] = '\0';
+		location->path[0] = '\0';
 		return;
 	}
 	/* Absolute, since the program may change its directory before it runs others. */
 	if (*given != '/' && getcwd(directory, sizeof directory) == NULL)
 		directory[0] = '\0';
-	if (snprintf(place->path, LZ_OPTION_TEXT_MAX, "%s%s%s", directory, directory[0] != '\0' ? "/" : "",
+	if (snprintf(location->path, LZ_OPTION_TEXT_MAX, "%s%s%s", directory, directory[0] != '\0' ? "/" : "",
 		    given) >= (int)LZ_OPTION_TEXT_MAX) {
-		lz_warn("the path for --stats is too long in this directory; there will be no statistics");
-		place->path[0] = '\0';
+		lz_warning("the path for --stats is too long in this directory; there will be no statistics");
+		location->path[0] = '\0';
 	}
 }
 
-void lz_stats_place_remove(const struct lz_stats_place *place)
+void lz_stats_location_remove(const struct lz_stats_location *location)
 {
 	struct dirent *entry;
 	DIR *directory;
 
-	if (!place->is_private)
+	if (!location->is_private)
 		return;
-	directory = opendir(place->path);
+	directory = opendir(location->path);
 	while (directory != NULL && (entry = readdir(directory)) != NULL)
 		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
 			unlinkat(dirfd(directory), entry->d_name, 0);
 	if (directory != NULL)
 		closedir(directory);
-	rmdir(place->path);
+	rmdir(location->path);
 }
 
 static void add(uint64_t *sum, uint64_t value)
@@ -158,68 +158,69 @@ static void raise_to(uint64_t *peak, uint64_t value)
 		*peak = lz_max_u64(*peak, value);
 }
 
-static void count(struct lz_tally *tally, const struct lz_wire *wire)
+static void count(struct lz_run_totals *totals, const struct lz_wire *wire)
 {
-	tally->processes++;
-	if (wire->budget < tally->budget) {
-		tally->budget = wire->budget;
-		memcpy(tally->budget_source, wire->budget_source, sizeof wire->budget_source);
+	totals->processes++;
+	if (wire->budget < totals->budget) {
+		totals->budget = wire->budget;
+		memcpy(totals->budget_source, wire->budget_source, sizeof wire->budget_source);
 	}
-	raise_to(&tally->committed_peak, wire->committed_peak);
-	raise_to(&tally->actual_peak, wire->actual_peak);
-	add(&tally->regions, wire->regions_total);
-	add(&tally->region_bytes, wire->region_bytes_total);
-	add(&tally->mappings, wire->mappings_total);
-	add(&tally->mapping_bytes, wire->mapping_bytes_total);
-	add(&tally->over_budget, wire->over_budget);
-	add(&tally->refused, wire->refused);
-	add(&tally->untracked, wire->untracked);
-	add(&tally->windowed, wire->windowed);
-	add(&tally->window_regions, wire->window_regions_total);
-	add(&tally->window_bytes, wire->window_bytes_total);
-	raise_to(&tally->window_size, wire->window_size);
-	raise_to(&tally->window_resident_peak, wire->window_resident_peak);
+	raise_to(&totals->committed_peak, wire->committed_peak);
+	raise_to(&totals->actual_peak, wire->actual_peak);
+	add(&totals->regions, wire->regions_total);
+	add(&totals->region_bytes, wire->region_bytes_total);
+	add(&totals->mappings, wire->mappings_total);
+	add(&totals->mapping_bytes, wire->mapping_bytes_total);
+	add(&totals->over_budget, wire->over_budget);
+	add(&totals->refused, wire->refused);
+	add(&totals->untracked, wire->untracked);
+	add(&totals->windowed, wire->windowed);
+	add(&totals->window_regions, wire->window_regions_total);
+	add(&totals->window_bytes, wire->window_bytes_total);
+	raise_to(&totals->window_size, wire->window_size);
+	raise_to(&totals->window_resident_peak, wire->window_resident_peak);
 }
 
 /* What one reading of a place gathers. */
 struct reading {
-	struct lz_tally *tally;
-	const struct lz_stats_place *place;
-	struct left_out left_out;
+	struct lz_run_totals *totals;
+	const struct lz_stats_location *location;
+	struct skipped skipped;
 };
 
-static void take(void *context, const char *name, const struct lz_wire *wire, const char *error)
+static void visit_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
 	struct reading *reading = context;
-	struct left_out *left_out = &reading->left_out;
+	struct skipped *skipped = &reading->skipped;
 
 	if (wire == NULL) {
-		if (left_out->count++ == 0) {
-			snprintf(left_out->name, sizeof left_out->name, "%.63s", name);
-			left_out->reason = error;
+		if (skipped->count++ == 0) {
+			snprintf(skipped->name, sizeof skipped->name, "%.63s", name);
+			skipped->reason = error;
 		}
-	} else if (reading->place->is_private || wire->start_time == 0 ||
-		   wire->start_time >= reading->place->since) {
+	} else if (reading->location->is_private || wire->start_time == 0 ||
+		   wire->start_time >= reading->location->started_after) {
 		/* Without /proc a process does not know when it started. */
-		count(reading->tally, wire);
+		count(reading->totals, wire);
 	}
 }
 
-void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place)
+void lz_run_totals_read(struct lz_run_totals *totals, const struct lz_stats_location *location)
 {
-	struct reading reading = {.tally = tally, .place = place};
-	struct left_out *left_out = &reading.left_out;
+	struct reading reading = {.totals = totals, .location = location};
+	struct skipped *skipped = &reading.skipped;
 	int error;
 
-	*tally = (struct lz_tally){.budget = UINT64_MAX};
-	if (place->path[0] == '\0')
+	*totals = (struct lz_run_totals){.budget = UINT64_MAX};
+	if (location->path[0] == '\0')
 		return;
-	error = lz_wire_each(place->path, false, take, &reading);
+	error = lz_stats_file_each(location->path, false, visit_file, &reading);
 	if (error != 0 && error != -ENOENT)
-		take(&reading, place->path, NULL, strerror(-error));
-	if (left_out->count == 1)
-		lz_warn("left out of the summary: %s: %s", lz_shown(left_out->name).text, left_out->reason);
-	else if (left_out->count > 1)
-		lz_warn("left out of the summary: %s: %s; and %u more files", lz_shown(left_out->name).text,
-			left_out->reason, left_out->count - 1);
+		visit_file(&reading, location->path, NULL, strerror(-error));
+	if (skipped->count == 1)
+		lz_warning(
+			"left out of the summary: %s: %s", lz_printable(skipped->name).text, skipped->reason);
+	else if (skipped->count > 1)
+		lz_warning("left out of the summary: %s: %s; and %u more files",
+			lz_printable(skipped->name).text, skipped->reason, skipped->count - 1);
 }

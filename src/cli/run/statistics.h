@@ -9,15 +9,16 @@
 #include <stdint.h>
 
 /* Where the statistics go. */
-struct lz_stats_place {
-	char path[PATH_MAX]; /* a directory or a file; "" when none could be made */
-	bool is_private;     /* a directory made for this run, and removed after it */
-	uint64_t since; /* files of processes that started before are not of this run; clock ticks after boot
-			 */
+struct lz_stats_location {
+	char path[PATH_MAX];    /* a directory or a file; "" when none could be made */
+	bool is_private;        /* a directory made for this run, and removed after it */
+	uint64_t started_after; /* files of processes that started before are not of this run; clock ticks
+				 * after boot
+				 */
 };
 
 /* Sums over processes, maxima of peaks; sizes in bytes. */
-struct lz_tally {
+struct lz_run_totals {
 	uint64_t processes;
 	uint64_t budget; /* the smallest; UINT64_MAX when no process needed to know it */
 	char budget_source[65];
@@ -41,12 +42,12 @@ struct lz_tally {
  * Takes the place that the user gave, relative to the current directory, or with NULL makes a private one,
  * and removes those that killed commands have left beside it. When that fails it says so, and the path is "".
  */
-void lz_stats_place_prepare(struct lz_stats_place *place, const char *given);
+void lz_stats_location_prepare(struct lz_stats_location *location, const char *given);
 
 /* Reads what there is, and says in one line what had to be left out. */
-void lz_tally_read(struct lz_tally *tally, const struct lz_stats_place *place);
+void lz_run_totals_read(struct lz_run_totals *totals, const struct lz_stats_location *location);
 
 /* Removes a private place. */
-void lz_stats_place_remove(const struct lz_stats_place *place);
+void lz_stats_location_remove(const struct lz_stats_location *location);
 
 #endif

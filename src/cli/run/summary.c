@@ -15,15 +15,15 @@
 /* Our samples see what a process needs between its allocations, its own see short peaks. */
 static uint64_t page_table_peak(const struct lz_summary *summary)
 {
-	return lz_max_u64(summary->ending.page_tables, summary->tally.actual_peak);
+	return lz_max_u64(summary->result.page_tables, summary->totals.actual_peak);
 }
 
-static void print_ending(const struct lz_summary *summary)
+static void print_exit(const struct lz_summary *summary)
 {
-	int status = summary->ending.status;
+	int status = summary->result.status;
 	const char *slash = strrchr(summary->program, '/');
 	/* At most 30 columns of the name, so that the line stays within 80. */
-	struct lz_shown name = lz_shown(slash != NULL ? slash + 1 : summary->program);
+	struct lz_display name = lz_printable(slash != NULL ? slash + 1 : summary->program);
 	const char *dots = strlen(name.text) > 30 ? "..." : "";
 
 	fprintf(stderr, "lazyzero: %.*s%s ", *dots != '\0' ? 27 : 30, name.text, dots);
@@ -33,94 +33,94 @@ static void print_ending(const struct lz_summary *summary)
 		fprintf(stderr, "was ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
 	else
 		fprintf(stderr, "was ended by signal %d", WTERMSIG(status));
-	fprintf(stderr, " after %.3g s\n", summary->ending.seconds);
+	fprintf(stderr, " after %.3g s\n", summary->result.seconds);
 }
 
-static void print_budget(const struct lz_tally *tally)
+static void print_budget(const struct lz_run_totals *totals)
 {
-	if (tally->budget == UINT64_MAX)
+	if (totals->budget == UINT64_MAX)
 		fprintf(stderr, ROW "%s\n", "budget",
-			tally->budget_source[0] != '\0' ? tally->budget_source
-							: "not needed: no large request");
+			totals->budget_source[0] != '\0' ? totals->budget_source
+							 : "not needed: no large request");
 	else
-		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_shown_size(tally->budget).text,
-			lz_shown(tally->budget_source).text);
+		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_size_text(totals->budget).text,
+			lz_printable(totals->budget_source).text);
 }
 
-static void print_served(const struct lz_tally *tally)
+static void print_requests(const struct lz_run_totals *totals)
 {
-	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", tally->regions,
-		tally->regions == 1 ? "" : "s", lz_shown_size(tally->region_bytes).text);
-	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", tally->mappings,
-		lz_shown_size(tally->mapping_bytes).text);
-	if (tally->window_regions > 0)
+	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", totals->regions,
+		totals->regions == 1 ? "" : "s", lz_size_text(totals->region_bytes).text);
+	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", totals->mappings,
+		lz_size_text(totals->mapping_bytes).text);
+	if (totals->window_regions > 0)
 		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; it takes %s itself\n", "zero window",
-			tally->window_regions, tally->window_regions == 1 ? "" : "s",
-			lz_shown_size(tally->window_bytes).text, lz_shown_size(tally->window_size).text);
+			totals->window_regions, totals->window_regions == 1 ? "" : "s",
+			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text);
 	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused", "over budget",
-		tally->over_budget, tally->refused);
-	if (tally->windowed > 0)
-		fprintf(stderr, ", %" PRIu64 " kept within by the window", tally->windowed);
+		totals->over_budget, totals->refused);
+	if (totals->windowed > 0)
+		fprintf(stderr, ", %" PRIu64 " kept within by the window", totals->windowed);
 	fputc('\n', stderr);
-	if (tally->untracked > 0)
-		fprintf(stderr, ROW "%" PRIu64 " calls passed by\n", "untracked", tally->untracked);
-	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", tally->processes);
+	if (totals->untracked > 0)
+		fprintf(stderr, ROW "%" PRIu64 " calls passed by\n", "untracked", totals->untracked);
+	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", totals->processes);
 }
 
 void lz_summary_text(const struct lz_summary *summary)
 {
-	const struct lz_ending *ending = &summary->ending;
+	const struct lz_child_result *result = &summary->result;
 	uint64_t peak = page_table_peak(summary);
 
-	print_ending(summary);
+	print_exit(summary);
 	if (peak > 0)
-		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_shown_size(peak).text);
+		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_size_text(peak).text);
 	else
 		fprintf(stderr, ROW "not seen: it ended too soon\n", "page tables");
 	if (summary->inactive == NULL) {
-		if (summary->tally.committed_peak > 0)
+		if (summary->totals.committed_peak > 0)
 			fprintf(stderr, ROW "%s if all large memory were touched%s\n", "",
-				lz_shown_size(summary->tally.committed_peak).text,
-				summary->tally.window_regions > 0 ? ", and on a window only read" : "");
-		print_budget(&summary->tally);
+				lz_size_text(summary->totals.committed_peak).text,
+				summary->totals.window_regions > 0 ? ", and on a window only read" : "");
+		print_budget(&summary->totals);
 	}
 	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
-		lz_shown_size(ending->peak_rss).text, ending->minor_faults);
-	if (summary->inactive == NULL && summary->tally.window_resident_peak > 0)
+		lz_size_text(result->peak_rss).text, result->minor_faults);
+	if (summary->inactive == NULL && summary->totals.window_resident_peak > 0)
 		fprintf(stderr, ROW "of it %s the window, counted wherever it is mapped\n", "",
-			lz_shown_size(summary->tally.window_resident_peak).text);
+			lz_size_text(summary->totals.window_resident_peak).text);
 	if (summary->inactive == NULL)
-		print_served(&summary->tally);
+		print_requests(&summary->totals);
 	else
 		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
 }
 
 /* The names are a promise: lazyzero(1) lists them. */
-static void describe_ending(json_t *object, const struct lz_summary *summary)
+static void describe_exit(json_t *object, const struct lz_summary *summary)
 {
-	const struct lz_ending *ending = &summary->ending;
-	int status = ending->status;
+	const struct lz_child_result *result = &summary->result;
+	int status = result->status;
 	uint64_t peak = page_table_peak(summary);
 
 	json_object_set_new(object, "program", lz_json_string(summary->program));
-	json_object_set_new(object, "pid", json_integer(ending->pid));
+	json_object_set_new(object, "pid", json_integer(result->pid));
 	json_object_set_new(
 		object, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
 	json_object_set_new(
 		object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
-	json_object_set_new(object, "seconds", json_real(ending->seconds));
+	json_object_set_new(object, "seconds", json_real(result->seconds));
 	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? lz_json_number(peak) : json_null());
-	json_object_set_new(object, "resident_peak_bytes", lz_json_number(ending->peak_rss));
-	json_object_set_new(object, "minor_faults", lz_json_number(ending->minor_faults));
-	json_object_set_new(object, "major_faults", lz_json_number(ending->major_faults));
+	json_object_set_new(object, "resident_peak_bytes", lz_json_number(result->peak_rss));
+	json_object_set_new(object, "minor_faults", lz_json_number(result->minor_faults));
+	json_object_set_new(object, "major_faults", lz_json_number(result->major_faults));
 	json_object_set_new(object, "active", json_boolean(summary->inactive == NULL));
 	json_object_set_new(object, "inactive_reason", lz_json_string(summary->inactive));
 }
 
 /* Without figures from the library, its numbers are not known: null, not 0. */
-static void describe_tally(json_t *object, const struct lz_summary *summary)
+static void describe_totals(json_t *object, const struct lz_summary *summary)
 {
-	static const struct lz_tally unknown = {
+	static const struct lz_run_totals unknown = {
 		.budget = UINT64_MAX,
 		.committed_peak = UINT64_MAX,
 		.regions = UINT64_MAX,
@@ -136,36 +136,37 @@ static void describe_tally(json_t *object, const struct lz_summary *summary)
 		.window_size = UINT64_MAX,
 		.window_resident_peak = UINT64_MAX,
 	};
-	const struct lz_tally *tally = summary->inactive == NULL ? &summary->tally : &unknown;
+	const struct lz_run_totals *totals = summary->inactive == NULL ? &summary->totals : &unknown;
 
-	json_object_set_new(object, "processes", lz_json_number(tally->processes));
-	json_object_set_new(object, "budget_bytes", lz_json_number(tally->budget));
+	json_object_set_new(object, "processes", lz_json_number(totals->processes));
+	json_object_set_new(object, "budget_bytes", lz_json_number(totals->budget));
 	json_object_set_new(object, "budget_source",
-		lz_json_string(tally->budget_source[0] != '\0' ? tally->budget_source : NULL));
-	json_object_set_new(object, "committed_peak_bytes", lz_json_number(tally->committed_peak));
-	json_object_set_new(object, "regions", lz_json_number(tally->regions));
-	json_object_set_new(object, "region_bytes", lz_json_number(tally->region_bytes));
-	json_object_set_new(object, "mappings", lz_json_number(tally->mappings));
-	json_object_set_new(object, "mapping_bytes", lz_json_number(tally->mapping_bytes));
-	json_object_set_new(object, "over_budget", lz_json_number(tally->over_budget));
-	json_object_set_new(object, "refused", lz_json_number(tally->refused));
-	json_object_set_new(object, "untracked", lz_json_number(tally->untracked));
-	json_object_set_new(object, "windowed", lz_json_number(tally->windowed));
-	json_object_set_new(object, "window_regions", lz_json_number(tally->window_regions));
-	json_object_set_new(object, "window_region_bytes", lz_json_number(tally->window_bytes));
-	json_object_set_new(object, "window_bytes", lz_json_number(tally->window_size));
-	json_object_set_new(object, "window_resident_peak_bytes", lz_json_number(tally->window_resident_peak));
+		lz_json_string(totals->budget_source[0] != '\0' ? totals->budget_source : NULL));
+	json_object_set_new(object, "committed_peak_bytes", lz_json_number(totals->committed_peak));
+	json_object_set_new(object, "regions", lz_json_number(totals->regions));
+	json_object_set_new(object, "region_bytes", lz_json_number(totals->region_bytes));
+	json_object_set_new(object, "mappings", lz_json_number(totals->mappings));
+	json_object_set_new(object, "mapping_bytes", lz_json_number(totals->mapping_bytes));
+	json_object_set_new(object, "over_budget", lz_json_number(totals->over_budget));
+	json_object_set_new(object, "refused", lz_json_number(totals->refused));
+	json_object_set_new(object, "untracked", lz_json_number(totals->untracked));
+	json_object_set_new(object, "windowed", lz_json_number(totals->windowed));
+	json_object_set_new(object, "window_regions", lz_json_number(totals->window_regions));
+	json_object_set_new(object, "window_region_bytes", lz_json_number(totals->window_bytes));
+	json_object_set_new(object, "window_bytes", lz_json_number(totals->window_size));
+	json_object_set_new(
+		object, "window_resident_peak_bytes", lz_json_number(totals->window_resident_peak));
 }
 
 void lz_summary_json(const struct lz_summary *summary)
 {
 	json_t *object = json_object();
 
-	describe_ending(object, summary);
-	describe_tally(object, summary);
+	describe_exit(object, summary);
+	describe_totals(object, summary);
 	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
 		fputc('\n', stderr);
 	else
-		lz_say("the summary could not be written");
+		lz_message("the summary could not be written");
 	json_decref(object);
 }

@@ -8,8 +8,8 @@
 struct lz_summary {
 	const char *program;
 	const char *inactive; /* why no process had the library, as a sentence; NULL: it was active */
-	struct lz_ending ending;
-	struct lz_tally tally;
+	struct lz_child_result result;
+	struct lz_run_totals totals;
 };
 
 /* At most 80 columns wide. */

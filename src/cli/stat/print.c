@@ -13,10 +13,10 @@ static bool is_text(const struct lz_column *column)
 	return column->kind == LZ_COLUMN_NAME || column->kind == LZ_COLUMN_USER;
 }
 
-static void print_headers(const struct lz_stat *stat)
+static void print_headers(const struct lz_stat_output *stat)
 {
 	for (size_t i = 0; i < stat->columns.count; i++) {
-		const struct lz_column *column = stat->columns.of[i];
+		const struct lz_column *column = stat->columns.column[i];
 		bool last = i + 1 == stat->columns.count;
 		char name[16];
 		size_t at;
@@ -33,11 +33,11 @@ static void print_headers(const struct lz_stat *stat)
 	putchar('\n');
 }
 
-static void print_row(const struct lz_stat *stat, const struct lz_process *process)
+static void print_row(const struct lz_stat_output *stat, const struct lz_process *process)
 {
 	for (size_t i = 0; i < stat->columns.count; i++) {
-		const struct lz_column *column = stat->columns.of[i];
-		struct lz_shown shown = lz_column_text(column, process, stat->units);
+		const struct lz_column *column = stat->columns.column[i];
+		struct lz_display shown = lz_column_text(column, process, stat->units);
 		bool last = i + 1 == stat->columns.count;
 
 		/* A long user name would move all that follows. */
@@ -56,40 +56,40 @@ static void print_row(const struct lz_stat *stat, const struct lz_process *proce
 
 static void print_size_row(const char *name, uint64_t value, enum lz_units units, const char *more)
 {
-	printf("  %-12s %s%s\n", name, value != LZ_UNKNOWN ? lz_column_size(value, units).text : "unknown",
+	printf("  %-12s %s%s\n", name, value != LZ_UNKNOWN ? lz_size_text_in(value, units).text : "unknown",
 		more);
 }
 
 static void print_library(const struct lz_wire *wire, enum lz_units units)
 {
-	char more[sizeof(struct lz_shown) + 32];
+	char more[sizeof(struct lz_display) + 32];
 
-	printf("\nLibrary in %" PRIu64 " (%s):\n", wire->pid, lz_shown(wire->executable).text);
+	printf("\nLibrary in %" PRIu64 " (%s):\n", wire->pid, lz_printable(wire->executable).text);
 	snprintf(more, sizeof more, "%s%.56s%s", *wire->budget_source != '\0' ? " (" : "",
-		lz_shown(wire->budget_source).text, *wire->budget_source != '\0' ? ")" : "");
+		lz_printable(wire->budget_source).text, *wire->budget_source != '\0' ? ")" : "");
 	print_size_row("budget", wire->budget, units, more);
-	snprintf(more, sizeof more, ", %s at the peak", lz_column_size(wire->committed_peak, units).text);
+	snprintf(more, sizeof more, ", %s at the peak", lz_size_text_in(wire->committed_peak, units).text);
 	print_size_row("committed", wire->committed, units, more);
 	snprintf(more, sizeof more, ", %s at the peak, when last looked",
-		lz_column_size(wire->actual_peak, units).text);
+		lz_size_text_in(wire->actual_peak, units).text);
 	print_size_row("actual", wire->actual, units, wire->actual != LZ_UNKNOWN ? more : "");
 	printf("  %-12s %" PRIu64 ", %s; ever %" PRIu64 ", %s\n", "regions", wire->regions,
-		lz_column_size(wire->region_bytes, units).text, wire->regions_total,
-		lz_column_size(wire->region_bytes_total, units).text);
+		lz_size_text_in(wire->region_bytes, units).text, wire->regions_total,
+		lz_size_text_in(wire->region_bytes_total, units).text);
 	printf("  %-12s %" PRIu64 " minor, when last looked\n", "faults", wire->minor_faults);
 	printf("  %-12s %" PRIu64 " large of its own, %s\n", "mappings", wire->mappings_total,
-		lz_column_size(wire->mapping_bytes_total, units).text);
+		lz_size_text_in(wire->mapping_bytes_total, units).text);
 	printf("  %-12s %" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
 		wire->over_budget, wire->refused);
 	if (wire->window_regions_total > 0)
 		printf("  %-12s %" PRIu64 " regions, %s; ever %" PRIu64 ", %s; it takes %s\n", "zero window",
-			wire->window_regions, lz_column_size(wire->window_region_bytes, units).text,
-			wire->window_regions_total, lz_column_size(wire->window_bytes_total, units).text,
-			lz_column_size(wire->window_size, units).text);
+			wire->window_regions, lz_size_text_in(wire->window_region_bytes, units).text,
+			wire->window_regions_total, lz_size_text_in(wire->window_bytes_total, units).text,
+			lz_size_text_in(wire->window_size, units).text);
 	if (wire->recycled > 0)
 		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
-			lz_column_size(wire->recycled_bytes, units).text,
-			lz_column_size(wire->cache_bytes, units).text);
+			lz_size_text_in(wire->recycled_bytes, units).text,
+			lz_size_text_in(wire->cache_bytes, units).text);
 	if (wire->untracked > 0)
 		printf("  %-12s %" PRIu64 " calls passed by\n", "untracked", wire->untracked);
 }
@@ -98,29 +98,29 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 #define PATH_WIDTH 33u
 
 /* What a person calls it. */
-static const char *name_of(const struct lz_large *large)
+static const char *name_of(const struct lz_large_mapping *large)
 {
 	return *large->path != '\0' ? large->path : "anonymous memory";
 }
 
-static void print_details(const struct lz_stat *stat, const struct lz_process *process)
+static void print_details(const struct lz_stat_output *stat, const struct lz_process *process)
 {
-	if (process->large_count > 0)
+	if (process->largest_count > 0)
 		printf("\nIf all were touched, the page tables of %" PRIu64 " (%s) would be for:\n",
-			process->pid, lz_shown(process->name).text);
-	for (unsigned i = 0; i < process->large_count; i++) {
-		const struct lz_large *large = &process->large[i];
+			process->pid, lz_printable(process->name).text);
+	for (unsigned i = 0; i < process->largest_count; i++) {
+		const struct lz_large_mapping *large = &process->largest[i];
 
 		printf("  %7s for %7s %s at 0x%-12" PRIx64 " %s\n",
-			lz_column_size(large->touched, stat->units).text,
-			lz_column_size(large->size, stat->units).text, large->rights, large->start,
-			lz_shown_end(name_of(large), PATH_WIDTH).text);
+			lz_size_text_in(large->tables_if_touched, stat->units).text,
+			lz_size_text_in(large->size, stat->units).text, large->rights, large->start,
+			lz_printable_tail(name_of(large), PATH_WIDTH).text);
 	}
 	if (process->preloaded)
 		print_library(&process->wire, stat->units);
 }
 
-void lz_stat_print(const struct lz_stat *stat)
+void lz_stat_print(const struct lz_stat_output *stat)
 {
 	if (stat->headers) {
 		printf("%s\n", lz_machine_line(&stat->machine).text);
@@ -139,8 +139,8 @@ static json_t *machine_json(const struct lz_machine *machine)
 	json_object_set_new(object, "memory_bytes", lz_json_number(machine->memory));
 	json_object_set_new(object, "available_bytes", lz_json_number(machine->available));
 	json_object_set_new(object, "page_tables_bytes", lz_json_number(machine->tables));
-	json_object_set_new(object, "second_page_tables_bytes", lz_json_number(machine->second_tables));
-	json_object_set_new(object, "cgroup_page_tables_bytes", lz_json_number(machine->group_tables));
+	json_object_set_new(object, "second_page_tables_bytes", lz_json_number(machine->secondary_tables));
+	json_object_set_new(object, "cgroup_page_tables_bytes", lz_json_number(machine->cgroup_tables));
 	return object;
 }
 
@@ -192,18 +192,18 @@ static json_t *value_json(const struct lz_column *column, const struct lz_proces
 	return lz_json_number(value);
 }
 
-static json_t *process_json(const struct lz_stat *stat, const struct lz_process *process)
+static json_t *process_json(const struct lz_stat_output *stat, const struct lz_process *process)
 {
 	json_t *object = json_object();
 	json_t *largest = json_array();
 
 	for (size_t i = 0; i < stat->columns.count; i++)
 		/* The counters have an object of their own. */
-		if (!stat->columns.of[i]->of_library)
-			json_object_set_new(
-				object, stat->columns.of[i]->json, value_json(stat->columns.of[i], process));
-	for (unsigned i = 0; i < process->large_count; i++) {
-		const struct lz_large *large = &process->large[i];
+		if (!stat->columns.column[i]->from_library)
+			json_object_set_new(object, stat->columns.column[i]->json,
+				value_json(stat->columns.column[i], process));
+	for (unsigned i = 0; i < process->largest_count; i++) {
+		const struct lz_large_mapping *large = &process->largest[i];
 		json_t *item = json_object();
 
 		json_object_set_new(item, "address", lz_json_number(large->start));
@@ -211,7 +211,8 @@ static json_t *process_json(const struct lz_stat *stat, const struct lz_process 
 		json_object_set_new(item, "rights", lz_json_string(large->rights));
 		json_object_set_new(
 			item, "path", *large->path != '\0' ? lz_json_string(large->path) : json_null());
-		json_object_set_new(item, "page_tables_if_touched_bytes", lz_json_number(large->touched));
+		json_object_set_new(
+			item, "page_tables_if_touched_bytes", lz_json_number(large->tables_if_touched));
 		json_array_append_new(largest, item);
 	}
 	json_object_set_new(object, "largest_mappings", largest);
@@ -220,7 +221,7 @@ static json_t *process_json(const struct lz_stat *stat, const struct lz_process 
 	return object;
 }
 
-int lz_stat_print_json(const struct lz_stat *stat)
+int lz_stat_print_json(const struct lz_stat_output *stat)
 {
 	json_t *object = json_object();
 	json_t *processes = json_array();

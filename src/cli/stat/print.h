@@ -9,7 +9,7 @@
 #include "cli/process/machine.h"
 #include "cli/process/process.h"
 
-struct lz_stat {
+struct lz_stat_output {
 	struct lz_machine machine;
 	struct lz_columns columns;
 	struct lz_process *processes; /* in the order in which they are shown */
@@ -19,9 +19,9 @@ struct lz_stat {
 	enum lz_units units;
 };
 
-void lz_stat_print(const struct lz_stat *stat);
+void lz_stat_print(const struct lz_stat_output *stat);
 
 /* Returns the exit status. */
-int lz_stat_print_json(const struct lz_stat *stat);
+int lz_stat_print_json(const struct lz_stat_output *stat);
 
 #endif

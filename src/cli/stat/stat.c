@@ -77,7 +77,7 @@ static const struct lz_flag flags[] = {
 static const char library_columns[] = "pid,budget,committed,peak,regions,served,over,refused,name";
 
 /* Whose mappings could not be read: the first by name, the rest by number. */
-struct unread {
+struct unreadable {
 	size_t count;
 	struct lz_process first;
 	int error;
@@ -89,9 +89,9 @@ struct query {
 	const struct lz_geometry *geometry;
 	const struct lz_column *sort;
 	bool reverse;
-	unsigned parts;
-	struct unread unread;
-	struct lz_stat stat;
+	unsigned read_flags;
+	struct unreadable unreadable;
+	struct lz_stat_output stat;
 };
 
 static struct query query; /* qsort has no context */
@@ -108,34 +108,34 @@ static int compare(const void *a, const void *b)
 	return query.reverse ? -order : order;
 }
 
-static void take(const struct lz_process *process)
+static void add_process(const struct lz_process *process)
 {
 	int error = process->maps_error != 0 ? process->maps_error : process->pss_error;
 
-	if (error != 0 && query.unread.count++ == 0) {
-		query.unread.first = *process;
-		query.unread.error = error;
+	if (error != 0 && query.unreadable.count++ == 0) {
+		query.unreadable.first = *process;
+		query.unreadable.error = error;
 	}
 	query.stat.processes[query.stat.count++] = *process;
 }
 
 /* One that was asked for by its number: what is wrong with it is said. False when it cannot be shown. */
-static bool take_named(const char *word, pid_t pid)
+static bool add_named(const char *word, pid_t pid)
 {
 	struct lz_process process;
-	int error = lz_process_read(query.root, query.geometry, pid, query.parts, &process);
+	int error = lz_process_read(query.root, query.geometry, pid, query.read_flags, &process);
 
 	if (error == -ESRCH)
-		lz_say("%s: there is no such process%s", word,
-			lz_process_hidden(query.root) ? ", or /proc hides it: it is mounted with hidepid"
-						      : "");
+		lz_message("%s: there is no such process%s", word,
+			lz_process_hidepid(query.root) ? ", or /proc hides it: it is mounted with hidepid"
+						       : "");
 	else if (error)
-		lz_say("%s: cannot be read: %s", word, strerror(-error));
+		lz_message("%s: cannot be read: %s", word, strerror(-error));
 	else if (!lz_process_has_memory(&process))
-		lz_say("%s (%s): it has no memory of its own: a kernel thread, or one that has ended", word,
-			lz_shown(process.name).text);
+		lz_message("%s (%s): it has no memory of its own: a kernel thread, or one that has ended",
+			word, lz_printable(process.name).text);
 	else
-		take(&process);
+		add_process(&process);
 	return error == 0 && lz_process_has_memory(&process);
 }
 
@@ -148,9 +148,9 @@ static int read_named(const struct lz_arguments *arguments)
 		uint64_t pid;
 
 		if (lz_parse_u64(word, &pid) != 0 || pid == 0 || pid > INT32_MAX)
-			return lz_fail_usage(
-				"stat", "\"%s\" is not a process ID: it takes a number", lz_shown(word).text);
-		if (!take_named(word, (pid_t)pid))
+			return lz_fail_usage("stat", "\"%s\" is not a process ID: it takes a number",
+				lz_printable(word).text);
+		if (!add_named(word, (pid_t)pid))
 			status = 1;
 	}
 	return status;
@@ -173,26 +173,27 @@ static int read_all(void)
 		struct lz_process process;
 
 		/* One that ended since is not missed. */
-		if (lz_process_read(query.root, query.geometry, pids[i], query.parts, &process) == 0 &&
+		if (lz_process_read(query.root, query.geometry, pids[i], query.read_flags, &process) == 0 &&
 			lz_process_has_memory(&process))
-			take(&process);
+			add_process(&process);
 	}
 	free(pids);
-	if (lz_process_hidden(query.root) && geteuid() != 0)
-		lz_say("/proc is mounted with hidepid: processes of other users are not shown");
+	if (lz_process_hidepid(query.root) && geteuid() != 0)
+		lz_message("/proc is mounted with hidepid: processes of other users are not shown");
 	return 0;
 }
 
 /* A statistics file, as a process of which nothing else is known. */
-static void take_wire(void *context, const char *name, const struct lz_wire *wire, const char *error)
+static void add_stats_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
-	static const char *const ends[] = {[LZ_WIRE_ENDED] = " (ended)", [LZ_WIRE_GONE] = " (gone)"};
+	static const char *const ends[] = {
+		[LZ_STATS_OWNER_EXITED] = " (ended)", [LZ_STATS_OWNER_DEAD] = " (gone)"};
 	struct lz_process *larger, *process;
-	enum lz_wire_life life;
+	enum lz_stats_owner life;
 
 	(void)context;
 	if (error != NULL) {
-		lz_say("%s: %s", lz_shown(name).text, error);
+		lz_message("%s: %s", lz_printable(name).text, error);
 		return;
 	}
 	larger = realloc(query.stat.processes, (query.stat.count + 1) * sizeof *larger);
@@ -200,37 +201,37 @@ static void take_wire(void *context, const char *name, const struct lz_wire *wir
 		return;
 	query.stat.processes = larger;
 	process = &larger[query.stat.count++];
-	life = lz_wire_life(wire);
-	lz_process_unknown(process, (pid_t)wire->pid);
+	life = lz_stats_owner(wire);
+	lz_process_init(process, (pid_t)wire->pid);
 	process->wire = *wire;
 	process->preloaded = true;
 	snprintf(process->name, sizeof process->name, "%.48s%s", wire->executable,
-		life == LZ_WIRE_ALIVE ? "" : ends[life]);
+		life == LZ_STATS_OWNER_ALIVE ? "" : ends[life]);
 }
 
 static int read_files(const char *path)
 {
-	int error = lz_wire_each(path, false, take_wire, NULL);
+	int error = lz_stats_file_each(path, false, add_stats_file, NULL);
 
-	return error == 0 ? 0 : lz_fail("cannot read '%s': %s", lz_shown(path).text, strerror(-error));
+	return error == 0 ? 0 : lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(-error));
 }
 
-static void say_unread(void)
+static void report_unreadable(void)
 {
-	const struct unread *unread = &query.unread;
+	const struct unreadable *unreadable = &query.unreadable;
 	char more[64] = "";
 
-	if (unread->count == 0)
+	if (unreadable->count == 0)
 		return;
-	if (unread->count > 1)
-		snprintf(more, sizeof more, "; nor those of %zu more", unread->count - 1);
-	lz_say("the %s of %" PRIu64 " (%s, of user %s) cannot be read: %s%s%s",
-		unread->first.maps_error != 0 ? "mappings" : "PSS", unread->first.pid,
-		lz_shown(unread->first.name).text, lz_column_user(unread->first.uid).text,
-		strerror(-unread->error), more, geteuid() != 0 ? "; root may" : "");
+	if (unreadable->count > 1)
+		snprintf(more, sizeof more, "; nor those of %zu more", unreadable->count - 1);
+	lz_message("the %s of %" PRIu64 " (%s, of user %s) cannot be read: %s%s%s",
+		unreadable->first.maps_error != 0 ? "mappings" : "PSS", unreadable->first.pid,
+		lz_printable(unreadable->first.name).text, lz_column_user(unreadable->first.uid).text,
+		strerror(-unreadable->error), more, geteuid() != 0 ? "; root may" : "");
 }
 
-static int take_columns(const struct lz_arguments *arguments)
+static int choose_columns(const struct lz_arguments *arguments)
 {
 	struct lz_columns *columns = &query.stat.columns;
 	const char *sort = arguments->values[FLAG_SORT];
@@ -241,16 +242,16 @@ static int take_columns(const struct lz_arguments *arguments)
 	query.sort = lz_column_find(sort != NULL ? sort : of_files ? "committed" : "tables");
 	if (query.sort == NULL)
 		return -EINVAL;
-	query.parts = query.sort->parts;
+	query.read_flags = query.sort->read_flags;
 	if (output == NULL && arguments->values[FLAG_JSON] != NULL) {
 		columns->count = lz_column_count;
 		for (size_t i = 0; i < lz_column_count; i++)
-			columns->of[i] = &lz_column_table[i];
+			columns->column[i] = &lz_column_table[i];
 	} else if (lz_columns_parse(columns, output != NULL ? output : standard) != 0) {
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < columns->count; i++)
-		query.parts |= columns->of[i]->parts;
+		query.read_flags |= columns->column[i]->read_flags;
 	return 0;
 }
 
@@ -267,25 +268,25 @@ static int run(const struct lz_arguments *arguments)
 	query.root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
 	if (*query.root == '\0' && stats == NULL && access("/proc/self/stat", R_OK) != 0)
 		return lz_fail("cannot read /proc/self/stat: %s; mount /proc", strerror(errno));
-	query.geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
+	query.geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
 	query.reverse = arguments->values[FLAG_REVERSE] != NULL;
 	query.stat.units = arguments->values[FLAG_BYTES] != NULL ? LZ_UNITS_B
 								 : lz_arguments_choice(arguments, FLAG_UNITS);
 	query.stat.headers = arguments->values[FLAG_NO_HEADERS] == NULL;
 	query.stat.details = named;
-	if (query.geometry == NULL || take_columns(arguments) != 0)
-		return LZ_EXIT_OURS;
+	if (query.geometry == NULL || choose_columns(arguments) != 0)
+		return LZ_EXIT_FAILURE;
 	if (named) {
-		query.parts |= LZ_READ_MAPS;
+		query.read_flags |= LZ_READ_MAPS;
 		query.stat.processes = calloc((size_t)arguments->operand_count, sizeof *query.stat.processes);
 		if (query.stat.processes == NULL)
 			return lz_fail("out of memory");
 	}
 	status = named ? read_named(arguments) : stats != NULL ? read_files(stats) : read_all();
-	if (status != LZ_EXIT_OURS) {
+	if (status != LZ_EXIT_FAILURE) {
 		lz_machine_read(query.root, &query.stat.machine);
 		qsort(query.stat.processes, query.stat.count, sizeof *query.stat.processes, compare);
-		say_unread();
+		report_unreadable();
 		if (arguments->values[FLAG_JSON] != NULL)
 			status |= lz_stat_print_json(&query.stat);
 		else if (query.stat.count > 0)

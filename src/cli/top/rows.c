@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOBODY SIZE_MAX
+#define NO_INDEX SIZE_MAX
 
 /* The tree, by index of top->processes. */
 struct node {
 	size_t first_child, next_sibling, parent;
-	uint64_t below;
+	uint64_t descendants;
 };
 
 /* qsort has no context. */
@@ -21,8 +21,8 @@ static const struct lz_top *ordering;
 
 static int compare_rows(const void *a, const void *b)
 {
-	const struct lz_process *left = ((const struct lz_row *)a)->process;
-	const struct lz_process *right = ((const struct lz_row *)b)->process;
+	const struct lz_process *left = ((const struct lz_top_row *)a)->process;
+	const struct lz_process *right = ((const struct lz_top_row *)b)->process;
 	int order = lz_column_compare(ordering->sort, left, right);
 
 	if (order == 0)
@@ -38,7 +38,7 @@ static bool is_folded(const struct lz_top *top, uint64_t pid)
 	return false;
 }
 
-void lz_top_fold(struct lz_top *top)
+void lz_top_toggle_fold(struct lz_top *top)
 {
 	pid_t pid = (pid_t)top->rows[top->selected].process->pid;
 	pid_t *larger;
@@ -55,7 +55,7 @@ void lz_top_fold(struct lz_top *top)
 	top->folded[top->folded_count++] = pid;
 }
 
-static size_t find(const struct lz_top *top, uint64_t pid)
+static size_t find_pid(const struct lz_top *top, uint64_t pid)
 {
 	size_t low = 0, high = top->count;
 
@@ -67,17 +67,17 @@ static size_t find(const struct lz_top *top, uint64_t pid)
 		else
 			high = middle;
 	}
-	return low < top->count && top->processes[low].pid == pid ? low : NOBODY;
+	return low < top->count && top->processes[low].pid == pid ? low : NO_INDEX;
 }
 
-static void link_nodes(const struct lz_top *top, struct node *nodes)
+static void link_children(const struct lz_top *top, struct node *nodes)
 {
 	for (size_t i = 0; i < top->count; i++)
-		nodes[i] = (struct node){NOBODY, NOBODY, find(top, top->processes[i].parent), 0};
+		nodes[i] = (struct node){NO_INDEX, NO_INDEX, find_pid(top, top->processes[i].parent), 0};
 	for (size_t i = 0; i < top->count; i++) {
 		size_t parent = nodes[i].parent;
 
-		if (parent == NOBODY || parent == i)
+		if (parent == NO_INDEX || parent == i)
 			continue;
 		nodes[i].next_sibling = nodes[parent].first_child;
 		nodes[parent].first_child = i;
@@ -101,49 +101,49 @@ static void add_process(struct lz_process *sum, const struct lz_process *process
 	add(&sum->pss, process->pss);
 	add(&sum->swap, process->swap);
 	add(&sum->tables, process->tables);
-	add(&sum->touched, process->touched);
+	add(&sum->tables_if_touched, process->tables_if_touched);
 	add(&sum->mappings, process->mappings);
 	if (sum->tables != LZ_UNKNOWN && sum->rss != LZ_UNKNOWN && sum->rss > 0)
-		sum->ratio = (uint64_t)((__uint128_t)sum->tables * 1000 / sum->rss);
+		sum->tables_to_rss = (uint64_t)((__uint128_t)sum->tables * 1000 / sum->rss);
 }
 
 /* Adds what is below each to its sums, by going from every process up; a tree is not deep. */
-static void add_up(struct lz_top *top, struct node *nodes)
+static void add_to_ancestors(struct lz_top *top, struct node *nodes)
 {
 	for (size_t i = 0; i < top->count; i++) {
 		size_t at = nodes[i].parent;
 
 		/* Recorded trees may hold a circle of parents. */
-		for (size_t steps = 0; at != NOBODY && at != i && steps < top->count; steps++) {
+		for (size_t steps = 0; at != NO_INDEX && at != i && steps < top->count; steps++) {
 			add_process(&top->sums[at], &top->processes[i]);
-			nodes[at].below++;
-			at = nodes[at].parent == at ? NOBODY : nodes[at].parent;
+			nodes[at].descendants++;
+			at = nodes[at].parent == at ? NO_INDEX : nodes[at].parent;
 		}
 	}
 }
 
 /* Appends the children of a node in order, and theirs below each. */
-static void append(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
+static void append_rows(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
 {
-	struct lz_row *siblings;
+	struct lz_top_row *siblings;
 	size_t count = 0;
 
-	for (size_t i = first; i != NOBODY; i = nodes[i].next_sibling)
+	for (size_t i = first; i != NO_INDEX; i = nodes[i].next_sibling)
 		count++;
 	siblings = calloc(count + 1, sizeof *siblings);
 	if (siblings == NULL)
 		return;
 	count = 0;
-	for (size_t i = first; i != NOBODY; i = nodes[i].next_sibling)
-		siblings[count++] = (struct lz_row){&top->sums[i], depth, nodes[i].below,
-			nodes[i].below > 0 && is_folded(top, top->sums[i].pid)};
+	for (size_t i = first; i != NO_INDEX; i = nodes[i].next_sibling)
+		siblings[count++] = (struct lz_top_row){&top->sums[i], depth, nodes[i].descendants,
+			nodes[i].descendants > 0 && is_folded(top, top->sums[i].pid)};
 	qsort(siblings, count, sizeof *siblings, compare_rows);
 	for (size_t i = 0; i < count && top->row_count < top->count; i++) {
 		size_t node = (size_t)(siblings[i].process - top->sums);
 
 		top->rows[top->row_count++] = siblings[i];
 		if (!siblings[i].folded)
-			append(top, nodes, nodes[node].first_child, depth + 1);
+			append_rows(top, nodes, nodes[node].first_child, depth + 1);
 	}
 	free(siblings);
 }
@@ -152,7 +152,7 @@ static int order_tree(struct lz_top *top)
 {
 	struct node *nodes = calloc(top->count + 1, sizeof *nodes);
 	struct lz_process *sums = calloc(top->count + 1, sizeof *sums);
-	size_t roots = NOBODY;
+	size_t roots = NO_INDEX;
 
 	if (nodes == NULL || sums == NULL) {
 		free(nodes);
@@ -163,21 +163,21 @@ static int order_tree(struct lz_top *top)
 	top->sums = sums;
 	if (top->count > 0)
 		memcpy(sums, top->processes, top->count * sizeof *sums);
-	link_nodes(top, nodes);
-	add_up(top, nodes);
+	link_children(top, nodes);
+	add_to_ancestors(top, nodes);
 	for (size_t i = top->count; i-- > 0;)
-		if (nodes[i].parent == NOBODY || nodes[i].parent == i) {
+		if (nodes[i].parent == NO_INDEX || nodes[i].parent == i) {
 			nodes[i].next_sibling = roots;
 			roots = i;
 		}
-	append(top, nodes, roots, 0);
+	append_rows(top, nodes, roots, 0);
 	free(nodes);
 	return 0;
 }
 
-int lz_top_order(struct lz_top *top)
+int lz_top_sort_rows(struct lz_top *top)
 {
-	struct lz_row *rows = calloc(top->count + 1, sizeof *rows);
+	struct lz_top_row *rows = calloc(top->count + 1, sizeof *rows);
 	int error = 0;
 
 	if (rows == NULL)
@@ -190,7 +190,7 @@ int lz_top_order(struct lz_top *top)
 		error = order_tree(top);
 	} else {
 		for (size_t i = 0; i < top->count; i++)
-			rows[top->row_count++] = (struct lz_row){&top->processes[i], 0, 0, false};
+			rows[top->row_count++] = (struct lz_top_row){&top->processes[i], 0, 0, false};
 		qsort(rows, top->row_count, sizeof *rows, compare_rows);
 	}
 	/* The selection stays with its process; that of the first row stays there. */

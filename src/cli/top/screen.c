@@ -32,7 +32,8 @@ int lz_top_screen_open(void)
 	if (terminal == NULL || newterm(NULL, stdout, stdin) == NULL) {
 		lz_fail("top does not know this terminal (TERM is %s%s%s); 'lazyzero stat' prints the same "
 			"once",
-			terminal != NULL ? "\"" : "", terminal != NULL ? lz_shown(terminal).text : "not set",
+			terminal != NULL ? "\"" : "",
+			terminal != NULL ? lz_printable(terminal).text : "not set",
 			terminal != NULL ? "\"" : "");
 		return -ENOTTY;
 	}
@@ -41,7 +42,7 @@ int lz_top_screen_open(void)
 	noecho();
 	keypad(stdscr, TRUE);
 	curs_set(0);
-	if (lz_colours(stdout) && has_colors()) {
+	if (lz_colours_enabled(stdout) && has_colors()) {
 		start_color();
 		use_default_colors();
 		init_pair(PAIR_WARN, COLOR_YELLOW, -1);
@@ -68,7 +69,7 @@ static int lines_below(void)
 	return LINES >= 8 ? 1 : 0;
 }
 
-size_t lz_top_page(void)
+size_t lz_top_page_rows(void)
 {
 	int page = LINES - lines_above() - lines_below();
 
@@ -76,9 +77,9 @@ size_t lz_top_page(void)
 }
 
 /* The columns that the width has room for. */
-static struct lz_columns fitting(const struct lz_top *top)
+static struct lz_columns fitting_columns(const struct lz_top *top)
 {
-	static const char *const missed_least[] = {"user", "virtual", "threads", "swap", "shmem", "mappings",
+	static const char *const drop_order[] = {"user", "virtual", "threads", "swap", "shmem", "mappings",
 		"majflt", "minflt", "ratio", "rss", "pss", "touched", "pid"};
 	struct lz_columns columns = top->columns;
 
@@ -86,27 +87,27 @@ static struct lz_columns fitting(const struct lz_top *top)
 		int width = 0;
 
 		for (size_t i = 0; i < columns.count; i++)
-			width += columns.of[i]->width + 1;
+			width += columns.column[i]->width + 1;
 		if (width <= COLS + 8 || columns.count <= 1)
 			return columns; /* the name may lose some of its width */
 		size_t at = columns.count - 1;
 
-		for (; drop < sizeof missed_least / sizeof *missed_least; drop++) {
+		for (; drop < sizeof drop_order / sizeof *drop_order; drop++) {
 			for (at = 0; at < columns.count; at++)
-				if (strcmp(columns.of[at]->name, missed_least[drop]) == 0)
+				if (strcmp(columns.column[at]->name, drop_order[drop]) == 0)
 					break;
 			if (at < columns.count)
 				break;
 			at = columns.count - 1;
 		}
-		memmove(&columns.of[at], &columns.of[at + 1],
-			(columns.count - 1 - at) * sizeof columns.of[0]);
+		memmove(&columns.column[at], &columns.column[at + 1],
+			(columns.count - 1 - at) * sizeof columns.column[0]);
 		columns.count--;
 	}
 }
 
 /* Text at the cursor, up to the end of the line. */
-static void put(const char *text)
+static void put_text(const char *text)
 {
 	int room = COLS - getcurx(stdscr);
 
@@ -122,7 +123,7 @@ static void put_cell(const struct lz_column *column, const char *text, bool last
 
 	snprintf(cell, sizeof cell, "%*.*s%s", left ? -column->width : column->width,
 		last ? 280 : column->width, text, last ? "" : " ");
-	put(cell);
+	put_text(cell);
 }
 
 static void draw_sparkline(const struct lz_top *top, int width)
@@ -133,13 +134,15 @@ static void draw_sparkline(const struct lz_top *top, int width)
 	uint64_t least = UINT64_MAX, greatest = 0;
 
 	for (size_t i = 0; i < shown; i++) {
-		uint64_t value = top->history[(top->history_at + LZ_HISTORY - shown + i) % LZ_HISTORY];
+		uint64_t value =
+			top->history[(top->history_at + LZ_TOP_HISTORY_MAX - shown + i) % LZ_TOP_HISTORY_MAX];
 
 		least = value < least ? value : least;
 		greatest = value > greatest ? value : greatest;
 	}
 	for (size_t i = 0; i < shown; i++) {
-		uint64_t value = top->history[(top->history_at + LZ_HISTORY - shown + i) % LZ_HISTORY];
+		uint64_t value =
+			top->history[(top->history_at + LZ_TOP_HISTORY_MAX - shown + i) % LZ_TOP_HISTORY_MAX];
 		size_t level = greatest > least
 				       ? (size_t)((double)(value - least) * 7.99 / (double)(greatest - least))
 				       : 0;
@@ -154,32 +157,32 @@ static void draw_head(const struct lz_top *top)
 	int room;
 
 	move(0, 0);
-	put(lz_machine_line(&top->machine).text);
+	put_text(lz_machine_line(&top->machine).text);
 	snprintf(line, sizeof line,
 		"%zu processes, %" PRIu64 " preloaded, %" PRIu64 " partly unreadable; by %s%s%s", top->count,
 		top->preloaded, top->unreadable, top->sort->name, top->reverse ? ", reversed" : "",
 		top->tree ? ", sums of trees" : "");
 	move(1, 0);
-	put(line);
+	put_text(line);
 	room = COLS - getcurx(stdscr) - 2;
 	if (room >= 4) {
 		addstr("  ");
-		draw_sparkline(top, room < (int)LZ_HISTORY ? room : (int)LZ_HISTORY);
+		draw_sparkline(top, room < (int)LZ_TOP_HISTORY_MAX ? room : (int)LZ_TOP_HISTORY_MAX);
 	}
 }
 
-static void draw_names(const struct lz_top *top, const struct lz_columns *columns, int line)
+static void draw_headers(const struct lz_top *top, const struct lz_columns *columns, int line)
 {
 	move(line, 0);
 	attron(A_REVERSE);
 	for (size_t i = 0; i < columns->count; i++) {
 		char name[16] = "";
 
-		for (size_t at = 0; at < sizeof name - 1 && columns->of[i]->name[at] != '\0'; at++)
-			name[at] = (char)toupper((unsigned char)columns->of[i]->name[at]);
-		if (columns->of[i] == top->sort)
+		for (size_t at = 0; at < sizeof name - 1 && columns->column[i]->name[at] != '\0'; at++)
+			name[at] = (char)toupper((unsigned char)columns->column[i]->name[at]);
+		if (columns->column[i] == top->sort)
 			attron(A_BOLD);
-		put_cell(columns->of[i], name, i + 1 == columns->count);
+		put_cell(columns->column[i], name, i + 1 == columns->count);
 		attroff(A_BOLD);
 	}
 	while (getcurx(stdscr) < COLS - 1 && getcury(stdscr) == line)
@@ -192,14 +195,14 @@ static attr_t attributes_of(const struct lz_process *process)
 {
 	attr_t attributes = process->preloaded ? A_BOLD : A_NORMAL;
 
-	if (process->ratio == LZ_UNKNOWN || process->tables < (1u << 20))
+	if (process->tables_to_rss == LZ_UNKNOWN || process->tables < (1u << 20))
 		return attributes;
-	if (process->ratio >= 1000)
+	if (process->tables_to_rss >= 1000)
 		return attributes | (attr_t)COLOR_PAIR(PAIR_ALARM);
-	return process->ratio >= 100 ? attributes | (attr_t)COLOR_PAIR(PAIR_WARN) : attributes;
+	return process->tables_to_rss >= 100 ? attributes | (attr_t)COLOR_PAIR(PAIR_WARN) : attributes;
 }
 
-static void draw_row(const struct lz_row *row, const struct lz_columns *columns, int line, bool selected)
+static void draw_row(const struct lz_top_row *row, const struct lz_columns *columns, int line, bool selected)
 {
 	attr_t attributes = attributes_of(row->process) | (selected ? A_UNDERLINE : A_NORMAL);
 
@@ -208,13 +211,13 @@ static void draw_row(const struct lz_row *row, const struct lz_columns *columns,
 	move(line, 0);
 	attron((int)attributes);
 	for (size_t i = 0; i < columns->count; i++) {
-		const struct lz_column *column = columns->of[i];
-		struct lz_shown text = lz_column_text(column, row->process, LZ_UNITS_AUTO);
+		const struct lz_column *column = columns->column[i];
+		struct lz_display text = lz_column_text(column, row->process, LZ_UNITS_AUTO);
 		char name[sizeof text + 80];
 
-		if (column->kind == LZ_COLUMN_NAME && row->below > 0)
+		if (column->kind == LZ_COLUMN_NAME && row->descendants > 0)
 			snprintf(name, sizeof name, "%*s%s %c%" PRIu64, indent, "", text.text,
-				row->folded ? '+' : '-', row->below);
+				row->folded ? '+' : '-', row->descendants);
 		else
 			snprintf(name, sizeof name, "%*s%s", column->kind == LZ_COLUMN_NAME ? indent : 0, "",
 				text.text);
@@ -225,8 +228,8 @@ static void draw_row(const struct lz_row *row, const struct lz_columns *columns,
 
 void lz_top_draw(struct lz_top *top)
 {
-	struct lz_columns columns = fitting(top);
-	size_t page = lz_top_page();
+	struct lz_columns columns = fitting_columns(top);
+	size_t page = lz_top_page_rows();
 	int line = lines_above();
 
 	if (top->selected < top->first)
@@ -237,12 +240,12 @@ void lz_top_draw(struct lz_top *top)
 	if (line == 3)
 		draw_head(top);
 	if (line > 0)
-		draw_names(top, &columns, line - 1);
+		draw_headers(top, &columns, line - 1);
 	for (size_t i = top->first; i < top->row_count && i < top->first + page; i++)
 		draw_row(&top->rows[i], &columns, line++, i == top->selected);
 	if (lines_below() > 0) {
 		move(LINES - 1, 0);
-		put("q quit  t tree  space fold  < > sort  r reverse  arrows PgUp PgDn scroll");
+		put_text("q quit  t tree  space fold  < > sort  r reverse  arrows PgUp PgDn scroll");
 	}
 	refresh();
 }

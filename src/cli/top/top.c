@@ -43,15 +43,15 @@ static const struct lz_flag flags[] = {
 		.accepts = "a name that 'lazyzero cost --list' shows"},
 };
 
-static volatile sig_atomic_t ended;
+static volatile sig_atomic_t quit_requested;
 
-static void end(int signal)
+static void request_quit(int signal)
 {
 	(void)signal;
-	ended = 1;
+	quit_requested = 1;
 }
 
-static void take(struct lz_top *top, const struct lz_process *process)
+static void add_process(struct lz_top *top, const struct lz_process *process)
 {
 	top->processes[top->count++] = *process;
 	top->preloaded += process->preloaded;
@@ -59,9 +59,9 @@ static void take(struct lz_top *top, const struct lz_process *process)
 }
 
 /* Reads all that is shown. Returns 0 or -errno. */
-static int look(struct lz_top *top)
+static int read_processes(struct lz_top *top)
 {
-	unsigned parts = top->sort->parts;
+	unsigned read_flags = top->sort->read_flags;
 	struct lz_process *larger;
 	pid_t *pids;
 	size_t count;
@@ -70,7 +70,7 @@ static int look(struct lz_top *top)
 	if (error)
 		return error;
 	for (size_t i = 0; i < top->columns.count; i++)
-		parts |= top->columns.of[i]->parts;
+		read_flags |= top->columns.column[i]->read_flags;
 	larger = realloc(top->processes, (count + 1) * sizeof *larger);
 	if (larger == NULL) {
 		free(pids);
@@ -79,33 +79,33 @@ static int look(struct lz_top *top)
 	top->processes = larger;
 	top->count = 0;
 	top->preloaded = top->unreadable = 0;
-	for (size_t i = 0; i < count && !ended; i++) {
+	for (size_t i = 0; i < count && !quit_requested; i++) {
 		struct lz_process process;
 
-		if (lz_process_read(top->root, top->geometry, pids[i], parts, &process) == 0 &&
+		if (lz_process_read(top->root, top->geometry, pids[i], read_flags, &process) == 0 &&
 			lz_process_has_memory(&process))
-			take(top, &process);
+			add_process(top, &process);
 	}
 	free(pids);
 	lz_machine_read(top->root, &top->machine);
 	if (top->machine.tables != LZ_UNKNOWN) {
 		top->history[top->history_at] = top->machine.tables;
-		top->history_at = (top->history_at + 1) % LZ_HISTORY;
-		if (top->history_count < LZ_HISTORY)
+		top->history_at = (top->history_at + 1) % LZ_TOP_HISTORY_MAX;
+		if (top->history_count < LZ_TOP_HISTORY_MAX)
 			top->history_count++;
 	}
-	return lz_top_order(top);
+	return lz_top_sort_rows(top);
 }
 
 /* The column beside the one that is sorted by, among those shown. */
-static void sort_beside(struct lz_top *top, size_t step)
+static void sort_by_neighbour(struct lz_top *top, size_t step)
 {
 	for (size_t i = 0; i < top->columns.count; i++)
-		if (top->columns.of[i] == top->sort) {
-			top->sort = top->columns.of[(i + step) % top->columns.count];
+		if (top->columns.column[i] == top->sort) {
+			top->sort = top->columns.column[(i + step) % top->columns.count];
 			return;
 		}
-	top->sort = top->columns.of[0];
+	top->sort = top->columns.column[0];
 }
 
 static void select_row(struct lz_top *top, size_t row)
@@ -117,9 +117,9 @@ static void select_row(struct lz_top *top, size_t row)
 }
 
 /* Returns false to quit. */
-static bool act(struct lz_top *top, int key)
+static bool handle_key(struct lz_top *top, int key)
 {
-	size_t page = lz_top_page();
+	size_t page = lz_top_page_rows();
 
 	switch (key) {
 	case 'q':
@@ -133,16 +133,16 @@ static bool act(struct lz_top *top, int key)
 		break;
 	case '>':
 	case KEY_RIGHT:
-		sort_beside(top, 1);
+		sort_by_neighbour(top, 1);
 		break;
 	case '<':
 	case KEY_LEFT:
-		sort_beside(top, top->columns.count - 1);
+		sort_by_neighbour(top, top->columns.count - 1);
 		break;
 	case ' ':
 	case '\n':
 		if (top->tree && top->row_count > 0)
-			lz_top_fold(top);
+			lz_top_toggle_fold(top);
 		break;
 	case KEY_UP:
 	case 'k':
@@ -167,39 +167,39 @@ static bool act(struct lz_top *top, int key)
 	default:
 		return true; /* a resize among them: all is drawn anew */
 	}
-	return lz_top_order(top) == 0;
+	return lz_top_sort_rows(top) == 0;
 }
 
-static int watch(struct lz_top *top, uint64_t interval_ns)
+static int event_loop(struct lz_top *top, uint64_t interval_ns)
 {
 	uint64_t due = 0;
 
-	while (!ended) {
-		uint64_t now = lz_now_ns();
+	while (!quit_requested) {
+		uint64_t now = lz_monotonic_ns();
 		int key;
 
 		if (now >= due) {
-			int error = look(top);
+			int error = read_processes(top);
 
 			if (error)
 				return error;
 			due = now + interval_ns;
-			if (lz_now_ns() - now > interval_ns / 4)
-				due = lz_now_ns() + 3 * (lz_now_ns() - now);
+			if (lz_monotonic_ns() - now > interval_ns / 4)
+				due = lz_monotonic_ns() + 3 * (lz_monotonic_ns() - now);
 		}
 		lz_top_draw(top);
-		now = lz_now_ns();
+		now = lz_monotonic_ns();
 		timeout(due > now ? (int)((due - now) / 1000000) + 1 : 0);
 		key = getch();
 		if (key == ERR && errno == EIO)
 			return 0; /* the terminal is gone */
-		if (key != ERR && !act(top, key))
+		if (key != ERR && !handle_key(top, key))
 			return 0;
 	}
 	return 0;
 }
 
-static int take_arguments(struct lz_top *top, const struct lz_arguments *arguments, double *interval)
+static int parse_arguments(struct lz_top *top, const struct lz_arguments *arguments, double *interval)
 {
 	const char *given = arguments->values[FLAG_INTERVAL];
 	const char *output = arguments->values[FLAG_OUTPUT];
@@ -211,13 +211,13 @@ static int take_arguments(struct lz_top *top, const struct lz_arguments *argumen
 		*interval = strtod(given, &rest);
 		if (rest == given || *rest != '\0' || !(*interval >= 0.1 && *interval <= 3600)) {
 			lz_fail_usage("top", "--interval: \"%s\" is not accepted: it takes %s",
-				lz_shown(given).text, flags[FLAG_INTERVAL].accepts);
+				lz_printable(given).text, flags[FLAG_INTERVAL].accepts);
 			return -EINVAL;
 		}
 	}
 	top->root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
 	top->tree = arguments->values[FLAG_TREE] != NULL;
-	top->geometry = lz_cost_geometry(arguments->values[FLAG_GEOMETRY]);
+	top->geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
 	top->sort = lz_column_find(sort != NULL ? sort : "tables");
 	if (top->geometry == NULL || top->sort == NULL)
 		return -EINVAL;
@@ -232,11 +232,11 @@ static int run(const struct lz_arguments *arguments)
 	double interval;
 	int error;
 
-	if (take_arguments(&top, arguments, &interval) != 0 || lz_top_screen_open() != 0)
-		return LZ_EXIT_OURS;
+	if (parse_arguments(&top, arguments, &interval) != 0 || lz_top_screen_open() != 0)
+		return LZ_EXIT_FAILURE;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		sigaction(signals[i], &(struct sigaction){.sa_handler = end}, NULL);
-	error = watch(&top, (uint64_t)(interval * 1e9));
+		sigaction(signals[i], &(struct sigaction){.sa_handler = request_quit}, NULL);
+	error = event_loop(&top, (uint64_t)(interval * 1e9));
 	lz_top_screen_close();
 	free(top.processes);
 	free(top.sums);

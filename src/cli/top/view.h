@@ -11,13 +11,13 @@
 #include "cli/process/machine.h"
 #include "cli/process/process.h"
 
-#define LZ_HISTORY 256u /* samples of the machine's page tables, for the sparkline */
+#define LZ_TOP_HISTORY_MAX 256u /* samples of the machine's page tables, for the sparkline */
 
 /* A line of the list. */
-struct lz_row {
+struct lz_top_row {
 	const struct lz_process *process; /* in tree view with the sums of all below it */
 	unsigned depth;                   /* below the roots of the tree */
-	uint64_t below;                   /* processes below it */
+	uint64_t descendants;             /* processes below it */
 	bool folded;                      /* and not shown */
 };
 
@@ -34,12 +34,12 @@ struct lz_top {
 	struct lz_process *processes; /* by pid */
 	struct lz_process *sums;      /* each with all below it; only in tree view */
 	size_t count;
-	uint64_t preloaded, unreadable; /* processes */
-	uint64_t history[LZ_HISTORY];   /* a ring; the newest before history_at */
+	uint64_t preloaded, unreadable;       /* processes */
+	uint64_t history[LZ_TOP_HISTORY_MAX]; /* a ring; the newest before history_at */
 	size_t history_at, history_count;
 
 	/* What is shown. */
-	struct lz_row *rows;
+	struct lz_top_row *rows;
 	size_t row_count;
 	size_t selected, first; /* rows */
 	uint64_t selected_pid;  /* 0: the first row, whoever stands there */
@@ -48,11 +48,12 @@ struct lz_top {
 };
 
 /* Puts the processes in order. Returns 0 or -ENOMEM. */
-int lz_top_order(struct lz_top *top);
+int lz_top_sort_rows(struct lz_top *top);
 
-/* Folds or unfolds the tree of the selected row, of which there must be one; shown at the next lz_top_order.
+/* Folds or unfolds the tree of the selected row, of which there must be one; shown at the next
+ * lz_top_sort_rows.
  */
-void lz_top_fold(struct lz_top *top);
+void lz_top_toggle_fold(struct lz_top *top);
 
 /* Opens the screen. Returns 0, or -ENOTTY after saying why there is none. */
 int lz_top_screen_open(void);
@@ -62,6 +63,6 @@ void lz_top_screen_close(void);
 void lz_top_draw(struct lz_top *top);
 
 /* Rows of the list that the terminal has room for. */
-size_t lz_top_page(void);
+size_t lz_top_page_rows(void);
 
 #endif
