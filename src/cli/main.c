@@ -1,8 +1,8 @@
 /*
  * The `lazyzero` command: finds the subcommand, parses its arguments, runs it.
  *
- * Also the two things every subcommand relies on: descriptors 0 to 2 are open, so that no file opened later
- * takes their place, and output that could not be written is a failure.
+ * It guarantees two things to every subcommand: descriptors 0 to 2 are open, so that no file opened later
+ * gets one of these numbers, and a failure to write standard output makes the command fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +10,15 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "cli/common/command.h"
+#include "cli/common/arguments.h"
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
+#include "cli/common/help.h"
+#include "cli/common/messages.h"
 #include "config.h"
 
-const struct lz_command *const lz_commands[] = {
+/* NULL-terminated. */
+static const struct lz_command *const commands[] = {
 	&lz_command_run,
 	&lz_command_stat,
 	&lz_command_top,
@@ -25,15 +30,14 @@ const struct lz_command *const lz_commands[] = {
 	&lz_command_cost,
 	&lz_command_env,
 	&lz_command_completion,
+	NULL,
 };
 
-#define COMMAND_COUNT (sizeof lz_commands / sizeof *lz_commands)
-
-const size_t lz_command_count = COMMAND_COUNT;
+#define COMMAND_COUNT (sizeof commands / sizeof *commands - 1)
 
 /*
- * Where 0, 1 or 2 is closed, opens it the wrong way round, so that using it fails as it would have; and
- * close-on-exec, so that the program to run finds it closed.
+ * Opens /dev/null at each of descriptors 0 to 2 that is closed: for writing at 0 and for reading at 1 and 2,
+ * so that using it still fails with EBADF; and close-on-exec, so that the program to run finds it closed.
  */
 static int open_standard_descriptors(void)
 {
@@ -47,8 +51,8 @@ static int open_standard_descriptors(void)
 static const struct lz_command *find_command(const char *name)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (strcmp(lz_commands[i]->name, name) == 0)
-			return lz_commands[i];
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
 	return NULL;
 }
 
@@ -58,7 +62,7 @@ static int report_unknown_command(const char *name)
 	int nearest;
 
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		names[i] = lz_commands[i]->name;
+		names[i] = commands[i]->name;
 	nearest = lz_nearest(name, names, COMMAND_COUNT);
 	if (nearest >= 0)
 		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?",
@@ -79,7 +83,7 @@ static int print_help(char **words)
 	if (command != NULL)
 		lz_help_command(command);
 	else
-		lz_help_all(lz_commands, COMMAND_COUNT);
+		lz_help_all(commands);
 	return 0;
 }
 
@@ -89,6 +93,7 @@ static int run_command(const struct lz_command *command, char **words)
 	int status = LZ_EXIT_FAILURE;
 
 	if (lz_arguments_parse(&arguments, command, words) == 0) {
+		arguments.commands = commands;
 		status = 0;
 		if (arguments.help)
 			lz_help_command(command);

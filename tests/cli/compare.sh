@@ -10,7 +10,7 @@ for figure in "time" "minor faults" "peak RSS" "peak PSS" "peak page tables"; do
 done
 expect_match "bare is the measure" '^  bare  *0\.[0-9]* s  *1\.00  *0\.[0-9]* s  *0\.[0-9]* s$' "$work/out"
 expect_match "the library" '^  lazyzero (auto)  *[0-9]' "$work/out"
-expect_match "how many" '^3 runs of each$' "$work/out"
+expect_match "how many" '^3 runs of each contender$' "$work/out"
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
 
 # In turns: each round begins with another one.
@@ -33,10 +33,10 @@ expect_match "--show-output" '^seen$' "$work/out"
 # One that ends otherwise under the library: that is no measurement of the same thing.
 run compare -n 1 -- sh -c 'test -z "$LD_PRELOAD" || exit 3'
 expect "status when they differ" 1 "$status"
-expect_match "who differs" '^lazyzero: warning: lazyzero (auto): it ended with status 3$' "$work/err"
+expect_match "who differs" '^lazyzero: warning: lazyzero (auto): it exited with status 3$' "$work/err"
 run compare -n 1 -- sh -c 'exit 4'
 expect "status when all fail alike" 0 "$status"
-expect_match "all fail" 'warning: the program fails by itself (status 4)' "$work/err"
+expect_match "all fail" 'warning: the bare program fails (status 4)' "$work/err"
 run compare -n 1 --with=/nowhere/libx.so -- sh -c :
 expect "status without a contender" 1 "$status"
 expect_match "who is missing" '^lazyzero: warning: libx\.so: cannot be preloaded' "$work/err"

@@ -72,7 +72,7 @@ if command -v zsh > /dev/null && command -v tmux > /dev/null; then
 	}
 
 	tmux -L lz send-keys "fpath=('$work/functions' \$fpath); autoload -Uz compinit; compinit -u -d '$work/dump'; echo rea''dy" Enter
-	offers "zsh: commands" '^doctor  *-- examine what this machine offers' 'lazyzero '
+	offers "zsh: commands" '^doctor  *-- check the features of this machine that the library uses' 'lazyzero '
 	offers "zsh: a flag" 'lazyzero run --policy=' 'lazyzero run --poli'
 	offers "zsh: choices" '^log  *refuse' 'lazyzero run --policy='
 	offers "zsh: columns" 'stat -o pid,touched' 'lazyzero stat -o pid,tou'

@@ -78,13 +78,13 @@ at least 1 byte|0G
 "abc" is not a size|abc
 "4096x" is not a size|4096x
 "-5" is not a size|-- -5
-beyond the address space|129T
-beyond the address space|16E
-beyond the address space|99999999999999999999
-beyond the address space|--at=128T 1
-beyond the address space|--at=0x7ffffffff000 4097
-beyond the address space|--at=0xffffffffffffffff 1
-beyond the address space|--at=1 18446744073709551615
+exceeds the user address space|129T
+exceeds the user address space|16E
+exceeds the user address space|99999999999999999999
+exceeds the user address space|--at=128T 1
+exceeds the user address space|--at=0x7ffffffff000 4097
+exceeds the user address space|--at=0xffffffffffffffff 1
+exceeds the user address space|--at=1 18446744073709551615
 --at: "0x" is not accepted|--at 0x 1
 --at: "0x1g" is not accepted|--at 0x1g 1
 --at: "0x10000000000000000" is not accepted|--at 0x10000000000000000 1

@@ -47,9 +47,9 @@ int main(void)
 }
 END
 	if "$work/zero"; then
-		expect_match "zero page" '^ok    zero page  *untouched memory reads from it' "$work/out"
+		expect_match "zero page" '^ok    zero page  *reads of untouched memory map it' "$work/out"
 	else
-		expect_match "no zero page" '^note  zero page  *none: ' "$work/out"
+		expect_match "no zero page" '^note  zero page  *not used: ' "$work/out"
 	fi
 fi
 
@@ -71,7 +71,7 @@ fi
 	ulimit -f 0
 	exec "$LZ_COMMAND" doctor
 ) 2> "$work/err" | cat > "$work/out"
-expect_match "size of files" '^bad   MADV_COLLAPSE  *no memory file can be made' "$work/out"
+expect_match "size of files" '^bad   MADV_COLLAPSE  *cannot create a memory file' "$work/out"
 expect_match "how to mend it" 'ulimit -f' "$work/out"
 expect_match "the verdict then" '^The zero window does not work here' "$work/out"
 if ! grep -q AddressSanitizer "$LZ_COMMAND"; then # which reserves address space without end

@@ -57,7 +57,7 @@ echo text > "$work/text"
 expect_failure 125 "is not a shared library" env --library="$work/text"
 mkdir "$work/a b"
 cp "$library" "$work/a b/l.so"
-expect_failure 125 "because of a space or colon" env --library="$work/a b/l.so"
+expect_failure 125 "LD_PRELOAD does not allow spaces or colons" env --library="$work/a b/l.so"
 (cd "$work" && ln -s "$library" relative.so && "$LZ_COMMAND" env --library=relative.so > out)
 expect_match "a relative path becomes absolute" "$work/relative.so'" "$work/out"
 

@@ -3,18 +3,18 @@
 
 run run --record="$work/run.jsonl" sh -c 'sleep 0.3; sh -c "sleep 0.3; :"; :'
 expect "status" 0 "$status"
-expect_match "the summary is there, too" 'ended with status 0' "$work/err"
+expect_match "the summary is there, too" 'exited with status 0' "$work/err"
 expect_match "the head" '^{"lazyzero_record":1,"program":\["sh","-c",' "$work/run.jsonl"
 expect_match "the end" '^{"end":[0-9.]*,"exit_status":0,"signal":null}$' "$work/run.jsonl"
 expect_match "a child" '"name":"sleep"' "$work/run.jsonl"
 run run --record="$work/killed.jsonl" sh -c 'kill -9 $$'
 expect_match "a signal" '"exit_status":null,"signal":9}$' "$work/killed.jsonl"
 expect_failure 125 "cannot write the record '/nowhere/x': No such file" run --record=/nowhere/x true
-expect_failure 125 "record needs this command beside the program" run --record="$work/x" --summary=none true
+expect_failure 125 "record cannot be used with --summary=none" run --record="$work/x" --summary=none true
 if [ -w /dev/full ]; then
 	run run --record=/dev/full sh -c 'exit 3'
 	expect "status with a full disk" 3 "$status"
-	expect "it is said once" 1 "$(grep -c "warning: the record '/dev/full' could not be written on: No space" "$work/err")"
+	expect "it is said once" 1 "$(grep -c "warning: cannot write the rest of the record '/dev/full': No space" "$work/err")"
 fi
 
 if command -v python3 > /dev/null; then
@@ -77,8 +77,8 @@ expect_match "without gnuplot" 'gnuplot is not installed; install it' "$work/err
 : > "$work/none"
 expect_failure 125 "none' is empty" plot "$work/none"
 head -n 1 "$work/run.jsonl" > "$work/none"
-expect_failure 125 "holds no sample" plot "$work/none"
-expect_failure 125 "a line of more than 64.0 MiB is none of a record" plot /dev/zero
+expect_failure 125 "contains no sample" plot "$work/none"
+expect_failure 125 "has a line longer than 64.0 MiB" plot /dev/zero
 echo '{"lazyzero_record":7}' > "$work/none"
 expect_failure 125 "is a record of version 7; this command reads version 1" plot "$work/none"
 for text in '' '{' '[]' '{"lazyzero_record":"1"}' '{"t":1}' 'null' '[[[[[[[['; do
@@ -114,7 +114,7 @@ for part in 3 5 9; do
 	run plot "$work/cut" -o "$work/cut.svg"
 	expect "status of $part tenths" 0 "$status"
 done
-expect_match "what is cut is counted" "warning: 1 line of '.*cut' could not be understood, and is left out" "$work/err"
+expect_match "what is cut is counted" "warning: skipped 1 line of '.*cut' that could not be parsed" "$work/err"
 
 # Names that would be commands to gnuplot stay names.
 ln -s "$(command -v sleep)" "$work/a'; system 'touch hacked"

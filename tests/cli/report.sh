@@ -126,7 +126,7 @@ expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
 expect "no colours in a file" "" "$(tr -dc '\033' < "$work/out")"
 run report $options -- "$work/known" k
 expect "status of a program that was killed" 125 "$status"
-expect_match "what is said of it" "known' died of signal 9 (Killed) before it could report" "$work/err"
+expect_match "what is said of it" "known' was killed by signal 9 (Killed) before it could write its report" "$work/err"
 
 # C++ names as the source has them, and a line no longer than any.
 cat > "$work/names.cc" <<'END_OF_C'
@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 END_OF_C
 	"$work/old" "$LZ_COMMAND" report $options -- "$work/known" > "$work/out" 2> "$work/err"
 	expect_match "what is not known" '^     ?  64.0M       ?     ?     ?      ?      1  sparse (known.c:14)$' "$work/out"
-	expect "it is said once" 1 "$(grep -c 'that takes Linux 6.7' "$work/out")"
+	expect "it is said once" 1 "$(grep -c 'this requires Linux 6.7' "$work/out")"
 fi
 
 # From files: at exit, at a signal, in a directory, of a forked child.
@@ -290,7 +290,7 @@ if [ -w /dev/full ]; then
 fi
 expect_failure 125 "no report and no program given" report
 expect_failure 125 "no program given" report --
-expect_failure 125 "--budget is for a program that is run: put '--' before it" report --budget=1M "$work/first"
+expect_failure 125 "--budget applies to a program that is run: put '--' before the program" report --budget=1M "$work/first"
 expect_failure 125 "cannot read '/nowhere': No such file" report /nowhere
 expect_failure 127 "cannot run '/nowhere': No such file" report -- /nowhere
 expect "nothing is left in TMPDIR" "" "$(ls "$TMPDIR")"
@@ -299,14 +299,14 @@ if [ -w /dev/full ]; then
 	expect_match "why it could not be written" 'cannot write to standard output: No space left' "$work/err"
 fi
 mkdir "$work/empty"
-expect_failure 125 "holds no report" report "$work/empty"
+expect_failure 125 "contains no report" report "$work/empty"
 : > "$work/none"
-expect_failure 125 "is empty: the program still runs" report "$work/none"
+expect_failure 125 "is empty: the program is still running" report "$work/none"
 for text in '{' '[]' '{"t":1}' 'null' '[[[[[[[[' '{"lazyzero_report":"1"}'; do
 	echo "$text" > "$work/none"
 	expect_failure 125 "is not a report" report "$work/none"
 done
-expect_failure 125 "a line of more than 64.0 KiB is none of a report" report /dev/zero
+expect_failure 125 "has a line longer than 64.0 KiB" report /dev/zero
 echo '{"lazyzero_report":7,"pid":1}' > "$work/none"
 expect_failure 125 "is a report of version 7; this command reads version 1" report "$work/none"
 

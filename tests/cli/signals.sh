@@ -12,7 +12,7 @@ for pair in TERM:15 KILL:9 SEGV:11 INT:2 QUIT:3 ABRT:6 HUP:1; do
 	signal=${pair%:*} number=${pair#*:}
 	run run sh -c "kill -$signal \$\$"
 	expect "status after SIG$signal" $((128 + number)) "$status"
-	expect_match "summary after SIG$signal" "^lazyzero: sh was ended by SIG$signal after" "$work/err"
+	expect_match "summary after SIG$signal" "^lazyzero: sh was killed by SIG$signal after" "$work/err"
 done
 if command -v python3 > /dev/null; then
 	python3 - "$LZ_COMMAND" <<'END' || fail "dying of the program's signal"

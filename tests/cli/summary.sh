@@ -2,7 +2,7 @@
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 run run sh -c :
-expect_match "first line" '^lazyzero: sh ended with status 0 after [0-9.e-]* s$' "$work/err"
+expect_match "first line" '^lazyzero: sh exited with status 0 after [0-9.e-]* s$' "$work/err"
 for row in "page tables" budget resident served mappings "over budget" processes; do
 	expect_match "row $row" "^  $row  *[0-9n]" "$work/err"
 done
@@ -43,11 +43,11 @@ END
 	run run --thp=never "$work/reader"
 	expect_match "what was served" '^  served  *1 region, 256 MiB$' "$work/err"
 	run run --backing=zeropage --thp=never --budget=64K --policy=log --log=none "$work/reader"
-	expect_match "over budget, logged" '^  over budget  *1 served all the same, 0 refused$' "$work/err"
+	expect_match "over budget, logged" '^  over budget  *1 served, 0 refused$' "$work/err"
 	expect_match "the budget and its source" '^  budget  *64\.0 KiB (LAZYZERO_BUDGET=64K)$' "$work/err"
 	run run --backing=zeropage --budget=64K --policy=refuse --log=none "$work/reader"
 	expect "status of a refused program" 12 "$status"
-	expect_match "over budget, refused" '^  over budget  *0 served all the same, 1 refused$' "$work/err"
+	expect_match "over budget, refused" '^  over budget  *0 served, 1 refused$' "$work/err"
 fi
 
 if command -v python3 > /dev/null; then
@@ -116,8 +116,8 @@ ln -s /etc/passwd "$work/stats/lazyzero.4"
 run run --stats="$work/stats" sh -c :
 expect "status beside foreign files" 0 "$status"
 expect_match "earlier processes are not counted" '^  processes  *1$' "$work/err"
-expect_match "foreign files are left out" 'warning: left out of the summary: lazyzero\.[0-9]: .*; and 3 more' "$work/err"
-expect "in one line" 1 "$(grep -c 'left out' "$work/err")"
+expect_match "foreign files are left out" 'warning: not included in the summary: lazyzero\.[0-9]: .*; and 3 more' "$work/err"
+expect "in one line" 1 "$(grep -c 'not included' "$work/err")"
 (cd "$work" && mkdir moved && run run --stats=relative sh -c 'cd moved; sh -c :; :')
 expect_match "a file, relative" '^  processes  *1$' "$work/err"
 [ -s "$work/relative" ] || fail "--stats=relative is not in the directory of the command"
@@ -147,7 +147,7 @@ run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazy
 rm -rf "$work/stats"
 mkdir "$work/stats"
 run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazyzero.$$" bs=1 seek=8 conv=notrunc 2> /dev/null'
-expect_match "another version" 'left out of the summary: lazyzero\.[0-9]*: its layout has another version' "$work/err"
+expect_match "another version" 'not included in the summary: lazyzero\.[0-9]*: its layout has another version' "$work/err"
 
 # Within a run, another one.
 run run --summary=json "$LZ_COMMAND" run --summary=json sh -c 'exit 4'

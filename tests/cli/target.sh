@@ -55,7 +55,7 @@ if echo "$answer" | compile small -m32; then
 fi
 for pair in address:AddressSanitizer thread:ThreadSanitizer leak:LeakSanitizer; do
 	if echo "$answer" | compile "san-${pair%:*}" -fsanitize="${pair%:*}"; then
-		warns 5 "'$work/san-${pair%:*}' is built with ${pair#*:}: .* runs without the library" "$work/san-${pair%:*}"
+		warns 5 "'$work/san-${pair%:*}' is built with ${pair#*:}: .* run without the library" "$work/san-${pair%:*}"
 		run run "$work/san-${pair%:*}"
 		expect "status of a program with ${pair#*:}" 5 "$status"
 		expect_match "its summary says why" "^  the program is built with ${pair#*:}\.\$" "$work/err"
@@ -63,7 +63,7 @@ for pair in address:AddressSanitizer thread:ThreadSanitizer leak:LeakSanitizer; 
 done
 if command -v clang > /dev/null && echo "$answer" > "$work/m.c" &&
 	clang -fsanitize=memory -o "$work/m" "$work/m.c" 2> /dev/null; then
-	warns 5 "'$work/m' is built with MemorySanitizer: .* runs without the library" "$work/m"
+	warns 5 "'$work/m' is built with MemorySanitizer: .* run without the library" "$work/m"
 fi
 
 # Rights that we do not have.
@@ -72,7 +72,7 @@ if [ "$(id -u)" -eq 0 ] && cp "$(command -v env)" "$work/rights" && chown 65534:
 	if findmnt -no OPTIONS -T "$work" 2> /dev/null | grep -q nosuid || grep -q 'NoNewPrivs:.*1' /proc/self/status; then
 		quiet "$work/rights"
 	else
-		warns 0 "'$work/rights' is set-user-ID: its loader ignores the library" "$work/rights"
+		warns 0 "'$work/rights' is set-user-ID: the dynamic loader ignores LD_PRELOAD" "$work/rights"
 		run run "$work/rights"
 		expect_match "its summary says why" '^  the program is set-user-ID\.$' "$work/err"
 		chmod 2755 "$work/rights"

@@ -6,7 +6,7 @@
 status=0
 "$LZ_COMMAND" top < /dev/null > "$work/out" 2> "$work/err" || status=$?
 expect "status without a terminal" 125 "$status"
-expect_match "without a terminal" "^lazyzero: top needs a terminal; 'lazyzero stat' prints" "$work/err"
+expect_match "without a terminal" "^lazyzero: top requires a terminal; 'lazyzero stat' prints" "$work/err"
 expect_failure 125 '--interval: "0" is not accepted: it takes seconds' top -d 0
 expect_failure 125 '--interval: "nan" is not accepted' top -d nan
 expect_failure 125 "unknown column 'tabels'; did you mean 'tables'?" top --sort=tabels
@@ -95,7 +95,7 @@ shows "and the first" '^     10 .* server$'
 
 # The tree: 2 MiB and 200 times 1 MiB.
 key t
-shows "the tree" 'by pid, sums of trees  '
+shows "the tree" 'by pid, tree sums  '
 shows "what the server needs together" '^     10 .*  202M .* server -200$'
 shows "a child stands below" '^    100 .* 1\.00M .*  backend$'
 key Space
@@ -137,7 +137,7 @@ fi
 
 # A terminal that nobody knows (ncurses leaks a little then), and a directory that is none.
 terminal 80 24 "TERM=nonesuch ASAN_OPTIONS=detect_leaks=0 '$LZ_COMMAND' top; echo ended with \$?; exec sleep 60"
-shows "an unknown terminal" 'does not know this terminal (TERM is "nonesuch")'
+shows "an unknown terminal" 'does not support this terminal (TERM is "nonesuch")'
 shows "its status" 'ended with 125'
 terminal 80 24 "'$LZ_COMMAND' top --sysroot=/nowhere; echo ended with \$?; exec sleep 60"
 shows "no such directory" 'cannot read /nowhere/proc: No such file'

@@ -1,9 +1,6 @@
-/*
- * Arguments by description: a subcommand's own flags and, where it takes them, every option of the option
- * table, as --name VALUE or --name=VALUE. See cli.h.
- *
- * Flags are numbered: a subcommand's own first, then those of the table.
- */
+/* Parses arguments; see arguments.h. */
+#include "cli/common/arguments.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -12,10 +9,10 @@
 
 #include "base/parse.h"
 #include "base/text.h"
-#include "cli/common/command.h"
+#include "cli/common/messages.h"
 #include "support/options.h"
 
-static size_t count_flags(const struct lz_command *command)
+size_t lz_arguments_flag_count(const struct lz_command *command)
 {
 	return command->flag_count + (command->takes_options ? lz_option_count : 0);
 }
@@ -61,8 +58,9 @@ static bool is_accepted(const struct lz_command *command, size_t flag, const cha
 }
 
 /*
- * A relative path means one in this directory, whatever directory the program goes to: made absolute, with
- * its % signs doubled where the library will look for %p and the like. NULL when that is too long.
+ * Makes the value of a path option absolute, since the program may change its directory. % signs of the
+ * current directory are doubled if the library expands the value as a pattern. NULL if the result is too
+ * long.
  */
 static const char *absolute_value(const struct lz_option *option, const char *value)
 {
@@ -87,7 +85,7 @@ static const char *absolute_value(const struct lz_option *option, const char *va
 
 static int report_unknown_flag(const struct lz_command *command, const char *word)
 {
-	size_t count = count_flags(command);
+	size_t count = lz_arguments_flag_count(command);
 	/* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): every command has a flag, --help */
 	const char **names = calloc(count, sizeof *names);
 	char name[48] = "";
@@ -95,7 +93,7 @@ static int report_unknown_flag(const struct lz_command *command, const char *wor
 	int nearest = -1;
 
 	if (names == NULL) {
-		lz_fail("out of memory");
+		lz_fail_memory();
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -114,12 +112,12 @@ static int report_unknown_flag(const struct lz_command *command, const char *wor
 }
 
 /*
- * The number of the flag that a word such as "--budget=64M", "-o" or "-oFILE" names, or the count of flags;
- * *value is what the word holds of its value, or NULL.
+ * Returns the number of the flag in a word such as "--budget=64M", "-o" or "-oFILE", or the count of flags if
+ * there is none. Sets *value to the value within the word, or NULL.
  */
 static size_t find_flag(const struct lz_command *command, const char *word, const char **value)
 {
-	size_t count = count_flags(command);
+	size_t count = lz_arguments_flag_count(command);
 
 	*value = NULL;
 	if (word[1] != '-') {
@@ -145,7 +143,7 @@ static size_t find_flag(const struct lz_command *command, const char *word, cons
 	return count;
 }
 
-/* Takes the flag at *words and its value; *words moves to the last word taken. */
+/* Parses the flag at *words and its value, and advances *words to the last word used. */
 static int parse_flag(struct lz_arguments *arguments, char ***words)
 {
 	const struct lz_command *command = arguments->command;
@@ -153,7 +151,7 @@ static int parse_flag(struct lz_arguments *arguments, char ***words)
 	const char *value;
 	size_t flag = find_flag(command, word, &value);
 
-	if (flag == count_flags(command))
+	if (flag == lz_arguments_flag_count(command))
 		return report_unknown_flag(command, word);
 	if (is_switch(command, flag)) {
 		if (value != NULL) {
@@ -216,11 +214,11 @@ int lz_arguments_parse(struct lz_arguments *arguments, const struct lz_command *
 		word_count++;
 	*arguments = (struct lz_arguments){
 		.command = command,
-		.values = calloc(count_flags(command), sizeof *arguments->values),
+		.values = calloc(lz_arguments_flag_count(command), sizeof *arguments->values),
 		.operands = calloc(word_count + 1, sizeof *arguments->operands),
 	};
 	if (arguments->values == NULL || arguments->operands == NULL) {
-		lz_fail("out of memory");
+		lz_fail_memory();
 		return -ENOMEM;
 	}
 	error = parse_words(arguments, words);
@@ -252,7 +250,7 @@ struct lz_display lz_arguments_variable(size_t index)
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
 	lz_text_string(&text, lz_option_table[index].name);
-	/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
+	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
 	return variable;
 }
 

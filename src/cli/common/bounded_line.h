@@ -1,16 +1,20 @@
-/* Lines of files that may be hostile: one that never ends does not take all memory. */
-#ifndef LZ_CLI_LINES_H
-#define LZ_CLI_LINES_H
+/* Reads lines of bounded length, so that a hostile file without newlines cannot exhaust memory. */
+#ifndef LZ_CLI_COMMON_BOUNDED_LINE_H
+#define LZ_CLI_COMMON_BOUNDED_LINE_H
 
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
 
+/* Gets a line with its newline, which the last line may lack; not NUL-terminated. Returns 0 to continue. */
+typedef int lz_bounded_line_visit(void *context, const char *line, size_t length);
+
 /*
- * Reads a line, with its newline if it has one, into *line, which is grown (NULL and 0 to begin with) and to
- * be freed. Returns its length, 0 at the end or where the stream has an error, -EFBIG when it is longer than
- * `most` bytes, or -ENOMEM.
+ * Calls `visit` for each line until it returns an exit status other than 0, which is then returned. Returns
+ * 0, or the exit status after an error message, also if a line is longer than `max` bytes. `path` is for
+ * messages.
  */
-ssize_t lz_bounded_line_read(FILE *stream, char **line, size_t *capacity, size_t most);
+int lz_bounded_lines_each(
+	FILE *stream, const char *path, size_t max, lz_bounded_line_visit *visit, void *context);
 
 #endif

@@ -1,4 +1,4 @@
-/* Drawing; see gnuplot.h. */
+/* Draws with gnuplot; see gnuplot.h. */
 #include "cli/common/gnuplot.h"
 
 #include <errno.h>
@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "cli/common/command.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 
+/* The gnuplot terminal for the name's suffix; NULL after an error message. */
 static const char *output_terminal(const char *path)
 {
 	const char *dot = strrchr(path, '.');
@@ -20,6 +23,7 @@ static const char *output_terminal(const char *path)
 		return "svg enhanced background rgb 'white' font 'sans-serif,13'";
 	if (dot != NULL && strcasecmp(dot, ".png") == 0)
 		return "pngcairo enhanced font 'sans-serif,11'";
+	lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_printable(path).text);
 	return NULL;
 }
 
@@ -32,7 +36,7 @@ static void exec_gnuplot(int input)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	dup2(input, STDIN_FILENO);
-	/* Nothing of the user's set-up changes the picture, nor what is printed here. */
+	/* The user's settings must not change the picture, nor gnuplot print on our standard output. */
 	setenv("GNUTERM", "dumb", 1);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	execvp(argv[0], argv);
@@ -50,14 +54,12 @@ int lz_gnuplot_check(const char *path)
 	char *file = NULL;
 	int fd, error = 0;
 
-	if (output_terminal(path) == NULL) {
-		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_printable(path).text);
+	if (output_terminal(path) == NULL)
 		return -EINVAL;
-	}
 	fd = asprintf(&file, "%s.XXXXXX", path) < 0 ? -1 : mkostemp(file, O_CLOEXEC);
 	if (fd < 0) {
 		error = -errno;
-		lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		lz_fail_write(path, -error);
 	} else {
 		close(fd);
 		unlink(file);
@@ -72,10 +74,8 @@ int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int h
 	int pipes[2], fd;
 
 	plot->path = path;
-	if (terminal == NULL) {
-		lz_fail("cannot draw '%s': the name must end in .svg or .png", lz_printable(path).text);
+	if (terminal == NULL)
 		return -EINVAL;
-	}
 	if (snprintf(plot->temporary, sizeof plot->temporary, "%s.XXXXXX", path) >=
 		(int)sizeof plot->temporary) {
 		lz_fail("the name of the picture is too long");
@@ -83,7 +83,7 @@ int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int h
 	}
 	fd = mkostemp(plot->temporary, O_CLOEXEC);
 	if (fd < 0 || pipe2(pipes, O_CLOEXEC) != 0) {
-		lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		lz_fail_write(path, errno);
 		return -EIO;
 	}
 	close(fd);
@@ -105,7 +105,8 @@ int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int h
 	return 0;
 }
 
-/* Between single quotes only the quote is special; what could end a line or start markup goes. */
+/* Only the quote is special between single quotes. Control characters, which could end the line, become "?".
+ */
 void lz_gnuplot_text(const struct lz_gnuplot *plot, const char *text)
 {
 	fputc('\'', plot->script);
@@ -128,12 +129,12 @@ int lz_gnuplot_finish(struct lz_gnuplot *plot)
 	if (waitpid(plot->pid, &status, 0) != plot->pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		unlink(plot->temporary);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != LZ_EXIT_NOT_FOUND)
-			lz_message("gnuplot could not draw it");
+			lz_message("gnuplot could not draw the picture");
 		return LZ_EXIT_FAILURE;
 	}
 	chmod(plot->temporary, 0666 & ~mask);
 	if (rename(plot->temporary, plot->path) != 0) {
-		lz_message("cannot write '%s': %s", lz_printable(plot->path).text, strerror(errno));
+		lz_fail_write(plot->path, errno);
 		unlink(plot->temporary);
 		return LZ_EXIT_FAILURE;
 	}

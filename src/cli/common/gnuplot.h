@@ -1,9 +1,9 @@
 /*
- * Drawing with gnuplot(1): a script is written to it, and the picture takes the place of the file of that
- * name only when all went well.
+ * Draws pictures with gnuplot(1). The caller writes a script to gnuplot's standard input. The picture is
+ * drawn into a temporary file, which replaces the named file only if gnuplot succeeds.
  */
-#ifndef LZ_CLI_GNUPLOT_H
-#define LZ_CLI_GNUPLOT_H
+#ifndef LZ_CLI_COMMON_GNUPLOT_H
+#define LZ_CLI_COMMON_GNUPLOT_H
 
 #include <limits.h>
 #include <stdio.h>
@@ -13,23 +13,25 @@ struct lz_gnuplot {
 	FILE *script; /* gnuplot's standard input */
 	pid_t pid;
 	const char *path;
-	char temporary[PATH_MAX]; /* what it draws into */
+	char temporary[PATH_MAX]; /* the file gnuplot draws into */
 };
 
-/* Whether a picture of that name can be drawn there, before work is done for it: 0, or -errno, having said
- * why. */
+/*
+ * Checks that a picture of that name can be created, before time is spent on measuring. Returns 0, or -errno
+ * after an error message.
+ */
 int lz_gnuplot_check(const char *path);
 
 /*
- * Starts gnuplot for a picture of that many pixels; its kind is told by the end of the name: .svg or .png.
- * Returns 0, or -errno after saying what is wrong.
+ * Starts gnuplot for a picture of that size in pixels. The suffix of the path, .svg or .png, selects the
+ * format. Returns 0, or -errno after an error message.
  */
 int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int height);
 
-/* Writes a text, quoted, into the script. */
+/* Writes text to the script as a quoted string. */
 void lz_gnuplot_text(const struct lz_gnuplot *plot, const char *text);
 
-/* Ends the script and waits. Returns 0, or the exit status after saying what is wrong. */
+/* Ends the script and waits for gnuplot. Returns 0, or the exit status after an error message. */
 int lz_gnuplot_finish(struct lz_gnuplot *plot);
 
 #endif

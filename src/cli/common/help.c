@@ -1,8 +1,9 @@
-/* The help texts, made from the tables of commands, flags and options; see cli.h. Lines fit 80 columns. */
+/* Prints the help texts; see help.h. */
+#include "cli/common/help.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/common/command.h"
 #include "support/options.h"
 
 #define WIDTH 79u
@@ -54,7 +55,7 @@ static void print_option(const struct lz_option *option)
 	print_flag(0, option->flag, option->value, help);
 }
 
-void lz_help_all(const struct lz_command *const commands[], size_t count)
+void lz_help_all(const struct lz_command *const *commands)
 {
 	fputs("Usage: lazyzero COMMAND [ARGUMENTS]\n"
 	      "\n"
@@ -63,7 +64,7 @@ void lz_help_all(const struct lz_command *const commands[], size_t count)
 	      "\n"
 	      "Commands:\n",
 		stdout);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; commands[i] != NULL; i++)
 		printf("  %-10s  %s\n", commands[i]->name, commands[i]->summary);
 	fputs("  help        show the help of a command\n"
 	      "\n"

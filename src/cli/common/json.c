@@ -1,7 +1,10 @@
 /* JSON values; see json.h. */
 #include "cli/common/json.h"
 
-#include "cli/common/command.h"
+#include <sys/wait.h>
+
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 
 json_t *lz_json_number(uint64_t value)
 {
@@ -21,6 +24,16 @@ int lz_json_print(json_t *value)
 
 	putchar('\n');
 	json_decref(value);
-	/* A full disk shows when standard output is closed; this is for memory. */
-	return error && !ferror(stdout) ? lz_fail("out of memory") : 0;
+	/* main reports write errors when it closes standard output. */
+	return error && !ferror(stdout) ? lz_fail_memory() : 0;
+}
+
+json_t *lz_json_exit_status(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? json_null() : json_integer(WEXITSTATUS(wait_status));
+}
+
+json_t *lz_json_signal(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? json_integer(WTERMSIG(wait_status)) : json_null();
 }

@@ -1,92 +1,71 @@
-/* What the command says on standard error; see cli.h. */
-#include "cli/common/command.h"
+/* Messages on standard error; see messages.h. */
+#include "cli/common/messages.h"
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "cli/common/command.h"
+#include "cli/common/display.h"
 
-static void print_message(const char *prefix, const char *format, va_list values)
-	__attribute__((format(printf, 2, 0)));
-
-static void print_message(const char *prefix, const char *format, va_list values)
-{
-	fputs(prefix, stderr);
-	vfprintf(stderr, format, values);
-	fputc('\n', stderr);
-}
+/* A macro, since va_start is valid only in the variadic function itself. */
+#define PRINT(prefix, format)                                                                                \
+	do {                                                                                                 \
+		va_list values;                                                                              \
+                                                                                                             \
+		va_start(values, format);                                                                    \
+		fputs("lazyzero: " prefix, stderr);                                                          \
+		vfprintf(stderr, format, values);                                                            \
+		fputc('\n', stderr);                                                                         \
+		va_end(values);                                                                              \
+	} while (0)
 
 void lz_message(const char *format, ...)
 {
-	va_list values;
-
-	va_start(values, format);
-	print_message("lazyzero: ", format, values);
-	va_end(values);
+	PRINT("", format);
 }
 
 void lz_warning(const char *format, ...)
 {
-	va_list values;
-
-	va_start(values, format);
-	print_message("lazyzero: warning: ", format, values);
-	va_end(values);
+	PRINT("warning: ", format);
 }
 
 int lz_fail(const char *format, ...)
 {
-	va_list values;
-
-	va_start(values, format);
-	print_message("lazyzero: ", format, values);
-	va_end(values);
+	PRINT("", format);
 	return LZ_EXIT_FAILURE;
 }
 
 int lz_fail_usage(const char *name, const char *format, ...)
 {
-	va_list values;
-
-	va_start(values, format);
-	print_message("lazyzero: ", format, values);
-	va_end(values);
+	PRINT("", format);
 	fprintf(stderr, "Try 'lazyzero %s%s--help'.\n", name != NULL ? name : "", name != NULL ? " " : "");
 	return LZ_EXIT_FAILURE;
 }
 
+int lz_fail_read(const char *path, int error)
+{
+	return lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(error));
+}
+
+int lz_fail_write(const char *path, int error)
+{
+	return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(error));
+}
+
+int lz_fail_memory(void)
+{
+	return lz_fail("out of memory");
+}
+
 bool lz_colours_enabled(FILE *stream)
 {
-	const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
-	return isatty(fileno(stream)) == 1 && (no == NULL || *no == '\0') && terminal != NULL &&
+	return isatty(fileno(stream)) == 1 && (no_color == NULL || *no_color == '\0') && terminal != NULL &&
 	       strcmp(terminal, "dumb") != 0;
-}
-
-struct lz_display lz_printable(const char *foreign)
-{
-	struct lz_display shown;
-	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
-
-	lz_text_foreign(&text, foreign);
-	/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
-	return shown;
-}
-
-struct lz_display lz_printable_tail(const char *foreign, size_t width)
-{
-	struct lz_display shown = lz_printable(foreign);
-	size_t length = strlen(shown.text);
-
-	if (length > width) {
-		memmove(shown.text, shown.text + (length - width), width + 1);
-		memset(shown.text, '.', 2);
-	}
-	return shown;
 }
 
 const char *lz_write_error_text(FILE *stream)
@@ -95,14 +74,4 @@ const char *lz_write_error_text(FILE *stream)
 	errno = 0;
 	return (fputc('\n', stream) == EOF || fflush(stream) != 0) && errno != 0 ? strerror(errno)
 										 : "unknown error";
-}
-
-struct lz_display lz_size_text(uint64_t bytes)
-{
-	struct lz_display shown;
-	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
-
-	lz_text_size(&text, bytes);
-	/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
-	return shown;
 }

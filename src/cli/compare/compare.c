@@ -1,12 +1,11 @@
 /*
- * `lazyzero compare`: one program, bare, under the library, and under other preloads, in turns, so that what
- * disturbs the machine disturbs all of them alike.
+ * `lazyzero compare`: measures a program bare, with the library and with other preloaded libraries. The
+ * contenders take turns, so that other load on the machine affects all of them alike, and each round starts
+ * with another contender.
  *
- * Each round begins with another contender. Times and faults are those that wait4 gives for the program and
- * the descendants it waited for; PSS and page tables are sums over the whole tree, looked at from outside.
+ * Times and faults are those that wait4 reports for the program and its reaped descendants. PSS and page
+ * tables are sums over all processes of the program, sampled from outside.
  */
-#include "cli/compare/comparison.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +14,16 @@
 #include <unistd.h>
 
 #include "base/parse.h"
-#include "cli/launch/child.h"
-#include "cli/common/command.h"
+#include "cli/common/arguments.h"
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
 #include "cli/common/gnuplot.h"
+#include "cli/common/messages.h"
+#include "cli/compare/comparison.h"
+#include "cli/compare/contenders.h"
+#include "cli/compare/draw.h"
+#include "cli/compare/print.h"
+#include "cli/launch/child.h"
 #include "cli/launch/library.h"
 #include "cli/process/tree.h"
 #include "support/options.h"
@@ -31,27 +37,25 @@ static const struct lz_flag flags[] = {
 	[FLAG_RUNS] = {.name = "runs",
 		.letter = 'n',
 		.value = "N",
-		.help = "How often each contender runs. Default: 5",
+		.help = "The number of runs of each contender. Default: 5",
 		.accepts = "a number from 1 to 1000"},
 	[FLAG_WITH] = {.name = "with",
 		.value = "LIBRARIES",
-		.help = "Other libraries to preload, each by itself, separated by commas: paths, or names "
-			"that "
-			"the dynamic loader finds, such as libjemalloc.so.2.",
+		.help = "Other libraries to compare with, each preloaded on its own, separated by commas: "
+			"paths, or names that the dynamic loader finds, such as libjemalloc.so.2.",
 		.accepts = "libraries, separated by commas"},
-	[FLAG_JSON] = {.name = "json", .help = "Print a JSON object, with every run."},
+	[FLAG_JSON] = {.name = "json", .help = "Print a JSON object, which includes every run."},
 	[FLAG_SVG] = {.name = "svg",
 		.value = "FILE",
-		.help = "Draw the ratios into this file, too, with gnuplot.",
+		.help = "Also draw the ratios into this file, with gnuplot.",
 		.accepts = "the name of a file"},
 	[FLAG_SHOW_OUTPUT] = {.name = "show-output",
-		.help = "Leave the program the standard descriptors of this command; otherwise they are "
-			"those "
-			"of /dev/null."},
+		.help = "Let the program use the standard descriptors of this command. By default they are "
+			"/dev/null."},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
-/* Peaks of one run. */
+/* Peaks of one run, bytes. */
 struct peaks {
 	struct lz_process_tree tree;
 	bool tree_started;
@@ -75,25 +79,26 @@ static void sample_peaks(void *context, pid_t pid)
 		peaks->tables = sum.tables;
 }
 
+/* `others` is the LD_PRELOAD that the command was started with. Returns 0 or -errno. */
 static int set_environment(const struct lz_contender *contender, const char *others)
 {
-	char *list = NULL;
 	int error;
 
-	if (contender->preload == NULL)
-		error = others != NULL ? setenv("LD_PRELOAD", others, 1) : unsetenv("LD_PRELOAD");
-	else if (asprintf(&list, "%s%s%s", contender->preload, others != NULL ? ":" : "",
-			 others != NULL ? others : "") < 0)
-		error = -1;
+	if (contender->preload != NULL)
+		error = lz_preload_set(contender->preload, others);
+	else if (others != NULL)
+		error = setenv("LD_PRELOAD", others, 1) != 0 ? -errno : 0;
 	else
-		error = setenv("LD_PRELOAD", list, 1);
-	free(list);
-	if (error != 0)
+		error = unsetenv("LD_PRELOAD") != 0 ? -errno : 0;
+	if (error)
 		return error;
-	return contender->backing != NULL ? setenv(BACKING, contender->backing, 1) : unsetenv(BACKING);
+	error = contender->backing != NULL ? setenv(BACKING, contender->backing, 1) : unsetenv(BACKING);
+	return error != 0 ? -errno : 0;
 }
 
-/* Runs a contender once. Returns 0, or the exit status with which to give up; *go_on is false to stop here.
+/*
+ * Runs a contender once. Returns 0, or the exit status of a failure that ends the comparison. *keep_going is
+ * set to false if the run was interrupted.
  */
 static int run_once(const struct lz_comparison *comparison, struct lz_contender *contender, bool null_stdio,
 	const char *others, bool *keep_going)
@@ -103,19 +108,15 @@ static int run_once(const struct lz_comparison *comparison, struct lz_contender 
 		.null_stdio = null_stdio, .sample = sample_peaks, .context = &peaks};
 	struct lz_child_result result;
 	struct lz_run_figures *run = &contender->runs[contender->count];
-	int error = set_environment(contender, others);
+	int error = set_environment(contender, others), status;
 
-	if (error != 0)
-		return lz_fail("cannot set the environment: %s", strerror(errno));
+	if (error)
+		return lz_fail("cannot set the environment: %s", strerror(-error));
 	error = lz_child_run(comparison->argv, &monitor, &result);
 	lz_process_tree_free(&peaks.tree);
-	if (error != 0)
-		return lz_fail("cannot start a process: %s", strerror(-error));
-	if (result.exec_error != 0) {
-		lz_message("cannot run '%s': %s", lz_printable(comparison->argv[0]).text,
-			strerror(result.exec_error));
-		return lz_child_exec_status(result.exec_error);
-	}
+	status = lz_child_start_failure(comparison->argv[0], error, &result);
+	if (status != 0)
+		return status;
 	*keep_going = !result.interrupted;
 	if (result.interrupted)
 		return 0;
@@ -138,9 +139,9 @@ static void show_progress(size_t round, size_t rounds, const char *name)
 
 static int run_rounds(struct lz_comparison *comparison, bool null_stdio)
 {
-	/* What our own environment preloads is there for all. */
-	const char *ours = getenv("LD_PRELOAD");
-	char *others = ours != NULL ? strdup(ours) : NULL;
+	/* The libraries that the user preloads remain in effect for every contender. */
+	const char *preloaded = getenv("LD_PRELOAD");
+	char *others = preloaded != NULL ? strdup(preloaded) : NULL;
 	bool keep_going = true;
 	int status = 0;
 
@@ -158,12 +159,15 @@ static int run_rounds(struct lz_comparison *comparison, bool null_stdio)
 	if (null_stdio && isatty(STDERR_FILENO) == 1)
 		fputs("\r\033[K", stderr);
 	if (!keep_going)
-		lz_message("interrupted; these are the runs until then");
+		lz_message("interrupted; the figures are those of the completed runs");
 	free(others);
 	return status;
 }
 
-/* A contender that ends otherwise than bare did not do the same work. */
+/*
+ * Marks contenders whose exit status differs from that of the bare program: they did not do the same work.
+ * Returns 1 if any contender has a problem, else 0.
+ */
 static int check_exit_statuses(struct lz_comparison *comparison)
 {
 	const struct lz_contender *bare = &comparison->contenders[0];
@@ -174,15 +178,15 @@ static int check_exit_statuses(struct lz_comparison *comparison)
 
 		if (contender->count > 0 && bare->count > 0 && contender->status != bare->status)
 			snprintf(contender->problem, sizeof contender->problem,
-				WIFSIGNALED(contender->status) ? "it was ended by signal %d"
-							       : "it ended with status %d",
+				WIFSIGNALED(contender->status) ? "it was killed by signal %d"
+							       : "it exited with status %d",
 				WIFSIGNALED(contender->status) ? WTERMSIG(contender->status)
 							       : WEXITSTATUS(contender->status));
 		if (contender->problem[0] != '\0')
 			status = 1;
 	}
 	if (bare->count > 0 && bare->status != 0)
-		lz_warning("the program fails by itself (%s %d); --show-output shows what it says",
+		lz_warning("the bare program fails (%s %d); --show-output shows its messages",
 			WIFSIGNALED(bare->status) ? "signal" : "status",
 			WIFSIGNALED(bare->status) ? WTERMSIG(bare->status) : WEXITSTATUS(bare->status));
 	return status;
@@ -203,7 +207,7 @@ static int compare(struct lz_comparison *comparison, const struct lz_arguments *
 	if (arguments->values[FLAG_JSON] != NULL)
 		status |= lz_compare_print_json(comparison);
 	else
-		lz_compare_print(comparison);
+		lz_compare_print_text(comparison);
 	if (svg != NULL && lz_compare_draw(comparison, svg) != 0)
 		status = LZ_EXIT_FAILURE;
 	return status;
@@ -227,7 +231,7 @@ static int run(const struct lz_arguments *arguments)
 	if (lz_arguments_set_variables(arguments) != 0)
 		return lz_fail("cannot set the environment: %s", strerror(errno));
 	comparison.rounds = rounds;
-	/* Its words lie in the argument vector, which is ours. */
+	/* The list lies in argv, which may be modified. */
 	status = lz_contenders_init(&comparison, library.path, (char *)arguments->values[FLAG_WITH]);
 	if (status == 0)
 		status = compare(&comparison, arguments);
@@ -237,14 +241,14 @@ static int run(const struct lz_arguments *arguments)
 
 const struct lz_command lz_command_compare = {
 	.name = "compare",
-	.summary = "measure a program bare, under the library, and under others",
+	.summary = "measure a program without and with the library, and with others",
 	.usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
 	.description =
-		"Runs PROGRAM several times, bare, under the library, and under other preloaded libraries, "
-		"in "
-		"turns, and shows the medians of time, minor faults, resident memory, PSS and page tables, "
-		"their ratios to bare, and their spread. The status is 1 when a contender could not run or "
-		"ended otherwise than bare.",
+		"Runs PROGRAM several times in each of several configurations (contenders): bare, with the "
+		"library, and with other preloaded libraries. The contenders take turns. Shows the medians "
+		"of time, minor faults, resident memory, PSS and page tables, their ratios to bare, and "
+		"their spread. The status is 1 if a contender could not be run, or if its exit status "
+		"differs from that of the bare program.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,

@@ -1,4 +1,6 @@
-/* Who takes part in `lazyzero compare`; see compare.h. */
+/* Lists the contenders; see contenders.h. */
+#include "cli/compare/contenders.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +9,8 @@
 #include <unistd.h>
 
 #include "cli/common/command.h"
-#include "cli/compare/comparison.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 #include "support/options.h"
 
 #define OTHERS_MAX 16u
@@ -24,9 +27,9 @@ static void exec_version_preloaded(const char *preload, int report)
 }
 
 /*
- * Why the dynamic loader does not preload a library, or "". It says so on standard error and goes on without
- * it, so that the program would be measured bare: tried with this command, which needs no library to say its
- * version.
+ * Sets `problem` to the reason why the dynamic loader cannot preload a library, or to "". The loader prints
+ * an error and continues without the library, so the bare program would be measured. The check runs `lazyzero
+ * --version` with the library.
  */
 static void check_preloadable(const char *name, char *problem, size_t capacity)
 {
@@ -72,25 +75,24 @@ static bool accepts_window(void)
 	return option != NULL && lz_option_set(&scratch, option, "window") == 0;
 }
 
-/* The others, from the list of --with, which is cut up. */
+/* Adds the libraries in the list of --with, which is modified. */
 static int add_others(struct lz_comparison *comparison, char *list)
 {
 	char *rest = list, *word;
 
 	while (list != NULL && (word = strsep(&rest, ",")) != NULL) {
-		const char *slash = strrchr(word, '/');
 		struct lz_contender *contender;
 
 		if (*word == '\0')
 			continue;
 		if (comparison->count == OTHERS_MAX + 3)
 			return lz_fail("--with: at most %u libraries", OTHERS_MAX);
-		contender = add_contender(comparison, slash != NULL ? slash + 1 : word);
+		contender = add_contender(comparison, lz_base_name(word));
 		contender->preload = word;
 		check_preloadable(word, contender->problem, sizeof contender->problem);
 		if (strpbrk(word, " :") != NULL)
 			snprintf(contender->problem, sizeof contender->problem,
-				"LD_PRELOAD cannot name it, because of a space or colon in it");
+				"LD_PRELOAD does not allow spaces or colons in its name");
 	}
 	return 0;
 }
@@ -101,7 +103,7 @@ int lz_contenders_init(struct lz_comparison *comparison, const char *library, ch
 
 	comparison->contenders = calloc(OTHERS_MAX + 3, sizeof *comparison->contenders);
 	if (comparison->contenders == NULL)
-		return lz_fail("out of memory");
+		return lz_fail_memory();
 	add_contender(comparison, "bare");
 	contender = add_contender(comparison, "lazyzero (auto)");
 	contender->preload = library;
@@ -115,7 +117,7 @@ int lz_contenders_init(struct lz_comparison *comparison, const char *library, ch
 		return LZ_EXIT_FAILURE;
 	for (size_t i = 0; i < comparison->count; i++)
 		if (comparison->contenders[i].runs == NULL)
-			return lz_fail("out of memory");
+			return lz_fail_memory();
 	return 0;
 }
 

@@ -1,9 +1,12 @@
-/* Completion for bash; see completion.h. Needs bash 4; bash-completion, where it is, completes programs. */
+/* Generates the script for bash; see bash.h. */
+#include "cli/completion/bash.h"
+
 #include <stdio.h>
 
+#include "cli/common/arguments.h"
 #include "cli/completion/candidates.h"
 
-/* Words one a line; compgen gets them so, since names of geometries have spaces. */
+/* Separates the words by newlines, as compgen expects here: names of geometries contain spaces. */
 static void print_word_list(const char *const *words)
 {
 	for (size_t i = 0; words[i] != NULL; i++)
@@ -16,7 +19,7 @@ static void print_value_case(const struct lz_command *command, const struct lz_c
 	if (entry->letter != 0)
 		printf(" | %s:-%c", command->name, entry->letter);
 	fputs(") ", stdout);
-	switch (entry->values) {
+	switch (entry->kind) {
 	case LZ_VALUE_WORD:
 		fputs("_lazyzero_words $'", stdout);
 		print_word_list(entry->words);
@@ -38,39 +41,39 @@ static void print_value_case(const struct lz_command *command, const struct lz_c
 	}
 }
 
-static void print_value_function(void)
+static void print_value_function(const struct lz_command *const *commands)
 {
 	fputs("_lazyzero_value()\n{\n\tcase $1:$2 in\n", stdout);
-	for (size_t i = 0; i < lz_command_count; i++)
-		for (size_t j = 0; j < lz_completion_flag_count(lz_commands[i]); j++) {
-			struct lz_completion_flag entry = lz_completion_flag_at(lz_commands[i], j);
+	for (size_t i = 0; commands[i] != NULL; i++)
+		for (size_t j = 0; j < lz_arguments_flag_count(commands[i]); j++) {
+			struct lz_completion_flag entry = lz_completion_flag_at(commands[i], j);
 
-			if (entry.values != LZ_VALUE_NONE)
-				print_value_case(lz_commands[i], &entry);
+			if (entry.kind != LZ_VALUE_NONE)
+				print_value_case(commands[i], &entry);
 		}
 	fputs("\t*) return 1 ;;\n\tesac\n}\n\n", stdout);
 }
 
-static void print_flags_function(void)
+static void print_flags_function(const struct lz_command *const *commands)
 {
 	fputs("_lazyzero_flags()\n{\n\tcase $1 in\n", stdout);
-	for (size_t i = 0; i < lz_command_count; i++) {
-		printf("\t%s) _lazyzero_words $'--help", lz_commands[i]->name);
-		for (size_t j = 0; j < lz_completion_flag_count(lz_commands[i]); j++) {
-			struct lz_completion_flag entry = lz_completion_flag_at(lz_commands[i], j);
+	for (size_t i = 0; commands[i] != NULL; i++) {
+		printf("\t%s) _lazyzero_words $'--help", commands[i]->name);
+		for (size_t j = 0; j < lz_arguments_flag_count(commands[i]); j++) {
+			struct lz_completion_flag entry = lz_completion_flag_at(commands[i], j);
 
-			printf("\\n--%s%s", entry.name, entry.values != LZ_VALUE_NONE ? "=" : "");
+			printf("\\n--%s%s", entry.name, entry.kind != LZ_VALUE_NONE ? "=" : "");
 		}
 		puts("' ;;");
 	}
 	fputs("\tesac\n\t[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace\n}\n\n", stdout);
 }
 
-static void print_operands_function(void)
+static void print_operands_function(const struct lz_command *const *commands)
 {
 	fputs("_lazyzero_operand()\n{\n\tcase $1 in\n", stdout);
-	for (size_t i = 0; i < lz_command_count; i++) {
-		const struct lz_command *command = lz_commands[i];
+	for (size_t i = 0; commands[i] != NULL; i++) {
+		const struct lz_command *command = commands[i];
 
 		if (command->runs_program)
 			printf("\t%s) mapfile -t COMPREPLY < <(compgen -c -- \"$word\") ;;\n", command->name);
@@ -85,43 +88,43 @@ static void print_operands_function(void)
 	fputs("\thelp) _lazyzero_words \"$commands\" ;;\n\tesac\n}\n\n", stdout);
 }
 
-static void print_program_commands(void)
+static void print_program_commands(const struct lz_command *const *commands)
 {
 	bool first = true;
 
-	for (size_t i = 0; i < lz_command_count; i++)
-		if (lz_commands[i]->runs_program) {
-			printf("%s%s", first ? "" : " | ", lz_commands[i]->name);
+	for (size_t i = 0; commands[i] != NULL; i++)
+		if (commands[i]->runs_program) {
+			printf("%s%s", first ? "" : " | ", commands[i]->name);
 			first = false;
 		}
 }
 
-void lz_completion_bash(void)
+void lz_completion_bash(const struct lz_command *const *commands)
 {
 	fputs("# bash completion for lazyzero; printed by 'lazyzero completion bash'.\n\n"
 	      "_lazyzero_words()\n{\n\tlocal IFS=$'\\n'\n\tmapfile -t COMPREPLY < <(compgen -W \"$1\" -- "
 	      "\"$word\")\n\tCOMPREPLY=(\"${COMPREPLY[@]// /\\\\ }\")\n}\n\n"
 	      "_lazyzero_files()\n{\n\tcompopt -o filenames\n\tmapfile -t COMPREPLY < <(compgen \"$1\" -- "
 	      "\"$word\")\n}\n\n"
-	      "# The last item of a list with commas.\n"
+	      "# Completes the last item of a comma-separated list.\n"
 	      "_lazyzero_list()\n{\n\tlocal before=\"\" item=${word##*,}\n\t[[ $word != *,* ]] || "
 	      "before=${word%,*},\n\tlocal IFS=$'\\n'\n\tmapfile -t COMPREPLY < <(compgen -P \"$before\" -W "
 	      "\"$1\" -- \"$item\")\n\tcompopt -o nospace\n}\n\n",
 		stdout);
-	print_value_function();
-	print_flags_function();
-	print_operands_function();
+	print_value_function(commands);
+	print_flags_function(commands);
+	print_operands_function(commands);
 	fputs("_lazyzero()\n{\n\tlocal commands=$'", stdout);
-	for (size_t i = 0; i < lz_command_count; i++)
-		printf("%s\\n", lz_commands[i]->name);
+	for (size_t i = 0; commands[i] != NULL; i++)
+		printf("%s\\n", commands[i]->name);
 	fputs("help'\n\tlocal word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} flag=\"\" i\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tif ((COMP_CWORD == 1)); then\n\t\t_lazyzero_words \"$commands\"$'\\n--help\\n--version'\n"
 	      "\t\treturn\n\tfi\n"
 	      "\tcase $command in\n\t",
 		stdout);
-	print_program_commands();
-	/* The words of a program and its arguments are completed as if they stood alone. */
+	print_program_commands(commands);
+	/* A program and its arguments are completed as if they were the whole command line. */
 	fputs(")\n\t\tfor ((i = 2; i < COMP_CWORD; i++)); do\n"
 	      "\t\t\tcase ${COMP_WORDS[i]} in\n"
 	      "\t\t\t--) ((i++)); break ;;\n"
@@ -138,7 +141,7 @@ void lz_completion_bash(void)
 	      "\t\t\treturn\n"
 	      "\t\tfi ;;\n"
 	      "\tesac\n"
-	      /* bash cuts words at "=". */
+	      /* bash splits words at "=". */
 	      "\tif [[ $word == = ]]; then word=\"\" flag=${COMP_WORDS[COMP_CWORD - 1]}\n"
 	      "\telif [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then flag=${COMP_WORDS[COMP_CWORD - 2]}\n"
 	      "\telse flag=${COMP_WORDS[COMP_CWORD - 1]}; fi\n"

@@ -1,107 +1,14 @@
 /*
- * `lazyzero completion`: completion for bash and zsh, made from the tables of commands, flags, options and
- * columns, so that none of them can lack one. The build installs what this prints.
+ * `lazyzero completion`: prints completion scripts for bash and zsh. They are generated from the tables of
+ * commands, flags, options and columns, so they are always complete. The build installs the output.
  */
-#include "cli/completion/candidates.h"
-
 #include <string.h>
 
-#include "cli/process/columns.h"
-#include "core/geometry.h"
-#include "support/options.h"
-
-/* The names of a table, for struct lz_completion_flag. */
-static const char *const *column_words(void)
-{
-	static const char *names[LZ_COLUMNS_MAX + 1];
-
-	for (size_t i = 0; i < lz_column_count; i++)
-		names[i] = lz_column_table[i].name;
-	return names;
-}
-
-static const char *const *geometry_words(void)
-{
-	static const char *names[64];
-
-	for (size_t i = 0; i < lz_geometry_count && i < 63; i++)
-		names[i] = lz_geometry_table[i].name;
-	return names;
-}
-
-/* By the word that stands for its value in usage lines. */
-static void set_value_kind(struct lz_completion_flag *entry)
-{
-	static const struct {
-		const char *value;
-		enum lz_value_kind values;
-		const char *const *(*words)(void);
-	} kinds[] = {
-		{"FILE", LZ_VALUE_FILE, NULL},
-		{"PATH", LZ_VALUE_FILE, NULL},
-		{"LIBRARIES", LZ_VALUE_FILE, NULL},
-		{"DIRECTORY", LZ_VALUE_DIRECTORY, NULL},
-		{"COLUMN", LZ_VALUE_WORD, column_words},
-		{"COLUMNS", LZ_VALUE_LIST, column_words},
-		{"NAME", LZ_VALUE_WORD, geometry_words},
-	};
-
-	entry->values = LZ_VALUE_ANY;
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (strcmp(entry->value, kinds[i].value) == 0) {
-			entry->values = kinds[i].values;
-			entry->words = kinds[i].words != NULL ? kinds[i].words() : NULL;
-		}
-}
-
-struct lz_completion_flag lz_completion_flag_at(const struct lz_command *command, size_t i)
-{
-	struct lz_completion_flag entry = {.words = NULL};
-
-	if (i < command->flag_count) {
-		const struct lz_flag *flag = &command->flags[i];
-
-		entry = (struct lz_completion_flag){
-			flag->name, flag->help, flag->value, flag->letter, LZ_VALUE_NONE, NULL};
-		if (flag->choices != NULL) {
-			entry.values = LZ_VALUE_WORD;
-			entry.words = flag->choices;
-		} else if (flag->value != NULL) {
-			set_value_kind(&entry);
-		}
-		return entry;
-	}
-	const struct lz_option *option = &lz_option_table[i - command->flag_count];
-
-	entry = (struct lz_completion_flag){option->flag, option->help, option->value, 0, LZ_VALUE_ANY, NULL};
-	if (option->choices != NULL)
-		entry.values = option->kind == LZ_OPTION_SET ? LZ_VALUE_LIST : LZ_VALUE_WORD;
-	else if (option->kind == LZ_OPTION_PATH || option->kind == LZ_OPTION_PATTERN ||
-		 option->kind == LZ_OPTION_LOG)
-		entry.values = LZ_VALUE_FILE;
-	entry.words = option->choices;
-	return entry;
-}
-
-size_t lz_completion_flag_count(const struct lz_command *command)
-{
-	return command->flag_count + (command->takes_options ? lz_option_count : 0);
-}
-
-bool lz_operands_are_pids(const struct lz_command *command)
-{
-	return strstr(command->usage, "[PID]") != NULL;
-}
-
-bool lz_operands_are_files(const struct lz_command *command)
-{
-	return strstr(command->usage, "RECORD") != NULL || strstr(command->usage, "REPORT") != NULL;
-}
-
-bool lz_operand_is_shell(const struct lz_command *command)
-{
-	return strstr(command->usage, "bash|zsh") != NULL;
-}
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
+#include "cli/completion/bash.h"
+#include "cli/completion/zsh.h"
 
 static int run(const struct lz_arguments *arguments)
 {
@@ -110,9 +17,9 @@ static int run(const struct lz_arguments *arguments)
 	if (shell == NULL)
 		return lz_fail_usage("completion", "no shell given");
 	if (strcmp(shell, "bash") == 0)
-		lz_completion_bash();
+		lz_completion_bash(arguments->commands);
 	else if (strcmp(shell, "zsh") == 0)
-		lz_completion_zsh();
+		lz_completion_zsh(arguments->commands);
 	else
 		return lz_fail_usage(
 			"completion", "unknown shell '%s'; it takes bash or zsh", lz_printable(shell).text);
@@ -123,8 +30,8 @@ const struct lz_command lz_command_completion = {
 	.name = "completion",
 	.summary = "print completion for a shell",
 	.usage = "bash|zsh",
-	.description = "Prints what makes the shell complete the words of this command: "
-		       "eval \"$(lazyzero completion bash)\". An installed lazyzero has it already.",
+	.description = "Prints a script that makes the shell complete the arguments of lazyzero: "
+		       "eval \"$(lazyzero completion bash)\". 'make install' installs it.",
 	.operands_max = 1,
 	.run = run,
 };

@@ -1,10 +1,13 @@
-/* Completion for zsh; see completion.h. */
+/* Generates the script for zsh; see zsh.h. */
+#include "cli/completion/zsh.h"
+
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/common/arguments.h"
 #include "cli/completion/candidates.h"
 
-/* The first sentence, between single quotes and brackets. */
+/* Prints the first sentence, escaped for single quotes and brackets. */
 static void print_help(const char *help)
 {
 	for (; *help != '\0' && !(help[0] == '.' && (help[1] == ' ' || help[1] == '\0')); help++) {
@@ -20,16 +23,16 @@ static void print_help(const char *help)
 static void print_values(const struct lz_completion_flag *entry)
 {
 	printf(":%s:", entry->value);
-	switch (entry->values) {
+	switch (entry->kind) {
 	case LZ_VALUE_WORD:
 	case LZ_VALUE_LIST:
-		fputs(entry->values == LZ_VALUE_WORD ? "((" : "_sequence compadd - ", stdout);
+		fputs(entry->kind == LZ_VALUE_WORD ? "((" : "_sequence compadd - ", stdout);
 		for (size_t i = 0; entry->words[i] != NULL; i++) {
 			fputs(i > 0 ? " " : "", stdout);
 			for (const char *at = entry->words[i]; *at != '\0'; at++)
 				printf("%s%c", *at == ' ' ? "\\" : "", *at);
 		}
-		fputs(entry->values == LZ_VALUE_WORD ? "))" : "", stdout);
+		fputs(entry->kind == LZ_VALUE_WORD ? "))" : "", stdout);
 		break;
 	case LZ_VALUE_FILE:
 		fputs("_files", stdout);
@@ -45,19 +48,19 @@ static void print_values(const struct lz_completion_flag *entry)
 static void print_command(const struct lz_command *command)
 {
 	printf("\t%s)\n\t\t_arguments -s \\\n", command->name);
-	for (size_t i = 0; i < lz_completion_flag_count(command); i++) {
+	for (size_t i = 0; i < lz_arguments_flag_count(command); i++) {
 		struct lz_completion_flag entry = lz_completion_flag_at(command, i);
 
 		/* -o FILE, -oFILE and --output=FILE. */
 		for (int form = entry.letter != 0 ? 0 : 1; form < 2; form++) {
 			fputs("\t\t\t'", stdout);
 			if (form == 0)
-				printf("-%c%s[", entry.letter, entry.values != LZ_VALUE_NONE ? "+" : "");
+				printf("-%c%s[", entry.letter, entry.kind != LZ_VALUE_NONE ? "+" : "");
 			else
-				printf("--%s%s[", entry.name, entry.values != LZ_VALUE_NONE ? "=" : "");
+				printf("--%s%s[", entry.name, entry.kind != LZ_VALUE_NONE ? "=" : "");
 			print_help(entry.help);
 			putchar(']');
-			if (entry.values != LZ_VALUE_NONE)
+			if (entry.kind != LZ_VALUE_NONE)
 				print_values(&entry);
 			puts("' \\");
 		}
@@ -72,15 +75,15 @@ static void print_command(const struct lz_command *command)
 					       : "*: :()");
 }
 
-void lz_completion_zsh(void)
+void lz_completion_zsh(const struct lz_command *const *commands)
 {
-	/* zsh has parameters named command and commands. */
+	/* Not named command or commands, which are parameters of zsh. */
 	fputs("#compdef lazyzero\n# zsh completion for lazyzero; printed by 'lazyzero completion zsh'.\n\n"
 	      "_lazyzero()\n{\n\tlocal -a subcommands=(\n",
 		stdout);
-	for (size_t i = 0; i < lz_command_count; i++) {
-		printf("\t\t'%s:", lz_commands[i]->name);
-		print_help(lz_commands[i]->summary);
+	for (size_t i = 0; commands[i] != NULL; i++) {
+		printf("\t\t'%s:", commands[i]->name);
+		print_help(commands[i]->summary);
 		puts("'");
 	}
 	fputs("\t\t'help:show the help of a command'\n\t)\n"
@@ -88,10 +91,10 @@ void lz_completion_zsh(void)
 	      "\t\t_arguments --help --version\n\t\treturn\n\tfi\n"
 	      "\tlocal subcommand=$words[2]\n\tshift words\n\t((CURRENT--))\n\tcase $subcommand in\n",
 		stdout);
-	for (size_t i = 0; i < lz_command_count; i++)
-		print_command(lz_commands[i]);
+	for (size_t i = 0; commands[i] != NULL; i++)
+		print_command(commands[i]);
 	fputs("\thelp) _describe -t commands command subcommands ;;\n\tesac\n}\n\n"
-	      /* Autoloaded, this file is the function; read by eval, it only defines it. */
+	      /* If autoloaded, this file is the body of the function; under eval it only defines it. */
 	      "if [[ $funcstack[1] == _lazyzero ]]; then\n\t_lazyzero \"$@\"\nelse\n\tcompdef _lazyzero "
 	      "lazyzero\nfi\n",
 		stdout);

@@ -1,55 +1,37 @@
 /*
- * `lazyzero cost`: the page tables that a range of memory needs once it is all touched, level by level, on
- * this machine or on one of another kind. The arithmetic is that of core/geometry.h.
+ * `lazyzero cost`: the number of page tables, level by level, that a range of memory needs once all of it has
+ * been touched, on this machine or with another geometry. core/geometry.h does the arithmetic.
  */
-#include "cli/cost/range.h"
-
 #include <errno.h>
-#include <stdio.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/checked.h"
 #include "base/parse.h"
-#include "cli/common/command.h"
-#include "os/os.h"
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
+#include "cli/common/geometry_choice.h"
+#include "cli/common/messages.h"
+#include "cli/cost/print.h"
+#include "cli/cost/range.h"
 
 enum { FLAG_AT, FLAG_PAGE_SIZE, FLAG_GEOMETRY, FLAG_JSON, FLAG_LIST };
 
 static const struct lz_flag flags[] = {
 	[FLAG_AT] = {"at", "ADDRESS",
-		"Where the range starts: 0x and hexadecimal digits, or a size such as 512G. Default: "
-		"at the best place, where the range needs the fewest tables.",
+		"The start of the range: 0x and hexadecimal digits, or a size such as 512G. Default: "
+		"aligned for every level, so that the range needs the fewest tables.",
 		NULL, "an address such as 0x7f0000000000", 0},
 	[FLAG_PAGE_SIZE] = {"page-size", "SIZE",
-		"The size of the pages that the memory is mapped with, such as 2M for huge pages. Default: "
+		"The size of the pages that map the memory, such as 2M for huge pages. Default: "
 		"the base page of the geometry.",
 		NULL, "a size such as 2M", 0},
 	[FLAG_GEOMETRY] = {"geometry", "NAME",
-		"Page tables of that kind, by a name of --list. Default: this machine's.", NULL,
-		"a name that --list shows", 0},
+		"The page-table geometry, by its name in --list. Default: this machine's.", NULL,
+		"a name shown by --list", 0},
 	[FLAG_JSON] = {"json", NULL, "Print a JSON object instead of a table.", NULL, NULL, 0},
 	[FLAG_LIST] = {"list", NULL, "List the known geometries; * marks this machine's.", NULL, NULL, 0},
 };
-
-const struct lz_geometry *lz_geometry_choose(const char *name)
-{
-	const struct lz_geometry *found =
-		name != NULL ? lz_geometry_by_name(name) : lz_geometry_probe(&lz_os_linux);
-	const char *names[64];
-	int nearest;
-
-	if (found != NULL)
-		return found;
-	for (size_t i = 0; i < lz_geometry_count && i < 64; i++)
-		names[i] = lz_geometry_table[i].name;
-	nearest = lz_nearest(name, names, lz_min_u64(lz_geometry_count, 64));
-	if (nearest >= 0)
-		lz_fail("unknown geometry '%s'; did you mean '%s'?", lz_printable(name).text, names[nearest]);
-	else
-		lz_fail("unknown geometry '%s'; 'lazyzero cost --list' shows those known",
-			lz_printable(name).text);
-	return NULL;
-}
 
 static int parse_page_size(struct lz_cost_range *range, const char *value)
 {
@@ -94,7 +76,10 @@ static int parse_start(struct lz_cost_range *range, const char *value)
 	return 0;
 }
 
-/* Makes [start, start + size) whole pages, as the kernel would, and checks that a program can have them. */
+/*
+ * Rounds [start, start + size) outward to whole pages, as the kernel does, and checks that it lies within the
+ * user address space.
+ */
 static int parse_size(struct lz_cost_range *range, const char *value)
 {
 	uint64_t page = UINT64_C(1) << range->page_shift;
@@ -117,10 +102,9 @@ static int parse_size(struct lz_cost_range *range, const char *value)
 		char from[40] = "";
 
 		if (range->is_placed)
-			snprintf(from, sizeof from, " from 0x%" PRIx64 " on", range->start);
-		lz_fail("%s%s is beyond the address space of a program on %s: %s (%u bits)",
-			lz_printable(value).text, from, range->geometry->name,
-			lz_size_text(UINT64_C(1) << user_bits).text, user_bits);
+			snprintf(from, sizeof from, " at 0x%" PRIx64, range->start);
+		lz_fail("%s%s exceeds the user address space of %s: %s (%u bits)", lz_printable(value).text,
+			from, range->geometry->name, lz_size_text(UINT64_C(1) << user_bits).text, user_bits);
 		return -ERANGE;
 	}
 	range->start = lz_round_down(range->start, page);
@@ -137,27 +121,27 @@ static int run(const struct lz_arguments *arguments)
 	if (arguments->values[FLAG_LIST] != NULL && arguments->operand_count > 0)
 		return lz_fail_usage("cost", "--list takes no size");
 	if (arguments->values[FLAG_LIST] != NULL)
-		return lz_cost_list(as_json);
+		return lz_cost_print_geometries(as_json);
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("cost", "no size given");
 	range.geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
 	if (range.geometry == NULL || parse_page_size(&range, arguments->values[FLAG_PAGE_SIZE]) ||
 		parse_start(&range, arguments->values[FLAG_AT]) || parse_size(&range, arguments->operands[0]))
 		return LZ_EXIT_FAILURE;
-	/* Counted from address 0 a range is aligned for every level, which needs the fewest tables. */
+	/* A range that starts at address 0 is aligned for every level and needs the fewest tables. */
 	tables = lz_tables_of(range.geometry, range.start, range.end, range.page_shift);
 	return lz_cost_print(&range, &tables, as_json);
 }
 
 const struct lz_command lz_command_cost = {
 	.name = "cost",
-	.summary = "show the page tables that memory of a size needs",
+	.summary = "show the page tables that a range of memory needs",
 	.usage = "[OPTION]... SIZE",
 	.description =
-		"Shows how many page tables each level needs once SIZE bytes of memory, by itself, are all "
-		"touched; which part of them VmPTE of /proc/PID/status counts; and what they sum up to. SIZE "
-		"is bytes with an optional unit (64K, 1.5G, 512G); the range is rounded outward to whole "
-		"pages.",
+		"Shows how many page tables of each level SIZE bytes of memory need once all of them have "
+		"been touched, their total, and the part that VmPTE of /proc/PID/status counts. SIZE is a "
+		"number of bytes with an optional unit (64K, 1.5G, 512G); the range is rounded outward to "
+		"whole pages.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.operands_max = 1,

@@ -1,40 +1,14 @@
-/* What `lazyzero cost` prints; see cost.h. */
-#include "cli/cost/range.h"
+/* Prints the page tables of a range; see print.h. */
+#include "cli/cost/print.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/text.h"
+#include "cli/common/display.h"
 #include "cli/common/json.h"
 #include "os/os.h"
 
-unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts[LZ_PAGE_SIZES_MAX])
-{
-	unsigned count = 0;
-
-	shifts[count++] = geometry->page_shift;
-	for (unsigned level = 0; level < 2 && level + 1 < geometry->levels; level++)
-		shifts[count++] = lz_table_span_shift(geometry, level);
-	return count;
-}
-
-struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry)
-{
-	struct lz_display shown;
-	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
-	unsigned shifts[LZ_PAGE_SIZES_MAX];
-	unsigned count = lz_cost_page_shifts(geometry, shifts);
-
-	for (unsigned i = 0; i < count; i++) {
-		lz_text_string(&text, i == 0 ? "" : i + 1 < count ? ", " : " and ");
-		lz_text_u64(&text, UINT64_C(1) << shifts[i] % 10);
-		lz_text_char(&text, "BKMGTPE"[shifts[i] / 10]);
-	}
-	/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
-	return shown;
-}
-
-/* What one table maps. */
+/* The bytes that one table maps; UINT64_MAX if they do not fit in 64 bits. */
 static uint64_t table_span(const struct lz_geometry *geometry, unsigned level)
 {
 	unsigned shift = lz_table_span_shift(geometry, level);
@@ -110,7 +84,7 @@ static json_t *range_json(const struct lz_cost_range *range, const struct lz_tab
 	return object;
 }
 
-static json_t *geometry_json(const struct lz_geometry *geometry, bool is_ours)
+static json_t *geometry_json(const struct lz_geometry *geometry, bool is_this_machine)
 {
 	unsigned shifts[LZ_PAGE_SIZES_MAX];
 	unsigned count = lz_cost_page_shifts(geometry, shifts);
@@ -123,13 +97,13 @@ static json_t *geometry_json(const struct lz_geometry *geometry, bool is_ours)
 	json_object_set_new(object, "page_bytes", pages);
 	for (unsigned i = 0; i < count; i++)
 		json_array_append_new(pages, lz_json_number(UINT64_C(1) << shifts[i]));
-	json_object_set_new(object, "this_machine", json_boolean(is_ours));
+	json_object_set_new(object, "this_machine", json_boolean(is_this_machine));
 	return object;
 }
 
-int lz_cost_list(bool as_json)
+int lz_cost_print_geometries(bool as_json)
 {
-	const struct lz_geometry *ours = lz_geometry_probe(&lz_os_linux);
+	const struct lz_geometry *machine = lz_geometry_probe(&lz_os_linux);
 	json_t *array = as_json ? json_array() : NULL;
 
 	if (!as_json)
@@ -138,9 +112,9 @@ int lz_cost_list(bool as_json)
 		const struct lz_geometry *geometry = &lz_geometry_table[i];
 
 		if (as_json)
-			json_array_append_new(array, geometry_json(geometry, geometry == ours));
+			json_array_append_new(array, geometry_json(geometry, geometry == machine));
 		else
-			printf("%c %-24s %6u %13u  %s\n", geometry == ours ? '*' : ' ', geometry->name,
+			printf("%c %-24s %6u %13u  %s\n", geometry == machine ? '*' : ' ', geometry->name,
 				geometry->levels, geometry->user_bits,
 				lz_cost_page_sizes_text(geometry).text);
 	}

@@ -1,17 +1,19 @@
 /*
- * `lazyzero doctor`: what this machine offers, and what lazyzero will do with it. What can be tried is tried,
- * in this process, with a few megabytes: versions and settings only say what should be.
+ * `lazyzero doctor`: checks the features of the machine that the library relies on. Features are tested by
+ * using them, in this process and with a few megabytes, since versions and settings do not prove that they
+ * work.
  */
-#include "cli/doctor/probes.h"
-
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/common/command.h"
+#include "cli/common/commands.h"
+#include "cli/common/help.h"
 #include "cli/common/json.h"
+#include "cli/common/messages.h"
+#include "cli/doctor/finding.h"
+#include "cli/doctor/probes.h"
 #include "os/os.h"
 
 enum { FLAG_JSON };
@@ -25,31 +27,6 @@ static const char *const health_names[] = {
 static const char *const health_colours[] = {
 	[LZ_HEALTH_OK] = "\033[32m", [LZ_HEALTH_NOTE] = "\033[33m", [LZ_HEALTH_BAD] = "\033[31m"};
 
-#define FILL(text, format)                                                                                   \
-	do {                                                                                                 \
-		va_list values;                                                                              \
-                                                                                                             \
-		va_start(values, format);                                                                    \
-		vsnprintf(text, sizeof(text), format, values);                                               \
-		va_end(values);                                                                              \
-	} while (0)
-
-void lz_finding_set(struct lz_finding *finding, enum lz_health health, const char *found, ...)
-{
-	finding->health = health;
-	FILL(finding->found, found);
-}
-
-void lz_finding_set_meaning(struct lz_finding *finding, const char *format, ...)
-{
-	FILL(finding->meaning, format);
-}
-
-void lz_finding_set_fix(struct lz_finding *finding, const char *format, ...)
-{
-	FILL(finding->fix, format);
-}
-
 static void print_finding(const char *name, const struct lz_finding *finding)
 {
 	bool colours = lz_colours_enabled(stdout);
@@ -62,7 +39,7 @@ static void print_finding(const char *name, const struct lz_finding *finding)
 	lz_print_wrapped(line, 22, 22);
 	if (*finding->fix != '\0') {
 		printf("%22s", "");
-		snprintf(line, sizeof line, "To mend: %s", finding->fix);
+		snprintf(line, sizeof line, "Fix: %s", finding->fix);
 		lz_print_wrapped(line, 24, 22);
 	}
 }
@@ -101,7 +78,7 @@ static int run(const struct lz_arguments *arguments)
 
 	context.window_bytes = context.geometry->levels > 1 ? 1ul << lz_table_span_shift(context.geometry, 0)
 							    : 1ul << context.geometry->page_shift;
-	/* With RLIMIT_FSIZE at 0, ftruncate would kill. */
+	/* ftruncate raises SIGXFSZ beyond RLIMIT_FSIZE. */
 	signal(SIGXFSZ, SIG_IGN);
 	run_probes(lz_system_probes, lz_system_probe_count, &context, array);
 	run_probes(lz_memory_probes, lz_memory_probe_count, &context, array);
@@ -119,20 +96,21 @@ static int run(const struct lz_arguments *arguments)
 	putchar('\n');
 	lz_print_wrapped(
 		context.window_works
-			? "The zero window works here: what is only read can do without page tables."
-			: "The zero window does not work here: every region stands on plain memory, and "
-			  "beyond the budget the policy decides.",
+			? "The zero window works here: memory that is only read needs no page tables."
+			: "The zero window does not work here: every region is backed by plain memory, and "
+			  "the policy handles requests that exceed the budget.",
 		0, 0);
 	return status;
 }
 
 const struct lz_command lz_command_doctor = {
 	.name = "doctor",
-	.summary = "examine what this machine offers",
+	.summary = "check the features of this machine that the library uses",
 	.usage = "[OPTION]...",
 	.description =
-		"Tries what the library relies on, and says for each thing what was found, what that means, "
-		"and how to mend it. The status is 0 when the zero window works, else 1.",
+		"Tests the kernel features that the library relies on. For each it shows what was found, "
+		"what that means for the library, and how to fix it. The status is 0 if the zero window "
+		"works, else 1.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,

@@ -1,4 +1,4 @@
-/* Examinations of plain memory: what reading, emptying and asking for much of it does here. See doctor.h. */
+/* Probes of plain memory: the zero page, overcommit, PAGEMAP_SCAN and the release of page tables. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,7 +6,6 @@
 
 #include "base/checked.h"
 #include "base/parse.h"
-#include "cli/common/command.h"
 #include "cli/doctor/probes.h"
 #include "os/mman.h"
 #include "os/os.h"
@@ -14,8 +13,9 @@
 #include "os/procfs.h"
 
 #define STATUS "/proc/thread-self/status"
-#define TRIED_BYTES (UINT64_C(1) << 40) /* how much untouched memory is asked for */
+#define TRIED_BYTES (UINT64_C(1) << 40) /* of the mapping that tests overcommit */
 
+/* Bytes that map the zero page, and bytes that have pages of their own. */
 struct zero_pages {
 	uint64_t zero, own;
 };
@@ -27,7 +27,7 @@ static void count_zero(void *context, const struct lz_page_run *run)
 	*(run->zero ? &pages->zero : &pages->own) += run->end - run->start;
 }
 
-/* Reads untouched memory, and asks what it is made of then: by PAGEMAP_SCAN, or by RssAnon. */
+/* Reads untouched memory and checks by PAGEMAP_SCAN, or else by RssAnon, whether the zero page is mapped. */
 static void probe_zero_page(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	size_t page = (size_t)1 << context->geometry->page_shift;
@@ -50,17 +50,19 @@ static void probe_zero_page(struct lz_probe_context *context, struct lz_finding 
 		pages = (struct zero_pages){length - lz_min_u64(length, lz_sub_clamped(after, before)), 0};
 	munmap((void *)at, length);
 	if (pages.zero > length / 2) {
-		lz_finding_set(finding, LZ_HEALTH_OK, "untouched memory reads from it");
-		lz_finding_set_meaning(finding, "reading costs page tables, and no memory");
+		lz_finding_set(finding, LZ_HEALTH_OK, "reads of untouched memory map it");
+		lz_finding_set_meaning(
+			finding, "reading untouched memory uses page tables but no other memory");
 		return;
 	}
-	lz_finding_set(finding, LZ_HEALTH_NOTE, "none: reading untouched memory allocates it");
+	lz_finding_set(finding, LZ_HEALTH_NOTE, "not used: reading untouched memory allocates pages");
 	lz_finding_set_meaning(
-		finding, "LAZYZERO_BACKING=zeropage saves nothing on reads; a zero window does");
-	lz_finding_set_fix(finding, "this kernel was built or started so; look at /proc/cmdline");
+		finding, "LAZYZERO_BACKING=zeropage saves no memory on reads; a zero window does");
+	lz_finding_set_fix(
+		finding, "the kernel was built or booted without the zero page; see /proc/cmdline");
 }
 
-static void probe_scan(struct lz_probe_context *context, struct lz_finding *finding)
+static void probe_pagemap_scan(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	struct zero_pages pages = {0, 0};
 	uintptr_t page = (uintptr_t)1 << context->geometry->page_shift;
@@ -69,17 +71,18 @@ static void probe_scan(struct lz_probe_context *context, struct lz_finding *find
 
 	if (error == 0 && pages.own == page) {
 		lz_finding_set(finding, LZ_HEALTH_OK, "works");
-		lz_finding_set_meaning(finding, "written pages are told from untouched ones");
+		lz_finding_set_meaning(
+			finding, "written pages can be distinguished from pages that were only read");
 		return;
 	}
 	lz_finding_set(finding, LZ_HEALTH_NOTE,
-		error == -ENOTTY ? "not there (before Linux 6.7)" : "fails: %s", strerror(-error));
-	lz_finding_set_meaning(finding, "freed memory is cleared whole before it is used again");
-	lz_finding_set_fix(finding, "a newer kernel");
+		error == -ENOTTY ? "not supported (before Linux 6.7)" : "fails: %s", strerror(-error));
+	lz_finding_set_meaning(finding, "all of a freed region is cleared before it is reused");
+	lz_finding_set_fix(finding, "use a newer kernel");
 }
 
-/* Whether emptying memory lets go of its page tables. */
-static void probe_reclaim(struct lz_probe_context *context, struct lz_finding *finding)
+/* Whether MADV_DONTNEED frees page tables that have become empty (CONFIG_PT_RECLAIM). */
+static void probe_pt_reclaim(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	size_t page = (size_t)1 << context->geometry->page_shift;
 	size_t step = context->window_bytes;
@@ -102,12 +105,12 @@ static void probe_reclaim(struct lz_probe_context *context, struct lz_finding *f
 	lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &emptied);
 	munmap(at, length);
 	if (full - emptied >= 8 * page && full > emptied) {
-		lz_finding_set(finding, LZ_HEALTH_OK, "MADV_DONTNEED frees emptied page tables");
+		lz_finding_set(finding, LZ_HEALTH_OK, "MADV_DONTNEED frees empty page tables");
 		return;
 	}
-	lz_finding_set(finding, LZ_HEALTH_NOTE, "MADV_DONTNEED keeps emptied page tables");
-	lz_finding_set_meaning(finding, "they go when the memory is unmapped");
-	lz_finding_set_fix(finding, "Linux 6.14 or newer with CONFIG_PT_RECLAIM");
+	lz_finding_set(finding, LZ_HEALTH_NOTE, "MADV_DONTNEED keeps empty page tables");
+	lz_finding_set_meaning(finding, "they are freed when the memory is unmapped");
+	lz_finding_set_fix(finding, "use Linux 6.14 or newer with CONFIG_PT_RECLAIM");
 }
 
 static void probe_overcommit(struct lz_probe_context *context, struct lz_finding *finding)
@@ -124,11 +127,11 @@ static void probe_overcommit(struct lz_probe_context *context, struct lz_finding
 	if (at != MAP_FAILED) {
 		munmap(at, TRIED_BYTES);
 		lz_finding_set(finding, LZ_HEALTH_OK, "%s", text);
-		lz_finding_set_meaning(finding, "1 TiB can be mapped without being there");
+		lz_finding_set_meaning(finding, "1 TiB of memory can be mapped");
 		return;
 	}
 	lz_finding_set(finding, LZ_HEALTH_NOTE, "%s", text);
-	lz_finding_set_meaning(finding, "1 TiB cannot be mapped: %s", strerror(errno));
+	lz_finding_set_meaning(finding, "1 TiB of memory cannot be mapped: %s", strerror(errno));
 	lz_finding_set_fix(finding, mode == 2
 					    ? "sysctl vm.overcommit_memory=0, or a larger vm.overcommit_ratio"
 					    : "raise RLIMIT_AS (ulimit -v)");
@@ -137,8 +140,8 @@ static void probe_overcommit(struct lz_probe_context *context, struct lz_finding
 const struct lz_probe lz_memory_probes[] = {
 	{"zero page", probe_zero_page},
 	{"overcommit", probe_overcommit},
-	{"PAGEMAP_SCAN", probe_scan},
-	{"PT_RECLAIM", probe_reclaim},
+	{"PAGEMAP_SCAN", probe_pagemap_scan},
+	{"PT_RECLAIM", probe_pt_reclaim},
 };
 
 const size_t lz_memory_probe_count = sizeof lz_memory_probes / sizeof *lz_memory_probes;

@@ -1,4 +1,4 @@
-/* Examinations of the kernel, of its settings, and of limits; see doctor.h. */
+/* Probes of the kernel, of its settings, and of resource limits. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +7,7 @@
 #include <sys/utsname.h>
 
 #include "base/checked.h"
-#include "base/parse.h"
-#include "cli/common/command.h"
+#include "cli/common/display.h"
 #include "cli/doctor/probes.h"
 #include "os/cgroup.h"
 #include "os/os.h"
@@ -23,10 +22,10 @@ static void probe_kernel(struct lz_probe_context *context, struct lz_finding *fi
 		int major, minor;
 		const char *text;
 	} steps[] = {
-		{6, 1, "too old for the zero window, which needs Linux 6.1"},
-		{6, 7, "old: without PAGEMAP_SCAN, written pages are not told from others (Linux 6.7)"},
-		{6, 14, "without the release of emptied page tables (Linux 6.14)"},
-		{6, 17, "moving memory of a zero window takes one call for each piece (Linux 6.17)"},
+		{6, 1, "no zero window, which needs Linux 6.1"},
+		{6, 7, "no PAGEMAP_SCAN (Linux 6.7), so written pages cannot be distinguished from others"},
+		{6, 14, "MADV_DONTNEED does not free empty page tables (Linux 6.14)"},
+		{6, 17, "mremap of a zero window takes one call for each of its mappings (Linux 6.17)"},
 	};
 	struct utsname name;
 	int major = 0, minor = 0;
@@ -39,19 +38,19 @@ static void probe_kernel(struct lz_probe_context *context, struct lz_finding *fi
 		if (major < steps[i].major || (major == steps[i].major && minor < steps[i].minor)) {
 			finding->health = i == 0 ? LZ_HEALTH_BAD : LZ_HEALTH_NOTE;
 			lz_finding_set_meaning(finding, "%s", steps[i].text);
-			lz_finding_set_fix(finding, "a newer kernel");
+			lz_finding_set_fix(finding, "use a newer kernel");
 			return;
 		}
 }
 
-static void probe_levels(struct lz_probe_context *context, struct lz_finding *finding)
+static void probe_geometry(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	const struct lz_geometry *geometry = context->geometry;
 	struct lz_tables tables = lz_tables_fewest(geometry, UINT64_C(512) << 30, geometry->page_shift);
 
 	lz_finding_set(finding, LZ_HEALTH_OK, "%s, pages of %s", geometry->name,
 		lz_size_text(UINT64_C(1) << geometry->page_shift).text);
-	lz_finding_set_meaning(finding, "to touch 512 GiB takes %s of page tables",
+	lz_finding_set_meaning(finding, "512 GiB of touched memory need %s of page tables",
 		lz_size_text(lz_tables_counted_bytes(geometry, &tables)).text);
 }
 
@@ -62,17 +61,17 @@ static void probe_vmpte(struct lz_probe_context *context, struct lz_finding *fin
 
 	(void)context;
 	if (error == 0) {
-		lz_finding_set(
-			finding, LZ_HEALTH_OK, "/proc tells %s of this process", lz_size_text(bytes).text);
+		lz_finding_set(finding, LZ_HEALTH_OK, "%s for this process", lz_size_text(bytes).text);
 		return;
 	}
 	lz_finding_set(finding, LZ_HEALTH_BAD, "unknown (%s)", strerror(-error));
-	lz_finding_set_meaning(finding, "without /proc the budget only sees what passes through the library");
+	lz_finding_set_meaning(
+		finding, "without /proc the budget counts only memory that the library itself tracks");
 	lz_finding_set_fix(finding, "mount /proc");
 }
 
-/* Writes the chosen word of a setting such as "always [madvise] never". False when it cannot be read. */
-static bool chosen(const char *path, char word[24])
+/* Reads the selected word of a setting such as "always [madvise] never". False if it cannot be read. */
+static bool read_selected_word(const char *path, char word[24])
 {
 	struct lz_lines lines;
 	char *line, *open;
@@ -96,18 +95,18 @@ static void probe_thp(struct lz_probe_context *context, struct lz_finding *findi
 	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1) {
 		lz_finding_set(finding, LZ_HEALTH_BAD, "disabled for this process and its children (prctl)");
 		lz_finding_set_meaning(finding, "there will be no zero window");
-		lz_finding_set_fix(
-			finding, "start the program from a shell or service without PR_SET_THP_DISABLE");
-	} else if (!chosen(THP_SETTINGS "enabled", word)) {
-		lz_finding_set(finding, LZ_HEALTH_BAD, "this kernel has no transparent huge pages");
+		lz_finding_set_fix(finding,
+			"start the program from a shell or service that has not set PR_SET_THP_DISABLE");
+	} else if (!read_selected_word(THP_SETTINGS "enabled", word)) {
+		lz_finding_set(finding, LZ_HEALTH_BAD, "the kernel has no transparent huge pages");
 		lz_finding_set_meaning(finding, "there will be no zero window");
-		lz_finding_set_fix(finding, "a kernel with CONFIG_TRANSPARENT_HUGEPAGE");
+		lz_finding_set_fix(finding, "use a kernel with CONFIG_TRANSPARENT_HUGEPAGE");
 	} else {
 		lz_finding_set(finding, LZ_HEALTH_OK, "%s", word);
 		if (strcmp(word, "always") == 0)
 			lz_finding_set_meaning(finding,
-				"a write into plain sparse memory takes 2 MiB; LAZYZERO_THP "
-				"decides for our regions");
+				"a write to sparse plain memory allocates 2 MiB; LAZYZERO_THP "
+				"controls this for the regions of the library");
 	}
 }
 
@@ -116,7 +115,7 @@ static void probe_shmem_thp(struct lz_probe_context *context, struct lz_finding 
 	char word[24];
 
 	(void)context;
-	if (!chosen(THP_SETTINGS "shmem_enabled", word)) {
+	if (!read_selected_word(THP_SETTINGS "shmem_enabled", word)) {
 		lz_finding_set(
 			finding, LZ_HEALTH_NOTE, "unknown: %sshmem_enabled cannot be read", THP_SETTINGS);
 	} else if (strcmp(word, "deny") == 0) {
@@ -125,29 +124,22 @@ static void probe_shmem_thp(struct lz_probe_context *context, struct lz_finding 
 		lz_finding_set_fix(finding, "echo never > %sshmem_enabled", THP_SETTINGS);
 	} else {
 		lz_finding_set(finding, LZ_HEALTH_OK, "%s", word);
-		lz_finding_set_meaning(finding, "the zero window needs anything but deny");
+		lz_finding_set_meaning(finding, "any value but deny allows the zero window");
 	}
 }
 
-static void probe_maps(struct lz_probe_context *context, struct lz_finding *finding)
+static void probe_max_map_count(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	uint64_t count = 0;
-	struct lz_lines lines;
-	char *line;
 
-	if (lz_lines_open(&lines, &lz_os_linux, "/proc/sys/vm/max_map_count") == 0) {
-		line = lz_lines_next(&lines);
-		if (line != NULL)
-			lz_parse_u64(line, &count);
-		lz_lines_close(&lines);
-	}
+	lz_proc_number(&lz_os_linux, "/proc/sys/vm/max_map_count", &count);
 	if (count == 0) {
 		lz_finding_set(finding, LZ_HEALTH_NOTE, "unknown");
 		return;
 	}
 	lz_finding_set(finding, count < 16384 ? LZ_HEALTH_NOTE : LZ_HEALTH_OK, "%" PRIu64, count);
-	/* At most half of them are the library's. */
-	lz_finding_set_meaning(finding, "zero windows of %s reach over %s, larger ones further",
+	/* The library uses at most half of the mappings. */
+	lz_finding_set_meaning(finding, "zero windows of %s can back %s of regions, larger windows more",
 		lz_size_text(context->window_bytes).text,
 		lz_size_text(count / 2 * context->window_bytes).text);
 	if (count < 16384)
@@ -179,12 +171,12 @@ static void probe_limits(struct lz_probe_context *context, struct lz_finding *fi
 				limits[i].text);
 	}
 	if (low[0] == '\0') {
-		lz_finding_set(finding, LZ_HEALTH_OK, "nothing is in the way");
+		lz_finding_set(finding, LZ_HEALTH_OK, "none that restricts the library");
 		return;
 	}
 	lz_finding_set(finding, LZ_HEALTH_NOTE, "low: %s", low);
-	lz_finding_set_meaning(finding, "large requests or the zero window's file may be refused");
-	lz_finding_set_fix(finding, "raise the limit where the program is started");
+	lz_finding_set_meaning(finding, "large requests or the file of the zero window may fail");
+	lz_finding_set_fix(finding, "raise the limit in the shell or service that starts the program");
 }
 
 static void probe_memory(struct lz_probe_context *context, struct lz_finding *finding)
@@ -194,25 +186,25 @@ static void probe_memory(struct lz_probe_context *context, struct lz_finding *fi
 	(void)context;
 	if (limit.bytes == UINT64_MAX) {
 		lz_finding_set(finding, LZ_HEALTH_NOTE, "unknown");
-		lz_finding_set_meaning(finding, "a budget in percent is no limit");
-		lz_finding_set_fix(finding, "mount /proc, or give LAZYZERO_BUDGET in bytes");
+		lz_finding_set_meaning(finding, "a budget in percent has no effect");
+		lz_finding_set_fix(finding, "mount /proc, or set LAZYZERO_BUDGET in bytes");
 		return;
 	}
 	lz_finding_set(finding, LZ_HEALTH_OK, "%s, %s", lz_size_text(limit.bytes).text,
-		limit.from_cgroup ? "by control group" : "all of RAM");
-	lz_finding_set_meaning(finding, "the standard budget is 5%%, %s of page tables",
+		limit.from_cgroup ? "the limit of the control group" : "all of RAM");
+	lz_finding_set_meaning(finding, "the default budget is 5%% of it, %s of page tables",
 		lz_size_text(limit.bytes / 20).text);
 }
 
 const struct lz_probe lz_system_probes[] = {
 	{"kernel", probe_kernel},
-	{"page tables", probe_levels},
+	{"page tables", probe_geometry},
 	{"VmPTE", probe_vmpte},
 	{"memory", probe_memory},
 	{"limits", probe_limits},
 	{"huge pages", probe_thp},
 	{"huge, shmem", probe_shmem_thp},
-	{"max_map_count", probe_maps},
+	{"max_map_count", probe_max_map_count},
 };
 
 const size_t lz_system_probe_count = sizeof lz_system_probes / sizeof *lz_system_probes;

@@ -1,31 +1,19 @@
-/* `lazyzero doctor`: what is examined (probe_*.c) and how it is told (doctor.c). */
-#ifndef LZ_CLI_DOCTOR_H
-#define LZ_CLI_DOCTOR_H
+/* The tests that `lazyzero doctor` runs, in three tables: probe_system.c, probe_memory.c and probe_window.c.
+ */
+#ifndef LZ_CLI_DOCTOR_PROBES_H
+#define LZ_CLI_DOCTOR_PROBES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/doctor/finding.h"
 #include "core/geometry.h"
 
-enum lz_health {
-	LZ_HEALTH_OK,
-	LZ_HEALTH_NOTE, /* it works, though not as it might */
-	LZ_HEALTH_BAD   /* something does not work */
-};
-
-/* What one examination found. Texts are empty where there is nothing to say. */
-struct lz_finding {
-	enum lz_health health;
-	char found[160];   /* begins in lower case or with a number */
-	char meaning[240]; /* what that means for lazyzero */
-	char fix[240];     /* how to change it */
-};
-
-/* What the examinations know of one another: they run in the order of the tables. */
+/* Results that later probes depend on; probes run in the order of the tables. */
 struct lz_probe_context {
 	const struct lz_geometry *geometry;
-	unsigned long window_bytes; /* of the smallest window: what an entry of the second level maps */
-	int window;                 /* memfd of a collapsed window; -1: there is none */
+	unsigned long window_bytes; /* size of the smallest window: what a PMD entry maps */
+	int window;                 /* memfd of a window made of a huge page; -1: none */
 	bool window_sealed;
 	bool window_works;
 };
@@ -41,13 +29,5 @@ extern const struct lz_probe lz_memory_probes[];
 extern const size_t lz_memory_probe_count;
 extern const struct lz_probe lz_window_probes[];
 extern const size_t lz_window_probe_count;
-
-/* Fills the three texts by format; for the probes. */
-void lz_finding_set(struct lz_finding *finding, enum lz_health health, const char *found, ...)
-	__attribute__((format(printf, 3, 4)));
-void lz_finding_set_meaning(struct lz_finding *finding, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-void lz_finding_set_fix(struct lz_finding *finding, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 #endif

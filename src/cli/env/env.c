@@ -1,12 +1,14 @@
 /*
- * `lazyzero env`: the variables that `run` would set, written for a shell, a systemd unit or a Dockerfile.
+ * `lazyzero env`: prints the variables that `run` would set, for a shell, a systemd unit or a Dockerfile.
  *
- * Each form has its own quoting; whatever the value holds, the reader of that form gets it back unchanged.
+ * Each format has its own quoting, which preserves every value unchanged.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/common/command.h"
+#include "cli/common/arguments.h"
+#include "cli/common/commands.h"
+#include "cli/common/messages.h"
 #include "cli/launch/library.h"
 #include "support/options.h"
 
@@ -16,13 +18,13 @@ static const char *const formats[] = {"shell", "systemd", "docker", NULL};
 
 static const struct lz_flag flags[] = {
 	[FLAG_FORMAT] = {"format", "shell|systemd|docker",
-		"Lines for a POSIX shell, for the [Service] section of a systemd unit, or for a Dockerfile. "
+		"Output for a POSIX shell, for the [Service] section of a systemd unit, or for a Dockerfile. "
 		"Default: shell",
 		formats, "shell, systemd or docker", 0},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
-/* Nothing is special between single quotes but the quote itself. */
+/* Only the quote itself is special between single quotes. */
 static void shell_value(const char *value)
 {
 	putchar('\'');
@@ -68,7 +70,7 @@ static void systemd_variable(const char *name, const char *value)
 	puts("\"");
 }
 
-/* A unit's variables do not see the manager's, so there is nothing to put the library in front of. */
+/* A unit file cannot refer to an inherited LD_PRELOAD, so the library replaces it. */
 static void systemd_preload(const char *path)
 {
 	systemd_variable("LD_PRELOAD", path);
@@ -103,7 +105,7 @@ static const struct {
 	bool allows_newlines;
 } writers[] = {
 	{shell_variable, shell_preload, true}, {systemd_variable, systemd_preload, true},
-	{docker_variable, docker_preload, false}, /* a Dockerfile has no escape for them */
+	{docker_variable, docker_preload, false}, /* a Dockerfile has no escape for newlines */
 };
 
 static int run(const struct lz_arguments *arguments)
@@ -132,10 +134,10 @@ static int run(const struct lz_arguments *arguments)
 
 const struct lz_command lz_command_env = {
 	.name = "env",
-	.summary = "print the variables that run would set",
+	.summary = "print the environment variables that run sets",
 	.usage = "[OPTION]...",
-	.description = "Prints LD_PRELOAD and a variable for each option that is given, for use without this "
-		       "command: eval \"$(lazyzero env --budget=64M)\".",
+	.description = "Prints LD_PRELOAD and a variable for each option given, so that a program can be run "
+		       "with the library but without this command: eval \"$(lazyzero env --budget=64M)\".",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,

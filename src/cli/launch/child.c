@@ -1,4 +1,4 @@
-/* Starting, watching and imitating the program; see child.h. */
+/* Runs the child; see child.h. */
 #include "cli/launch/child.h"
 
 #include <errno.h>
@@ -6,34 +6,38 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/common/clock.h"
 #include "cli/common/command.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 #include "os/os.h"
 #include "os/procfs.h"
 
 #define FIRST_SAMPLE_NS 1000000
-#define SAMPLE_NS 25000000 /* a look at VmPTE takes 20 us or so: 0.1 % of one processor */
+#define SAMPLE_NS 25000000 /* reading VmPTE takes about 20 us: 0.1 % of one processor */
 
-/* What the command started with, for the child. */
+/* The signal state that the command was started with; the child gets it back. */
 struct start {
 	sigset_t mask;
 	struct sigaction on_child;
 };
 
-/* All signals but those that say something is wrong with the command itself, and those that stop it. */
+/* All signals except those that report an error in the command itself and those that stop it. */
 static void handled_signals(sigset_t *set)
 {
-	static const int left[] = {
+	static const int excluded[] = {
 		SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU};
 
 	sigfillset(set);
-	for (size_t i = 0; i < sizeof left / sizeof *left; i++)
-		sigdelset(set, left[i]);
+	for (size_t i = 0; i < sizeof excluded / sizeof *excluded; i++)
+		sigdelset(set, excluded[i]);
 }
 
 static void block_signals(const sigset_t *set, struct start *start)
@@ -41,7 +45,7 @@ static void block_signals(const sigset_t *set, struct start *start)
 	struct sigaction default_action = {.sa_handler = SIG_DFL};
 
 	sigprocmask(SIG_BLOCK, set, &start->mask);
-	/* Inherited as ignored, it would let the kernel reap the child before we can ask how it ended. */
+	/* If SIGCHLD were inherited as ignored, the kernel would reap the child and discard its status. */
 	sigaction(SIGCHLD, &default_action, &start->on_child);
 }
 
@@ -68,7 +72,8 @@ static void exec_program(char *const argv[], bool null_stdio, const struct start
 	_exit(LZ_EXIT_CANNOT_EXEC);
 }
 
-/* Starts the child; *exec_error is why it could not become the program, or 0 when it did. */
+/* Forks and executes the program. *exec_error is the errno of a failed exec, or 0. Returns the pid or -errno.
+ */
 static pid_t start_child(char *const argv[], bool null_stdio, const struct start *start, int *exec_error)
 {
 	ssize_t length;
@@ -83,7 +88,7 @@ static pid_t start_child(char *const argv[], bool null_stdio, const struct start
 	if (pid < 0)
 		pid = -errno;
 	close(pipes[1]);
-	/* Ends without data when exec closes the other end. */
+	/* A successful exec closes the other end, so that nothing is read. */
 	do {
 		length = read(pipes[0], exec_error, sizeof *exec_error);
 	} while (length < 0 && errno == EINTR);
@@ -100,15 +105,17 @@ static bool is_termination_signal(int signal)
 
 static void forward_signal(const siginfo_t *info, pid_t child)
 {
-	/* The terminal's reach the child by themselves; the child's own are not for itself. */
+	/* The terminal sends its signals to the child as well; signals from the child are not sent back to
+	 * it. */
 	if (info->si_signo == SIGCHLD || info->si_code == SI_KERNEL || info->si_pid == child)
 		return;
 	kill(child, info->si_signo);
 }
 
 /*
- * The child alone was stopped as a terminal stops its job (some full-screen programs answer Ctrl-Z so): do
- * the same, or the shell would wait for us for ever. Not when what continues us is on its way already.
+ * Stops the command as well if the child alone was stopped by a job-control signal; some full-screen programs
+ * stop themselves so on Ctrl-Z. Otherwise the shell would wait for the command for ever. If SIGCONT is
+ * already pending, the child has been continued and nothing is done.
  */
 static void stop_with_child(int signal)
 {
@@ -156,42 +163,50 @@ static void monitor_child(const sigset_t *set, const struct lz_child_monitor *mo
 	}
 }
 
-static double seconds_between(const struct timespec *from, const struct timespec *to)
-{
-	return (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) / 1e9;
-}
-
 int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, struct lz_child_result *result)
 {
-	static struct start start; /* of the first child, for all */
-	static bool started;
+	static struct start start; /* saved before the first child, used for all */
+	static bool blocked;
 	struct rusage usage = {.ru_maxrss = 0};
-	struct timespec began, ended;
+	uint64_t began;
 	sigset_t set;
 	pid_t pid;
 
 	*result = (struct lz_child_result){.pid = 0};
 	handled_signals(&set);
-	if (!started)
+	if (!blocked)
 		block_signals(&set, &start);
-	started = true;
-	clock_gettime(CLOCK_MONOTONIC, &began);
+	blocked = true;
+	began = lz_monotonic_ns();
 	pid = start_child(argv, monitor->null_stdio, &start, &result->exec_error);
 	if (pid < 0)
 		return pid;
 	result->pid = pid;
 	monitor_child(&set, monitor, result, &usage);
-	clock_gettime(CLOCK_MONOTONIC, &ended);
-	result->seconds = seconds_between(&began, &ended);
+	result->seconds = (double)(lz_monotonic_ns() - began) / (double)LZ_NS_PER_SECOND;
 	result->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
 	result->minor_faults = (uint64_t)usage.ru_minflt;
 	result->major_faults = (uint64_t)usage.ru_majflt;
 	return 0;
 }
 
-int lz_child_exec_status(int exec_error)
+int lz_child_exec_failure(const char *program, int error)
 {
-	return exec_error == ENOENT ? LZ_EXIT_NOT_FOUND : LZ_EXIT_CANNOT_EXEC;
+	const char *reason = strerror(error);
+
+	if (error == ENOENT && strchr(program, '/') == NULL)
+		reason = "not found in PATH";
+	else if (error == ENOENT && access(program, F_OK) == 0)
+		reason = "the interpreter or dynamic loader that it names does not exist";
+	lz_message("cannot run '%s': %s", lz_printable(program).text, reason);
+	return error == ENOENT ? LZ_EXIT_NOT_FOUND : LZ_EXIT_CANNOT_EXEC;
+}
+
+int lz_child_start_failure(const char *program, int error, const struct lz_child_result *result)
+{
+	if (error)
+		return lz_fail("cannot start a process: %s", strerror(-error));
+	return result->exec_error != 0 ? lz_child_exec_failure(program, result->exec_error) : 0;
 }
 
 int lz_child_propagate_exit(const struct lz_child_result *result)
@@ -203,12 +218,13 @@ int lz_child_propagate_exit(const struct lz_child_result *result)
 	if (!WIFSIGNALED(result->status))
 		return WEXITSTATUS(result->status);
 	signal = WTERMSIG(result->status);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the program has left its core; ours says nothing */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0,
+		0); /* the program has dumped core; the command must not overwrite it */
 	sigaction(signal, &default_action, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, signal);
 	raise(signal);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	/* The first process of a PID namespace does not die of it. */
+	/* Reached by the init process of a PID namespace, which the signal does not kill. */
 	return 128 + signal;
 }

@@ -1,14 +1,14 @@
 /*
- * The program as a child process: started as if the command had become it, and waited for.
+ * Runs a program as a child process and waits for it.
  *
- * Signals. From before the fork until the end, the command takes signals one at a time with sigtimedwait, so
- * none is lost and none interrupts anything. What a process sends to the command is passed on to the child;
- * what the terminal sends has reached the child already, which is in the same process group. The terminal's
- * stop signals keep their default action. The child starts with the mask and the dispositions that the
- * command had.
+ * Signals: the command blocks them before the fork and receives them one at a time with sigtimedwait, so that
+ * none is lost and no system call is interrupted. A signal that a process sends to the command is forwarded
+ * to the child; signals of the terminal reach the child directly, since it is in the same process group. The
+ * stop signals of the terminal keep their default action. The child starts with the signal mask and
+ * dispositions that the command was started with.
  */
-#ifndef LZ_CLI_CHILD_H
-#define LZ_CLI_CHILD_H
+#ifndef LZ_CLI_LAUNCH_CHILD_H
+#define LZ_CLI_LAUNCH_CHILD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,31 +16,37 @@
 
 struct lz_child_result {
 	pid_t pid;
-	int status;           /* as wait(2) has it */
-	int exec_error;       /* why it was not started: an errno, else 0 */
-	double seconds;       /* from start to end */
-	uint64_t page_tables; /* highest VmPTE seen of the child, bytes; 0: never seen */
-	uint64_t peak_rss; /* bytes; of the largest process among the child and its waited-for descendants */
-	uint64_t minor_faults; /* of all of them together, as the next */
+	int status;            /* as returned by wait(2) */
+	int exec_error;        /* errno of a failed exec, or 0 */
+	double seconds;        /* from start to end */
+	uint64_t page_tables;  /* highest VmPTE seen of the child, bytes; 0: never seen */
+	uint64_t peak_rss;     /* bytes, of the largest process among the child and its reaped descendants */
+	uint64_t minor_faults; /* of all of them together, as major_faults */
 	uint64_t major_faults;
-	bool interrupted; /* meanwhile a signal came that asks the command to end */
+	bool interrupted; /* a signal that asks the command to end was received */
 };
 
-/* How a child is run and watched; all zero for one that is run as it is, and watched for VmPTE alone. */
+/* How a child is run and monitored. All zero: standard descriptors inherited, only VmPTE monitored. */
 struct lz_child_monitor {
-	bool null_stdio; /* its standard descriptors are those of /dev/null */
-	/* Called with its pid from its start to its end: after 1 ms, 2 ms, and so on, at most 25 ms apart. */
+	bool null_stdio; /* its standard descriptors are /dev/null */
+	/* Called while the child runs: after 1 ms, 2 ms and so on, then every 25 ms. */
 	void (*sample)(void *context, pid_t pid);
 	void *context;
 };
 
-/* Runs argv[0], found as execvp does, until its end. Returns 0, or -errno when there could be no child. */
+/* Runs argv[0], searched for as execvp does, to its end. Returns 0, or -errno if the fork failed. */
 int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, struct lz_child_result *result);
 
-/* The exit status for an exec error: 127 when there is no such program, else 126. */
-int lz_child_exec_status(int exec_error);
+/* Prints why `program` could not be executed. Returns the exit status: 127 for ENOENT, else 126. */
+int lz_child_exec_failure(const char *program, int error);
 
-/* Ends the command as the child ended: with its exit status, which is returned, or by its signal. */
+/*
+ * Prints why the program did not start, given what lz_child_run returned. Returns the exit status, or 0 if
+ * the program was executed.
+ */
+int lz_child_start_failure(const char *program, int error, const struct lz_child_result *result);
+
+/* Returns the child's exit status, or kills the command by the signal that killed the child. */
 int lz_child_propagate_exit(const struct lz_child_result *result);
 
 #endif

@@ -1,4 +1,4 @@
-/* Reading ELF files; see elf.h. */
+/* Reads ELF files; see elf.h. */
 #include "cli/launch/elf.h"
 
 #include <elf.h>
@@ -20,7 +20,7 @@
 #define EM_LOONGARCH 258
 #endif
 
-/* A file in memory; headers are copied out of it, since nothing says that they are aligned. */
+/* A file mapped into memory. Its headers may be unaligned and are therefore copied. */
 struct image {
 	const unsigned char *bytes;
 	uint64_t size;
@@ -55,7 +55,7 @@ static bool find_segment(const struct image *image, uint32_t type, Elf64_Phdr *h
 	return false;
 }
 
-/* The bytes of the file that are loaded at an address, as far as they go; NULL when there are none. */
+/* The bytes of the file that a PT_LOAD segment maps at an address; NULL if there are none. */
 static const char *file_bytes_at(const struct image *image, uint64_t address, uint64_t *available)
 {
 	Elf64_Phdr header;
@@ -81,7 +81,7 @@ static bool starts_with(const char *string, const char *start)
 	return strncmp(string, start, strlen(start)) == 0;
 }
 
-/* A sanitizer by a library that is needed or a symbol that its runtime defines. */
+/* Recognises a sanitizer by the name of its library or of a symbol in its runtime. */
 static const char *match_sanitizer(const char *name)
 {
 	static const struct {
@@ -101,7 +101,7 @@ static const char *match_sanitizer(const char *name)
 	return NULL;
 }
 
-/* The dynamic string table holds the names of needed libraries and of symbols alike: no more need be read. */
+/* Searches the dynamic string table, which holds the names of both needed libraries and symbols. */
 static const char *find_sanitizer(const char *strings, uint64_t size)
 {
 	const char *end = strings + size;
@@ -140,8 +140,7 @@ static void read_dynamic(const struct image *image, struct lz_elf *elf)
 		else if (entry.d_tag == DT_STRSZ)
 			strings_size = entry.d_un.d_val;
 		else if (entry.d_tag == DT_SONAME)
-			elf->is_dynamic = true; /* a loader that is run by itself has a name, a static program
-						  has none */
+			elf->is_dynamic = true; /* a dynamic loader has a soname, a static program has none */
 	}
 	strings = file_bytes_at(image, strings_at, &available);
 	if (strings != NULL)
@@ -192,7 +191,7 @@ int lz_elf_inspect(const char *path, struct lz_elf *elf)
 	struct stat status;
 	void *mapped;
 	int error;
-	/* Without waiting: a FIFO by that name would block for ever. */
+	/* O_NONBLOCK, since opening a FIFO could block for ever. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
@@ -233,5 +232,5 @@ const char *lz_elf_machine_name(const struct lz_elf *elf)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (names[i].machine == elf->machine)
 			return names[i].name;
-	return "another machine";
+	return "unknown machine";
 }

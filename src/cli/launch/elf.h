@@ -1,11 +1,11 @@
 /*
- * What an ELF file says about whether a library can be preloaded into it.
+ * Reads from an ELF file whether a library can be preloaded into it.
  *
- * The file is taken as hostile: every offset is checked against its length. Files of another class or byte
- * order than our own are only identified. Source: elf(5), the System V gABI.
+ * The file may be hostile: every offset is checked against its length. Files of another class or byte order
+ * than the command's own are only identified. Source: elf(5), the System V gABI.
  */
-#ifndef LZ_CLI_ELF_H
-#define LZ_CLI_ELF_H
+#ifndef LZ_CLI_LAUNCH_ELF_H
+#define LZ_CLI_LAUNCH_ELF_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,12 +20,12 @@ struct lz_elf {
 };
 
 /*
- * Reads a file. Returns 0; -ENOEXEC when it is no ELF file, or a damaged one; or the error of opening it.
- * *elf is set on success only.
+ * Reads a file. Returns 0; -ENOEXEC if it is not an ELF file or is damaged; or the error of opening it. *elf
+ * is set on success only.
  */
 int lz_elf_inspect(const char *path, struct lz_elf *elf);
 
-/* The machine's usual name, or "another machine". */
+/* The usual name of the machine, or "unknown machine". */
 const char *lz_elf_machine_name(const struct lz_elf *elf);
 
 #endif

@@ -1,4 +1,4 @@
-/* Finding the library; see library.h. */
+/* Finds the library; see library.h. */
 #include "cli/launch/library.h"
 
 #include <errno.h>
@@ -7,19 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/common/command.h"
+#include "cli/common/messages.h"
 
 #define SONAME "liblazyzero.so.0"
 #define PLACES 3
 
-/* Writes the path made of a directory and a name, or "" when it does not fit. */
+/* Joins a directory and a name; "" if the result is too long. */
 static void join_path(char path[PATH_MAX], const char *directory, const char *name)
 {
 	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX)
 		path[0] = '\0';
 }
 
-/* The directory that this command lies in. */
+/* The directory of the command's executable. */
 static int own_directory(char directory[PATH_MAX])
 {
 	ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
@@ -35,9 +35,7 @@ static int own_directory(char directory[PATH_MAX])
 	return 0;
 }
 
-/*
- * The build tree before the installed copy: who runs the command there wants the library of the same build.
- */
+/* The build tree comes first: a command that is run from there should use the library of the same build. */
 static void list_places(char places[PLACES][PATH_MAX])
 {
 	char directory[PATH_MAX];
@@ -60,7 +58,7 @@ static int search_places(struct lz_library *library)
 			memcpy(library->path, places[i], PATH_MAX);
 			return 0;
 		}
-	lz_message("the library was not found; looked for:");
+	lz_message("cannot find the library; searched:");
 	for (int i = 0; i < PLACES; i++)
 		if (places[i][0] != '\0')
 			fprintf(stderr, "  %s\n", places[i]);
@@ -68,13 +66,16 @@ static int search_places(struct lz_library *library)
 	return -ENOENT;
 }
 
-/* Makes the path absolute, since the program may change its directory; links stay: they survive upgrades. */
+/*
+ * Makes the path absolute, since the program may change its directory. Symbolic links are not resolved, so
+ * that the path survives an upgrade of the library.
+ */
 static int use_given_path(struct lz_library *library, const char *given)
 {
 	char directory[PATH_MAX] = "";
 
 	if (*given != '/' && getcwd(directory, sizeof directory) == NULL) {
-		lz_message("the current directory is not known: %s; give --library an absolute path",
+		lz_message("cannot determine the current directory: %s; give --library an absolute path",
 			strerror(errno));
 		return -ENOENT;
 	}
@@ -96,11 +97,10 @@ int lz_library_find(struct lz_library *library, const char *given)
 
 	if (error)
 		return error;
-	/* LD_PRELOAD knows no quoting (ld.so(8)). */
+	/* LD_PRELOAD has no quoting (ld.so(8)). */
 	if (strpbrk(library->path, ": ") != NULL) {
-		lz_message(
-			"LD_PRELOAD cannot name '%s', because of a space or colon in it; copy the library to "
-			"a path without, and name that with --library",
+		lz_message("'%s' cannot be preloaded: LD_PRELOAD does not allow spaces or colons; copy the "
+			   "library to a path without them and name it with --library",
 			library->path);
 		return -EINVAL;
 	}
@@ -110,18 +110,21 @@ int lz_library_find(struct lz_library *library, const char *given)
 	return error;
 }
 
-int lz_library_preload(const struct lz_library *library)
+int lz_preload_set(const char *library, const char *others)
 {
-	const char *others = getenv("LD_PRELOAD");
 	char *list;
-	int error = 0;
+	int error;
 
 	if (others == NULL || *others == '\0')
-		return setenv("LD_PRELOAD", library->path, 1) != 0 ? -errno : 0;
-	if (asprintf(&list, "%s:%s", library->path, others) < 0)
+		return setenv("LD_PRELOAD", library, 1) != 0 ? -errno : 0;
+	if (asprintf(&list, "%s:%s", library, others) < 0)
 		return -ENOMEM;
-	if (setenv("LD_PRELOAD", list, 1) != 0)
-		error = -errno;
+	error = setenv("LD_PRELOAD", list, 1) != 0 ? -errno : 0;
 	free(list);
 	return error;
+}
+
+int lz_library_preload(const struct lz_library *library)
+{
+	return lz_preload_set(library->path, getenv("LD_PRELOAD"));
 }

@@ -1,12 +1,12 @@
-/* Where liblazyzero is, and the LD_PRELOAD that loads it. */
-#ifndef LZ_CLI_LIBRARY_H
-#define LZ_CLI_LIBRARY_H
+/* Finds liblazyzero and sets LD_PRELOAD. */
+#ifndef LZ_CLI_LAUNCH_LIBRARY_H
+#define LZ_CLI_LAUNCH_LIBRARY_H
 
 #include <limits.h>
 
 #include "cli/launch/elf.h"
 
-/* The flag by which a subcommand lets the user name the library (struct lz_flag). */
+/* The flag --library of a subcommand (struct lz_flag). */
 #define LZ_LIBRARY_FLAG                                                                                      \
 	{                                                                                                    \
 		"library", "PATH",                                                                           \
@@ -20,12 +20,15 @@ struct lz_library {
 };
 
 /*
- * Takes the path that the user gave, or with NULL looks where the library is built and installed. Returns 0,
- * or -ENOENT and the like after saying what is wrong and what to do.
+ * Uses the path that the user gave, or for NULL searches the places where the library is built and installed.
+ * Returns 0, or -errno after an error message that names a remedy.
  */
 int lz_library_find(struct lz_library *library, const char *given);
 
-/* Puts the library in front of what LD_PRELOAD of this process names. Returns 0 or -ENOMEM. */
+/* Sets LD_PRELOAD to a library, followed by `others` (NULL or "": none). Returns 0 or -ENOMEM. */
+int lz_preload_set(const char *library, const char *others);
+
+/* Adds the library at the start of this process's LD_PRELOAD. Returns 0 or -ENOMEM. */
 int lz_library_preload(const struct lz_library *library);
 
 #endif

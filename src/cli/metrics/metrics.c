@@ -1,8 +1,8 @@
 /*
- * `lazyzero metrics`: the library's counters of all preloaded processes, as text that Prometheus reads, for
- * the textfile collector of node_exporter or for what scrapes OpenMetrics.
+ * `lazyzero metrics`: prints the library's counters of all preloaded processes in the text format of
+ * Prometheus, for the textfile collector of node_exporter, or in that of OpenMetrics.
  *
- * The two forms differ in one thing: OpenMetrics declares a counter by its name without "_total".
+ * The two formats differ in one point: OpenMetrics declares a counter by its name without "_total".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common/command.h"
+#include "cli/common/arguments.h"
+#include "cli/common/array.h"
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 #include "cli/process/process.h"
 #include "cli/process/stats_file.h"
 #include "os/os.h"
@@ -27,20 +31,19 @@ static const char *const formats[] = {"prometheus", "openmetrics", NULL};
 static const struct lz_flag flags[] = {
 	[FLAG_FORMAT] = {.name = "format",
 		.value = "prometheus|openmetrics",
-		.help = "Prometheus's own text, which node_exporter's textfile collector reads, or "
-			"OpenMetrics 1.0. "
-			"Default: prometheus",
+		.help = "The text format of Prometheus, which the textfile collector of node_exporter reads, "
+			"or OpenMetrics 1.0. Default: prometheus",
 		.choices = formats,
 		.accepts = "prometheus or openmetrics"},
 	[FLAG_OUTPUT] = {.name = "output",
 		.letter = 'o',
 		.value = "FILE",
-		.help = "Write to FILE, which is replaced at once when all is written.",
+		.help = "Write to FILE. It is replaced atomically once everything is written.",
 		.accepts = "the name of a file"},
 	[FLAG_STATS] = {.name = "stats",
 		.value = "PATH",
-		.help = "Read the statistics files there (LAZYZERO_STATS), without a search through all "
-			"processes; those of processes that are no more are removed.",
+		.help = "Read the statistics files in PATH (LAZYZERO_STATS) instead of searching all "
+			"processes. Files of processes that are gone are removed.",
 		.accepts = "a directory or a file"},
 };
 
@@ -50,67 +53,68 @@ static const struct metric {
 	bool is_counter;
 	size_t offset; /* of its uint64_t in struct lz_wire */
 } metrics[] = {
-	{"budget_bytes", "Page tables that the process may need.", false, offsetof(struct lz_wire, budget)},
+	{"budget_bytes", "Budget for page tables.", false, offsetof(struct lz_wire, budget)},
 	{"committed_bytes", "Page tables if all tracked memory were touched.", false,
 		offsetof(struct lz_wire, committed)},
-	{"committed_peak_bytes", "The most that committed_bytes was.", false,
+	{"committed_peak_bytes", "Highest value of committed_bytes.", false,
 		offsetof(struct lz_wire, committed_peak)},
-	{"page_tables_bytes", "Page tables (VmPTE) when the library last looked.", false,
+	{"page_tables_bytes", "Page tables (VmPTE) as last read by the library.", false,
 		offsetof(struct lz_wire, actual)},
-	{"page_tables_peak_bytes", "The most that page_tables_bytes was.", false,
+	{"page_tables_peak_bytes", "Highest value of page_tables_bytes.", false,
 		offsetof(struct lz_wire, actual_peak)},
-	{"regions", "Regions that the library serves.", false, offsetof(struct lz_wire, regions)},
-	{"region_bytes", "Their size.", false, offsetof(struct lz_wire, region_bytes)},
-	{"regions_served_total", "Regions ever served.", true, offsetof(struct lz_wire, regions_total)},
-	{"region_served_bytes_total", "Their size.", true, offsetof(struct lz_wire, region_bytes_total)},
-	{"mappings_made_total", "Large mappings that the program made itself.", true,
+	{"regions", "Live regions of the library.", false, offsetof(struct lz_wire, regions)},
+	{"region_bytes", "Size of live regions.", false, offsetof(struct lz_wire, region_bytes)},
+	{"regions_served_total", "Regions served since the start.", true,
+		offsetof(struct lz_wire, regions_total)},
+	{"region_served_bytes_total", "Size of regions served since the start.", true,
+		offsetof(struct lz_wire, region_bytes_total)},
+	{"mappings_made_total", "Large mappings created by the program itself.", true,
 		offsetof(struct lz_wire, mappings_total)},
-	{"mapping_made_bytes_total", "Their size.", true, offsetof(struct lz_wire, mapping_bytes_total)},
-	{"over_budget_total", "Requests over the budget, served all the same.", true,
+	{"mapping_made_bytes_total", "Size of large mappings created by the program itself.", true,
+		offsetof(struct lz_wire, mapping_bytes_total)},
+	{"over_budget_total", "Requests served although they exceeded the budget.", true,
 		offsetof(struct lz_wire, over_budget)},
 	{"refused_total", "Requests refused.", true, offsetof(struct lz_wire, refused)},
-	{"untracked_total", "Calls that passed by untracked.", true, offsetof(struct lz_wire, untracked)},
-	{"windowed_total", "Requests over the budget that a zero window answered within it.", true,
+	{"untracked_total", "Calls that bypassed the library.", true, offsetof(struct lz_wire, untracked)},
+	{"windowed_total", "Requests kept within the budget by a zero window.", true,
 		offsetof(struct lz_wire, windowed)},
-	{"window_regions", "Regions that stand on a zero window.", false,
+	{"window_regions", "Live regions backed by a zero window.", false,
 		offsetof(struct lz_wire, window_regions)},
-	{"window_region_bytes", "Their size.", false, offsetof(struct lz_wire, window_region_bytes)},
-	{"minor_faults_total", "Minor faults of the process when the library last looked.", true,
+	{"window_region_bytes", "Size of live regions backed by a zero window.", false,
+		offsetof(struct lz_wire, window_region_bytes)},
+	{"minor_faults_total", "Minor faults of the process as last read by the library.", true,
 		offsetof(struct lz_wire, minor_faults)},
-	{"window_made_total", "Regions and mappings ever put on a zero window.", true,
+	{"window_made_total", "Regions and mappings backed by a zero window since the start.", true,
 		offsetof(struct lz_wire, window_regions_total)},
-	{"window_bytes", "Memory that the zero window takes itself.", false,
+	{"window_bytes", "Memory used by the zero window itself.", false,
 		offsetof(struct lz_wire, window_size)},
-	{"window_mappings", "Mappings that live regions on a zero window consist of.", false,
+	{"window_mappings", "Mappings (VMAs) of live regions backed by a zero window.", false,
 		offsetof(struct lz_wire, window_mappings)},
 	{"recycled_total", "Requests served by a region kept for reuse.", true,
 		offsetof(struct lz_wire, recycled)},
-	{"recycled_bytes_total", "Their size.", true, offsetof(struct lz_wire, recycled_bytes)},
-	{"kept_bytes", "Memory that regions kept for reuse hold, at most.", false,
+	{"recycled_bytes_total", "Size of requests served by a region kept for reuse.", true,
+		offsetof(struct lz_wire, recycled_bytes)},
+	{"kept_bytes", "Upper bound of the resident memory of regions kept for reuse.", false,
 		offsetof(struct lz_wire, cache_bytes)},
 };
 
-/* What is to be written. */
+/* The counters to be written. */
 struct collection {
 	struct lz_wire *wires;
-	size_t count, room;
+	size_t count;
 	uint64_t unreadable; /* processes or files */
 	bool failed;         /* out of memory */
 };
 
 static void collect(struct collection *collection, const struct lz_wire *wire)
 {
-	if (collection->count == collection->room) {
-		size_t room = collection->room * 2 + 16;
-		struct lz_wire *larger = realloc(collection->wires, room * sizeof *larger);
+	struct lz_wire *wires = lz_array_grow(collection->wires, collection->count, sizeof *wires);
 
-		if (larger == NULL) {
-			collection->failed = true;
-			return;
-		}
-		collection->wires = larger;
-		collection->room = room;
+	if (wires == NULL) {
+		collection->failed = true;
+		return;
 	}
+	collection->wires = wires;
 	collection->wires[collection->count++] = *wire;
 }
 
@@ -143,10 +147,10 @@ static int collect_processes(struct collection *collection)
 			continue;
 		if (process.maps_error != 0)
 			collection->unreadable++;
-		if (process.preloaded) {
-			/* As it is known here, not in its own PID namespace. */
-			process.wire.pid = process.pid;
-			collect(collection, &process.wire);
+		if (process.mappings.preloaded) {
+			/* The pid in our PID namespace, not in that of the process. */
+			process.mappings.wire.pid = process.pid;
+			collect(collection, &process.mappings.wire);
 		}
 	}
 	free(pids);
@@ -163,7 +167,7 @@ static void write_metadata(FILE *out, const char *name, const char *help, bool i
 		is_counter ? "counter" : "gauge");
 }
 
-/* A label's value: lz_shown leaves printable ASCII. */
+/* Writes a label's value. lz_printable leaves printable ASCII, of which two characters need an escape. */
 static void write_label(FILE *out, const char *text)
 {
 	struct lz_display shown = lz_printable(text);
@@ -194,11 +198,11 @@ static void write_metrics(FILE *out, const struct collection *collection, unsign
 	}
 	write_metadata(out, "processes", "Processes that the library is active in.", false, format);
 	fprintf(out, "lazyzero_processes %zu\n", collection->count);
-	write_metadata(out, "unreadable", "Processes or files that could not be looked at.", false, format);
+	write_metadata(out, "unreadable", "Processes or files that could not be read.", false, format);
 	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", collection->unreadable);
 }
 
-/* A device or a pipe stays what it is. */
+/* For a device or a pipe, which must not be replaced by a regular file. */
 static int write_in_place(const char *path, const struct collection *collection, unsigned format)
 {
 	FILE *out = fopen(path, "we");
@@ -206,11 +210,13 @@ static int write_in_place(const char *path, const struct collection *collection,
 	if (out != NULL)
 		write_metrics(out, collection, format);
 	if (out == NULL || (ferror(out) | (fclose(out) != 0)))
-		return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		return lz_fail_write(path, errno);
 	return 0;
 }
 
-/* A collector that reads meanwhile sees the old file or the new one. Of a link, what it leads to is replaced.
+/*
+ * Writes a temporary file and renames it, so that a concurrent reader sees the old contents or the new ones.
+ * If the path is a symbolic link, its target is replaced.
  */
 static int replace_file(const char *path, const struct collection *collection, unsigned format)
 {
@@ -230,11 +236,11 @@ static int replace_file(const char *path, const struct collection *collection, u
 	if (fd >= 0)
 		out = fdopen(fd, "w");
 	if (out == NULL)
-		return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		return lz_fail_write(path, errno);
 	fchmod(fd, 0666 & ~mask);
 	write_metrics(out, collection, format);
 	if (ferror(out) | (fclose(out) != 0) || rename(temporary, path) != 0) {
-		lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		lz_fail_write(path, errno);
 		unlink(temporary);
 		return LZ_EXIT_FAILURE;
 	}
@@ -255,10 +261,10 @@ static int run(const struct lz_arguments *arguments)
 		int error = lz_stats_file_each(stats, true, collect_file, &collection);
 
 		if (error)
-			status = lz_fail("cannot read '%s': %s", lz_printable(stats).text, strerror(-error));
+			status = lz_fail_read(stats, -error);
 	}
 	if (status == 0 && collection.failed)
-		status = lz_fail("out of memory");
+		status = lz_fail_memory();
 	if (status == 0 && output != NULL)
 		status = replace_file(output, &collection, format);
 	else if (status == 0)
@@ -272,7 +278,7 @@ const struct lz_command lz_command_metrics = {
 	.summary = "print the counters of all preloaded processes for Prometheus",
 	.usage = "[OPTION]...",
 	.description =
-		"Prints the library's counters of every process that it is active in, with the labels pid "
+		"Prints the library's counters of every process in which it is active, with the labels pid "
 		"and executable.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,

@@ -1,13 +1,14 @@
 /*
- * `lazyzero plot`: the record of a run (record.h) as a picture: sizes above, on a logarithmic axis, and minor
- * faults a second below.
+ * `lazyzero plot`: draws the record of a run: sizes in the upper part, on a logarithmic axis, and minor
+ * faults per second below.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/common/command.h"
+#include "cli/common/commands.h"
 #include "cli/common/gnuplot.h"
+#include "cli/common/messages.h"
 #include "cli/record/record.h"
 
 enum { FLAG_OUTPUT };
@@ -16,7 +17,8 @@ static const struct lz_flag flags[] = {
 	[FLAG_OUTPUT] = {.name = "output",
 		.letter = 'o',
 		.value = "FILE",
-		.help = "The picture: its name ends in .svg or .png. Default: that of the record, and .svg",
+		.help = "The picture, whose name ends in .svg or .png. Default: the name of the record with "
+			".svg added",
 		.accepts = "the name of a file"},
 };
 
@@ -32,7 +34,7 @@ static void write_data(const struct lz_gnuplot *plot, const struct lz_record *re
 
 		fprintf(plot->script, "%.6f", sample->t);
 		for (size_t j = 0; j < LZ_RECORD_SIZES; j++)
-			/* A logarithmic axis has no 0. */
+			/* 0 cannot be drawn on a logarithmic axis. */
 			if (sample->size[j] > 0)
 				fprintf(plot->script, " %.0f", sample->size[j]);
 			else
@@ -61,7 +63,7 @@ static bool has_faults(const struct lz_record *record)
 	return false;
 }
 
-/* gnuplot's own binary prefixes are rounded down: "1023 MiB". */
+/* Explicit, since gnuplot rounds its binary prefixes down: "1023 MiB". */
 static void write_size_tics(const struct lz_gnuplot *plot)
 {
 	fputs("set ytics nomirror (", plot->script);
@@ -80,7 +82,7 @@ static int draw(const struct lz_record *record, const char *path)
 		return LZ_EXIT_FAILURE;
 	write_data(&plot, record);
 	write_size_tics(&plot);
-	/* One sample alone makes no line. */
+	/* A single sample is drawn as points, since it makes no line. */
 	fprintf(plot.script,
 		"set multiplot\nset lmargin 12\nset rmargin 3\nset border 3\nset xtics nomirror\n"
 		"set grid lc rgb '#dddddd'\nset style data %s\nset xrange [0:%g]\nset origin 0, 0.32\n"
@@ -89,7 +91,10 @@ static int draw(const struct lz_record *record, const char *path)
 		record->count > 1 ? "lines" : "points",
 		record->end > 0 ? record->end : record->samples[record->count - 1].t * 1.01 + 1e-3);
 	lz_gnuplot_text(&plot, record->program);
-	/* gnuplot fails where nothing is known, unless the axis is: what lies outside is not drawn. */
+	/*
+	 * gnuplot fails on a plot without values. If there are none, a constant outside a fixed range is
+	 * plotted, which is not drawn.
+	 */
 	fputs(" noenhanced\nplot ", plot.script);
 	for (size_t i = 0; i < LZ_RECORD_SIZES; i++)
 		if (has_size(record, i)) {
@@ -125,7 +130,7 @@ static int run(const struct lz_arguments *arguments)
 		return lz_fail_usage("plot", "no record given");
 	status = lz_record_read(&record, path);
 	if (status == 0 && output == NULL && asprintf(&standard, "%s.svg", path) < 0)
-		status = lz_fail("out of memory");
+		status = lz_fail_memory();
 	if (status == 0)
 		status = draw(&record, output != NULL ? output : standard);
 	free(standard);
@@ -137,9 +142,9 @@ const struct lz_command lz_command_plot = {
 	.name = "plot",
 	.summary = "draw the record of a run",
 	.usage = "[OPTION]... RECORD",
-	.description = "Draws what 'lazyzero run --record=RECORD' has written, with gnuplot: address space, "
-		       "resident "
-		       "memory, PSS and page tables of all processes together, and their minor faults.",
+	.description =
+		"Draws, with gnuplot, the file that 'lazyzero run --record=RECORD' has written: the address "
+		"space, resident memory, PSS, page tables and minor faults of all processes together.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.operands_max = 1,

@@ -9,45 +9,47 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "cli/common/messages.h"
 
 #define AT(field) offsetof(struct lz_process, field)
 
 const struct lz_column lz_column_table[] = {
 	{"pid", "pid", "process ID", LZ_COLUMN_NUMBER, 7, 0, false, AT(pid)},
 	{"ppid", "parent_pid", "process ID of the parent", LZ_COLUMN_NUMBER, 7, 0, false, AT(parent)},
-	{"user", "user", "its user", LZ_COLUMN_USER, 8, 0, false, AT(uid)},
+	{"user", "user", "user name", LZ_COLUMN_USER, 8, 0, false, AT(uid)},
 	{"virtual", "virtual_bytes", "address space", LZ_COLUMN_BYTES, 7, 0, false, AT(virtual)},
-	{"rss", "rss_bytes", "resident memory, shared pages and the zero window counted in full",
+	{"rss", "rss_bytes", "resident memory; shared pages and the zero window count in full",
 		LZ_COLUMN_BYTES, 7, 0, false, AT(rss)},
-	{"shmem", "rss_shmem_bytes", "of which shared memory and the zero window", LZ_COLUMN_BYTES, 7, 0,
-		false, AT(rss_shmem)},
-	{"pss", "pss_bytes", "resident memory, shared pages divided by who shares them", LZ_COLUMN_BYTES, 7,
-		LZ_READ_PSS, false, AT(pss)},
+	{"shmem", "rss_shmem_bytes", "the part of rss that is shared memory or the zero window",
+		LZ_COLUMN_BYTES, 7, 0, false, AT(rss_shmem)},
+	{"pss", "pss_bytes", "resident memory, each shared page divided among its processes", LZ_COLUMN_BYTES,
+		7, LZ_READ_PSS, false, AT(pss)},
 	{"swap", "swap_bytes", "swapped out", LZ_COLUMN_BYTES, 7, 0, false, AT(swap)},
 	{"tables", "page_tables_bytes", "page tables now (VmPTE)", LZ_COLUMN_BYTES, 7, 0, false, AT(tables)},
-	{"touched", "page_tables_if_touched_bytes", "page tables if all that is mapped were touched",
-		LZ_COLUMN_BYTES, 7, LZ_READ_MAPS, false, AT(tables_if_touched)},
-	{"ratio", "page_tables_to_rss", "page tables to resident memory", LZ_COLUMN_RATIO, 7, 0, false,
-		AT(tables_to_rss)},
-	{"mappings", "mappings", "mappings; vm.max_map_count limits them", LZ_COLUMN_NUMBER, 8, LZ_READ_MAPS,
-		false, AT(mappings)},
+	{"touched", "page_tables_if_touched_bytes", "page tables if every mapped page were touched",
+		LZ_COLUMN_BYTES, 7, LZ_READ_MAPS, false, AT(mappings.tables_if_touched)},
+	{"ratio", "page_tables_to_rss", "ratio of page tables to resident memory", LZ_COLUMN_RATIO, 7, 0,
+		false, AT(tables_to_rss)},
+	{"mappings", "mappings", "number of mappings, which vm.max_map_count limits", LZ_COLUMN_NUMBER, 8,
+		LZ_READ_MAPS, false, AT(mappings.count)},
 	{"threads", "threads", "threads", LZ_COLUMN_NUMBER, 7, 0, false, AT(threads)},
-	{"minflt", "minor_faults", "minor page faults", LZ_COLUMN_NUMBER, 9, 0, false, AT(minor_faults)},
-	{"majflt", "major_faults", "major page faults", LZ_COLUMN_NUMBER, 7, 0, false, AT(major_faults)},
+	{"minflt", "minor_faults", "minor page faults", LZ_COLUMN_NUMBER, 9, 0, false, AT(stat.minor_faults)},
+	{"majflt", "major_faults", "major page faults", LZ_COLUMN_NUMBER, 7, 0, false, AT(stat.major_faults)},
 	{"budget", "budget_bytes", "the library's budget for page tables", LZ_COLUMN_BYTES, 7, LZ_READ_MAPS,
-		true, AT(wire.budget)},
-	{"committed", "committed_bytes", "page tables if all that it tracks were touched", LZ_COLUMN_BYTES, 9,
-		LZ_READ_MAPS, true, AT(wire.committed)},
-	{"peak", "actual_peak_bytes", "the most page tables that the library saw", LZ_COLUMN_BYTES, 7,
-		LZ_READ_MAPS, true, AT(wire.actual_peak)},
-	{"regions", "regions", "regions that the library serves", LZ_COLUMN_NUMBER, 7, LZ_READ_MAPS, true,
-		AT(wire.regions)},
-	{"served", "region_bytes", "their size", LZ_COLUMN_BYTES, 7, LZ_READ_MAPS, true,
-		AT(wire.region_bytes)},
-	{"over", "over_budget", "requests over the budget, served all the same", LZ_COLUMN_NUMBER, 7,
-		LZ_READ_MAPS, true, AT(wire.over_budget)},
-	{"refused", "refused", "requests refused", LZ_COLUMN_NUMBER, 7, LZ_READ_MAPS, true, AT(wire.refused)},
-	{"name", "name", "the process's name", LZ_COLUMN_NAME, 15, 0, false, 0},
+		true, AT(mappings.wire.budget)},
+	{"committed", "committed_bytes", "page tables if all memory the library tracks were touched",
+		LZ_COLUMN_BYTES, 9, LZ_READ_MAPS, true, AT(mappings.wire.committed)},
+	{"peak", "actual_peak_bytes", "highest VmPTE that the library has seen", LZ_COLUMN_BYTES, 7,
+		LZ_READ_MAPS, true, AT(mappings.wire.actual_peak)},
+	{"regions", "regions", "live regions of the library", LZ_COLUMN_NUMBER, 7, LZ_READ_MAPS, true,
+		AT(mappings.wire.regions)},
+	{"served", "region_bytes", "size of these regions", LZ_COLUMN_BYTES, 7, LZ_READ_MAPS, true,
+		AT(mappings.wire.region_bytes)},
+	{"over", "over_budget", "requests served although they exceeded the budget", LZ_COLUMN_NUMBER, 7,
+		LZ_READ_MAPS, true, AT(mappings.wire.over_budget)},
+	{"refused", "refused", "requests refused", LZ_COLUMN_NUMBER, 7, LZ_READ_MAPS, true,
+		AT(mappings.wire.refused)},
+	{"name", "name", "name of the process", LZ_COLUMN_NAME, 15, 0, false, 0},
 };
 
 const size_t lz_column_count = sizeof lz_column_table / sizeof *lz_column_table;
@@ -96,69 +98,60 @@ int lz_columns_parse(struct lz_columns *columns, const char *list)
 	return 0;
 }
 
+unsigned lz_columns_read_flags(const struct lz_columns *columns, const struct lz_column *sort)
+{
+	unsigned read_flags = sort->read_flags;
+
+	for (size_t i = 0; i < columns->count; i++)
+		read_flags |= columns->column[i]->read_flags;
+	return read_flags;
+}
+
+bool lz_column_is_text(const struct lz_column *column)
+{
+	return column->kind == LZ_COLUMN_NAME || column->kind == LZ_COLUMN_USER;
+}
+
 uint64_t lz_column_number(const struct lz_column *column, const struct lz_process *process)
 {
 	uint64_t value;
 
-	if (column->from_library && !process->preloaded)
+	if (column->from_library && !process->mappings.preloaded)
 		return LZ_UNKNOWN;
 	memcpy(&value, (const char *)process + column->offset, sizeof value);
 	return value;
 }
 
-struct lz_display lz_size_text_in(uint64_t bytes, enum lz_units units)
-{
-	struct lz_display shown;
-
-	if (units == LZ_UNITS_AUTO) {
-		char *space;
-
-		shown = lz_size_text(bytes);
-		space = strchr(shown.text, ' ');
-		/* "1.02 GiB" as "1.02G" */
-		if (space != NULL) {
-			space[0] = space[1];
-			space[1] = '\0';
-		}
-		return shown;
-	}
-	unsigned shift = 10 * ((unsigned)units - LZ_UNITS_B);
-	uint64_t whole = bytes >> shift;
-
-	snprintf(shown.text, sizeof shown.text, "%" PRIu64, whole + (whole << shift != bytes));
-	return shown;
-}
-
 struct lz_display lz_column_user(uint64_t uid)
 {
-	/* A lookup may ask a server; many processes have few users. */
+	/* Cached, since a lookup may query a server and most processes belong to few users. */
 	static struct {
 		uint64_t uid;
 		struct lz_display name;
 	} known[16];
 	static size_t count;
 	const struct passwd *entry;
-	struct lz_display shown;
+	struct lz_display display;
 
 	for (size_t i = 0; i < count; i++)
 		if (known[i].uid == uid)
 			return known[i].name;
 	entry = getpwuid((uid_t)uid);
 	if (entry != NULL)
-		shown = lz_printable(entry->pw_name);
+		display = lz_printable(entry->pw_name);
 	else
-		snprintf(shown.text, sizeof shown.text, "%" PRIu64, uid);
+		snprintf(display.text, sizeof display.text, "%" PRIu64, uid);
 	if (count < sizeof known / sizeof *known) {
 		known[count].uid = uid;
-		known[count++].name = shown;
+		known[count++].name = display;
 	}
-	return shown;
+	return display;
 }
 
 struct lz_display lz_column_text(
 	const struct lz_column *column, const struct lz_process *process, enum lz_units units)
 {
-	struct lz_display shown;
+	struct lz_display display;
 	uint64_t value;
 
 	if (column->kind == LZ_COLUMN_NAME)
@@ -171,10 +164,11 @@ struct lz_display lz_column_text(
 	if (column->kind == LZ_COLUMN_BYTES)
 		return lz_size_text_in(value, units);
 	if (column->kind == LZ_COLUMN_RATIO)
-		snprintf(shown.text, sizeof shown.text, "%.*f%%", value < 100000 ? 1 : 0, (double)value / 10);
+		snprintf(display.text, sizeof display.text, "%.*f%%", value < 100000 ? 1 : 0,
+			(double)value / 10);
 	else
-		snprintf(shown.text, sizeof shown.text, "%" PRIu64, value);
-	return shown;
+		snprintf(display.text, sizeof display.text, "%" PRIu64, value);
+	return display;
 }
 
 int lz_column_compare(const struct lz_column *column, const struct lz_process *a, const struct lz_process *b)
@@ -194,6 +188,27 @@ int lz_column_compare(const struct lz_column *column, const struct lz_process *a
 	if (column->offset == AT(pid) || column->offset == AT(parent))
 		return left < right ? -1 : 1;
 	return left > right ? -1 : 1;
+}
+
+int lz_column_compare_rows(
+	const struct lz_column *column, bool reverse, const struct lz_process *a, const struct lz_process *b)
+{
+	int order = lz_column_compare(column, a, b);
+
+	if (order == 0)
+		return (a->pid > b->pid) - (a->pid < b->pid);
+	return reverse ? -order : order;
+}
+
+struct lz_display lz_column_header(const struct lz_column *column)
+{
+	struct lz_display display;
+	size_t length = 0;
+
+	for (; column->name[length] != '\0'; length++)
+		display.text[length] = (char)toupper((unsigned char)column->name[length]);
+	display.text[length] = '\0';
+	return display;
 }
 
 void lz_columns_help(void)

@@ -1,11 +1,11 @@
-/* The whole machine; see machine.h. */
+/* Reads the figures of the machine; see machine.h. */
 #include "cli/process/machine.h"
 
 #include <limits.h>
 #include <stdio.h>
 
 #include "base/text.h"
-#include "cli/process/columns.h"
+#include "cli/process/proc_stat.h"
 #include "os/cgroup.h"
 #include "os/os.h"
 #include "os/procfs.h"
@@ -32,16 +32,16 @@ void lz_machine_read(const char *root, struct lz_machine *machine)
 
 struct lz_display lz_machine_line(const struct lz_machine *machine)
 {
-	struct lz_display shown;
-	struct lz_text text = lz_text_in(shown.text, sizeof shown.text);
+	struct lz_display display;
+	struct lz_text text = lz_text_in(display.text, sizeof display.text);
 	char percent[32];
 
-	if (machine->tables == LZ_UNKNOWN) {
-		lz_text_string(&text, "Page tables of the machine: unknown");
-		/* cppcheck-suppress uninitvar ; lz_text_in keeps its address: written through it */
-		return shown;
-	}
 	lz_text_string(&text, "Page tables of the machine: ");
+	if (machine->tables == LZ_UNKNOWN) {
+		lz_text_string(&text, "unknown");
+		/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+		return display;
+	}
 	lz_text_string(&text, lz_size_text_in(machine->tables, LZ_UNITS_AUTO).text);
 	if (machine->memory != LZ_UNKNOWN && machine->memory > 0) {
 		snprintf(percent, sizeof percent, ", %.2f%% of ",
@@ -53,5 +53,5 @@ struct lz_display lz_machine_line(const struct lz_machine *machine)
 		lz_text_string(&text, "; of this control group: ");
 		lz_text_string(&text, lz_size_text_in(machine->cgroup_tables, LZ_UNITS_AUTO).text);
 	}
-	return shown;
+	return display;
 }

@@ -1,7 +1,6 @@
-/* Reading processes; see process.h. */
+/* Reads /proc/PID; see process.h. */
 #include "cli/process/process.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -10,17 +9,11 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "cli/process/mappings.h"
+#include "cli/common/array.h"
 #include "os/os.h"
 #include "os/procfs.h"
 
-static void path_of(char path[PATH_MAX], const char *root, pid_t pid, const char *file)
-{
-	if (snprintf(path, PATH_MAX, "%s/proc/%ld/%s", root, (long)pid, file) >= PATH_MAX)
-		path[0] = '\0';
-}
-
-/* A line "Name:   N kB" or "Name:  N ..." of status: its number, in bytes where it is in kB. */
+/* Parses the number in a line "Name:   N kB" or "Name:  N ..." of status; kB become bytes. */
 static void parse_value(const char *line, uint64_t *value)
 {
 	const char *cursor = line + strspn(line, " \t");
@@ -53,7 +46,7 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 	char *line;
 	int error;
 
-	path_of(path, root, pid, "status");
+	lz_proc_path(path, root, pid, "status");
 	error = lz_lines_open(&lines, &lz_os_linux, path);
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
@@ -69,50 +62,11 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 	return error != 0 ? error : process->uid == LZ_UNKNOWN ? -ESRCH : 0;
 }
 
-/* Numbers of /proc/PID/stat, counted behind the last ')', since a name may hold anything. */
-static int read_stat(const char *root, pid_t pid, struct lz_process *process)
-{
-	static const int wanted[] = {10, 12, 22};
-	uint64_t *const values[] = {&process->minor_faults, &process->major_faults, &process->start_time};
-	char path[PATH_MAX];
-	struct lz_lines lines;
-	char *line;
-	int error;
-
-	path_of(path, root, pid, "stat");
-	error = lz_lines_open(&lines, &lz_os_linux, path);
-	if (error)
-		return error == -ENOENT ? -ESRCH : error;
-	line = lz_lines_next(&lines);
-	line = line != NULL ? strrchr(line, ')') : NULL;
-	if (line != NULL && line[1] == ' ')
-		process->state = line[2];
-	for (int field = 2, next = 0; line != NULL && next < 3; field++) {
-		const char *cursor = line + 1;
-
-		if (field == wanted[next])
-			lz_scan_u64(&cursor, values[next++]);
-		line = strchr(line + 1, ' ');
-	}
-	error = lines.error;
-	lz_lines_close(&lines);
-	return error != 0 ? error : process->start_time == LZ_UNKNOWN ? -ESRCH : 0;
-}
-
-uint64_t lz_process_start_time(const char *root, pid_t pid)
-{
-	struct lz_process process = {.start_time = LZ_UNKNOWN};
-
-	if (read_stat(root, pid, &process) != 0 || process.state == 'Z' || process.state == 'X')
-		return 0;
-	return process.start_time;
-}
-
 static int read_pss(const char *root, pid_t pid, struct lz_process *process)
 {
 	char path[PATH_MAX];
 
-	path_of(path, root, pid, "smaps_rollup");
+	lz_proc_path(path, root, pid, "smaps_rollup");
 	return lz_proc_value(&lz_os_linux, path, "Pss:", &process->pss);
 }
 
@@ -120,11 +74,17 @@ void lz_process_init(struct lz_process *process, pid_t pid)
 {
 	memset(process, 0, sizeof *process);
 	process->pid = (uint64_t)pid;
-	process->parent = process->uid = process->start_time = process->threads = LZ_UNKNOWN;
-	process->minor_faults = process->major_faults = LZ_UNKNOWN;
+	process->parent = process->uid = process->threads = LZ_UNKNOWN;
+	process->stat = (struct lz_proc_stat){'\0', LZ_UNKNOWN, LZ_UNKNOWN, LZ_UNKNOWN};
 	process->virtual = process->rss = process->rss_shmem = process->pss = process->swap = LZ_UNKNOWN;
-	process->tables = process->tables_if_touched = process->tables_to_rss = process->mappings =
-		LZ_UNKNOWN;
+	process->tables = process->tables_to_rss = LZ_UNKNOWN;
+	process->mappings.count = process->mappings.tables_if_touched = LZ_UNKNOWN;
+}
+
+void lz_process_set_ratio(struct lz_process *process)
+{
+	if (process->tables != LZ_UNKNOWN && process->rss != LZ_UNKNOWN && process->rss > 0)
+		process->tables_to_rss = (uint64_t)((__uint128_t)process->tables * 1000 / process->rss);
 }
 
 int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned read_flags,
@@ -133,17 +93,17 @@ int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t 
 	int error;
 
 	lz_process_init(process, pid);
-	error = read_stat(root, pid, process);
+	error = lz_proc_stat_read(root, pid, &process->stat);
 	if (!error)
 		error = read_status(root, pid, process);
 	if (error || !lz_process_has_memory(process))
 		return error;
-	if (process->tables != LZ_UNKNOWN && process->rss != LZ_UNKNOWN && process->rss > 0)
-		process->tables_to_rss = (uint64_t)((__uint128_t)process->tables * 1000 / process->rss);
+	lz_process_set_ratio(process);
 	if (read_flags & LZ_READ_PSS)
 		process->pss_error = read_pss(root, pid, process);
 	if (read_flags & LZ_READ_MAPS)
-		process->maps_error = lz_mappings_read(root, geometry, process);
+		process->maps_error = lz_mappings_read(
+			root, geometry, process->pid, process->stat.start_time, &process->mappings);
 	return process->pss_error == -ESRCH || process->maps_error == -ESRCH ? -ESRCH : 0;
 }
 
@@ -157,8 +117,8 @@ static int ascending(const void *a, const void *b)
 int lz_process_list(const char *root, pid_t **pids, size_t *count)
 {
 	char path[PATH_MAX];
-	size_t room = 0;
 	struct dirent *entry;
+	int error = 0;
 	DIR *directory;
 
 	*pids = NULL;
@@ -168,28 +128,28 @@ int lz_process_list(const char *root, pid_t **pids, size_t *count)
 	directory = opendir(path);
 	if (directory == NULL)
 		return -errno;
-	while ((entry = readdir(directory)) != NULL) {
+	while (error == 0 && (entry = readdir(directory)) != NULL) {
 		uint64_t pid;
+		pid_t *larger;
 
 		if (lz_parse_u64(entry->d_name, &pid) != 0 || pid == 0 || pid > INT_MAX)
 			continue;
-		if (*count == room) {
-			pid_t *larger = realloc(*pids, (room = room * 2 + 256) * sizeof *larger);
-
-			if (larger == NULL) {
-				closedir(directory);
-				free(*pids);
-				*pids = NULL;
-				return -ENOMEM;
-			}
+		larger = lz_array_grow(*pids, *count, sizeof *larger);
+		if (larger == NULL) {
+			error = -ENOMEM;
+		} else {
 			*pids = larger;
+			larger[(*count)++] = (pid_t)pid;
 		}
-		(*pids)[(*count)++] = (pid_t)pid;
 	}
 	closedir(directory);
-	if (*count > 0)
+	if (error) {
+		free(*pids);
+		*pids = NULL;
+	} else if (*count > 0) {
 		qsort(*pids, *count, sizeof **pids, ascending);
-	return 0;
+	}
+	return error;
 }
 
 bool lz_process_hidepid(const char *root)

@@ -1,77 +1,61 @@
 /*
- * One process as /proc shows it: sizes, page tables now, and page tables if all that it maps were touched.
+ * One process as /proc shows it: memory, page tables now, and page tables if every mapped page were touched.
  *
- * `root` is a prefix of /proc: "" for this machine, or a recorded tree. What could not be read is LZ_UNKNOWN.
- * Processes end while they are read: -ESRCH then, from every function.
+ * `root` is a prefix of /proc: "" for this machine, or a recorded tree. Numbers that could not be read are
+ * LZ_UNKNOWN. A process may end while it is read; every function then returns -ESRCH.
  */
-#ifndef LZ_CLI_PROCESS_H
-#define LZ_CLI_PROCESS_H
+#ifndef LZ_CLI_PROCESS_PROCESS_H
+#define LZ_CLI_PROCESS_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cli/process/mappings.h"
+#include "cli/process/proc_stat.h"
 #include "core/geometry.h"
-#include "lazyzero/wire.h"
 
-#define LZ_UNKNOWN UINT64_MAX
-#define LZ_LARGEST_MAX 5u
-
-/* What to read besides /proc/PID/status and stat, which take 30 us together. */
+/* What to read in addition to /proc/PID/status and stat, which together take 30 us. */
 enum {
-	LZ_READ_PSS = 1,  /* smaps_rollup: the kernel walks all page tables */
-	LZ_READ_MAPS = 2, /* maps: the page tables if touched, and the library's counters */
+	LZ_READ_PSS = 1,  /* smaps_rollup, for which the kernel walks all page tables */
+	LZ_READ_MAPS = 2, /* maps, for struct lz_mappings */
 };
 
-/* A mapping, or neighbouring ones of the same file and rights. */
-struct lz_large_mapping {
-	uint64_t start, size;
-	uint64_t tables_if_touched; /* page tables that it would add */
-	char rights[5];             /* "rw-p" */
-	char path[128];             /* "" for anonymous memory */
-};
-
+/* Sizes in bytes. */
 struct lz_process {
 	uint64_t pid, parent;
 	uint64_t uid;
-	uint64_t start_time; /* clock ticks after boot */
 	uint64_t threads;
-	char state; /* field 3 of stat */
-	uint64_t minor_faults, major_faults;
-	uint64_t virtual, rss, rss_shmem, pss, swap; /* bytes, as all below */
-	uint64_t tables;                             /* VmPTE */
-	uint64_t tables_if_touched;                  /* VmPTE if all were touched */
-	uint64_t tables_to_rss;                      /* tables to RSS, in thousandths */
-	uint64_t mappings;
-	int maps_error, pss_error; /* 0, or why they could not be read: -errno */
-	char name[64];             /* as the kernel has it */
-	unsigned largest_count;    /* the mappings with the largest `touched`, largest first */
-	struct lz_large_mapping largest[LZ_LARGEST_MAX];
-	bool preloaded; /* the library's counters are known */
-	struct lz_wire wire;
+	struct lz_proc_stat stat;
+	uint64_t virtual, rss, rss_shmem, pss, swap;
+	uint64_t tables;           /* VmPTE */
+	uint64_t tables_to_rss;    /* ratio in thousandths */
+	int maps_error, pss_error; /* 0, or -errno of the failed read */
+	char name[64];             /* the kernel's name of the process (comm) */
+	struct lz_mappings mappings;
 };
 
-/* Whether it has memory of its own: kernel threads and zombies have none. */
+/* Whether the process has memory of its own; kernel threads and zombies have none. */
 static inline bool lz_process_has_memory(const struct lz_process *process)
 {
 	return process->virtual != LZ_UNKNOWN;
 }
 
-/* A process of which only the pid is known. */
+/* Sets every number but the pid to LZ_UNKNOWN. */
 void lz_process_init(struct lz_process *process, pid_t pid);
 
-/* Reads one process; `parts` is of LZ_READ_*. Returns 0, or -ESRCH, -EACCES and the like. */
+/* Sets tables_to_rss from `tables` and `rss`, if both are known. */
+void lz_process_set_ratio(struct lz_process *process);
+
+/* Reads one process; `read_flags` are of LZ_READ_*. Returns 0, or -ESRCH, -EACCES and the like. */
 int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned read_flags,
 	struct lz_process *process);
 
-/* Only its start time; 0 when there is no such process, or it has ended and its parent has not asked yet. */
-uint64_t lz_process_start_time(const char *root, pid_t pid);
-
-/* All process IDs, ascending; to be freed. Returns 0 or -errno. */
+/* All process IDs, ascending, in an array to be freed. Returns 0 or -errno. */
 int lz_process_list(const char *root, pid_t **pids, size_t *count);
 
-/* Whether /proc hides other users' processes from this one (mount option hidepid). */
+/* Whether /proc hides the processes of other users (mount option hidepid). */
 bool lz_process_hidepid(const char *root);
 
 #endif

@@ -1,4 +1,4 @@
-/* Reading statistics files; see wire_file.h. */
+/* Reads statistics files; see stats_file.h. */
 #include "cli/process/stats_file.h"
 
 #include <dirent.h>
@@ -10,16 +10,14 @@
 #include <unistd.h>
 
 #include "base/parse.h"
-#include "cli/process/process.h"
-
-#define FILE_PREFIX "lazyzero."
+#include "cli/process/proc_stat.h"
 
 bool lz_stats_file_is_name(const char *name)
 {
 	uint64_t pid;
 
-	return strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
-	       lz_parse_u64(name + strlen(FILE_PREFIX), &pid) == 0;
+	return strncmp(name, LZ_STATS_FILE_PREFIX, strlen(LZ_STATS_FILE_PREFIX)) == 0 &&
+	       lz_parse_u64(name + strlen(LZ_STATS_FILE_PREFIX), &pid) == 0;
 }
 
 static const char *read_descriptor(int fd, struct lz_wire *wire)
@@ -55,7 +53,7 @@ const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *
 
 enum lz_stats_owner lz_stats_owner(const struct lz_wire *wire)
 {
-	uint64_t start_time = 0;
+	uint64_t start_time;
 
 	if (wire->state == LZ_WIRE_EXITED)
 		return LZ_STATS_OWNER_EXITED;
@@ -88,7 +86,7 @@ int lz_stats_file_each(const char *path, bool remove_stale, lz_stats_file_visit 
 			continue;
 		if (visit != NULL)
 			visit(context, name, error == NULL ? &wire : NULL, error);
-		/* Looked at again: a new process of that pid may have taken the file over. */
+		/* Read again before removal: a new process with that pid may have replaced the file. */
 		if (remove_stale && error == NULL && lz_stats_owner(&wire) != LZ_STATS_OWNER_ALIVE &&
 			lz_stats_file_read(at, name, &wire) == NULL &&
 			lz_stats_owner(&wire) != LZ_STATS_OWNER_ALIVE)

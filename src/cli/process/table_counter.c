@@ -1,4 +1,4 @@
-/* Page tables of mappings that are all touched; see touched.h. */
+/* Counts page tables; see table_counter.h. */
 #include "cli/process/table_counter.h"
 
 #include "base/checked.h"

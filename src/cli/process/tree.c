@@ -1,46 +1,36 @@
-/* Looking at a tree of processes; see tree.h. */
+/* Samples a tree of processes; see tree.h. */
 #include "cli/process/tree.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/checked.h"
 #include "base/parse.h"
+#include "cli/common/array.h"
+#include "cli/common/clock.h"
 #include "os/os.h"
 #include "os/procfs.h"
 
-#define PSS_SHARE 20u    /* the cost of a look with PSS at most one part in so many of the time */
-#define SAMPLE_SHARE 10u /* that of any look */
-
-uint64_t lz_monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+/* Samples with PSS take at most one part in PSS_SHARE of the time, all samples one part in SAMPLE_SHARE. */
+#define PSS_SHARE 20u
+#define SAMPLE_SHARE 10u
 
 static void add_member(struct lz_process_tree *tree, pid_t pid)
 {
 	uint64_t start_time = lz_process_start_time("", pid);
+	struct lz_process_tree_member *members;
 
 	if (start_time == 0)
 		return;
 	for (size_t i = 0; i < tree->count; i++)
 		if (tree->members[i].pid == pid && tree->members[i].start_time == start_time)
 			return;
-	if (tree->count == tree->room) {
-		size_t room = tree->room * 2 + 16;
-		struct lz_process_tree_member *larger = realloc(tree->members, room * sizeof *larger);
-
-		if (larger == NULL)
-			return;
-		tree->members = larger;
-		tree->room = room;
-	}
+	members = lz_array_grow(tree->members, tree->count, sizeof *members);
+	if (members == NULL)
+		return;
+	tree->members = members;
 	tree->members[tree->count++] = (struct lz_process_tree_member){pid, start_time, LZ_UNKNOWN, 0};
 }
 
@@ -56,7 +46,10 @@ void lz_process_tree_free(struct lz_process_tree *tree)
 	*tree = (struct lz_process_tree){.members = NULL};
 }
 
-/* The numbers in a children file: "12 34 ". More than fit in a line are found when the first have gone. */
+/*
+ * Adds the pids in a `children` file ("12 34 "). If there are more than fit in the line buffer, the rest are
+ * found by later samples, after the first have ended.
+ */
 static void add_listed(struct lz_process_tree *tree, const char *path)
 {
 	struct lz_lines lines;
@@ -66,7 +59,7 @@ static void add_listed(struct lz_process_tree *tree, const char *path)
 	if (lz_lines_open(&lines, &lz_os_linux, path) != 0)
 		return;
 	cursor = lz_lines_next(&lines);
-	/* A number that the end of the buffer cut is no other process's: it must end in a space. */
+	/* A number without a space after it may be cut off by the end of the buffer. */
 	while (cursor != NULL && lz_scan_u64(&cursor, &pid) == 0 && *cursor == ' ') {
 		cursor++;
 		if (pid <= INT32_MAX)
@@ -75,7 +68,7 @@ static void add_listed(struct lz_process_tree *tree, const char *path)
 	lz_lines_close(&lines);
 }
 
-/* A child belongs to the thread that made it. */
+/* The kernel lists a child under the thread that created it. */
 static void add_children(struct lz_process_tree *tree, pid_t pid)
 {
 	char path[64];
@@ -102,36 +95,38 @@ static void add(uint64_t *sum, uint64_t value)
 		*sum += value;
 }
 
-static void count(struct lz_process_tree_totals *sum, const struct lz_process *process)
+static void add_to_totals(struct lz_process_tree_totals *sum, const struct lz_process *process)
 {
 	sum->processes++;
 	add(&sum->virtual, process->virtual);
 	add(&sum->rss, process->rss);
 	add(&sum->pss, process->pss);
 	add(&sum->tables, process->tables);
-	add(&sum->minor_faults, process->minor_faults);
-	add(&sum->major_faults, process->major_faults);
+	add(&sum->minor_faults, process->stat.minor_faults);
+	add(&sum->major_faults, process->stat.major_faults);
 }
 
-/* Fills in PSS where it was not read, or remembers it. */
+/*
+ * Stores PSS if it was read. Otherwise estimates it: the last PSS, plus the change of private RSS since then.
+ */
 static void estimate_pss(struct lz_process_tree_member *member, struct lz_process *process)
 {
-	uint64_t own = lz_sub_clamped(process->rss, process->rss_shmem);
+	uint64_t private_rss = lz_sub_clamped(process->rss, process->rss_shmem);
 
 	if (process->pss != LZ_UNKNOWN) {
 		member->pss = process->pss;
-		member->pss_rss = own;
+		member->pss_rss = private_rss;
 	} else if (member->pss != LZ_UNKNOWN) {
-		process->pss = lz_sub_clamped(member->pss + own, member->pss_rss);
+		process->pss = lz_sub_clamped(member->pss + private_rss, member->pss_rss);
 	}
 }
 
 static bool sample_member(struct lz_process_tree_member *member, bool with_pss, struct lz_process *process)
 {
-	unsigned parts = with_pss || member->pss == LZ_UNKNOWN ? LZ_READ_PSS : 0;
+	unsigned read_flags = with_pss || member->pss == LZ_UNKNOWN ? LZ_READ_PSS : 0;
 
-	if (lz_process_read("", NULL, member->pid, parts, process) != 0 ||
-		process->start_time != member->start_time || !lz_process_has_memory(process))
+	if (lz_process_read("", NULL, member->pid, read_flags, process) != 0 ||
+		process->stat.start_time != member->start_time || !lz_process_has_memory(process))
 		return false;
 	estimate_pss(member, process);
 	return true;
@@ -145,7 +140,7 @@ bool lz_process_tree_sample(struct lz_process_tree *tree, struct lz_process_tree
 	size_t alive = 0;
 
 	*sum = (struct lz_process_tree_totals){.processes = 0};
-	/* Children join at the end, and are looked at in the same round. */
+	/* New children are appended, so the loop reaches them as well. */
 	for (size_t i = 0; i < tree->count; i++)
 		add_children(tree, tree->members[i].pid);
 	for (size_t i = 0; i < tree->count; i++) {
@@ -153,7 +148,7 @@ bool lz_process_tree_sample(struct lz_process_tree *tree, struct lz_process_tree
 
 		if (!sample_member(&tree->members[i], with_pss, &process))
 			continue;
-		count(sum, &process);
+		add_to_totals(sum, &process);
 		if (visit != NULL)
 			visit(context, &process);
 		tree->members[alive++] = tree->members[i];

@@ -1,4 +1,4 @@
-/* Reading a record; see record_read.h. */
+/* Reads a record; see record.h. */
 #include "cli/record/record.h"
 
 #include <errno.h>
@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/common/command.h"
+#include "cli/common/array.h"
 #include "cli/common/bounded_line.h"
-#include "cli/record/recorder.h"
+#include "cli/common/messages.h"
+#include "cli/record/format.h"
 
-#define LINE_MAX_BYTES (64u << 20) /* 200,000 processes */
+#define LINE_MAX_BYTES (64u << 20) /* a sample of 200,000 processes */
 
 static const char *const sizes[LZ_RECORD_SIZES] = {"virtual", "rss", "pss", "shmem", "tables"};
 
@@ -22,7 +23,7 @@ static double number_or_nan(const json_t *object, const char *key)
 	return number >= 0 ? number : NAN;
 }
 
-/* Minor faults since the look before, of one process; those of one that is new are all its own. */
+/* Minor faults of one process since the sample before; all of its faults if the process is new. */
 static double new_faults(struct lz_record *record, const json_t *process)
 {
 	double now = number_or_nan(process, "minflt"), before;
@@ -39,7 +40,7 @@ static double new_faults(struct lz_record *record, const json_t *process)
 static bool add_sample(struct lz_record *record, double t, const json_t *processes)
 {
 	const struct lz_sample *last = record->count > 0 ? &record->samples[record->count - 1] : NULL;
-	struct lz_sample sample = {.t = t};
+	struct lz_sample sample = {.t = t}, *samples;
 	double faults = 0;
 	size_t i;
 	json_t *process;
@@ -59,48 +60,49 @@ static bool add_sample(struct lz_record *record, double t, const json_t *process
 		faults += new_faults(record, process);
 	}
 	sample.faults = last != NULL ? faults / (t - last->t) : t > 0 ? faults / t : NAN;
-	if (record->count == record->room) {
-		struct lz_sample *larger =
-			realloc(record->samples, (record->room = record->room * 2 + 256) * sizeof *larger);
-
-		if (larger == NULL)
-			return false;
-		record->samples = larger;
-	}
+	samples = lz_array_grow(record->samples, record->count, sizeof *samples);
+	if (samples == NULL)
+		return false;
+	record->samples = samples;
 	record->samples[record->count++] = sample;
 	return true;
 }
 
-/* Takes the first line. Returns 0, or the exit status after saying why this is no record. */
+/* Parses the first line. Returns 0, or the exit status after an error message. */
 static int parse_header(struct lz_record *record, const json_t *line, const char *path)
 {
 	const json_t *version = json_object_get(line, "lazyzero_record");
 	const json_t *program = json_array_get(json_object_get(line, "program"), 0);
-	const char *slash;
 
 	if (!json_is_integer(version))
 		return lz_fail("'%s' is not a record of 'lazyzero run --record'", lz_printable(path).text);
 	if (json_integer_value(version) != LZ_RECORD_VERSION)
 		return lz_fail("'%s' is a record of version %lld; this command reads version %d",
 			lz_printable(path).text, (long long)json_integer_value(version), LZ_RECORD_VERSION);
-	if (json_is_string(program)) {
-		slash = strrchr(json_string_value(program), '/');
+	if (json_is_string(program))
 		snprintf(record->program, sizeof record->program, "%s",
-			lz_printable(slash != NULL ? slash + 1 : json_string_value(program)).text);
-	}
+			lz_printable(lz_base_name(json_string_value(program))).text);
 	record->has_header = true;
 	return 0;
 }
 
-static int parse_line(struct lz_record *record, const char *text, size_t length, const char *path)
+/* The record that is being read, and its path for messages. */
+struct reader {
+	struct lz_record *record;
+	const char *path;
+};
+
+static int parse_line(void *context, const char *text, size_t length)
 {
+	const struct reader *reader = context;
+	struct lz_record *record = reader->record;
 	json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *processes = json_object_get(line, "processes");
 	double t = number_or_nan(line, "t");
 	int status = 0;
 
 	if (!record->has_header)
-		status = parse_header(record, line, path);
+		status = parse_header(record, line, reader->path);
 	else if (!isnan(number_or_nan(line, "end")))
 		record->end = number_or_nan(line, "end");
 	else if (!json_is_array(processes) || isnan(t) || !add_sample(record, t, processes))
@@ -111,29 +113,19 @@ static int parse_line(struct lz_record *record, const char *text, size_t length,
 
 static int read_lines(struct lz_record *record, const char *path)
 {
+	struct reader reader = {record, path};
 	FILE *file = fopen(path, "re");
-	char *line = NULL;
-	size_t capacity = 0;
-	ssize_t length = 0;
-	int status = 0;
+	int status;
 
 	if (file == NULL)
-		return lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(errno));
-	while (status == 0 && (length = lz_bounded_line_read(file, &line, &capacity, LINE_MAX_BYTES)) > 0)
-		status = parse_line(record, line, (size_t)length, path);
-	if (status == 0 && length < 0)
-		status = length == -EFBIG
-				 ? lz_fail("'%s': a line of more than %s is none of a record",
-					   lz_printable(path).text, lz_size_text(LINE_MAX_BYTES).text)
-				 : lz_fail("out of memory");
-	if (status == 0 && ferror(file))
-		status = lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(errno));
-	free(line);
+		return lz_fail_read(path, errno);
+	status = lz_bounded_lines_each(file, path, LINE_MAX_BYTES, parse_line, &reader);
 	fclose(file);
 	if (status == 0 && !record->has_header)
 		status = lz_fail("'%s' is empty", lz_printable(path).text);
 	else if (status == 0 && record->count == 0)
-		status = lz_fail("'%s' holds no sample: the program ended too soon", lz_printable(path).text);
+		status = lz_fail(
+			"'%s' contains no sample: the program ended too soon", lz_printable(path).text);
 	return status;
 }
 
@@ -144,9 +136,8 @@ int lz_record_read(struct lz_record *record, const char *path)
 	*record = (struct lz_record){.end = -1, .faults_before = json_object()};
 	status = read_lines(record, path);
 	if (status == 0 && record->skipped_lines > 0)
-		lz_warning("%zu line%s of '%s' could not be understood, and %s left out",
-			record->skipped_lines, record->skipped_lines == 1 ? "" : "s", lz_printable(path).text,
-			record->skipped_lines == 1 ? "is" : "are");
+		lz_warning("skipped %zu line%s of '%s' that could not be parsed", record->skipped_lines,
+			record->skipped_lines == 1 ? "" : "s", lz_printable(path).text);
 	return status;
 }
 

@@ -1,4 +1,4 @@
-/* Recording a run; see record.h. */
+/* Writes a record; see recorder.h. */
 #include "cli/record/recorder.h"
 
 #include <errno.h>
@@ -7,17 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/common/command.h"
+#include "cli/common/clock.h"
+#include "cli/common/display.h"
 #include "cli/common/json.h"
+#include "cli/common/messages.h"
+#include "cli/record/format.h"
 #include "core/geometry.h"
 #include "os/os.h"
 
 #define INTERVAL_NS UINT64_C(100000000)
-#define PROGRESS_AFTER_NS UINT64_C(2000000000) /* a short run needs none */
+#define PROGRESS_AFTER_NS UINT64_C(2000000000) /* none for short runs */
 #define PROGRESS_NS UINT64_C(1000000000)
 
 static void write_line(struct lz_recorder *recorder, json_t *line)
@@ -26,7 +28,7 @@ static void write_line(struct lz_recorder *recorder, json_t *line)
 					  JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) != 0 ||
 					 fputc('\n', recorder->file) == EOF || fflush(recorder->file) != 0)) {
 		recorder->failed = true;
-		lz_warning("the record '%s' could not be written on: %s", lz_printable(recorder->path).text,
+		lz_warning("cannot write the rest of the record '%s': %s", lz_printable(recorder->path).text,
 			strerror(errno));
 	}
 	json_decref(line);
@@ -64,8 +66,8 @@ static void add_process(void *context, const struct lz_process *process)
 	json_object_set_new(object, "shmem", lz_json_number(process->rss_shmem));
 	json_object_set_new(object, "pss", lz_json_number(process->pss));
 	json_object_set_new(object, "tables", lz_json_number(process->tables));
-	json_object_set_new(object, "minflt", lz_json_number(process->minor_faults));
-	json_object_set_new(object, "majflt", lz_json_number(process->major_faults));
+	json_object_set_new(object, "minflt", lz_json_number(process->stat.minor_faults));
+	json_object_set_new(object, "majflt", lz_json_number(process->stat.major_faults));
 	json_array_append_new(context, object);
 }
 
@@ -82,9 +84,9 @@ static void show_progress(
 	recorder->progress_ns = now;
 	recorder->progress_shown = true;
 	snprintf(line, sizeof line, "%" PRIu64 " s  page tables %s  PSS %s  %" PRIu64 " process%s",
-		(now - recorder->started_ns) / 1000000000u, lz_size_text(sum->tables).text,
+		(now - recorder->started_ns) / LZ_NS_PER_SECOND, lz_size_text(sum->tables).text,
 		lz_size_text(sum->pss).text, sum->processes, sum->processes == 1 ? "" : "es");
-	/* One that reached the edge would be followed by a new line each time. */
+	/* Leave the last column free: a full line would wrap. */
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
 		width = size.ws_col - 1;
 	fprintf(stderr, "\r\033[K%.*s", width, line);
@@ -102,7 +104,7 @@ void lz_recorder_sample(void *context, pid_t pid)
 		recorder->started_ns = now;
 		recorder->started = true;
 	} else {
-		/* A tenth of the time so far, so that short runs have a curve, too. */
+		/* At most a tenth of the time so far, so that short runs have enough samples as well. */
 		interval = (now - recorder->started_ns) / 10;
 		if (now - recorder->sampled_ns < (interval < INTERVAL_NS ? interval : INTERVAL_NS) ||
 			!lz_process_tree_sample_due(&recorder->tree))
@@ -125,15 +127,12 @@ void lz_recorder_sample(void *context, pid_t pid)
 void lz_recorder_close(struct lz_recorder *recorder, const struct lz_child_result *result)
 {
 	json_t *line = json_object();
-	int status = result->status;
 
 	if (recorder->progress_shown)
 		fputs("\r\033[K", stderr);
 	json_object_set_new(line, "end", json_real(result->seconds));
-	json_object_set_new(
-		line, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
-	json_object_set_new(
-		line, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+	json_object_set_new(line, "exit_status", lz_json_exit_status(result->status));
+	json_object_set_new(line, "signal", lz_json_signal(result->status));
 	write_line(recorder, line);
 	fclose(recorder->file);
 	lz_process_tree_free(&recorder->tree);

@@ -1,31 +1,25 @@
-/* How reports are put into words: places, percentages, hints; see report.h. */
+/* Texts about call sites; see hints.h. */
+#include "cli/report/hints.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/common/command.h"
-#include "cli/report/model.h"
+#include "cli/common/display.h"
 
-#define HINT_TABLES_MIN (UINT64_C(64) << 10) /* page tables that are worth a word */
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
+#define HINT_TABLES_MIN (UINT64_C(64) << 10) /* bytes of page tables that hints mention at least */
 
 void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity)
 {
 	if (site->file != NULL)
 		snprintf(name, capacity, "%s (%s:%d)",
 			site->function != NULL ? lz_printable(site->function).text : "?",
-			lz_printable(base_name(site->file)).text, site->line);
+			lz_printable(lz_base_name(site->file)).text, site->line);
 	else if (site->function != NULL)
 		snprintf(name, capacity, "%s (%s)", lz_printable(site->function).text,
-			lz_printable(base_name(site->module)).text);
+			lz_printable(lz_base_name(site->module)).text);
 	else if (site->module != NULL)
-		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(base_name(site->module)).text,
+		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(lz_base_name(site->module)).text,
 			site->offset);
 	else if (strcmp(site->call, "other") == 0)
 		snprintf(name, capacity, "(all other call sites)");
@@ -67,11 +61,12 @@ const char *lz_report_unknown_note(const struct lz_report *report)
 {
 	for (size_t i = 0; i < report->site_count; i++)
 		if (report->sites[i].sum.bytes != 0 && has_unknown_usage(&report->sites[i]))
-			return "What was touched is not known of all: that takes Linux 6.7 (PAGEMAP_SCAN).";
+			return "Which memory was touched is not known for all sites: this requires Linux 6.7 "
+			       "(PAGEMAP_SCAN).";
 	return NULL;
 }
 
-/* Where it stands on the zero page, or on both. */
+/* For a site backed by the zero page, or by both. */
 static void zeropage_hint(const struct lz_report_site *site, char *hint, size_t capacity)
 {
 	const struct lz_report_usage *sum = &site->sum;
@@ -95,8 +90,8 @@ static void zeropage_hint(const struct lz_report_site *site, char *hint, size_t 
 	else if (is_share(sum->untouched, sum->bytes, 90) && tables >= HINT_TABLES_MIN &&
 		 is_share(sum->tables, sum->written, 25))
 		snprintf(hint, capacity,
-			"%s of this %s was never touched; what is written lies so far apart that its page "
-			"tables count.",
+			"%s of this %s was never touched; the written pages are so sparse that their page "
+			"tables are costly.",
 			untouched, lz_printable(site->call).text);
 	else
 		snprintf(hint, capacity, "%s of this %s was never touched.", untouched,
@@ -111,7 +106,7 @@ static void window_hint(const struct lz_report_site *site, char *hint, size_t ca
 	if (is_share(sum->zero, sum->bytes, 40)) {
 		lz_report_percent(sum->zero, sum->bytes, percent, sizeof percent);
 		snprintf(hint, capacity,
-			"%s of this %s was only read, which on the window costs %s of page tables.", percent,
+			"%s of this %s was only read; on the window this costs %s of page tables.", percent,
 			lz_printable(site->call).text,
 			lz_size_text(lz_report_scale_to_peak(site, sum->tables)).text);
 		return;
@@ -131,7 +126,7 @@ void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capaci
 		return;
 	lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
 	if (is_share(sum->written, sum->bytes, 90))
-		snprintf(hint, capacity, "%s of it is written%s.", percent,
+		snprintf(hint, capacity, "%s of it was written%s.", percent,
 			on_window ? ": the zero page would serve it with fewer page faults"
 				  : "; there is little to save");
 	else if (on_window)

@@ -1,18 +1,16 @@
-/*
- * The HTML report: one page that needs nothing else, neither network nor script; see report.h.
- *
- * Its policy forbids the browser to load anything, so even text that were not escaped could not.
- */
+/* Writes the HTML page; see html.h. */
 #include "cli/report/html.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/common/command.h"
-#include "cli/record/record.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
+#include "cli/report/hints.h"
+#include "cli/report/html_escape.h"
+#include "cli/report/svg.h"
 #include "config.h"
 
 #define REGIONS_SHOWN 60u /* of a process, the largest */
@@ -47,46 +45,6 @@ static const char style[] =
 	"0 0}"
 	"dt{color:var(--dim);font-size:.85rem}dd{margin:0}.hint{font-weight:600}";
 
-static bool is_utf8(const char *text)
-{
-	json_t *value = json_string(text);
-
-	json_decref(value);
-	return value != NULL;
-}
-
-void lz_html_escape(FILE *page, const char *text)
-{
-	bool valid_utf8 = is_utf8(text);
-
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		switch (c) {
-		case '&':
-			fputs("&amp;", page);
-			break;
-		case '<':
-			fputs("&lt;", page);
-			break;
-		case '>':
-			fputs("&gt;", page);
-			break;
-		case '"':
-			fputs("&quot;", page);
-			break;
-		case '\'':
-			fputs("&#39;", page);
-			break;
-		default:
-			if (c < 0x20 || c == 0x7f || (c >= 0x80 && !valid_utf8))
-				fprintf(page, "\\x%02x", c);
-			else
-				putc(c, page);
-		}
-	}
-}
-
 static void write_size(FILE *page, uint64_t bytes)
 {
 	fputs(bytes == UINT64_MAX ? "?" : lz_size_text(bytes).text, page);
@@ -102,8 +60,7 @@ static void write_tile(FILE *page, const char *name, uint64_t bytes)
 static void write_legend(FILE *page)
 {
 	fputs("<p class=\"key\"><span><i class=\"w\"></i>written</span><span><i class=\"z\"></i>only read: "
-	      "mapped "
-	      "to zeroes</span><span><i class=\"u\"></i>never touched</span></p>\n",
+	      "maps the zero page</span><span><i class=\"u\"></i>never touched</span></p>\n",
 		page);
 }
 
@@ -129,7 +86,7 @@ static void write_header(FILE *page, const struct lz_report *report)
 		fprintf(page, "Process %" PRIu64 ", ", first->pid);
 	else
 		fprintf(page, "%zu processes, ", report->process_count);
-	fprintf(page, "%zu call sites that asked for large memory. Written by lazyzero %s.</p>\n",
+	fprintf(page, "%zu call sites that allocated large memory. Written by lazyzero %s.</p>\n",
 		report->site_count, PACKAGE_VERSION);
 	for (size_t i = 0; i < report->site_count; i++) {
 		peak = add_saturating(peak, report->sites[i].sum.peak);
@@ -138,9 +95,9 @@ static void write_header(FILE *page, const struct lz_report *report)
 			tables, lz_report_scale_to_peak(&report->sites[i], report->sites[i].sum.tables));
 	}
 	fputs("<div class=\"tiles\">\n", page);
-	write_tile(page, "asked for, at most", peak);
-	write_tile(page, "of it not written", waste);
-	write_tile(page, "page tables for it", tables);
+	write_tile(page, "requested at the peak", peak);
+	write_tile(page, "of it never written", waste);
+	write_tile(page, "page tables", tables);
 	fputs("</div>\n", page);
 }
 
@@ -172,14 +129,14 @@ static void write_site(FILE *page, const struct lz_report_site *site)
 	write_term(page, "page tables", lz_report_scale_to_peak(site, site->sum.tables));
 	write_term(page, "on a window", lz_report_scale_to_peak(site, site->sum.window_tables));
 	write_term(page, "if all were touched", lz_report_scale_to_peak(site, site->sum.full_tables));
-	fprintf(page, "<div><dt>regions made, by</dt><dd>%" PRIu64 ", ",
+	fprintf(page, "<div><dt>regions created, by</dt><dd>%" PRIu64 ", ",
 		site->sum.count != UINT64_MAX ? site->sum.count : 0);
 	lz_html_escape(page, site->call);
 	fputs("</dd></div></dl>\n", page);
 	if (site->freed.written[0] != '\0') {
-		fputs("<p class=\"dim\">The largest one that was freed, ", page);
+		fputs("<p class=\"dim\">The largest freed region, ", page);
 		write_size(page, site->freed_bytes);
-		fputs(", from its first address to its last:</p>", page);
+		fputs(", by address:</p>", page);
 		lz_svg_touch_map(page, &site->freed);
 	}
 	if (site->module != NULL) {
@@ -212,7 +169,7 @@ static int by_size(const void *a, const void *b)
 	return left < right ? 1 : left > right ? -1 : 0;
 }
 
-/* The size of the smallest region to be shown, so that no more than REGIONS_SHOWN or so are. */
+/* The size of the smallest region to be shown, so that about REGIONS_SHOWN are. */
 static uint64_t smallest_shown(const struct lz_report *report, size_t process, size_t *count)
 {
 	uint64_t *sizes = calloc(report->region_count + 1, sizeof *sizes), least = 0;
@@ -256,8 +213,8 @@ static void write_process(FILE *page, const struct lz_report *report, size_t pro
 	fputs("<div class=\"card\"><h3>", page);
 	lz_html_escape(page, report->processes[process].executable);
 	fprintf(page,
-		" <span class=\"dim\">%" PRIu64 "</span></h3>\n<p class=\"dim\">Regions in order of address, "
-		"each as wide as it is large:</p>",
+		" <span class=\"dim\">%" PRIu64 "</span></h3>\n<p class=\"dim\">Regions by address; the "
+		"width is proportional to the size:</p>",
 		report->processes[process].pid);
 	lz_svg_regions(page, report, process);
 	for (size_t i = 0; i < report->region_count && shown < REGIONS_SHOWN; i++)
@@ -275,25 +232,24 @@ static void write_page(FILE *page, const struct lz_report *report, const struct 
 {
 	write_header(page, report);
 	if (record != NULL) {
-		fputs("<h2>How the run went</h2>\n", page);
+		fputs("<h2>Timeline of the run</h2>\n", page);
 		lz_svg_timeline(page, record);
 	}
-	fputs("<h2>Call sites</h2>\n<p class=\"dim\">What wastes most comes first.</p>\n", page);
+	fputs("<h2>Call sites</h2>\n<p class=\"dim\">In descending order of waste.</p>\n", page);
 	if (lz_report_unknown_note(report) != NULL)
 		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_unknown_note(report));
 	write_legend(page);
 	for (size_t i = 0; i < report->site_count && i < SITES_SHOWN; i++)
 		write_site(page, &report->sites[i]);
 	if (report->site_count == 0)
-		fputs("<p>No region was made.</p>\n", page);
+		fputs("<p>No region was created.</p>\n", page);
 	if (report->site_count > SITES_SHOWN)
 		fprintf(page, "<p class=\"dim\">%zu more are not shown.</p>\n",
 			report->site_count - SITES_SHOWN);
 	fputs("<h2>The address space</h2>\n", page);
 	if (report->region_count == 0)
-		fputs("<p>No region was alive at the end. LAZYZERO_REPORT_SIGNAL lets a program report while "
-		      "it "
-		      "runs.</p>\n",
+		fputs("<p>No region was live at the end. LAZYZERO_REPORT_SIGNAL makes a running program "
+		      "write a report.</p>\n",
 			page);
 	else
 		write_legend(page);
@@ -307,14 +263,13 @@ static void write_page(FILE *page, const struct lz_report *report, const struct 
 int lz_report_write_html(const struct lz_report *report, const struct lz_record *record, const char *path)
 {
 	FILE *page = fopen(path, "we");
-	bool failed;
+	int status = 0;
 
 	if (page == NULL)
-		return lz_fail("cannot write '%s': %s", lz_printable(path).text, strerror(errno));
+		return lz_fail_write(path, errno);
 	write_page(page, report, record);
-	failed = ferror(page) | (fflush(page) != 0);
-	if (failed)
-		lz_fail("cannot write '%s': %s", lz_printable(path).text, lz_write_error_text(page));
+	if (ferror(page) | (fflush(page) != 0))
+		status = lz_fail("cannot write '%s': %s", lz_printable(path).text, lz_write_error_text(page));
 	fclose(page);
-	return failed ? LZ_EXIT_FAILURE : 0;
+	return status;
 }

@@ -1,18 +1,22 @@
-/* Reports as text and as JSON; see report.h. Lines of the table fit 80 columns. */
+/* Prints a report; see print.h. */
+#include "cli/report/print.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/common/command.h"
-#include "cli/process/columns.h"
+#include "cli/common/display.h"
+#include "cli/common/help.h"
 #include "cli/common/json.h"
-#include "cli/report/model.h"
+#include "cli/common/messages.h"
+#include "cli/report/hints.h"
 
 #define SITE_WIDTH 31
 #define NAME_WIDTH 24
 
-/* The same in no more than `width` columns: of a long name the end goes. */
+/* The name of a site in at most `width` columns. A long function name loses its end, not the file and line.
+ */
 static void short_site_name(const struct lz_report_site *site, char *name, size_t capacity, size_t width)
 {
 	char *where;
@@ -41,7 +45,7 @@ static struct lz_display size_or_unknown(uint64_t bytes)
 	return bytes == UINT64_MAX ? unknown : lz_size_text_in(bytes, LZ_UNITS_AUTO);
 }
 
-/* In six columns. */
+/* A count in at most six columns. */
 static struct lz_display count_or_unknown(uint64_t count)
 {
 	struct lz_display shown = {.text = "?"};
@@ -78,13 +82,13 @@ static void print_site(const struct lz_report_site *site, bool colours)
 
 static void print_processes(const struct lz_report *report)
 {
-	uint64_t left_out = 0, alive = 0;
-	size_t cut = 0;
+	uint64_t omitted = 0, alive = 0;
+	size_t truncated = 0;
 
 	for (size_t i = 0; i < report->process_count; i++) {
-		cut += !report->processes[i].complete;
+		truncated += !report->processes[i].complete;
 		alive += report->processes[i].alive != UINT64_MAX ? report->processes[i].alive : 0;
-		left_out += report->processes[i].left_out != UINT64_MAX ? report->processes[i].left_out : 0;
+		omitted += report->processes[i].omitted != UINT64_MAX ? report->processes[i].omitted : 0;
 	}
 	if (report->process_count == 1)
 		printf("%s[%" PRIu64 "], at %s: ",
@@ -96,15 +100,14 @@ static void print_processes(const struct lz_report *report)
 	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
 		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
 	fflush(stdout);
-	if (cut > 0)
-		lz_warning(
-			"%zu report%s cut short: what follows is not all", cut, cut == 1 ? " is" : "s are");
-	if (left_out > 0)
-		lz_warning(
-			"%" PRIu64 " regions that were alive are not in it: there were too many", left_out);
+	if (truncated > 0)
+		lz_warning("%zu report%s truncated; the figures are incomplete", truncated,
+			truncated == 1 ? " is" : "s are");
+	if (omitted > 0)
+		lz_warning("%" PRIu64 " live regions are not listed: there were too many", omitted);
 	if (report->unparsed_lines > 0)
-		lz_warning("%zu line%s could not be understood, and %s left out", report->unparsed_lines,
-			report->unparsed_lines == 1 ? "" : "s", report->unparsed_lines == 1 ? "is" : "are");
+		lz_warning("skipped %zu line%s that could not be parsed", report->unparsed_lines,
+			report->unparsed_lines == 1 ? "" : "s");
 }
 
 void lz_report_print(const struct lz_report *report, size_t sites_max)
@@ -115,8 +118,8 @@ void lz_report_print(const struct lz_report *report, size_t sites_max)
 	print_processes(report);
 	if (report->site_count == 0) {
 		lz_print_wrapped(
-			"No region was made: calloc asked for less than LAZYZERO_THRESHOLD, and malloc and "
-			"its like for less than LAZYZERO_MALLOC_THRESHOLD.",
+			"No region was created: every calloc request was below LAZYZERO_THRESHOLD, and every "
+			"request of malloc and its family below LAZYZERO_MALLOC_THRESHOLD.",
 			0, 0);
 		return;
 	}
@@ -182,7 +185,7 @@ static json_t *process_json(const struct lz_report_process *process)
 	json_object_set_new(object, "reason", lz_json_string(process->reason));
 	json_object_set_new(object, "complete", json_boolean(process->complete));
 	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
-	json_object_set_new(object, "regions_left_out", lz_json_number(process->left_out));
+	json_object_set_new(object, "regions_left_out", lz_json_number(process->omitted));
 	return object;
 }
 

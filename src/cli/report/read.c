@@ -1,132 +1,105 @@
-/* Reading reports; see report.h. */
+/* Reads report files; see read.h. */
+#include "cli/report/read.h"
+
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/common/command.h"
+#include "cli/common/array.h"
 #include "cli/common/bounded_line.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 #include "cli/report/line.h"
+#include "cli/report/merge.h"
 #include "core/report.h"
 
 #define LINE_MAX_BYTES 65536u
 #define LINES_MAX 65536u
 
+/* A report file that is being read. */
 struct file {
 	const char *path;
 	struct lz_report_lines *processes;
 	size_t count;
-	struct timespec report_time; /* when it was written */
-	bool any;                    /* a header was seen */
+	struct timespec report_time; /* its modification time */
+	bool has_header;
 	size_t unparsed_lines;
 };
-
-uint64_t lz_report_line_u64(const json_t *line, const char *key)
-{
-	const json_t *value = json_object_get(line, key);
-
-	return json_is_integer(value) && json_integer_value(value) >= 0 ? (uint64_t)json_integer_value(value)
-									: UINT64_MAX;
-}
-
-const char *lz_report_line_text(const json_t *line, const char *key)
-{
-	const char *text = json_string_value(json_object_get(line, key));
-
-	return text != NULL ? text : "";
-}
-
-void lz_report_unescape_bytes(char *text)
-{
-	unsigned char *to = (unsigned char *)text;
-
-	for (const unsigned char *at = to; *at != 0; at++)
-		/* U+0080 to U+00FF take two bytes in UTF-8: 110000xx 10xxxxxx. */
-		if ((*at & 0xfc) == 0xc0 && (at[1] & 0xc0) == 0x80) {
-			*to++ = (unsigned char)(*at << 6 | (at[1] & 0x3f));
-			at++;
-		} else {
-			*to++ = *at;
-		}
-	*to = 0;
-}
 
 static struct lz_report_lines *find_process(struct file *file, uint64_t pid)
 {
 	for (size_t i = file->count; i-- > 0;)
-		if (file->processes[i].pid == pid)
+		if (file->processes[i].process.pid == pid)
 			return &file->processes[i];
 	return NULL;
 }
 
-static void free_lines(struct lz_report_lines *process)
+static void free_lines(struct lz_report_lines *lines)
 {
-	json_decref(process->modules);
-	json_decref(process->sites);
-	json_decref(process->regions);
+	json_decref(lines->modules);
+	json_decref(lines->sites);
+	json_decref(lines->regions);
 }
 
-/* A header begins anew what its process had to tell. */
+/* Starts the report of a process. A later report of the same process replaces the earlier one. */
 static int parse_header(struct file *file, const json_t *line)
 {
-	struct lz_report_lines fresh = {
-		.pid = lz_report_line_u64(line, "pid"), .start_time = lz_report_line_u64(line, "start_time")};
-	struct lz_report_lines *process = find_process(file, fresh.pid);
+	struct lz_report_lines new = {.process = {.pid = lz_report_line_u64(line, "pid"),
+					      .start_time = lz_report_line_u64(line, "start_time"),
+					      .alive = lz_report_line_u64(line, "alive"),
+					      .omitted = lz_report_line_u64(line, "left_out")},
+		.report_time = file->report_time};
+	struct lz_report_lines *lines = find_process(file, new.process.pid);
 
 	if (lz_report_line_u64(line, "lazyzero_report") != LZ_REPORT_VERSION)
 		return lz_fail("'%s' is a report of version %lld; this command reads version %d",
 			lz_printable(file->path).text,
 			(long long)json_integer_value(json_object_get(line, "lazyzero_report")),
 			LZ_REPORT_VERSION);
-	file->any = true;
-	fresh.process = (struct lz_report_process){.pid = fresh.pid,
-		.start_time = fresh.start_time,
-		.alive = lz_report_line_u64(line, "alive"),
-		.left_out = lz_report_line_u64(line, "left_out")};
-	snprintf(fresh.process.executable, sizeof fresh.process.executable, "%s",
+	file->has_header = true;
+	snprintf(new.process.executable, sizeof new.process.executable, "%s",
 		lz_report_line_text(line, "executable"));
-	lz_report_unescape_bytes(fresh.process.executable);
-	snprintf(
-		fresh.process.reason, sizeof fresh.process.reason, "%s", lz_report_line_text(line, "reason"));
-	fresh.report_time = file->report_time;
-	fresh.modules = json_array();
-	fresh.sites = json_array();
-	fresh.regions = json_array();
-	if (process != NULL && process->start_time == fresh.start_time) {
-		free_lines(process);
-		*process = fresh;
+	lz_report_unescape_bytes(new.process.executable);
+	snprintf(new.process.reason, sizeof new.process.reason, "%s", lz_report_line_text(line, "reason"));
+	new.modules = json_array();
+	new.sites = json_array();
+	new.regions = json_array();
+	if (lines != NULL && lines->process.start_time == new.process.start_time) {
+		free_lines(lines);
+		*lines = new;
 		return 0;
 	}
-	process = lz_report_grown(file->processes, file->count, sizeof *process);
-	if (process == NULL) {
-		free_lines(&fresh);
-		return LZ_EXIT_FAILURE;
+	lines = lz_array_grow(file->processes, file->count, sizeof *lines);
+	if (lines == NULL) {
+		free_lines(&new);
+		return lz_fail_memory();
 	}
-	file->processes = process;
-	file->processes[file->count++] = fresh;
+	file->processes = lines;
+	file->processes[file->count++] = new;
 	return 0;
 }
 
-static int parse_line(struct file *file, const char *text, size_t length)
+static int parse_line(void *context, const char *text, size_t length)
 {
+	struct file *file = context;
 	json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-	struct lz_report_lines *process = find_process(file, lz_report_line_u64(line, "pid"));
+	struct lz_report_lines *lines = find_process(file, lz_report_line_u64(line, "pid"));
 	json_t *into = NULL;
 	int status = 0;
 
 	if (json_is_integer(json_object_get(line, "lazyzero_report")))
 		status = parse_header(file, line);
-	else if (process != NULL && json_object_get(line, "module") && !json_object_get(line, "site"))
-		into = process->modules;
-	else if (process != NULL && json_object_get(line, "region"))
-		into = process->regions;
-	else if (process != NULL && json_object_get(line, "site"))
-		into = process->sites;
-	else if (process != NULL && json_is_integer(json_object_get(line, "end")))
-		process->process.complete = true;
+	else if (lines != NULL && json_object_get(line, "module") && !json_object_get(line, "site"))
+		into = lines->modules;
+	else if (lines != NULL && json_object_get(line, "region"))
+		into = lines->regions;
+	else if (lines != NULL && json_object_get(line, "site"))
+		into = lines->sites;
+	else if (lines != NULL && json_is_integer(json_object_get(line, "end")))
+		lines->process.complete = true;
 	else
 		file->unparsed_lines++;
 	if (into != NULL && json_array_size(into) < LINES_MAX)
@@ -139,31 +112,20 @@ static int read_lines(struct file *file)
 {
 	FILE *stream = fopen(file->path, "re");
 	struct stat about;
-	char *line = NULL;
-	size_t capacity = 0;
-	ssize_t length = 0;
-	int status = 0;
+	int status;
 
 	if (stream == NULL)
-		return lz_fail("cannot read '%s': %s", lz_printable(file->path).text, strerror(errno));
+		return lz_fail_read(file->path, errno);
 	if (fstat(fileno(stream), &about) == 0)
 		file->report_time = about.st_mtim;
-	while (status == 0 && (length = lz_bounded_line_read(stream, &line, &capacity, LINE_MAX_BYTES)) > 0)
-		status = parse_line(file, line, (size_t)length);
-	if (status == 0 && length < 0)
-		status = length == -EFBIG
-				 ? lz_fail("'%s': a line of more than %s is none of a report",
-					   lz_printable(file->path).text, lz_size_text(LINE_MAX_BYTES).text)
-				 : lz_fail("out of memory");
-	if (status == 0 && ferror(stream))
-		status = lz_fail("cannot read '%s': %s", lz_printable(file->path).text, strerror(errno));
-	free(line);
+	status = lz_bounded_lines_each(stream, file->path, LINE_MAX_BYTES, parse_line, file);
 	fclose(stream);
-	if (status != 0 || file->any)
+	if (status != 0 || file->has_header)
 		return status;
 	if (file->unparsed_lines == 0)
-		return lz_fail("'%s' is empty: the program still runs, or was killed before it could report; "
-			       "LAZYZERO_REPORT_SIGNAL lets it report meanwhile",
+		return lz_fail(
+			"'%s' is empty: the program is still running, or was killed before it wrote its "
+			"report; LAZYZERO_REPORT_SIGNAL makes a running program write one",
 			lz_printable(file->path).text);
 	return lz_fail("'%s' is not a report of LAZYZERO_REPORT", lz_printable(file->path).text);
 }
@@ -188,7 +150,6 @@ static int is_report(const struct dirent *entry)
 	return strncmp(entry->d_name, "lazyzero-report.", sizeof "lazyzero-report." - 1) == 0;
 }
 
-/* The reports in a directory that LAZYZERO_REPORT named. */
 static int read_directory(struct lz_report *report, const char *path)
 {
 	struct dirent **entries;
@@ -196,12 +157,12 @@ static int read_directory(struct lz_report *report, const char *path)
 	char *file;
 
 	if (count < 0)
-		return lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(errno));
+		return lz_fail_read(path, errno);
 	if (count == 0)
-		status = lz_fail("'%s' holds no report: no lazyzero-report.PID", lz_printable(path).text);
+		status = lz_fail("'%s' contains no report (lazyzero-report.PID)", lz_printable(path).text);
 	for (int i = 0; i < count; i++) {
 		if (status == 0 && asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0)
-			status = lz_fail("out of memory");
+			status = lz_fail_memory();
 		else if (status == 0) {
 			status = read_file(report, file);
 			free(file);

@@ -1,9 +1,7 @@
 /*
- * `lazyzero report`: what became of the memory that each call site of a program asked for; from files that
- * LAZYZERO_REPORT wrote, or of a program that is run for it.
+ * `lazyzero report`: shows how the memory of each call site of a program was used, from the files that
+ * LAZYZERO_REPORT wrote, or by running a program.
  */
-#include "cli/report/model.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,11 +11,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/common/arguments.h"
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 #include "cli/launch/child.h"
-#include "cli/common/command.h"
 #include "cli/launch/library.h"
-#include "cli/record/recorder.h"
 #include "cli/record/record.h"
+#include "cli/record/recorder.h"
+#include "cli/report/html.h"
+#include "cli/report/model.h"
+#include "cli/report/print.h"
+#include "cli/report/read.h"
+#include "cli/report/symbols.h"
 #include "support/options.h"
 
 #define REPORT_VARIABLE LZ_OPTION_PREFIX "REPORT"
@@ -28,17 +34,15 @@ enum { FLAG_HTML, FLAG_JSON, FLAG_ALL, FLAG_RECORD, FLAG_LIBRARY };
 static const struct lz_flag flags[] = {
 	[FLAG_HTML] = {.name = "html",
 		.value = "FILE",
-		.help = "Write a page to FILE that needs nothing else: how the run went, a map of the "
-			"address space, "
-			"the call sites.",
+		.help = "Write a self-contained HTML page to FILE: a timeline of the run, a map of the "
+			"address space, and the call sites.",
 		.accepts = "the name of a file"},
 	[FLAG_JSON] = {.name = "json", .help = "Print JSON."},
 	[FLAG_ALL] = {.name = "all", .help = "Show all call sites, not only the first 20."},
 	[FLAG_RECORD] = {.name = "record",
 		.value = "FILE",
-		.help = "With PROGRAM, keep the record of the run in FILE; else take from it, as 'lazyzero "
-			"run "
-			"--record' wrote it, how the run went.",
+		.help = "With PROGRAM, write the record of the run to FILE. With REPORT, read the timeline "
+			"for --html from FILE, which 'lazyzero run --record' wrote.",
 		.accepts = "the name of a file"},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
@@ -75,7 +79,7 @@ static int report_files(const struct lz_arguments *arguments)
 	for (size_t i = 0; i < lz_option_count; i++)
 		if (lz_arguments_option(arguments, i) != NULL)
 			return lz_fail_usage("report",
-				"--%s is for a program that is run: put '--' before it",
+				"--%s applies to a program that is run: put '--' before the program",
 				lz_option_table[i].flag);
 	for (int i = 0; status == 0 && i < arguments->operand_count; i++)
 		status = lz_report_read_file(&report, arguments->operands[i]);
@@ -85,14 +89,14 @@ static int report_files(const struct lz_arguments *arguments)
 	return status;
 }
 
-/* --- of a program --- */
+/* --- running a program --- */
 
-/* The files of one run, in a directory of their own where they are not to be kept. */
-struct files {
+/* The paths of the files of one run; those that the user did not name are in a temporary directory. */
+struct run_files {
 	char directory[PATH_MAX], report[PATH_MAX + 16], record[PATH_MAX + 16];
 };
 
-static int prepare_run_files(struct files *files, const struct lz_arguments *arguments)
+static int prepare_run_files(struct run_files *files, const struct lz_arguments *arguments)
 {
 	const char *temporary = getenv("TMPDIR"), *set = getenv(REPORT_VARIABLE);
 	const char *record = arguments->values[FLAG_RECORD];
@@ -100,7 +104,7 @@ static int prepare_run_files(struct files *files, const struct lz_arguments *arg
 	snprintf(files->directory, sizeof files->directory, "%s/lazyzero-report-XXXXXX",
 		temporary != NULL && *temporary != '\0' ? temporary : "/tmp");
 	if (mkdtemp(files->directory) == NULL)
-		return lz_fail("cannot make a directory '%s': %s; TMPDIR names where",
+		return lz_fail("cannot create the directory '%s': %s; set TMPDIR to another place",
 			lz_printable(files->directory).text, strerror(errno));
 	snprintf(files->report, sizeof files->report, "%s/report", files->directory);
 	snprintf(files->record, sizeof files->record, "%s/record", files->directory);
@@ -113,7 +117,7 @@ static int prepare_run_files(struct files *files, const struct lz_arguments *arg
 	return 0;
 }
 
-static void remove_run_files(const struct files *files)
+static void remove_run_files(const struct run_files *files)
 {
 	char path[PATH_MAX + 16];
 
@@ -124,7 +128,7 @@ static void remove_run_files(const struct files *files)
 	rmdir(files->directory);
 }
 
-static int run_program(char *const argv[], const struct files *files, struct lz_child_result *result)
+static int run_program(char *const argv[], const struct run_files *files, struct lz_child_result *result)
 {
 	struct lz_recorder recorder;
 	struct lz_child_monitor monitor = {.sample = lz_recorder_sample, .context = &recorder};
@@ -134,43 +138,37 @@ static int run_program(char *const argv[], const struct files *files, struct lz_
 		return LZ_EXIT_FAILURE;
 	error = lz_child_run(argv, &monitor, result);
 	lz_recorder_close(&recorder, result);
-	if (error)
-		return lz_fail("cannot start a process: %s", strerror(-error));
-	if (result->exec_error != 0) {
-		lz_message("cannot run '%s': %s", lz_printable(argv[0]).text,
-			result->exec_error == ENOENT && strchr(argv[0], '/') == NULL
-				? "not found in PATH"
-				: strerror(result->exec_error));
-		return lz_child_exec_status(result->exec_error);
-	}
-	return 0;
+	return lz_child_start_failure(argv[0], error, result);
 }
 
-/* The exit status is the command's own: what the program's was is said. */
-static int print_program_report(
-	const struct lz_arguments *arguments, const struct files *files, const struct lz_child_result *result)
+/*
+ * Prints the report. Returns the exit status: the program's own, or that of a failure to read or print the
+ * report.
+ */
+static int print_program_report(const struct lz_arguments *arguments, const struct run_files *files,
+	const struct lz_child_result *result)
 {
 	struct lz_report report = {.process_count = 0};
-	struct lz_display shown = lz_printable(arguments->operands[0]);
-	const char *program = shown.text;
+	struct lz_display name = lz_printable(arguments->operands[0]);
+	const char *program = name.text;
 	struct stat about;
 	int status;
 
 	if (strchr(files->report, '%') != NULL) {
-		lz_message("the reports are in %s: 'lazyzero report' reads them",
+		lz_message("the reports are in %s; 'lazyzero report' reads them",
 			lz_printable(files->report).text);
 		return lz_child_propagate_exit(result);
 	}
 	if (stat(files->report, &about) != 0)
-		return lz_fail("'%s' wrote no report: the library was not active in it; 'lazyzero run' says "
-			       "why",
+		return lz_fail("'%s' wrote no report, since the library was not active in it; 'lazyzero run' "
+			       "shows the reason",
 			program);
 	if (about.st_size == 0 && WIFSIGNALED(result->status))
-		return lz_fail("'%s' died of signal %d (%s) before it could report", program,
+		return lz_fail("'%s' was killed by signal %d (%s) before it could write its report", program,
 			WTERMSIG(result->status), strsignal(WTERMSIG(result->status)));
 	if (about.st_size == 0)
-		return lz_fail("'%s' did not report: it ended by _exit, or became a program that the library "
-			       "does not reach",
+		return lz_fail("'%s' wrote no report: it called _exit, or executed a program in which the "
+			       "library is not active",
 			program);
 	status = lz_report_read_file(&report, files->report);
 	if (status == 0)
@@ -184,7 +182,7 @@ static int report_program(const struct lz_arguments *arguments)
 {
 	struct lz_library library;
 	struct lz_child_result result;
-	struct files files;
+	struct run_files files;
 	int status, error;
 
 	if (arguments->operand_count == 0)
@@ -213,15 +211,14 @@ static int run(const struct lz_arguments *arguments)
 
 const struct lz_command lz_command_report = {
 	.name = "report",
-	.summary = "show what became of the memory of each call site",
+	.summary = "show how the memory of each call site was used",
 	.usage = "[OPTION]... REPORT... | -- PROGRAM [ARGUMENT]...",
 	.description =
-		"Shows, for each place in a program that asked for large memory, how much of it was written, "
-		"only read as zeroes, or never touched, and what its page tables cost; what wastes most "
-		"comes "
-		"first. REPORT is a file that LAZYZERO_REPORT (--report of 'lazyzero run') wrote; PROGRAM is "
-		"run "
-		"for it. WASTE is what was not written of the most that was there at a time (PEAK).",
+		"Shows, for each place in a program that allocated large memory, how much of it was written, "
+		"only read as zeroes, or never touched, and the size of its page tables, in descending order "
+		"of waste. REPORT is a file that LAZYZERO_REPORT (--report of 'lazyzero run') wrote, or a "
+		"directory of them; alternatively PROGRAM is run and its report shown. PEAK is the largest "
+		"amount that was allocated at a time, WASTE the part of it that was not written.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,

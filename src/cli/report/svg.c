@@ -1,13 +1,13 @@
-/* The drawings of the HTML report; see report_html.h. Their units are CSS pixels at full width. */
+/* Draws SVG; see svg.h. */
+#include "cli/report/svg.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "cli/common/command.h"
-#include "cli/record/record.h"
-#include "cli/report/html.h"
+#include "cli/common/display.h"
 
-/* Of a drawing of the timeline, small enough for a phone. */
+/* A chart of the timeline, in CSS pixels; narrow enough for a phone. */
 #define WIDTH 360.0
 #define HEIGHT 132.0
 #define LEFT 62.0
@@ -20,7 +20,7 @@
 
 struct curve {
 	const char *title, *colour;
-	int size; /* of struct lz_sample; -1: faults a second */
+	int size; /* index of struct lz_sample's sizes; -1: faults per second */
 };
 
 static const struct curve curves[] = {
@@ -28,7 +28,7 @@ static const struct curve curves[] = {
 	{"RSS", "c2", LZ_RECORD_RSS},
 	{"PSS", "c3", LZ_RECORD_PSS},
 	{"Page tables", "c4", LZ_RECORD_TABLES},
-	{"Minor faults a second", "c5", -1},
+	{"Minor faults per second", "c5", -1},
 };
 
 static double value_of(const struct curve *curve, const struct lz_sample *sample)
@@ -36,7 +36,7 @@ static double value_of(const struct curve *curve, const struct lz_sample *sample
 	return curve->size >= 0 ? sample->size[curve->size] : sample->faults;
 }
 
-/* A number that is one, two or five times a power of ten, or of two, and not below. */
+/* The next power of two for a size; for another number, the next 1, 2 or 5 times a power of ten. */
 static double round_up(double value, bool is_size)
 {
 	double unit = is_size ? 4096 : 1;
@@ -93,7 +93,7 @@ static void draw_curve(FILE *page, const struct lz_record *record, const struct 
 	bool down = false;
 
 	for (size_t i = 0; i < record->count; i++)
-		top = fmax(top, value_of(curve, &record->samples[i])); /* of a number and NAN, the number */
+		top = fmax(top, value_of(curve, &record->samples[i])); /* fmax ignores NAN */
 	if (!(end > 0))
 		end = 1e-3;
 	top = round_up(fmin(top, 1e19), curve->size >= 0);
@@ -104,7 +104,7 @@ static void draw_curve(FILE *page, const struct lz_record *record, const struct 
 	draw_axes(page, top, end, curve->size >= 0);
 	fprintf(page, "<path class=\"%s\" d=\"", curve->colour);
 	for (size_t i = 0; i < record->count; i += step) {
-		/* The highest of those that share a point: peaks are what is looked for. */
+		/* The maximum of the samples that share a point, so that no peak is lost. */
 		double value = NAN;
 
 		for (size_t j = i; j < i + step && j < record->count; j++)
@@ -157,7 +157,7 @@ void lz_svg_usage_bar(FILE *page, const struct lz_report_usage *sum)
 {
 	double written = 1000 * share(sum->written, sum->bytes), zero = 1000 * share(sum->zero, sum->bytes);
 
-	/* A page that was written shows. */
+	/* Keep a small written part visible. */
 	if (written > 0 && written < 3)
 		written = 3;
 	open_strip(page, 1000, 10, "written, only read, never touched");
@@ -172,7 +172,7 @@ void lz_svg_touch_map(FILE *page, const struct lz_touch_map *map)
 
 	if (count == 0)
 		return;
-	open_strip(page, (double)count, 9, "from the first address to the last");
+	open_strip(page, (double)count, 9, "touched parts by address");
 	for (size_t i = 0, next; i < count; i = next) {
 		int written = map->written[i] - '0', zero = map->zero[i] - '0';
 
@@ -197,7 +197,7 @@ void lz_svg_regions(FILE *page, const struct lz_report *report, size_t process)
 			total += (double)report->regions[i].sum.bytes;
 	if (!(total > 0))
 		return;
-	open_strip(page, 1000, 30, "all regions in order of address");
+	open_strip(page, 1000, 30, "all regions by address");
 	for (size_t i = 0; i < report->region_count; i++) {
 		const struct lz_report_usage *sum = &report->regions[i].sum;
 		double width, written, zero;

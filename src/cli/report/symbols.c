@@ -1,10 +1,6 @@
-/*
- * Function, file and line of call sites, from the files' symbol tables and debug information (elfutils).
- *
- * What was reported is a return address: the call is the byte before it. A file that is another one by now
- * says nothing about the one that ran, and is not asked. debuginfod is not: no report should wait for a
- * network.
- */
+/* Looks up symbols; see symbols.h. */
+#include "cli/report/symbols.h"
+
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
@@ -14,10 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common/command.h"
-#include "cli/report/model.h"
-
-static char *debug_path; /* the standard one */
+static char *debug_path; /* NULL: the default of elfutils */
 
 static const Dwfl_Callbacks callbacks = {
 	.find_elf = dwfl_build_id_find_elf,
@@ -26,7 +19,10 @@ static const Dwfl_Callbacks callbacks = {
 	.debuginfo_path = &debug_path,
 };
 
-/* Whether a file is still the one that the program had mapped: inode numbers are used again. */
+/*
+ * Whether the file is still the one that the program had mapped. Inode numbers are reused, so it must also
+ * not have changed since the report was written.
+ */
 static bool is_same_file(int fd, const struct lz_report_site *site)
 {
 	struct stat about;
@@ -37,8 +33,10 @@ static bool is_same_file(int fd, const struct lz_report_site *site)
 			       about.st_ctim.tv_nsec <= site->report_time.tv_nsec));
 }
 
-/* Opens a module at address 0, where its offsets are its addresses, as they are in a program linked at a
- * fixed one. */
+/*
+ * Opens a module at address 0, so that offsets are its addresses; reported offsets in programs linked at a
+ * fixed address are addresses already.
+ */
 static Dwfl *open_module(const struct lz_report_site *site, Dwfl_Module **module)
 {
 	Dwfl *dwfl;
@@ -52,7 +50,7 @@ static Dwfl *open_module(const struct lz_report_site *site, Dwfl_Module **module
 		return NULL;
 	}
 	dwfl_report_begin(dwfl);
-	/* Takes the descriptor where it succeeds. */
+	/* Takes ownership of the descriptor on success. */
 	*module = dwfl_report_elf(dwfl, site->module, site->module, fd, 0, true);
 	if (*module == NULL)
 		close(fd);
@@ -61,8 +59,8 @@ static Dwfl *open_module(const struct lz_report_site *site, Dwfl_Module **module
 }
 
 /*
- * A C++ name as its source has it, by the C++ library where there is one. The same name otherwise. To be
- * freed.
+ * Demangles a C++ name with the C++ library, if that is installed. Returns a copy of the name otherwise; to
+ * be freed.
  */
 static char *demangle_name(const char *name)
 {
@@ -84,7 +82,7 @@ static char *demangle_name(const char *name)
 
 static void resolve_site(struct lz_report_site *site, Dwfl_Module *module)
 {
-	GElf_Addr address = site->offset - 1;
+	GElf_Addr address = site->offset - 1; /* the call precedes the return address */
 	const char *name = dwfl_module_addrname(module, address), *file = NULL;
 	Dwfl_Line *line = dwfl_module_getsrc(module, address);
 	int number = 0;

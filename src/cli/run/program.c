@@ -1,4 +1,4 @@
-/* Looking at the program before it starts; see target.h. */
+/* Inspects the program; see program.h. */
 #include "cli/run/program.h"
 
 #include <elf.h>
@@ -13,10 +13,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "cli/common/command.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
 
-#define SCRIPT_DEPTH 4  /* the kernel follows five interpreters: BINPRM recursion in fs/exec.c */
-#define SCRIPT_LINE 256 /* what it reads of a file: BINPRM_BUF_SIZE */
+#define SCRIPT_DEPTH 4  /* the kernel follows at most five interpreters: exec_binprm in fs/exec.c */
+#define SCRIPT_LINE 256 /* the part of a file that the kernel reads: BINPRM_BUF_SIZE */
 
 static bool is_executable(const char *path)
 {
@@ -25,7 +26,7 @@ static bool is_executable(const char *path)
 	return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-/* Finds a program as execvp does. False when there is none, or its path is too long. */
+/* Finds a program as execvp does. Returns false if there is none or its path is too long. */
 static bool find_program(const char *program, char path[PATH_MAX])
 {
 	const char *directories = getenv("PATH");
@@ -47,7 +48,7 @@ static bool find_program(const char *program, char path[PATH_MAX])
 	}
 }
 
-/* The first line of a script behind its "#!", in pieces of `line`. False for anything else. */
+/* Splits the "#!" line of a script into interpreter and argument, within `line`. False for other files. */
 static bool read_script(const char *path, char line[SCRIPT_LINE], char **interpreter, char **argument)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -70,7 +71,8 @@ static bool read_script(const char *path, char line[SCRIPT_LINE], char **interpr
 }
 
 /*
- * The program that env(1) runs for a script: its argument, or with -S the first word that is one. NULL: none.
+ * The program that env(1) executes for a script: its argument, or after -S the first word that is not an
+ * option or an assignment. NULL if there is none.
  */
 static char *program_of_env(char *argument)
 {
@@ -89,36 +91,36 @@ static char *program_of_env(char *argument)
 	return word;
 }
 
-/* Follows scripts to what is executed in the end; target->path is "" when that cannot be told. */
-static void resolve_executable(struct lz_program *program_info, const char *program)
+/* Follows interpreters of scripts to the executable. Sets the path to "" if it cannot be determined. */
+static void resolve_executable(struct lz_program *executable, const char *program)
 {
 	char line[SCRIPT_LINE];
 	char *interpreter, *argument;
-	bool found = find_program(program, program_info->path);
+	bool found = find_program(program, executable->path);
 
-	for (int depth = 0; found && read_script(program_info->path, line, &interpreter, &argument);
-		depth++) {
+	for (int depth = 0; found && read_script(executable->path, line, &interpreter, &argument); depth++) {
 		const char *slash = strrchr(interpreter, '/');
 
-		program_info->is_script = true;
+		executable->is_script = true;
 		found = depth < SCRIPT_DEPTH;
 		if (found && strcmp(slash != NULL ? slash + 1 : interpreter, "env") == 0) {
 			char *name = program_of_env(argument);
 
-			found = name != NULL && find_program(name, program_info->path);
+			found = name != NULL && find_program(name, executable->path);
 		} else if (found) {
-			/* The kernel takes the path as it stands, without a search. */
-			found = snprintf(program_info->path, sizeof program_info->path, "%s", interpreter) <
+			/* The kernel does not search PATH for the interpreter. */
+			found = snprintf(executable->path, sizeof executable->path, "%s", interpreter) <
 				PATH_MAX;
 		}
 	}
 	if (!found)
-		program_info->path[0] = '\0';
+		executable->path[0] = '\0';
 }
 
 /*
- * What would make it start in the loader's secure mode (ld.so(8)), where LD_PRELOAD with a path is ignored:
- * new rights that this user does not have, on a file system and in a process where they are granted.
+ * Returns why the program would start in the loader's secure-execution mode (ld.so(8)), which ignores paths
+ * in LD_PRELOAD: a privilege that the user does not have yet, unless the file system (nosuid) or no_new_privs
+ * prevents the program from gaining it. Returns NULL otherwise.
  */
 static const char *gained_privilege(const char *path)
 {
@@ -146,53 +148,53 @@ static bool is_same_machine(const struct lz_elf *program, const struct lz_elf *l
 	       program->machine == library->machine;
 }
 
-#define PROBLEM(program_info, ...)                                                                           \
-	snprintf((program_info)->problem, sizeof(program_info)->problem, __VA_ARGS__)
-#define EFFECT(program_info, text) snprintf((program_info)->effect, sizeof(program_info)->effect, "%s", text)
+#define PROBLEM(executable, ...) snprintf((executable)->problem, sizeof(executable)->problem, __VA_ARGS__)
+#define EFFECT(executable, text) snprintf((executable)->effect, sizeof(executable)->effect, "%s", text)
 
-static const char unloaded[] = "the library cannot be loaded, and the program runs as without it";
+static const char unloaded[] = "the library cannot be loaded; the program runs without it";
 
-void lz_program_inspect(struct lz_program *program_info, const char *program, const struct lz_elf *library)
+void lz_program_inspect(struct lz_program *executable, const char *program, const struct lz_elf *library)
 {
 	struct lz_elf elf;
-	const char *rights;
+	const char *privilege;
 
-	*program_info = (struct lz_program){.is_script = false};
-	resolve_executable(program_info, program);
-	if (program_info->path[0] == '\0' || lz_elf_inspect(program_info->path, &elf) != 0)
+	*executable = (struct lz_program){.is_script = false};
+	resolve_executable(executable, program);
+	if (executable->path[0] == '\0' || lz_elf_inspect(executable->path, &elf) != 0)
 		return;
-	rights = gained_privilege(program_info->path);
+	privilege = gained_privilege(executable->path);
 	if (!is_same_machine(&elf, library)) {
-		PROBLEM(program_info, "built for %d-bit %s, the library for %d-bit %s",
+		PROBLEM(executable, "built for %d-bit %s, the library for %d-bit %s",
 			elf.elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(&elf),
 			library->elf_class == ELFCLASS32 ? 32 : 64, lz_elf_machine_name(library));
-		EFFECT(program_info, unloaded);
+		EFFECT(executable, unloaded);
 	} else if (!elf.is_dynamic) {
-		PROBLEM(program_info, "statically linked");
-		EFFECT(program_info, unloaded);
+		PROBLEM(executable, "statically linked");
+		EFFECT(executable, unloaded);
 	} else if (elf.is_musl) {
-		PROBLEM(program_info, "linked with the musl C library, and lazyzero needs glibc");
-		EFFECT(program_info, "the program will probably not start");
-	} else if (rights != NULL) {
-		PROBLEM(program_info, "%s", rights);
-		EFFECT(program_info, "its loader ignores the library, and the program runs as without it");
+		PROBLEM(executable, "linked with the musl C library, but lazyzero requires glibc");
+		EFFECT(executable, "the program will probably not start");
+	} else if (privilege != NULL) {
+		PROBLEM(executable, "%s", privilege);
+		EFFECT(executable,
+			"the dynamic loader ignores LD_PRELOAD; the program runs without the library");
 	} else if (elf.sanitizer != NULL) {
-		PROBLEM(program_info, "built with %s", elf.sanitizer);
-		EFFECT(program_info,
-			"its runtime must be first and see all memory, so it runs without the library, "
-			"and what it starts does, too");
-		program_info->skip_preload = true;
+		PROBLEM(executable, "built with %s", elf.sanitizer);
+		EFFECT(executable,
+			"its runtime must be loaded first and see all memory; the program and its children "
+			"run without the library");
+		executable->skip_preload = true;
 	}
 }
 
-void lz_program_warn(const struct lz_program *program_info, const char *program)
+void lz_program_warn(const struct lz_program *executable, const char *program)
 {
-	if (program_info->problem[0] == '\0')
+	if (executable->problem[0] == '\0')
 		return;
-	if (program_info->is_script)
-		lz_warning("'%s' is run by %s, which is %s: %s", lz_printable(program).text,
-			program_info->path, program_info->problem, program_info->effect);
+	if (executable->is_script)
+		lz_warning("'%s' is run by %s, which is %s: %s", lz_printable(program).text, executable->path,
+			executable->problem, executable->effect);
 	else
-		lz_warning("'%s' is %s: %s", lz_printable(program).text, program_info->problem,
-			program_info->effect);
+		lz_warning("'%s' is %s: %s", lz_printable(program).text, executable->problem,
+			executable->effect);
 }

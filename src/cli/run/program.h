@@ -1,28 +1,31 @@
 /*
- * The program that is to be run, looked at before it starts: which executable it comes down to, and why the
- * library would have no effect in it, or a bad one.
+ * Inspects the program before it is run: which executable it resolves to, and why the library would have no
+ * effect, or a harmful one, in it.
  *
- * This only warns. What cannot be read or understood is left to exec, which says what is wrong with it.
+ * This only produces a warning. Programs that cannot be read or recognised are left to exec, which reports
+ * the error.
  */
-#ifndef LZ_CLI_TARGET_H
-#define LZ_CLI_TARGET_H
+#ifndef LZ_CLI_RUN_PROGRAM_H
+#define LZ_CLI_RUN_PROGRAM_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "cli/launch/elf.h"
 
 struct lz_program {
-	char path[PATH_MAX]; /* the executable: for a script its interpreter; "" when it was not found */
-	char problem[128];   /* why the library does not work in it, behind "it is ..."; "" for none known */
-	char effect[160];    /* what happens then */
+	char path[PATH_MAX]; /* the executable, for a script its interpreter; "" if not found */
+	char problem[128]; /* why the library does not work in it, to complete "it is ..."; "": none known */
+	char effect[160];  /* the consequence */
 	bool is_script;
-	bool skip_preload; /* it is to run without the library: it would not start, or say what is not so */
+	bool skip_preload; /* run it without the library, with which it would not start or report false errors
+			    */
 };
 
-/* Looks at `program` as execvp would find it. */
-void lz_program_inspect(struct lz_program *program_info, const char *program, const struct lz_elf *library);
+/* Inspects `program`, searched for as execvp does. */
+void lz_program_inspect(struct lz_program *executable, const char *program, const struct lz_elf *library);
 
-/* Says what is wrong with it, in one line on standard error; nothing when nothing is. */
-void lz_program_warn(const struct lz_program *program_info, const char *program);
+/* Prints the problem, if there is one, as one line on standard error. */
+void lz_program_warn(const struct lz_program *executable, const char *program);
 
 #endif

@@ -1,4 +1,4 @@
-/* Statistics files: their place, and their sum; see tally.h. */
+/* Sums up statistics files; see statistics.h. */
 #include "cli/run/statistics.h"
 
 #include <dirent.h>
@@ -14,21 +14,20 @@
 
 #include "base/checked.h"
 #include "base/parse.h"
-#include "cli/common/command.h"
-#include "cli/process/process.h"
+#include "cli/common/display.h"
+#include "cli/common/messages.h"
+#include "cli/process/proc_stat.h"
 #include "cli/process/stats_file.h"
 #include "support/options.h"
 
-#define FILE_PREFIX "lazyzero."
-
-/* What had to be left out: the first by name, the rest by number. */
+/* Files that could not be read: how many, and the first of them. */
 struct skipped {
 	unsigned count;
 	char name[64];
 	const char *reason;
 };
 
-/* Now, as /proc/PID/stat counts the start of processes. */
+/* The current time in the unit of the start time in /proc/PID/stat. */
 static uint64_t ticks_after_boot(void)
 {
 	uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
@@ -38,7 +37,8 @@ static uint64_t ticks_after_boot(void)
 	return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / 1000000000u;
 }
 
-/* The PID namespace: a process ID means something within it alone, and /tmp may be shared by several. */
+/* The inode of the PID namespace; 0 if unknown. /tmp may be shared by several namespaces, each with its own
+ * pids. */
 static uint64_t pid_namespace(void)
 {
 	struct stat status;
@@ -47,22 +47,22 @@ static uint64_t pid_namespace(void)
 }
 
 /*
- * Removes a private directory whose command is no more (it was killed), with the files of processes that are
- * no more. Its name tells whose it is: lazyzero.NAMESPACE.PID.START.RANDOM.
+ * Removes a private directory that a killed command has left behind, with the files of processes that are
+ * gone. The name of the directory identifies the command: lazyzero.NAMESPACE.PID.START.RANDOM.
  */
 static void remove_stale_directory(int parent, const char *name)
 {
-	uint64_t of[3]; /* namespace, pid, start time */
-	const char *cursor = name + strlen(FILE_PREFIX);
+	uint64_t id[3]; /* namespace, pid, start time */
+	const char *cursor = name + strlen(LZ_STATS_FILE_PREFIX);
 	struct stat status;
 	char path[64];
 	int fd;
 
 	for (int i = 0; i < 3; i++)
-		if (lz_scan_u64(&cursor, &of[i]) != 0 || *cursor++ != '.')
+		if (lz_scan_u64(&cursor, &id[i]) != 0 || *cursor++ != '.')
 			return;
-	if (of[0] != pid_namespace() || of[0] == 0 || of[1] > INT32_MAX ||
-		lz_process_start_time("", (pid_t)of[1]) == of[2])
+	if (id[0] != pid_namespace() || id[0] == 0 || id[1] > INT32_MAX ||
+		lz_process_start_time("", (pid_t)id[1]) == id[2])
 		return;
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -70,7 +70,7 @@ static void remove_stale_directory(int parent, const char *name)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
 		lz_stats_file_each(path, true, NULL, NULL) == 0)
-		unlinkat(parent, name, AT_REMOVEDIR); /* fails while a process of it lives */
+		unlinkat(parent, name, AT_REMOVEDIR); /* fails while files of living processes remain */
 	close(fd);
 }
 
@@ -80,7 +80,7 @@ static void remove_stale_directories(const char *parent)
 	struct dirent *entry;
 
 	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
+		if (strncmp(entry->d_name, LZ_STATS_FILE_PREFIX, strlen(LZ_STATS_FILE_PREFIX)) == 0)
 			remove_stale_directory(dirfd(directory), entry->d_name);
 	if (directory != NULL)
 		closedir(directory);
@@ -88,18 +88,19 @@ static void remove_stale_directories(const char *parent)
 
 static bool make_private(struct lz_stats_location *location, const char *parent)
 {
-	/* LAZYZERO_STATS takes that much and no more. */
+	/* The limit on the length of LAZYZERO_STATS. */
 	if (parent == NULL || *parent != '/' ||
 		snprintf(location->path, LZ_OPTION_TEXT_MAX - 1,
-			"%s/" FILE_PREFIX "%" PRIu64 ".%ld.%" PRIu64 ".XXXXXX", parent, pid_namespace(),
-			(long)getpid(), lz_process_start_time("", getpid())) >= (int)LZ_OPTION_TEXT_MAX - 1 ||
+			"%s/" LZ_STATS_FILE_PREFIX "%" PRIu64 ".%ld.%" PRIu64 ".XXXXXX", parent,
+			pid_namespace(), (long)getpid(),
+			lz_process_start_time("", getpid())) >= (int)LZ_OPTION_TEXT_MAX - 1 ||
 		mkdtemp(location->path) == NULL)
 		return false;
 	remove_stale_directories(parent);
 	location->is_private = true;
 	/*
-	 * The slash says that it is a directory also when it is gone: a process that outlives the run must
-	 * not leave a file of that name.
+	 * The trailing slash marks the path as a directory: a process that outlives the run must not create a
+	 * file of that name once the directory is gone.
 	 */
 	strcat(location->path, "/");
 	return true;
@@ -119,12 +120,13 @@ void lz_stats_location_prepare(struct lz_stats_location *location, const char *g
 		location->path[0] = '\0';
 		return;
 	}
-	/* Absolute, since the program may change its directory before it runs others. */
+	/* Absolute, since the program may change its directory before it executes others. */
 	if (*given != '/' && getcwd(directory, sizeof directory) == NULL)
 		directory[0] = '\0';
 	if (snprintf(location->path, LZ_OPTION_TEXT_MAX, "%s%s%s", directory, directory[0] != '\0' ? "/" : "",
 		    given) >= (int)LZ_OPTION_TEXT_MAX) {
-		lz_warning("the path for --stats is too long in this directory; there will be no statistics");
+		lz_warning(
+			"the path for --stats is too long in this directory; no statistics will be written");
 		location->path[0] = '\0';
 	}
 }
@@ -138,7 +140,7 @@ void lz_stats_location_remove(const struct lz_stats_location *location)
 		return;
 	directory = opendir(location->path);
 	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		if (strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
+		if (strncmp(entry->d_name, LZ_STATS_FILE_PREFIX, strlen(LZ_STATS_FILE_PREFIX)) == 0)
 			unlinkat(dirfd(directory), entry->d_name, 0);
 	if (directory != NULL)
 		closedir(directory);
@@ -151,14 +153,14 @@ static void add(uint64_t *sum, uint64_t value)
 		*sum = UINT64_MAX;
 }
 
-/* UINT64_MAX stands for what was never known. */
+/* UINT64_MAX stands for an unknown value. */
 static void raise_to(uint64_t *peak, uint64_t value)
 {
 	if (value != UINT64_MAX)
 		*peak = lz_max_u64(*peak, value);
 }
 
-static void count(struct lz_run_totals *totals, const struct lz_wire *wire)
+static void add_process(struct lz_run_totals *totals, const struct lz_wire *wire)
 {
 	totals->processes++;
 	if (wire->budget < totals->budget) {
@@ -181,7 +183,7 @@ static void count(struct lz_run_totals *totals, const struct lz_wire *wire)
 	raise_to(&totals->window_resident_peak, wire->window_resident_peak);
 }
 
-/* What one reading of a place gathers. */
+/* The state of lz_run_totals_read. */
 struct reading {
 	struct lz_run_totals *totals;
 	const struct lz_stats_location *location;
@@ -200,8 +202,8 @@ static void visit_file(void *context, const char *name, const struct lz_wire *wi
 		}
 	} else if (reading->location->is_private || wire->start_time == 0 ||
 		   wire->start_time >= reading->location->started_after) {
-		/* Without /proc a process does not know when it started. */
-		count(reading->totals, wire);
+		/* The start time is 0 if the process could not read /proc. */
+		add_process(reading->totals, wire);
 	}
 }
 
@@ -218,9 +220,9 @@ void lz_run_totals_read(struct lz_run_totals *totals, const struct lz_stats_loca
 	if (error != 0 && error != -ENOENT)
 		visit_file(&reading, location->path, NULL, strerror(-error));
 	if (skipped->count == 1)
-		lz_warning(
-			"left out of the summary: %s: %s", lz_printable(skipped->name).text, skipped->reason);
+		lz_warning("not included in the summary: %s: %s", lz_printable(skipped->name).text,
+			skipped->reason);
 	else if (skipped->count > 1)
-		lz_warning("left out of the summary: %s: %s; and %u more files",
+		lz_warning("not included in the summary: %s: %s; and %u more files",
 			lz_printable(skipped->name).text, skipped->reason, skipped->count - 1);
 }

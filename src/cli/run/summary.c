@@ -1,4 +1,4 @@
-/* The summary of a run; see summary.h. */
+/* Prints the summary; see summary.h. */
 #include "cli/run/summary.h"
 
 #include <inttypes.h>
@@ -7,12 +7,16 @@
 #include <sys/wait.h>
 
 #include "base/checked.h"
-#include "cli/common/command.h"
+#include "cli/common/display.h"
 #include "cli/common/json.h"
+#include "cli/common/messages.h"
 
 #define ROW "  %-12s "
 
-/* Our samples see what a process needs between its allocations, its own see short peaks. */
+/*
+ * The higher of two samples: the command samples all the time, also between allocations; the library samples
+ * when it allocates, and so sees short peaks.
+ */
 static uint64_t page_table_peak(const struct lz_summary *summary)
 {
 	return lz_max_u64(summary->result.page_tables, summary->totals.actual_peak);
@@ -21,18 +25,17 @@ static uint64_t page_table_peak(const struct lz_summary *summary)
 static void print_exit(const struct lz_summary *summary)
 {
 	int status = summary->result.status;
-	const char *slash = strrchr(summary->program, '/');
 	/* At most 30 columns of the name, so that the line stays within 80. */
-	struct lz_display name = lz_printable(slash != NULL ? slash + 1 : summary->program);
+	struct lz_display name = lz_printable(lz_base_name(summary->program));
 	const char *dots = strlen(name.text) > 30 ? "..." : "";
 
 	fprintf(stderr, "lazyzero: %.*s%s ", *dots != '\0' ? 27 : 30, name.text, dots);
 	if (!WIFSIGNALED(status))
-		fprintf(stderr, "ended with status %d", WEXITSTATUS(status));
+		fprintf(stderr, "exited with status %d", WEXITSTATUS(status));
 	else if (sigabbrev_np(WTERMSIG(status)) != NULL)
-		fprintf(stderr, "was ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
+		fprintf(stderr, "was killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
 	else
-		fprintf(stderr, "was ended by signal %d", WTERMSIG(status));
+		fprintf(stderr, "was killed by signal %d", WTERMSIG(status));
 	fprintf(stderr, " after %.3g s\n", summary->result.seconds);
 }
 
@@ -41,7 +44,7 @@ static void print_budget(const struct lz_run_totals *totals)
 	if (totals->budget == UINT64_MAX)
 		fprintf(stderr, ROW "%s\n", "budget",
 			totals->budget_source[0] != '\0' ? totals->budget_source
-							 : "not needed: no large request");
+							 : "not determined: no large request");
 	else
 		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_size_text(totals->budget).text,
 			lz_printable(totals->budget_source).text);
@@ -51,19 +54,20 @@ static void print_requests(const struct lz_run_totals *totals)
 {
 	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", totals->regions,
 		totals->regions == 1 ? "" : "s", lz_size_text(totals->region_bytes).text);
-	fprintf(stderr, ROW "%" PRIu64 " large of its own, %s\n", "mappings", totals->mappings,
+	fprintf(stderr, ROW "%" PRIu64 " large, of the program itself, %s\n", "mappings", totals->mappings,
 		lz_size_text(totals->mapping_bytes).text);
 	if (totals->window_regions > 0)
-		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; it takes %s itself\n", "zero window",
+		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; the window uses %s\n", "zero window",
 			totals->window_regions, totals->window_regions == 1 ? "" : "s",
 			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text);
-	fprintf(stderr, ROW "%" PRIu64 " served all the same, %" PRIu64 " refused", "over budget",
-		totals->over_budget, totals->refused);
+	fprintf(stderr, ROW "%" PRIu64 " served, %" PRIu64 " refused", "over budget", totals->over_budget,
+		totals->refused);
 	if (totals->windowed > 0)
-		fprintf(stderr, ", %" PRIu64 " kept within by the window", totals->windowed);
+		fprintf(stderr, ", %" PRIu64 " avoided by the window", totals->windowed);
 	fputc('\n', stderr);
 	if (totals->untracked > 0)
-		fprintf(stderr, ROW "%" PRIu64 " calls passed by\n", "untracked", totals->untracked);
+		fprintf(stderr, ROW "%" PRIu64 " calls bypassed the library\n", "untracked",
+			totals->untracked);
 	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", totals->processes);
 }
 
@@ -76,18 +80,18 @@ void lz_summary_text(const struct lz_summary *summary)
 	if (peak > 0)
 		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_size_text(peak).text);
 	else
-		fprintf(stderr, ROW "not seen: it ended too soon\n", "page tables");
+		fprintf(stderr, ROW "not sampled: the program ended too soon\n", "page tables");
 	if (summary->inactive == NULL) {
 		if (summary->totals.committed_peak > 0)
 			fprintf(stderr, ROW "%s if all large memory were touched%s\n", "",
 				lz_size_text(summary->totals.committed_peak).text,
-				summary->totals.window_regions > 0 ? ", and on a window only read" : "");
+				summary->totals.window_regions > 0 ? " (on a window: only read)" : "");
 		print_budget(&summary->totals);
 	}
 	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
 		lz_size_text(result->peak_rss).text, result->minor_faults);
 	if (summary->inactive == NULL && summary->totals.window_resident_peak > 0)
-		fprintf(stderr, ROW "of it %s the window, counted wherever it is mapped\n", "",
+		fprintf(stderr, ROW "%s of it is the window, counted once per mapping\n", "",
 			lz_size_text(summary->totals.window_resident_peak).text);
 	if (summary->inactive == NULL)
 		print_requests(&summary->totals);
@@ -95,19 +99,16 @@ void lz_summary_text(const struct lz_summary *summary)
 		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
 }
 
-/* The names are a promise: lazyzero(1) lists them. */
+/* The names are documented in lazyzero(1) and must not change. */
 static void describe_exit(json_t *object, const struct lz_summary *summary)
 {
 	const struct lz_child_result *result = &summary->result;
-	int status = result->status;
 	uint64_t peak = page_table_peak(summary);
 
 	json_object_set_new(object, "program", lz_json_string(summary->program));
 	json_object_set_new(object, "pid", json_integer(result->pid));
-	json_object_set_new(
-		object, "exit_status", WIFSIGNALED(status) ? json_null() : json_integer(WEXITSTATUS(status)));
-	json_object_set_new(
-		object, "signal", WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null());
+	json_object_set_new(object, "exit_status", lz_json_exit_status(result->status));
+	json_object_set_new(object, "signal", lz_json_signal(result->status));
 	json_object_set_new(object, "seconds", json_real(result->seconds));
 	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? lz_json_number(peak) : json_null());
 	json_object_set_new(object, "resident_peak_bytes", lz_json_number(result->peak_rss));
@@ -117,7 +118,7 @@ static void describe_exit(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "inactive_reason", lz_json_string(summary->inactive));
 }
 
-/* Without figures from the library, its numbers are not known: null, not 0. */
+/* Without figures from the library its numbers are unknown, so they are null instead of 0. */
 static void describe_totals(json_t *object, const struct lz_summary *summary)
 {
 	static const struct lz_run_totals unknown = {
@@ -167,6 +168,6 @@ void lz_summary_json(const struct lz_summary *summary)
 	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
 		fputc('\n', stderr);
 	else
-		lz_message("the summary could not be written");
+		lz_message("cannot write the summary");
 	json_decref(object);
 }

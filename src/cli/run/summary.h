@@ -1,13 +1,13 @@
-/* What is said at the end of a run, on standard error. */
-#ifndef LZ_CLI_SUMMARY_H
-#define LZ_CLI_SUMMARY_H
+/* The summary of a run, printed on standard error. */
+#ifndef LZ_CLI_RUN_SUMMARY_H
+#define LZ_CLI_RUN_SUMMARY_H
 
 #include "cli/launch/child.h"
 #include "cli/run/statistics.h"
 
 struct lz_summary {
 	const char *program;
-	const char *inactive; /* why no process had the library, as a sentence; NULL: it was active */
+	const char *inactive; /* why the library was active in no process; NULL: it was active */
 	struct lz_child_result result;
 	struct lz_run_totals totals;
 };
@@ -15,7 +15,7 @@ struct lz_summary {
 /* At most 80 columns wide. */
 void lz_summary_text(const struct lz_summary *summary);
 
-/* One JSON object on one line. Numbers that are not known are null. */
+/* One JSON object on one line. Unknown numbers are null. */
 void lz_summary_json(const struct lz_summary *summary);
 
 #endif

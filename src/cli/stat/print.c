@@ -1,34 +1,28 @@
-/* What `lazyzero stat` prints; see stat.h. */
+/* Prints the processes; see print.h. */
 #include "cli/stat/print.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/common/json.h"
 
-static bool is_text(const struct lz_column *column)
+/* The width for printf of a cell; negative: aligned to the left. The last column is not padded on the right.
+ */
+static int cell_width(const struct lz_column *column, bool last)
 {
-	return column->kind == LZ_COLUMN_NAME || column->kind == LZ_COLUMN_USER;
+	if (!lz_column_is_text(column))
+		return column->width;
+	return last ? 0 : -column->width;
 }
 
 static void print_headers(const struct lz_stat_output *stat)
 {
 	for (size_t i = 0; i < stat->columns.count; i++) {
 		const struct lz_column *column = stat->columns.column[i];
-		bool last = i + 1 == stat->columns.count;
-		char name[16];
-		size_t at;
 
-		for (at = 0; at < sizeof name - 1 && column->name[at] != '\0'; at++)
-			name[at] = (char)toupper((unsigned char)column->name[at]);
-		name[at] = '\0';
-		printf("%s%*s", i == 0 ? "" : " ",
-			last && is_text(column) ? 0
-			: is_text(column)       ? -column->width
-						: column->width,
-			name);
+		printf("%s%*s", i == 0 ? "" : " ", cell_width(column, i + 1 == stat->columns.count),
+			lz_column_header(column).text);
 	}
 	putchar('\n');
 }
@@ -37,19 +31,15 @@ static void print_row(const struct lz_stat_output *stat, const struct lz_process
 {
 	for (size_t i = 0; i < stat->columns.count; i++) {
 		const struct lz_column *column = stat->columns.column[i];
-		struct lz_display shown = lz_column_text(column, process, stat->units);
-		bool last = i + 1 == stat->columns.count;
+		struct lz_display display = lz_column_text(column, process, stat->units);
 
-		/* A long user name would move all that follows. */
-		if (column->kind == LZ_COLUMN_USER && strlen(shown.text) > (size_t)column->width) {
-			shown.text[column->width - 1] = '+';
-			shown.text[column->width] = '\0';
+		/* Long user names are cut, so that the columns after them stay aligned. */
+		if (column->kind == LZ_COLUMN_USER && strlen(display.text) > (size_t)column->width) {
+			display.text[column->width - 1] = '+';
+			display.text[column->width] = '\0';
 		}
-		printf("%s%*s", i == 0 ? "" : " ",
-			last && is_text(column) ? 0
-			: is_text(column)       ? -column->width
-						: column->width,
-			shown.text);
+		printf("%s%*s", i == 0 ? "" : " ", cell_width(column, i + 1 == stat->columns.count),
+			display.text);
 	}
 	putchar('\n');
 }
@@ -70,54 +60,55 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 	print_size_row("budget", wire->budget, units, more);
 	snprintf(more, sizeof more, ", %s at the peak", lz_size_text_in(wire->committed_peak, units).text);
 	print_size_row("committed", wire->committed, units, more);
-	snprintf(more, sizeof more, ", %s at the peak, when last looked",
+	snprintf(more, sizeof more, ", %s at the peak, as last read",
 		lz_size_text_in(wire->actual_peak, units).text);
 	print_size_row("actual", wire->actual, units, wire->actual != LZ_UNKNOWN ? more : "");
-	printf("  %-12s %" PRIu64 ", %s; ever %" PRIu64 ", %s\n", "regions", wire->regions,
+	printf("  %-12s %" PRIu64 ", %s; since the start %" PRIu64 ", %s\n", "regions", wire->regions,
 		lz_size_text_in(wire->region_bytes, units).text, wire->regions_total,
 		lz_size_text_in(wire->region_bytes_total, units).text);
-	printf("  %-12s %" PRIu64 " minor, when last looked\n", "faults", wire->minor_faults);
-	printf("  %-12s %" PRIu64 " large of its own, %s\n", "mappings", wire->mappings_total,
+	printf("  %-12s %" PRIu64 " minor, as last read\n", "faults", wire->minor_faults);
+	printf("  %-12s %" PRIu64 " large, of the program itself, %s\n", "mappings", wire->mappings_total,
 		lz_size_text_in(wire->mapping_bytes_total, units).text);
-	printf("  %-12s %" PRIu64 " served all the same, %" PRIu64 " refused\n", "over budget",
-		wire->over_budget, wire->refused);
+	printf("  %-12s %" PRIu64 " served, %" PRIu64 " refused\n", "over budget", wire->over_budget,
+		wire->refused);
 	if (wire->window_regions_total > 0)
-		printf("  %-12s %" PRIu64 " regions, %s; ever %" PRIu64 ", %s; it takes %s\n", "zero window",
-			wire->window_regions, lz_size_text_in(wire->window_region_bytes, units).text,
-			wire->window_regions_total, lz_size_text_in(wire->window_bytes_total, units).text,
+		printf("  %-12s %" PRIu64 " regions, %s; since the start %" PRIu64
+		       ", %s; the window uses %s\n",
+			"zero window", wire->window_regions,
+			lz_size_text_in(wire->window_region_bytes, units).text, wire->window_regions_total,
+			lz_size_text_in(wire->window_bytes_total, units).text,
 			lz_size_text_in(wire->window_size, units).text);
 	if (wire->recycled > 0)
 		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
 			lz_size_text_in(wire->recycled_bytes, units).text,
 			lz_size_text_in(wire->cache_bytes, units).text);
 	if (wire->untracked > 0)
-		printf("  %-12s %" PRIu64 " calls passed by\n", "untracked", wire->untracked);
+		printf("  %-12s %" PRIu64 " calls bypassed the library\n", "untracked", wire->untracked);
 }
 
-/* What a line of 80 columns has left for it. */
+/* The rest of a line of 80 columns. */
 #define PATH_WIDTH 33u
 
-/* What a person calls it. */
-static const char *name_of(const struct lz_large_mapping *large)
+static const char *mapping_name(const struct lz_large_mapping *large)
 {
 	return *large->path != '\0' ? large->path : "anonymous memory";
 }
 
 static void print_details(const struct lz_stat_output *stat, const struct lz_process *process)
 {
-	if (process->largest_count > 0)
-		printf("\nIf all were touched, the page tables of %" PRIu64 " (%s) would be for:\n",
-			process->pid, lz_printable(process->name).text);
-	for (unsigned i = 0; i < process->largest_count; i++) {
-		const struct lz_large_mapping *large = &process->largest[i];
+	if (process->mappings.largest_count > 0)
+		printf("\nPage tables of %" PRIu64 " (%s) if all were touched, by mapping:\n", process->pid,
+			lz_printable(process->name).text);
+	for (unsigned i = 0; i < process->mappings.largest_count; i++) {
+		const struct lz_large_mapping *large = &process->mappings.largest[i];
 
 		printf("  %7s for %7s %s at 0x%-12" PRIx64 " %s\n",
 			lz_size_text_in(large->tables_if_touched, stat->units).text,
 			lz_size_text_in(large->size, stat->units).text, large->rights, large->start,
-			lz_printable_tail(name_of(large), PATH_WIDTH).text);
+			lz_printable_tail(mapping_name(large), PATH_WIDTH).text);
 	}
-	if (process->preloaded)
-		print_library(&process->wire, stat->units);
+	if (process->mappings.preloaded)
+		print_library(&process->mappings.wire, stat->units);
 }
 
 void lz_stat_print(const struct lz_stat_output *stat)
@@ -198,12 +189,12 @@ static json_t *process_json(const struct lz_stat_output *stat, const struct lz_p
 	json_t *largest = json_array();
 
 	for (size_t i = 0; i < stat->columns.count; i++)
-		/* The counters have an object of their own. */
+		/* Counters of the library are in the object "library". */
 		if (!stat->columns.column[i]->from_library)
-			json_object_set_new(object, stat->columns.column[i]->json,
+			json_object_set_new(object, stat->columns.column[i]->json_key,
 				value_json(stat->columns.column[i], process));
-	for (unsigned i = 0; i < process->largest_count; i++) {
-		const struct lz_large_mapping *large = &process->largest[i];
+	for (unsigned i = 0; i < process->mappings.largest_count; i++) {
+		const struct lz_large_mapping *large = &process->mappings.largest[i];
 		json_t *item = json_object();
 
 		json_object_set_new(item, "address", lz_json_number(large->start));
@@ -216,8 +207,8 @@ static json_t *process_json(const struct lz_stat_output *stat, const struct lz_p
 		json_array_append_new(largest, item);
 	}
 	json_object_set_new(object, "largest_mappings", largest);
-	json_object_set_new(
-		object, "library", process->preloaded ? library_json(&process->wire) : json_null());
+	json_object_set_new(object, "library",
+		process->mappings.preloaded ? library_json(&process->mappings.wire) : json_null());
 	return object;
 }
 

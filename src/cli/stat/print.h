@@ -1,6 +1,6 @@
-/* `lazyzero stat`: what was read (stat.c), and how it is printed (stat_print.c). */
-#ifndef LZ_CLI_STAT_H
-#define LZ_CLI_STAT_H
+/* Output of `lazyzero stat`, as a table or as JSON. */
+#ifndef LZ_CLI_STAT_PRINT_H
+#define LZ_CLI_STAT_PRINT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,9 +12,9 @@
 struct lz_stat_output {
 	struct lz_machine machine;
 	struct lz_columns columns;
-	struct lz_process *processes; /* in the order in which they are shown */
+	struct lz_process *processes; /* sorted */
 	size_t count;
-	bool details; /* the largest mappings and the library's counters of each, too */
+	bool details; /* also show the largest mappings and the library's counters of each process */
 	bool headers;
 	enum lz_units units;
 };

@@ -1,9 +1,8 @@
 /*
- * `lazyzero stat`: the page tables of processes, now and if all that they map were touched, and which
- * mappings that comes from. Of any process; with the library's own counters where it is preloaded.
+ * `lazyzero stat`: shows the page tables of processes, now and if every mapped page were touched, and the
+ * mappings that need most of them. Works for any process; for preloaded ones it shows the library's counters
+ * as well.
  */
-#include "cli/stat/print.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,8 +11,13 @@
 #include <unistd.h>
 
 #include "base/parse.h"
-#include "cli/cost/range.h"
+#include "cli/common/arguments.h"
+#include "cli/common/array.h"
+#include "cli/common/commands.h"
+#include "cli/common/geometry_choice.h"
+#include "cli/common/messages.h"
 #include "cli/process/stats_file.h"
+#include "cli/stat/print.h"
 
 enum {
 	FLAG_ALL,
@@ -31,31 +35,33 @@ enum {
 
 static const char *const units[] = {"auto", "B", "K", "M", "G", NULL};
 
-static const char standard_columns[] = "pid,user,virtual,rss,pss,tables,touched,ratio,name";
-
 static const struct lz_flag flags[] = {
-	[FLAG_ALL] = {.name = "all", .letter = 'a', .help = "All processes; the default without a PID."},
+	[FLAG_ALL] = {.name = "all",
+		.letter = 'a',
+		.help = "Show all processes. This is the default without a PID."},
 	[FLAG_OUTPUT] = {.name = "output",
 		.letter = 'o',
 		.value = "COLUMNS",
-		.help = "The columns to show, in this order, separated by commas. Default: "
-			"pid,user,virtual,rss,pss,tables,touched,ratio,name; with --json all of them.",
+		.help = "The columns to show, in this order, separated by commas. "
+			"Default: " LZ_DEFAULT_COLUMNS "; with --json all of them.",
 		.accepts = "names of columns, separated by commas"},
 	[FLAG_SORT] = {.name = "sort",
 		.value = "COLUMN",
-		.help = "Sort by that column: numbers fall, texts and process IDs rise. Default: tables",
+		.help = "The column to sort by: numbers in descending order, texts and process IDs in "
+			"ascending "
+			"order. Default: tables",
 		.accepts = "the name of a column"},
-	[FLAG_REVERSE] = {.name = "reverse", .letter = 'r', .help = "Turn the order round."},
+	[FLAG_REVERSE] = {.name = "reverse", .letter = 'r', .help = "Reverse the order."},
 	[FLAG_UNITS] = {.name = "units",
 		.value = "auto|B|K|M|G",
-		.help = "Sizes with a fitting unit, or all in bytes, KiB, MiB or GiB, rounded up. Default: "
-			"auto",
+		.help = "The unit of sizes: one that fits each value, or bytes, KiB, MiB or GiB, rounded up. "
+			"Default: auto",
 		.choices = units,
 		.accepts = "auto, B, K, M or G"},
 	[FLAG_BYTES] = {.name = "bytes", .letter = 'b', .help = "The same as --units=B."},
 	[FLAG_NO_HEADERS] = {.name = "no-headers",
 		.letter = 'n',
-		.help = "Leave out the totals of the machine and the names of the columns."},
+		.help = "Do not print the totals of the machine and the column headers."},
 	[FLAG_JSON] = {.name = "json", .help = "Print a JSON object, sizes in bytes."},
 	[FLAG_SYSROOT] = {.name = "sysroot",
 		.value = "DIRECTORY",
@@ -63,27 +69,27 @@ static const struct lz_flag flags[] = {
 		.accepts = "a directory"},
 	[FLAG_GEOMETRY] = {.name = "geometry",
 		.value = "NAME",
-		.help = "The page tables that the recorded machine had, as 'lazyzero cost --list' names "
-			"them. "
-			"Default: this machine's.",
-		.accepts = "a name that 'lazyzero cost --list' shows"},
+		.help = "The page-table geometry of the recorded machine, by its name in 'lazyzero cost "
+			"--list'. Default: this machine's.",
+		.accepts = "a name shown by 'lazyzero cost --list'"},
 	[FLAG_STATS] = {.name = "stats",
 		.value = "PATH",
-		.help = "Show what stands in the statistics files there (LAZYZERO_STATS): also of processes "
-			"that are no more.",
+		.help = "Show the statistics files in PATH (LAZYZERO_STATS), including those of processes "
+			"that "
+			"are gone.",
 		.accepts = "a directory or a file"},
 };
 
 static const char library_columns[] = "pid,budget,committed,peak,regions,served,over,refused,name";
 
-/* Whose mappings could not be read: the first by name, the rest by number. */
+/* Processes whose mappings or PSS could not be read: how many, and the first of them. */
 struct unreadable {
 	size_t count;
 	struct lz_process first;
 	int error;
 };
 
-/* What a query needs while it reads. */
+/* What to read, and the processes read so far. */
 struct query {
 	const char *root;
 	const struct lz_geometry *geometry;
@@ -94,18 +100,11 @@ struct query {
 	struct lz_stat_output stat;
 };
 
-static struct query query; /* qsort has no context */
+static struct query query; /* static, since qsort passes no context */
 
 static int compare(const void *a, const void *b)
 {
-	int order = lz_column_compare(query.sort, a, b);
-
-	if (order == 0) {
-		const struct lz_process *left = a, *right = b;
-
-		return (left->pid > right->pid) - (left->pid < right->pid);
-	}
-	return query.reverse ? -order : order;
+	return lz_column_compare_rows(query.sort, query.reverse, a, b);
 }
 
 static void add_process(const struct lz_process *process)
@@ -119,21 +118,22 @@ static void add_process(const struct lz_process *process)
 	query.stat.processes[query.stat.count++] = *process;
 }
 
-/* One that was asked for by its number: what is wrong with it is said. False when it cannot be shown. */
+/* Adds a process that was requested by its pid. Returns false after an error message if it cannot be shown.
+ */
 static bool add_named(const char *word, pid_t pid)
 {
 	struct lz_process process;
 	int error = lz_process_read(query.root, query.geometry, pid, query.read_flags, &process);
 
 	if (error == -ESRCH)
-		lz_message("%s: there is no such process%s", word,
-			lz_process_hidepid(query.root) ? ", or /proc hides it: it is mounted with hidepid"
+		lz_message("%s: no such process%s", word,
+			lz_process_hidepid(query.root) ? ", or hidden by /proc, which is mounted with hidepid"
 						       : "");
 	else if (error)
 		lz_message("%s: cannot be read: %s", word, strerror(-error));
 	else if (!lz_process_has_memory(&process))
-		lz_message("%s (%s): it has no memory of its own: a kernel thread, or one that has ended",
-			word, lz_printable(process.name).text);
+		lz_message("%s (%s): has no memory of its own: it is a kernel thread or has ended", word,
+			lz_printable(process.name).text);
 	else
 		add_process(&process);
 	return error == 0 && lz_process_has_memory(&process);
@@ -167,12 +167,12 @@ static int read_all(void)
 	query.stat.processes = calloc(count + 1, sizeof *query.stat.processes);
 	if (query.stat.processes == NULL) {
 		free(pids);
-		return lz_fail("out of memory");
+		return lz_fail_memory();
 	}
 	for (size_t i = 0; i < count; i++) {
 		struct lz_process process;
 
-		/* One that ended since is not missed. */
+		/* Processes that have ended meanwhile are skipped. */
 		if (lz_process_read(query.root, query.geometry, pids[i], query.read_flags, &process) == 0 &&
 			lz_process_has_memory(&process))
 			add_process(&process);
@@ -183,11 +183,11 @@ static int read_all(void)
 	return 0;
 }
 
-/* A statistics file, as a process of which nothing else is known. */
+/* Adds the owner of a statistics file as a process of which nothing else is known. */
 static void add_stats_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
 	static const char *const ends[] = {
-		[LZ_STATS_OWNER_EXITED] = " (ended)", [LZ_STATS_OWNER_DEAD] = " (gone)"};
+		[LZ_STATS_OWNER_EXITED] = " (exited)", [LZ_STATS_OWNER_DEAD] = " (gone)"};
 	struct lz_process *larger, *process;
 	enum lz_stats_owner life;
 
@@ -196,15 +196,15 @@ static void add_stats_file(void *context, const char *name, const struct lz_wire
 		lz_message("%s: %s", lz_printable(name).text, error);
 		return;
 	}
-	larger = realloc(query.stat.processes, (query.stat.count + 1) * sizeof *larger);
+	larger = lz_array_grow(query.stat.processes, query.stat.count, sizeof *larger);
 	if (larger == NULL)
 		return;
 	query.stat.processes = larger;
 	process = &larger[query.stat.count++];
 	life = lz_stats_owner(wire);
 	lz_process_init(process, (pid_t)wire->pid);
-	process->wire = *wire;
-	process->preloaded = true;
+	process->mappings.wire = *wire;
+	process->mappings.preloaded = true;
 	snprintf(process->name, sizeof process->name, "%.48s%s", wire->executable,
 		life == LZ_STATS_OWNER_ALIVE ? "" : ends[life]);
 }
@@ -213,7 +213,7 @@ static int read_files(const char *path)
 {
 	int error = lz_stats_file_each(path, false, add_stats_file, NULL);
 
-	return error == 0 ? 0 : lz_fail("cannot read '%s': %s", lz_printable(path).text, strerror(-error));
+	return error == 0 ? 0 : lz_fail_read(path, -error);
 }
 
 static void report_unreadable(void)
@@ -224,11 +224,11 @@ static void report_unreadable(void)
 	if (unreadable->count == 0)
 		return;
 	if (unreadable->count > 1)
-		snprintf(more, sizeof more, "; nor those of %zu more", unreadable->count - 1);
-	lz_message("the %s of %" PRIu64 " (%s, of user %s) cannot be read: %s%s%s",
+		snprintf(more, sizeof more, "; the same for %zu more processes", unreadable->count - 1);
+	lz_message("cannot read the %s of %" PRIu64 " (%s, user %s): %s%s%s",
 		unreadable->first.maps_error != 0 ? "mappings" : "PSS", unreadable->first.pid,
 		lz_printable(unreadable->first.name).text, lz_column_user(unreadable->first.uid).text,
-		strerror(-unreadable->error), more, geteuid() != 0 ? "; root may" : "");
+		strerror(-unreadable->error), more, geteuid() != 0 ? "; run as root to see them" : "");
 }
 
 static int choose_columns(const struct lz_arguments *arguments)
@@ -237,21 +237,19 @@ static int choose_columns(const struct lz_arguments *arguments)
 	const char *sort = arguments->values[FLAG_SORT];
 	const char *output = arguments->values[FLAG_OUTPUT];
 	bool of_files = arguments->values[FLAG_STATS] != NULL;
-	const char *standard = of_files ? library_columns : standard_columns;
+	const char *default_columns = of_files ? library_columns : LZ_DEFAULT_COLUMNS;
 
 	query.sort = lz_column_find(sort != NULL ? sort : of_files ? "committed" : "tables");
 	if (query.sort == NULL)
 		return -EINVAL;
-	query.read_flags = query.sort->read_flags;
 	if (output == NULL && arguments->values[FLAG_JSON] != NULL) {
 		columns->count = lz_column_count;
 		for (size_t i = 0; i < lz_column_count; i++)
 			columns->column[i] = &lz_column_table[i];
-	} else if (lz_columns_parse(columns, output != NULL ? output : standard) != 0) {
+	} else if (lz_columns_parse(columns, output != NULL ? output : default_columns) != 0) {
 		return -EINVAL;
 	}
-	for (size_t i = 0; i < columns->count; i++)
-		query.read_flags |= columns->column[i]->read_flags;
+	query.read_flags = lz_columns_read_flags(columns, query.sort);
 	return 0;
 }
 
@@ -267,7 +265,7 @@ static int run(const struct lz_arguments *arguments)
 		return lz_fail_usage("stat", "--stats takes no process ID");
 	query.root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
 	if (*query.root == '\0' && stats == NULL && access("/proc/self/stat", R_OK) != 0)
-		return lz_fail("cannot read /proc/self/stat: %s; mount /proc", strerror(errno));
+		return lz_fail("cannot read /proc/self/stat: %s; is /proc mounted?", strerror(errno));
 	query.geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
 	query.reverse = arguments->values[FLAG_REVERSE] != NULL;
 	query.stat.units = arguments->values[FLAG_BYTES] != NULL ? LZ_UNITS_B
@@ -280,7 +278,7 @@ static int run(const struct lz_arguments *arguments)
 		query.read_flags |= LZ_READ_MAPS;
 		query.stat.processes = calloc((size_t)arguments->operand_count, sizeof *query.stat.processes);
 		if (query.stat.processes == NULL)
-			return lz_fail("out of memory");
+			return lz_fail_memory();
 	}
 	status = named ? read_named(arguments) : stats != NULL ? read_files(stats) : read_all();
 	if (status != LZ_EXIT_FAILURE) {
@@ -301,9 +299,9 @@ const struct lz_command lz_command_stat = {
 	.summary = "show the page tables of processes",
 	.usage = "[OPTION]... [PID]...",
 	.description =
-		"Shows for each process, preloaded or not, what it maps, what is resident, its page tables, "
-		"and the page tables it would have if all that it maps were touched. For the PIDs given it "
-		"adds the mappings that these come from, and the counters of the library.",
+		"Shows for each process, preloaded or not, its address space, resident memory, page tables, "
+		"and the page tables it would have if every mapped page were touched. For the PIDs given it "
+		"also shows the mappings that need most of them, and the counters of the library.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.operands_max = INT32_MAX,

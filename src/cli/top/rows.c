@@ -1,8 +1,5 @@
-/*
- * The rows of `top`: a list, or a tree in which each row has the sums of all below it, as du(1) has. See
- * top.h.
- */
-#include "cli/top/view.h"
+/* Builds the rows; see rows.h. */
+#include "cli/top/rows.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,24 +7,19 @@
 
 #define NO_INDEX SIZE_MAX
 
-/* The tree, by index of top->processes. */
+/* Links of the tree; indices of top->processes. */
 struct node {
 	size_t first_child, next_sibling, parent;
 	uint64_t descendants;
 };
 
-/* qsort has no context. */
-static const struct lz_top *ordering;
+static const struct lz_top *ordering; /* for compare_rows, since qsort passes no context */
 
 static int compare_rows(const void *a, const void *b)
 {
-	const struct lz_process *left = ((const struct lz_top_row *)a)->process;
-	const struct lz_process *right = ((const struct lz_top_row *)b)->process;
-	int order = lz_column_compare(ordering->sort, left, right);
+	const struct lz_top_row *left = a, *right = b;
 
-	if (order == 0)
-		return (left->pid > right->pid) - (left->pid < right->pid);
-	return ordering->reverse ? -order : order;
+	return lz_column_compare_rows(ordering->sort, ordering->reverse, left->process, right->process);
 }
 
 static bool is_folded(const struct lz_top *top, uint64_t pid)
@@ -93,27 +85,26 @@ static void add(uint64_t *sum, uint64_t value)
 static void add_process(struct lz_process *sum, const struct lz_process *process)
 {
 	add(&sum->threads, process->threads);
-	add(&sum->minor_faults, process->minor_faults);
-	add(&sum->major_faults, process->major_faults);
+	add(&sum->stat.minor_faults, process->stat.minor_faults);
+	add(&sum->stat.major_faults, process->stat.major_faults);
 	add(&sum->virtual, process->virtual);
 	add(&sum->rss, process->rss);
 	add(&sum->rss_shmem, process->rss_shmem);
 	add(&sum->pss, process->pss);
 	add(&sum->swap, process->swap);
 	add(&sum->tables, process->tables);
-	add(&sum->tables_if_touched, process->tables_if_touched);
-	add(&sum->mappings, process->mappings);
-	if (sum->tables != LZ_UNKNOWN && sum->rss != LZ_UNKNOWN && sum->rss > 0)
-		sum->tables_to_rss = (uint64_t)((__uint128_t)sum->tables * 1000 / sum->rss);
+	add(&sum->mappings.tables_if_touched, process->mappings.tables_if_touched);
+	add(&sum->mappings.count, process->mappings.count);
+	lz_process_set_ratio(sum);
 }
 
-/* Adds what is below each to its sums, by going from every process up; a tree is not deep. */
+/* Adds every process to the sums of all its ancestors. Trees of processes are not deep. */
 static void add_to_ancestors(struct lz_top *top, struct node *nodes)
 {
 	for (size_t i = 0; i < top->count; i++) {
 		size_t at = nodes[i].parent;
 
-		/* Recorded trees may hold a circle of parents. */
+		/* The parents in a recorded tree may form a cycle. */
 		for (size_t steps = 0; at != NO_INDEX && at != i && steps < top->count; steps++) {
 			add_process(&top->sums[at], &top->processes[i]);
 			nodes[at].descendants++;
@@ -122,7 +113,7 @@ static void add_to_ancestors(struct lz_top *top, struct node *nodes)
 	}
 }
 
-/* Appends the children of a node in order, and theirs below each. */
+/* Appends a list of siblings in order, each followed by its descendants. */
 static void append_rows(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
 {
 	struct lz_top_row *siblings;
@@ -193,7 +184,7 @@ int lz_top_sort_rows(struct lz_top *top)
 			rows[top->row_count++] = (struct lz_top_row){&top->processes[i], 0, 0, false};
 		qsort(rows, top->row_count, sizeof *rows, compare_rows);
 	}
-	/* The selection stays with its process; that of the first row stays there. */
+	/* Select the row of the selected process again. A selected first row remains the first row. */
 	for (size_t i = 0; i < top->row_count; i++)
 		if (rows[i].process->pid == top->selected_pid)
 			top->selected = i;

@@ -1,8 +1,6 @@
-/*
- * The screen of `top`, by ncurses; see top.h. What does not fit is left out: columns by how much one would
- * miss them, then the lines around the list.
- */
-#include <ctype.h>
+/* Draws the screen; see screen.h. */
+#include "cli/top/screen.h"
+
 #include <curses.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/top/view.h"
+#include "cli/common/messages.h"
 
 enum { PAIR_WARN = 1, PAIR_ALARM };
 
@@ -24,14 +22,14 @@ int lz_top_screen_open(void)
 	const char *terminal = getenv("TERM");
 
 	if (isatty(STDIN_FILENO) != 1 || isatty(STDOUT_FILENO) != 1) {
-		lz_fail("top needs a terminal; 'lazyzero stat' prints the same once");
+		lz_fail("top requires a terminal; 'lazyzero stat' prints the same information once");
 		return -ENOTTY;
 	}
 	setlocale(LC_CTYPE, "");
 	is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	if (terminal == NULL || newterm(NULL, stdout, stdin) == NULL) {
-		lz_fail("top does not know this terminal (TERM is %s%s%s); 'lazyzero stat' prints the same "
-			"once",
+		lz_fail("top does not support this terminal (TERM is %s%s%s); 'lazyzero stat' prints the "
+			"same information once",
 			terminal != NULL ? "\"" : "",
 			terminal != NULL ? lz_printable(terminal).text : "not set",
 			terminal != NULL ? "\"" : "");
@@ -58,7 +56,7 @@ void lz_top_screen_close(void)
 	has_window = false;
 }
 
-/* Lines around the list: on a low terminal only the names of the columns. */
+/* The lines above the list: 3, 1 (the column headers) or none, depending on the height. */
 static int lines_above(void)
 {
 	return LINES >= 8 ? 3 : LINES >= 3 ? 1 : 0;
@@ -76,7 +74,8 @@ size_t lz_top_page_rows(void)
 	return page > 0 ? (size_t)page : 1;
 }
 
-/* The columns that the width has room for. */
+/* The requested columns without those that do not fit; dropped in the order of drop_order, then from the end.
+ */
 static struct lz_columns fitting_columns(const struct lz_top *top)
 {
 	static const char *const drop_order[] = {"user", "virtual", "threads", "swap", "shmem", "mappings",
@@ -89,7 +88,7 @@ static struct lz_columns fitting_columns(const struct lz_top *top)
 		for (size_t i = 0; i < columns.count; i++)
 			width += columns.column[i]->width + 1;
 		if (width <= COLS + 8 || columns.count <= 1)
-			return columns; /* the name may lose some of its width */
+			return columns; /* the name may be narrower than its width */
 		size_t at = columns.count - 1;
 
 		for (; drop < sizeof drop_order / sizeof *drop_order; drop++) {
@@ -106,7 +105,7 @@ static struct lz_columns fitting_columns(const struct lz_top *top)
 	}
 }
 
-/* Text at the cursor, up to the end of the line. */
+/* Prints text at the cursor, cut at the end of the line. */
 static void put_text(const char *text)
 {
 	int room = COLS - getcurx(stdscr);
@@ -115,11 +114,11 @@ static void put_text(const char *text)
 		addnstr(text, room);
 }
 
-/* Right or left in a column; as much as there is room for. */
+/* Prints a cell, aligned and cut to the width of its column. */
 static void put_cell(const struct lz_column *column, const char *text, bool last)
 {
 	char cell[300];
-	bool left = column->kind == LZ_COLUMN_NAME || column->kind == LZ_COLUMN_USER;
+	bool left = lz_column_is_text(column);
 
 	snprintf(cell, sizeof cell, "%*.*s%s", left ? -column->width : column->width,
 		last ? 280 : column->width, text, last ? "" : " ");
@@ -161,7 +160,7 @@ static void draw_head(const struct lz_top *top)
 	snprintf(line, sizeof line,
 		"%zu processes, %" PRIu64 " preloaded, %" PRIu64 " partly unreadable; by %s%s%s", top->count,
 		top->preloaded, top->unreadable, top->sort->name, top->reverse ? ", reversed" : "",
-		top->tree ? ", sums of trees" : "");
+		top->tree ? ", tree sums" : "");
 	move(1, 0);
 	put_text(line);
 	room = COLS - getcurx(stdscr) - 2;
@@ -176,13 +175,10 @@ static void draw_headers(const struct lz_top *top, const struct lz_columns *colu
 	move(line, 0);
 	attron(A_REVERSE);
 	for (size_t i = 0; i < columns->count; i++) {
-		char name[16] = "";
-
-		for (size_t at = 0; at < sizeof name - 1 && columns->column[i]->name[at] != '\0'; at++)
-			name[at] = (char)toupper((unsigned char)columns->column[i]->name[at]);
 		if (columns->column[i] == top->sort)
 			attron(A_BOLD);
-		put_cell(columns->column[i], name, i + 1 == columns->count);
+		put_cell(columns->column[i], lz_column_header(columns->column[i]).text,
+			i + 1 == columns->count);
 		attroff(A_BOLD);
 	}
 	while (getcurx(stdscr) < COLS - 1 && getcury(stdscr) == line)
@@ -190,10 +186,10 @@ static void draw_headers(const struct lz_top *top, const struct lz_columns *colu
 	attroff(A_REVERSE);
 }
 
-/* More page tables than memory is what this tool is for. */
+/* Highlights processes of which the page tables exceed a tenth of RSS, or RSS itself. */
 static attr_t attributes_of(const struct lz_process *process)
 {
-	attr_t attributes = process->preloaded ? A_BOLD : A_NORMAL;
+	attr_t attributes = process->mappings.preloaded ? A_BOLD : A_NORMAL;
 
 	if (process->tables_to_rss == LZ_UNKNOWN || process->tables < (1u << 20))
 		return attributes;

@@ -1,17 +1,21 @@
 /*
- * `lazyzero top`: what `stat` shows, live: sorted by key, or as a tree with sums; with the course of the
- * machine's page tables. Looks less often where a look takes long: at most a quarter of the time.
+ * `lazyzero top`: shows the output of `stat` continuously, sorted by a column or as a tree with sums, with
+ * the history of the machine's page tables. If reading /proc takes long, it is read less often, so that it
+ * uses at most a quarter of the time.
  */
-#include "cli/top/view.h"
-
 #include <curses.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cost/range.h"
-#include "cli/process/tree.h"
+#include "cli/common/clock.h"
+#include "cli/common/commands.h"
+#include "cli/common/geometry_choice.h"
+#include "cli/common/messages.h"
+#include "cli/top/rows.h"
+#include "cli/top/screen.h"
+#include "cli/top/view.h"
 
 enum { FLAG_INTERVAL, FLAG_OUTPUT, FLAG_SORT, FLAG_TREE, FLAG_SYSROOT, FLAG_GEOMETRY };
 
@@ -19,28 +23,28 @@ static const struct lz_flag flags[] = {
 	[FLAG_INTERVAL] = {.name = "interval",
 		.letter = 'd',
 		.value = "SECONDS",
-		.help = "Look again after that time. Default: 2",
+		.help = "The time between updates. Default: 2",
 		.accepts = "seconds from 0.1 to 3600"},
 	[FLAG_OUTPUT] = {.name = "output",
 		.letter = 'o',
 		.value = "COLUMNS",
-		.help = "The columns, separated by commas, of those that 'lazyzero stat --help' lists; on a "
-			"narrow terminal some are left out. Default: pid,user,virtual,rss,pss,tables,touched,"
-			"ratio,name",
+		.help = "The columns to show, separated by commas; 'lazyzero stat --help' lists them. Some "
+			"are "
+			"omitted on a narrow terminal. Default: " LZ_DEFAULT_COLUMNS,
 		.accepts = "names of columns, separated by commas"},
 	[FLAG_SORT] = {.name = "sort",
 		.value = "COLUMN",
-		.help = "Begin sorted by that column. Default: tables",
+		.help = "The column to sort by at first. Default: tables",
 		.accepts = "the name of a column"},
-	[FLAG_TREE] = {.name = "tree", .letter = 't', .help = "Begin with the tree and its sums."},
+	[FLAG_TREE] = {.name = "tree", .letter = 't', .help = "Start with the tree view."},
 	[FLAG_SYSROOT] = {.name = "sysroot",
 		.value = "DIRECTORY",
 		.help = "Read a recorded tree: DIRECTORY/proc in place of /proc.",
 		.accepts = "a directory"},
 	[FLAG_GEOMETRY] = {.name = "geometry",
 		.value = "NAME",
-		.help = "The page tables that the recorded machine had. Default: this machine's.",
-		.accepts = "a name that 'lazyzero cost --list' shows"},
+		.help = "The page-table geometry of the recorded machine. Default: this machine's.",
+		.accepts = "a name shown by 'lazyzero cost --list'"},
 };
 
 static volatile sig_atomic_t quit_requested;
@@ -54,14 +58,14 @@ static void request_quit(int signal)
 static void add_process(struct lz_top *top, const struct lz_process *process)
 {
 	top->processes[top->count++] = *process;
-	top->preloaded += process->preloaded;
+	top->preloaded += process->mappings.preloaded;
 	top->unreadable += process->maps_error != 0;
 }
 
-/* Reads all that is shown. Returns 0 or -errno. */
+/* Reads all processes and the machine's figures. Returns 0 or -errno. */
 static int read_processes(struct lz_top *top)
 {
-	unsigned read_flags = top->sort->read_flags;
+	unsigned read_flags = lz_columns_read_flags(&top->columns, top->sort);
 	struct lz_process *larger;
 	pid_t *pids;
 	size_t count;
@@ -69,8 +73,6 @@ static int read_processes(struct lz_top *top)
 
 	if (error)
 		return error;
-	for (size_t i = 0; i < top->columns.count; i++)
-		read_flags |= top->columns.column[i]->read_flags;
 	larger = realloc(top->processes, (count + 1) * sizeof *larger);
 	if (larger == NULL) {
 		free(pids);
@@ -97,7 +99,7 @@ static int read_processes(struct lz_top *top)
 	return lz_top_sort_rows(top);
 }
 
-/* The column beside the one that is sorted by, among those shown. */
+/* Sorts by the column `step` places to the right of the current one, cyclically, among those shown. */
 static void sort_by_neighbour(struct lz_top *top, size_t step)
 {
 	for (size_t i = 0; i < top->columns.count; i++)
@@ -116,7 +118,7 @@ static void select_row(struct lz_top *top, size_t row)
 	top->selected_pid = top->selected > 0 ? top->rows[top->selected].process->pid : 0;
 }
 
-/* Returns false to quit. */
+/* Handles a key. Returns false to quit. */
 static bool handle_key(struct lz_top *top, int key)
 {
 	size_t page = lz_top_page_rows();
@@ -165,7 +167,7 @@ static bool handle_key(struct lz_top *top, int key)
 		select_row(top, SIZE_MAX);
 		return true;
 	default:
-		return true; /* a resize among them: all is drawn anew */
+		return true; /* also KEY_RESIZE: the caller redraws the screen */
 	}
 	return lz_top_sort_rows(top) == 0;
 }
@@ -192,7 +194,7 @@ static int event_loop(struct lz_top *top, uint64_t interval_ns)
 		timeout(due > now ? (int)((due - now) / 1000000) + 1 : 0);
 		key = getch();
 		if (key == ERR && errno == EIO)
-			return 0; /* the terminal is gone */
+			return 0; /* the terminal has been closed */
 		if (key != ERR && !handle_key(top, key))
 			return 0;
 	}
@@ -221,8 +223,7 @@ static int parse_arguments(struct lz_top *top, const struct lz_arguments *argume
 	top->sort = lz_column_find(sort != NULL ? sort : "tables");
 	if (top->geometry == NULL || top->sort == NULL)
 		return -EINVAL;
-	return lz_columns_parse(&top->columns,
-		output != NULL ? output : "pid,user,virtual,rss,pss,tables,touched,ratio,name");
+	return lz_columns_parse(&top->columns, output != NULL ? output : LZ_DEFAULT_COLUMNS);
 }
 
 static int run(const struct lz_arguments *arguments)
@@ -250,10 +251,10 @@ const struct lz_command lz_command_top = {
 	.summary = "watch the page tables of processes",
 	.usage = "[OPTION]...",
 	.description =
-		"Shows live what stat shows once: sorted, or as a tree of processes in which each has the "
-		"sums "
-		"of all below it. Keys: q quits, t is the tree, space folds the selected one, < and > change "
-		"the column sorted by, r turns the order round. Preloaded processes are bold.",
+		"Shows the output of stat continuously: as a sorted list, or as a tree in which each process "
+		"shows the sums over itself and its descendants. Keys: q quits, t switches between list and "
+		"tree, space folds the selected process, < and > change the sort column, r reverses the "
+		"order. Preloaded processes are bold.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,
