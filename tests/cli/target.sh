@@ -1,7 +1,7 @@
-# What `run` says before it starts a program in which the library has no effect, or a bad one.
+# The warnings of `run` about programs in which the library has no effect or a harmful one.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
-# warns STATUS PATTERN PROGRAM...: one warning, and the program runs (or fails) all the same.
+# warns STATUS PATTERN PROGRAM...: prints one warning, and the program exits with the status.
 warns()
 {
 	wanted=$1 pattern=$2
@@ -28,7 +28,7 @@ if echo "$answer" | compile fixed -static; then
 	warns 5 "'$work/fixed' is statically linked: the library cannot be loaded" "$work/fixed"
 	run run "$work/fixed"
 	expect "status of a static program" 5 "$status"
-	expect_match "its summary says why" '^  the program is statically linked\.$' "$work/err"
+	expect_match "the reason in the summary" '^  the program is statically linked\.$' "$work/err"
 	mkdir "$work/bin"
 	cp "$work/fixed" "$work/bin/findme"
 	mkdir "$work/bin/directory"
@@ -58,7 +58,7 @@ for pair in address:AddressSanitizer thread:ThreadSanitizer leak:LeakSanitizer; 
 		warns 5 "'$work/san-${pair%:*}' is built with ${pair#*:}: .* run without the library" "$work/san-${pair%:*}"
 		run run "$work/san-${pair%:*}"
 		expect "status of a program with ${pair#*:}" 5 "$status"
-		expect_match "its summary says why" "^  the program is built with ${pair#*:}\.\$" "$work/err"
+		expect_match "the reason in the summary" "^  the program is built with ${pair#*:}\.\$" "$work/err"
 	fi
 done
 if command -v clang > /dev/null && echo "$answer" > "$work/m.c" &&
@@ -66,7 +66,7 @@ if command -v clang > /dev/null && echo "$answer" > "$work/m.c" &&
 	warns 5 "'$work/m' is built with MemorySanitizer: .* run without the library" "$work/m"
 fi
 
-# Rights that we do not have.
+# A set-user-ID program of another user.
 if [ "$(id -u)" -eq 0 ] && cp "$(command -v env)" "$work/rights" && chown 65534:65534 "$work/rights"; then
 	chmod 4755 "$work/rights"
 	if findmnt -no OPTIONS -T "$work" 2> /dev/null | grep -q nosuid || grep -q 'NoNewPrivs:.*1' /proc/self/status; then
@@ -74,7 +74,7 @@ if [ "$(id -u)" -eq 0 ] && cp "$(command -v env)" "$work/rights" && chown 65534:
 	else
 		warns 0 "'$work/rights' is set-user-ID: the dynamic loader ignores LD_PRELOAD" "$work/rights"
 		run run "$work/rights"
-		expect_match "its summary says why" '^  the program is set-user-ID\.$' "$work/err"
+		expect_match "the reason in the summary" '^  the program is set-user-ID\.$' "$work/err"
 		chmod 2755 "$work/rights"
 		warns 0 "'$work/rights' is set-group-ID" "$work/rights"
 	fi
@@ -90,7 +90,7 @@ program=$(readlink -f "$(command -v env)")
 for length in 1 4 15 16 17 20 40 63 64 65 100 119 120 500 1000 4096; do
 	head -c $length "$program" > "$work/cut"
 	chmod +x "$work/cut"
-	# As a library: inspected, never loaded. Run as a program, exec would hand what is no ELF file to a shell.
+	# Given as the library, which is inspected but not loaded. As a program, a shell would run what is not an ELF file.
 	run env --library="$work/cut"
 	case $status in
 	0 | 125) ;;
@@ -99,8 +99,8 @@ for length in 1 4 15 16 17 20 40 63 64 65 100 119 120 500 1000 4096; do
 done
 if command -v python3 > /dev/null; then
 	cat > "$work/hostile.py" <<'END'
-# Overwrites one header field after the other with values that lead out of the file. The kernel must not get as far as
-# running it, so the machine is one it does not know; that check comes last in the command, too.
+# Overwrites each header field with values that point outside the file. The machine is one unknown to the kernel, so
+# that it does not execute the file; the command checks the machine last.
 import os, random, struct, subprocess, sys
 command, program, path = sys.argv[1:]
 good = open(program, "rb").read()[:60000]
@@ -124,14 +124,14 @@ random.shuffle(cases)
 for case in cases[:300]:
 	with open(path, "wb") as file:
 		file.write(case)
-	# As a library: inspected, never loaded.
+	# Given as the library, which is inspected but not loaded.
 	run = subprocess.run([command, "env", "--library=" + path], capture_output=True)
 	assert run.returncode in (0, 125), (run.returncode, run.stderr)
 END
 	python3 "$work/hostile.py" "$LZ_COMMAND" "$program" "$work/hostile" || fail "hostile ELF files"
 fi
 
-# Things that are not programs.
+# Files that are not programs.
 mkfifo "$work/fifo"
 chmod +x "$work/fifo"
 expect_failure 126 "Permission denied" run "$work/fifo"
@@ -143,7 +143,7 @@ printf '#!%s/loop\n' "$work" > "$work/loop"
 chmod +x "$work"/*-script "$work/loop"
 for name in empty-script env-script split-script self loop; do
 	status=0
-	# Those of env run themselves over and over.
+	# Scripts of env execute themselves again and again.
 	timeout 0.3 "$LZ_COMMAND" run --summary=none "$work/$name" > "$work/out" 2> "$work/err" || status=$?
 	expect_no_match "no warning about $name" 'lazyzero: warning' "$work/err"
 	[ "$status" -lt 128 ] || fail "$name: status $status"

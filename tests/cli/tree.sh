@@ -1,6 +1,6 @@
-# Recorded /proc trees for the tests of what reads them. Sourced after lib.sh.
+# Creates recorded /proc trees for tests. Sourced after lib.sh.
 #
-# record_process PID PARENT NAME VIRTUAL RSS PSS TABLES [UID]: sizes in kB; its maps come on standard input. Field 22
+# record_process PID PARENT NAME VIRTUAL RSS PSS TABLES [UID]: sizes in kB; maps are read from standard input. Field 22
 # of stat, the start time, is the PID, the minor and major faults are 11 and 12.
 record_process()
 {

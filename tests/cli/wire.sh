@@ -1,4 +1,4 @@
-# Statistics files that are cut, of another version, or hostile: refused by name, never believed.
+# Statistics files that are truncated, of another version or hostile are rejected by name.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 command -v python3 > /dev/null || { echo "skipped: no python3"; exit 77; }
 
@@ -28,7 +28,7 @@ for name in range(100, 400):
 END
 seed=$(date +%s)
 echo "seed $seed"
-python3 "$work/make.py" "$work/stats" "$seed" || fail "the files could not be made"
+python3 "$work/make.py" "$work/stats" "$seed" || fail "the files could not be created"
 mkfifo "$work/stats/lazyzero.10"
 ln -s lazyzero.1 "$work/stats/lazyzero.11"
 mkdir "$work/stats/lazyzero.12"
@@ -42,16 +42,16 @@ for case in "2: its layout has another version" "3: its layout has another size"
 	expect_match "$case" "^lazyzero: lazyzero\\.$case\$" "$work/err"
 done
 expect_match "a link is not followed" '^lazyzero: lazyzero\.11: ' "$work/err"
-expect_no_match "another name is not looked at" '13x' "$work/err"
-expect_match "the sound one" '^ *1 .* prog (gone)$' "$work/out"
-expect "nothing reaches the terminal" "" "$(LC_ALL=C tr -d '\n -~' < "$work/out")"
+expect_no_match "a file with another name is ignored" '13x' "$work/err"
+expect_match "the valid file" '^ *1 .* prog (gone)$' "$work/out"
+expect "no control characters in the output" "" "$(LC_ALL=C tr -d '\n -~' < "$work/out")"
 run stat --stats="$work/stats" --json
 expect "status with --json" 0 "$status"
 python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/out" || fail "--json"
-expect "nothing is removed" 313 "$(ls "$work/stats" | wc -l | tr -d ' ')"
+expect "no file is removed" 313 "$(ls "$work/stats" | wc -l | tr -d ' ')"
 run stat --stats="$work/stats/lazyzero.1"
-expect_match "one file" ' prog (gone)$' "$work/out"
+expect_match "a single file" ' prog (gone)$' "$work/out"
 run stat --stats="$work/stats/lazyzero.2"
-expect_match "one file of another version" 'its layout has another version$' "$work/err"
+expect_match "a single file of another version" 'its layout has another version$' "$work/err"
 
 finish

@@ -105,7 +105,8 @@ int lz_gnuplot_start(struct lz_gnuplot *plot, const char *path, int width, int h
 	return 0;
 }
 
-/* Only the quote is special between single quotes. Control characters, which could end the line, become "?".
+/*
+ * Only the quote is special between single quotes. Control characters, which could end the line, become "?".
  */
 void lz_gnuplot_text(const struct lz_gnuplot *plot, const char *text)
 {

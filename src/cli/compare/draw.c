@@ -8,7 +8,8 @@
 
 static const char *const short_names[LZ_FIGURES] = {"time", "faults", "RSS", "PSS", "page tables"};
 
-/* Writes the bars of one contender, which start at ratio 1: number `place` of the `of` bars for each figure.
+/*
+ * Writes the bars of one contender, which start at ratio 1: number `place` of the `of` bars for each figure.
  */
 static void write_bars(const struct lz_gnuplot *plot, const struct lz_comparison *comparison,
 	const struct lz_contender *contender, size_t place, size_t of)

@@ -1,5 +1,7 @@
-/* Generates the completion script for bash. Requires bash 4; bash-completion, if it is loaded, completes the
- * arguments of programs. */
+/*
+ * Generates the completion script for bash. Requires bash 4; bash-completion, if it is loaded, completes the
+ * arguments of programs.
+ */
 #ifndef LZ_CLI_COMPLETION_BASH_H
 #define LZ_CLI_COMPLETION_BASH_H
 

@@ -1,4 +1,5 @@
-/* The range of memory whose page tables `lazyzero cost` counts, and the page sizes a geometry offers for it.
+/*
+ * The range of memory whose page tables `lazyzero cost` counts, and the page sizes a geometry offers for it.
  */
 #ifndef LZ_CLI_COST_RANGE_H
 #define LZ_CLI_COST_RANGE_H

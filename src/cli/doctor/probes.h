@@ -1,4 +1,5 @@
-/* The tests that `lazyzero doctor` runs, in three tables: probe_system.c, probe_memory.c and probe_window.c.
+/*
+ * The tests that `lazyzero doctor` runs, in three tables: probe_system.c, probe_memory.c and probe_window.c.
  */
 #ifndef LZ_CLI_DOCTOR_PROBES_H
 #define LZ_CLI_DOCTOR_PROBES_H

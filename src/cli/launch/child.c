@@ -72,7 +72,8 @@ static void exec_program(char *const argv[], bool null_stdio, const struct start
 	_exit(LZ_EXIT_CANNOT_EXEC);
 }
 
-/* Forks and executes the program. *exec_error is the errno of a failed exec, or 0. Returns the pid or -errno.
+/*
+ * Forks and executes the program. *exec_error is the errno of a failed exec, or 0. Returns the pid or -errno.
  */
 static pid_t start_child(char *const argv[], bool null_stdio, const struct start *start, int *exec_error)
 {
@@ -105,8 +106,10 @@ static bool is_termination_signal(int signal)
 
 static void forward_signal(const siginfo_t *info, pid_t child)
 {
-	/* The terminal sends its signals to the child as well; signals from the child are not sent back to
-	 * it. */
+	/*
+	 * The terminal sends its signals to the child as well; signals from the child are not sent back to
+	 * it.
+	 */
 	if (info->si_signo == SIGCHLD || info->si_code == SI_KERNEL || info->si_pid == child)
 		return;
 	kill(child, info->si_signo);
@@ -218,8 +221,8 @@ int lz_child_propagate_exit(const struct lz_child_result *result)
 	if (!WIFSIGNALED(result->status))
 		return WEXITSTATUS(result->status);
 	signal = WTERMSIG(result->status);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0,
-		0); /* the program has dumped core; the command must not overwrite it */
+	/* The program has dumped core, which the command must not overwrite. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigaction(signal, &default_action, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, signal);

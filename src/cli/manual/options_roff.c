@@ -1,12 +1,14 @@
 /*
- * Prints the option table as the section of the manual page that describes it, in the man macros of roff.
- * Run by make; not installed.
+ * Prints the option table as a section of the manual page, in the man macros of roff. Run by make, not
+ * installed.
  */
 #include <stdio.h>
 
 #include "support/options.h"
 
-/* Text as roff takes it literally. Our texts begin with letters, so no line starts with a dot or a quote. */
+/*
+ * Escapes text for roff. No line of it starts with a dot or a quote, since option texts start with letters.
+ */
 static void print_text(const char *text)
 {
 	for (; *text != '\0'; text++) {

@@ -1,4 +1,5 @@
-/* Memory figures of the whole machine, from /proc/meminfo and the memory cgroup. `root` is as in process.h.
+/*
+ * Memory figures of the whole machine, from /proc/meminfo and the memory cgroup. `root` is as in process.h.
  */
 #ifndef LZ_CLI_PROCESS_MACHINE_H
 #define LZ_CLI_PROCESS_MACHINE_H

@@ -56,8 +56,10 @@ static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *
 
 	if (strncmp(mapping->path, WINDOW_PREFIX, strlen(WINDOW_PREFIX)) == 0 && !mapping->shared)
 		return geometry->levels > 1 ? lz_table_span_shift(geometry, 0) : geometry->page_shift;
-	/* Read smaps only if hugetlbfs is likely: to produce it the kernel walks the page tables of every
-	 * mapping. */
+	/*
+	 * Read smaps only if hugetlbfs is likely: to produce it the kernel walks the page tables of every
+	 * mapping.
+	 */
 	if (strstr(mapping->path, "huge") == NULL)
 		return geometry->page_shift;
 	lz_proc_path(path, walk->root, (pid_t)walk->pid, "smaps");

@@ -13,8 +13,7 @@
 /* A mapping, or adjacent ones of the same file and with the same permissions. */
 struct lz_large_mapping {
 	uint64_t start, size;
-	uint64_t tables_if_touched; /* bytes of page tables, in addition to those of mappings at lower
-				       addresses */
+	uint64_t tables_if_touched; /* bytes; without tables shared with mappings below */
 	char rights[5];             /* "rw-p" */
 	char path[128];             /* "" for anonymous memory */
 };

@@ -29,7 +29,8 @@ int lz_proc_stat_read(const char *root, pid_t pid, struct lz_proc_stat *stat)
 	error = lz_lines_open(&lines, &lz_os_linux, path);
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
-	/* Fields are counted from the last ')', since field 2, the name, may contain spaces and parentheses.
+	/*
+	 * Fields are counted from the last ')', since field 2, the name, may contain spaces and parentheses.
 	 */
 	line = lz_lines_next(&lines);
 	line = line != NULL ? strrchr(line, ')') : NULL;

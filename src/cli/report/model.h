@@ -9,8 +9,10 @@
 
 #define LZ_REPORT_CELLS 256u
 
-/* For each cell of a range one digit, 0 to 9: the share of pages written, and of pages only read. Empty:
- * unknown. */
+/*
+ * For each cell of a range one digit, 0 to 9: the share of pages written, and of pages only read. Empty:
+ * unknown.
+ */
 struct lz_touch_map {
 	char written[LZ_REPORT_CELLS + 1], zero[LZ_REPORT_CELLS + 1];
 };

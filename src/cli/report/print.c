@@ -15,7 +15,8 @@
 #define SITE_WIDTH 31
 #define NAME_WIDTH 24
 
-/* The name of a site in at most `width` columns. A long function name loses its end, not the file and line.
+/*
+ * The name of a site in at most `width` columns. A long function name loses its end, not the file and line.
  */
 static void short_site_name(const struct lz_report_site *site, char *name, size_t capacity, size_t width)
 {

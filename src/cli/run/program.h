@@ -18,8 +18,7 @@ struct lz_program {
 	char problem[128]; /* why the library does not work in it, to complete "it is ..."; "": none known */
 	char effect[160];  /* the consequence */
 	bool is_script;
-	bool skip_preload; /* run it without the library, with which it would not start or report false errors
-			    */
+	bool skip_preload; /* run it without the library, which would break it */
 };
 
 /* Inspects `program`, searched for as execvp does. */

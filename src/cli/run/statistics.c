@@ -37,8 +37,10 @@ static uint64_t ticks_after_boot(void)
 	return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / 1000000000u;
 }
 
-/* The inode of the PID namespace; 0 if unknown. /tmp may be shared by several namespaces, each with its own
- * pids. */
+/*
+ * The inode of the PID namespace; 0 if unknown. /tmp may be shared by several namespaces, each with its own
+ * pids.
+ */
 static uint64_t pid_namespace(void)
 {
 	struct stat status;

@@ -1,4 +1,5 @@
-/* The statistics files (lazyzero/wire.h) of the processes of a run: where they are written, and their totals.
+/*
+ * The statistics files (lazyzero/wire.h) of the processes of a run: where they are written, and their totals.
  */
 #ifndef LZ_CLI_RUN_STATISTICS_H
 #define LZ_CLI_RUN_STATISTICS_H
@@ -10,8 +11,7 @@
 struct lz_stats_location {
 	char path[PATH_MAX];    /* a directory or a file; "" if none could be created */
 	bool is_private;        /* a directory created for this run and removed after it */
-	uint64_t started_after; /* files of processes that started earlier are ignored; clock ticks after boot
-				 */
+	uint64_t started_after; /* clock ticks after boot; processes that started earlier are ignored */
 };
 
 /* Sums over the processes, and maxima of peaks; sizes in bytes. Names as in lazyzero/wire.h. */

@@ -7,7 +7,8 @@
 
 #include "cli/common/json.h"
 
-/* The width for printf of a cell; negative: aligned to the left. The last column is not padded on the right.
+/*
+ * The width for printf of a cell; negative: aligned to the left. The last column is not padded on the right.
  */
 static int cell_width(const struct lz_column *column, bool last)
 {

@@ -118,7 +118,8 @@ static void add_process(const struct lz_process *process)
 	query.stat.processes[query.stat.count++] = *process;
 }
 
-/* Adds a process that was requested by its pid. Returns false after an error message if it cannot be shown.
+/*
+ * Adds a process that was requested by its pid. Returns false after an error message if it cannot be shown.
  */
 static bool add_named(const char *word, pid_t pid)
 {

@@ -74,7 +74,8 @@ size_t lz_top_page_rows(void)
 	return page > 0 ? (size_t)page : 1;
 }
 
-/* The requested columns without those that do not fit; dropped in the order of drop_order, then from the end.
+/*
+ * The requested columns without those that do not fit; dropped in the order of drop_order, then from the end.
  */
 static struct lz_columns fitting_columns(const struct lz_top *top)
 {
