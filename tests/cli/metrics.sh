@@ -35,7 +35,7 @@ if command -v python3 > /dev/null; then
 	export WIRE_H PYTHONPATH PYTHONDONTWRITEBYTECODE
 	cat > "$work/make.py" <<'END'
 import sys
-from wire import *
+from stats_file import *
 directory, pid, start, executable = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode("utf-8", "surrogateescape")
 numbers = (1 << 20, 11, 12, 13, UNKNOWN, 14, 15, 16, 17, 18, 19, 20, 21, 22)
 write(directory, pid, wire(pid=pid, start=start, executable=executable, numbers=numbers))

@@ -1,6 +1,6 @@
 # `stat`: figures of recorded machines, columns, sorting, and files that cannot be read.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
-. "${LZ_SRCDIR:-.}/tests/cli/tree.sh"
+. "${LZ_SRCDIR:-.}/tests/cli/recorded_proc.sh"
 
 record_machine
 # 512 GiB of readable memory, 512 GiB of PROT_NONE, and vsyscall above the user address space.

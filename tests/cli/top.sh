@@ -1,6 +1,6 @@
 # `top` in a terminal of tmux: keys, trees, sizes of the terminal, and the exit.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
-. "${LZ_SRCDIR:-.}/tests/cli/tree.sh"
+. "${LZ_SRCDIR:-.}/tests/cli/recorded_proc.sh"
 
 # Without a terminal.
 status=0

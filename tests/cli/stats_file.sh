@@ -8,7 +8,7 @@ export WIRE_H PYTHONPATH PYTHONDONTWRITEBYTECODE
 cat > "$work/make.py" <<'END'
 """Writes statistics files of any content: python3 make.py DIRECTORY SEED."""
 import random, sys
-from wire import *
+from stats_file import *
 
 write(sys.argv[1], 1, wire())
 write(sys.argv[1], 2, wire(version=VERSION + 98))
