@@ -1,8 +1,8 @@
 /*
  * The `lazyzero` command: finds the subcommand, parses its arguments, runs it.
  *
- * Also the two things every subcommand relies on: descriptors 0 to 2 are open, so that no file opened later
- * takes their place, and output that could not be written is a failure.
+ * It guarantees two things to every subcommand: descriptors 0 to 2 are open, so that no file opened later
+ * gets one of these numbers, and a failure to write standard output makes the command fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +10,15 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "cli/cli.h"
+#include "cli/common/arguments.h"
+#include "cli/common/commands.h"
+#include "cli/common/display.h"
+#include "cli/common/help.h"
+#include "cli/common/messages.h"
 #include "config.h"
 
-const struct lz_command *const lz_commands[] = {
+/* NULL-terminated. */
+static const struct lz_command *const commands[] = {
 	&lz_command_run,
 	&lz_command_stat,
 	&lz_command_top,
@@ -25,17 +30,16 @@ const struct lz_command *const lz_commands[] = {
 	&lz_command_cost,
 	&lz_command_env,
 	&lz_command_completion,
+	NULL,
 };
 
-#define COMMAND_COUNT (sizeof lz_commands / sizeof *lz_commands)
-
-const size_t lz_command_count = COMMAND_COUNT;
+#define COMMAND_COUNT (sizeof commands / sizeof *commands - 1)
 
 /*
- * Where 0, 1 or 2 is closed, opens it the wrong way round, so that using it fails as it would have; and
- * close-on-exec, so that the program to run finds it closed.
+ * Opens /dev/null at each of descriptors 0 to 2 that is closed: for writing at 0 and for reading at 1 and 2,
+ * so that using it still fails with EBADF; and close-on-exec, so that the program to run finds it closed.
  */
-static int fill_standard_descriptors(void)
+static int open_standard_descriptors(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 &&
@@ -44,51 +48,52 @@ static int fill_standard_descriptors(void)
 	return 0;
 }
 
-static const struct lz_command *find(const char *name)
+static const struct lz_command *find_command(const char *name)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (strcmp(lz_commands[i]->name, name) == 0)
-			return lz_commands[i];
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
 	return NULL;
 }
 
-static int unknown(const char *name)
+static int report_unknown_command(const char *name)
 {
 	const char *names[COMMAND_COUNT];
 	int nearest;
 
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		names[i] = lz_commands[i]->name;
+		names[i] = commands[i]->name;
 	nearest = lz_nearest(name, names, COMMAND_COUNT);
 	if (nearest >= 0)
-		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?", lz_shown(name).text,
-			names[nearest]);
+		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?",
+			lz_printable(name).text, names[nearest]);
 	return lz_fail_usage(
-		NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_shown(name).text);
+		NULL, "unknown %s '%s'", *name == '-' ? "option" : "command", lz_printable(name).text);
 }
 
-static int help(char **words)
+static int print_help(char **words)
 {
 	const struct lz_command *command = NULL;
 
 	if (words[0] != NULL) {
-		command = find(words[0]);
+		command = find_command(words[0]);
 		if (command == NULL)
-			return unknown(words[0]);
+			return report_unknown_command(words[0]);
 	}
 	if (command != NULL)
 		lz_help_command(command);
 	else
-		lz_help_all(lz_commands, COMMAND_COUNT);
+		lz_help_all(commands);
 	return 0;
 }
 
-static int run(const struct lz_command *command, char **words)
+static int run_command(const struct lz_command *command, char **words)
 {
 	struct lz_arguments arguments;
-	int status = LZ_EXIT_OURS;
+	int status = LZ_EXIT_FAILURE;
 
 	if (lz_arguments_parse(&arguments, command, words) == 0) {
+		arguments.commands = commands;
 		status = 0;
 		if (arguments.help)
 			lz_help_command(command);
@@ -106,23 +111,23 @@ static int dispatch(char **words)
 	if (words[0] == NULL)
 		return lz_fail_usage(NULL, "no command given");
 	if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 || strcmp(words[0], "help") == 0)
-		return help(words + 1);
+		return print_help(words + 1);
 	if (strcmp(words[0], "--version") == 0) {
 		puts("lazyzero " PACKAGE_VERSION);
 		return 0;
 	}
-	command = find(words[0]);
-	return command != NULL ? run(command, words + 1) : unknown(words[0]);
+	command = find_command(words[0]);
+	return command != NULL ? run_command(command, words + 1) : report_unknown_command(words[0]);
 }
 
 int main(int argc, char **argv)
 {
 	int status;
 
-	if (fill_standard_descriptors())
-		return LZ_EXIT_OURS;
+	if (open_standard_descriptors())
+		return LZ_EXIT_FAILURE;
 	status = dispatch(argc > 0 ? argv + 1 : argv);
 	if (ferror(stdout) | (fflush(stdout) != 0))
-		return lz_fail("cannot write to standard output: %s", lz_why_not_written(stdout));
+		return lz_fail("cannot write to standard output: %s", lz_write_error_text(stdout));
 	return status;
 }

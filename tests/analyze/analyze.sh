@@ -16,7 +16,7 @@ each() {
   shift
   command -v "$1" >/dev/null || { echo "not asked: $tool is missing"; return; }
   asked=1
-  ls src/*/*.c | xargs -P "$jobs" -I{} sh -c '"$@" || echo "$0: findings in {}"' "$tool" "$@" >"$work/$tool" 2>&1
+  ls src/*/*.c src/cli/*/*.c | xargs -P "$jobs" -I{} sh -c '"$@" || echo "$0: findings in {}"' "$tool" "$@" >"$work/$tool" 2>&1
   # clang-tidy counts what it does not show.
   grep -vE '^[0-9]+ warnings? generated|^Suppressed|^Use -header-filter' "$work/$tool" >"$work/findings"
   if [ -s "$work/findings" ]; then cat "$work/findings"; echo "FAILED: $tool"; failed=1; else echo "$tool: no finding"; fi

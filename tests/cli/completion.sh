@@ -1,4 +1,4 @@
-# `completion`: every flag is there, and real shells complete with it.
+# `completion`: the scripts contain every flag, and bash and zsh complete with them.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 for shell in bash zsh; do
@@ -12,14 +12,14 @@ for shell in bash zsh; do
 				grep -q -e "$flag" "$work/$shell" || echo "$command --$flag"
 			done
 	done > "$work/missing"
-	expect "what $shell lacks" "" "$(cat "$work/missing")"
+	expect "flags missing in the script for $shell" "" "$(cat "$work/missing")"
 done
 expect_failure 125 "no shell given" completion
 expect_failure 125 "unknown shell 'fish'; it takes bash or zsh" completion fish
 
 if command -v bash > /dev/null; then
 	bash -n "$work/bash" 2> "$work/err" || { fail "syntax for bash"; cat "$work/err"; }
-	# complete WORD...: what bash would offer behind these words, in which "=" is a word by itself.
+	# complete WORD...: the completions of bash after these words, in which "=" is a word by itself.
 	complete()
 	{
 		bash -c 'compopt() { :; }; . "$0"; COMP_WORDS=(lazyzero "$@"); COMP_CWORD=$#; _lazyzero; printf "%s\n" "${COMPREPLY[@]}"' \
@@ -30,7 +30,7 @@ if command -v bash > /dev/null; then
 	expect "a choice" "refuse" "$(complete run --policy = re)"
 	expect "all choices" "log refuse" "$(complete run --policy =)"
 	expect "a choice as a word" "refuse" "$(complete run --policy re)"
-	expect "a set" "malloc,mmap" "$(complete run --intercept = malloc,m | tr ' ' '\n' | grep mmap)"
+	expect "a list of choices" "malloc,mmap" "$(complete run --intercept = malloc,m | tr ' ' '\n' | grep mmap)"
 	expect "columns" "pid,tables" "$(complete stat -o pid,tab)"
 	expect "a column" "touched" "$(complete stat --sort tou)"
 	expect "a geometry, with its spaces" 'x86-64\ 4-level' "$(complete cost --geometry 'x86-64 4')"
@@ -38,10 +38,10 @@ if command -v bash > /dev/null; then
 	expect "a directory" "$work/sub" "$(mkdir "$work/sub"; : > "$work/sub.file"; complete stat --sysroot "$work/su")"
 	expect "a file" "$work/sub.file" "$(complete plot "$work/sub.")"
 	expect "a report" "$work/sub.file" "$(complete report --all "$work/sub." | tr ' ' '\n' | grep file)"
-	expect "a second one" "$work/sub.file" "$(complete report a "$work/sub.")"
+	expect "a second report" "$work/sub.file" "$(complete report a "$work/sub.")"
 	expect "a program" sleep "$(complete run --budget = 1M -- slee | tr ' ' '\n' | grep -x sleep | sort -u)"
-	expect "its arguments: files" "$work/sub.file" "$(complete run --budget = 1M cat "$work/sub.")"
-	expect "its flags are not ours" "" "$(complete run cat --pol)"
+	expect "arguments of the program: files" "$work/sub.file" "$(complete run --budget = 1M cat "$work/sub.")"
+	expect "no flags of lazyzero after the program" "" "$(complete run cat --pol)"
 	expect "help" "doctor" "$(complete help do)"
 	expect "a shell" "zsh" "$(complete completion z)"
 	expect "a number" "" "$(complete cost 5)"
@@ -59,7 +59,7 @@ if command -v zsh > /dev/null && command -v tmux > /dev/null; then
 	cp "$work/zsh" "$work/functions/_lazyzero"
 	tmux -f /dev/null -L lz new-session -d -x 100 -y 30 "cd '$work'; PATH='${LZ_COMMAND%/*}:$PATH' PS1='> ' zsh -f"
 
-	# offers WHAT PATTERN KEYS: in zsh, after these words and a tab.
+	# offers WHAT PATTERN KEYS: the completions of zsh after these words and a tab.
 	offers()
 	{
 		tmux -L lz send-keys C-u C-l "$3" Tab
@@ -72,7 +72,7 @@ if command -v zsh > /dev/null && command -v tmux > /dev/null; then
 	}
 
 	tmux -L lz send-keys "fpath=('$work/functions' \$fpath); autoload -Uz compinit; compinit -u -d '$work/dump'; echo rea''dy" Enter
-	offers "zsh: commands" '^doctor  *-- examine what this machine offers' 'lazyzero '
+	offers "zsh: commands" '^doctor  *-- check the features of this machine that the library uses' 'lazyzero '
 	offers "zsh: a flag" 'lazyzero run --policy=' 'lazyzero run --poli'
 	offers "zsh: choices" '^log  *refuse' 'lazyzero run --policy='
 	offers "zsh: columns" 'stat -o pid,touched' 'lazyzero stat -o pid,tou'

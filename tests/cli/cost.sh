@@ -1,9 +1,9 @@
-# The figures of `cost`, and what it does not accept.
+# `cost`: the figures, and the arguments that it rejects.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 x86="--geometry=x86-64 4-level"
 
-# rows ARGUMENTS...: name, tables and bytes of each row in one line: "PTE 1 4096;PMD 1 4096;..."
+# rows ARGUMENTS...: the name, tables and bytes of each row, in one line: "PTE 1 4096;PMD 1 4096;..."
 rows()
 {
 	run cost "$@"
@@ -26,9 +26,9 @@ expect "512 GiB in pages of 2 MiB" "PTE 0 0;PMD 512 2097152;PUD 1 4096;PGD 1 409
 	"$(rows --page-size 2M 512G "$x86")"
 expect "1 GiB in pages of 1 GiB" "PTE 0 0;PMD 0 0;PUD 1 4096;PGD 1 4096;all 2 8192;VmPTE 1 4096;" \
 	"$(rows 1G --page-size=1G "$x86")"
-expect "two pages across a table's end" "PTE 2 8192;PMD 1 4096;PUD 1 4096;PGD 1 4096;all 5 20480;VmPTE 4 16384;" \
+expect "two pages in two tables" "PTE 2 8192;PMD 1 4096;PUD 1 4096;PGD 1 4096;all 5 20480;VmPTE 4 16384;" \
 	"$(rows 8K --at=0x1ff000 "$x86")"
-expect "two bytes across a page's end" "$(rows 8K --at=0x1ff000 "$x86")" "$(rows 2 --at=0x1fffff "$x86")"
+expect "two bytes in two pages" "$(rows 8K --at=0x1ff000 "$x86")" "$(rows 2 --at=0x1fffff "$x86")"
 expect "an address as a size" "$(rows 8K --at=0x40000000 "$x86")" "$(rows 8K --at=1G "$x86")"
 expect "the whole address space" "PTE 67108864 274877906944;PMD 131072 536870912;PUD 256 1048576;PGD 1 4096;all 67240193 275415830528;VmPTE 67240192 275415826432;" \
 	"$(rows 128T "$x86")"
@@ -47,7 +47,7 @@ x86_64 | aarch64)
 	expect "--list marks this machine's" 1 "$(grep -c '^\*' "$work/out")"
 	run cost 4096
 	name=$("$LZ_COMMAND" cost --list | sed -n 's/^\* \([^ ]* .*[^ ]\)   *[0-9]  .*/\1/p')
-	expect_match "this machine's is used" ", $name\$" "$work/out"
+	expect_match "the default geometry is this machine's" ", $name\$" "$work/out"
 	;;
 esac
 
@@ -67,7 +67,7 @@ else
 	echo "skipped: JSON (no python3)"
 fi
 
-# Bad input: the message, then the arguments.
+# Rejected input: the message, then the arguments.
 while IFS='|' read -r pattern arguments; do
 	# shellcheck disable=SC2086
 	expect_failure 125 "$pattern" cost "$x86" $arguments
@@ -78,13 +78,13 @@ at least 1 byte|0G
 "abc" is not a size|abc
 "4096x" is not a size|4096x
 "-5" is not a size|-- -5
-beyond the address space|129T
-beyond the address space|16E
-beyond the address space|99999999999999999999
-beyond the address space|--at=128T 1
-beyond the address space|--at=0x7ffffffff000 4097
-beyond the address space|--at=0xffffffffffffffff 1
-beyond the address space|--at=1 18446744073709551615
+exceeds the user address space|129T
+exceeds the user address space|16E
+exceeds the user address space|99999999999999999999
+exceeds the user address space|--at=128T 1
+exceeds the user address space|--at=0x7ffffffff000 4097
+exceeds the user address space|--at=0xffffffffffffffff 1
+exceeds the user address space|--at=1 18446744073709551615
 --at: "0x" is not accepted|--at 0x 1
 --at: "0x1g" is not accepted|--at 0x1g 1
 --at: "0x10000000000000000" is not accepted|--at 0x10000000000000000 1
@@ -97,7 +97,7 @@ pages of x86-64 4-level are of 4K, 2M and 1G|--page-size=0 1
 did you mean '--page-size'|--pagesize=2M 1
 unexpected argument '2'|1 2
 END
-# These have a geometry of their own.
+# Architectures whose geometry is known.
 expect_failure 125 "unknown geometry 'vax'" cost --geometry=vax 1
 expect_failure 125 "did you mean 'riscv64 sv48'?" cost --geometry="riscv64 sv488" 1
 

@@ -1,12 +1,12 @@
-# `doctor`: every examination says something, its verdict is what the kernel really does, and limits show.
+# `doctor`: every probe prints a finding, the findings agree with the kernel, and limits are reported.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 run doctor
 expect "standard error" "" "$(cat "$work/err")"
 works=$status
 case $works in
-0) expect_match "verdict" '^The zero window works here' "$work/out" ;;
-1) expect_match "verdict" '^The zero window does not work here' "$work/out" ;;
+0) expect_match "conclusion" '^The zero window works here' "$work/out" ;;
+1) expect_match "conclusion" '^The zero window does not work here' "$work/out" ;;
 *) fail "status $works" ;;
 esac
 for name in kernel 'page tables' VmPTE memory 'zero page' overcommit limits PAGEMAP_SCAN PT_RECLAIM 'huge pages' \
@@ -18,7 +18,7 @@ expect "no colours in a file" "" "$(LC_ALL=C tr -d '\n -~' < "$work/out")"
 expect_match "this kernel" "Linux $(uname -r | sed 's/[.]/\\./g')" "$work/out"
 expect_match "max_map_count" "max_map_count  *$(cat /proc/sys/vm/max_map_count)\$\|max_map_count  *$(cat /proc/sys/vm/max_map_count): " "$work/out"
 
-# What a small program of its own finds.
+# A separate program checks whether the zero page is used.
 if compile zero <<'END'; then
 #include <stdio.h>
 #include <string.h>
@@ -47,9 +47,9 @@ int main(void)
 }
 END
 	if "$work/zero"; then
-		expect_match "zero page" '^ok    zero page  *untouched memory reads from it' "$work/out"
+		expect_match "zero page" '^ok    zero page  *reads of untouched memory map it' "$work/out"
 	else
-		expect_match "no zero page" '^note  zero page  *none: ' "$work/out"
+		expect_match "no zero page" '^note  zero page  *not used: ' "$work/out"
 	fi
 fi
 
@@ -66,18 +66,18 @@ if said["window_works"]:
 END
 fi
 
-# Where its file cannot be had there is no window: by the size of files, which must not kill; and by seccomp or rlimits.
+# There is no window if its file cannot be created: RLIMIT_FSIZE, whose signal must not kill the command, and RLIMIT_AS.
 (
 	ulimit -f 0
 	exec "$LZ_COMMAND" doctor
 ) 2> "$work/err" | cat > "$work/out"
-expect_match "size of files" '^bad   MADV_COLLAPSE  *no memory file can be made' "$work/out"
-expect_match "how to mend it" 'ulimit -f' "$work/out"
-expect_match "the verdict then" '^The zero window does not work here' "$work/out"
+expect_match "RLIMIT_FSIZE" '^bad   MADV_COLLAPSE  *cannot create a memory file' "$work/out"
+expect_match "the fix" 'ulimit -f' "$work/out"
+expect_match "the conclusion without a window" '^The zero window does not work here' "$work/out"
 if ! grep -q AddressSanitizer "$LZ_COMMAND"; then # which reserves address space without end
 	(ulimit -v 1000000 && "$LZ_COMMAND" doctor) > "$work/out" 2> "$work/err"
-	expect_match "address space" 'overcommit  *.*cannot be mapped' "$work/out"
-	expect_match "the limit is named" 'limits  *low: address space' "$work/out"
+	expect_match "RLIMIT_AS" 'overcommit  *.*cannot be mapped' "$work/out"
+	expect_match "the name of the limit" 'limits  *low: address space' "$work/out"
 fi
 if command -v script > /dev/null; then
 	TERM=xterm NO_COLOR='' script -qec "$LZ_COMMAND doctor" /dev/null < /dev/null > "$work/out" 2>&1

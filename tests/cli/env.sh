@@ -1,7 +1,7 @@
-# `env`: what it prints is read back unchanged by its readers.
+# `env`: shells, systemd and Docker read the values back unchanged.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
-# Any ELF file passes for a library that is only named.
+# Any ELF file is accepted, since the library is not loaded.
 [ -r "$LZ_LIBRARY" ] || LZ_LIBRARY=$LZ_COMMAND
 library=$(readlink -f "$LZ_LIBRARY")
 case $library in
@@ -16,9 +16,9 @@ env_of()
 }
 
 env_of
-expect "nothing but the library" "export LD_PRELOAD='$library'\"\${LD_PRELOAD:+:\$LD_PRELOAD}\"" "$(cat "$work/out")"
+expect "LD_PRELOAD and no other variable" "export LD_PRELOAD='$library'\"\${LD_PRELOAD:+:\$LD_PRELOAD}\"" "$(cat "$work/out")"
 
-# Every option of the table comes out under its name.
+# Every option is printed under the name of its variable.
 env_of --threshold=2M --malloc-threshold=64M --budget=1% --policy=refuse --backing=zeropage --thp=never \
 	--populate=read --intercept=malloc --only=a:b --log=none --log-format=json --stats=/tmp --disable=0
 for pair in THRESHOLD=2M MALLOC_THRESHOLD=64M BUDGET=1% POLICY=refuse BACKING=zeropage THP=never POPULATE=read \
@@ -30,13 +30,13 @@ odd='/tmp/a b"c'\''d\e$HOME`id`%p%%
 second line	~;#*\n'
 env_of --log="$odd" --budget=64M
 expect "a shell reads the value back" "$odd" "$(. "$work/out" > /dev/null; printf %s "$LAZYZERO_LOG")"
-expect "and exports it" "$odd" "$(. "$work/out"; unset LD_PRELOAD; sh -c 'printf %s "$LAZYZERO_LOG"')"
-expect "and the plain one" 64M "$(. "$work/out"; printf %s "$LAZYZERO_BUDGET")"
+expect "the variable is exported" "$odd" "$(. "$work/out"; unset LD_PRELOAD; sh -c 'printf %s "$LAZYZERO_LOG"')"
+expect "a plain value" 64M "$(. "$work/out"; printf %s "$LAZYZERO_BUDGET")"
 unset LD_PRELOAD
 expect "LD_PRELOAD alone" "$library" "$(. "$work/out"; echo "$LD_PRELOAD")"
-expect "LD_PRELOAD in front of another" "$library:/lib/other.so" \
+expect "the library precedes another in LD_PRELOAD" "$library:/lib/other.so" \
 	"$(LD_PRELOAD=/lib/other.so; . "$work/out"; echo "$LD_PRELOAD")"
-expect "eval, as the manual has it" 64M "$(eval "$("$LZ_COMMAND" env --library="$library" --budget=64M)"
+expect "eval, as in the manual" 64M "$(eval "$("$LZ_COMMAND" env --library="$library" --budget=64M)"
 	printf %s "$LAZYZERO_BUDGET")"
 
 env_of --format=systemd --log='/tmp/a "b" \c %p $x'"'"'
@@ -57,28 +57,28 @@ echo text > "$work/text"
 expect_failure 125 "is not a shared library" env --library="$work/text"
 mkdir "$work/a b"
 cp "$library" "$work/a b/l.so"
-expect_failure 125 "because of a space or colon" env --library="$work/a b/l.so"
+expect_failure 125 "LD_PRELOAD does not allow spaces or colons" env --library="$work/a b/l.so"
 (cd "$work" && ln -s "$library" relative.so && "$LZ_COMMAND" env --library=relative.so > out)
 expect_match "a relative path becomes absolute" "$work/relative.so'" "$work/out"
 
-# A copy of the command elsewhere finds a library beside it, or says where it looked.
+# A copy of the command elsewhere finds a library beside it, or lists the places it searched.
 mkdir -p "$work/prefix/bin" "$work/prefix/lib"
 copy=$work/prefix/bin/lazyzero
 real=$LZ_COMMAND
 [ -x "$(dirname "$LZ_COMMAND")/.libs/lazyzero" ] && real=$(dirname "$LZ_COMMAND")/.libs/lazyzero
 if cp "$real" "$copy" && [ "$(head -c 4 "$copy" | tail -c 3)" = ELF ]; then
 	if ! "$copy" env > "$work/out" 2> "$work/err"; then
-		expect_match "says where it looked" "^  $work/prefix/bin/../lib/liblazyzero.so.0$" "$work/err"
-		expect_match "and what to do" "name it with --library" "$work/err"
+		expect_match "the list of searched places" "^  $work/prefix/bin/../lib/liblazyzero.so.0$" "$work/err"
+		expect_match "the remedy" "name it with --library" "$work/err"
 		cp "$library" "$work/prefix/lib/liblazyzero.so.0"
 		"$copy" env > "$work/out" 2> "$work/err" || fail "a library in ../lib is not found"
-		expect_match "found in ../lib" "$work/prefix/bin/../lib/liblazyzero.so.0'" "$work/out"
+		expect_match "the library in ../lib" "$work/prefix/bin/../lib/liblazyzero.so.0'" "$work/out"
 	fi
 fi
 
-# A relative path means one in this directory, wherever the program goes.
+# Relative paths are made absolute, since the program may change its directory.
 run env --library="$library" --format=systemd --log=a.log --stats=b
-expect_match "a relative log" "^Environment=\"LAZYZERO_LOG=$work/a.log\"" "$work/out"
-expect_match "relative statistics" "^Environment=\"LAZYZERO_STATS=$work/b\"" "$work/out"
+expect_match "a relative path of a log" "^Environment=\"LAZYZERO_LOG=$work/a.log\"" "$work/out"
+expect_match "a relative path of statistics" "^Environment=\"LAZYZERO_STATS=$work/b\"" "$work/out"
 
 finish

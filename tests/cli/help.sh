@@ -1,4 +1,4 @@
-# --help, --version, help, and what is said to wrong usage.
+# --help, --version, help, and the messages on wrong usage.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 run --version
@@ -57,6 +57,6 @@ expect "status of --help with standard output closed" 125 "$status"
 expect_match "--help with standard output closed" "cannot write to standard output" "$work/err"
 status=0
 "$LZ_COMMAND" --version > "$work/out" 2>&- <&- || status=$?
-expect "status of --version with the others closed" 0 "$status"
+expect "status of --version with standard input and error closed" 0 "$status"
 
 finish

@@ -1,7 +1,6 @@
-# What the tests of the command share. Sourced; POSIX sh.
+# Functions of the tests of the command. Sourced; POSIX sh.
 #
-# A test calls `expect` and its like as often as it wants; a failure says what was expected and what came, and the
-# script goes on. It ends with `finish`.
+# A failed `expect` prints the expected and the actual value, and the script continues. A test ends with `finish`.
 
 set -u
 : "${LZ_COMMAND:?the path of the lazyzero command}"
@@ -47,14 +46,15 @@ expect_no_match()
 	grep -e "$2" "$3" | sed 's/^/    /'
 }
 
-# run ARGUMENTS...: the command, into $work/out and $work/err, its status in $status.
+# run ARGUMENTS...: runs the command with its output in $work/out and $work/err, and its status in $status.
 run()
 {
 	status=0
 	timeout 20 "$LZ_COMMAND" "$@" > "$work/out" 2> "$work/err" || status=$?
 }
 
-# expect_failure STATUS PATTERN ARGUMENTS...: fails so, says so, prints nothing.
+# expect_failure STATUS PATTERN ARGUMENTS...: the command exits with the status, prints a matching message on standard
+# error and nothing on standard output.
 expect_failure()
 {
 	wanted=$1 pattern=$2
@@ -65,7 +65,7 @@ expect_failure()
 	expect_match "message of: lazyzero $*" "$pattern" "$work/err"
 }
 
-# compile NAME FLAGS...: builds $work/NAME from the C program on standard input; 1 when that cannot be done here.
+# compile NAME FLAGS...: builds $work/NAME from the C program on standard input; fails if that is not possible here.
 compile()
 {
 	name=$1

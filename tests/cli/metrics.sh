@@ -1,17 +1,17 @@
-# `metrics`: figures and labels, both forms by their own parsers, files replaced at once, and stale ones removed.
+# `metrics`: values and labels, both formats by their own parsers, atomic replacement of files, removal of stale files.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
-# Debian's package is for Debian's python3.
+# The Debian package of the parser is for Debian's python3.
 for python in python3 /usr/bin/python3 ''; do
 	$python -c 'import prometheus_client.openmetrics.parser' 2> /dev/null && break
 done
 
-# check FORM FILE: by the parsers that are here.
+# check FORMAT FILE: parses the file with the parsers that are installed.
 check()
 {
 	if [ "$1" = prometheus ] && command -v promtool > /dev/null; then
 		promtool check metrics < "$2" > "$work/promtool" 2>&1 || { fail "promtool: $2"; cat "$work/promtool"; }
-		expect "what promtool says" "" "$(cat "$work/promtool")"
+		expect "output of promtool" "" "$(cat "$work/promtool")"
 	elif [ "$1" = prometheus ]; then
 		echo "skipped: promtool (package prometheus)"
 	elif [ -n "$python" ]; then
@@ -25,8 +25,8 @@ assert len(list(parse(open(sys.argv[1]).read()))) == 26' "$2" || fail "OpenMetri
 
 run metrics
 expect "status" 0 "$status"
-expect_match "how many processes" '^lazyzero_processes [0-9]*$' "$work/out"
-expect "the end" '# EOF' "$(tail -n 1 "$work/out")"
+expect_match "the number of processes" '^lazyzero_processes [0-9]*$' "$work/out"
+expect "the end marker" '# EOF' "$(tail -n 1 "$work/out")"
 check prometheus "$work/out"
 
 if command -v python3 > /dev/null; then
@@ -35,12 +35,12 @@ if command -v python3 > /dev/null; then
 	export WIRE_H PYTHONPATH PYTHONDONTWRITEBYTECODE
 	cat > "$work/make.py" <<'END'
 import sys
-from wire import *
+from stats_file import *
 directory, pid, start, executable = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode("utf-8", "surrogateescape")
 numbers = (1 << 20, 11, 12, 13, UNKNOWN, 14, 15, 16, 17, 18, 19, 20, 21, 22)
 write(directory, pid, wire(pid=pid, start=start, executable=executable, numbers=numbers))
 END
-	# One that lives, and one of the same process's number that lived before.
+	# A live process, and an earlier one with the same pid.
 	sleep 60 &
 	sleeper=$!
 	start=$(sed 's/.*) //' "/proc/$sleeper/stat" | cut -d ' ' -f 20)
@@ -56,35 +56,35 @@ END
 		expect "gauge in $form" "lazyzero_committed_bytes{pid=\"$sleeper\",executable=\"a\\\"b\\\\c\\\\x0a\\\\xffd\"} 11" \
 			"$(grep '^lazyzero_committed_bytes' "$work/out")"
 		expect_match "counter in $form" '^lazyzero_refused_total{.*} 21$' "$work/out"
-		expect_no_match "what is not known is left out of $form" '^lazyzero_page_tables_peak_bytes' "$work/out"
-		expect_no_match "one that is no more is not in $form" before "$work/out"
-		expect_match "one file is none" '^lazyzero_unreadable 1$' "$work/out"
+		expect_no_match "unknown values are omitted in $form" '^lazyzero_page_tables_peak_bytes' "$work/out"
+		expect_no_match "a process that is gone is omitted in $form" before "$work/out"
+		expect_match "one unreadable file" '^lazyzero_unreadable 1$' "$work/out"
 	done
-	expect_match "how OpenMetrics declares it" '^# TYPE lazyzero_refused counter$' "$work/out"
-	expect "the stale file is gone, others stay" "lazyzero.1 lazyzero.$sleeper other" "$(ls "$work/stats" | xargs)"
+	expect_match "the declaration in OpenMetrics" '^# TYPE lazyzero_refused counter$' "$work/out"
+	expect "the stale file is removed, others remain" "lazyzero.1 lazyzero.$sleeper other" "$(ls "$work/stats" | xargs)"
 
 	run metrics --stats="$work/stats" -o "$work/lazyzero.prom"
 	expect "status with a file" 0 "$status"
-	expect "nothing is printed" "" "$(cat "$work/out" "$work/err")"
-	expect "its mode" "$(umask -S | sed 's/x//g')" "$(stat -c %A "$work/lazyzero.prom" | sed 's/^-\(..\).\(..\).\(..\).$/u=\1,g=\2,o=\3/; s/-//g')"
+	expect "standard output with a file" "" "$(cat "$work/out" "$work/err")"
+	expect "mode of the file" "$(umask -S | sed 's/x//g')" "$(stat -c %A "$work/lazyzero.prom" | sed 's/^-\(..\).\(..\).\(..\).$/u=\1,g=\2,o=\3/; s/-//g')"
 	expect_match "the file" '^lazyzero_processes 1$' "$work/lazyzero.prom"
-	[ ! -w /dev/full ] || expect "nothing unfinished is left" lazyzero.prom "$(cd "$work" && echo lazyzero.prom*)"
+	[ ! -w /dev/full ] || expect "no temporary file remains" lazyzero.prom "$(cd "$work" && echo lazyzero.prom*)"
 	kill $sleeper
 	wait $sleeper 2> /dev/null
 	run metrics --stats="$work/stats"
-	expect_match "none is left" '^lazyzero_processes 0$' "$work/out"
+	expect_match "the number of processes after removal" '^lazyzero_processes 0$' "$work/out"
 	check prometheus "$work/out"
 else
 	echo "skipped: statistics files (no python3)"
 fi
 
-# Real processes, found by what they have mapped.
+# Real processes, found by their mapped statistics files.
 if [ -f "${LZ_LIBRARY:-}" ]; then
 	mkdir "$work/real"
 	LAZYZERO_STATS=$work/real LD_PRELOAD=$LZ_LIBRARY sleep 60 &
 	until [ -e "$work/real/lazyzero.$!" ] && [ "$(cat "/proc/$!/comm")" = sleep ]; do sleep 0.05; done
 	run metrics
-	expect_match "found" "^lazyzero_regions{pid=\"$!\",executable=\"sleep\"} 0\$" "$work/out"
+	expect_match "a preloaded process" "^lazyzero_regions{pid=\"$!\",executable=\"sleep\"} 0\$" "$work/out"
 	check prometheus "$work/out"
 	kill $!
 	wait $! 2> /dev/null
@@ -93,15 +93,15 @@ fi
 if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
 	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" metrics' - "$LZ_COMMAND" > "$work/out" 2> "$work/err"
 	expect "status without /proc" 125 $?
-	expect_match "without /proc" 'no process in /proc: it is not mounted' "$work/err"
-	expect_no_match "and no figures" lazyzero_ "$work/out"
+	expect_match "message without /proc" 'no process in /proc: it is not mounted' "$work/err"
+	expect_no_match "no values without /proc" lazyzero_ "$work/out"
 	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" doctor' - "$LZ_COMMAND" > "$work/out" 2>&1
-	expect_match "what doctor says of it" 'overcommit  *unknown mode' "$work/out"
+	expect_match "doctor without /proc" 'overcommit  *unknown mode' "$work/out"
 fi
 
 expect_failure 125 "cannot read '/nowhere': No such file" metrics --stats=/nowhere
 expect_failure 125 "cannot write '/nowhere/x': No such file" metrics -o /nowhere/x
-# What is no file stays what it is: a node of our own, since this would replace the machine's.
+# A device is written to, not replaced; tested with a device node of the test.
 if mknod "$work/full" c 1 7 2> /dev/null && [ -w "$work/full" ]; then
 	expect_failure 125 "full': No space left on device" metrics -o "$work/full"
 	[ -c "$work/full" ] || fail "a device was replaced"
@@ -110,7 +110,7 @@ echo old > "$work/target"
 ln -s target "$work/link"
 run metrics -o "$work/link"
 [ -L "$work/link" ] || fail "a link was replaced"
-expect_match "what a link leads to" '^lazyzero_processes' "$work/target"
+expect_match "the target of a link" '^lazyzero_processes' "$work/target"
 expect_failure 125 '--format: "json" is not accepted' metrics --format=json
 expect_failure 125 "unexpected argument 'x'" metrics x
 

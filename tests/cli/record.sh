@@ -1,20 +1,20 @@
-# `run --record` and `plot`: what a record holds, pictures of good, cut and hostile ones.
+# `run --record` and `plot`: the contents of a record; pictures of valid, truncated and hostile records.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 run run --record="$work/run.jsonl" sh -c 'sleep 0.3; sh -c "sleep 0.3; :"; :'
 expect "status" 0 "$status"
-expect_match "the summary is there, too" 'ended with status 0' "$work/err"
-expect_match "the head" '^{"lazyzero_record":1,"program":\["sh","-c",' "$work/run.jsonl"
-expect_match "the end" '^{"end":[0-9.]*,"exit_status":0,"signal":null}$' "$work/run.jsonl"
+expect_match "the summary is printed as well" 'exited with status 0' "$work/err"
+expect_match "the first line" '^{"lazyzero_record":1,"program":\["sh","-c",' "$work/run.jsonl"
+expect_match "the last line" '^{"end":[0-9.]*,"exit_status":0,"signal":null}$' "$work/run.jsonl"
 expect_match "a child" '"name":"sleep"' "$work/run.jsonl"
 run run --record="$work/killed.jsonl" sh -c 'kill -9 $$'
 expect_match "a signal" '"exit_status":null,"signal":9}$' "$work/killed.jsonl"
 expect_failure 125 "cannot write the record '/nowhere/x': No such file" run --record=/nowhere/x true
-expect_failure 125 "record needs this command beside the program" run --record="$work/x" --summary=none true
+expect_failure 125 "record cannot be used with --summary=none" run --record="$work/x" --summary=none true
 if [ -w /dev/full ]; then
 	run run --record=/dev/full sh -c 'exit 3'
 	expect "status with a full disk" 3 "$status"
-	expect "it is said once" 1 "$(grep -c "warning: the record '/dev/full' could not be written on: No space" "$work/err")"
+	expect "one warning" 1 "$(grep -c "warning: cannot write the rest of the record '/dev/full': No space" "$work/err")"
 fi
 
 if command -v python3 > /dev/null; then
@@ -54,7 +54,7 @@ END
 	fi
 fi
 
-# A progress line, on a terminal alone.
+# The progress line, which is shown only on a terminal.
 if command -v script > /dev/null; then
 	script -qec "'$LZ_COMMAND' run --record='$work/long.jsonl' sleep 2.6" /dev/null < /dev/null > "$work/screen" 2>&1
 	expect_match "progress" '[23] s  page tables [0-9.]* KiB  PSS [0-9.]* [KM]iB  1 process' "$work/screen"
@@ -73,12 +73,12 @@ expect "status without gnuplot" 125 "$status"
 expect_match "without gnuplot" 'gnuplot is not installed; install it' "$work/err"
 [ ! -e "$work/run.jsonl.svg" ] || fail "a picture without gnuplot"
 
-# What is no record.
+# Files that are not records.
 : > "$work/none"
 expect_failure 125 "none' is empty" plot "$work/none"
 head -n 1 "$work/run.jsonl" > "$work/none"
-expect_failure 125 "holds no sample" plot "$work/none"
-expect_failure 125 "a line of more than 64.0 MiB is none of a record" plot /dev/zero
+expect_failure 125 "contains no sample" plot "$work/none"
+expect_failure 125 "has a line longer than 64.0 MiB" plot /dev/zero
 echo '{"lazyzero_record":7}' > "$work/none"
 expect_failure 125 "is a record of version 7; this command reads version 1" plot "$work/none"
 for text in '' '{' '[]' '{"lazyzero_record":"1"}' '{"t":1}' 'null' '[[[[[[[['; do
@@ -91,15 +91,15 @@ if ! command -v gnuplot > /dev/null; then
 	finish
 fi
 (cd "$work" && run plot run.jsonl)
-expect "nothing is said" "" "$(cat "$work/out" "$work/err")"
-expect_match "the standard name" '</svg>' "$work/run.jsonl.svg"
+expect "standard error" "" "$(cat "$work/out" "$work/err")"
+expect_match "the default name of the picture" '</svg>' "$work/run.jsonl.svg"
 for title in 'address space' RSS PSS 'page tables' 'minor faults/s' seconds; do
 	expect_match "a curve or axis: $title" ">$title<" "$work/run.jsonl.svg"
 done
 run plot "$work/run.jsonl" -o "$work/picture.png"
 expect "a PNG picture" PNG "$(head -c 4 "$work/picture.png" | tail -c 3)"
-expect "nothing unfinished is left" picture.png "$(cd "$work" && echo picture*)"
-# Of a program that ends at once one sample is known, and no rate of faults; or not even a size.
+expect "no temporary file remains" picture.png "$(cd "$work" && echo picture*)"
+# A program that ends at once has one sample and no fault rate, or not even a size.
 head -n 2 "$work/run.jsonl" > "$work/short"
 run plot "$work/short" -o "$work/short.svg"
 expect "status with one sample" 0 "$status"
@@ -107,16 +107,16 @@ expect "status with one sample" 0 "$status"
 run plot "$work/short" -o "$work/short.svg"
 expect "status with no size" 0 "$status"
 
-# Cut anywhere, it is drawn as far as it goes.
+# A truncated record is drawn up to the end of what is there.
 size=$(wc -c < "$work/run.jsonl")
 for part in 3 5 9; do
 	head -c $((size * part / 10)) "$work/run.jsonl" > "$work/cut"
 	run plot "$work/cut" -o "$work/cut.svg"
 	expect "status of $part tenths" 0 "$status"
 done
-expect_match "what is cut is counted" "warning: 1 line of '.*cut' could not be understood, and is left out" "$work/err"
+expect_match "truncated lines are counted" "warning: skipped 1 line of '.*cut' that could not be parsed" "$work/err"
 
-# Names that would be commands to gnuplot stay names.
+# File names that contain gnuplot commands are not executed.
 ln -s "$(command -v sleep)" "$work/a'; system 'touch hacked"
 (cd "$work" && run run --record=odd.jsonl "./a'; system 'touch hacked" 0.2)
 (cd "$work" && run plot odd.jsonl -o "b'; system 'touch hacked.svg")
@@ -150,7 +150,7 @@ END
 		python3 "$work/damage.py" "$work/run.jsonl" "$work/damaged" $((seed + i))
 		run plot "$work/damaged" -o "$work/damaged.svg"
 		expect "status of a damaged record, seed $((seed + i))" 0 "$status"
-		expect_no_match "what gnuplot says, seed $((seed + i))" 'line [0-9]*:' "$work/err"
+		expect_no_match "output of gnuplot, seed $((seed + i))" 'line [0-9]*:' "$work/err"
 	done
 fi
 

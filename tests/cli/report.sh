@@ -1,4 +1,4 @@
-# `report`: the figures of a program whose memory is known, its functions and lines, its page, and what is no report.
+# `report`: figures of a program with known memory use, functions and lines, the HTML page, and rejected files.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 [ -f "${LZ_LIBRARY:-}" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 }
 END_OF_C
 
-# known_figures BACKING FILE: the JSON in it says what the program does.
+# known_figures BACKING FILE: the JSON in the file agrees with the known memory use.
 known_figures()
 {
 	python3 - "$@" "$reads" <<'END_OF_PYTHON' || fail "figures: $*"
@@ -86,7 +86,7 @@ if backing == "zeropage" and reads == "own":
     sys.exit() # what is read looks written there
 assert reader["written"] == 0, reader
 if backing == "window":
-    # What stands around a page that was read is mapped with it.
+    # The window maps the pages around a page that was read as well.
     assert reader["zero"] >= 32 * M and reader["untouched"] <= 32 * M, reader
     assert reader["page_tables"] <= 8 * P, reader
 else:
@@ -99,7 +99,7 @@ else:
 END_OF_PYTHON
 }
 
-# What is kept for the time of a run goes there, and must not stay.
+# The place of temporary files, of which none may remain.
 mkdir "$work/tmp"
 export TMPDIR="$work/tmp"
 reads=zero
@@ -121,15 +121,15 @@ else
 	echo "skipped: a window (this machine has none)"
 fi
 run report $options -- "$work/known" 3
-expect "the program's status" 3 "$status"
+expect "exit status of the program" 3 "$status"
 expect_match "a function and its line" '^ [ 0-9.]*[MB?]  64.0M .*  1  reader (known.c:21)$' "$work/out"
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
 expect "no colours in a file" "" "$(tr -dc '\033' < "$work/out")"
 run report $options -- "$work/known" k
 expect "status of a program that was killed" 125 "$status"
-expect_match "what is said of it" "known' died of signal 9 (Killed) before it could report" "$work/err"
+expect_match "message about a killed program" "known' was killed by signal 9 (Killed) before it could write its report" "$work/err"
 
-# C++ names as the source has them, and a line no longer than any.
+# Demangled C++ names, cut to the width of the table.
 cat > "$work/names.cc" <<'END_OF_C'
 #include <cstdlib>
 namespace a_rather_long_namespace {
@@ -144,12 +144,12 @@ if ${CXX:-c++} -g -fno-builtin -o "$work/a-program-of-a-rather-long-name-that-fi
 	expect_match "a C++ function" ' a_rather_long_namespace*\.\. (names.cc:4)$\| a_rather_long_[a-z]*\.\. (names.cc:4)$' "$work/out"
 	expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
 	run report $options --json -- "$work/a-program-of-a-rather-long-name-that-fills-its-line-alone"
-	expect_match "all of its name" '"function": "a_rather_long_namespace::Holder<int>::make(int)"' "$work/out"
+	expect_match "the full name" '"function": "a_rather_long_namespace::Holder<int>::make(int)"' "$work/out"
 else
 	echo "skipped: C++ names ($(head -n 1 "$work/cc.log"))"
 fi
 
-# Before Linux 6.7: as here, where the call fails as it did then.
+# Before Linux 6.7, simulated by a filter that makes PAGEMAP_SCAN fail as it did then.
 if compile old -O1 <<'END_OF_C' && "$work/old" true; then
 #include <errno.h>
 #include <linux/filter.h>
@@ -177,25 +177,25 @@ int main(int argc, char **argv)
 }
 END_OF_C
 	"$work/old" "$LZ_COMMAND" report $options -- "$work/known" > "$work/out" 2> "$work/err"
-	expect_match "what is not known" '^     ?  64.0M       ?     ?     ?      ?      1  sparse (known.c:14)$' "$work/out"
-	expect "it is said once" 1 "$(grep -c 'that takes Linux 6.7' "$work/out")"
+	expect_match "unknown figures" '^     ?  64.0M       ?     ?     ?      ?      1  sparse (known.c:14)$' "$work/out"
+	expect "one note about unknown figures" 1 "$(grep -c 'this requires Linux 6.7' "$work/out")"
 fi
 
-# From files: at exit, at a signal, in a directory, of a forked child.
+# Reports in files: at exit, at a signal, in a directory, of a forked child.
 run run --report="$work/kept.%e" $options --summary=none "$work/known"
-expect "a private file" 600 "$(stat -c %a "$work/kept.known")"
+expect "mode of the file" 600 "$(stat -c %a "$work/kept.known")"
 run report --json "$work/kept.known"
 known_figures zeropage "$work/out"
 run run --report="$work/kept.known" $options --summary=none "$work/known"
 run report "$work/kept.known"
-expect_match "what two runs wrote to a file" '^2 processes: 3 call sites, 4 regions alive$' "$work/out"
+expect_match "a file with the reports of two runs" '^2 processes: 3 call sites, 4 regions alive$' "$work/out"
 run run --report="$work/signal" --report-signal=USR2 $options --summary=none "$work/known" s
 expect "reports of a signal and of the exit" 2 "$(grep -c '"lazyzero_report":1' "$work/signal")"
 run report --json "$work/signal"
 known_figures zeropage "$work/out"
 head -n "$(grep -n '"end"' "$work/signal" | head -n 1 | cut -d: -f1)" "$work/signal" > "$work/first"
 run report "$work/first"
-expect_match "the one of the signal" '^known\[[0-9]*\], at a signal: 3 call sites, 2 regions alive$' "$work/out"
+expect_match "the report of the signal" '^known\[[0-9]*\], at a signal: 3 call sites, 2 regions alive$' "$work/out"
 mkdir "$work/many"
 run run --report="$work/many" $options --summary=none "$work/known" f
 expect "two processes" 2 "$(ls "$work/many" | grep -c '^lazyzero-report\.[0-9]*$')"
@@ -204,13 +204,13 @@ python3 - "$work/out" <<'END_OF_PYTHON' || fail "figures of a parent and its chi
 import json, sys
 report = json.load(open(sys.argv[1]))
 sites = {site["function"]: site for site in report["sites"]}
-# The child tells of what it made alone: nothing that it inherited, or freed of that.
+# The report of the child contains only regions it created itself, not inherited ones.
 assert len(report["processes"]) == 2, report["processes"]
 assert sites["sparse"]["regions_made"] == 2 and sites["dense"]["regions_made"] == 4, sites
 assert sites["dense"]["bytes"] == 64 << 20 and len(report["regions"]) == 2, report
 END_OF_PYTHON
 
-# A library that is unloaded keeps its name and lines.
+# Call sites in a library that was unloaded.
 if compile plugin.so -g -shared -fPIC -fno-builtin <<'END_OF_C' && compile host -ldl <<'END_OF_HOST'; then
 #include <stdlib.h>
 char *from_plugin(void)
@@ -235,51 +235,51 @@ int main(int argc, char **argv)
 END_OF_HOST
 	run report $options -- "$work/host" "$work/plugin.so"
 	expect "status of a host" 0 "$status"
-	expect_match "a library that is gone" '  from_plugin (plugin.so.c:4)$' "$work/out"
+	expect_match "a call site in an unloaded library" '  from_plugin (plugin.so.c:4)$' "$work/out"
 fi
 
-# A signal that the program ignores stays ignored; without one nothing is handled.
+# A signal that the program ignores remains ignored. Without LAZYZERO_REPORT_SIGNAL no signal is handled.
 run run --report="$work/ignored" --report-signal=USR2 --threshold=1M sh -c "trap '' USR2; exec '$work/known' s"
-expect "a signal that is ignored" 1 "$(grep -c '"executable":"known","reason"' "$work/ignored")"
-expect_match "it is said" 'no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or ignored' "$work/err"
+expect "an ignored signal" 1 "$(grep -c '"executable":"known","reason"' "$work/ignored")"
+expect_match "a message about the ignored signal" 'no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or ignored' "$work/err"
 run run --report="$work/handled" --report-signal=USR2 $options --summary=none "$work/known" h
-expect "a program's own handler is what runs" "0 mine" "$status $(cat "$work/out")"
-expect "and no report but that of the exit" 1 "$(grep -c '"lazyzero_report":1' "$work/handled")"
+expect "the program's own handler runs" "0 mine" "$status $(cat "$work/out")"
+expect "only the report of the exit" 1 "$(grep -c '"lazyzero_report":1' "$work/handled")"
 run run --report-signal=USR2 --threshold=1M --summary=none "$work/known"
-expect_match "a signal without a report" 'LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT' "$work/err"
+expect_match "a report signal without a report file" 'LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT' "$work/err"
 run run --report="$work/unasked" $options --summary=none "$work/known" s
-expect "the signal is not handled unasked" 140 "$status"
+expect "status with the default action of the signal" 140 "$status"
 
-# Names are bytes.
+# File names that are not UTF-8.
 odd=$(printf 'j\303\274rgen \351')
 mkdir "$work/$odd"
 cp "$work/known" "$work/$odd/known"
 run report $options -- "$work/$odd/known"
 expect_match "a directory whose name is not ASCII, nor UTF-8" '  1  sparse (known.c:14)$' "$work/out"
 
-# Files that are another by now, or gone, or without symbols: module and offset.
+# Modules that have been replaced or removed or have no symbols are shown as module and offset.
 cp "$work/known" "$work/other"
 run run --report="$work/other.report" $options --summary=none "$work/other"
 rm "$work/other"
 run report "$work/other.report"
-expect_match "a file that is gone" '  other+0x[0-9a-f]*$' "$work/out"
+expect_match "a removed module" '  other+0x[0-9a-f]*$' "$work/out"
 sleep 0.05
 cp "$work/known" "$work/newer" && mv "$work/newer" "$work/other"
 run report "$work/other.report"
-expect_match "another file of that name" '  other+0x[0-9a-f]*$' "$work/out"
+expect_match "a replaced module" '  other+0x[0-9a-f]*$' "$work/out"
 if command -v strip > /dev/null; then
 	strip -o "$work/stripped" "$work/known"
 	run report $options -- "$work/stripped"
-	expect_match "a file without symbols" '  stripped+0x[0-9a-f]*$' "$work/out"
-	expect "it has all three call sites" 3 "$(grep -c '  stripped+0x' "$work/out")"
+	expect_match "a module without symbols" '  stripped+0x[0-9a-f]*$' "$work/out"
+	expect "the number of call sites" 3 "$(grep -c '  stripped+0x' "$work/out")"
 fi
 
-# What cannot be written is said at the start; the program runs.
+# A report file that cannot be created is reported at the start; the program runs.
 for place in /nowhere/report "$work/link"; do
 	ln -sf "$work/target" "$work/link"
 	run run --report=$place --threshold=1M --summary=none "$work/known" 3
 	expect "status with --report=$place" 3 "$status"
-	expect "it is said once: $place" 1 "$(grep -c 'no report: cannot write LAZYZERO_REPORT=' "$work/err")"
+	expect "one warning: $place" 1 "$(grep -c 'no report: cannot write LAZYZERO_REPORT=' "$work/err")"
 	[ ! -e "$work/target" ] || fail "a link was followed"
 done
 if [ -w /dev/full ]; then
@@ -291,27 +291,27 @@ if [ -w /dev/full ]; then
 fi
 expect_failure 125 "no report and no program given" report
 expect_failure 125 "no program given" report --
-expect_failure 125 "--budget is for a program that is run: put '--' before it" report --budget=1M "$work/first"
+expect_failure 125 "--budget applies to a program that is run: put '--' before the program" report --budget=1M "$work/first"
 expect_failure 125 "cannot read '/nowhere': No such file" report /nowhere
 expect_failure 127 "cannot run '/nowhere': No such file" report -- /nowhere
-expect "nothing is left in TMPDIR" "" "$(ls "$TMPDIR")"
+expect "TMPDIR is empty" "" "$(ls "$TMPDIR")"
 if [ -w /dev/full ]; then
-	"$LZ_COMMAND" report "$work/first" > /dev/full 2> "$work/err" && fail "a full disk is no failure"
-	expect_match "why it could not be written" 'cannot write to standard output: No space left' "$work/err"
+	"$LZ_COMMAND" report "$work/first" > /dev/full 2> "$work/err" && fail "no failure on a full disk"
+	expect_match "the reason for the failure" 'cannot write to standard output: No space left' "$work/err"
 fi
 mkdir "$work/empty"
-expect_failure 125 "holds no report" report "$work/empty"
+expect_failure 125 "contains no report" report "$work/empty"
 : > "$work/none"
-expect_failure 125 "is empty: the program still runs" report "$work/none"
+expect_failure 125 "is empty: the program is still running" report "$work/none"
 for text in '{' '[]' '{"t":1}' 'null' '[[[[[[[[' '{"lazyzero_report":"1"}'; do
 	echo "$text" > "$work/none"
 	expect_failure 125 "is not a report" report "$work/none"
 done
-expect_failure 125 "a line of more than 64.0 KiB is none of a report" report /dev/zero
+expect_failure 125 "has a line longer than 64.0 KiB" report /dev/zero
 echo '{"lazyzero_report":7,"pid":1}' > "$work/none"
 expect_failure 125 "is a report of version 7; this command reads version 1" report "$work/none"
 
-# Cut or damaged anywhere, it is told as far as it goes.
+# Truncated and damaged reports are shown as far as they can be parsed.
 cat > "$work/damage.py" <<'END_OF_PYTHON'
 import json, random, subprocess, sys
 command, path, out, seed, html = sys.argv[1:]
@@ -345,7 +345,7 @@ seed=$(date +%s)
 echo "seed $seed"
 python3 "$work/damage.py" "$LZ_COMMAND" "$work/signal" "$work/damaged" "$seed" "$work/damaged.html" || fail "a damaged report"
 
-# The page: whole, nothing loaded, everything escaped.
+# The HTML page: complete, loads nothing, escapes all text.
 cp "$work/known" "$work/<b>&\"'"
 run report $options --html="$work/page.html" -- "$work/<b>&\"'" 3
 expect "status with a page" 3 "$status"
@@ -378,7 +378,7 @@ for wanted in ("<b>&\"'", "known.c:14", "sparse", "Page tables", "0x", {"yes": "
 assert "width=device-width" in text
 END_OF_PYTHON
 
-# In a browser, on a desk and on a phone: nothing is wider than the screen.
+# In a browser, on a wide and on a narrow screen: nothing is wider than the screen.
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || browser=
 if [ -n "$browser" ]; then
 	cat > "$work/frame.html" <<'END_OF_HTML'

@@ -1,16 +1,16 @@
-# `run`: exit statuses, the environment it makes, odd descriptors, its own failures.
+# `run`: exit statuses, the environment of the program, closed descriptors, failures of the command.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 run run true
-expect "status 0 passes" 0 "$status"
+expect "status 0 is returned" 0 "$status"
 run run -- sh -c 'exit 3'
-expect "status 3 passes" 3 "$status"
+expect "status 3 is returned" 3 "$status"
 run run sh -c 'exit 255'
-expect "status 255 passes" 255 "$status"
+expect "status 255 is returned" 255 "$status"
 run run printf '%s|' --budget=1M --help -- x
-expect "flags behind the program are its own" "--budget=1M|--help|--|x|" "$(cat "$work/out")"
+expect "flags after the program are its arguments" "--budget=1M|--help|--|x|" "$(cat "$work/out")"
 run run --summary=none -- printf '%s|' --
-expect "one -- is ours" "--|" "$(cat "$work/out")"
+expect "the first -- is removed" "--|" "$(cat "$work/out")"
 
 for summary in text none; do
 	expect_failure 127 "^lazyzero: cannot run 'no-such-program': not found in PATH$" run --summary=$summary no-such-program
@@ -25,13 +25,13 @@ for summary in text none; do
 	run run --summary=$summary sh -c 'exit 7'
 	expect "status with summary $summary" 7 "$status"
 done
-expect_no_match "a program that cannot run has no summary" "page tables" "$work/err"
+expect_no_match "no summary of a program that cannot be executed" "page tables" "$work/err"
 printf 'exit 9\n' > "$work/bare"
 chmod +x "$work/bare"
 run run "$work/bare"
-expect "a text without #! goes to the shell, as with env" 9 "$status"
+expect "a script without #! is run by the shell, as by env" 9 "$status"
 
-# Every flag reaches the program's environment, in both forms.
+# Every flag sets its variable for the program, as --flag=value and --flag value.
 while IFS='=' read -r flag value; do
 	variable=LAZYZERO_$(echo "$flag" | tr a-z- A-Z_)
 	run run --summary=none "--$flag=$value" sh -c 'eval "printf %s \"\$'"$variable"'\""'
@@ -54,9 +54,9 @@ stats=
 disable=1
 END
 run run --summary=none sh -c 'env | grep ^LAZYZERO_'
-expect "no flag, no variable" "" "$(cat "$work/out")"
+expect "no variable without a flag" "" "$(cat "$work/out")"
 run run --budget=1M --budget=2M --summary=none sh -c 'echo $LAZYZERO_BUDGET'
-expect "the last flag counts" 2M "$(cat "$work/out")"
+expect "the last of several flags is used" 2M "$(cat "$work/out")"
 
 expect_failure 125 '^lazyzero: --budget: "-3" is not accepted: it takes a size such as' run --budget -3 true
 expect_failure 125 '"101%" is not accepted' run --budget=101% true
@@ -75,13 +75,13 @@ first=$(cat "$work/out")
 expect_match "the library is preloaded" '^/.*/liblazyzero\.so' "$work/out"
 status=0
 (LD_PRELOAD=libm.so.6; export LD_PRELOAD; run run --summary=none sh -c 'echo $LD_PRELOAD')
-expect "it goes in front of another" "$first:libm.so.6" "$(cat "$work/out")"
+expect "the library precedes another" "$first:libm.so.6" "$(cat "$work/out")"
 run run --summary=none --library="$LZ_LIBRARY" sh -c 'echo $LD_PRELOAD'
 expect "--library" "$LZ_LIBRARY" "$(cat "$work/out")"
 run run --summary=none cat /proc/self/maps
-expect_match "and is there" 'liblazyzero' "$work/out"
+expect_match "the library given by --library is loaded" 'liblazyzero' "$work/out"
 
-# Descriptors: closed ones stay closed, and nothing of ours is left open.
+# Descriptors: closed ones are closed in the program, and the command leaks none.
 list='for fd in 0 1 2 3 4 5 6 7; do [ -e /proc/$$/fd/$fd ] && printf "%s " $fd >> "$0"; done; exit 4'
 for closed in "" "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
 	: > "$work/fds"
@@ -99,12 +99,12 @@ if [ -w /dev/full ]; then
 	expect "standard error on a full disk" 5 "$status"
 fi
 
-# No directory of ours is left behind.
+# No directory of the command remains.
 mkdir "$work/tmp"
 (unset XDG_RUNTIME_DIR; TMPDIR=$work/tmp; export TMPDIR; run run sh -c 'echo $LAZYZERO_STATS; sh -c :; :')
-expect_match "statistics go to TMPDIR" "^$work/tmp/lazyzero\\.[A-Za-z0-9.]*/\$" "$work/out"
-expect "and are removed" "" "$(ls "$work/tmp")"
+expect_match "statistics are written to TMPDIR" "^$work/tmp/lazyzero\\.[A-Za-z0-9.]*/\$" "$work/out"
+expect "statistics are removed" "" "$(ls "$work/tmp")"
 (unset XDG_RUNTIME_DIR; TMPDIR=/nowhere; export TMPDIR; run run sh -c 'echo $LAZYZERO_STATS')
-expect_match "else to /tmp" "^/tmp/" "$work/out"
+expect_match "statistics are written to /tmp" "^/tmp/" "$work/out"
 
 finish

@@ -1,28 +1,28 @@
-# `run` and signals: those that are sent to it, those that the program dies of, what the program starts with.
+# `run` and signals: signals sent to the command, signals that kill the program, the initial mask and dispositions.
 
-# Whoever runs the tests in the background has SIGINT ignored, and so has a shell below it, which can then not even
-# trap it: start again with default dispositions.
+# In the background SIGINT is ignored, and a shell cannot trap a signal that was ignored when it started. Start again
+# with default dispositions.
 if [ -z "${LZ_SIGNALS_RESET:-}" ] && env --default-signal true 2> /dev/null; then
 	exec timeout --foreground 120 env --default-signal LZ_SIGNALS_RESET=1 sh "$0"
 fi
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
-# A program that dies of a signal: the command does, too, and a shell shows 128 + its number.
+# If a signal kills the program, the command is killed by it as well, and a shell shows 128 + its number.
 for pair in TERM:15 KILL:9 SEGV:11 INT:2 QUIT:3 ABRT:6 HUP:1; do
 	signal=${pair%:*} number=${pair#*:}
 	run run sh -c "kill -$signal \$\$"
 	expect "status after SIG$signal" $((128 + number)) "$status"
-	expect_match "summary after SIG$signal" "^lazyzero: sh was ended by SIG$signal after" "$work/err"
+	expect_match "summary after SIG$signal" "^lazyzero: sh was killed by SIG$signal after" "$work/err"
 done
 if command -v python3 > /dev/null; then
-	python3 - "$LZ_COMMAND" <<'END' || fail "dying of the program's signal"
+	python3 - "$LZ_COMMAND" <<'END' || fail "killed by the signal of the program"
 import subprocess, sys
 run = subprocess.run([sys.argv[1], "run", "sh", "-c", "kill -TERM $$"], stderr=subprocess.DEVNULL)
 assert run.returncode == -15, run.returncode
 END
 fi
 
-# wait_for FILE TEXT: until the file holds it, 5 seconds at most.
+# wait_for FILE TEXT: waits until the file contains the text, at most 5 seconds.
 wait_for()
 {
 	tries=0
@@ -33,8 +33,8 @@ wait_for()
 	done
 }
 
-# What is sent to the command reaches the program.
-# (INT and QUIT are below: a shell has them ignored in the background.)
+# Signals sent to the command are forwarded to the program.
+# (INT and QUIT are tested below, since a shell ignores them in background jobs.)
 for signal in TERM HUP USR1 USR2 WINCH ALRM; do
 	: > "$work/out"
 	"$LZ_COMMAND" run sh -c "trap 'echo got $signal; exit 42' $signal; echo ready; while :; do sleep 0.02; done" \
@@ -42,13 +42,13 @@ for signal in TERM HUP USR1 USR2 WINCH ALRM; do
 	pid=$!
 	wait_for "$work/out" ready || fail "the program did not start"
 	kill -$signal $pid
-	wait_for "$work/out" "got $signal" || { fail "SIG$signal was not passed on"; kill -9 $pid; }
+	wait_for "$work/out" "got $signal" || { fail "SIG$signal was not forwarded"; kill -9 $pid; }
 	status=0
 	wait $pid || status=$?
 	expect "status after a handled SIG$signal" 42 "$status"
 done
 
-# Untrapped, it ends both.
+# Without a trap it ends both.
 : > "$work/out"
 "$LZ_COMMAND" run sh -c 'echo ready; exec sleep 30' > "$work/out" 2> "$work/err" &
 pid=$!
@@ -60,7 +60,7 @@ expect "status after SIGTERM" 143 "$status"
 
 command -v python3 > /dev/null || { echo "skipped: masks, dispositions, terminals (no python3)"; finish; }
 
-# The program's mask and dispositions are those the command was started with.
+# The program starts with the signal mask and dispositions of the command.
 python3 - "$LZ_COMMAND" <<'END' || fail "mask and dispositions"
 import os, signal, subprocess, sys
 show = ["grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"]
@@ -79,7 +79,7 @@ for preparation in (None, prepare):
 		assert ours.stdout == bare and ours.returncode == 0, (form, bare, ours)
 END
 
-# INT and QUIT that a process sends are passed on, other than the terminal's.
+# INT and QUIT are forwarded if a process sent them, but not if the terminal did.
 python3 - "$LZ_COMMAND" <<'END' || fail "INT and QUIT from a process"
 import signal, subprocess, sys
 for name in ("INT", "QUIT"):
@@ -92,15 +92,15 @@ for name in ("INT", "QUIT"):
 		assert process.wait(10) == 42
 END
 
-# On a terminal: one Ctrl-C is one SIGINT, and the command waits for the program that handles it; Ctrl-Z stops
-# both, a continued job goes on; a program that stops itself alone takes the command with it.
+# On a terminal: one Ctrl-C is one SIGINT, and the command waits for a program that handles it. Ctrl-Z stops both, and
+# the job can be continued. If the program stops itself, the command stops as well.
 python3 - "$LZ_COMMAND" <<'END' || fail "on a terminal"
 import os, pty, signal, sys, time
 def start(script):
 	pid, terminal = pty.fork()
 	if pid:
 		return pid, terminal
-	# A session leader in the foreground, and below it the job in a group of its own, as under a shell.
+	# A session leader in the foreground with the job in a process group of its own, as under a shell.
 	job = os.fork()
 	if job == 0:
 		os.setpgid(0, 0)

@@ -1,15 +1,15 @@
-# `stat`: the figures of recorded machines, its columns and orders, and what cannot be read.
+# `stat`: figures of recorded machines, columns, sorting, and files that cannot be read.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
-. "${LZ_SRCDIR:-.}/tests/cli/tree.sh"
+. "${LZ_SRCDIR:-.}/tests/cli/recorded_proc.sh"
 
 record_machine
-# 512 GiB that can be read, as much that nobody may touch, and the page of the kernel above all.
+# 512 GiB of readable memory, 512 GiB of PROT_NONE, and vsyscall above the user address space.
 record_process 100 1 reader 1073741824 2048 1024 51200 <<'END'
 400000000000-408000000000 r--p 00000000 00:00 0
 408000000000-410000000000 ---p 00000000 00:00 0
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 END
-# Two pages of one table, two neighbours of one file, and pages of 2 MiB.
+# Two pages in one table, two adjacent mappings of one file, and pages of 2 MiB.
 record_process 200 100 'odd ) name' 300000 100000 90000 400 0 <<'END'
 00001000-00002000 rw-p 00000000 00:00 0                                  [heap]
 00002000-00003000 r--p 00001000 08:01 5                                  /a
@@ -23,7 +23,7 @@ mkdir -p "$tree/proc/2" "$tree/proc/300" "$tree/proc/irq"
 cp "$tree/proc/100/stat" "$tree/proc/2/stat"
 printf 'Name:\tkthreadd\nPPid:\t0\nUid:\t0\t0\t0\t0\nThreads:\t1\n' > "$tree/proc/2/status"
 
-# stat of the tree.
+# tree_stat ARGUMENTS...: `stat` of the recorded tree.
 tree_stat()
 {
 	run stat --sysroot="$tree" "$x86" "$@"
@@ -35,15 +35,15 @@ expect "standard error" "" "$(cat "$work/err")"
 expect "totals" "Page tables of the machine: 10.0M, 0.98% of 1.00G; of this control group: 5.00M" \
 	"$(head -n 1 "$work/out")"
 expect "columns" "PID USER VIRTUAL RSS PSS TABLES TOUCHED RATIO NAME" "$(sed -n 2p "$work/out" | xargs)"
-expect "the reader first: it has most" "100 12345 1.00T 2.00M 1.00M 50.0M 1.00G 2500% reader" \
+expect "the process with most page tables is first" "100 12345 1.00T 2.00M 1.00M 50.0M 1.00G 2500% reader" \
 	"$(sed -n 3p "$work/out" | sed 's/2500\.0%/2500%/' | xargs)"
-expect "two processes: one that ended and one of the kernel have nothing" 4 "$(wc -l < "$work/out" | tr -d ' ')"
+expect "the number of processes, without a zombie and a kernel thread" 4 "$(wc -l < "$work/out" | tr -d ' ')"
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
 
-# The model: 512 GiB need what `cost` says; the two pages of 200 share a table, x.so has two, huge pages have none.
+# 512 GiB need what `cost` computes; the two pages of 200 share a table, x.so has two, huge pages need none.
 model=$("$LZ_COMMAND" cost 512G "$x86" | awk '/in VmPTE/ { bytes = $(NF - 2) } END { print bytes }')
 tree_stat -n -b -o touched --sort pid
-expect "touched, in bytes" "$model $((4096 * (1 + 2 + 3 + 1)))" "$(cat "$work/out" | xargs)"
+expect "page tables if touched, in bytes" "$model $((4096 * (1 + 2 + 3 + 1)))" "$(cat "$work/out" | xargs)"
 
 tree_stat --no-headers -o pid --sort=pid
 expect "sorted by pid" "100 200" "$(xargs < "$work/out")"
@@ -56,22 +56,22 @@ expect "sorted by name" "200 100" "$(xargs < "$work/out")"
 tree_stat --no-headers --units=M -o rss,tables,ratio,mappings,minflt,majflt,ppid,user 200
 expect "columns and units" "98 1 0.4% 5 11 12 100 root" "$(head -n 1 "$work/out" | xargs)"
 tree_stat --no-headers -o name,budget 200
-expect "odd names, and no library" "odd ) name -" "$(head -n 1 "$work/out" | xargs)"
+expect "special characters in names, no library" "odd ) name -" "$(head -n 1 "$work/out" | xargs)"
 
 tree_stat 200
 expect_match "huge pages" '^    4\.00K for   1\.00G rw-p at 0x80000000 .* /anon_hugepage (deleted)$' "$work/out"
-expect_match "neighbours are one" '^    12\.0K for   4\.00M r--p at 0x40000000 .* /lib/x\.so$' "$work/out"
+expect_match "adjacent mappings are merged" '^    12\.0K for   4\.00M r--p at 0x40000000 .* /lib/x\.so$' "$work/out"
 tree_stat 100 2
-expect "status beside one without memory" 1 "$status"
-expect_match "a kernel thread" '^lazyzero: 2 (kthreadd): it has no memory of its own' "$work/err"
-expect_match "the other is shown" ' reader$' "$work/out"
+expect "status with a kernel thread" 1 "$status"
+expect_match "a kernel thread" '^lazyzero: 2 (kthreadd): has no memory of its own' "$work/err"
+expect_match "the other process is shown" ' reader$' "$work/out"
 tree_stat 300
-expect "status of one that is gone" 1 "$status"
-expect_match "one that is gone" '^lazyzero: 300: there is no such process$' "$work/err"
-expect "nothing is shown" "" "$(cat "$work/out")"
+expect "status with a pid that does not exist" 1 "$status"
+expect_match "a pid that does not exist" '^lazyzero: 300: no such process$' "$work/err"
+expect "standard output without a process" "" "$(cat "$work/out")"
 echo 'proc /proc proc rw,hidepid=invisible 0 0' > "$tree/proc/self/mounts"
 tree_stat 300
-expect_match "or hidden" '300: there is no such process, or /proc hides it' "$work/err"
+expect_match "a process hidden by hidepid" '300: no such process, or hidden by /proc' "$work/err"
 
 if command -v python3 > /dev/null; then
 	tree_stat --json --sort pid
@@ -89,7 +89,7 @@ END
 assert set(json.load(open(sys.argv[1]))["processes"][0]) == {"pid", "name", "largest_mappings", "library"}' "$work/out" ||
 		fail "--json with chosen columns"
 
-	# Ten thousand processes, and hostile ones.
+	# Ten thousand processes, and hostile contents of files.
 	python3 - "$tree" <<'END'
 import os, sys
 maps = "".join("%x-%x rw-p 00000000 00:00 0\n" % (a << 21, (a << 21) + 8192) for a in range(1, 20))
@@ -107,14 +107,14 @@ for pid, content in ((20001, b""), (20002, b"\0" * 5000), (20003, os.urandom(500
 END
 	started=$(date +%s)
 	tree_stat --no-headers -o pid,touched
-	expect "status of ten thousand" 0 "$status"
-	expect "ten thousand" 10002 "$(wc -l < "$work/out" | tr -d ' ')"
+	expect "status with ten thousand processes" 0 "$status"
+	expect "the number of rows of ten thousand processes" 10002 "$(wc -l < "$work/out" | tr -d ' ')"
 	[ $(($(date +%s) - started)) -lt 15 ] || fail "ten thousand processes took $(($(date +%s) - started)) s"
 else
 	echo "skipped: JSON and ten thousand processes (no python3)"
 fi
 
-# Of this machine: processes that end meanwhile, and ourselves.
+# This machine: processes end while they are read; the command itself is shown.
 (while [ ! -e "$work/enough" ]; do sh -c :; done) &
 for _ in 1 2 3 4 5; do
 	run stat
@@ -123,7 +123,7 @@ done
 : > "$work/enough"
 wait
 run stat -n -o pid,name $$
-expect "ourselves" "$$" "$(awk 'NR == 1 { print $1 }' "$work/out")"
+expect "the command itself" "$$" "$(awk 'NR == 1 { print $1 }' "$work/out")"
 if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
 	sleep 60 &
 	other=$!
@@ -132,39 +132,39 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$LZ_COMMAND" stat $other > "$work/out" 2> "$work/err" || status=$?
 	if [ "$status" -ne 126 ] && [ "$status" -ne 127 ]; then
 		expect "status without permission" 0 "$status"
-		expect_match "who, and why" "^lazyzero: the mappings of $other (sleep, of user root) cannot be read: Permission denied; root may$" "$work/err"
-		expect_match "what is known is shown" "^ *$other root .* - .* sleep$" "$work/out"
+		expect_match "the process and the reason" "^lazyzero: cannot read the mappings of $other (sleep, user root): Permission denied; run as root to see them$" "$work/err"
+		expect_match "the readable figures" "^ *$other root .* - .* sleep$" "$work/out"
 	fi
 	kill $other
 	wait $other 2> /dev/null
 fi
 
-# The library's counters: while it runs, and from the file after it was killed.
+# The library's counters: of a running process, and from the file of a killed one.
 if [ -f "${LZ_LIBRARY:-}" ]; then
 	mkdir "$work/stats"
 	LAZYZERO_STATS=$work/stats LD_PRELOAD=$LZ_LIBRARY sh -c 'echo $$ > pid; exec sleep 60' &
 	until [ -e "$work/stats/lazyzero.$!" ] && [ "$(cat "/proc/$!/comm")" = sleep ]; do sleep 0.05; done
 	run stat $!
-	expect_match "its counters" "^Library in $! (sleep):" "$work/out"
+	expect_match "counters of a process" "^Library in $! (sleep):" "$work/out"
 	run stat -n --stats="$work/stats"
-	expect_match "by file" " sleep$" "$work/out"
+	expect_match "counters of a file" " sleep$" "$work/out"
 	kill -9 $!
 	wait $! 2> /dev/null
 	run stat -n --stats="$work/stats"
-	expect_match "killed" " sleep (gone)$" "$work/out"
+	expect_match "a killed process" " sleep (gone)$" "$work/out"
 	LAZYZERO_STATS=$work/stats LD_PRELOAD=$LZ_LIBRARY cat < /dev/null
 	echo short > "$work/stats/lazyzero.1"
 	run stat -n --stats="$work/stats"
-	expect_match "ended" " cat (ended)$" "$work/out"
-	expect_match "a file that is none" '^lazyzero: lazyzero\.1: it is too short$' "$work/err"
+	expect_match "a process that exited" " cat (exited)$" "$work/out"
+	expect_match "a file that is not a statistics file" '^lazyzero: lazyzero\.1: it is too short$' "$work/err"
 fi
 
 expect_failure 125 "cannot read '/nowhere': No such file" stat --stats=/nowhere
-# A pipe in a recorded tree is not waited for.
+# A FIFO in a recorded tree does not block the command.
 mkdir -p "$work/pipes/proc/12"
 mkfifo "$work/pipes/proc/12/maps" "$work/pipes/proc/12/status" "$work/pipes/proc/meminfo"
 run stat --sysroot="$work/pipes" --all
-[ "$status" -ne 124 ] || fail "it waits for a pipe"
+[ "$status" -ne 124 ] || fail "it blocks on a FIFO"
 expect_failure 125 'cannot read /nowhere/proc: No such file' stat --sysroot=/nowhere
 expect_failure 125 '"12x" is not a process ID' stat 12x
 expect_failure 125 '"0" is not a process ID' stat 0

@@ -1,8 +1,8 @@
-# The summary of `run`: its figures, its JSON, several processes, and no library at all.
+# The summary of `run`: figures, JSON, several processes, and a program without the library.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 run run sh -c :
-expect_match "first line" '^lazyzero: sh ended with status 0 after [0-9.e-]* s$' "$work/err"
+expect_match "first line" '^lazyzero: sh exited with status 0 after [0-9.e-]* s$' "$work/err"
 for row in "page tables" budget resident served mappings "over budget" processes; do
 	expect_match "row $row" "^  $row  *[0-9n]" "$work/err"
 done
@@ -14,9 +14,9 @@ run run "$(command -v sh)" -c : "$(printf '%0200d' 1)"
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/err")"
 ln -s "$(command -v sh)" "$work/$(printf '%0200d' 1)"
 run run --budget=1.00000000000000000001G "$work/$(printf '%0200d' 1)" -c :
-expect "nor with a long name" "" "$(grep -E '.{81}' "$work/err")"
+expect "no line is longer than 80 columns with a long name" "" "$(grep -E '.{81}' "$work/err")"
 
-# Processes: sh, and two that it forks.
+# Three processes: sh and two children.
 run run sh -c 'sh -c :; sh -c :; :'
 expect_match "three processes" '^  processes  *3$' "$work/err"
 
@@ -41,13 +41,13 @@ int main(int argc, char **argv)
 }
 END
 	run run --thp=never "$work/reader"
-	expect_match "what was served" '^  served  *1 region, 256 MiB$' "$work/err"
+	expect_match "served requests" '^  served  *1 region, 256 MiB$' "$work/err"
 	run run --backing=zeropage --thp=never --budget=64K --policy=log --log=none "$work/reader"
-	expect_match "over budget, logged" '^  over budget  *1 served all the same, 0 refused$' "$work/err"
+	expect_match "over budget, logged" '^  over budget  *1 served, 0 refused$' "$work/err"
 	expect_match "the budget and its source" '^  budget  *64\.0 KiB (LAZYZERO_BUDGET=64K)$' "$work/err"
 	run run --backing=zeropage --budget=64K --policy=refuse --log=none "$work/reader"
 	expect "status of a refused program" 12 "$status"
-	expect_match "over budget, refused" '^  over budget  *0 served all the same, 1 refused$' "$work/err"
+	expect_match "over budget, refused" '^  over budget  *0 served, 1 refused$' "$work/err"
 fi
 
 if command -v python3 > /dev/null; then
@@ -55,7 +55,7 @@ if command -v python3 > /dev/null; then
 	expect "JSON is one line" 1 "$(wc -l < "$work/err" | tr -d ' ')"
 	cat > "$work/check.py" <<'END'
 import json, sys
-# The shell may add a line of its own about a signal.
+# The shell may print a line about a signal.
 said = json.loads([line for line in open(sys.argv[1]) if line.startswith("{")][-1])
 bad = {name: said.get(name) for name, value in json.loads(sys.argv[2]).items() if said.get(name) != value}
 assert not bad, (bad, said)
@@ -94,19 +94,19 @@ else
 	echo "skipped: JSON (no python3)"
 fi
 
-# Without the library.
+# Programs in which the library is not active.
 run run --disable=1 sh -c :
 expect_match "disabled" '^  LAZYZERO_DISABLE is 1\.$' "$work/err"
 run run --only=other sh -c :
-expect_match "not among those named" '^  LAZYZERO_ONLY names other programs\.$' "$work/err"
+expect_match "not named in LAZYZERO_ONLY" '^  LAZYZERO_ONLY names other programs\.$' "$work/err"
 run run env -u LD_PRELOAD LAZYZERO_STATS=/nowhere/ sh -c : # env itself has it, and its statistics go elsewhere
-expect_match "env itself counts" '^  processes  *1$' "$work/err"
+expect_match "env itself counts as a process" '^  processes  *1$' "$work/err"
 
-# A place that the user names stays, and what others left there is not counted.
+# A directory that the user names is kept, and files of earlier processes in it are not counted.
 mkdir "$work/stats"
 run run --stats="$work/stats" sh -c 'sh -c :; :'
 expect_match "named directory" '^  processes  *2$' "$work/err"
-expect "its files stay" 2 "$(ls "$work/stats" | wc -l | tr -d ' ')"
+expect "its files are kept" 2 "$(ls "$work/stats" | wc -l | tr -d ' ')"
 sleep 0.05
 echo foreign > "$work/stats/lazyzero.1"
 dd if=/dev/zero of="$work/stats/lazyzero.2" bs=4096 count=1 2> /dev/null
@@ -116,15 +116,16 @@ ln -s /etc/passwd "$work/stats/lazyzero.4"
 run run --stats="$work/stats" sh -c :
 expect "status beside foreign files" 0 "$status"
 expect_match "earlier processes are not counted" '^  processes  *1$' "$work/err"
-expect_match "foreign files are left out" 'warning: left out of the summary: lazyzero\.[0-9]: .*; and 3 more' "$work/err"
-expect "in one line" 1 "$(grep -c 'left out' "$work/err")"
+expect_match "foreign files are not included" 'warning: not included in the summary: lazyzero\.[0-9]: .*; and 3 more' "$work/err"
+expect "one warning" 1 "$(grep -c 'not included' "$work/err")"
 (cd "$work" && mkdir moved && run run --stats=relative sh -c 'cd moved; sh -c :; :')
-expect_match "a file, relative" '^  processes  *1$' "$work/err"
+expect_match "a relative path of a file" '^  processes  *1$' "$work/err"
 [ -s "$work/relative" ] || fail "--stats=relative is not in the directory of the command"
 (LAZYZERO_STATS=$work/byenv; export LAZYZERO_STATS; run run sh -c :)
 [ -s "$work/byenv" ] || fail "LAZYZERO_STATS of the environment is not used"
 
-# What a killed command left is swept by the next one; what is another's, or of a process that lives, stays.
+# A command removes the directory that a killed command left behind, unless it belongs to another user or has files of
+# a live process.
 mkdir "$work/tmp"
 namespace=$(stat -Lc %i /proc/self/ns/pid)
 (TMPDIR=$work/tmp failures=0; export TMPDIR; unset XDG_RUNTIME_DIR
@@ -135,23 +136,23 @@ mkdir "$work/tmp/lazyzero.1.$$.1.abcdef" "$work/tmp/lazyzero.other" "$work/tmp/l
 kill -9 $!
 wait $! 2> /dev/null
 run run sh -c :
-expect "while its program lives" 1 "$(ls "$work/tmp" | grep -c "^lazyzero\.$namespace\.")"
+expect "the directory while its program is alive" 1 "$(ls "$work/tmp" | grep -c "^lazyzero\.$namespace\.")"
 kill "$sleeper"
 while [ -e "/proc/$sleeper" ] && ! grep -q '^State:.Z' "/proc/$sleeper/status"; do sleep 0.05; done
 run run sh -c :
-expect "after that" "lazyzero.1.$$.1.abcdef lazyzero.other" "$(ls "$work/tmp" | xargs)"
+expect "the directory after its program has ended" "lazyzero.1.$$.1.abcdef lazyzero.other" "$(ls "$work/tmp" | xargs)"
 [ "$failures" -eq 0 ]) || failures=$((failures + 1))
 
-# Another version of the layout: at offset 8.
+# Another version of the layout, which is at offset 8.
 run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazyzero.$$" bs=1 seek=8 conv=notrunc 2> /dev/null'
 rm -rf "$work/stats"
 mkdir "$work/stats"
 run run --stats="$work/stats" sh -c 'printf "\377" | dd of="$LAZYZERO_STATS/lazyzero.$$" bs=1 seek=8 conv=notrunc 2> /dev/null'
-expect_match "another version" 'left out of the summary: lazyzero\.[0-9]*: its layout has another version' "$work/err"
+expect_match "another version" 'not included in the summary: lazyzero\.[0-9]*: its layout has another version' "$work/err"
 
-# Within a run, another one.
+# A run within a run.
 run run --summary=json "$LZ_COMMAND" run --summary=json sh -c 'exit 4'
-expect "status through two" 4 "$status"
+expect "status through two commands" 4 "$status"
 expect "two summaries" 2 "$(wc -l < "$work/err" | tr -d ' ')"
 
 finish

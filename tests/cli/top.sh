@@ -1,12 +1,12 @@
-# `top`: what its screen shows, in a terminal of tmux: keys, trees, sizes, and how it ends.
+# `top` in a terminal of tmux: keys, trees, sizes of the terminal, and the exit.
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
-. "${LZ_SRCDIR:-.}/tests/cli/tree.sh"
+. "${LZ_SRCDIR:-.}/tests/cli/recorded_proc.sh"
 
 # Without a terminal.
 status=0
 "$LZ_COMMAND" top < /dev/null > "$work/out" 2> "$work/err" || status=$?
 expect "status without a terminal" 125 "$status"
-expect_match "without a terminal" "^lazyzero: top needs a terminal; 'lazyzero stat' prints" "$work/err"
+expect_match "without a terminal" "^lazyzero: top requires a terminal; 'lazyzero stat' prints" "$work/err"
 expect_failure 125 '--interval: "0" is not accepted: it takes seconds' top -d 0
 expect_failure 125 '--interval: "nan" is not accepted' top -d nan
 expect_failure 125 "unknown column 'tabels'; did you mean 'tables'?" top --sort=tabels
@@ -33,7 +33,7 @@ unset TMUX
 servers=0
 trap 'tmux -L "lz$servers" kill-server 2> /dev/null; rm -rf "$work"' EXIT
 
-# terminal WIDTH HEIGHT COMMAND: in a server of its own, since one that ends takes its time.
+# terminal WIDTH HEIGHT COMMAND: starts a separate tmux server, since a server needs time to exit.
 terminal()
 {
 	tmux -L "lz$servers" kill-server 2> /dev/null
@@ -41,7 +41,7 @@ terminal()
 	tmux -f /dev/null -L "lz$servers" new-session -d -x "$1" -y "$2" "$3"
 }
 
-# start WIDTH HEIGHT ARGUMENTS...: a shell that has run top says so at the end.
+# start WIDTH HEIGHT ARGUMENTS...: a shell that runs top and prints its status.
 start()
 {
 	width=$1 height=$2
@@ -55,7 +55,7 @@ capture()
 	tmux -L "lz$servers" capture-pane -p > "$work/screen" 2> /dev/null
 }
 
-# shows WHAT PATTERN: within five seconds some line matches.
+# shows WHAT PATTERN: a line of the screen matches within five seconds.
 shows()
 {
 	for _ in $(seq 50); do
@@ -72,41 +72,41 @@ key()
 }
 
 start 80 24
-shows "the machine" '^Page tables of the machine: 10\.0M, 0\.98% of 1\.00G; of this control group: 5\.00M$'
-shows "the counts" '^203 processes, 0 preloaded, 0 partly unreadable; by tables  ▁$'
-shows "the columns" '^    PID USER     VIRTUAL     RSS     PSS  TABLES TOUCHED   RATIO NAME'
-shows "the largest first" '^     20 .* 10\.0M .* large$'
-expect "it stands on the first line" 20 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
+shows "the line of the machine" '^Page tables of the machine: 10\.0M, 0\.98% of 1\.00G; of this control group: 5\.00M$'
+shows "the numbers of processes" '^203 processes, 0 preloaded, 0 partly unreadable; by tables  ▁$'
+shows "the column headers" '^    PID USER     VIRTUAL     RSS     PSS  TABLES TOUCHED   RATIO NAME'
+shows "the largest process first" '^     20 .* 10\.0M .* large$'
+expect "row of the largest process" 20 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
 key r
 shows "reversed" 'by tables, reversed  '
-expect "the smallest first" 30 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
+expect "row of the smallest process" 30 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
 key r
 key '<'
-shows "sorted by the column before" 'by pss  '
+shows "sorted by the previous column" 'by pss  '
 key '>' '>' '>' '>'
 shows "by name" 'by name  '
-expect "names rise" backend "$(awk 'NR == 4 { print $NF }' "$work/screen")"
+expect "names in ascending order" backend "$(awk 'NR == 4 { print $NF }' "$work/screen")"
 key '>' # round to the first column
-shows "round to pid" 'by pid  '
+shows "from the last column to the first" 'by pid  '
 key End
 shows "the last process" '^    299 .* backend$'
 key Home
-shows "and the first" '^     10 .* server$'
+shows "the first process" '^     10 .* server$'
 
 # The tree: 2 MiB and 200 times 1 MiB.
 key t
-shows "the tree" 'by pid, sums of trees  '
-shows "what the server needs together" '^     10 .*  202M .* server -200$'
-shows "a child stands below" '^    100 .* 1\.00M .*  backend$'
+shows "the tree" 'by pid, tree sums  '
+shows "the sum of the server" '^     10 .*  202M .* server -200$'
+shows "a child below its parent" '^    100 .* 1\.00M .*  backend$'
 key Space
 shows "folded" '^     10 .*  202M .* server +200$'
 capture
-expect_no_match "its children are gone" ' backend$' "$work/screen"
-shows "the other tree" '^     20 .* large -1$'
+expect_no_match "its children are not shown" ' backend$' "$work/screen"
+shows "another tree" '^     20 .* large -1$'
 key Space
 shows "unfolded" '^     10 .* server -200$'
 
-# Sizes: each in turn, and no end to it.
+# Every size in turn; the command keeps running.
 for size in 20x5 40x7 200x50 10x3 1x1 80x24; do
 	tmux -L "lz$servers" resize-window -x "${size%x*}" -y "${size#*x}"
 	case $size in
@@ -116,14 +116,14 @@ for size in 20x5 40x7 200x50 10x3 1x1 80x24; do
 	*) sleep 0.3 ;;
 	esac
 	capture
-	expect_no_match "it goes on at $size" 'ended' "$work/screen"
+	expect_no_match "no exit at $size" 'ended' "$work/screen"
 done
 key q
-shows "it ends" '^ended with 0$'
+shows "q ends it" '^ended with 0$'
 expect "standard error" "" "$(cat "$work/err")"
 
 start 20 5 --tree
-shows "begun small" '202M server -200'
+shows "started on a small terminal" '202M server -200'
 key C-c
 shows "Ctrl-C ends it" '^ended with 0$'
 
@@ -135,10 +135,10 @@ if [ -n "$pid" ]; then
 	shows "SIGTERM ends it" '^ended with 0$'
 fi
 
-# A terminal that nobody knows (ncurses leaks a little then), and a directory that is none.
+# An unknown terminal (on which ncurses leaks some memory), and a directory that does not exist.
 terminal 80 24 "TERM=nonesuch ASAN_OPTIONS=detect_leaks=0 '$LZ_COMMAND' top; echo ended with \$?; exec sleep 60"
-shows "an unknown terminal" 'does not know this terminal (TERM is "nonesuch")'
-shows "its status" 'ended with 125'
+shows "an unknown terminal" 'does not support this terminal (TERM is "nonesuch")'
+shows "status with an unknown terminal" 'ended with 125'
 terminal 80 24 "'$LZ_COMMAND' top --sysroot=/nowhere; echo ended with \$?; exec sleep 60"
 shows "no such directory" 'cannot read /nowhere/proc: No such file'
 

@@ -18,7 +18,7 @@ below() {
 
 status=0
 count=0
-for file in src/*/*.[ch]; do
+for file in src/*/*.[ch] src/cli/*/*.[ch]; do
   layer=${file#src/}
   layer=${layer%%/*}
   allowed=$(below "$layer") || exit 1

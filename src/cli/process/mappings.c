@@ -1,0 +1,167 @@
+/* Reads /proc/PID/maps; see mappings.h. */
+#include "cli/process/mappings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/checked.h"
+#include "cli/process/proc_stat.h"
+#include "cli/process/stats_file.h"
+#include "cli/process/table_counter.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+/*
+ * The name that the library gives to the memfd of a zero window. Reads of it map huge pages, also after some
+ * of its pages have been written.
+ */
+#define WINDOW_PREFIX "/memfd:lazyzero"
+
+struct walk {
+	const char *root;
+	uint64_t pid, start_time;
+	struct lz_mappings *mappings;
+	struct lz_table_counter counter;
+	struct lz_large_mapping current; /* the adjacent mappings of one kind seen last */
+};
+
+/* Keeps the LZ_LARGEST_MAX largest, in descending order. */
+static void insert_largest(struct lz_mappings *mappings, const struct lz_large_mapping *mapping)
+{
+	struct lz_large_mapping *largest = mappings->largest;
+	unsigned at = mappings->largest_count;
+
+	if (mapping->tables_if_touched == 0)
+		return;
+	while (at > 0 && largest[at - 1].tables_if_touched < mapping->tables_if_touched)
+		at--;
+	if (at >= LZ_LARGEST_MAX)
+		return;
+	if (mappings->largest_count < LZ_LARGEST_MAX)
+		mappings->largest_count++;
+	memmove(&largest[at + 1], &largest[at], (mappings->largest_count - 1 - at) * sizeof *largest);
+	largest[at] = *mapping;
+}
+
+static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *mapping)
+{
+	const struct lz_geometry *geometry = walk->counter.geometry;
+	char path[PATH_MAX];
+	uint64_t bytes;
+
+	if (strncmp(mapping->path, WINDOW_PREFIX, strlen(WINDOW_PREFIX)) == 0 && !mapping->shared)
+		return geometry->levels > 1 ? lz_table_span_shift(geometry, 0) : geometry->page_shift;
+	/*
+	 * Read smaps only if hugetlbfs is likely: to produce it the kernel walks the page tables of every
+	 * mapping.
+	 */
+	if (strstr(mapping->path, "huge") == NULL)
+		return geometry->page_shift;
+	lz_proc_path(path, walk->root, (pid_t)walk->pid, "smaps");
+	if (lz_mapping_value(&lz_os_linux, path, mapping->start, "KernelPageSize:", &bytes) != 0 ||
+		!lz_is_power_of_two(bytes))
+		return geometry->page_shift;
+	return (unsigned)__builtin_ctzl(bytes);
+}
+
+static void add_to_largest(struct walk *walk, const struct lz_mapping *mapping, uint64_t bytes)
+{
+	struct lz_large_mapping *current = &walk->current;
+	char rights[5] = {mapping->readable ? 'r' : '-', mapping->writable ? 'w' : '-',
+		mapping->executable ? 'x' : '-', mapping->shared ? 's' : 'p', '\0'};
+
+	if (current->start + current->size != mapping->start ||
+		strncmp(current->path, mapping->path, sizeof current->path - 1) != 0 ||
+		memcmp(current->rights, rights, sizeof rights) != 0) {
+		insert_largest(walk->mappings, current);
+		*current = (struct lz_large_mapping){.start = mapping->start};
+		memcpy(current->rights, rights, sizeof rights);
+		snprintf(current->path, sizeof current->path, "%s", mapping->path);
+	}
+	current->size += mapping->end - mapping->start;
+	current->tables_if_touched += bytes;
+}
+
+/*
+ * Reads the library's statistics file if the mapping has its length, offset and permissions. The file is
+ * opened below the root directory of the process, which may be in a container. fstatat comes first because
+ * opening a device can have side effects.
+ */
+static void find_stats_file(struct walk *walk, const struct lz_mapping *mapping)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	struct lz_wire wire;
+	int length;
+
+	if (walk->mappings->preloaded || !mapping->shared || !mapping->writable || mapping->inode == 0 ||
+		mapping->offset != 0 || *mapping->path != '/' ||
+		mapping->end - mapping->start != UINT64_C(1) << walk->counter.geometry->page_shift)
+		return;
+	if (*walk->root != '\0')
+		length = snprintf(path, sizeof path, "%s%s", walk->root, mapping->path);
+	else
+		length = snprintf(path, sizeof path, "/proc/%" PRIu64 "/root%s", walk->pid, mapping->path);
+	if (length >= (int)sizeof path || fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+		!S_ISREG(status.st_mode) || status.st_size != LZ_WIRE_FILE_BYTES)
+		return;
+	/* A process in a PID namespace writes another pid into the file, but the same start time. */
+	if (lz_stats_file_read(AT_FDCWD, path, &wire) != NULL || wire.start_time != walk->start_time)
+		return;
+	walk->mappings->wire = wire;
+	walk->mappings->preloaded = true;
+}
+
+static void add_mapping(struct walk *walk, const struct lz_mapping *mapping)
+{
+	uint64_t bytes = 0;
+
+	walk->mappings->count++;
+	/* PROT_NONE mappings cannot be touched and need no tables. */
+	if (mapping->readable || mapping->writable || mapping->executable)
+		bytes = lz_table_counter_add(
+			&walk->counter, mapping->start, mapping->end, page_shift_of(walk, mapping));
+	add_to_largest(walk, mapping, bytes);
+	find_stats_file(walk, mapping);
+}
+
+int lz_mappings_read(const char *root, const struct lz_geometry *geometry, uint64_t pid, uint64_t start_time,
+	struct lz_mappings *mappings)
+{
+	struct walk walk = {.root = root,
+		.pid = pid,
+		.start_time = start_time,
+		.mappings = mappings,
+		.counter = lz_table_counter_init(geometry)};
+	char path[PATH_MAX];
+	struct lz_lines lines;
+	char *line;
+	int error;
+
+	*mappings = (struct lz_mappings){.count = LZ_UNKNOWN, .tables_if_touched = LZ_UNKNOWN};
+	lz_proc_path(path, root, (pid_t)pid, "maps");
+	error = lz_lines_open(&lines, &lz_os_linux, path);
+	if (error)
+		return error;
+	mappings->count = 0;
+	while ((line = lz_lines_next(&lines)) != NULL) {
+		struct lz_mapping mapping;
+
+		if (lz_mapping_parse(line, &mapping) == 0)
+			add_mapping(&walk, &mapping);
+	}
+	insert_largest(mappings, &walk.current);
+	mappings->tables_if_touched = walk.counter.bytes;
+	error = lines.error;
+	lz_lines_close(&lines);
+	if (error) {
+		mappings->count = mappings->tables_if_touched = LZ_UNKNOWN;
+		mappings->largest_count = 0;
+	}
+	return error;
+}

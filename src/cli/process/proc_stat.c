@@ -1,0 +1,58 @@
+/* Reads /proc/PID/stat; see proc_stat.h. */
+#include "cli/process/proc_stat.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+void lz_proc_path(char path[PATH_MAX], const char *root, pid_t pid, const char *file)
+{
+	if (snprintf(path, PATH_MAX, "%s/proc/%ld/%s", root, (long)pid, file) >= PATH_MAX)
+		path[0] = '\0';
+}
+
+int lz_proc_stat_read(const char *root, pid_t pid, struct lz_proc_stat *stat)
+{
+	static const int fields[] = {10, 12, 22};
+	uint64_t *const values[] = {&stat->minor_faults, &stat->major_faults, &stat->start_time};
+	char path[PATH_MAX];
+	struct lz_lines lines;
+	char *line;
+	int error;
+
+	*stat = (struct lz_proc_stat){'\0', LZ_UNKNOWN, LZ_UNKNOWN, LZ_UNKNOWN};
+	lz_proc_path(path, root, pid, "stat");
+	error = lz_lines_open(&lines, &lz_os_linux, path);
+	if (error)
+		return error == -ENOENT ? -ESRCH : error;
+	/*
+	 * Fields are counted from the last ')', since field 2, the name, may contain spaces and parentheses.
+	 */
+	line = lz_lines_next(&lines);
+	line = line != NULL ? strrchr(line, ')') : NULL;
+	if (line != NULL && line[1] == ' ')
+		stat->state = line[2];
+	for (int field = 2, next = 0; line != NULL && next < 3; field++) {
+		const char *cursor = line + 1;
+
+		if (field == fields[next])
+			lz_scan_u64(&cursor, values[next++]);
+		line = strchr(line + 1, ' ');
+	}
+	error = lines.error;
+	lz_lines_close(&lines);
+	return error != 0 ? error : stat->start_time == LZ_UNKNOWN ? -ESRCH : 0;
+}
+
+uint64_t lz_process_start_time(const char *root, pid_t pid)
+{
+	struct lz_proc_stat stat;
+
+	if (lz_proc_stat_read(root, pid, &stat) != 0 || stat.state == 'Z' || stat.state == 'X')
+		return 0;
+	return stat.start_time;
+}

@@ -1,0 +1,167 @@
+/* Samples a tree of processes; see tree.h. */
+#include "cli/process/tree.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/parse.h"
+#include "cli/common/array.h"
+#include "cli/common/clock.h"
+#include "os/os.h"
+#include "os/procfs.h"
+
+/* Samples with PSS take at most one part in PSS_SHARE of the time, all samples one part in SAMPLE_SHARE. */
+#define PSS_SHARE 20u
+#define SAMPLE_SHARE 10u
+
+static void add_member(struct lz_process_tree *tree, pid_t pid)
+{
+	uint64_t start_time = lz_process_start_time("", pid);
+	struct lz_process_tree_member *members;
+
+	if (start_time == 0)
+		return;
+	for (size_t i = 0; i < tree->count; i++)
+		if (tree->members[i].pid == pid && tree->members[i].start_time == start_time)
+			return;
+	members = lz_array_grow(tree->members, tree->count, sizeof *members);
+	if (members == NULL)
+		return;
+	tree->members = members;
+	tree->members[tree->count++] = (struct lz_process_tree_member){pid, start_time, LZ_UNKNOWN, 0};
+}
+
+void lz_process_tree_init(struct lz_process_tree *tree, pid_t root)
+{
+	*tree = (struct lz_process_tree){.members = NULL};
+	add_member(tree, root);
+}
+
+void lz_process_tree_free(struct lz_process_tree *tree)
+{
+	free(tree->members);
+	*tree = (struct lz_process_tree){.members = NULL};
+}
+
+/*
+ * Adds the pids in a `children` file ("12 34 "). If there are more than fit in the line buffer, the rest are
+ * found by later samples, after the first have ended.
+ */
+static void add_listed(struct lz_process_tree *tree, const char *path)
+{
+	struct lz_lines lines;
+	const char *cursor;
+	uint64_t pid;
+
+	if (lz_lines_open(&lines, &lz_os_linux, path) != 0)
+		return;
+	cursor = lz_lines_next(&lines);
+	/* A number without a space after it may be cut off by the end of the buffer. */
+	while (cursor != NULL && lz_scan_u64(&cursor, &pid) == 0 && *cursor == ' ') {
+		cursor++;
+		if (pid <= INT32_MAX)
+			add_member(tree, (pid_t)pid);
+	}
+	lz_lines_close(&lines);
+}
+
+/* The kernel lists a child under the thread that created it. */
+static void add_children(struct lz_process_tree *tree, pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
+	threads = opendir(path);
+	while (threads != NULL && (entry = readdir(threads)) != NULL) {
+		uint64_t thread;
+
+		if (lz_parse_u64(entry->d_name, &thread) != 0)
+			continue;
+		snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)thread);
+		add_listed(tree, path);
+	}
+	if (threads != NULL)
+		closedir(threads);
+}
+
+static void add(uint64_t *sum, uint64_t value)
+{
+	if (value != LZ_UNKNOWN)
+		*sum += value;
+}
+
+static void add_to_totals(struct lz_process_tree_totals *sum, const struct lz_process *process)
+{
+	sum->processes++;
+	add(&sum->virtual, process->virtual);
+	add(&sum->rss, process->rss);
+	add(&sum->pss, process->pss);
+	add(&sum->tables, process->tables);
+	add(&sum->minor_faults, process->stat.minor_faults);
+	add(&sum->major_faults, process->stat.major_faults);
+}
+
+/*
+ * Stores PSS if it was read. Otherwise estimates it: the last PSS, plus the change of private RSS since then.
+ */
+static void estimate_pss(struct lz_process_tree_member *member, struct lz_process *process)
+{
+	uint64_t private_rss = lz_sub_clamped(process->rss, process->rss_shmem);
+
+	if (process->pss != LZ_UNKNOWN) {
+		member->pss = process->pss;
+		member->pss_rss = private_rss;
+	} else if (member->pss != LZ_UNKNOWN) {
+		process->pss = lz_sub_clamped(member->pss + private_rss, member->pss_rss);
+	}
+}
+
+static bool sample_member(struct lz_process_tree_member *member, bool with_pss, struct lz_process *process)
+{
+	unsigned read_flags = with_pss || member->pss == LZ_UNKNOWN ? LZ_READ_PSS : 0;
+
+	if (lz_process_read("", NULL, member->pid, read_flags, process) != 0 ||
+		process->stat.start_time != member->start_time || !lz_process_has_memory(process))
+		return false;
+	estimate_pss(member, process);
+	return true;
+}
+
+bool lz_process_tree_sample(struct lz_process_tree *tree, struct lz_process_tree_totals *sum,
+	lz_process_tree_visit *visit, void *context)
+{
+	uint64_t started = lz_monotonic_ns(), ended;
+	bool with_pss = started >= tree->next_pss_ns;
+	size_t alive = 0;
+
+	*sum = (struct lz_process_tree_totals){.processes = 0};
+	/* New children are appended, so the loop reaches them as well. */
+	for (size_t i = 0; i < tree->count; i++)
+		add_children(tree, tree->members[i].pid);
+	for (size_t i = 0; i < tree->count; i++) {
+		struct lz_process process;
+
+		if (!sample_member(&tree->members[i], with_pss, &process))
+			continue;
+		add_to_totals(sum, &process);
+		if (visit != NULL)
+			visit(context, &process);
+		tree->members[alive++] = tree->members[i];
+	}
+	tree->count = alive;
+	ended = lz_monotonic_ns();
+	tree->next_sample_ns = ended + (ended - started) * SAMPLE_SHARE;
+	if (with_pss)
+		tree->next_pss_ns = ended + (ended - started) * PSS_SHARE;
+	return alive > 0;
+}
+
+bool lz_process_tree_sample_due(const struct lz_process_tree *tree)
+{
+	return lz_monotonic_ns() >= tree->next_sample_ns;
+}

@@ -1,0 +1,136 @@
+/* Texts about call sites; see hints.h. */
+#include "cli/report/hints.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/common/display.h"
+
+#define HINT_TABLES_MIN (UINT64_C(64) << 10) /* bytes of page tables that hints mention at least */
+
+void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity)
+{
+	if (site->file != NULL)
+		snprintf(name, capacity, "%s (%s:%d)",
+			site->function != NULL ? lz_printable(site->function).text : "?",
+			lz_printable(lz_base_name(site->file)).text, site->line);
+	else if (site->function != NULL)
+		snprintf(name, capacity, "%s (%s)", lz_printable(site->function).text,
+			lz_printable(lz_base_name(site->module)).text);
+	else if (site->module != NULL)
+		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(lz_base_name(site->module)).text,
+			site->offset);
+	else if (strcmp(site->call, "other") == 0)
+		snprintf(name, capacity, "(all other call sites)");
+	else
+		snprintf(name, capacity, "0x%" PRIx64, site->offset);
+}
+
+void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity)
+{
+	double share = whole != 0 ? 100.0 * (double)part / (double)whole : 0;
+
+	if (part == UINT64_MAX || whole == UINT64_MAX)
+		snprintf(percent, capacity, "?");
+	else if (share > 0 && share < 1)
+		snprintf(percent, capacity, "<1%%");
+	else if (share > 99 && share < 100)
+		snprintf(percent, capacity, ">99%%");
+	else
+		snprintf(percent, capacity, "%.0f%%", share);
+}
+
+/* --- hints --- */
+
+static bool is_share(uint64_t part, uint64_t whole, unsigned percent)
+{
+	return (double)part * 100 >= (double)whole * percent;
+}
+
+static bool has_unknown_usage(const struct lz_report_site *site)
+{
+	const struct lz_report_usage *sum = &site->sum;
+
+	return sum->bytes == UINT64_MAX || sum->written == UINT64_MAX || sum->zero == UINT64_MAX ||
+	       sum->untouched == UINT64_MAX || lz_report_scale_to_peak(site, sum->tables) == UINT64_MAX ||
+	       lz_report_scale_to_peak(site, sum->window_tables) == UINT64_MAX;
+}
+
+const char *lz_report_unknown_note(const struct lz_report *report)
+{
+	for (size_t i = 0; i < report->site_count; i++)
+		if (report->sites[i].sum.bytes != 0 && has_unknown_usage(&report->sites[i]))
+			return "Which memory was touched is not known for all sites: this requires Linux 6.7 "
+			       "(PAGEMAP_SCAN).";
+	return NULL;
+}
+
+/* For a site backed by the zero page, or by both. */
+static void zeropage_hint(const struct lz_report_site *site, char *hint, size_t capacity)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	uint64_t tables = lz_report_scale_to_peak(site, sum->tables);
+	uint64_t on_window = lz_report_scale_to_peak(site, sum->window_tables);
+	bool saves = tables >= HINT_TABLES_MIN && on_window < tables / 2;
+	char untouched[16], zero[16];
+
+	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
+	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
+	if (saves && sum->tables > sum->written)
+		snprintf(hint, capacity,
+			"Its page tables (%s) cost more than its data (%s): a window would cost %s.",
+			lz_size_text(tables).text,
+			lz_size_text(lz_report_scale_to_peak(site, sum->written)).text,
+			lz_size_text(on_window).text);
+	else if (saves)
+		snprintf(hint, capacity,
+			"%s of this %s was only read: a window would save %s of page tables.", zero,
+			lz_printable(site->call).text, lz_size_text(tables - on_window).text);
+	else if (is_share(sum->untouched, sum->bytes, 90) && tables >= HINT_TABLES_MIN &&
+		 is_share(sum->tables, sum->written, 25))
+		snprintf(hint, capacity,
+			"%s of this %s was never touched; the written pages are so sparse that their page "
+			"tables are costly.",
+			untouched, lz_printable(site->call).text);
+	else
+		snprintf(hint, capacity, "%s of this %s was never touched.", untouched,
+			lz_printable(site->call).text);
+}
+
+static void window_hint(const struct lz_report_site *site, char *hint, size_t capacity)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	char percent[16];
+
+	if (is_share(sum->zero, sum->bytes, 40)) {
+		lz_report_percent(sum->zero, sum->bytes, percent, sizeof percent);
+		snprintf(hint, capacity,
+			"%s of this %s was only read; on the window this costs %s of page tables.", percent,
+			lz_printable(site->call).text,
+			lz_size_text(lz_report_scale_to_peak(site, sum->tables)).text);
+		return;
+	}
+	lz_report_percent(sum->untouched, sum->bytes, percent, sizeof percent);
+	snprintf(hint, capacity, "%s of this %s was never touched.", percent, lz_printable(site->call).text);
+}
+
+void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capacity)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	bool on_window = site->backing == LZ_REPORT_BACKING_WINDOW;
+	char percent[16];
+
+	*hint = '\0';
+	if (sum->bytes == 0 || has_unknown_usage(site))
+		return;
+	lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
+	if (is_share(sum->written, sum->bytes, 90))
+		snprintf(hint, capacity, "%s of it was written%s.", percent,
+			on_window ? ": the zero page would serve it with fewer page faults"
+				  : "; there is little to save");
+	else if (on_window)
+		window_hint(site, hint, capacity);
+	else
+		zeropage_hint(site, hint, capacity);
+}

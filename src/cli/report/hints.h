@@ -1,0 +1,24 @@
+/* Texts about call sites: names, percentages, hints. */
+#ifndef LZ_CLI_REPORT_HINTS_H
+#define LZ_CLI_REPORT_HINTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/report/model.h"
+
+/* "sparse (t.c:17)", or "libx.so+0x119c" if the function is unknown. */
+void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity);
+
+/* `part` of `whole` in percent: "0%", "<1%", "50%", ">99%", "100%"; "?" if unknown. */
+void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity);
+
+/*
+ * A sentence on how the site uses its memory and what would save page tables; "" if there is nothing to say.
+ */
+void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capacity);
+
+/* A sentence to be printed once if the usage of some site is unknown, else NULL. */
+const char *lz_report_unknown_note(const struct lz_report *report);
+
+#endif

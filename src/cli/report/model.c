@@ -1,0 +1,73 @@
+/* Sorts and frees reports; see model.h. */
+#include "cli/report/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void lz_report_free(struct lz_report *report)
+{
+	for (size_t i = 0; i < report->site_count; i++) {
+		free(report->sites[i].module);
+		free(report->sites[i].function);
+		free(report->sites[i].file);
+	}
+	free(report->sites);
+	free(report->regions);
+	free(report->processes);
+}
+
+uint64_t lz_report_scale_to_peak(const struct lz_report_site *site, uint64_t sum)
+{
+	if (sum == UINT64_MAX || site->sum.bytes == 0 || site->sum.bytes == UINT64_MAX ||
+		site->sum.peak == UINT64_MAX)
+		return UINT64_MAX;
+	return (uint64_t)((unsigned __int128)sum * site->sum.peak / site->sum.bytes);
+}
+
+static uint64_t waste_of(const struct lz_report_site *site)
+{
+	uint64_t written = lz_report_scale_to_peak(site, site->sum.written);
+
+	if (written == UINT64_MAX)
+		return UINT64_MAX;
+	return site->sum.peak > written ? site->sum.peak - written : 0;
+}
+
+static int compare(const void *a, const void *b, void *context)
+{
+	const struct lz_report *report = context;
+	const struct lz_report_site *left = &report->sites[*(const size_t *)a];
+	const struct lz_report_site *right = &report->sites[*(const size_t *)b];
+
+	/* Unknown waste, UINT64_MAX, wraps to 0 and sorts last. */
+	if (left->waste != right->waste)
+		return left->waste + 1 < right->waste + 1 ? 1 : -1;
+	return left->sum.peak < right->sum.peak ? 1 : left->sum.peak > right->sum.peak ? -1 : 0;
+}
+
+void lz_report_sort(struct lz_report *report)
+{
+	size_t count = report->site_count;
+	size_t *order = calloc(count + 1, sizeof *order), *place = calloc(count + 1, sizeof *place);
+	struct lz_report_site *sorted = calloc(count + 1, sizeof *sorted);
+
+	if (order == NULL || place == NULL || sorted == NULL)
+		count = 0;
+	for (size_t i = 0; i < count; i++) {
+		report->sites[i].waste = waste_of(&report->sites[i]);
+		order[i] = i;
+	}
+	if (count > 0)
+		qsort_r(order, count, sizeof *order, compare, report);
+	for (size_t i = 0; i < count; i++) {
+		sorted[i] = report->sites[order[i]];
+		place[order[i]] = i;
+	}
+	for (size_t i = 0; count > 0 && i < report->region_count; i++)
+		report->regions[i].site = place[report->regions[i].site];
+	if (count > 0)
+		memcpy(report->sites, sorted, count * sizeof *sorted);
+	free(sorted);
+	free(order);
+	free(place);
+}

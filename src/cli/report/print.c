@@ -1,0 +1,216 @@
+/* Prints a report; see print.h. */
+#include "cli/report/print.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/common/display.h"
+#include "cli/common/help.h"
+#include "cli/common/json.h"
+#include "cli/common/messages.h"
+#include "cli/report/hints.h"
+
+#define SITE_WIDTH 31
+#define NAME_WIDTH 24
+
+/*
+ * The name of a site in at most `width` columns. A long function name loses its end, not the file and line.
+ */
+static void short_site_name(const struct lz_report_site *site, char *name, size_t capacity, size_t width)
+{
+	char *where;
+	size_t rest;
+
+	lz_report_site_name(site, name, capacity);
+	where = strrchr(name, '(');
+	if (where == NULL)
+		where = strrchr(name, '+');
+	if (strlen(name) <= width)
+		return;
+	rest = where != NULL ? strlen(where) : width;
+	if (rest + 8 <= width)
+		snprintf(name + width - rest - 2 - (*where == '('), capacity - width, "..%s%s",
+			*where == '(' ? " " : "", strdupa(where));
+	else
+		name[width] = '\0';
+}
+
+/* --- text --- */
+
+static struct lz_display size_or_unknown(uint64_t bytes)
+{
+	struct lz_display unknown = {.text = "?"};
+
+	return bytes == UINT64_MAX ? unknown : lz_size_text_in(bytes, LZ_UNITS_AUTO);
+}
+
+/* A count in at most six columns. */
+static struct lz_display count_or_unknown(uint64_t count)
+{
+	struct lz_display shown = {.text = "?"};
+
+	if (count != UINT64_MAX)
+		snprintf(shown.text, sizeof shown.text, count < 1000000 ? "%" PRIu64 : "%" PRIu64 "M",
+			count < 1000000 ? count : count / 1000000);
+	return shown;
+}
+
+static void print_site(const struct lz_report_site *site, bool colours)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	char written[16], zero[16], untouched[16];
+	char name[512], hint[512];
+
+	short_site_name(site, name, sizeof name, SITE_WIDTH);
+	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
+	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
+	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
+	printf("%s%6s%s %6s %7s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
+		size_or_unknown(site->waste).text, colours ? "\033[0m" : "", size_or_unknown(sum->peak).text,
+		written, zero, untouched, size_or_unknown(lz_report_scale_to_peak(site, sum->tables)).text,
+		count_or_unknown(sum->count).text, colours ? "\033[1m" : "", name, colours ? "\033[0m" : "");
+	lz_report_hint(site, hint, sizeof hint);
+	if (*hint == '\0')
+		return;
+	if (colours)
+		fputs("\033[36m", stdout);
+	lz_print_wrapped(hint, 7, 0);
+	if (colours)
+		fputs("\033[0m", stdout);
+}
+
+static void print_processes(const struct lz_report *report)
+{
+	uint64_t omitted = 0, alive = 0;
+	size_t truncated = 0;
+
+	for (size_t i = 0; i < report->process_count; i++) {
+		truncated += !report->processes[i].complete;
+		alive += report->processes[i].alive != UINT64_MAX ? report->processes[i].alive : 0;
+		omitted += report->processes[i].omitted != UINT64_MAX ? report->processes[i].omitted : 0;
+	}
+	if (report->process_count == 1)
+		printf("%s[%" PRIu64 "], at %s: ",
+			lz_printable_tail(report->processes[0].executable, NAME_WIDTH).text,
+			report->processes[0].pid,
+			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
+	else
+		printf("%zu processes: ", report->process_count);
+	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
+		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
+	fflush(stdout);
+	if (truncated > 0)
+		lz_warning("%zu report%s truncated; the figures are incomplete", truncated,
+			truncated == 1 ? " is" : "s are");
+	if (omitted > 0)
+		lz_warning("%" PRIu64 " live regions are not listed: there were too many", omitted);
+	if (report->unparsed_lines > 0)
+		lz_warning("skipped %zu line%s that could not be parsed", report->unparsed_lines,
+			report->unparsed_lines == 1 ? "" : "s");
+}
+
+void lz_report_print(const struct lz_report *report, size_t sites_max)
+{
+	bool colours = lz_colours_enabled(stdout);
+	size_t shown = report->site_count < sites_max ? report->site_count : sites_max;
+
+	print_processes(report);
+	if (report->site_count == 0) {
+		lz_print_wrapped(
+			"No region was created: every calloc request was below LAZYZERO_THRESHOLD, and every "
+			"request of malloc and its family below LAZYZERO_MALLOC_THRESHOLD.",
+			0, 0);
+		return;
+	}
+	printf("%s WASTE   PEAK WRITTEN  READ NEVER TABLES   MADE  CALL SITE%s\n", colours ? "\033[7m" : "",
+		colours ? "\033[0m" : "");
+	for (size_t i = 0; i < shown; i++)
+		print_site(&report->sites[i], colours);
+	if (lz_report_unknown_note(report) != NULL)
+		puts(lz_report_unknown_note(report));
+	if (shown < report->site_count)
+		printf("%zu more call site%s; --all shows them\n", report->site_count - shown,
+			report->site_count - shown == 1 ? "" : "s");
+}
+
+/* --- JSON --- */
+
+static json_t *usage_json(const struct lz_report_usage *sum, enum lz_report_backing backing)
+{
+	static const char *const names[] = {[LZ_REPORT_BACKING_ZEROPAGE] = "zeropage",
+		[LZ_REPORT_BACKING_WINDOW] = "window",
+		[LZ_REPORT_BACKING_BOTH] = "both"};
+	json_t *object = json_object();
+
+	json_object_set_new(object, "bytes", lz_json_number(sum->bytes));
+	json_object_set_new(object, "written", lz_json_number(sum->written));
+	json_object_set_new(object, "zero", lz_json_number(sum->zero));
+	json_object_set_new(object, "untouched", lz_json_number(sum->untouched));
+	json_object_set_new(object, "page_tables", lz_json_number(sum->tables));
+	json_object_set_new(object, "page_tables_on_window", lz_json_number(sum->window_tables));
+	json_object_set_new(object, "page_tables_if_touched", lz_json_number(sum->full_tables));
+	json_object_set_new(
+		object, "backing", json_string(names[backing & LZ_REPORT_BACKING_BOTH ? backing : 1]));
+	return object;
+}
+
+static json_t *site_json(const struct lz_report_site *site)
+{
+	json_t *object = usage_json(&site->sum, site->backing);
+	char hint[512];
+
+	lz_report_hint(site, hint, sizeof hint);
+	json_object_set_new(object, "call", lz_json_string(site->call));
+	json_object_set_new(object, "module", lz_json_string(site->module));
+	json_object_set_new(object, "offset", lz_json_number(site->offset));
+	json_object_set_new(object, "function", lz_json_string(site->function));
+	json_object_set_new(object, "file", lz_json_string(site->file));
+	json_object_set_new(object, "line", site->line > 0 ? json_integer(site->line) : json_null());
+	json_object_set_new(object, "regions_made", lz_json_number(site->sum.count));
+	json_object_set_new(object, "bytes_asked", lz_json_number(site->sum.asked));
+	json_object_set_new(object, "bytes_peak", lz_json_number(site->sum.peak));
+	json_object_set_new(object, "bytes_alive", lz_json_number(site->sum.alive));
+	json_object_set_new(object, "waste", lz_json_number(site->waste));
+	json_object_set_new(object, "hint", json_string(hint));
+	return object;
+}
+
+static json_t *process_json(const struct lz_report_process *process)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "pid", lz_json_number(process->pid));
+	json_object_set_new(object, "executable", lz_json_string(process->executable));
+	json_object_set_new(object, "reason", lz_json_string(process->reason));
+	json_object_set_new(object, "complete", json_boolean(process->complete));
+	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
+	json_object_set_new(object, "regions_left_out", lz_json_number(process->omitted));
+	return object;
+}
+
+int lz_report_print_json(const struct lz_report *report)
+{
+	json_t *object = json_object(), *processes = json_array(), *sites = json_array(),
+	       *regions = json_array();
+
+	for (size_t i = 0; i < report->process_count; i++)
+		json_array_append_new(processes, process_json(&report->processes[i]));
+	for (size_t i = 0; i < report->site_count; i++)
+		json_array_append_new(sites, site_json(&report->sites[i]));
+	for (size_t i = 0; i < report->region_count; i++) {
+		const struct lz_report_region *region = &report->regions[i];
+		json_t *line = usage_json(&region->sum, region->backing);
+
+		json_object_set_new(line, "address", lz_json_number(region->base));
+		json_object_set_new(line, "process", json_integer((json_int_t)region->process));
+		json_object_set_new(line, "site", json_integer((json_int_t)region->site));
+		json_array_append_new(regions, line);
+	}
+	json_object_set_new(object, "processes", processes);
+	json_object_set_new(object, "sites", sites);
+	json_object_set_new(object, "regions", regions);
+	json_object_set_new(object, "lines_not_understood", json_integer((json_int_t)report->unparsed_lines));
+	return lz_json_print(object);
+}

@@ -1,0 +1,15 @@
+/* Output of `lazyzero report`: a table of at most 80 columns, or JSON. */
+#ifndef LZ_CLI_REPORT_PRINT_H
+#define LZ_CLI_REPORT_PRINT_H
+
+#include <stddef.h>
+
+#include "cli/report/model.h"
+
+/* Prints at most `sites_max` sites. */
+void lz_report_print(const struct lz_report *report, size_t sites_max);
+
+/* Prints everything. Returns the exit status. */
+int lz_report_print_json(const struct lz_report *report);
+
+#endif

@@ -1,0 +1,173 @@
+/* Prints the summary; see summary.h. */
+#include "cli/run/summary.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/checked.h"
+#include "cli/common/display.h"
+#include "cli/common/json.h"
+#include "cli/common/messages.h"
+
+#define ROW "  %-12s "
+
+/*
+ * The higher of two samples: the command samples all the time, also between allocations; the library samples
+ * when it allocates, and so sees short peaks.
+ */
+static uint64_t page_table_peak(const struct lz_summary *summary)
+{
+	return lz_max_u64(summary->result.page_tables, summary->totals.actual_peak);
+}
+
+static void print_exit(const struct lz_summary *summary)
+{
+	int status = summary->result.status;
+	/* At most 30 columns of the name, so that the line stays within 80. */
+	struct lz_display name = lz_printable(lz_base_name(summary->program));
+	const char *dots = strlen(name.text) > 30 ? "..." : "";
+
+	fprintf(stderr, "lazyzero: %.*s%s ", *dots != '\0' ? 27 : 30, name.text, dots);
+	if (!WIFSIGNALED(status))
+		fprintf(stderr, "exited with status %d", WEXITSTATUS(status));
+	else if (sigabbrev_np(WTERMSIG(status)) != NULL)
+		fprintf(stderr, "was killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+	else
+		fprintf(stderr, "was killed by signal %d", WTERMSIG(status));
+	fprintf(stderr, " after %.3g s\n", summary->result.seconds);
+}
+
+static void print_budget(const struct lz_run_totals *totals)
+{
+	if (totals->budget == UINT64_MAX)
+		fprintf(stderr, ROW "%s\n", "budget",
+			totals->budget_source[0] != '\0' ? totals->budget_source
+							 : "not determined: no large request");
+	else
+		fprintf(stderr, ROW "%s (%.52s)\n", "budget", lz_size_text(totals->budget).text,
+			lz_printable(totals->budget_source).text);
+}
+
+static void print_requests(const struct lz_run_totals *totals)
+{
+	fprintf(stderr, ROW "%" PRIu64 " region%s, %s\n", "served", totals->regions,
+		totals->regions == 1 ? "" : "s", lz_size_text(totals->region_bytes).text);
+	fprintf(stderr, ROW "%" PRIu64 " large, of the program itself, %s\n", "mappings", totals->mappings,
+		lz_size_text(totals->mapping_bytes).text);
+	if (totals->window_regions > 0)
+		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; the window uses %s\n", "zero window",
+			totals->window_regions, totals->window_regions == 1 ? "" : "s",
+			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text);
+	fprintf(stderr, ROW "%" PRIu64 " served, %" PRIu64 " refused", "over budget", totals->over_budget,
+		totals->refused);
+	if (totals->windowed > 0)
+		fprintf(stderr, ", %" PRIu64 " avoided by the window", totals->windowed);
+	fputc('\n', stderr);
+	if (totals->untracked > 0)
+		fprintf(stderr, ROW "%" PRIu64 " calls bypassed the library\n", "untracked",
+			totals->untracked);
+	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", totals->processes);
+}
+
+void lz_summary_text(const struct lz_summary *summary)
+{
+	const struct lz_child_result *result = &summary->result;
+	uint64_t peak = page_table_peak(summary);
+
+	print_exit(summary);
+	if (peak > 0)
+		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_size_text(peak).text);
+	else
+		fprintf(stderr, ROW "not sampled: the program ended too soon\n", "page tables");
+	if (summary->inactive == NULL) {
+		if (summary->totals.committed_peak > 0)
+			fprintf(stderr, ROW "%s if all large memory were touched%s\n", "",
+				lz_size_text(summary->totals.committed_peak).text,
+				summary->totals.window_regions > 0 ? " (on a window: only read)" : "");
+		print_budget(&summary->totals);
+	}
+	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
+		lz_size_text(result->peak_rss).text, result->minor_faults);
+	if (summary->inactive == NULL && summary->totals.window_resident_peak > 0)
+		fprintf(stderr, ROW "%s of it is the window, counted once per mapping\n", "",
+			lz_size_text(summary->totals.window_resident_peak).text);
+	if (summary->inactive == NULL)
+		print_requests(&summary->totals);
+	else
+		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
+}
+
+/* The names are documented in lazyzero(1) and must not change. */
+static void describe_exit(json_t *object, const struct lz_summary *summary)
+{
+	const struct lz_child_result *result = &summary->result;
+	uint64_t peak = page_table_peak(summary);
+
+	json_object_set_new(object, "program", lz_json_string(summary->program));
+	json_object_set_new(object, "pid", json_integer(result->pid));
+	json_object_set_new(object, "exit_status", lz_json_exit_status(result->status));
+	json_object_set_new(object, "signal", lz_json_signal(result->status));
+	json_object_set_new(object, "seconds", json_real(result->seconds));
+	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? lz_json_number(peak) : json_null());
+	json_object_set_new(object, "resident_peak_bytes", lz_json_number(result->peak_rss));
+	json_object_set_new(object, "minor_faults", lz_json_number(result->minor_faults));
+	json_object_set_new(object, "major_faults", lz_json_number(result->major_faults));
+	json_object_set_new(object, "active", json_boolean(summary->inactive == NULL));
+	json_object_set_new(object, "inactive_reason", lz_json_string(summary->inactive));
+}
+
+/* Without figures from the library its numbers are unknown, so they are null instead of 0. */
+static void describe_totals(json_t *object, const struct lz_summary *summary)
+{
+	static const struct lz_run_totals unknown = {
+		.budget = UINT64_MAX,
+		.committed_peak = UINT64_MAX,
+		.regions = UINT64_MAX,
+		.region_bytes = UINT64_MAX,
+		.mappings = UINT64_MAX,
+		.mapping_bytes = UINT64_MAX,
+		.over_budget = UINT64_MAX,
+		.refused = UINT64_MAX,
+		.untracked = UINT64_MAX,
+		.windowed = UINT64_MAX,
+		.window_regions = UINT64_MAX,
+		.window_bytes = UINT64_MAX,
+		.window_size = UINT64_MAX,
+		.window_resident_peak = UINT64_MAX,
+	};
+	const struct lz_run_totals *totals = summary->inactive == NULL ? &summary->totals : &unknown;
+
+	json_object_set_new(object, "processes", lz_json_number(totals->processes));
+	json_object_set_new(object, "budget_bytes", lz_json_number(totals->budget));
+	json_object_set_new(object, "budget_source",
+		lz_json_string(totals->budget_source[0] != '\0' ? totals->budget_source : NULL));
+	json_object_set_new(object, "committed_peak_bytes", lz_json_number(totals->committed_peak));
+	json_object_set_new(object, "regions", lz_json_number(totals->regions));
+	json_object_set_new(object, "region_bytes", lz_json_number(totals->region_bytes));
+	json_object_set_new(object, "mappings", lz_json_number(totals->mappings));
+	json_object_set_new(object, "mapping_bytes", lz_json_number(totals->mapping_bytes));
+	json_object_set_new(object, "over_budget", lz_json_number(totals->over_budget));
+	json_object_set_new(object, "refused", lz_json_number(totals->refused));
+	json_object_set_new(object, "untracked", lz_json_number(totals->untracked));
+	json_object_set_new(object, "windowed", lz_json_number(totals->windowed));
+	json_object_set_new(object, "window_regions", lz_json_number(totals->window_regions));
+	json_object_set_new(object, "window_region_bytes", lz_json_number(totals->window_bytes));
+	json_object_set_new(object, "window_bytes", lz_json_number(totals->window_size));
+	json_object_set_new(
+		object, "window_resident_peak_bytes", lz_json_number(totals->window_resident_peak));
+}
+
+void lz_summary_json(const struct lz_summary *summary)
+{
+	json_t *object = json_object();
+
+	describe_exit(object, summary);
+	describe_totals(object, summary);
+	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
+		fputc('\n', stderr);
+	else
+		lz_message("cannot write the summary");
+	json_decref(object);
+}

@@ -1,0 +1,21 @@
+/* The summary of a run, printed on standard error. */
+#ifndef LZ_CLI_RUN_SUMMARY_H
+#define LZ_CLI_RUN_SUMMARY_H
+
+#include "cli/launch/child.h"
+#include "cli/run/statistics.h"
+
+struct lz_summary {
+	const char *program;
+	const char *inactive; /* why the library was active in no process; NULL: it was active */
+	struct lz_child_result result;
+	struct lz_run_totals totals;
+};
+
+/* At most 80 columns wide. */
+void lz_summary_text(const struct lz_summary *summary);
+
+/* One JSON object on one line. Unknown numbers are null. */
+void lz_summary_json(const struct lz_summary *summary);
+
+#endif

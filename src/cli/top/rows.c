@@ -1,0 +1,194 @@
+/* Builds the rows; see rows.h. */
+#include "cli/top/rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_INDEX SIZE_MAX
+
+/* Links of the tree; indices of top->processes. */
+struct node {
+	size_t first_child, next_sibling, parent;
+	uint64_t descendants;
+};
+
+static const struct lz_top *ordering; /* for compare_rows, since qsort passes no context */
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct lz_top_row *left = a, *right = b;
+
+	return lz_column_compare_rows(ordering->sort, ordering->reverse, left->process, right->process);
+}
+
+static bool is_folded(const struct lz_top *top, uint64_t pid)
+{
+	for (size_t i = 0; i < top->folded_count; i++)
+		if ((uint64_t)top->folded[i] == pid)
+			return true;
+	return false;
+}
+
+void lz_top_toggle_fold(struct lz_top *top)
+{
+	pid_t pid = (pid_t)top->rows[top->selected].process->pid;
+	pid_t *larger;
+
+	for (size_t i = 0; i < top->folded_count; i++)
+		if (top->folded[i] == pid) {
+			top->folded[i] = top->folded[--top->folded_count];
+			return;
+		}
+	larger = realloc(top->folded, (top->folded_count + 1) * sizeof *larger);
+	if (larger == NULL)
+		return;
+	top->folded = larger;
+	top->folded[top->folded_count++] = pid;
+}
+
+static size_t find_pid(const struct lz_top *top, uint64_t pid)
+{
+	size_t low = 0, high = top->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (top->processes[middle].pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < top->count && top->processes[low].pid == pid ? low : NO_INDEX;
+}
+
+static void link_children(const struct lz_top *top, struct node *nodes)
+{
+	for (size_t i = 0; i < top->count; i++)
+		nodes[i] = (struct node){NO_INDEX, NO_INDEX, find_pid(top, top->processes[i].parent), 0};
+	for (size_t i = 0; i < top->count; i++) {
+		size_t parent = nodes[i].parent;
+
+		if (parent == NO_INDEX || parent == i)
+			continue;
+		nodes[i].next_sibling = nodes[parent].first_child;
+		nodes[parent].first_child = i;
+	}
+}
+
+static void add(uint64_t *sum, uint64_t value)
+{
+	if (value != LZ_UNKNOWN)
+		*sum = *sum == LZ_UNKNOWN ? value : *sum + value;
+}
+
+static void add_process(struct lz_process *sum, const struct lz_process *process)
+{
+	add(&sum->threads, process->threads);
+	add(&sum->stat.minor_faults, process->stat.minor_faults);
+	add(&sum->stat.major_faults, process->stat.major_faults);
+	add(&sum->virtual, process->virtual);
+	add(&sum->rss, process->rss);
+	add(&sum->rss_shmem, process->rss_shmem);
+	add(&sum->pss, process->pss);
+	add(&sum->swap, process->swap);
+	add(&sum->tables, process->tables);
+	add(&sum->mappings.tables_if_touched, process->mappings.tables_if_touched);
+	add(&sum->mappings.count, process->mappings.count);
+	lz_process_set_ratio(sum);
+}
+
+/* Adds every process to the sums of all its ancestors. Trees of processes are not deep. */
+static void add_to_ancestors(struct lz_top *top, struct node *nodes)
+{
+	for (size_t i = 0; i < top->count; i++) {
+		size_t at = nodes[i].parent;
+
+		/* The parents in a recorded tree may form a cycle. */
+		for (size_t steps = 0; at != NO_INDEX && at != i && steps < top->count; steps++) {
+			add_process(&top->sums[at], &top->processes[i]);
+			nodes[at].descendants++;
+			at = nodes[at].parent == at ? NO_INDEX : nodes[at].parent;
+		}
+	}
+}
+
+/* Appends a list of siblings in order, each followed by its descendants. */
+static void append_rows(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
+{
+	struct lz_top_row *siblings;
+	size_t count = 0;
+
+	for (size_t i = first; i != NO_INDEX; i = nodes[i].next_sibling)
+		count++;
+	siblings = calloc(count + 1, sizeof *siblings);
+	if (siblings == NULL)
+		return;
+	count = 0;
+	for (size_t i = first; i != NO_INDEX; i = nodes[i].next_sibling)
+		siblings[count++] = (struct lz_top_row){&top->sums[i], depth, nodes[i].descendants,
+			nodes[i].descendants > 0 && is_folded(top, top->sums[i].pid)};
+	qsort(siblings, count, sizeof *siblings, compare_rows);
+	for (size_t i = 0; i < count && top->row_count < top->count; i++) {
+		size_t node = (size_t)(siblings[i].process - top->sums);
+
+		top->rows[top->row_count++] = siblings[i];
+		if (!siblings[i].folded)
+			append_rows(top, nodes, nodes[node].first_child, depth + 1);
+	}
+	free(siblings);
+}
+
+static int order_tree(struct lz_top *top)
+{
+	struct node *nodes = calloc(top->count + 1, sizeof *nodes);
+	struct lz_process *sums = calloc(top->count + 1, sizeof *sums);
+	size_t roots = NO_INDEX;
+
+	if (nodes == NULL || sums == NULL) {
+		free(nodes);
+		free(sums);
+		return -ENOMEM;
+	}
+	free(top->sums);
+	top->sums = sums;
+	if (top->count > 0)
+		memcpy(sums, top->processes, top->count * sizeof *sums);
+	link_children(top, nodes);
+	add_to_ancestors(top, nodes);
+	for (size_t i = top->count; i-- > 0;)
+		if (nodes[i].parent == NO_INDEX || nodes[i].parent == i) {
+			nodes[i].next_sibling = roots;
+			roots = i;
+		}
+	append_rows(top, nodes, roots, 0);
+	free(nodes);
+	return 0;
+}
+
+int lz_top_sort_rows(struct lz_top *top)
+{
+	struct lz_top_row *rows = calloc(top->count + 1, sizeof *rows);
+	int error = 0;
+
+	if (rows == NULL)
+		return -ENOMEM;
+	free(top->rows);
+	top->rows = rows;
+	top->row_count = 0;
+	ordering = top;
+	if (top->tree) {
+		error = order_tree(top);
+	} else {
+		for (size_t i = 0; i < top->count; i++)
+			rows[top->row_count++] = (struct lz_top_row){&top->processes[i], 0, 0, false};
+		qsort(rows, top->row_count, sizeof *rows, compare_rows);
+	}
+	/* Select the row of the selected process again. A selected first row remains the first row. */
+	for (size_t i = 0; i < top->row_count; i++)
+		if (rows[i].process->pid == top->selected_pid)
+			top->selected = i;
+	if (top->selected >= top->row_count)
+		top->selected = top->row_count > 0 ? top->row_count - 1 : 0;
+	return error;
+}
