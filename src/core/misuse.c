@@ -11,15 +11,8 @@
 #include <stdatomic.h>
 
 #include "base/text.h"
+#include "core/header.h"
 #include "os/procfs.h"
-
-static bool is_kept(const struct lz_recycle *recycle, uintptr_t p)
-{
-	for (unsigned i = 0; i < LZ_RECYCLED; i++)
-		if (recycle->kept[i].base != 0 && p - recycle->kept[i].base < recycle->kept[i].length)
-			return true;
-	return false;
-}
 
 /* With the lock. The region that p lies in; NULL where there is none. */
 static struct lz_served *around(struct lz_core *core, uintptr_t p)
@@ -46,9 +39,11 @@ enum lz_misuse lz_core_misuse(struct lz_core *core, const void *p, uintptr_t *ba
 		if (region != NULL) {
 			*base = atomic_load_explicit(&region->base, memory_order_relaxed);
 			*length = atomic_load_explicit(&region->length, memory_order_relaxed);
-			if (address > *base && address - *base < *length)
+			/* A plugin may have freed it by glibc's free, and another's block lie there now. */
+			if (address > *base && address - *base < *length &&
+				lz_header_matches(core, *base, *length))
 				misuse = LZ_MISUSE_INSIDE;
-		} else if (is_kept(&core->recycle, address)) {
+		} else if (lz_recycle_has(core, address)) {
 			misuse = LZ_MISUSE_FREED;
 		}
 	}

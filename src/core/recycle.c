@@ -231,6 +231,17 @@ static bool is_still_ours(struct lz_core *core, const struct lz_kept *kept)
 	return !is_suspicious(core, kept) || is_ours_by_maps(core, kept);
 }
 
+bool lz_recycle_has(struct lz_core *core, uintptr_t p)
+{
+	for (unsigned i = 0; i < LZ_RECYCLED; i++) {
+		const struct lz_kept *kept = &core->recycle.kept[i];
+
+		if (kept->base != 0 && p - kept->base < kept->length)
+			return is_still_ours(core, kept);
+	}
+	return false;
+}
+
 /* --- unmapping --- */
 
 /* Takes a region out of the books; the caller unmaps it without the lock. */

@@ -78,6 +78,9 @@ int lz_recycle_take(struct lz_core *core, const struct lz_request *request, size
  */
 bool lz_recycle_keep(struct lz_core *core, struct lz_served *region);
 
+/* Whether p lies in a kept region that is still ours. With the lock. */
+bool lz_recycle_has(struct lz_core *core, uintptr_t p);
+
 /* Unmaps what was not used for a second; costs a load where nothing is kept. */
 void lz_recycle_tend(struct lz_core *core);
 
