@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -131,12 +132,12 @@ static bool is_suspicious(const struct lz_core *core, const struct lz_kept *kept
 }
 
 /*
- * Where MADV_DONTFORK begins in a kept region: not at its first byte, where a program might map over it exactly, and
- * bounds would not tell. On a window, whose pieces are files' mappings, they would.
+ * Where MADV_DONTFORK begins: at the header, so that what a program maps exactly over the region, or over its first
+ * page, is not at one of its bounds. On a window, pieces are mappings of a file, which tells.
  */
 static uintptr_t mark_start(const struct lz_core *core, const struct lz_kept *kept)
 {
-	return kept->on_window ? kept->base : kept->base + core->page;
+	return kept->on_window ? kept->base : kept->base - lz_header_bytes(core);
 }
 
 static int mark(struct lz_core *core, const struct lz_kept *kept, int advice)
@@ -153,21 +154,16 @@ static bool is_private_memory(const struct lz_vma *vma, bool of_file)
 }
 
 /*
- * A kept region without a window is two mappings: its header and first page, perhaps joined with what lies below, and
- * the rest. -errno of the query when it cannot be made.
+ * A kept region without a window lies within one mapping with its header, perhaps with other kept regions beside:
+ * what is not under MADV_DONTFORK never joins it. -errno of the query when it cannot be made.
  */
 static int query_plain(struct lz_core *core, const struct lz_kept *kept, bool *ours)
 {
-	uintptr_t start = mark_start(core, kept);
 	struct lz_vma vma;
 	int error = lz_vma_query(core->os, kept->base, &vma);
 
-	*ours = error == 0 && vma.start <= kept->base && vma.end == start && is_private_memory(&vma, false);
-	if (*ours) {
-		error = lz_vma_query(core->os, start, &vma);
-		*ours = error == 0 && vma.start == start && vma.end == kept->base + kept->length &&
-			is_private_memory(&vma, false);
-	}
+	*ours = error == 0 && vma.start <= mark_start(core, kept) && vma.end >= kept->base + kept->length &&
+		is_private_memory(&vma, false);
 	return error == -ENOENT ? 0 : error;
 }
 
@@ -176,16 +172,20 @@ static int query_pieces(struct lz_core *core, const struct lz_kept *kept, bool *
 {
 	uintptr_t at = kept->base, end = kept->base + kept->length;
 	unsigned most = is_suspicious(core, kept) ? UINT_MAX : PIECES_LOOKED_AT;
+	char name[sizeof LZ_WINDOW_PATH " (deleted)"] = "";
 	uint64_t inode = 0;
 	struct lz_vma vma;
 	int error;
 
 	*ours = false;
 	do {
-		error = lz_vma_query(core->os, at, &vma);
+		/* The first one by its name, for it may be another file's: a window is not known for as long as what
+		 * stands on it. */
+		error = lz_vma_query_named(core->os, at, &vma, name, inode == 0 ? sizeof name : 0);
 		if (error != 0)
-			return error == -ENOENT ? 0 : error;
-		if (vma.start != at || !is_private_memory(&vma, true) || (inode != 0 && vma.inode != inode))
+			return error == -ENOENT || error == -ENAMETOOLONG ? 0 : error;
+		if (vma.start != at || !is_private_memory(&vma, true) || (inode != 0 && vma.inode != inode) ||
+			strncmp(name, LZ_WINDOW_PATH, strlen(LZ_WINDOW_PATH)) != 0)
 			return 0;
 		at = vma.end;
 		inode = vma.inode;
@@ -207,14 +207,14 @@ static bool is_ours_by_maps(struct lz_core *core, const struct lz_kept *kept)
 	while (at < end && (line = lz_lines_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
 			continue;
-		if (mapping.start != at || !mapping.readable || !mapping.writable || mapping.shared ||
-			(kept->on_window ? !lz_window_is_named(&mapping)
-					 : mapping.inode != 0 || mapping.end != end))
+		if (!mapping.readable || !mapping.writable || mapping.shared ||
+			(kept->on_window ? mapping.start != at || !lz_window_is_named(&mapping)
+					 : mapping.start > at || mapping.inode != 0 || mapping.end < end))
 			break;
 		at = mapping.end;
 	}
 	lz_lines_close(&lines);
-	return at == end;
+	return at >= end;
 }
 
 /*
@@ -368,9 +368,9 @@ void lz_recycle_after_fork(struct lz_core *core)
 			continue;
 		struct lz_kept kept = take_out(core, slot);
 
-		if (lz_header_matches(core, kept.base, kept.length))
-			core->os->munmap(
-				(void *)(kept.base - lead), lead + (mark_start(core, &kept) - kept.base));
+		/* Of one on a window the header is inherited. */
+		if (kept.on_window && lz_header_matches(core, kept.base, kept.length))
+			core->os->munmap((void *)(kept.base - lead), lead);
 	}
 	atomic_store(&core->recycle.unreclaimable, 0);
 }

@@ -11,9 +11,10 @@
  *    1% of the memory that is free, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages, 0.06 in huge
  *    ones.
  *  - A forked child does not have it (MADV_DONTFORK), so that it does not hold the parent's pages.
- *  - A kept region is a mapping of its own: it alone is under MADV_DONTFORK, but for its first page, which stays with
- *    that of its header. Any mapping made over it changes these bounds, which two PROCMAP_QUERYs tell (Linux 6.11).
- *    They are asked before a region is looked into, used again or unmapped. What is not ours any more is only
+ *  - A kept region and its header are alone under MADV_DONTFORK, so any mapping made over it ends the one mapping that
+ *    they lie in; on a window, whose pieces are a file's mappings, it shows in their bounds or names. PROCMAP_QUERY
+ *    tells (Linux 6.11). What it does not tell from a piece of the window is another that a system call moved there.
+ *    It is asked before a region is looked into, used again or unmapped. What is not ours any more is only
  *    forgotten.
  *  - Memory that the program gave other properties (protection, advice, keys, locks, policies, names) is not kept,
  *    nor is anything that lived while a call could not be followed.

@@ -142,7 +142,8 @@ int lz_zeropage_map(
 	if (lz_os_failed(at))
 		return (int)at;
 	*place = (struct lz_place){.base = (uintptr_t)at, .length = length};
-	place->huge_pages_refused = advise_huge_pages(core, place->base, length);
+	/* With its header, that they stay one mapping. */
+	place->huge_pages_refused = advise_huge_pages(core, place->base - lead, length + lead);
 	return 0;
 }
 

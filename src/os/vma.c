@@ -20,25 +20,31 @@ struct vma_query {
 #define IS_EXECUTABLE 4u
 #define IS_SHARED 8u
 
-static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t address)
+static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t address, char *name, size_t size)
 {
 	struct lz_file file;
 	int error = lz_file_open(&file, os, LZ_MAPS, false);
 
 	if (error)
 		return error;
-	/* No flag: the mapping must hold the address. A name of size 0 is not written. */
-	*query = (struct vma_query){.size = sizeof *query, .address = address};
+	/* No flag: the mapping must hold the address. A name without a size is EINVAL, and so is a size without. */
+	*query = (struct vma_query){.size = sizeof *query,
+		.address = address,
+		.name = size != 0 ? (uintptr_t)name : 0,
+		.name_size = (uint32_t)size};
 	error = os->ioctl(file.fd, QUERY_REQUEST, query);
 	lz_file_close(&file);
 	return error > 0 ? -EIO : error;
 }
 
-int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
+int lz_vma_query_named(
+	const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size)
 {
 	struct vma_query *query = lz_scratch_take(os);
-	int error = query == NULL ? -ENOMEM : ask(os, query, address);
+	int error = query == NULL ? -ENOMEM : ask(os, query, address, name, size);
 
+	if (error == 0 && size != 0 && query->name_size == 0)
+		name[0] = '\0';
 	if (error == 0)
 		*vma = (struct lz_vma){
 			.start = query->start,
@@ -54,4 +60,9 @@ int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
 		};
 	lz_scratch_release(os, query);
 	return error;
+}
+
+int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
+{
+	return lz_vma_query_named(os, address, vma, NULL, 0);
 }
