@@ -45,7 +45,8 @@ struct lz_ledger {
 	uint64_t committed;                 /* their bytes, as VmPTE counts them */
 	uint64_t bytes;                     /* of address space in the ledger */
 	unsigned span_shift[LZ_LEVELS_MAX]; /* of the geometry, at hand: these are looked at in every call */
-	bool inexact; /* a record could not be kept: reconcile before deciding anything */
+	/* A record could not be kept: reconcile before deciding anything. May be read without the lock. */
+	_Atomic bool inexact;
 };
 
 void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry, const struct lz_os *os);

@@ -79,11 +79,18 @@ static void slot_clear(struct lz_core *core, struct lz_kept *slot)
 static void slot_fill(struct lz_core *core, struct lz_kept *slot, struct lz_kept kept)
 {
 	struct lz_recycle *recycle = &core->recycle;
-	uintptr_t base = kept.base;
 
-	kept.base = 0;
-	*slot = kept;
-	atomic_store_explicit(&slot->base, base, memory_order_release);
+	/* By its members: the first two are read without the lock. */
+	slot->length = kept.length;
+	slot->resident = kept.resident;
+	slot->freed_ms = kept.freed_ms;
+	slot->changes = kept.changes;
+	slot->unreclaimable = kept.unreclaimable;
+	slot->huge_pages_refused = kept.huge_pages_refused;
+	slot->on_window = kept.on_window;
+	slot->full = kept.full;
+	slot->is_zero = kept.is_zero;
+	atomic_store_explicit(&slot->base, kept.base, memory_order_release);
 	set_resident(core, recycle->resident + kept.resident);
 	if (atomic_fetch_add_explicit(&recycle->count, 1, memory_order_relaxed) == 0)
 		note_filled(recycle, true);

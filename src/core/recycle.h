@@ -38,7 +38,7 @@ struct lz_served;
 
 struct lz_kept {
 	_Atomic uintptr_t base; /* 0: none in this slot; written last */
-	size_t length;
+	_Atomic size_t length;
 	uint64_t resident; /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms; /* when */
 	uint32_t changes;  /* lz_regions.changes at that time */
