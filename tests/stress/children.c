@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,8 @@ static void fill_beside_children(void)
 	pid_t workers[WORKERS];
 	int status;
 
+	/* Bare, every block is a mapping of its own, which goes when it is freed. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		fill_and_free();
 		workers[i] = fork();
