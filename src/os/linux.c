@@ -70,10 +70,12 @@ void __tsan_release(void *address);
 
 static void order(void (*by)(void *), void *address, size_t length)
 {
-	uintptr_t at = (uintptr_t)address & ~(uintptr_t)65535, end = (uintptr_t)address + length;
+	/* What stands for an address: where the sanitizer has no memory of its own for one, it would crash. */
+	static char key[4096];
+	uintptr_t at = (uintptr_t)address >> 16, end = ((uintptr_t)address + length + 65535) >> 16;
 
-	for (; at < end && length <= (64u << 20); at += 65536)
-		by((void *)at);
+	for (; at < end && length <= (64u << 20); at++)
+		by(&key[at % sizeof key]);
 }
 #else
 #define order(by, address, length) ((void)0)
