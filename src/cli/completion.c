@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli/columns.h"
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 #include "support/options.h"
 
 /* The names of a table, for struct lz_completed. */

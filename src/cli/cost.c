@@ -1,6 +1,6 @@
 /*
  * `lazyzero cost`: the page tables that a range of memory needs once it is all touched, level by level, on
- * this machine or on one of another kind. The arithmetic is that of core/geometry.h.
+ * this machine or on one of another kind. The arithmetic is that of pagetables/geometry.h.
  */
 #include "cli/cost.h"
 

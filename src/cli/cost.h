@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "cli/cli.h"
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 
 #define LZ_PAGE_SIZES_MAX 3u
 

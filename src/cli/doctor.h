@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 
 enum lz_health {
 	LZ_HEALTH_OK,

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 #include "lazyzero/wire.h"
 
 #define LZ_UNKNOWN UINT64_MAX

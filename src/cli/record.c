@@ -13,7 +13,7 @@
 
 #include "cli/cli.h"
 #include "cli/json.h"
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 #include "os/os.h"
 
 #define INTERVAL_NS UINT64_C(100000000)

@@ -1,5 +1,5 @@
 /*
- * The reports of programs (core/report.h), read, merged and told.
+ * The reports of programs (sites/report.h), read, merged and told.
  *
  * A report file may be cut, by a kill or a full disk, hold the reports of many processes, be of no report at
  * all, or be hostile: a line that is not understood is left out and counted.
@@ -19,7 +19,7 @@ struct lz_picture {
 	char written[LZ_REPORT_CELLS + 1], zero[LZ_REPORT_CELLS + 1];
 };
 
-/* Numbers as core/sites.h has them; UINT64_MAX: not known. */
+/* Numbers as sites/sites.h has them; UINT64_MAX: not known. */
 struct lz_figures {
 	uint64_t count, asked, peak, alive, regions, bytes;
 	uint64_t written, zero, untouched, tables, window_tables, full_tables;

@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "cli/report_lines.h"
-#include "core/report.h"
+#include "sites/report.h"
 
 #define LINE_MAX_BYTES 65536u
 #define LINES_MAX 65536u

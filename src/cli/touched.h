@@ -1,13 +1,13 @@
 /*
  * The page tables that mappings would need if every page of them were touched: distinct tables, counted in
- * one pass over the mappings in order of address. Arithmetic of core/geometry.h; no system calls.
+ * one pass over the mappings in order of address. Arithmetic of pagetables/geometry.h; no system calls.
  */
 #ifndef LZ_CLI_TOUCHED_H
 #define LZ_CLI_TOUCHED_H
 
 #include <stdint.h>
 
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 
 struct lz_touched {
 	const struct lz_geometry *geometry;

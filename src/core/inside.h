@@ -138,6 +138,7 @@ struct lz_place {
 	size_t length;
 	bool huge_pages_refused; /* MADV_HUGEPAGE is to be ignored there */
 	bool on_window;
+	bool accounted;   /* mapped under the kernel's overcommit rules */
 	uintptr_t window; /* its lz_window_tag; 0 where the map of windows knows already */
 };
 

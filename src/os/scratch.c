@@ -10,6 +10,19 @@
 
 #define BUFFERS 8u
 
+/*
+ * A page that one thread unmapped may be mapped again by another at the same address. The kernel orders the two;
+ * ThreadSanitizer does not see raw system calls, and has to be told.
+ */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define PAGE_IS_MAPPED(page) __tsan_acquire(page)
+#define PAGE_GOES(page) __tsan_release(page)
+#else
+#define PAGE_IS_MAPPED(page)
+#define PAGE_GOES(page)
+#endif
+
 static alignas(64) char pool[BUFFERS][LZ_SCRATCH_BYTES];
 
 /* Whose each one is: the address of `self` in the thread, which is the same in a forked child; 0: free. */
@@ -40,7 +53,10 @@ void *lz_scratch_take(const struct lz_os *os)
 		}
 	page = os->mmap(
 		NULL, LZ_SCRATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return lz_os_failed(page) ? NULL : (void *)page;
+	if (lz_os_failed(page))
+		return NULL;
+	PAGE_IS_MAPPED((void *)page);
+	return (void *)page;
 }
 
 void lz_scratch_release(const struct lz_os *os, void *buffer)
@@ -49,8 +65,10 @@ void lz_scratch_release(const struct lz_os *os, void *buffer)
 
 	if (buffer == NULL)
 		return;
-	if (at - first < sizeof pool)
+	if (at - first < sizeof pool) {
 		atomic_store_explicit(&taken[(at - first) / LZ_SCRATCH_BYTES], 0, memory_order_release);
-	else
-		os->munmap(buffer, LZ_SCRATCH_BYTES);
+		return;
+	}
+	PAGE_GOES(buffer);
+	os->munmap(buffer, LZ_SCRATCH_BYTES);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "core/header.h"
+#include "backing/region_header.h"
 #include "shim/arena.h"
 #include "shim/next.h"
 #include "shim/shim.h"
@@ -34,7 +34,7 @@ static _Atomic bool layout_checked;
 
 /*
  * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it says
- * (core/header.h): the layout is glibc's own, and no interface.
+ * (backing/region_header.h): the layout is glibc's own, and no interface.
  */
 static SLOW void check_layout(void *block)
 {
@@ -72,7 +72,7 @@ static SLOW void *large_malloc(size_t size, const void *caller)
 	if (error == 0)
 		return block;
 	if (error == -EAGAIN)
-		return lz_next.malloc(size);
+		return LZ_NEXT(malloc)(size);
 	errno = error;
 	return NULL;
 }
@@ -81,7 +81,7 @@ EXPORT void *malloc(size_t size)
 {
 	if (__builtin_expect(size >= lz_malloc_threshold, 0))
 		return large_malloc(size, CALLER);
-	return lz_next.malloc(size);
+	return LZ_NEXT(malloc)(size);
 }
 
 static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
@@ -93,7 +93,7 @@ static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
 	if (error == 0)
 		return block;
 	if (error == -EAGAIN)
-		return lz_next.calloc(count, size);
+		return LZ_NEXT(calloc)(count, size);
 	errno = error;
 	return NULL;
 }
@@ -105,7 +105,7 @@ EXPORT void *calloc(size_t count, size_t size)
 	/* An overflow is the next allocator's to refuse. */
 	if (!__builtin_mul_overflow(count, size, &bytes) && __builtin_expect(bytes >= lz_calloc_threshold, 0))
 		return large_calloc(count, size, CALLER);
-	return lz_next.calloc(count, size);
+	return LZ_NEXT(calloc)(count, size);
 }
 
 void lz_stop_misuse(const char *call, const void *p, const void *caller)
@@ -171,7 +171,7 @@ EXPORT size_t malloc_usable_size(void *p)
 /* A fresh block of any kind with the first `keep` bytes of p; p stays. */
 static void *copy_of(const void *p, size_t keep, size_t size)
 {
-	void *block = lz_next.malloc(size);
+	void *block = LZ_NEXT(malloc)(size);
 
 	if (block != NULL)
 		memcpy(block, p, lz_min_u64(keep, size));
@@ -181,12 +181,12 @@ static void *copy_of(const void *p, size_t keep, size_t size)
 /* Whatever the next allocator makes of realloc(p, 0): glibc frees and returns NULL, others keep a block. */
 static void *realloc_to_nothing(void *p)
 {
-	void *small = lz_next.malloc(1);
+	void *small = LZ_NEXT(malloc)(1);
 
 	if (small == NULL)
 		return NULL;
 	lz_core_free(&lz_core, p);
-	return lz_next.realloc(small, 0);
+	return LZ_NEXT(realloc)(small, 0);
 }
 
 static void *realloc_ours(void *p, size_t length, size_t size, const void *caller)
@@ -231,13 +231,13 @@ static void *take_over(void *p, size_t size, const void *caller)
 	int error;
 
 	if (lz_next.known_size == NULL)
-		return lz_next.realloc(p, size);
+		return LZ_NEXT(realloc)(p, size);
 	length = lz_next.known_size(p);
 	if (length >= lz_malloc_threshold)
-		return lz_next.realloc(p, size);
+		return LZ_NEXT(realloc)(p, size);
 	error = serve(&request, 0, &block);
 	if (error == -EAGAIN)
-		return lz_next.realloc(p, size);
+		return LZ_NEXT(realloc)(p, size);
 	if (error != 0) {
 		errno = error;
 		return NULL;
@@ -256,7 +256,7 @@ SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 	size_t length;
 
 	if (p == NULL)
-		return size >= lz_malloc_threshold ? large_malloc(size, caller) : lz_next.realloc(NULL, size);
+		return size >= lz_malloc_threshold ? large_malloc(size, caller) : LZ_NEXT(realloc)(NULL, size);
 	if (lz_arena_owns(p))
 		return copy_of(p, lz_arena_size(p), size);
 	if (MAY_BE_OURS(p)) {
@@ -264,14 +264,14 @@ SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 			return realloc_ours(p, length, size, caller);
 		lz_stop_misuse("realloc", p, caller);
 	}
-	return size >= lz_malloc_threshold ? take_over(p, size, caller) : lz_next.realloc(p, size);
+	return size >= lz_malloc_threshold ? take_over(p, size, caller) : LZ_NEXT(realloc)(p, size);
 }
 
 EXPORT void *realloc(void *p, size_t size)
 {
 	if (__builtin_expect(MAY_BE_OURS(p) || size >= lz_malloc_threshold, 0))
 		return lz_realloc(p, size, CALLER);
-	return lz_next.realloc(p, size);
+	return LZ_NEXT(realloc)(p, size);
 }
 
 EXPORT void *reallocarray(void *p, size_t count, size_t size)

@@ -202,6 +202,7 @@ enum lz_lock_result lz_lock_enter(struct lz_lock *lock, struct lz_mark *mark)
 		atomic_store_explicit(&lock->abandoned, 0, memory_order_relaxed);
 	bool torn = atomic_load_explicit(&lock->busy, memory_order_relaxed) != 0;
 	atomic_store_explicit(&lock->busy, 1, memory_order_relaxed);
+	lock->mark = mark;
 	/* A fork copies memory at any moment: `busy` must be in the copy before anything that it guards. */
 	atomic_thread_fence(memory_order_release);
 	bool forked = is_new_child(lock);
@@ -210,13 +211,12 @@ enum lz_lock_result lz_lock_enter(struct lz_lock *lock, struct lz_mark *mark)
 	return torn ? LZ_LOCK_TORN : LZ_LOCK_TAKEN;
 }
 
+/* The mark is the lock's, not the thread's: clone(CLONE_VM) may run two processes on one thread-local storage. */
 void lz_lock_leave(struct lz_lock *lock)
 {
-	struct lz_mark *mark = atomic_load_explicit(&inside, memory_order_relaxed);
+	struct lz_mark *mark = lock->mark;
 
 	atomic_store_explicit(&lock->busy, 0, memory_order_release);
 	release(lock);
-	/* NULL where clone(CLONE_VM) runs two processes on the thread-local storage of one. */
-	if (mark != NULL)
-		close_section(lock, mark);
+	close_section(lock, mark);
 }

@@ -59,6 +59,7 @@ struct lz_lock {
 	_Atomic uint32_t busy;      /* a section is open: a child that sees it inherits half-done work */
 	_Atomic uint32_t abandoned; /* a holder did not come back: try once, do not wait */
 	pid_t pid;                  /* without MADV_WIPEONFORK: whose memory this is */
+	struct lz_mark *mark;       /* of the open section; with the lock */
 };
 
 enum lz_lock_result {

@@ -92,7 +92,8 @@ if backing == "window":
 else:
     assert reader["zero"] == reader["untouched"] == 32 * M and sparse["untouched"] == 64 * M - 64 * P, (reader, sparse)
     assert 16 * P <= reader["page_tables"] <= 20 * P, reader
-    assert reader["page_tables_on_window"] <= 2 * P and sparse["page_tables_on_window"] >= 32 * P, (reader, sparse)
+    # Its first and its last table may be shared with neighbours.
+    assert reader["page_tables_on_window"] <= 2 * P and sparse["page_tables_on_window"] >= 31 * P, (reader, sparse)
     assert [s["function"] for s in report["sites"]] == ["reader", "sparse", "dense"], report["sites"]
     assert "of this calloc was never touched" in sparse["hint"] and "window would cost" in reader["hint"], report
 END_OF_PYTHON

@@ -21,12 +21,11 @@ echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p == 0 && n; }'
   exit 1
 }
 
-set --
-for file in "$src"/src/base/*.c "$src"/src/os/*.c "$src"/src/support/*.c "$src"/src/core/*.c "$src"/src/shim/*.c; do
-  set -- "$@" "$file"
-done
 cd "$work" || exit 1
-"$clang" $flags -fvisibility=hidden -fsanitize=fuzzer-no-link -c "$@" || exit 1
+find "$src/src" -name '*.c' ! -path '*/cli/*' | while read -r file; do
+  object=$(echo "${file#"$src"/src/}" | tr / -)
+  "$clang" $flags -fvisibility=hidden -fsanitize=fuzzer-no-link -c "$file" -o "$object.o" || exit 1
+done || exit 1
 for file in "$src"/tests/fuzz/*.c; do
   case $file in
   */main.c | */child.c | */shrink.c | */generate.c | */script.c) ;;

@@ -250,6 +250,41 @@ static void lower_address_space(void)
 	CHECK(p != MAP_FAILED, "6 MiB, though there is room for 12");
 }
 
+/* A page mapped right behind a block, so that the block cannot grow where it is. */
+static void obstruct(char *p, size_t length)
+{
+	mmap(p + length, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+/*
+ * A block that has moved before is moved again where there is no address space for the old and the new place at once:
+ * the kernel moves it only if it is one mapping, the page before it included.
+ */
+static void grow_twice(void)
+{
+	const size_t length = 8 * MB;
+	struct rlimit limit;
+	char *p;
+
+	for (int unzeroed = 0; unzeroed < 2; unzeroed++) {
+		getrlimit(RLIMIT_AS, &limit);
+		p = unzeroed ? opaque_pointer(malloc(length)) : opaque_pointer(calloc(1, length));
+		p[MB] = 5;
+		obstruct(p, length);
+		p = opaque_pointer(realloc(p, 2 * length));
+		if (!CHECK(p != NULL && p[MB] == 5, "realloc to 16 MiB"))
+			return;
+		obstruct(p, 2 * length);
+		limit.rlim_cur = probe_status("VmSize:") + 12 * MB;
+		CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit: %s", strerror(errno));
+		p = opaque_pointer(realloc(p, 3 * length));
+		CHECK(p != NULL && p[MB] == 5, "realloc from 16 to 24 MiB with address space for 12 more");
+		free(p);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_AS, &limit);
+	}
+}
+
 /* What locking all memory filled goes with the block, and new memory is as it was before. */
 static void lock_all(void)
 {
@@ -314,6 +349,9 @@ int probe_main(void)
 	check_segments();
 	check_userfaultfd();
 	in_child(lower_address_space);
+	/* A window's pieces move one by one, which takes address space for both places. */
+	if (getenv("LAZYZERO_BUDGET") == NULL && getenv("LAZYZERO_BACKING") == NULL)
+		in_child(grow_twice);
 	in_child(lock_all);
 	return probe_status_of_checks();
 }

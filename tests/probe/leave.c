@@ -315,7 +315,7 @@ static int run_way(const struct way *way)
 	for (unsigned i = 0; i < WRITERS; i++) {
 		pthread_join(threads[i], NULL);
 		close(writers[i].file);
-		/* Pins cannot be seen: see src/core/leave.c. */
+		/* Pins cannot be seen: see src/backing/window/userfault.c. */
 		lost += way->copies && i == 3 ? 0 : writers[i].lost;
 	}
 	printf("%s: %u made, %u refused (%s), %u of %zu blocks left; stores %lu, lost %lu; read(2) %lu, lost %lu, "

@@ -114,7 +114,8 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   strace -f -o "$work/trace" -e trace=memfd_create,ftruncate,fcntl,mmap,mremap,close \
     env LAZYZERO_BACKING=window LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 >"$work/output" 2>"$work/errors"
   awk '
-    /memfd_create\(/ && $NF ~ /^[0-9]+$/ { fd = $NF; made++; cloexec = /MFD_CLOEXEC/ }
+    /memfd_create\(/ && $NF ~ /^[0-9]+$/ { fd = low = $NF; made++; cloexec = /MFD_CLOEXEC/ }
+    made && $0 ~ "fcntl\\(" low ", F_DUPFD_CLOEXEC, " && $NF ~ /^[0-9]+$/ { fd = $NF }
     made && $0 ~ "fcntl\\(" fd ", F_ADD_SEALS, .*F_SEAL_WRITE" && / = 0$/ { sealed = 1 }
     made && !sealed && $0 ~ "mmap\\(.*MAP_PRIVATE.*, " fd ", " { early = $0 }
     made && $0 ~ "mmap\\(.*MAP_SHARED.*, " fd ", " && sealed { late = $0 }

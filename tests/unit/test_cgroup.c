@@ -1,7 +1,7 @@
 /* os/cgroup.c: recorded trees of both versions, nested groups, containers, and what is missing. */
 #include <criterion/criterion.h>
 
-#include "core/budget.h"
+#include "accounting/budget_size.h"
 #include "fake_os.h"
 #include "os/cgroup.h"
 

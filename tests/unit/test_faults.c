@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sys/shm.h>
 
-#include "core/recycle.h"
+#include "cache/cache.h"
 
 /* --- a table of which any call can fail --- */
 

@@ -1,9 +1,9 @@
-/* core/geometry.c: every geometry by arithmetic, and the one of this machine. */
+/* pagetables/geometry.c: every geometry by arithmetic, and the one of this machine. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/geometry.h"
+#include "pagetables/geometry.h"
 
 #define KIB UINT64_C(1024)
 #define GIB (UINT64_C(1) << 30)

@@ -1,9 +1,9 @@
-/* core/ledger.c: random changes against a model that knows every page by itself. */
+/* pagetables/ledger.c: random changes against a model that knows every page by itself. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ledger.h"
+#include "pagetables/ledger.h"
 #include "fake_os.h"
 
 #define PAGE UINT64_C(4096)

@@ -1,4 +1,4 @@
-/* core/mappings.c, core/remap.c: the program's own calls, followed, refused and failing. */
+/* calls/mmap.c, calls/mremap.c: the program's own calls, followed, refused and failing. */
 #include "core_fixture.h"
 
 #include <sys/ipc.h>

@@ -1,4 +1,4 @@
-/* core/pending.c: calls that never end give back what they hold. */
+/* accounting/reservations.c: calls that never end give back what they hold. */
 #include "core_fixture.h"
 
 #include <pthread.h>

@@ -1,11 +1,11 @@
-/* core/recycle.c: what is kept, for how long, and what comes back. */
+/* cache/cache.c: what is kept, for how long, and what comes back. */
 #include "core_fixture.h"
 
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include "core/recycle.h"
+#include "cache/cache.h"
 #include "os/mman.h"
 
 static char *const keeping[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", NULL};

@@ -1,4 +1,4 @@
-/* core/census.c, core/sites.c, core/report.c: what is counted of pages and of call sites, and what is
+/* pagetables/census.c, sites/sites.c, sites/report.c: what is counted of pages and of call sites, and what is
  * written. */
 #include "core_fixture.h"
 
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
-#include "core/report.h"
+#include "sites/report.h"
 #include "kernel.h"
 
 static struct lz_sites sites; /* zero, as the report's mapping is */

@@ -1,4 +1,4 @@
-/* core/resize.c: growth that moves page tables, and growth that cannot. */
+/* heap/resize.c: growth that moves page tables, and growth that cannot. */
 #include "core_fixture.h"
 
 Test(resize, resizing_moves_page_tables)

@@ -1,4 +1,4 @@
-/* core/stats.c: the file of counters, as others read it; what is not such a file. */
+/* accounting/statistics.c: the file of counters, as others read it; what is not such a file. */
 #include "core_fixture.h"
 
 Test(stats, a_foreign_file_is_not_taken_for_statistics)

@@ -1,9 +1,9 @@
-/* core/wipe.c: which ranges are wiped in a forked child, through every change of them. */
+/* backing/window/wipe_on_fork.c: which ranges are wiped in a forked child, through every change of them. */
 #include "core_fixture.h"
 
 #include <sys/wait.h>
 
-#include "core/wipe.h"
+#include "backing/window/wipe_on_fork.h"
 
 #define AT(n) ((uintptr_t)(n) << 20)
 

@@ -1,0 +1,167 @@
+/* The regions we served; see regions.h. */
+#include "accounting/regions.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#define load(field, order) atomic_load_explicit(&(field), memory_order_##order)
+#define store(field, value, order) atomic_store_explicit(&(field), value, memory_order_##order)
+
+void lz_regions_init(struct lz_regions *regions, const struct lz_os *os)
+{
+	lz_pool_init(&regions->pool, os, sizeof(struct lz_served), offsetof(struct lz_served, free_link));
+}
+
+/*
+ * Regions start on page boundaries, mostly on multiples of 2 MiB: fold the high bits in (Fibonacci hashing).
+ */
+static _Atomic(struct lz_served *) *bucket_of(struct lz_regions *regions, uintptr_t base)
+{
+	return &regions->bucket[(base >> 12) * UINT64_C(0x9E3779B97F4A7C15) >> 52];
+}
+
+struct lz_served *lz_regions_find(struct lz_regions *regions, uintptr_t base)
+{
+	for (;;) {
+		uint64_t before = load(regions->unlinked, acquire);
+		struct lz_served *region = load(*bucket_of(regions, base), acquire);
+
+		while (region != NULL && (load(region->base, relaxed) != base ||
+						 load(region->state, acquire) != LZ_REGION_LIVE))
+			region = load(region->next, acquire);
+		/*
+		 * A region unlinked and used again while this reader stood on it leads into another bucket. A
+		 * caller's own region is never missed for that: what it missed on the way shows in the count.
+		 */
+		if (region != NULL || load(regions->unlinked, acquire) == before)
+			return region;
+	}
+}
+
+bool lz_regions_claim(struct lz_served *region)
+{
+	uint32_t live = LZ_REGION_LIVE;
+
+	return atomic_compare_exchange_strong_explicit(
+		&region->state, &live, LZ_REGION_CLAIMED, memory_order_acq_rel, memory_order_relaxed);
+}
+
+void lz_regions_revive(struct lz_served *region)
+{
+	store(region->state, LZ_REGION_LIVE, release);
+}
+
+/* Publishes a record that is in no bucket: everything in it is there before it can be found. */
+static void link_record(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length)
+{
+	_Atomic(struct lz_served *) *bucket = bucket_of(regions, base);
+
+	store(region->base, base, relaxed);
+	store(region->length, length, relaxed);
+	store(region->state, LZ_REGION_LIVE, release);
+	store(region->next, load(*bucket, relaxed), release);
+	store(*bucket, region, release);
+}
+
+static void unlink_record(struct lz_regions *regions, struct lz_served *region)
+{
+	_Atomic(struct lz_served *) *link = bucket_of(regions, load(region->base, relaxed));
+
+	while (load(*link, relaxed) != region)
+		link = &load(*link, relaxed)->next;
+	store(*link, load(region->next, relaxed), release);
+	atomic_fetch_add_explicit(&regions->unlinked, 1, memory_order_release);
+}
+
+void lz_regions_note(struct lz_regions *regions, uintptr_t base, size_t length)
+{
+	uintptr_t first = base >> LZ_NEAR_SHIFT, last = (base + length - 1) >> LZ_NEAR_SHIFT;
+
+	for (uintptr_t at = first; at <= last;) {
+		_Atomic uint8_t *byte = &regions->near[at / 8 % LZ_NEAR_BYTES];
+
+		if (at % 8 == 0 && last - at >= 7) {
+			store(*byte, 0xff, relaxed);
+			at += 8;
+		} else {
+			store(*byte, (uint8_t)(load(*byte, relaxed) | 1u << at % 8), relaxed);
+			at++;
+		}
+	}
+}
+
+bool lz_regions_near(const struct lz_regions *regions, uintptr_t p)
+{
+	uintptr_t at = p >> LZ_NEAR_SHIFT;
+
+	return (load(regions->near[at / 8 % LZ_NEAR_BYTES], relaxed) >> at % 8 & 1) != 0;
+}
+
+int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, struct lz_served_how how)
+{
+	struct lz_served *region = lz_pool_take(&regions->pool);
+
+	if (region == NULL)
+		return -ENOMEM;
+	region->huge_pages_refused = how.huge_pages_refused;
+	region->on_window = how.on_window;
+	region->accounted = how.accounted;
+	region->spoiled = false;
+	region->changes = load(regions->changes, relaxed);
+	region->full = false;
+	lz_regions_note(regions, base, length);
+	region->site = 0;
+	link_record(regions, region, base, length);
+	return 0;
+}
+
+void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uintptr_t base, size_t length)
+{
+	unlink_record(regions, region);
+	lz_regions_note(regions, base, length);
+	link_record(regions, region, base, length);
+}
+
+void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region)
+{
+	unlink_record(regions, region);
+	lz_pool_give(&regions->pool, region);
+}
+
+void lz_regions_abandon(struct lz_regions *regions, struct lz_served *region)
+{
+	store(region->state, LZ_REGION_ABANDONED, release);
+	atomic_fetch_add_explicit(&regions->leftover, 1, memory_order_relaxed);
+}
+
+void lz_regions_each(
+	struct lz_regions *regions, void (*seen)(void *context, struct lz_served *region), void *context)
+{
+	for (size_t i = 0; i < LZ_REGION_BUCKETS; i++) {
+		struct lz_served *region = load(regions->bucket[i], acquire);
+
+		/* Bounded, for without the lock a record used again may lead back. */
+		for (unsigned step = 0; region != NULL && step < 65536; step++) {
+			if (load(region->state, acquire) == LZ_REGION_LIVE)
+				seen(context, region);
+			region = load(region->next, acquire);
+		}
+	}
+}
+
+void lz_regions_sweep(struct lz_regions *regions)
+{
+	if (atomic_exchange_explicit(&regions->leftover, 0, memory_order_relaxed) == 0)
+		return;
+	for (size_t i = 0; i < LZ_REGION_BUCKETS; i++) {
+		struct lz_served *region = load(regions->bucket[i], relaxed);
+
+		while (region != NULL) {
+			struct lz_served *next = load(region->next, relaxed);
+
+			if (load(region->state, acquire) == LZ_REGION_ABANDONED)
+				lz_regions_unlink(regions, region);
+			region = next;
+		}
+	}
+}

@@ -1,0 +1,245 @@
+/* The counters and their file; see stats.h. */
+#include "accounting/statistics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+#include "os/scratch.h"
+#include "support/options.h"
+
+/*
+ * Field 22 of /proc/PID/stat. The fields are counted behind the last ')',
+ * since a name may hold anything.
+ */
+static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
+{
+	struct lz_text path = lz_text_in(buffer, LZ_SCRATCH_BYTES);
+	uint64_t value = 0;
+	const char *cursor;
+	ssize_t length;
+	int fd;
+
+	lz_text_string(&path, "/proc/");
+	lz_text_u64(&path, pid);
+	lz_text_string(&path, "/stat");
+	fd = os->open(buffer, O_RDONLY, 0);
+	if (fd < 0)
+		return 0;
+	length = os->read(fd, buffer, LZ_SCRATCH_BYTES - 1);
+	os->close(fd);
+	if (length <= 0)
+		return 0;
+	buffer[length] = '\0';
+	cursor = strrchr(buffer, ')');
+	for (int field = 2; cursor != NULL && field < 22; field++)
+		cursor = strchr(cursor + 1, ' ');
+	if (cursor == NULL)
+		return 0;
+	cursor++;
+	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
+}
+
+uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+{
+	char *buffer = lz_scratch_take(os);
+	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
+
+	lz_scratch_release(os, buffer);
+	return value;
+}
+
+static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
+{
+	struct lz_text name;
+
+	memset(wire, 0, sizeof *wire);
+	memcpy(wire->magic, LZ_WIRE_MAGIC, sizeof LZ_WIRE_MAGIC);
+	wire->version = LZ_WIRE_VERSION;
+	wire->size = sizeof *wire;
+	wire->pid = (uint64_t)stats->os->getpid();
+	wire->state = LZ_WIRE_RUNNING;
+	wire->budget = UINT64_MAX;
+	name = lz_text_in(wire->executable, sizeof wire->executable);
+	lz_text_string(&name, executable);
+}
+
+/* Whether LAZYZERO_STATS names a directory: each process then has a file of its own in it. */
+static bool is_directory(const struct lz_stats *stats)
+{
+	int fd = stats->os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+
+	if (fd >= 0)
+		stats->os->close(fd);
+	return fd >= 0;
+}
+
+/* The file's name: path itself, or lazyzero.PID in it when it is a directory. */
+static int open_file(const struct lz_stats *stats)
+{
+	const struct lz_os *os = stats->os;
+	char *name = lz_scratch_take(os);
+	struct lz_text text;
+	int fd;
+
+	_Static_assert(LZ_OPTION_TEXT_MAX + 40 <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
+	if (name == NULL)
+		return -ENOMEM;
+	text = lz_text_in(name, LZ_SCRATCH_BYTES);
+	lz_text_string(&text, stats->path);
+	if (is_directory(stats)) {
+		lz_text_string(&text, "/lazyzero.");
+		lz_text_i64(&text, os->getpid());
+	}
+	fd = os->open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	lz_scratch_release(os, name);
+	return fd;
+}
+
+/*
+ * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its
+ * length, with memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
+ */
+static int reserve(const struct lz_os *os, int fd)
+{
+	static const char zeros[LZ_WIRE_FILE_BYTES];
+	char magic[sizeof LZ_WIRE_MAGIC] = "";
+	struct lz_file_id id;
+	uint64_t saved;
+	ssize_t written;
+	int error = os->identify(fd, &id);
+
+	if (error)
+		return error;
+	if (id.type != S_IFREG)
+		return -EINVAL;
+	if (id.owner != os->geteuid())
+		return -EPERM;
+	if (id.size != 0) {
+		if (os->read(fd, magic, sizeof magic) != (ssize_t)sizeof magic ||
+			memcmp(magic, LZ_WIRE_MAGIC, sizeof magic) != 0 || id.size < LZ_WIRE_FILE_BYTES)
+			return -EEXIST;
+		error = os->fallocate(fd, LZ_WIRE_FILE_BYTES);
+		return error == -EOPNOTSUPP ? 0 : error;
+	}
+	error = os->quiet_begin(&saved);
+	if (error)
+		return error;
+	written = os->write(fd, zeros, sizeof zeros);
+	os->quiet_end(saved);
+	return written < 0 ? (int)written : (size_t)written < sizeof zeros ? -ENOSPC : 0;
+}
+
+/* Whether a file has been written by this version. */
+static bool is_known(const struct lz_wire *mapped, const struct lz_wire *fresh)
+{
+	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 &&
+	       mapped->version == fresh->version && mapped->size == fresh->size;
+}
+
+/* Whether it is another process's, which still runs. */
+static bool is_taken(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
+{
+	return is_known(mapped, fresh) && mapped->pid != fresh->pid && mapped->state == LZ_WIRE_RUNNING &&
+	       mapped->start_time != 0 && lz_start_time(os, mapped->pid) == mapped->start_time;
+}
+
+/* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
+static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
+{
+	return is_known(mapped, fresh) && mapped->pid == fresh->pid &&
+	       mapped->start_time == fresh->start_time;
+}
+
+static int attach(struct lz_stats *stats)
+{
+	const struct lz_os *os = stats->os;
+	struct lz_wire *mapped;
+	intptr_t at;
+	int fd = open_file(stats);
+	int error = fd < 0 ? fd : reserve(os, fd);
+
+	if (error) {
+		if (fd >= 0)
+			os->close(fd);
+		return error;
+	}
+	at = os->mmap(NULL, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	os->close(fd);
+	if (lz_os_failed(at))
+		return (int)at;
+	mapped = (struct lz_wire *)at;
+	stats->own.start_time = lz_start_time(os, stats->own.pid);
+	if (is_taken(os, mapped, &stats->own)) {
+		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
+		return 0;
+	}
+	if (is_our_earlier_image(mapped, &stats->own)) {
+		memcpy(mapped->executable, stats->own.executable, sizeof mapped->executable);
+		mapped->regions = mapped->region_bytes = mapped->committed = mapped->actual = 0;
+		mapped->window_regions = mapped->window_region_bytes = 0;
+		mapped->state = LZ_WIRE_RUNNING;
+	} else {
+		*mapped = stats->own;
+	}
+	stats->wire = mapped;
+	return 0;
+}
+
+int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable)
+{
+	stats->os = os;
+	stats->path = path;
+	stats->wire = &stats->own;
+	begin(stats, &stats->own, executable);
+	return *path != '\0' ? attach(stats) : 0;
+}
+
+/* `inherited` is a copy of what the parent counts, which goes on counting. */
+static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
+{
+	stats->wire = &stats->own;
+	begin(stats, &stats->own, inherited->executable);
+	stats->own.budget = inherited->budget;
+	memcpy(stats->own.budget_source, inherited->budget_source, sizeof inherited->budget_source);
+	stats->own.regions = inherited->regions;
+	stats->own.region_bytes = inherited->region_bytes;
+	stats->own.window_regions = inherited->window_regions;
+	stats->own.window_region_bytes = inherited->window_region_bytes;
+	stats->own.committed = stats->own.committed_peak = inherited->committed;
+}
+
+void lz_stats_after_fork(struct lz_stats *stats)
+{
+	struct lz_wire *parents = stats->wire;
+	struct lz_wire *inherited = lz_scratch_take(stats->os);
+
+	_Static_assert(sizeof *inherited <= LZ_SCRATCH_BYTES, "the counters fit a scratch buffer");
+	if (inherited != NULL) {
+		memcpy(inherited, parents, sizeof *inherited);
+		begin_child(stats, inherited);
+		lz_scratch_release(stats->os, inherited);
+	} else {
+		/* No memory: it counts on from what its parent had, but not in the parent's file. */
+		if (parents != &stats->own)
+			memcpy(&stats->own, parents, sizeof stats->own);
+		stats->wire = &stats->own;
+	}
+	if (parents == &stats->own)
+		return;
+	/* Over it, not away: another thread may be about to count there. */
+	stats->os->mmap(parents, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	if (is_directory(stats))
+		attach(stats);
+}
+
+void lz_stats_close(struct lz_stats *stats)
+{
+	lz_stats_set(stats, state, (uint64_t)LZ_WIRE_EXITED);
+}

@@ -1,0 +1,223 @@
+/* A window out of nothing: its file, its mappings, its huge pages; see window_make.h. */
+#include "backing/window/create.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "core/inside.h"
+#include "os/descriptors.h"
+#include "os/mman.h"
+#include "os/pagemap.h"
+#include "os/procfs.h"
+
+#define COLLAPSE_ATTEMPTS 3
+
+/* Its frame is not there while what follows it runs: this is the deepest path of the library. */
+#define APART __attribute__((noinline))
+
+int lz_window_fail(struct lz_window_failure *failure, const char *step, int error)
+{
+	*failure = (struct lz_window_failure){step, error};
+	return error != 0 ? error : -EAGAIN;
+}
+
+/* --- whole or not --- */
+
+static void count_huge(void *context, const struct lz_page_run *run)
+{
+	if (run->huge && run->file)
+		*(uint64_t *)context += run->end - run->start;
+}
+
+bool lz_window_is_whole(struct lz_core *core, uintptr_t keeper, size_t bytes)
+{
+	uint64_t huge = 0;
+	int error;
+
+	if (core->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
+		return false;
+	error = lz_pagemap_walk(core->os, keeper, keeper + bytes, count_huge, &huge);
+	if (error != 0) /* before Linux 6.7 */
+		error = lz_mapping_value(
+			core->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
+	return error == 0 && huge == bytes;
+}
+
+int lz_window_no_huge_pages(
+	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, int error)
+{
+	struct lz_lines lines;
+	const char *line;
+	bool denied = false;
+
+	if (core->os->thp_disabled() == 1)
+		return lz_window_fail(
+			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
+	if (core->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
+		return lz_window_fail(failure,
+			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
+	if (lz_lines_open(&lines, core->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
+		line = lz_lines_next(&lines);
+		denied = line != NULL && strstr(line, "[deny]") != NULL;
+		lz_lines_close(&lines);
+	}
+	if (denied)
+		return lz_window_fail(failure,
+			"huge pages are denied to shared memory "
+			"(/sys/kernel/mm/transparent_hugepage/shmem_enabled)",
+			0);
+	return lz_window_fail(failure, "no huge page to be found (MADV_COLLAPSE)", error);
+}
+
+/*
+ * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
+ * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
+ */
+int lz_window_collapse(
+	struct lz_core *core, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+{
+	size_t unit = lz_window_unit(core);
+	int error = 0;
+
+	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
+		error = core->os->madvise((void *)at, core->page, MADV_POPULATE_READ);
+	if (error)
+		return lz_window_fail(failure, "memory for its pages", error);
+	/* EAGAIN: a page was locked or not yet on the list of its kind. */
+	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
+		error = core->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
+		if (error != -EAGAIN)
+			break;
+	}
+	if (lz_window_is_whole(core, keeper, bytes))
+		return 0;
+	return lz_window_no_huge_pages(core, failure, keeper, error);
+}
+
+/*
+ * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where nothing is
+ * limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
+ */
+static void lock_pages(struct lz_core *core, uintptr_t keeper, size_t bytes)
+{
+	uint64_t limit;
+
+	if (core->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes <= limit && limit != RLIM_INFINITY))
+		return;
+	core->os->mlock((void *)keeper, bytes);
+}
+
+/* --- made --- */
+
+static intptr_t map_zeros(struct lz_core *core, uintptr_t at, size_t bytes, int protection, int fd)
+{
+	return core->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
+}
+
+/*
+ * A new memfd at a high number. At the lowest, where the kernel puts it, a program that puts its own files on numbers
+ * it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a window: its file would
+ * be cut to our size, or its descriptor closed. What was duplicated must be an empty memfd that can be sealed.
+ */
+APART static int create_file(struct lz_core *core)
+{
+	const struct lz_os *os = core->os;
+	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
+	struct lz_file_id id, now;
+
+	if (low < 0)
+		return low;
+	fd = lz_descriptors_raise(os, low);
+	if (fd < 0)
+		return low; /* no high number is free */
+	if (os->identify(fd, &id) != 0 || id.size != 0 || os->seals(fd) < 0) {
+		os->close(fd);
+		return -EAGAIN;
+	}
+	if (os->identify(low, &now) == 0 && now.device == id.device && now.inode == id.inode)
+		os->close(low);
+	return fd;
+}
+
+/* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
+APART static int make_file(struct lz_core *core, struct lz_window_failure *failure, size_t bytes)
+{
+	const struct lz_os *os = core->os;
+	int fd = create_file(core);
+	int error;
+
+	if (fd < 0)
+		return lz_window_fail(failure, "memfd_create", fd);
+	error = os->ftruncate(fd, (int64_t)bytes);
+	if (error)
+		lz_window_fail(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
+	else if ((error = os->seal(fd)) != 0)
+		lz_window_fail(failure, "sealing its memfd", error);
+	if (error == 0)
+		return fd;
+	os->close(fd);
+	return error;
+}
+
+/* Maps keeper and source, side by side. */
+static int make_mappings(
+	struct lz_core *core, struct lz_window_failure *failure, int fd, struct lz_window *window)
+{
+	size_t bytes = window->bytes;
+	intptr_t at = lz_zeropage_reserve_aligned(core, 2 * bytes, lz_window_unit(core));
+
+	if (lz_os_failed(at))
+		return lz_window_fail(failure, "address space for it", (int)at);
+	window->keeper = (uintptr_t)at;
+	window->source = window->keeper + bytes;
+	at = map_zeros(core, window->keeper, bytes, PROT_READ, fd);
+	if (!lz_os_failed(at))
+		at = map_zeros(core, window->source, bytes, PROT_READ | PROT_WRITE, fd);
+	if (!lz_os_failed(at))
+		return 0;
+	core->os->munmap((void *)window->keeper, 2 * bytes);
+	return lz_window_fail(failure, "mapping it", (int)at);
+}
+
+/* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
+static bool saves_nothing(struct lz_core *core)
+{
+	struct lz_lines lines;
+	const char *line;
+	bool hash = false;
+
+	if (strcmp(core->geometry->arch, "ppc64") != 0 ||
+		lz_lines_open(&lines, core->os, "/proc/cpuinfo") != 0)
+		return false;
+	while (!hash && (line = lz_lines_next(&lines)) != NULL)
+		hash = strncmp(line, "MMU", 3) == 0 && strstr(line, "Hash") != NULL;
+	lz_lines_close(&lines);
+	return hash;
+}
+
+int lz_window_make(
+	struct lz_core *core, struct lz_window_failure *failure, size_t bytes, struct lz_window *window)
+{
+	int fd, error;
+
+	*window = (struct lz_window){.bytes = bytes};
+	if (saves_nothing(core))
+		return lz_window_fail(failure, "with the hash MMU of this machine it would save nothing", 0);
+	fd = make_file(core, failure, bytes);
+	if (fd < 0)
+		return fd;
+	error = make_mappings(core, failure, fd, window);
+	core->os->close(fd);
+	if (error)
+		return error;
+	error = lz_window_collapse(core, failure, window->keeper, bytes);
+	if (error) {
+		core->os->munmap((void *)window->keeper, 2 * bytes);
+		return error;
+	}
+	lock_pages(core, window->keeper, bytes);
+	window->checked_ms = core->os->now_ms();
+	return 0;
+}

@@ -1,0 +1,178 @@
+/* Counting pages; see census.h. */
+#include "pagetables/census.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "os/pagemap.h"
+#include "os/scratch.h"
+
+void lz_census_begin(
+	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end)
+{
+	*census = (struct lz_census){.geometry = geometry, .start = start, .end = end};
+}
+
+void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page)
+{
+	uint64_t cell = bytes / LZ_CENSUS_CELLS + (bytes % LZ_CENSUS_CELLS != 0);
+
+	*map = (struct lz_census_map){.cell_bytes = lz_round_down(cell + page - 1, page)};
+}
+
+static void add_to_map(struct lz_census *census, uint64_t start, uint64_t end, bool written)
+{
+	struct lz_census_map *map = census->map;
+	unsigned shift = census->geometry->page_shift;
+
+	if (map == NULL)
+		return;
+	for (start -= census->start, end -= census->start; start < end;) {
+		uint64_t cell = start / map->cell_bytes;
+		uint64_t stop = lz_min_u64((cell + 1) * map->cell_bytes, end);
+
+		if (cell < LZ_CENSUS_CELLS)
+			*(written ? &map->written[cell] : &map->zero[cell]) +=
+				(uint32_t)((stop - start) >> shift);
+		start = stop;
+	}
+}
+
+/* Bytes of the range in the spans number `first` to `last`. */
+static uint64_t covered(const struct lz_census *census, unsigned shift, uint64_t first, uint64_t last)
+{
+	uint64_t from = lz_max_u64(first << shift, census->start);
+	uint64_t to = lz_min_u64(((last + 1) << shift) - 1, census->end - 1) + 1;
+
+	return lz_sub_clamped(to, from);
+}
+
+static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, unsigned page_shift)
+{
+	const struct lz_geometry *geometry = census->geometry;
+	struct lz_tables tables = lz_tables_of(geometry, start, end, page_shift);
+
+	for (unsigned level = 0; level < geometry->levels; level++) {
+		unsigned shift = lz_table_span_shift(geometry, level);
+		bool shared = tables.count[level] != 0 && census->last_end != 0 &&
+			      (shift >= 64 || (census->last_end - 1) >> shift == start >> shift);
+
+		census->tables.count[level] += tables.count[level] - shared;
+		if (tables.count[level] > shared && shift < 63)
+			census->covered[level] +=
+				covered(census, shift, (start >> shift) + shared, (end - 1) >> shift);
+	}
+	census->last_end = end;
+}
+
+static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
+{
+	unsigned shift = lz_table_span_shift(census->geometry, 0);
+	uint64_t first = start >> shift, last = (end - 1) >> shift;
+	bool seen = first + 1 == census->last_block;
+
+	census->written += end - start;
+	if (first + seen <= last)
+		census->written_covered += covered(census, shift, first + seen, last);
+	census->last_block = last + 1;
+	add_to_map(census, start, end, true);
+}
+
+static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
+{
+	census->zero_mapped += end - start;
+	add_to_map(census, start, end, false);
+}
+
+/* Read by the kernel: another thread may be unmapping it. */
+static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end)
+{
+	const size_t most = LZ_SCRATCH_BYTES;
+	char *bytes = lz_scratch_take(census->os);
+
+	for (; bytes != NULL && start < end; start += most)
+		if (census->os->peek((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
+			bytes[0] != 0 || memcmp(bytes, bytes + 1, most - 1) != 0)
+			break;
+	lz_scratch_release(census->os, bytes);
+	return start >= end;
+}
+
+/*
+ * The kernel does not mark its huge zero page as one (6.7 and later), so the contents tell; of memory that
+ * was written, almost always its first bytes.
+ */
+static void add_huge(struct lz_census *census, uint64_t start, uint64_t end)
+{
+	uint64_t block = UINT64_C(1) << lz_table_span_shift(census->geometry, 0);
+
+	while (start < end) {
+		uint64_t stop = lz_min_u64(lz_round_down(start, block) + block, end);
+
+		if (is_zero(census, start, stop))
+			add_zero(census, start, stop);
+		else
+			add_written(census, start, stop);
+		start = stop;
+	}
+}
+
+static void count_run(void *context, const struct lz_page_run *run)
+{
+	struct lz_census *census = context;
+
+	add_tables(census, run->start, run->end,
+		run->huge && run->file ? lz_table_span_shift(census->geometry, 0)
+				       : census->geometry->page_shift);
+	if (run->zero) {
+		add_zero(census, run->start, run->end);
+	} else if (run->file) {
+		census->window += run->end - run->start;
+		add_to_map(census, run->start, run->end, false);
+	} else if (run->huge) {
+		add_huge(census, run->start, run->end);
+	} else {
+		add_written(census, run->start, run->end);
+	}
+}
+
+static uint64_t share_of(const struct lz_geometry *geometry, unsigned level, uint64_t bytes)
+{
+	unsigned shift = lz_table_span_shift(geometry, level);
+
+	if (!geometry->level[level].counted || shift >= 64)
+		return 0;
+	return (uint64_t)((unsigned __int128)bytes * lz_table_bytes(geometry, level) >> shift);
+}
+
+uint64_t lz_census_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest)
+{
+	uint64_t share = 0;
+
+	for (unsigned level = lowest; level < geometry->levels; level++)
+		share += share_of(geometry, level, bytes);
+	return share;
+}
+
+int lz_census_walk(struct lz_census *census, const struct lz_os *os)
+{
+	int error;
+
+	census->os = os;
+	error = lz_pagemap_walk(os, census->start, census->end, count_run, census);
+	census->table_bytes = lz_tables_counted_bytes(census->geometry, &census->tables);
+	census->table_share = 0;
+	for (unsigned level = 0; level < census->geometry->levels; level++)
+		census->table_share += share_of(census->geometry, level, census->covered[level]);
+	census->window_share = lz_census_share(census->geometry, census->end - census->start, 1) +
+			       share_of(census->geometry, 0, census->written_covered);
+	return error;
+}
+
+int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
+	uint64_t start, uint64_t end)
+{
+	lz_census_begin(census, geometry, start, end);
+	return lz_census_walk(census, os);
+}

@@ -1,0 +1,136 @@
+/* The table of call sites; see sites.h. */
+#include "sites/sites.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "os/descriptors.h"
+#include "os/scratch.h"
+
+#define PROBES 64u
+
+#define add(field, amount) __atomic_fetch_add(&(field), amount, __ATOMIC_RELAXED)
+
+/* The number of a module plus 1, 0 where there is no room; two threads may enter the same one twice. */
+static uint16_t enter_module(struct lz_sites *sites, const struct lz_module *module)
+{
+	uint32_t count = atomic_load_explicit(&sites->modules, memory_order_acquire);
+
+	for (uint32_t i = 0; i < count && i < LZ_SITE_MODULES; i++)
+		if (atomic_load_explicit(&sites->module[i].known, memory_order_acquire) &&
+			sites->module[i].module.base == module->base &&
+			sites->module[i].module.inode == module->inode &&
+			strcmp(sites->module[i].module.path, module->path) == 0)
+			return (uint16_t)(i + 1);
+	if (count >= LZ_SITE_MODULES)
+		return 0;
+	count = atomic_fetch_add_explicit(&sites->modules, 1, memory_order_relaxed);
+	if (count >= LZ_SITE_MODULES)
+		return 0;
+	sites->module[count].module = *module;
+	atomic_store_explicit(&sites->module[count].known, true, memory_order_release);
+	return (uint16_t)(count + 1);
+}
+
+static void describe(struct lz_sites *sites, struct lz_site *site, uintptr_t caller, const char *call)
+{
+	struct lz_module *module = lz_scratch_take(sites->os);
+
+	_Static_assert(sizeof *module <= LZ_SCRATCH_BYTES, "a module fits a scratch buffer");
+	site->call = call;
+	site->offset = caller;
+	/* The return address may be the first byte of what lies behind: the call is the byte before it. */
+	if (module != NULL && lz_module_find(sites->os, LZ_MAPS, caller - 1, module) == 0) {
+		site->module = enter_module(sites, module);
+		if (site->module != 0)
+			site->offset = caller - module->base;
+	}
+	lz_scratch_release(sites->os, module);
+	atomic_store_explicit(&site->known, true, memory_order_release);
+}
+
+unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call)
+{
+	uintptr_t key = (uintptr_t)caller;
+	unsigned at = (unsigned)(key * UINT64_C(0x9E3779B97F4A7C15) >> 54);
+
+	for (unsigned i = 0; key != 0 && i < PROBES; i++, at = (at + 1) % LZ_SITES) {
+		struct lz_site *site = &sites->site[at];
+		uintptr_t found = atomic_load_explicit(&site->caller, memory_order_relaxed);
+
+		if (at < LZ_SITE_FIRST)
+			continue;
+		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->caller, &found, key,
+					  memory_order_relaxed, memory_order_relaxed)) {
+			describe(sites, site, key, call);
+			return at;
+		}
+		if (found == key)
+			return at;
+	}
+	sites->site[LZ_SITE_OTHER].call = "other";
+	atomic_store_explicit(&sites->site[LZ_SITE_OTHER].known, true, memory_order_release);
+	return LZ_SITE_OTHER;
+}
+
+static void come_alive(struct lz_site *at, uint64_t bytes)
+{
+	uint64_t alive = add(at->alive, bytes) + bytes;
+	uint64_t peak = __atomic_load_n(&at->peak, __ATOMIC_RELAXED);
+
+	while (alive > peak && !__atomic_compare_exchange_n(
+				       &at->peak, &peak, alive, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+void lz_sites_grew(struct lz_sites *sites, unsigned site, uint64_t bytes)
+{
+	add(sites->site[site].asked, bytes);
+	come_alive(&sites->site[site], bytes);
+}
+
+void lz_sites_made(struct lz_sites *sites, unsigned site, uint64_t bytes, uint64_t asked)
+{
+	add(sites->site[site].count, 1);
+	add(sites->site[site].asked, asked);
+	come_alive(&sites->site[site], bytes);
+}
+
+void lz_fate_add(struct lz_fate *sum, const struct lz_fate *fate)
+{
+	add(sum->regions, fate->regions);
+	add(sum->bytes, fate->bytes);
+	add(sum->unseen, fate->unseen);
+	add(sum->written, fate->written);
+	add(sum->zero, fate->zero);
+	add(sum->tables, fate->tables);
+	add(sum->window_tables, fate->window_tables);
+	add(sum->full_tables, fate->full_tables);
+	add(sum->on_window, fate->on_window);
+}
+
+void lz_sites_ended(
+	struct lz_sites *sites, unsigned site, const struct lz_fate *fate, const struct lz_cells *cells)
+{
+	struct lz_site *at = &sites->site[site];
+
+	__atomic_fetch_sub(&at->alive, fate->bytes, __ATOMIC_RELAXED);
+	lz_fate_add(&at->ended, fate);
+	if (cells == NULL || fate->bytes <= __atomic_load_n(&at->largest, __ATOMIC_RELAXED) ||
+		atomic_exchange_explicit(&at->drawn, 1, memory_order_acquire) != 0)
+		return;
+	__atomic_store_n(&at->largest, fate->bytes, __ATOMIC_RELAXED);
+	at->cells = *cells;
+	atomic_store_explicit(&at->drawn, 0, memory_order_release);
+}
+
+void lz_sites_forget(struct lz_sites *sites)
+{
+	for (unsigned i = 0; i < LZ_SITES; i++) {
+		struct lz_site *site = &sites->site[i];
+
+		site->count = site->asked = site->alive = site->peak = site->largest = 0;
+		site->ended = (struct lz_fate){0};
+		atomic_store_explicit(&site->drawn, 0, memory_order_relaxed);
+	}
+}
