@@ -60,7 +60,28 @@ static long make_call(long number, long a, long b, long c, long d, long e, long 
 		raw_result;                                                                                  \
 	})
 
-static intptr_t raw_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
+/*
+ * ThreadSanitizer sees none of these calls: that memory which one thread unmapped or moved away is given to another
+ * afterwards has to be said, for each 64 KiB.
+ */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+
+static void order(void (*by)(void *), void *address, size_t length)
+{
+	/* What stands for an address: where the sanitizer has no memory of its own for one, it would crash. */
+	static char key[4096];
+	uintptr_t at = (uintptr_t)address >> 16, end = ((uintptr_t)address + length + 65535) >> 16;
+
+	for (; at < end && length <= (64u << 20); at++)
+		by(&key[at % sizeof key]);
+}
+#else
+#define order(by, address, length) ((void)0)
+#endif
+
+static intptr_t map(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
 #ifdef __s390x__
 	/* There the call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
@@ -73,14 +94,30 @@ static intptr_t raw_mmap(void *address, size_t length, int protection, int flags
 #endif
 }
 
+static intptr_t raw_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
+{
+	intptr_t at = map(address, length, protection, flags, fd, offset);
+
+	if (!lz_os_failed(at))
+		order(__tsan_acquire, (void *)at, length);
+	return at;
+}
+
 static int raw_munmap(void *address, size_t length)
 {
+	order(__tsan_release, address, length);
 	return (int)RAW(syscall(SYS_munmap, address, length));
 }
 
 static intptr_t raw_mremap(void *address, size_t old_length, size_t new_length, int flags, void *target)
 {
-	return RAW(syscall(SYS_mremap, address, old_length, new_length, flags, target));
+	intptr_t at;
+
+	order(__tsan_release, address, old_length);
+	at = RAW(syscall(SYS_mremap, address, old_length, new_length, flags, target));
+	if (!lz_os_failed(at))
+		order(__tsan_acquire, (void *)at, new_length);
+	return at;
 }
 
 static int raw_mprotect(void *address, size_t length, int protection)

@@ -2,6 +2,9 @@
 #include "pairs.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -16,6 +19,9 @@
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
+#endif
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
 #endif
 #define GUARD_INSTALL 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
 #define GUARD_REMOVE 103
@@ -133,6 +139,37 @@ void do_bind(struct worker *worker, const struct record *record)
 	mbind(part.area->a + part.offset, part.length, 0, NULL, 0, 0);
 	syscall(SYS_mbind, part.area->b + part.offset, part.length, 0, NULL, 0ul, 0);
 	compare_part(worker, &part);
+}
+
+/* Registered with a userfaultfd and at once no more, so that no fault is to be answered: contents stay. */
+void do_userfault(struct worker *worker, const struct record *record)
+{
+	static const unsigned modes[] = {UFFDIO_REGISTER_MODE_MISSING, 2 /* _WP */, 3, 0, 64};
+	struct part part = part_of(worker, record, 16 * MB);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register first = {
+		.range = {(uintptr_t)part.area->a + part.offset, part.length}, .mode = modes[record->b % 5]};
+	struct uffdio_register second = first;
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0)
+		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (fd < 0 || part.area->a == NULL || ioctl(fd, UFFDIO_API, &api) != 0) {
+		syscall(SYS_close, fd);
+		return;
+	}
+	second.range.start = (uintptr_t)part.area->b + part.offset;
+	{
+		BOTH(ioctl(fd, UFFDIO_REGISTER, &first), syscall(SYS_ioctl, fd, UFFDIO_REGISTER, &second));
+		if (a == 0)
+			ioctl(fd, UFFDIO_UNREGISTER, &first.range);
+		if (b == 0)
+			syscall(SYS_ioctl, fd, UFFDIO_UNREGISTER, &second.range);
+		syscall(SYS_close, fd);
+		trace(worker, "UFFDIO_REGISTER(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",
+			(void *)(part.area->a + part.offset), part.length, (int)first.mode, a, a_error, b, b_error);
+		compare_results(worker, &part, a, a_error, b, b_error);
+	}
 }
 
 void do_lock(struct worker *worker, const struct record *record)

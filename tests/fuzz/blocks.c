@@ -218,6 +218,7 @@ void blocks_check(struct worker *worker)
 {
 	for (unsigned i = 0; i < SLOTS; i++)
 		block_check(worker, &worker->blocks->slot[i], false);
+	overlays_check(worker);
 }
 
 void blocks_write_all(struct worker *worker, uint64_t where)
@@ -233,6 +234,8 @@ void blocks_write_all(struct worker *worker, uint64_t where)
 
 void blocks_end(struct worker *worker)
 {
+	wait_for_child(worker);
+	overlays_end(worker);
 	for (unsigned i = 0; i < SLOTS; i++)
 		block_free(worker, &worker->blocks->slot[i]);
 }

@@ -22,10 +22,26 @@ struct block {
 	struct extent extent[EXTENTS];
 };
 
+/* What was mapped over the addresses of a block that was freed. */
+struct overlay {
+	char *at; /* NULL: nothing */
+	size_t length;
+	uint64_t stamp;
+};
+
+#define OVERLAYS 4
+
 struct blocks {
 	struct block slot[SLOTS];
 	uint64_t stamp, state;
+	struct overlay overlay[OVERLAYS];
+	int overlay_file; /* its descriptor and 1; 0: none yet */
+	pid_t child;      /* that lives on; 0: none */
 };
+
+void overlays_check(struct worker *worker);
+void overlays_end(struct worker *worker);
+void wait_for_child(struct worker *worker);
 
 struct block *block_of(struct worker *worker, const struct record *record);
 void block_new(struct worker *worker, struct block *block, void *p, size_t size, uint64_t stamp);

@@ -174,3 +174,99 @@ void do_fork(struct worker *worker, const struct record *record)
 	blocks_check(worker);
 	pairs_check(worker);
 }
+
+/* --- children that live on, and what they do not inherit --- */
+
+/* At this many operations a child ends. */
+#define LIVES 48u
+
+/* What others could hold for ever in a child, and what has a shared side, is its parent's alone. */
+static bool is_for_child(const struct operation *operation)
+{
+	return !operation->maps && operation->make != do_fork && operation->make != do_fork_on &&
+	       operation->make != do_block_dontfork && operation->make != do_exchange;
+}
+
+static void live_on(struct worker *worker)
+{
+	unsigned made = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	note_forked();
+	worker->blocks->child = 0;
+	blocks_check(worker);
+	for (size_t i = worker->at + 1; i < worker->count && made < LIVES; i++) {
+		const struct record *record = &worker->records[i];
+
+		if (record->thread % worker->threads != worker->number || !is_for_child(operation_of(record)))
+			continue;
+		worker->at = i;
+		worker->record = record;
+		operation_of(record)->make(worker, record);
+		made++;
+	}
+	blocks_check(worker);
+	_exit(0);
+}
+
+void wait_for_child(struct worker *worker)
+{
+	int status = 0;
+
+	if (worker->blocks->child == 0)
+		return;
+	while (waitpid(worker->blocks->child, &status, 0) < 0 && errno == EINTR)
+		;
+	worker->blocks->child = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == UNFOLLOWED)
+		_exit(UNFOLLOWED);
+	if (status != 0)
+		fail(worker, "a child that lived on ended with %#x", (unsigned)status);
+}
+
+/* The child makes the next calls beside its parent; whoever is there from before is waited for. */
+void do_fork_on(struct worker *worker, const struct record *record)
+{
+	pid_t child;
+
+	wait_for_child(worker);
+	if (record->t % 8 != 0)
+		return;
+	child = fork();
+	if (child == 0)
+		live_on(worker);
+	trace(worker, "fork: the child lives on");
+	worker->blocks->child = child > 0 ? child : 0;
+}
+
+/* A child has nothing of what is under MADV_DONTFORK, and has it once that is taken back. */
+void do_block_dontfork(struct worker *worker, const struct record *record)
+{
+	struct block *block = block_of(worker, record);
+	uint64_t value = 0, before = 0;
+	size_t length, offset;
+	int status = 0;
+	char *from;
+	pid_t child;
+
+	if (record->t % 4 != 0 || !pages_of(block, record, &from, &length))
+		return;
+	offset = (size_t)(from - block->p);
+	block_write(worker, block, offset, offset + 8);
+	if (load(from, &before) != 0)
+		fail(worker, "%p of a block cannot be read", (void *)from);
+	if (madvise(from, length, MADV_DONTFORK) != 0)
+		return; /* vm.max_map_count */
+	child = fork();
+	if (child == 0)
+		/* Something else may have come to lie there. */
+		_exit(before != 0 && load(from, &value) == 0 && value == before);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	trace(worker, "MADV_DONTFORK of %p, %#zx, and a fork: %#x", (void *)from, length, (unsigned)status);
+	if (status != 0)
+		fail(worker, "a child has what was under MADV_DONTFORK at %p", (void *)from);
+	if (madvise(from, length, MADV_DOFORK) != 0)
+		fail(worker, "MADV_DOFORK of %p failed: %d", (void *)from, errno);
+	block_check(worker, block, false);
+}

@@ -34,6 +34,10 @@ const struct operation operations[] = {
 	{"compare-maps", do_compare_maps, 1, true},
 	{"advise-process", do_advise_process, 3, true},
 	{"bind", do_bind, 2, true},
+	{"overlay", do_overlay, 8, false},
+	{"fork-on", do_fork_on, 1, false},
+	{"block-dontfork", do_block_dontfork, 1, false},
+	{"userfault", do_userfault, 2, true},
 };
 
 const size_t operation_count = sizeof operations / sizeof *operations;

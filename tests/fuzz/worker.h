@@ -35,6 +35,9 @@ void do_exchange(struct worker *, const struct record *);
 void do_absurd(struct worker *, const struct record *);
 void do_trim(struct worker *, const struct record *);
 void do_fork(struct worker *, const struct record *);
+void do_fork_on(struct worker *, const struct record *);
+void do_block_dontfork(struct worker *, const struct record *);
+void do_overlay(struct worker *, const struct record *);
 
 void do_map(struct worker *, const struct record *);
 void do_unmap(struct worker *, const struct record *);
@@ -43,6 +46,7 @@ void do_protect(struct worker *, const struct record *);
 void do_advise(struct worker *, const struct record *);
 void do_advise_free(struct worker *, const struct record *);
 void do_advise_process(struct worker *, const struct record *);
+void do_userfault(struct worker *, const struct record *);
 void do_bind(struct worker *, const struct record *);
 void do_lock(struct worker *, const struct record *);
 void do_sync(struct worker *, const struct record *);

@@ -57,11 +57,35 @@ static char *first_page(const char *p)
 	return (char *)(((uintptr_t)p + PAGE - 1) & ~(PAGE - 1));
 }
 
+static bool ended_well(pid_t child)
+{
+	int status;
+
+	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 /* --- what is mapped over a block that was freed --- */
 
-enum way { FIXED, NOREPLACE, HINT, SEGMENT, MOVED, RAW_FIXED, WAYS };
+enum way { FIXED, NOREPLACE, HINT, SEGMENT, MOVED, RAW_FIXED, RAW_FILE, WAYS };
 static const char *const way_names[] = {
-	"MAP_FIXED", "MAP_FIXED_NOREPLACE", "a hint", "SHM_REMAP", "MREMAP_FIXED", "a raw MAP_FIXED"};
+	"MAP_FIXED", "MAP_FIXED_NOREPLACE", "a hint", "SHM_REMAP", "MREMAP_FIXED", "a raw MAP_FIXED",
+	"a raw MAP_FIXED of a file"};
+
+/* A file of other bytes than zeros. */
+static char *map_file_over(char *at, size_t length)
+{
+	int file = memfd_create("kept", MFD_CLOEXEC);
+	void *result;
+
+	if (file < 0 || ftruncate(file, (off_t)length) != 0)
+		return MAP_FAILED;
+	for (size_t from = 0; from < length; from += 64 * KB)
+		if (pwrite(file, "file", 4, (off_t)from) != 4)
+			return MAP_FAILED;
+	result = (void *)syscall(SYS_mmap, at, length, RW, MAP_PRIVATE | MAP_FIXED, file, 0);
+	close(file);
+	return result;
+}
 
 static char *map_over(enum way way, char *at, size_t length, char *elsewhere)
 {
@@ -81,6 +105,8 @@ static char *map_over(enum way way, char *at, size_t length, char *elsewhere)
 		return elsewhere;
 	case MOVED:
 		return mremap(elsewhere, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	case RAW_FILE:
+		return map_file_over(at, length);
 	default:
 		return (char *)syscall(SYS_mmap, at, length, RW, ANONYMOUS | MAP_FIXED, -1, 0);
 	}
@@ -92,7 +118,7 @@ static const struct {
 	long from;
 	size_t length;
 } parts[] = {{"all", 0, BLOCK - 2 * PAGE}, {"the middle", 2 << 20, 4 * MB}, {"the head", 0, 4 * MB},
-	{"the tail", 4 << 20, 4 * MB - 2 * PAGE}, {"a page", 65536, PAGE},
+	{"the tail", 4 << 20, 4 * MB - 2 * PAGE}, {"a page", 65536, PAGE}, {"its first page", 0, PAGE},
 	{"the page before and the head", -4096, 2 * MB}};
 
 /* Whether the kernel tells of one mapping (Linux 6.11): otherwise a raw call that nothing hints at is not seen. */
@@ -103,6 +129,7 @@ static void check_map_over(enum way way, size_t part)
 	char *p = fill(BLOCK, 7), *at = first_page(p) + parts[part].from, *mapped, *again[4];
 	size_t length = parts[part].length;
 	char *elsewhere = way == MOVED ? mmap(NULL, length, RW, ANONYMOUS, -1, 0) : NULL;
+	pid_t child;
 
 	free(p);
 	mapped = map_over(way, at, length, elsewhere);
@@ -110,6 +137,10 @@ static void check_map_over(enum way way, size_t part)
 		return;
 	CHECK(mapped == at, "%s over %s lands elsewhere", way_names[way], parts[part].name);
 	memset(mapped, 42, length);
+	child = fork();
+	if (child == 0)
+		_exit(!is_filled(mapped, length, 42));
+	CHECK(ended_well(child), "a child lacks what %s put over %s", way_names[way], parts[part].name);
 	for (size_t i = 0; i < 4; i++) {
 		again[i] = fill(BLOCK, 9);
 		CHECK(again[i] >= mapped + length || mapped >= again[i] + BLOCK,
@@ -124,26 +155,51 @@ static void check_map_over(enum way way, size_t part)
 		munmap(mapped, length);
 }
 
+/* What nobody hears makes the library keep nothing more for a while, so each has a process of its own. */
+static void check_raw_map_over(enum way way, size_t part)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		/* What was taken over from the parent is not kept yet. */
+		free(fill(BLOCK, 1));
+		check_map_over(way, part);
+		_exit(probe_status_of_checks());
+	}
+	CHECK(ended_well(child), "%s over %s", way_names[way], parts[part].name);
+}
+
 /* Exactly over the block, which only the library's start on a page boundary. */
+static void check_exact_overlay(enum way way)
+{
+	char *block = fill(BLOCK, 7), *p = first_page(block), *again;
+	bool exactly = p == block;
+
+	free(block);
+	if (!exactly || !CHECK(map_over(way, p, BLOCK, NULL) == p, "%s exactly over a freed block: %s",
+				way_names[way], strerror(errno)))
+		return;
+	memset(p, 42, BLOCK);
+	again = fill(BLOCK, 9);
+	CHECK(again >= p + BLOCK || p >= again + BLOCK, "calloc overlaps %s exactly over a block", way_names[way]);
+	free(again);
+	CHECK(is_filled(p, BLOCK, 42), "%s exactly over a block: its bytes change", way_names[way]);
+	munmap(p, BLOCK);
+}
+
 static void check_exact_overlays(void)
 {
 	for (enum way way = 0; way < WAYS; way++) {
-		char *block = fill(BLOCK, 7), *p = first_page(block), *again;
-		bool exactly = p == block;
+		pid_t child;
 
-		free(block);
-		if (!exactly || way == MOVED || way == SEGMENT || (way == RAW_FIXED && !raw_calls_are_seen))
+		if (way == MOVED || way == SEGMENT || (way >= RAW_FIXED && !raw_calls_are_seen))
 			continue;
-		if (!CHECK(map_over(way, p, BLOCK, NULL) == p, "%s exactly over a freed block: %s", way_names[way],
-			    strerror(errno)))
-			continue;
-		memset(p, 42, BLOCK);
-		again = fill(BLOCK, 9);
-		CHECK(again >= p + BLOCK || p >= again + BLOCK, "calloc overlaps %s exactly over a block",
-			way_names[way]);
-		free(again);
-		CHECK(is_filled(p, BLOCK, 42), "%s exactly over a block: its bytes change", way_names[way]);
-		munmap(p, BLOCK);
+		child = fork();
+		if (child == 0) {
+			check_exact_overlay(way);
+			_exit(probe_status_of_checks());
+		}
+		CHECK(ended_well(child), "%s exactly over a block", way_names[way]);
 	}
 }
 
@@ -178,7 +234,7 @@ static void map_over_and_wait(void)
 		char *elsewhere = way == MOVED ? mmap(NULL, BLOCK - 2 * PAGE, RW, ANONYMOUS, -1, 0) : NULL;
 
 		free(block);
-		if (way == RAW_FIXED && !raw_calls_are_seen)
+		if (way >= RAW_FIXED && !raw_calls_are_seen)
 			continue;
 		kept_over[way] = map_over(way, p, BLOCK - 2 * PAGE, elsewhere);
 		if (CHECK(kept_over[way] == p, "%s over a freed block: %s", way_names[way], strerror(errno)))
@@ -288,13 +344,6 @@ static void check_properties(void)
 }
 
 /* --- children --- */
-
-static bool ended_well(pid_t child)
-{
-	int status;
-
-	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 /* What lives is inherited, what was freed is not; and a child's blocks are as good as its parent's. */
 static int use_blocks_in_child(const char *alive, size_t freed)
@@ -468,8 +517,10 @@ int probe_main(void)
 	raw_calls_are_seen = getenv("PROBE_NO_QUERY") == NULL;
 	for (enum way way = 0; way < WAYS; way++)
 		for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
-			if (way != RAW_FIXED || raw_calls_are_seen)
+			if (way < RAW_FIXED)
 				check_map_over(way, part);
+			else if (raw_calls_are_seen && (way == RAW_FIXED || parts[part].from == 0))
+				check_raw_map_over(way, part);
 	check_exact_overlays();
 	check_overlaid_blocks();
 	map_over_and_wait();

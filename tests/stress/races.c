@@ -6,17 +6,30 @@
  *  races SECONDS
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lazyzero.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
 
 #define KB ((size_t)1 << 10)
 #define MB ((size_t)1 << 20)
@@ -144,6 +157,71 @@ static void use_fixed(uint64_t *state)
 	munmap(p, size);
 }
 
+/*
+ * Over a region that was freed. MAP_FIXED only where it is kept, since another thread, or the sanitizer, may otherwise
+ * have the address by now; and with nobody else inside, for the same reason.
+ */
+static pthread_rwlock_t inside;
+
+static void map_over_freed(uint64_t *state, bool alone)
+{
+	size_t size = MB + next_random(state) % 4 * MB, from = next_random(state) % 64 * 4 * KB;
+	char *p = calloc(1, size), *at;
+	bool fixed;
+
+	if (p == NULL || ((uintptr_t)p & 4095) != 0) {
+		free(p);
+		return;
+	}
+	put(p, 42);
+	put(p + size - 1, 42);
+	free(p);
+	/* Where memory is not kept there is none. */
+	fixed = alone && msync(p, size, MS_ASYNC) == 0;
+	at = mmap(p + from, size / 2, RW, ANON | (fixed ? MAP_FIXED : MAP_FIXED_NOREPLACE), -1, 0);
+	if (at == MAP_FAILED) /* refused, or in use */
+		return;
+	expect(at == p + from && get(at) == 0 && get(at + size / 2 - 1) == 0,
+		"what lies over a freed region is not zero");
+	put(at, 1);
+	put(at + size / 2 - 1, 1);
+	munmap(at, size / 2);
+}
+
+static void use_freed(uint64_t *state)
+{
+	map_over_freed(state, false);
+}
+
+/* Takes a window's memory off it: it is made plain memory, contents and all. */
+static void leave_window(uint64_t *state)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register registration = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	size_t size = 4 * MB;
+	char *p;
+	int fd;
+
+	/* It takes a hundred times as long as the others. */
+	p = next_random(state) % 16 == 0 ? lz_alloc(size, LZ_WINDOW) : NULL;
+	if (p == NULL)
+		return;
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (fd < 0)
+		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	put(p + 4096, 42);
+	put(p + size - 1, 42);
+	registration.range.start = (uintptr_t)p + next_random(state) % 2 * (2 * MB);
+	registration.range.len = 2 * MB;
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &registration) == 0)
+		ioctl(fd, UFFDIO_UNREGISTER, &registration.range);
+	if (fd >= 0)
+		close(fd);
+	expect(get(p + 4096) == 42 && get(p + size - 1) == 42, "what left a window lost contents");
+	expect(get(p) == 0, "what left a window is not zero");
+	lz_free(p);
+}
+
 static void ask(uint64_t *state)
 {
 	struct lz_statistics statistics;
@@ -178,11 +256,18 @@ static void use_window(uint64_t *state)
 static void *run(void *seed)
 {
 	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, ask_about_region,
-		use_mapping, use_mapping, use_fixed, use_window, ask};
+		use_mapping, use_mapping, use_fixed, use_window, use_freed, leave_window, ask};
 	uint64_t state = (uintptr_t)seed;
 
 	while (!stop) {
-		act[next_random(&state) % (sizeof act / sizeof *act)](&state);
+		if (next_random(&state) % 32 == 0) {
+			pthread_rwlock_wrlock(&inside);
+			map_over_freed(&state, true);
+		} else {
+			pthread_rwlock_rdlock(&inside);
+			act[next_random(&state) % (sizeof act / sizeof *act)](&state);
+		}
+		pthread_rwlock_unlock(&inside);
 		atomic_fetch_add_explicit(&operations, 1, memory_order_relaxed);
 	}
 	return NULL;
@@ -192,8 +277,12 @@ int main(int argc, char **argv)
 {
 	struct timespec time = {.tv_sec = argc > 1 ? atoi(argv[1]) : 1};
 	struct lz_statistics statistics;
+	pthread_rwlockattr_t attributes;
 	pthread_t threads[THREADS];
 
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&inside, &attributes);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, run, (void *)(i + 1));
 	nanosleep(&time, NULL);

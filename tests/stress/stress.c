@@ -1,6 +1,8 @@
 /*
- * Everything at once: threads, signals, forks, jumps, cancellation, libraries that come and go, exits. The same
- * program passes bare and preloaded; contents are checked all along, the watchdog finds what waits for ever.
+ * Everything at once: threads, signals, forks, jumps, cancellation, libraries that come and go, exits, and what
+ * happens behind the library's back: reads and writes by the kernel, mappings over what was freed, children that
+ * live on, plugins with another malloc, preemptive switching. The same program passes bare and preloaded;
+ * contents are checked all along, the watchdog finds what waits for ever.
  *
  *  stress ROUNDS [PART...]
  */
@@ -290,7 +292,8 @@ void stop_allocating(void)
 
 static const struct part parts[] = {{"signals", run_signals}, {"jumps", run_jumps}, {"cancels", run_cancels},
 	{"forks", run_forks}, {"clones", run_clones}, {"spawns", run_spawns}, {"libraries", run_libraries},
-	{"exits", run_exits}};
+	{"exits", run_exits}, {"windows", run_windows}, {"overlays", run_overlays},
+	{"children", run_children}, {"plugins", run_plugins}, {"switches", run_switches}};
 
 /* Ends a process group that makes no progress any more, and says so. */
 static int watch(pid_t child)

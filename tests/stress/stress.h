@@ -69,6 +69,11 @@ void run_clones(uint64_t rounds);
 void run_spawns(uint64_t rounds);
 void run_libraries(uint64_t rounds);
 void run_exits(uint64_t rounds);
+void run_windows(uint64_t rounds);
+void run_overlays(uint64_t rounds);
+void run_children(uint64_t rounds);
+void run_plugins(uint64_t rounds);
+void run_switches(uint64_t rounds);
 
 /* What `stress exit HOW` does: never returns from some. */
 int exit_somehow(const char *how);

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Threads, signals, jumps, cancellation, forks, libraries and exits at once: stress.c bare, then preloaded with the
-# zero page, on windows, far over its budget, and with nothing recycled. ROUNDS of each part (100).
+# Threads, signals, jumps, cancellation, forks, libraries, exits and what happens behind the library's back: stress.c
+# bare, then preloaded with the zero page, on windows, far over its budget, and with nothing recycled. ROUNDS of each
+# part (100).
 rounds=${ROUNDS:-100}
 program=$LZ_BUILDDIR/tests/stress/stress
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
@@ -11,6 +12,21 @@ trap 'exit 1' HUP INT TERM
 for i in 1 2 3; do
   cp "$LZ_BUILDDIR/tests/stress/.libs/library.so" "$STRESS_LIBRARIES/library$i.so" || exit 1
 done
+
+cp "$LZ_BUILDDIR/tests/stress/.libs/plugin.so" "$STRESS_LIBRARIES/plugin.so" || exit 1
+
+# A control group that "children" puts one process of its own in; without, it says what it did not test.
+for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+  STRESS_GROUP=$parent/lazyzero-stress.$$
+  [ -d "$parent" ] && mkdir "$STRESS_GROUP" 2>/dev/null || { STRESS_GROUP=; continue; }
+  for limit in memory.limit_in_bytes memory.max; do
+    [ -f "$STRESS_GROUP/$limit" ] && echo 96M >"$STRESS_GROUP/$limit" 2>/dev/null && break 2
+  done
+  rmdir "$STRESS_GROUP"
+  STRESS_GROUP=
+done
+export STRESS_GROUP
+trap 'rm -rf "$STRESS_LIBRARIES"; [ -z "$STRESS_GROUP" ] || rmdir "$STRESS_GROUP"' EXIT
 
 failed=0
 # run WHAT [VARIABLE=VALUE...]: the program has a watchdog of its own; this one is for the program.

@@ -214,11 +214,30 @@ static void mixes(void)
 	}
 }
 
+/* Blocks of the plugin's allocator, on page boundaries, where a block lay that the plugin freed. */
+static void reuses(void)
+{
+	char *p = filled(), *blocks[32];
+
+	plugin->free(p);
+	for (size_t i = 0; i < 32; i++) {
+		blocks[i] = plugin->memalign(65536, size / 8);
+		fill(blocks[i], size / 8);
+	}
+	for (size_t i = 0; i < 32; i++) {
+		CHECK(malloc_usable_size(blocks[i]) >= size / 8);
+		if (i % 2)
+			blocks[i] = realloc(blocks[i], size / 4);
+		CHECK(holds(blocks[i], size / 8, size / 8));
+		free(blocks[i]);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } checks[] = {{"frees", frees}, {"grows", grows}, {"shrinks", shrinks}, {"tells-size", tells_size},
-	{"frees-aligned", frees_aligned}, {"takes", takes}, {"mixes", mixes}};
+	{"frees-aligned", frees_aligned}, {"takes", takes}, {"mixes", mixes}, {"reuses", reuses}};
 
 int main(int argc, char **argv)
 {

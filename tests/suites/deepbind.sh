@@ -17,7 +17,7 @@ check() {
     same "$*, $setting" alone both
   done
 }
-for what in frees grows shrinks tells-size frees-aligned takes mixes; do
+for what in frees grows shrinks tells-size frees-aligned takes mixes reuses; do
   for size in 1500000 4194304 67108864 100000001; do
     check deepbind $what $size
     check libc $what $size

@@ -357,7 +357,7 @@ Test(vma, tells_a_file_and_where_in_it)
 	int fd = memfd_create("file", 0);
 	struct lz_file_id id;
 	struct lz_vma vma;
-	char *p;
+	char *p, name[32];
 	int error;
 
 	start();
@@ -373,4 +373,12 @@ Test(vma, tells_a_file_and_where_in_it)
 	cr_expect_eq(vma.inode, id.inode);
 	cr_expect_eq(vma.device, id.device);
 	cr_expect(vma.shared && vma.writable);
+	/* Its name, where there is room for it. */
+	cr_expect_eq(lz_vma_query_named(os, (uintptr_t)p, &vma, name, sizeof name), 0);
+	cr_expect_str_eq(name, "/memfd:file (deleted)");
+	cr_expect_eq(lz_vma_query_named(os, (uintptr_t)p, &vma, name, 8), -ENAMETOOLONG);
+	cr_expect_eq(lz_vma_query_named(os, (uintptr_t)p, &vma, name, 0), 0);
+	p = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_expect_eq(lz_vma_query_named(os, (uintptr_t)p, &vma, name, sizeof name), 0);
+	cr_expect_str_eq(name, "");
 }
