@@ -1,4 +1,5 @@
-/* The figures that a decision needs: what is committed, VmPTE, the budget, and what is reserved; see books.h. */
+/* The figures that a decision needs: what is committed, VmPTE, the budget, and what is reserved; see books.h.
+ */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -60,12 +61,4 @@ void lz_books_resolve_budget(struct lz_books *books)
 		return;
 	lz_budget_size_resolve(&books->budget, books->os, &books->options->budget, "");
 	lz_books_publish_budget(books);
-}
-
-void lz_books_resolve_budget_early(struct lz_books *books)
-{
-	if (__atomic_load_n(&books->budget.resolved, __ATOMIC_ACQUIRE) || !lz_books_lock(books))
-		return;
-	lz_books_resolve_budget(books);
-	lz_books_unlock(books);
 }

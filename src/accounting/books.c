@@ -33,8 +33,8 @@ static void prepare(struct lz_books *books)
 }
 
 /*
- * A thread was changing the books and will not end: keeps the table of regions, whose changes are single stores, lets
- * the observers count anew what they guard, and starts the ledger over.
+ * A thread was changing the books and will not end: keeps the table of regions, whose changes are single
+ * stores, lets the observers count anew what they guard, and starts the ledger over.
  */
 static void recover_torn(struct lz_books *books)
 {

@@ -1,16 +1,16 @@
 /*
  * The books: what this process has mapped, what its page tables may come to, and what was granted of that.
  *
- * One lock guards the ledger of touchable ranges, the map of windows, the table of regions and the figures that a
- * decision needs. It is held only to read or change them, never across a system call that maps or unmaps memory of the
- * program. A range leaves the ledger before the system call that unmaps it, and enters it after the one that maps it:
- * in between, no other thread can be given those addresses.
+ * One lock guards the ledger of touchable ranges, the map of windows, the table of regions and the figures
+ * that a decision needs. It is held only to read or change them, never across a system call that maps or
+ * unmaps memory of the program. A range leaves the ledger before the system call that unmaps it, and enters
+ * it after the one that maps it: in between, no other thread can be given those addresses.
  *
- * Atomic members may be read without the lock; all others need it. Functions take no lock unless they say so; they
- * return 0 or -errno. Nothing here allocates from the heap.
+ * Atomic members may be read without the lock; all others need it. Functions take no lock unless they say so;
+ * they return 0 or -errno. Nothing here allocates from the heap.
  *
- * The rooms above register what they have to do after a fork, after a section was left half done, and when a mapping
- * is read from /proc/self/maps (struct lz_books_observer).
+ * The rooms above register what they have to do after a fork, after a section was left half done, and when a
+ * mapping is read from /proc/self/maps (struct lz_books_observer).
  */
 #ifndef LZ_ACCOUNTING_BOOKS_H
 #define LZ_ACCOUNTING_BOOKS_H
@@ -31,7 +31,8 @@
 #include "support/log.h"
 #include "support/options.h"
 
-/* What another room does at certain moments; members may be NULL. Called with the lock, in the order of registration. */
+/* What another room does at certain moments; members may be NULL. Called with the lock, in the order of
+ * registration. */
 struct lz_books_observer {
 	void *context;
 	/* In a forked child, before anything else is done with the books. */
@@ -67,13 +68,15 @@ struct lz_books {
 	uint64_t reconciled_ms;      /* when the ledger was last compared with /proc/self/maps; 0: never */
 
 	/* Without: */
-	_Atomic bool passive; /* the program is about to install a seccomp filter: the lock is never taken again */
-	_Atomic bool missed;  /* a call could not be followed since the ledger was last reconciled */
+	_Atomic bool
+		passive; /* the program is about to install a seccomp filter: the lock is never taken again */
+	_Atomic bool missed; /* a call could not be followed since the ledger was last reconciled */
 	struct lz_reservations reservations; /* see reservations.h */
-	struct lz_regions regions; /* see regions.h for what needs the lock */
+	struct lz_regions regions;           /* see regions.h for what needs the lock */
 };
 
-/* Prepares zeroed books; geometry and ledger follow at the first lock. The options and the log may be filled later. */
+/* Prepares zeroed books; geometry and ledger follow at the first lock. The options and the log may be filled
+ * later. */
 void lz_books_init(
 	struct lz_books *books, const struct lz_os *os, const struct lz_options *options, struct lz_log *log);
 
@@ -81,9 +84,9 @@ void lz_books_init(
 void lz_books_register(struct lz_books *books, const struct lz_books_observer *observer);
 
 /*
- * Takes the lock; false where it cannot be had (re-entered, or its holder does not come back), and what the caller
- * does then is not followed. lz_books_unlock must follow true, before the function returns: the mark is in its frame,
- * where, unlike a variable of a block, it stays until then.
+ * Takes the lock; false where it cannot be had (re-entered, or its holder does not come back), and what the
+ * caller does then is not followed. lz_books_unlock must follow true, before the function returns: the mark
+ * is in its frame, where, unlike a variable of a block, it stays until then.
  */
 #define lz_books_lock(books) lz_books_lock_at(books, __builtin_alloca(sizeof(struct lz_mark)))
 bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark);
@@ -95,12 +98,13 @@ void lz_books_unlock(struct lz_books *books);
 void lz_books_read_actual(struct lz_books *books, uint64_t age_ms);
 
 /*
- * VmPTE falls when memory is unmapped, so its peak is just before: reads it when `bytes_to_go` is large and somebody
- * keeps statistics; with the lock.
+ * VmPTE falls when memory is unmapped, so its peak is just before: reads it when `bytes_to_go` is large and
+ * somebody keeps statistics; with the lock.
  */
 void lz_books_sample_peak(struct lz_books *books, uint64_t bytes_to_go);
 
-/* Whether `cost` more bytes of page tables would exceed the budget, by the ledger and VmPTE as last read; with the lock. */
+/* Whether `cost` more bytes of page tables would exceed the budget, by the ledger and VmPTE as last read;
+ * with the lock. */
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost);
 
 /* Writes the ledger's sums into the statistics; with the lock. */
@@ -112,23 +116,17 @@ void lz_books_resolve_budget(struct lz_books *books);
 /* Makes a changed budget known in the statistics. */
 void lz_books_publish_budget(struct lz_books *books);
 
-/*
- * The same before a program gives up rights (setuid, a seccomp filter), or anywhere: what it takes is read from files.
- * Takes the lock; once done, one load.
- */
-void lz_books_resolve_budget_early(struct lz_books *books);
-
 /* --- ranges: ranges.c --- */
 
 /* Rounds up to pages what a request may ask for; false for what no request may. */
 bool lz_books_page_length(const struct lz_books *books, uint64_t size, size_t *length);
 
 /*
- * [start, end) in whole pages of 2^page_shift bytes, as the kernel rounds it; false for what it answers with EINVAL or
- * ENOMEM.
+ * [start, end) in whole pages of 2^page_shift bytes, as the kernel rounds it; false for what it answers with
+ * EINVAL or ENOMEM.
  */
-bool lz_books_page_range(const struct lz_books *books, const void *address, size_t length, unsigned page_shift,
-	uintptr_t *start, uintptr_t *end);
+bool lz_books_page_range(const struct lz_books *books, const void *address, size_t length,
+	unsigned page_shift, uintptr_t *start, uintptr_t *end);
 
 /* Traits of memory on a window: whole blocks need no page table. */
 static inline void lz_books_window_traits(const struct lz_books *books, struct lz_traits *traits)
@@ -143,19 +141,28 @@ static inline void lz_books_window_traits(const struct lz_books *books, struct l
  */
 void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_traits traits);
 
-/* The page size, as a shift, of the mapping at an address: asks the kernel, before Linux 6.11 in up to milliseconds. */
+/* The page size, as a shift, of the mapping at an address: asks the kernel, before Linux 6.11 in up to
+ * milliseconds. */
 unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address);
-
-/* The window map's tag at an address; 0 where nothing stands on a window. Takes the lock. */
-uintptr_t lz_books_window_tag_at(struct lz_books *books, uintptr_t address);
 
 /* --- reconcile.c --- */
 
 /* Brings the ledger in line with /proc/self/maps; with the lock. Returns 0 or -errno. */
 int lz_books_reconcile(struct lz_books *books);
 
+/* --- locked.c: single steps, which take the lock --- */
+
+/* The window map's tag at an address; 0 where nothing stands on a window. Takes the lock. */
+uintptr_t lz_books_window_tag_at(struct lz_books *books, uintptr_t address);
+
 /* A call failed after its range had left the ledger, or did part of its work: reconciles. Takes the lock. */
 void lz_books_reconcile_after_failure(struct lz_books *books);
+
+/*
+ * Finds out what the budget is before a program gives up rights (setuid, a seccomp filter), or anywhere: what
+ * it takes is read from files. Takes the lock; once done, one load.
+ */
+void lz_books_resolve_budget_early(struct lz_books *books);
 
 /* --- regions of the heap: region_records.c --- */
 
@@ -168,9 +175,9 @@ struct lz_region_entry {
 };
 
 /*
- * Enters a region: a record, and its range in the ledger. Where it comes from another place (`from` is not 0), that one
- * leaves the ledger in the same step, while it still is this region's: before another thread can be given it. Takes the
- * lock. Returns 0, -ENOMEM or -EAGAIN.
+ * Enters a region: a record, and its range in the ledger. Where it comes from another place (`from` is not
+ * 0), that one leaves the ledger in the same step, while it still is this region's: before another thread can
+ * be given it. Takes the lock. Returns 0, -ENOMEM or -EAGAIN.
  */
 int lz_books_add_region(
 	struct lz_books *books, const struct lz_region_entry *entry, uintptr_t from, size_t from_length);
@@ -180,21 +187,22 @@ void lz_books_remove_region(
 	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t length, size_t lead);
 
 /*
- * A region was unmapped, moved or resized without our knowledge: whoever did so knows how to free what is there now.
- * Removes its record if nobody has claimed it. Takes the lock.
+ * A region was unmapped, moved or resized without our knowledge: whoever did so knows how to free what is
+ * there now. Removes its record if nobody has claimed it. Takes the lock.
  */
 void lz_books_remove_lost_region(
 	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t lead);
 
 /*
- * The kernel chose [start, end) for a new mapping, so no region is left there: regions that the books still have
- * were unmapped by a call that was not followed (glibc's free, called by a plugin). Removes them; with the lock.
+ * The kernel chose [start, end) for a new mapping, so no region is left there: regions that the books still
+ * have were unmapped by a call that was not followed (glibc's free, called by a plugin). Removes them; with
+ * the lock.
  */
 void lz_books_drop_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end);
 
 /*
- * The program changed what can be done with [start, end): a region there is not kept when freed. Takes the lock; where
- * it cannot be had, no region that lives now is kept.
+ * The program changed what can be done with [start, end): a region there is not kept when freed. Takes the
+ * lock; where it cannot be had, no region that lives now is kept.
  */
 void lz_books_invalidate_range(struct lz_books *books, uintptr_t start, uintptr_t end);
 

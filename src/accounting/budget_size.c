@@ -15,8 +15,8 @@ void lz_budget_size_set(struct lz_budget_size *budget, uint64_t bytes)
 	lz_text_string(&source, "lz_set_budget");
 }
 
-void lz_budget_size_resolve(
-	struct lz_budget_size *budget, const struct lz_os *os, const struct lz_budget_spec *spec, const char *root)
+void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *os,
+	const struct lz_budget_spec *spec, const char *root)
 {
 	struct lz_memory_limit limit = lz_memory_limit(os, root);
 	struct lz_text source = lz_text_in(budget->source, sizeof budget->source);

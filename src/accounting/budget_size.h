@@ -16,15 +16,16 @@
 struct lz_budget_size {
 	bool resolved;
 	uint64_t bytes;
-	uint64_t memory; /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
+	uint64_t memory;        /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
 	bool from_cgroup;       /* the cgroup limit is the smaller */
-	bool never_overcommits; /* vm.overcommit_memory is 2: the kernel counts what may be written, not what is */
-	char source[64]; /* "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
+	bool never_overcommits; /* vm.overcommit_memory is 2: the kernel counts what may be written, not what
+				   is */
+	char source[64];        /* "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
 };
 
 /* Reads the machine's limits under root (see lz_memory_limit) and applies the spec. */
-void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *os, const struct lz_budget_spec *spec,
-	const char *root);
+void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *os,
+	const struct lz_budget_spec *spec, const char *root);
 
 /* Replaces the number; memory stays as found. */
 void lz_budget_size_set(struct lz_budget_size *budget, uint64_t bytes);

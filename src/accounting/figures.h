@@ -1,6 +1,6 @@
 /*
- * Costs and counters for the public API. Thread-safe; functions take the lock of the books. Types are those of
- * lazyzero.h.
+ * Costs and counters for the public API. Thread-safe; functions take the lock of the books. Types are those
+ * of lazyzero.h.
  */
 #ifndef LZ_ACCOUNTING_FIGURES_H
 #define LZ_ACCOUNTING_FIGURES_H

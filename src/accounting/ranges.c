@@ -6,21 +6,23 @@
 #include "base/checked.h"
 #include "os/vma.h"
 
-/* Of the calling thread: /proc/self is the first thread, whose files are empty once it has called pthread_exit. */
+/* Of the calling thread: /proc/self is the first thread, whose files are empty once it has called
+ * pthread_exit. */
 #define SMAPS "/proc/thread-self/smaps"
 
 bool lz_books_page_length(const struct lz_books *books, uint64_t size, size_t *length)
 {
 	uint64_t rounded;
 
-	if (size == 0 || size > PTRDIFF_MAX || !lz_round_up(size, books->page, &rounded) || rounded > PTRDIFF_MAX)
+	if (size == 0 || size > PTRDIFF_MAX || !lz_round_up(size, books->page, &rounded) ||
+		rounded > PTRDIFF_MAX)
 		return false;
 	*length = (size_t)rounded;
 	return true;
 }
 
-bool lz_books_page_range(const struct lz_books *books, const void *address, size_t length, unsigned page_shift,
-	uintptr_t *start, uintptr_t *end)
+bool lz_books_page_range(const struct lz_books *books, const void *address, size_t length,
+	unsigned page_shift, uintptr_t *start, uintptr_t *end)
 {
 	uint64_t rounded, sum;
 
@@ -62,15 +64,4 @@ unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address)
 	if (error != 0 || !lz_is_power_of_two(bytes) || bytes < books->page)
 		return books->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);
-}
-
-uintptr_t lz_books_window_tag_at(struct lz_books *books, uintptr_t address)
-{
-	uintptr_t tag;
-
-	if (!lz_books_lock(books))
-		return 0;
-	tag = lz_window_map_tag_at(&books->windows, address);
-	lz_books_unlock(books);
-	return tag;
 }

@@ -8,7 +8,8 @@
 #include "os/descriptors.h"
 #include "os/procfs.h"
 
-/* A mapping that is no piece of a window. Memory of /dev/zero that left a window stays a file in all answers. */
+/* A mapping that is no piece of a window. Memory of /dev/zero that left a window stays a file in all answers.
+ */
 static void remove_from_window_map(struct lz_books *books, const struct lz_mapping *mapping)
 {
 	bool anonymous = mapping->inode == 0 && !mapping->shared;
@@ -95,12 +96,4 @@ int lz_books_reconcile(struct lz_books *books)
 	books->reconciled_ms = lz_not_never(books->os->now_ms());
 	lz_books_publish(books);
 	return error;
-}
-
-void lz_books_reconcile_after_failure(struct lz_books *books)
-{
-	if (!lz_books_lock(books))
-		return;
-	lz_books_reconcile(books);
-	lz_books_unlock(books);
 }

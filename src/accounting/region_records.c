@@ -117,7 +117,8 @@ void lz_books_remove_region(
 	lz_books_unlock(books);
 }
 
-void lz_books_remove_lost_region(struct lz_books *books, struct lz_served *region, uintptr_t base, size_t lead)
+void lz_books_remove_lost_region(
+	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t lead)
 {
 	atomic_store_explicit(&books->missed, true, memory_order_relaxed);
 	if (!lz_books_lock(books))
@@ -134,8 +135,8 @@ void lz_books_invalidate_range(struct lz_books *books, uintptr_t start, uintptr_
 {
 	if (!lz_books_lock(books))
 		return;
-	for (struct lz_range *range = lz_ledger_find(&books->ledger, start); range != NULL && range->start < end;
-		range = lz_ledger_next(range)) {
+	for (struct lz_range *range = lz_ledger_find(&books->ledger, start);
+		range != NULL && range->start < end; range = lz_ledger_next(range)) {
 		struct lz_served *region =
 			range->traits.tag != 0 ? lz_regions_find(&books->regions, range->traits.tag) : NULL;
 

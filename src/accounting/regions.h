@@ -28,17 +28,17 @@ enum lz_region_state { LZ_REGION_CLAIMED, LZ_REGION_LIVE, LZ_REGION_ABANDONED };
 struct lz_served {
 	_Atomic(struct lz_served *) next; /* in its bucket */
 	_Atomic uintptr_t base;
-	_Atomic size_t length;   /* bytes mapped, a multiple of the page size */
-	_Atomic uint32_t state;  /* enum lz_region_state */
+	_Atomic size_t length;            /* bytes mapped, a multiple of the page size */
+	_Atomic uint32_t state;           /* enum lz_region_state */
 	const struct lz_backing *backing; /* what stands behind it */
-	bool huge_pages_refused; /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
-	bool on_window;          /* was put on a zero window */
-	bool accounted;          /* was mapped under the kernel's overcommit rules, without MAP_NORESERVE */
-	_Atomic bool spoiled;    /* the program changed its protection or the like: not to be reused */
-	bool full;               /* all its pages are in memory, as far as is known */
-	uint16_t site;           /* that made it, for the report; 0: none */
-	uint32_t changes;        /* lz_regions.changes when it was made */
-	void *free_link;         /* the pool's, while it is free */
+	bool huge_pages_refused;          /* LAZYZERO_THP: the program's MADV_HUGEPAGE is ignored here */
+	bool on_window;                   /* was put on a zero window */
+	bool accounted;       /* was mapped under the kernel's overcommit rules, without MAP_NORESERVE */
+	_Atomic bool spoiled; /* the program changed its protection or the like: not to be reused */
+	bool full;            /* all its pages are in memory, as far as is known */
+	uint16_t site;        /* that made it, for the report; 0: none */
+	uint32_t changes;     /* lz_regions.changes when it was made */
+	void *free_link;      /* the pool's, while it is free */
 };
 
 struct lz_regions {

@@ -6,8 +6,8 @@
 
 #include "base/checked.h"
 
-void lz_reservation_add(
-	struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost, const struct lz_users *users)
+void lz_reservation_add(struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost,
+	const struct lz_users *users)
 {
 	hold->slot = NULL;
 	lz_mark_set(&hold->mark);
@@ -28,9 +28,8 @@ void lz_reservation_add(
 bool lz_reservation_remove(struct lz_hold *hold)
 {
 	uintptr_t mark = (uintptr_t)&hold->mark;
-	bool ours = hold->slot == NULL ||
-		    atomic_compare_exchange_strong_explicit(
-			    &hold->slot->mark, &mark, 0, memory_order_release, memory_order_relaxed);
+	bool ours = hold->slot == NULL || atomic_compare_exchange_strong_explicit(&hold->slot->mark, &mark, 0,
+						  memory_order_release, memory_order_relaxed);
 
 	lz_mark_clear(&hold->mark);
 	return ours;
@@ -40,8 +39,8 @@ void lz_reservations_subtract(struct lz_reservations *reservations, uint64_t cos
 {
 	uint64_t bytes = atomic_load_explicit(&reservations->bytes, memory_order_relaxed);
 
-	while (!atomic_compare_exchange_weak_explicit(&reservations->bytes, &bytes, lz_sub_clamped(bytes, cost),
-		memory_order_relaxed, memory_order_relaxed))
+	while (!atomic_compare_exchange_weak_explicit(&reservations->bytes, &bytes,
+		lz_sub_clamped(bytes, cost), memory_order_relaxed, memory_order_relaxed))
 		continue;
 }
 

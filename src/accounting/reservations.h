@@ -1,10 +1,10 @@
 /*
- * What calls hold while they run: page tables that a request was granted and that are not in the ledger yet, and
- * windows that pieces are mapped from. The frame of the call says whether it will ever give that back: a signal handler
- * may have jumped out of it (siglongjmp), or its thread be gone, above all in a forked child.
+ * What calls hold while they run: page tables that a request was granted and that are not in the ledger yet,
+ * and windows that pieces are mapped from. The frame of the call says whether it will ever give that back: a
+ * signal handler may have jumped out of it (siglongjmp), or its thread be gone, above all in a forked child.
  *
- * Adding needs the lock of the books, giving back does not. A call that finds no free slot holds what it holds without
- * a record, and nobody can reclaim it. Allocates nothing.
+ * Adding needs the lock of the books, giving back does not. A call that finds no free slot holds what it
+ * holds without a record, and nobody can reclaim it. Allocates nothing.
  */
 #ifndef LZ_ACCOUNTING_RESERVATIONS_H
 #define LZ_ACCOUNTING_RESERVATIONS_H
@@ -46,7 +46,8 @@ struct lz_hold {
 void lz_reservation_add(struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost,
 	const struct lz_users *users);
 
-/* The call gives it back. False where that was done already: the call was taken for dead, or is in a forked child. */
+/* The call gives it back. False where that was done already: the call was taken for dead, or is in a forked
+ * child. */
 bool lz_reservation_remove(struct lz_hold *hold);
 
 /* Takes bytes of page tables out of the sum, which never becomes negative. No lock. */

@@ -20,8 +20,7 @@ static struct pieces pieces_of(const struct lz_window_map *map, uintptr_t tag)
 	return (struct pieces){lz_round_down(tag, unit), units * unit};
 }
 
-void lz_window_map_init(
-	struct lz_window_map *map, const struct lz_geometry *geometry, const struct lz_os *os)
+void lz_window_map_init(struct lz_window_map *map, const struct lz_geometry *geometry, const struct lz_os *os)
 {
 	map->os = os;
 	lz_ledger_init(&map->where, geometry, os);
@@ -54,7 +53,8 @@ void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t 
 		return;
 	lz_wipe_table_remove(&map->wipes, start, end);
 	lz_ledger_remove(&map->where, start, end);
-	if (!atomic_load_explicit(&map->emptied, memory_order_relaxed) && lz_ledger_find(&map->where, 0) == NULL)
+	if (!atomic_load_explicit(&map->emptied, memory_order_relaxed) &&
+		lz_ledger_find(&map->where, 0) == NULL)
 		lz_window_map_set_emptied(map);
 }
 

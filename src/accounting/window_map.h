@@ -1,9 +1,10 @@
 /*
- * The map of windows: which addresses stand on a zero window, and how they are divided into pieces. A piece is one
- * mapping of the window; it begins at an anchor plus a multiple of the bytes that each piece shows.
+ * The map of windows: which addresses stand on a zero window, and how they are divided into pieces. A piece
+ * is one mapping of the window; it begins at an anchor plus a multiple of the bytes that each piece shows.
  *
- * A tag says both of a range: the anchor, a multiple of the unit (the bytes that one PTE table maps), and in its low
- * bits the bytes of a piece in units, 0 where that is not known any more; and whether the program mapped /dev/zero.
+ * A tag says both of a range: the anchor, a multiple of the unit (the bytes that one PTE table maps), and in
+ * its low bits the bytes of a piece in units, 0 where that is not known any more; and whether the program
+ * mapped /dev/zero.
  *
  * Part of the books: everything needs their lock, except where it is said.
  */
@@ -26,9 +27,9 @@ struct lz_window_map {
 	const struct lz_os *os;
 	struct lz_ledger where;     /* ranges on windows; traits.tag as above */
 	struct lz_wipe_table wipes; /* MADV_WIPEONFORK */
-	_Atomic bool any;           /* some address stands or stood on a window: madvise and others have to look */
-	_Atomic bool emptied;       /* nothing stands on a window any more, since */
-	uint64_t emptied_ms;        /* this time */
+	_Atomic bool any;     /* some address stands or stood on a window: madvise and others have to look */
+	_Atomic bool emptied; /* nothing stands on a window any more, since */
+	uint64_t emptied_ms;  /* this time */
 };
 
 void lz_window_map_init(
@@ -37,7 +38,8 @@ void lz_window_map_init(
 /* Starts over with an empty map: for recovery from a change that was left half done. */
 void lz_window_map_abandon(struct lz_window_map *map);
 
-/* The smallest region that a window can serve, and the alignment of its anchor: what one PTE table maps. No lock. */
+/* The smallest region that a window can serve, and the alignment of its anchor: what one PTE table maps. No
+ * lock. */
 static inline size_t lz_window_map_unit(const struct lz_window_map *map)
 {
 	return (size_t)1 << map->where.span_shift[0];
@@ -50,8 +52,8 @@ static inline uintptr_t lz_window_map_tag(const struct lz_window_map *map, uintp
 }
 
 /*
- * In a tag as well: the program mapped /dev/zero, not anonymous memory. To it that is a file, which a few calls
- * tell (vm_file in mm/madvise.c). Far above the units of any window.
+ * In a tag as well: the program mapped /dev/zero, not anonymous memory. To it that is a file, which a few
+ * calls tell (vm_file in mm/madvise.c). Far above the units of any window.
  */
 static inline uintptr_t lz_window_map_of_file(const struct lz_window_map *map)
 {
@@ -61,7 +63,8 @@ static inline uintptr_t lz_window_map_of_file(const struct lz_window_map *map)
 /* The tag of such memory of which nothing else is known, or which is on no window any more. */
 static inline uintptr_t lz_window_map_of_file_tag(const struct lz_window_map *map, uintptr_t start)
 {
-	return lz_window_map_tag(map, lz_round_down(start, lz_window_map_unit(map)), 0) | lz_window_map_of_file(map);
+	return lz_window_map_tag(map, lz_round_down(start, lz_window_map_unit(map)), 0) |
+	       lz_window_map_of_file(map);
 }
 
 /* Adds and removes ranges; none of them is wiped on fork then. */

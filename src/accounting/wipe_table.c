@@ -106,7 +106,8 @@ void lz_wipe_table_remove(struct lz_wipe_table *table, uintptr_t start, uintptr_
 	}
 }
 
-void lz_wipe_table_list(const struct lz_wipe_table *table, uintptr_t start, uintptr_t end, struct lz_wiped *wiped)
+void lz_wipe_table_list(
+	const struct lz_wipe_table *table, uintptr_t start, uintptr_t end, struct lz_wiped *wiped)
 {
 	wiped->count = 0;
 	wiped->all = true;
@@ -127,8 +128,8 @@ void lz_wipe_table_list(const struct lz_wipe_table *table, uintptr_t start, uint
 	}
 }
 
-void lz_wipe_table_restore(
-	struct lz_wipe_table *table, uintptr_t base, const struct lz_wiped *wiped, size_t old_length, size_t new_length)
+void lz_wipe_table_restore(struct lz_wipe_table *table, uintptr_t base, const struct lz_wiped *wiped,
+	size_t old_length, size_t new_length)
 {
 	for (size_t i = 0; i < wiped->count; i++) {
 		size_t start = wiped->part[i].start, end = wiped->part[i].end;

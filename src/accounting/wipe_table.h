@@ -1,13 +1,13 @@
 /*
- * The ranges on zero windows that a forked child must find empty (MADV_WIPEONFORK). The kernel has that advice for
- * anonymous memory alone, so the ranges are recorded here, and backing/window/wipe_on_fork.c drops their contents in the
- * child.
+ * The ranges on zero windows that a forked child must find empty (MADV_WIPEONFORK). The kernel has that
+ * advice for anonymous memory alone, so the ranges are recorded here, and backing/window/wipe_on_fork.c drops
+ * their contents in the child.
  *
- * The table is changed with the lock of the books, each range by single stores: a child that was forked in the middle
- * of a change finds the old range, the new one, or both.
+ * The table is changed with the lock of the books, each range by single stores: a child that was forked in
+ * the middle of a change finds the old range, the new one, or both.
  *
- * There are LZ_WIPES ranges; beyond them MADV_WIPEONFORK answers EAGAIN, as it does where the kernel lacks memory. When
- * a range is cut in two and no slot is free, the smaller part is forgotten.
+ * There are LZ_WIPES ranges; beyond them MADV_WIPEONFORK answers EAGAIN, as it does where the kernel lacks
+ * memory. When a range is cut in two and no slot is free, the smaller part is forgotten.
  */
 #ifndef LZ_ACCOUNTING_WIPE_TABLE_H
 #define LZ_ACCOUNTING_WIPE_TABLE_H
@@ -30,7 +30,8 @@ struct lz_wipe {
 
 struct lz_wipe_table {
 	struct lz_wipe range[LZ_WIPES];
-	_Atomic(_Atomic uint32_t *) alive; /* on a page that is wiped in a forked child; NULL: nothing was ever added */
+	_Atomic(_Atomic uint32_t *)
+		alive; /* on a page that is wiped in a forked child; NULL: nothing was ever added */
 };
 
 /* Maps what lz_wipe_table_add needs, without the lock. 0 or -errno. */
@@ -56,8 +57,8 @@ void lz_wipe_table_list(
 	const struct lz_wipe_table *table, uintptr_t start, uintptr_t end, struct lz_wiped *wiped);
 
 /*
- * Enters a list again for memory that is at `base` now: what reached its end, old_length, reaches new_length (SIZE_MAX
- * both: as it was). With the lock.
+ * Enters a list again for memory that is at `base` now: what reached its end, old_length, reaches new_length
+ * (SIZE_MAX both: as it was). With the lock.
  */
 void lz_wipe_table_restore(struct lz_wipe_table *table, uintptr_t base, const struct lz_wiped *wiped,
 	size_t old_length, size_t new_length);

@@ -1,15 +1,15 @@
 /*
- * What stands behind memory. A backing is a table of functions; whoever allocates, follows calls or reuses memory goes
- * through it and does not ask which one it is. Each is a file or a folder that no other room includes; backing.c lists
- * them.
+ * What stands behind memory. A backing is a table of functions; whoever allocates, follows calls or reuses
+ * memory goes through it and does not ask which one it is. Each is a file or a folder that nobody else
+ * includes; all.c lists them.
  *
- *  zero page   private anonymous memory, which the kernel answers with its one zero page until it is written. All
- *              memory that no other backing claims is plain in this sense.
- *  window      many private mappings of one small sealed memfd in huge pages, see window/window.h.
+ *  zero page   private anonymous memory, which the kernel answers with its one zero page until it is written.
+ * All memory that no other backing claims is plain in this sense. window      many private mappings of one
+ * small sealed memfd in huge pages, see window/window.h.
  *
- * struct lz_backings is what they share: the books, the system calls, the options. It is set up once, before there are
- * threads. Functions take the lock of the books by themselves and must be called without it, unless they say otherwise;
- * they return 0 or -errno, or an address or -errno; thread-safe.
+ * struct lz_backings is what they share: the books, the system calls, the options. It is set up once, before
+ * there are threads. Functions take the lock of the books by themselves and must be called without it, unless
+ * they say otherwise; they return 0 or -errno, or an address or -errno; thread-safe.
  */
 #ifndef LZ_BACKING_BACKING_H
 #define LZ_BACKING_BACKING_H
@@ -33,7 +33,8 @@ struct lz_backings {
 	struct lz_log *log;
 	struct lz_windows *windows;
 	struct lz_region_header header;
-	_Atomic bool overlaid; /* the program maps files or shared memory where it likes: perhaps inside a region */
+	_Atomic bool overlaid; /* the program maps files or shared memory where it likes: perhaps inside a
+				  region */
 };
 
 /* Held while memory is mapped from a backing, so that what it is mapped from stays. Filled by the backing. */
@@ -41,7 +42,7 @@ struct lz_lease {
 	const struct lz_backing *backing; /* NULL: nothing is held, memory is plain */
 	void *object;                     /* what is held; of the backing's own, as are the next two */
 	uintptr_t keeper, source;
-	size_t bytes;                     /* of what is mapped over and over in each piece */
+	size_t bytes; /* of what is mapped over and over in each piece */
 	struct lz_hold hold;
 };
 
@@ -73,8 +74,8 @@ struct lz_backing {
 	void (*init)(struct lz_backings *backings);
 
 	/*
-	 * Acquires what `length` bytes of a region of `total` bytes are mapped from. -EAGAIN: not to be had, and why was
-	 * logged once. NULL: nothing needs to be held.
+	 * Acquires what `length` bytes of a region of `total` bytes are mapped from. -EAGAIN: not to be had,
+	 * and why was logged once. NULL: nothing needs to be held.
 	 */
 	int (*acquire)(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease);
 	void (*release)(struct lz_backings *backings, struct lz_lease *lease);
@@ -85,38 +86,41 @@ struct lz_backing {
 	size_t (*least_region)(const struct lz_backings *backings);
 
 	/* Maps a region with room for its header before it. Touches no page. */
-	int (*map)(struct lz_backings *backings, const struct lz_lease *lease, const struct lz_placement *placement,
-		struct lz_region_entry *entry);
+	int (*map)(struct lz_backings *backings, const struct lz_lease *lease,
+		const struct lz_placement *placement, struct lz_region_entry *entry);
 
 	/* Grows a region where it is; *joined: it is one mapping with its header. */
 	int (*grow)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 		size_t new_length, bool *joined);
 
 	/*
-	 * Moves a region over address space that was reserved for it and its header, and makes it new_length bytes long.
-	 * `joined` as grow said. The old header is unmapped; on failure the region is where it was.
+	 * Moves a region over address space that was reserved for it and its header, and makes it new_length
+	 * bytes long. `joined` as grow said. The old header is unmapped; on failure the region is where it
+	 * was.
 	 */
 	int (*move)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 		const struct lz_region_entry *to, bool joined);
 
 	/* --- regions that are kept for reuse --- */
 
-	/* Whether a freed region of that length may be kept, of which `allowance` bytes may be out of the kernel's reach. */
+	/* Whether a freed region of that length may be kept, of which `allowance` bytes may be out of the
+	 * kernel's reach. */
 	bool (*may_keep)(struct lz_backings *backings, size_t length, uint64_t allowance);
 
 	/* Where MADV_DONTFORK begins in a kept region, by which its mappings are told from others. */
 	uintptr_t (*keep_mark_start)(struct lz_backings *backings, uintptr_t base);
 
 	/*
-	 * Whether all of a kept region is still the mapping that was kept; `thorough` where calls were missed. -errno where
-	 * the kernel cannot be asked (before Linux 6.11).
+	 * Whether all of a kept region is still the mapping that was kept; `thorough` where calls were
+	 * missed. -errno where the kernel cannot be asked (before Linux 6.11).
 	 */
 	int (*is_intact)(
 		struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact);
 
-	/* The same by the mappings in /proc/self/maps, of which this is the next; *at advances. False: it is not. */
-	bool (*is_intact_mapping)(struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t *at,
-		uintptr_t end);
+	/* The same by the mappings in /proc/self/maps, of which this is the next; *at advances. False: it is
+	 * not. */
+	bool (*is_intact_mapping)(
+		struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t *at, uintptr_t end);
 
 	/* Lets the kernel take the contents of a range; *dropped: it has them already. */
 	int (*make_reclaimable)(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped);
@@ -134,16 +138,19 @@ struct lz_backing {
 		struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part);
 
 	/*
-	 * Lays the backing over a fresh plain mapping of the program; of_file: it mapped /dev/zero. *tag is for the map of
-	 * windows. On failure a part may be mapped.
+	 * Lays the backing over a fresh plain mapping of the program; of_file: it mapped /dev/zero. *tag is
+	 * for the map of windows. On failure a part may be mapped.
 	 */
 	int (*cover_mapping)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
 		uintptr_t end, int protection, bool of_file, uintptr_t *tag);
 
-	/* mremap(2) of a range of which some stands on this backing, as for anonymous memory. The map of windows follows. */
-	intptr_t (*remap)(struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *remap);
+	/* mremap(2) of a range of which some stands on this backing, as for anonymous memory. The map of
+	 * windows follows. */
+	intptr_t (*remap)(
+		struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *remap);
 
-	/* Whether advice has to be given by `advise`, because the kernel would answer otherwise than on plain memory. */
+	/* Whether advice has to be given by `advise`, because the kernel would answer otherwise than on plain
+	 * memory. */
 	bool (*has_own_answer)(int advice);
 
 	/* madvise(2) on a part that stands on this backing as a whole. */
@@ -167,36 +174,14 @@ struct lz_backing {
 	/* The program is about to lock all its memory: gives back what is not in use. */
 	void (*retire_all)(struct lz_backings *backings);
 
-	/* The program maps or unmaps [start, end) itself: what the backing had there is lost. With the lock. */
+	/* The program maps or unmaps [start, end) itself: what the backing had there is lost. With the lock.
+	 */
 	void (*range_overwritten)(struct lz_backings *backings, uintptr_t start, uintptr_t end);
 
-	/* Notes in the statistics how much of VmRSS is its own, unless `now` is false and that was done lately. */
+	/* Notes in the statistics how much of VmRSS is its own, unless `now` is false and that was done
+	 * lately. */
 	void (*sample_resident)(struct lz_backings *backings, bool now);
 };
-
-/* Functions that a backing does not need are NULL; those without arguments are called for all by these. */
-void lz_backings_release_unused(struct lz_backings *backings);
-void lz_backings_retire_all(struct lz_backings *backings);
-void lz_backings_range_overwritten(struct lz_backings *backings, uintptr_t start, uintptr_t end);
-void lz_backings_note_altered(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool keyed);
-
-/* Whether some backing answers such advice otherwise than plain memory. */
-bool lz_backings_have_own_answer(int advice);
-
-/* Before memory goes, where somebody keeps statistics. */
-void lz_backings_sample_resident(struct lz_backings *backings, bool now);
-
-void lz_backings_init(struct lz_backings *backings);
-
-/* The backing of an option's value; LZ_BACKING_AUTO is the zero page. */
-const struct lz_backing *lz_backing_of(enum lz_backing_choice choice);
-
-/* The next part of [start, end) that does not stand on plain memory; false where there is none. Takes the lock. */
-bool lz_backings_next(
-	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_backed_part *part);
-
-/* Releases what a lease holds; nothing where it holds nothing. */
-void lz_lease_release(struct lz_backings *backings, struct lz_lease *lease);
 
 /* Bytes of the smallest region that can stand on a backing. */
 static inline size_t lz_backing_least_region(

@@ -80,7 +80,8 @@ void lz_copy_written(struct lz_backings *backings, uintptr_t start, uintptr_t en
 		return;
 	}
 	if (lz_lines_open(&lines, backings->os, MAPS) != 0) {
-		copy_pages(&(struct copy){.from = start, .to = to, .page = backings->books->page}, start, end);
+		copy_pages(
+			&(struct copy){.from = start, .to = to, .page = backings->books->page}, start, end);
 		return;
 	}
 	/* The kernel goes on behind the last mapping it named, though the copy adds to them. */
@@ -105,7 +106,8 @@ void lz_copy_written(struct lz_backings *backings, uintptr_t start, uintptr_t en
 void lz_copy_sparsely(struct lz_backings *backings, const void *from, size_t size, void *to)
 {
 	uintptr_t start = (uintptr_t)from, end = start + size, target = (uintptr_t)to;
-	uintptr_t first = start + (-start & (backings->books->page - 1)), last = end & ~(backings->books->page - 1);
+	uintptr_t first = start + (-start & (backings->books->page - 1)),
+		  last = end & ~(backings->books->page - 1);
 
 	if (first >= last) {
 		memcpy(to, from, size);

@@ -1,7 +1,7 @@
 /*
- * Copies of anonymous memory, or of memory on a window, to memory that reads as zero. Pages that were never written are
- * left out: reading one makes a page-table entry, writing its copy a page. Without PAGEMAP_SCAN (before Linux 6.7) all of
- * them are read. The caller sees to it that nobody writes meanwhile. Take no lock.
+ * Copies of anonymous memory, or of memory on a window, to memory that reads as zero. Pages that were never
+ * written are left out: reading one makes a page-table entry, writing its copy a page. Without PAGEMAP_SCAN
+ * (before Linux 6.7) all of them are read. The caller sees to it that nobody writes meanwhile. Take no lock.
  */
 #ifndef LZ_BACKING_COPY_H
 #define LZ_BACKING_COPY_H

@@ -56,7 +56,8 @@ static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, si
 
 	if (!lz_books_lock(backings->books))
 		return chosen;
-	tables = lz_ledger_marginal(&backings->books->ledger, chosen, chosen + length, backings->books->page_shift);
+	tables = lz_ledger_marginal(
+		&backings->books->ledger, chosen, chosen + length, backings->books->page_shift);
 	fewest = lz_tables_counted_bytes(geometry, &tables);
 	for (unsigned level = 0; level + 1 < geometry->levels; level++) {
 		uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
@@ -67,7 +68,8 @@ static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, si
 		/* Below the chosen address, but not among the lowest ones, where mmap_min_addr holds. */
 		if (begin >= chosen || begin < span)
 			continue;
-		tables = lz_ledger_marginal(&backings->books->ledger, begin, begin + length, backings->books->page_shift);
+		tables = lz_ledger_marginal(
+			&backings->books->ledger, begin, begin + length, backings->books->page_shift);
 		cost = lz_tables_counted_bytes(geometry, &tables);
 		if (cost < fewest) {
 			fewest = cost;
@@ -104,8 +106,8 @@ static intptr_t map_cheapest(struct lz_backings *backings, size_t length, int fl
 intptr_t lz_placement_map_cheapest(struct lz_backings *backings, const struct lz_placement *placement)
 {
 	size_t lead = backings->header.bytes;
-	intptr_t at = map_cheapest(
-		backings, placement->length + lead, lz_placement_flags(placement->accounted));
+	intptr_t at =
+		map_cheapest(backings, placement->length + lead, lz_placement_flags(placement->accounted));
 
 	return lz_os_failed(at) ? at : at + (intptr_t)lead;
 }

@@ -12,8 +12,8 @@
 int lz_placement_flags(bool accounted);
 
 /*
- * Private anonymous memory for a region at a multiple of its alignment, behind a page for its header, without advice.
- * Returns the address behind the header or -errno.
+ * Private anonymous memory for a region at a multiple of its alignment, behind a page for its header, without
+ * advice. Returns the address behind the header or -errno.
  */
 intptr_t lz_placement_map(struct lz_backings *backings, const struct lz_placement *placement);
 
@@ -24,8 +24,8 @@ intptr_t lz_placement_map_cheapest(struct lz_backings *backings, const struct lz
 intptr_t lz_placement_reserve_aligned(struct lz_backings *backings, size_t length, size_t alignment);
 
 /*
- * Inaccessible address space that lies in its page tables as the memory at base does, so that a mapping moved from
- * base to there takes its tables along. Returns the address or -errno.
+ * Inaccessible address space that lies in its page tables as the memory at base does, so that a mapping moved
+ * from base to there takes its tables along. Returns the address or -errno.
  */
 intptr_t lz_placement_reserve_alike(struct lz_backings *backings, uintptr_t base, size_t length);
 
@@ -36,8 +36,8 @@ int lz_placement_make_header(struct lz_backings *backings, const struct lz_regio
 void lz_placement_populate(struct lz_backings *backings, uintptr_t base, size_t length);
 
 /*
- * Unmaps a region of that base and length, its header included. At vm.max_map_count the kernel cannot cut a mapping in
- * two: then its pages are given back.
+ * Unmaps a region of that base and length, its header included. At vm.max_map_count the kernel cannot cut a
+ * mapping in two: then its pages are given back.
  */
 void lz_placement_unmap(struct lz_backings *backings, uintptr_t base, size_t length);
 

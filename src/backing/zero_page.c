@@ -1,6 +1,7 @@
 /*
- * The zero-page backing: private anonymous memory, which the kernel answers with its one zero page until it is written.
- * What can be chosen is where it lies, so that it needs the fewest page tables, and whether huge pages may stand in it.
+ * The zero-page backing: private anonymous memory, which the kernel answers with its one zero page until it
+ * is written. What can be chosen is where it lies, so that it needs the fewest page tables, and whether huge
+ * pages may stand in it.
  *
  * A region and its header are one mapping, so that the kernel moves them together; the program can split it.
  */
@@ -28,12 +29,13 @@ static bool advise_huge_pages(struct lz_backings *backings, uintptr_t base, size
 	return thp == LZ_THP_NEVER;
 }
 
-static int map(struct lz_backings *backings, const struct lz_lease *lease, const struct lz_placement *placement,
-	struct lz_region_entry *entry)
+static int map(struct lz_backings *backings, const struct lz_lease *lease,
+	const struct lz_placement *placement, struct lz_region_entry *entry)
 {
 	size_t lead = backings->header.bytes;
-	intptr_t at = placement->alignment > backings->books->page ? lz_placement_map(backings, placement)
-								   : lz_placement_map_cheapest(backings, placement);
+	intptr_t at = placement->alignment > backings->books->page
+			      ? lz_placement_map(backings, placement)
+			      : lz_placement_map_cheapest(backings, placement);
 
 	(void)lease;
 	if (lz_os_failed(at))
@@ -42,7 +44,8 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease, const
 	entry->how.backing = &lz_zero_page_backing;
 	entry->how.accounted = placement->accounted;
 	/* With its header, so that they stay one mapping. */
-	entry->how.huge_pages_refused = advise_huge_pages(backings, entry->base - lead, placement->length + lead);
+	entry->how.huge_pages_refused =
+		advise_huge_pages(backings, entry->base - lead, placement->length + lead);
 	return 0;
 }
 
@@ -50,7 +53,8 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 	size_t new_length, bool *joined)
 {
 	size_t lead = backings->header.bytes;
-	intptr_t at = backings->next->mremap((void *)(base - lead), length + lead, new_length + lead, 0, NULL);
+	intptr_t at =
+		backings->next->mremap((void *)(base - lead), length + lead, new_length + lead, 0, NULL);
 
 	(void)lease;
 	*joined = at != -EFAULT;
@@ -88,15 +92,16 @@ static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allow
 	return true;
 }
 
-/* At the header, so that a mapping made exactly over the region, or over its first page, is not at one of its bounds. */
+/* At the header, so that a mapping made exactly over the region, or over its first page, is not at one of its
+ * bounds. */
 static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
 {
 	return base - backings->header.bytes;
 }
 
 /*
- * A kept region lies within one mapping with its header, perhaps with other kept regions beside: memory that is not
- * under MADV_DONTFORK never joins it.
+ * A kept region lies within one mapping with its header, perhaps with other kept regions beside: memory that
+ * is not under MADV_DONTFORK never joins it.
  */
 static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
 {

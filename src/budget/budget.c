@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "backing/all.h"
 #include "base/checked.h"
 #include "os/descriptors.h"
 #include "os/procfs.h"
@@ -29,7 +30,8 @@ static bool truly_exceeds(struct lz_budget *budget, uint64_t cost, bool refusabl
 	uint64_t age = budget->os->now_ms() - budget->books->reconciled_ms;
 
 	lz_reservations_reclaim(&budget->books->reservations);
-	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact || age >= RECONCILE_AGE_MS)
+	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact ||
+		age >= RECONCILE_AGE_MS)
 		lz_books_reconcile(budget->books);
 	lz_books_read_actual(budget->books, 0);
 	return lz_books_exceeds(budget->books, cost);
@@ -92,7 +94,9 @@ static int decide(struct lz_budget *budget, const struct lz_need *need, struct l
 	grant->cost = lz_cost_of(budget->books, need);
 	budget->books->decided_since_read += grant->cost;
 	lz_books_read_actual(
-		budget->books, budget->books->decided_since_read > budget->books->budget.bytes / ACTUAL_SHARE ? 0 : ACTUAL_AGE_MS);
+		budget->books, budget->books->decided_since_read > budget->books->budget.bytes / ACTUAL_SHARE
+				       ? 0
+				       : ACTUAL_AGE_MS);
 	reconcile_missed(budget);
 	grant->over = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 		      truly_exceeds(budget, grant->cost, refusable);
@@ -103,7 +107,8 @@ static int decide(struct lz_budget *budget, const struct lz_need *need, struct l
 	grant->plain_cost = need->plain_cost;
 	refused = grant->over && budget->options->policy == LZ_POLICY_REFUSE;
 	if (!refused && !windowed && grant->cost != 0) {
-		atomic_fetch_add_explicit(&budget->books->reservations.bytes, grant->cost, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+			&budget->books->reservations.bytes, grant->cost, memory_order_relaxed);
 		lz_reservation_add(&budget->books->reservations, &grant->hold, grant->cost, NULL);
 	}
 	lz_books_unlock(budget->books);
@@ -145,7 +150,8 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 	}
 	error = decide(budget, &need, grant);
 	/* What is kept for reuse is not to be the reason. */
-	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over)) && lz_cache_flush(budget->cache)) {
+	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over)) &&
+		lz_cache_flush(budget->cache)) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
 		error = decide(budget, &need, grant);

@@ -1,10 +1,10 @@
 /*
- * The budget: decides on each large request before it is made. A request within the budget is granted; one that exceeds
- * it is put on a window, or logged, or refused, as the options say. What is kept for reuse is unmapped before it is the
- * reason of an excess.
+ * The budget: decides on each large request before it is made. A request within the budget is granted; one
+ * that exceeds it is put on a window, or logged, or refused, as the options say. What is kept for reuse is
+ * unmapped before it is the reason of an excess.
  *
- * A grant reserves the page tables of the request until lz_budget_settle, so that requests of other threads count them.
- * Thread-safe; functions take the lock of the books.
+ * A grant reserves the page tables of the request until lz_budget_settle, so that requests of other threads
+ * count them. Thread-safe; functions take the lock of the books.
  */
 #ifndef LZ_BUDGET_BUDGET_H
 #define LZ_BUDGET_BUDGET_H
@@ -46,17 +46,17 @@ static inline void lz_grant_nothing(struct lz_grant *grant)
 }
 
 /*
- * Decides on a request. Where the need is windowable, and the user asked for the window or the budget asks for it, the
- * grant is for the window and *lease holds it: release it when the mapping stands. `lease` is NULL where there is to be
- * no window. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock cannot be had. Only 0 reserves or holds
- * anything.
+ * Decides on a request. Where the need is windowable, and the user asked for the window or the budget asks
+ * for it, the grant is for the window and *lease holds it: release it when the mapping stands. `lease` is
+ * NULL where there is to be no window. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock
+ * cannot be had. Only 0 reserves or holds anything.
  */
 int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, const struct lz_need *need,
 	struct lz_grant *grant, struct lz_lease *lease);
 
 /*
- * Gives a reservation back, its range being in the ledger or not to come; a request that was granted over the budget is
- * logged now that it has happened. No lock.
+ * Gives a reservation back, its range being in the ledger or not to come; a request that was granted over the
+ * budget is logged now that it has happened. No lock.
  */
 void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool happened);
 

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "backing/all.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
@@ -142,7 +143,8 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
 }
 
 bool lz_cache_unmap_one(struct lz_cache *cache,
-	bool (*selects)(const struct lz_cached_region *region, uint64_t a, uint64_t b), uint64_t a, uint64_t b)
+	bool (*selects)(const struct lz_cached_region *region, uint64_t a, uint64_t b), uint64_t a,
+	uint64_t b)
 {
 	struct lz_cache_slot *found = NULL;
 	struct lz_cached_region region;
@@ -208,7 +210,8 @@ void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end
 		uintptr_t base = atomic_load_explicit(&slot->base, memory_order_acquire);
 		size_t length = atomic_load_explicit(&slot->length, memory_order_relaxed);
 
-		/* A slot that changes meanwhile holds another thread's region, on which this call cannot be. */
+		/* A slot that changes meanwhile holds another thread's region, on which this call cannot be.
+		 */
 		if (base != 0 && base - lead < end && start < base + length) {
 			while (lz_cache_unmap_one(cache, overlaps, start, end + lead))
 				continue;

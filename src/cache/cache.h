@@ -1,26 +1,28 @@
 /*
- * The cache: freed regions kept for the next request. Fresh memory costs a page fault for each page, a kept one only
- * what clearing its written pages takes. A kept region of about the size wanted serves as it is; where there is none,
- * another that holds much is grown or cut.
+ * The cache: freed regions kept for the next request. Fresh memory costs a page fault for each page, a kept
+ * one only what clearing its written pages takes. A kept region of about the size wanted serves as it is;
+ * where there is none, another that holds much is grown or cut.
  *
  * What always holds:
- *  - At most LAZYZERO_CACHE bytes of contents are kept, and no more than an eighth of the memory that this process may
- *    use; nothing under a limit of address space or data, under mlockall, and where the kernel never overcommits. A
- *    region that was not used for a second is unmapped at the next call of any kind.
- *  - The kernel can take what is kept with nothing of ours running: it is under MADV_FREE, except for at most 8 MiB or
- *    1% of the memory that is free, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages, 0.06 in huge
- *    ones.
+ *  - At most LAZYZERO_CACHE bytes of contents are kept, and no more than an eighth of the memory that this
+ * process may use; nothing under a limit of address space or data, under mlockall, and where the kernel never
+ * overcommits. A region that was not used for a second is unmapped at the next call of any kind.
+ *  - The kernel can take what is kept with nothing of ours running: it is under MADV_FREE, except for at most
+ * 8 MiB or 1% of the memory that is free, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages,
+ * 0.06 in huge ones.
  *  - A forked child does not have it (MADV_DONTFORK), so that it does not hold the parent's pages.
- *  - A kept region and its header are alone under MADV_DONTFORK, so any mapping made over it ends the one mapping that
- *    they lie in; on a window, whose pieces are a file's mappings, it shows in their bounds or names. PROCMAP_QUERY
- *    tells (Linux 6.11). It does not tell a piece of the window from another that a system call moved there. It is asked
- *    before a region is looked into, used again or unmapped. A region that is not ours any more is only forgotten.
- *  - Memory that the program gave other properties (protection, advice, keys, locks, policies, names) is not kept,
- *    nor is anything that lived while a call could not be followed.
- *  - A call of the program's on memory that is kept finds it unmapped (lz_cache_evict_range), as it is without us.
+ *  - A kept region and its header are alone under MADV_DONTFORK, so any mapping made over it ends the one
+ * mapping that they lie in; on a window, whose pieces are a file's mappings, it shows in their bounds or
+ * names. PROCMAP_QUERY tells (Linux 6.11). It does not tell a piece of the window from another that a system
+ * call moved there. It is asked before a region is looked into, used again or unmapped. A region that is not
+ * ours any more is only forgotten.
+ *  - Memory that the program gave other properties (protection, advice, keys, locks, policies, names) is not
+ * kept, nor is anything that lived while a call could not be followed.
+ *  - A call of the program's on memory that is kept finds it unmapped (lz_cache_evict_range), as it is
+ * without us.
  *
- * Kept regions stay in the ledger, since their page tables are there; before a request is refused or fails, all are
- * unmapped. Thread-safe; the lock of the books guards the slots, and no region is unmapped with it.
+ * Kept regions stay in the ledger, since their page tables are there; before a request is refused or fails,
+ * all are unmapped. Thread-safe; the lock of the books guards the slots, and no region is unmapped with it.
  */
 #ifndef LZ_CACHE_CACHE_H
 #define LZ_CACHE_CACHE_H
@@ -68,8 +70,8 @@ struct lz_cache {
 	_Atomic uint64_t limits_ms;     /* when the two were last found out; 0: never */
 	_Atomic bool memory_locked;     /* mlockall was called: nothing is kept */
 	_Atomic uint32_t slow_rewrites; /* from 2 on: see lz_cache_clear */
-	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets with
-	 * MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
+	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets
+	 * with MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
 	_Atomic bool pages_shared_with_kernel;
 	/* Called with the lock when the first region comes in and when the last one goes; NULL: nobody. */
 	void (*on_filled)(bool filled);
@@ -82,16 +84,16 @@ void lz_cache_init(struct lz_cache *cache);
 bool lz_cache_fits(size_t kept, size_t length);
 
 /*
- * Takes a kept region, which gets a record; its range is in the ledger; *got is its length. Where that does not fit, the
- * caller resizes it. Its first `length` bytes, or all of one that fits, are zero where the request is for zeros.
- * -ENOENT: there is none. Takes the lock.
+ * Takes a kept region, which gets a record; its range is in the ledger; *got is its length. Where that does
+ * not fit, the caller resizes it. Its first `length` bytes, or all of one that fits, are zero where the
+ * request is for zeros. -ENOENT: there is none. Takes the lock.
  */
 int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
 	uintptr_t *base, size_t *got);
 
 /*
- * Keeps a claimed region, which leaves the table of regions, and unmaps others that have to go for it. False: it
- * is not worth keeping, or was altered by the program, or cannot be: the caller unmaps it. Takes the lock.
+ * Keeps a claimed region, which leaves the table of regions, and unmaps others that have to go for it. False:
+ * it is not worth keeping, or was altered by the program, or cannot be: the caller unmaps it. Takes the lock.
  */
 bool lz_cache_keep(struct lz_cache *cache, struct lz_served *region);
 
@@ -105,8 +107,8 @@ void lz_cache_trim_idle(struct lz_cache *cache);
 bool lz_cache_flush(struct lz_cache *cache);
 
 /*
- * The program makes a call on [start, end), or at an address that it names: unmaps what is kept there first. Costs a
- * load where nothing is kept, and takes the lock only where something lies there.
+ * The program makes a call on [start, end), or at an address that it names: unmaps what is kept there first.
+ * Costs a load where nothing is kept, and takes the lock only where something lies there.
  */
 void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end);
 

@@ -50,15 +50,14 @@ static void add_run(void *context, const struct lz_page_run *run)
 	usage->last_block = last;
 }
 
-uint64_t lz_cache_resident_bytes(struct lz_cache *cache, uintptr_t base, size_t length, uint64_t enough, bool *is_zero,
-	uint64_t *tables)
+uint64_t lz_cache_resident_bytes(struct lz_cache *cache, uintptr_t base, size_t length, uint64_t enough,
+	bool *is_zero, uint64_t *tables)
 {
 	struct usage usage = {.geometry = cache->books->geometry, .last_block = UINT64_MAX};
 	uintptr_t at, end = base + length;
 
 	for (at = base; at < end && usage.bytes < enough; at += LOOK_BYTES)
-		if (lz_pagemap_walk(cache->os, at, lz_min_u64(at + LOOK_BYTES, end), add_run, &usage) !=
-			0)
+		if (lz_pagemap_walk(cache->os, at, lz_min_u64(at + LOOK_BYTES, end), add_run, &usage) != 0)
 			return length; /* before Linux 6.7 */
 	*is_zero = at >= end && usage.dirty == 0;
 	*tables = lz_min_u64(usage.tables, length);
@@ -107,8 +106,8 @@ static bool is_mostly_resident(struct lz_cache *cache, uintptr_t base, size_t le
 }
 
 /* A part of a region; *cleared: bytes that were written. True when all of its pages are in memory. */
-static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bool full, bool residency_is_visible,
-	uint64_t *cleared)
+static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bool full,
+	bool residency_is_visible, uint64_t *cleared)
 {
 	struct clearing clearing = {.os = cache->os};
 
@@ -127,9 +126,9 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 }
 
 /*
- * The first write to a page after MADV_FREE sets a bit in its page-table entry: 0.1 us, but 20 to 80 us where a
- * hypervisor shadows page tables, as much as a page fault. There, pages that may never be written are not worth it.
- * Two measurements of 256 pages and more must agree, since a thread may be preempted meanwhile.
+ * The first write to a page after MADV_FREE sets a bit in its page-table entry: 0.1 us, but 20 to 80 us where
+ * a hypervisor shadows page tables, as much as a page fault. There, pages that may never be written are not
+ * worth it. Two measurements of 256 pages and more must agree, since a thread may be preempted meanwhile.
  */
 static void note_speed(struct lz_cache *cache, uint64_t milliseconds, uint64_t bytes)
 {
@@ -155,12 +154,14 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	if (rest == 0)
 		return all;
 	if (atomic_load_explicit(&cache->slow_rewrites, memory_order_relaxed) >= 2 &&
-		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) == 0)
+		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) ==
+			0)
 		return false;
 	started = cache->os->now_ms();
 	all &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
 	note_speed(cache, cache->os->now_ms() - started, cleared);
-	/* Pages that the new owner does not write are the kernel's to take, as if they had never been written. */
+	/* Pages that the new owner does not write are the kernel's to take, as if they had never been
+	 * written. */
 	if (cleared != 0)
 		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
 	return all;

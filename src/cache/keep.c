@@ -24,14 +24,14 @@
 #define REPLACED 4u
 
 /*
- * Up to this share of the limit a region is taken to be full without a look: looking at 16 MiB takes 10 us when they are
- * sparse, but 70 us when they are full, where clearing takes 330.
+ * Up to this share of the limit a region is taken to be full without a look: looking at 16 MiB takes 10 us
+ * when they are sparse, but 70 us when they are full, where clearing takes 330.
  */
 #define UNSEEN_SHARE 4u
 
 /*
- * Memory that is free for this process, as far as one system call each tells of the machine and of the control group
- * whose limit is the smallest. Files that could be dropped count as used.
+ * Memory that is free for this process, as far as one system call each tells of the machine and of the
+ * control group whose limit is the smallest. Files that could be dropped count as used.
  */
 static uint64_t free_memory(struct lz_cache *cache)
 {
@@ -48,8 +48,8 @@ static uint64_t free_memory(struct lz_cache *cache)
 }
 
 /*
- * Where address space or data is limited, what is kept could be what the next small request lacks; where the kernel
- * never overcommits (vm.overcommit_memory 2), what another program's does.
+ * Where address space or data is limited, what is kept could be what the next small request lacks; where the
+ * kernel never overcommits (vm.overcommit_memory 2), what another program's does.
  */
 static bool is_limited(struct lz_cache *cache)
 {
@@ -89,7 +89,8 @@ static uint64_t current_limit(struct lz_cache *cache, uint64_t now)
 }
 
 /* Whether the ledger knows the region as it was made: nothing unmapped, replaced or made inaccessible. */
-static bool is_unaltered(struct lz_cache *cache, const struct lz_served *record, uintptr_t base, size_t length)
+static bool is_unaltered(
+	struct lz_cache *cache, const struct lz_served *record, uintptr_t base, size_t length)
 {
 	uintptr_t at = base;
 
@@ -118,8 +119,8 @@ static struct lz_cache_slot *oldest(struct lz_cache *cache)
 }
 
 /*
- * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has to unmap
- * without the lock. With the lock.
+ * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has
+ * to unmap without the lock. With the lock.
  */
 static struct lz_cache_slot *make_room(
 	struct lz_cache *cache, uint64_t resident, struct lz_cached_region out[REPLACED], unsigned *count)
@@ -144,7 +145,8 @@ static bool stands_on(const struct lz_cached_region *region, uint64_t backing, u
 	return (uintptr_t)region->how.backing == backing;
 }
 
-/* Whether what stands behind a region allows to keep it; where not, others that stand there are unmapped as well. */
+/* Whether what stands behind a region allows to keep it; where not, others that stand there are unmapped as
+ * well. */
 static bool backing_allows(struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	uint64_t allowance =
@@ -170,8 +172,9 @@ static uint64_t take_allowance(struct lz_cache *cache, uint64_t bytes)
 }
 
 /*
- * Lets the kernel take the contents, except for the allowance: where page tables are shadowed by a hypervisor, writing to
- * a page after MADV_FREE takes as long as a page fault, elsewhere a third of it. False where that cannot be done.
+ * Lets the kernel take the contents, except for the allowance: where page tables are shadowed by a
+ * hypervisor, writing to a page after MADV_FREE takes as long as a page fault, elsewhere a third of it. False
+ * where that cannot be done.
  */
 static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *region, uint64_t tables)
 {
@@ -221,8 +224,8 @@ static bool insert(struct lz_cache *cache, struct lz_served *record, const struc
 }
 
 /*
- * Without the mmap family, what the program does to a region is not seen. And pages that the kernel still reads for
- * the program, which nobody can see, must not be cleared.
+ * Without the mmap family, what the program does to a region is not seen. And pages that the kernel still
+ * reads for the program, which nobody can see, must not be cleared.
  */
 static bool may_keep(const struct lz_cache *cache, const struct lz_served *record)
 {
@@ -235,8 +238,7 @@ static bool may_keep(const struct lz_cache *cache, const struct lz_served *recor
 
 bool lz_cache_keep(struct lz_cache *cache, struct lz_served *record)
 {
-	struct lz_cached_region region = {
-		.base = atomic_load_explicit(&record->base, memory_order_relaxed),
+	struct lz_cached_region region = {.base = atomic_load_explicit(&record->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&record->length, memory_order_relaxed),
 		.how = {record->backing, record->huge_pages_refused, record->on_window, record->accounted},
 		.changes = record->changes,
@@ -250,8 +252,9 @@ bool lz_cache_keep(struct lz_cache *cache, struct lz_served *record)
 	limit = current_limit(cache, region.freed_ms);
 	if (limit == 0 || !backing_allows(cache, &region))
 		return false;
-	/* Before others can take it: a child must have what is alive. And before it is looked into: a region that is not
-	 * one mapping after that was given other properties in parts, and may not be memory that can be written. */
+	/* Before others can take it: a child must have what is alive. And before it is looked into: a region
+	 * that is not one mapping after that was given other properties in parts, and may not be memory that
+	 * can be written. */
 	if (lz_cache_advise_fork(cache, &region, MADV_DONTFORK) != 0 || !lz_cache_is_ours(cache, &region))
 		return false;
 	region.resident = region.length;

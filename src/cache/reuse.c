@@ -2,18 +2,20 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "backing/all.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
 #include "os/mman.h"
 
 /*
- * Another size is made of a kept region that holds at least this share of it: what is in memory already needs no page
- * fault. Less, and moving page tables costs more than that saves.
+ * Another size is made of a kept region that holds at least this share of it: what is in memory already needs
+ * no page fault. Less, and moving page tables costs more than that saves.
  */
 #define WORTH_RESIZING 8u
 
-/* Whether it stands where the request wants to. Requests that are too small for a backing get the zero page. */
+/* Whether it stands where the request wants to. Requests that are too small for a backing get the zero page.
+ */
 static bool backing_matches(const struct lz_cache *cache, const struct lz_cached_region *region,
 	const struct lz_request *request, size_t length)
 {
@@ -29,11 +31,10 @@ bool lz_cache_fits(size_t kept, size_t length)
 	return kept >= length && kept - length <= length / 4;
 }
 
-static bool fits(const struct lz_cache *cache, const struct lz_cached_region *region, const struct lz_request *request,
-	size_t length, size_t alignment)
+static bool fits(const struct lz_cache *cache, const struct lz_cached_region *region,
+	const struct lz_request *request, size_t length, size_t alignment)
 {
-	return lz_cache_fits(region->length, length) &&
-	       (alignment <= 1 || region->base % alignment == 0) &&
+	return lz_cache_fits(region->length, length) && (alignment <= 1 || region->base % alignment == 0) &&
 	       backing_matches(cache, region, request, length);
 }
 
@@ -59,13 +60,14 @@ static struct lz_cache_slot *best(
 /* Of two to make another size of, the one that holds more of what is wanted is better. */
 static bool is_nearer(const struct lz_cached_region *region, const struct lz_cache_slot *found, size_t length)
 {
-	return found == NULL || lz_min_u64(region->resident, length) > lz_min_u64(found->region.resident, length);
+	return found == NULL ||
+	       lz_min_u64(region->resident, length) > lz_min_u64(found->region.resident, length);
 }
 
 /*
- * Where none fits, one that can be resized: grown, or cut where not much more is lost than is used. Random sizes that
- * are mostly written then take a quarter less page faults. Only a region that could be kept again, so that a huge
- * request, which will be sparse, does not wait for pages to be cleared that it may never use.
+ * Where none fits, one that can be resized: grown, or cut where not much more is lost than is used. Random
+ * sizes that are mostly written then take a quarter less page faults. Only a region that could be kept again,
+ * so that a huge request, which will be sparse, does not wait for pages to be cleared that it may never use.
  */
 static struct lz_cache_slot *nearest(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
@@ -75,13 +77,15 @@ static struct lz_cache_slot *nearest(
 	struct lz_cache_slot *found = NULL;
 
 	if (alignment > cache->books->page || length > atomic_load(&cache->limit) ||
-		(cache->books->budget.resolved && lz_books_exceeds(cache->books, tables + LZ_LEVELS_MAX * cache->books->page)))
+		(cache->books->budget.resolved &&
+			lz_books_exceeds(cache->books, tables + LZ_LEVELS_MAX * cache->books->page)))
 		return NULL;
 	for (unsigned i = 0; i < LZ_CACHE_SLOTS; i++) {
 		struct lz_cache_slot *slot = &cache->slot[i];
 		const struct lz_cached_region *region = &slot->region;
 
-		if (slot->base != 0 && region->how.backing->can_resize_kept && backing_matches(cache, region, request, length) &&
+		if (slot->base != 0 && region->how.backing->can_resize_kept &&
+			backing_matches(cache, region, request, length) &&
 			region->how.huge_pages_refused == (cache->options->thp == LZ_THP_NEVER) &&
 			region->resident >= length / WORTH_RESIZING && region->resident / 2 <= length &&
 			is_nearer(region, found, length))
@@ -93,7 +97,8 @@ static struct lz_cache_slot *nearest(
 static struct lz_cache_slot *choose(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
-	/* Beyond the budget, which may have shrunk since, what is kept is unmapped instead, and the policy decides. */
+	/* Beyond the budget, which may have shrunk since, what is kept is unmapped instead, and the policy
+	 * decides. */
 	bool exceeds = cache->books->budget.resolved && lz_books_exceeds(cache->books, 0);
 	struct lz_cache_slot *slot = exceeds ? NULL : best(cache, request, length, alignment);
 
@@ -101,8 +106,8 @@ static struct lz_cache_slot *choose(
 }
 
 /*
- * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it. NULL:
- * it stays in *unfit, for the caller to unmap. With the lock.
+ * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it.
+ * NULL: it stays in *unfit, for the caller to unmap. With the lock.
  */
 static struct lz_served *revive(
 	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *unfit)

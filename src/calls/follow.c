@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "backing/all.h"
 #include "calls/internal.h"
 
 void lz_calls_count_mapping(struct lz_calls *calls, size_t length)
@@ -82,8 +83,7 @@ void lz_pieces_save(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, st
 	}
 }
 
-void lz_calls_save_range(
-	struct lz_calls *calls, uintptr_t start, uintptr_t end, struct lz_saved_range *saved)
+void lz_calls_save_range(struct lz_calls *calls, uintptr_t start, uintptr_t end, struct lz_saved_range *saved)
 {
 	struct lz_books *books = calls->books;
 

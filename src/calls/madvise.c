@@ -1,9 +1,9 @@
 /*
- * madvise(2), process_madvise(2) and mincore(2) of the program. Ranges that stand on another backing than plain memory
- * are answered by it.
+ * madvise(2), process_madvise(2) and mincore(2) of the program. Ranges that stand on another backing than
+ * plain memory are answered by it.
  *
- * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2) and devices
- * write meanwhile.
+ * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2)
+ * and devices write meanwhile.
  */
 #include <errno.h>
 #include <limits.h>
@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "backing/all.h"
 #include "base/text.h"
 #include "calls/internal.h"
 #include "os/fetch.h"
@@ -62,14 +63,16 @@ static bool is_ignored(struct lz_calls *calls, const void *address, size_t lengt
 	if (range != NULL && range->start <= (uintptr_t)address && range->traits.tag != 0)
 		region = lz_regions_find(&calls->books->regions, range->traits.tag);
 	ignored = region != NULL && region->huge_pages_refused &&
-		  ((uintptr_t)address & (calls->books->page - 1)) == 0 && length <= range->end - (uintptr_t)address;
+		  ((uintptr_t)address & (calls->books->page - 1)) == 0 &&
+		  length <= range->end - (uintptr_t)address;
 	lz_books_unlock(calls->books);
 	return ignored;
 }
 
 /*
- * Advice that stays with memory. A region that was given any is not used again: no advice takes MADV_HUGEPAGE or
- * MADV_NOHUGEPAGE back (each only turns one into the other), and of the others nobody counts who gave them.
+ * Advice that stays with memory. A region that was given any is not used again: no advice takes MADV_HUGEPAGE
+ * or MADV_NOHUGEPAGE back (each only turns one into the other), and of the others nobody counts who gave
+ * them.
  */
 static bool is_lasting(int advice)
 {
@@ -152,7 +155,8 @@ static bool note_all(struct lz_calls *calls, const struct request *request)
 	for (size_t i = 0; i < request->count && i < IOV_MAX &&
 			   lz_fetch(calls->os, &request->ranges[i], &range, sizeof range);
 		i++) {
-		if (!lz_books_page_range(calls->books, range.iov_base, range.iov_len, calls->books->page_shift, &start, &end))
+		if (!lz_books_page_range(calls->books, range.iov_base, range.iov_len,
+			    calls->books->page_shift, &start, &end))
 			continue;
 		note_advice(calls, start, end, request->advice);
 		otherwise |= lz_backings_next(calls->backings, start, end, &part) &&
@@ -169,7 +173,8 @@ static long advise_range(struct lz_calls *calls, const struct request *request, 
 	uintptr_t start, end;
 	int error;
 
-	if (lz_books_page_range(calls->books, range->iov_base, range->iov_len, calls->books->page_shift, &start, &end) &&
+	if (lz_books_page_range(
+		    calls->books, range->iov_base, range->iov_len, calls->books->page_shift, &start, &end) &&
 		lz_backings_next(calls->backings, start, end, &part)) {
 		error = advise(calls, start, end - start, request->advice);
 		return error ? error : (long)range->iov_len;
@@ -225,7 +230,7 @@ int lz_calls_mincore(struct lz_calls *calls, void *address, size_t length, unsig
 	if (error != 0 || !lz_books_page_range(books, address, length, books->page_shift, &start, &end))
 		return error;
 	for (uintptr_t at = start; lz_backings_next(calls->backings, at, end, &part); at = part.where.end)
-		part.backing->mark_resident(
-			calls->backings, &part.where, pages + ((part.where.start - start) >> books->page_shift));
+		part.backing->mark_resident(calls->backings, &part.where,
+			pages + ((part.where.start - start) >> books->page_shift));
 	return error;
 }

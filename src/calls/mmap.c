@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backing/all.h"
 #include "backing/placement.h"
 #include "calls/internal.h"
 #include "os/mman.h"
@@ -69,7 +70,8 @@ static bool is_windowable(struct lz_calls *calls, const struct call *call)
 
 static intptr_t make(struct lz_calls *calls, const struct call *call, int flags)
 {
-	return calls->next->mmap(call->address, call->length, call->protection, flags, call->fd, call->offset);
+	return calls->next->mmap(
+		call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
 /* An address that was free a moment ago, aligned for a window; NULL where none was found. */
@@ -89,9 +91,9 @@ static void *place_for_window(struct lz_calls *calls, size_t length)
 }
 
 /*
- * Maps plain memory where a window can stand: not over what is there, and, where the program leaves it to the kernel,
- * aligned. What the program called is passed on once, whatever is tried before; -EEXIST: it was not, since something
- * is there.
+ * Maps plain memory where a window can stand: not over what is there, and, where the program leaves it to the
+ * kernel, aligned. What the program called is passed on once, whatever is tried before; -EEXIST: it was not,
+ * since something is there.
  */
 static intptr_t make_room(struct lz_calls *calls, const struct call *call)
 {
@@ -127,8 +129,8 @@ static intptr_t make_on_window(
 
 	if (at == -EEXIST && (call->flags & MAP_FIXED))
 		return -EXDEV; /* not over what is there */
-	if (lz_os_failed(at) ||
-		!lz_books_page_range(calls->books, (void *)at, call->length, calls->books->page_shift, &start, &end))
+	if (lz_os_failed(at) || !lz_books_page_range(calls->books, (void *)at, call->length,
+					calls->books->page_shift, &start, &end))
 		return at;
 	if (lease->backing->cover_mapping(calls->backings, lease, start, end, call->protection,
 		    (call->flags & MAP_ANONYMOUS) == 0, tag) == 0) {
@@ -163,8 +165,8 @@ static void follow(struct lz_calls *calls, const struct call *call, intptr_t res
 		lz_placement_populate(calls->backings, made.start, made.end - made.start);
 }
 
-intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags, int fd,
-	int64_t offset, const void *caller)
+intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags,
+	int fd, int64_t offset, const void *caller)
 {
 	const struct call call = {address, length, protection, flags, fd, offset};
 	unsigned page_shift = page_shift_for(calls, length, flags, fd);
@@ -194,7 +196,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 			lz_calls_request(calls, "mmap", caller, length, &need, &grant, &lease) != 0)
 			return -ENOMEM;
 		result = lease.backing != NULL ? make_on_window(calls, &call, &lease, &tag)
-					    : make(calls, &call, flags);
+					       : make(calls, &call, flags);
 		if (result == -ENOMEM && lease.backing != NULL)
 			result = -EXDEV; /* address space is limited, and a window takes some itself */
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
@@ -202,7 +204,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		if (!lz_os_failed(result))
 			follow(calls, &call, result, page_shift, tag, !grant.over);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)
-			lz_books_reconcile_after_failure(calls->books); /* the kernel may have made room already */
+			lz_books_reconcile_after_failure(
+				calls->books); /* the kernel may have made room already */
 		lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
 		lz_lease_release(calls->backings, &lease);
 		lz_backings_release_unused(calls->backings);
@@ -238,4 +241,3 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 	lz_backings_release_unused(calls->backings);
 	return error;
 }
-

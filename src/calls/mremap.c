@@ -1,26 +1,28 @@
 /*
- * mremap(2) of the program, the call that can do everything at once: shrink, grow, move, duplicate, and land on other
- * mappings. What the ledger knew of the old range is saved, the call made, and entered again where the kernel says.
+ * mremap(2) of the program, the call that can do everything at once: shrink, grow, move, duplicate, and land
+ * on other mappings. What the ledger knew of the old range is saved, the call made, and entered again where
+ * the kernel says.
  */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "backing/all.h"
 #include "calls/internal.h"
 #include "os/mman.h"
 #include "os/scratch.h"
 
 /*
- * What is not inlined from here on is apart so that the stack of one part is not below another: a reconciliation
- * stands at the end of several.
+ * What is not inlined from here on is apart so that the stack of one part is not below another: a
+ * reconciliation stands at the end of several.
  *
  * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the
  * pieces lay what cannot be touched: inaccessible memory, which has come along and covers what was at the
  * target, or, since Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can
  * tell.
  */
-__attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintptr_t base, size_t old_length, size_t new_length,
-	const struct lz_pieces *pieces)
+__attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintptr_t base, size_t old_length,
+	size_t new_length, const struct lz_pieces *pieces)
 {
 	struct lz_range *there = lz_ledger_find(&calls->books->ledger, base);
 	bool was_empty = there == NULL || there->start >= base + new_length;
@@ -52,7 +54,8 @@ __attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintp
 __attribute__((noinline)) static struct lz_need remap_need(
 	struct lz_calls *calls, uintptr_t start, size_t old_length, size_t new_length, int flags)
 {
-	struct lz_need need = {.bytes = new_length, .old_bytes = old_length, .page_shift = calls->books->page_shift};
+	struct lz_need need = {
+		.bytes = new_length, .old_bytes = old_length, .page_shift = calls->books->page_shift};
 	struct lz_range *range;
 
 	if (flags & MREMAP_DONTUNMAP)
@@ -78,8 +81,8 @@ __attribute__((noinline)) static const struct lz_backing *backing_of_range(
 }
 
 /* The old range leaves the books before the call. False where they are not to be had. */
-__attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintptr_t start, uintptr_t end, bool goes_away,
-	uintptr_t target, uintptr_t target_end, struct lz_saved_range *saved)
+__attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintptr_t start, uintptr_t end,
+	bool goes_away, uintptr_t target, uintptr_t target_end, struct lz_saved_range *saved)
 {
 	if (!lz_books_lock(calls->books))
 		return false;
@@ -121,8 +124,8 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	intptr_t result;
 
 	/* old_length 0 duplicates a shared mapping: its first page says what it is. */
-	if (!lz_books_page_range(
-		    calls->books, address, old_length != 0 ? old_length : 1, calls->books->page_shift, &start, &end) ||
+	if (!lz_books_page_range(calls->books, address, old_length != 0 ? old_length : 1,
+		    calls->books->page_shift, &start, &end) ||
 		!lz_round_up(new_length, calls->books->page, &rounded))
 		return calls->next->mremap(address, old_length, new_length, flags, target);
 	lz_cache_evict_range(calls->cache, start, end);
@@ -151,7 +154,8 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 		atomic_store_explicit(&calls->backings->overlaid, true, memory_order_relaxed);
 	new_start = new_end = 0;
 	if (flags & MREMAP_FIXED)
-		lz_books_page_range(calls->books, target, new_length, calls->books->page_shift, &new_start, &new_end);
+		lz_books_page_range(
+			calls->books, target, new_length, calls->books->page_shift, &new_start, &new_end);
 	tracked = save_source(calls, start, end, !stays, new_start, new_end, saved);
 	if (backing != NULL)
 		result = backing->remap(calls->backings, &lease,
@@ -164,8 +168,8 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 		/* The kernel clears the target before it finds out that it cannot move there. */
 		if (flags & MREMAP_FIXED)
 			lz_books_reconcile_after_failure(calls->books);
-	} else if (tracked && lz_books_page_range(calls->books, (void *)result, rounded, calls->books->page_shift, &new_start,
-				      &new_end)) {
+	} else if (tracked && lz_books_page_range(calls->books, (void *)result, rounded,
+				      calls->books->page_shift, &new_start, &new_end)) {
 		follow_target(calls, new_start, new_end, end - start, backing != NULL, saved);
 	}
 	lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
@@ -174,8 +178,8 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	return result;
 }
 
-intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_length, size_t new_length, int flags,
-	void *target, const void *caller)
+intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_length, size_t new_length,
+	int flags, void *target, const void *caller)
 {
 	struct lz_saved_range *saved = lz_scratch_take(calls->os);
 	intptr_t result;

@@ -1,6 +1,6 @@
 /*
- * Calls beside the mmap family that change what memory is like: told here before they are made, and then only passed
- * on; but for mbind, which is made here. See calls.h.
+ * Calls beside the mmap family that change what memory is like: told here before they are made, and then only
+ * passed on; but for mbind, which is made here. See calls.h.
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "backing/all.h"
 #include "calls/internal.h"
 #include "os/fetch.h"
 #include "os/mman.h"
@@ -62,8 +63,8 @@ static long bind(const struct lz_os *os, uintptr_t start, uintptr_t end, const s
 /* What the kernel says of the arguments, on a page that nobody uses. */
 static long try_policy(struct lz_calls *calls, const struct policy *policy)
 {
-	intptr_t at =
-		calls->os->mmap(NULL, calls->books->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	intptr_t at = calls->os->mmap(
+		NULL, calls->books->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	long error;
 
 	if (lz_os_failed(at))
@@ -74,13 +75,13 @@ static long try_policy(struct lz_calls *calls, const struct policy *policy)
 }
 
 /*
- * The kernel keeps the policy of a memfd's pages with the file (shmem's shared policy), so that of one piece would
- * be that of everything on the window, and of the window itself. What stands on a window therefore has the
- * process's policy: mbind there is checked, and then without effect. Leaving the window for it would copy under
- * other threads' writes, and cost the page tables that the window saves.
+ * The kernel keeps the policy of a memfd's pages with the file (shmem's shared policy), so that of one piece
+ * would be that of everything on the window, and of the window itself. What stands on a window therefore has
+ * the process's policy: mbind there is checked, and then without effect. Leaving the window for it would copy
+ * under other threads' writes, and cost the page tables that the window saves.
  */
-long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mode, const unsigned long *nodes,
-	unsigned long nodes_max, unsigned flags)
+long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mode,
+	const unsigned long *nodes, unsigned long nodes_max, unsigned flags)
 {
 	const struct policy policy = {mode, nodes, nodes_max, flags};
 	struct lz_backed_part part;
@@ -98,7 +99,8 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 			part.where.start = part.where.end = end;
 		if (start < part.where.start)
 			error = bind(calls->next, start, part.where.start, &policy);
-		/* Back to the default, holes are passed by, but for a range that is nothing else (mm/mempolicy.c). */
+		/* Back to the default, holes are passed by, but for a range that is nothing else
+		 * (mm/mempolicy.c). */
 		if (error == -EFAULT && mode == 0 /* MPOL_DEFAULT */)
 			error = 0;
 		if (error == 0 && part.where.start < part.where.end)
@@ -150,6 +152,7 @@ void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_regis
 		return;
 	start = asked.range.start;
 	lz_calls_note_altered(calls, start, end);
-	if ((asked.mode & UFFDIO_REGISTER_MODE_MISSING) && lz_backings_next(calls->backings, start, end, &part))
+	if ((asked.mode & UFFDIO_REGISTER_MODE_MISSING) &&
+		lz_backings_next(calls->backings, start, end, &part))
 		part.backing->prepare_missing_faults(calls->backings, start, end);
 }

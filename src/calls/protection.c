@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
+#include "backing/all.h"
 #include "calls/internal.h"
 #include "os/mman.h"
 
@@ -56,4 +57,3 @@ int lz_calls_mprotect(
 	lz_budget_settle(calls->budget, &grant, error == 0);
 	return error;
 }
-

@@ -58,8 +58,8 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 	if (flags & SHM_REMAP)
 		atomic_store_explicit(&calls->backings->overlaid, true, memory_order_relaxed);
 	result = calls->next->shmat(id, address, flags);
-	if (!lz_os_failed(result) &&
-		lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift, &made.start, &made.end)) {
+	if (!lz_os_failed(result) && lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift,
+					     &made.start, &made.end)) {
 		made.traits = (struct lz_traits){
 			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(made.start)};
 		lz_calls_follow_made(calls, &made);

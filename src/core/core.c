@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "backing/all.h"
 #include "base/text.h"
 #include "os/descriptors.h"
 
@@ -66,8 +67,12 @@ static void wire(struct lz_core *core)
 	struct lz_options *options = &core->options;
 	struct lz_log *log = &core->log;
 
-	core->backings = (struct lz_backings){
-		.os = os, .next = os, .books = books, .options = options, .log = log, .windows = &core->windows};
+	core->backings = (struct lz_backings){.os = os,
+		.next = os,
+		.books = books,
+		.options = options,
+		.log = log,
+		.windows = &core->windows};
 	core->cache.os = os;
 	core->cache.books = books;
 	core->cache.backings = &core->backings;

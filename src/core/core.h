@@ -1,9 +1,9 @@
 /*
- * The core: the rooms of one process, wired together. This file and core.c, the shim, and tests are the only ones that
- * see all of them; each room has only those that it was given.
+ * The core: the rooms of one process, wired together. This file and core.c, the shim, and tests are the only
+ * ones that see all of them; each room has only those that it was given.
  *
- * It knows nothing of interposition, so it runs in tests with any os table; the shim calls it, and it never calls back
- * but through functions that the shim registers.
+ * It knows nothing of interposition, so it runs in tests with any os table; the shim calls it, and it never
+ * calls back but through functions that the shim registers.
  */
 #ifndef LZ_CORE_CORE_H
 #define LZ_CORE_CORE_H
@@ -36,7 +36,8 @@ struct lz_core {
 
 /*
  * Prepares a zeroed core: reads the options from envp, opens log and statistics. Leaves the rest for the
- * first call that needs it. executable is the name the program was started by. 0 or -errno: then it is not active.
+ * first call that needs it. executable is the name the program was started by. 0 or -errno: then it is not
+ * active.
  */
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable);
 

@@ -1,4 +1,4 @@
-/* What is known of a region of the heap, and making a part of one zero; see heap.h. */
+/* Finding a region of the heap, what is known of it, and making a part of it zero; see heap.h. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -8,9 +8,27 @@
 #include "heap/heap.h"
 #include "pagetables/census.h"
 
+static size_t length_of(const struct lz_served *region)
+{
+	return atomic_load_explicit(&region->length, memory_order_relaxed);
+}
+
+struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p)
+{
+	struct lz_books *books = heap->books;
+	const struct lz_region_header *header = &heap->backings->header;
+	uintptr_t base = (uintptr_t)p;
+	struct lz_served *region = lz_regions_find(&books->regions, base);
+
+	if (region == NULL || atomic_load_explicit(&books->passive, memory_order_relaxed) ||
+		lz_header_matches(header, base, length_of(region)))
+		return region;
+	lz_books_remove_lost_region(books, region, base, header->bytes);
+	return NULL;
+}
+
 /* The region that contains p: its first address and length. */
-static int find_around(
-	struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
+static int find_around(struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
 {
 	struct lz_served *region;
 
@@ -76,5 +94,15 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 	/* Locked memory keeps its pages (madvise(2): EINVAL); clear them instead. */
 	if (heap->os->madvise((void *)first, last - first, MADV_DONTNEED) != 0)
 		memset((void *)first, 0, last - first);
+	return 0;
+}
+
+int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes)
+{
+	struct lz_served *region = lz_heap_find(heap, p);
+
+	if (region == NULL)
+		return -ENOENT;
+	*bytes = length_of(region);
 	return 0;
 }

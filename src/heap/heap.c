@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "backing/all.h"
 #include "backing/placement.h"
 
 static size_t length_of(const struct lz_served *region)
@@ -11,23 +12,9 @@ static size_t length_of(const struct lz_served *region)
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p)
-{
-	struct lz_books *books = heap->books;
-	const struct lz_region_header *header = &heap->backings->header;
-	uintptr_t base = (uintptr_t)p;
-	struct lz_served *region = lz_regions_find(&books->regions, base);
-
-	if (region == NULL || atomic_load_explicit(&books->passive, memory_order_relaxed) ||
-		lz_header_matches(header, base, length_of(region)))
-		return region;
-	lz_books_remove_lost_region(books, region, base, header->bytes);
-	return NULL;
-}
-
 /* Maps a region and enters it into the books. On failure there is none. */
-static int map_region(struct lz_heap *heap, const struct lz_lease *lease, const struct lz_placement *placement,
-	struct lz_region_entry *entry)
+static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
+	const struct lz_placement *placement, struct lz_region_entry *entry)
 {
 	const struct lz_backing *backing =
 		lease->backing != NULL ? lease->backing : lz_backing_of(LZ_BACKING_ZEROPAGE);
@@ -124,15 +111,5 @@ int lz_heap_free(struct lz_heap *heap, void *p)
 		lz_backings_release_unused(heap->backings);
 	}
 	lz_books_uncount_region(heap->books, length, on_window);
-	return 0;
-}
-
-int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes)
-{
-	struct lz_served *region = lz_heap_find(heap, p);
-
-	if (region == NULL)
-		return -ENOENT;
-	*bytes = length_of(region);
 	return 0;
 }

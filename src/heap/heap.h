@@ -1,11 +1,11 @@
 /*
- * The heap: regions served in place of the allocator below. Each is memory of its own behind a header page (see
- * backing/region_header.h), with a record in the books.
+ * The heap: regions served in place of the allocator below. Each is memory of its own behind a header page
+ * (see backing/region_header.h), with a record in the books.
  *
- * The lock of the books is held only to look at or change them. A range leaves the ledger before the kernel may hand its
- * addresses to another thread, and enters it after the kernel gave them to this one. Thread-safe; safe in signal
- * handlers. -EAGAIN means that we cannot serve (re-entered, lock not to be had, no address space): the caller does what
- * it would do without lazyzero.
+ * The lock of the books is held only to look at or change them. A range leaves the ledger before the kernel
+ * may hand its addresses to another thread, and enters it after the kernel gave them to this one.
+ * Thread-safe; safe in signal handlers. -EAGAIN means that we cannot serve (re-entered, lock not to be had,
+ * no address space): the caller does what it would do without lazyzero.
  */
 #ifndef LZ_HEAP_HEAP_H
 #define LZ_HEAP_HEAP_H
@@ -32,22 +32,13 @@ struct lz_heap {
 /* --- heap.c --- */
 
 /*
- * A zeroed region of request->size bytes, aligned to `alignment` (a power of two; 0 or less than a page: to a page).
- * -ENOMEM: refused.
+ * A zeroed region of request->size bytes, aligned to `alignment` (a power of two; 0 or less than a page: to a
+ * page). -ENOMEM: refused.
  */
 int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out);
 
 /* Frees the region at p. -ENOENT: p is not the start of one; nothing happened. Never -EAGAIN. */
 int lz_heap_free(struct lz_heap *heap, void *p);
-
-/* The usable bytes of the region at p. -ENOENT as above; takes the lock only where a region was lost. */
-int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes);
-
-/*
- * The live region that starts at p, or NULL. A region that was unmapped, moved or resized without our knowledge is
- * removed from the books: whoever did so knows how to free what is there now. Takes no lock but for that.
- */
-struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p);
 
 /* --- resize.c --- */
 
@@ -69,8 +60,8 @@ enum lz_misuse {
 };
 
 /*
- * Classifies a page-aligned pointer that is not the start of a live region; *base and *length are those of the region
- * that it lies INSIDE. Takes the lock only within 64 MiB of where a region is or was.
+ * Classifies a page-aligned pointer that is not the start of a live region; *base and *length are those of
+ * the region that it lies INSIDE. Takes the lock only within 64 MiB of where a region is or was.
  */
 enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length);
 
@@ -78,7 +69,19 @@ enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *
 void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, const void *caller,
 	enum lz_misuse misuse, uintptr_t base, size_t length);
 
-/* --- describe.c: as the public functions lz_region_info and lz_zero; errors are returned as -errno --- */
+/* --- describe.c --- */
+
+/* The usable bytes of the region at p. -ENOENT as above; takes the lock only where a region was lost. */
+int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes);
+
+/*
+ * The live region that starts at p, or NULL. A region that was unmapped, moved or resized without our
+ * knowledge is removed from the books: whoever did so knows how to free what is there now. Takes no lock but
+ * for that.
+ */
+struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p);
+
+/* As the public functions lz_region_info and lz_zero; errors are returned as -errno. */
 
 int lz_heap_region_info(struct lz_heap *heap, const void *p, struct lz_region *info);
 int lz_heap_zero(struct lz_heap *heap, void *p, size_t size);

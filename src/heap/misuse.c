@@ -1,6 +1,7 @@
 /*
- * Frees of pointers that are no block: freed twice, or in the middle of one. Handed to the next allocator, such a pointer
- * is taken for a block of its own: glibc reads a header from our program's data, or from memory that is gone.
+ * Frees of pointers that are no block: freed twice, or in the middle of one. Handed to the next allocator,
+ * such a pointer is taken for a block of its own: glibc reads a header from our program's data, or from
+ * memory that is gone.
  *
  * Only what is certain is called misuse. A page-aligned block of the next allocator comes here as well; where
  * none of ours ever lay near, one load tells, and no lock is taken.

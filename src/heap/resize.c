@@ -1,10 +1,11 @@
 /*
- * Regions of the heap made smaller or larger. Growth moves page tables, not bytes: in place, or to a place that lies
- * alike in its tables; only a region in several mappings is copied.
+ * Regions of the heap made smaller or larger. Growth moves page tables, not bytes: in place, or to a place
+ * that lies alike in its tables; only a region in several mappings is copied.
  */
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "backing/all.h"
 #include "backing/copy.h"
 #include "backing/placement.h"
 #include "base/checked.h"
@@ -48,7 +49,8 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	lz_stats_sub(&books->stats, window_region_bytes, region->on_window ? end - start : 0);
 }
 
-/* The books follow a region that is `new_length` bytes long where it is, of which `length` were in the ledger. */
+/* The books follow a region that is `new_length` bytes long where it is, of which `length` were in the
+ * ledger. */
 static void set_length(
 	struct lz_heap *heap, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
 {
@@ -116,9 +118,9 @@ static int move(
 }
 
 /*
- * The last resort for a region that is one mapping with its header, where there is no address space for both places at
- * once (RLIMIT_AS): the kernel moves it to wherever it fits. The one system call made with the lock, since the books must
- * follow without fail.
+ * The last resort for a region that is one mapping with its header, where there is no address space for both
+ * places at once (RLIMIT_AS): the kernel moves it to wherever it fits. The one system call made with the
+ * lock, since the books must follow without fail.
  */
 static int move_anywhere(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
@@ -152,7 +154,8 @@ static int move_anywhere(struct lz_heap *heap, const struct resized *resized, ui
 static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *plain = lz_backing_of(LZ_BACKING_ZEROPAGE);
-	struct lz_placement placement = {.length = resized->new_length, .accounted = resized->region->accounted};
+	struct lz_placement placement = {
+		.length = resized->new_length, .accounted = resized->region->accounted};
 	uintptr_t end = resized->base + resized->length;
 	struct lz_region_entry entry;
 	int error = plain->map(heap->backings, NULL, &placement, &entry);
@@ -177,8 +180,8 @@ static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, ui
 }
 
 /*
- * Whether the kernel would grant that much more to a program without us. A region made with MAP_NORESERVE, or on a
- * window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
+ * Whether the kernel would grant that much more to a program without us. A region made with MAP_NORESERVE, or
+ * on a window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
  * (__vm_enough_memory in mm/util.c).
  */
 static bool would_be_granted(struct lz_heap *heap, size_t bytes)
@@ -202,15 +205,16 @@ static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resiz
 	*moved = resized->base;
 	if (!would_be_granted(heap, resized->new_length - resized->length))
 		return -ENOMEM;
-	error = backing->grow(heap->backings, lease, resized->base, resized->length, resized->new_length,
-		&resized->joined);
+	error = backing->grow(
+		heap->backings, lease, resized->base, resized->length, resized->new_length, &resized->joined);
 	if (error == 0) {
 		set_length(heap, resized->region, resized->base, resized->length, resized->new_length);
 		return 0;
 	}
 	if (!lz_regions_claim(resized->region))
 		return -ENOENT;
-	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be copied. */
+	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be
+	 * copied. */
 	if (error != -EFAULT && move(heap, lease, resized, moved) == 0) {
 		remove_record(heap, resized->region);
 		return 0;
@@ -230,7 +234,8 @@ static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resiz
 }
 
 /* A region that had to be copied to grow has left its window. */
-static void count_growth(struct lz_heap *heap, bool was_on_window, uintptr_t base, const struct resized *resized)
+static void count_growth(
+	struct lz_heap *heap, bool was_on_window, uintptr_t base, const struct resized *resized)
 {
 	const struct lz_served *region = lz_regions_find(&heap->books->regions, base);
 	bool is_on_window = region != NULL && region->on_window;

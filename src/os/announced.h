@@ -1,7 +1,8 @@
 /*
- * Our own calls on memory that the program had: made by the next definition of the function, so that other libraries
- * that interpose it hear of them (registration caches of RDMA libraries), or, where this thread is in such a call
- * already (a library that frees blocks when it hears of one), by the kernel. Without a lock held. Thread-safe.
+ * Our own calls on memory that the program had: made by the next definition of the function, so that other
+ * libraries that interpose it hear of them (registration caches of RDMA libraries), or, where this thread is
+ * in such a call already (a library that frees blocks when it hears of one), by the kernel. Without a lock
+ * held. Thread-safe.
  */
 #ifndef LZ_OS_ANNOUNCED_H
 #define LZ_OS_ANNOUNCED_H
@@ -12,8 +13,7 @@
 #include "os/os.h"
 
 /* `os` is the kernel, `calls` the next definition. 0 or -errno. */
-int lz_announced_munmap(
-	const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length);
+int lz_announced_munmap(const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length);
 int lz_announced_madvise(
 	const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length, int advice);
 

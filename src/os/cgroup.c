@@ -32,10 +32,11 @@ struct work {
 	const char *root; /* prefix of every path */
 	struct lz_lines mounts, memberships, limit;
 	struct mount mount;
-	uint64_t (*measure)(struct work *work, struct lz_text *group); /* of one group: the limit, or what is free */
+	uint64_t (*measure)(
+		struct work *work, struct lz_text *group); /* of one group: the limit, or what is free */
 	char name[PATH_MAX];
 	char group[2 * PATH_MAX + 64];
-	uint64_t tightest;   /* limit so far */
+	uint64_t tightest;      /* limit so far */
 	char usage[USAGE_PATH]; /* the file that tells how much of it is used */
 };
 
@@ -191,8 +192,8 @@ static uint64_t note_limit(struct work *work, struct lz_text *group)
 	work->tightest = limit;
 	usage = lz_text_in(work->usage, sizeof work->usage);
 	lz_text_string(&usage, work->group);
-	lz_text_string(&usage,
-		work->mount.hierarchy == VERSION_2 ? "/memory.current" : "/memory.usage_in_bytes");
+	lz_text_string(
+		&usage, work->mount.hierarchy == VERSION_2 ? "/memory.current" : "/memory.usage_in_bytes");
 	if (usage.length >= sizeof work->usage - 1)
 		work->usage[0] = '\0';
 	return limit;
@@ -296,8 +297,8 @@ static uint64_t machine_value(struct work *work, const char *key)
 }
 
 /* A work area, mapped; NULL where there is no memory for it. */
-static struct work *begin_work(
-	const struct lz_os *os, const char *root, uint64_t (*measure)(struct work *work, struct lz_text *group))
+static struct work *begin_work(const struct lz_os *os, const char *root,
+	uint64_t (*measure)(struct work *work, struct lz_text *group))
 {
 	intptr_t area = os->mmap(
 		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -24,16 +24,17 @@ struct lz_memory_limit {
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root);
 
 /*
- * How much memory is used, bytes, in the group whose limit lz_memory_limit found last for this machine; its file is
- * kept open from then on (descriptors.h). 0 or -errno: -ENOENT where no group's limit was the smallest.
+ * How much memory is used, bytes, in the group whose limit lz_memory_limit found last for this machine; its
+ * file is kept open from then on (descriptors.h). 0 or -errno: -ENOENT where no group's limit was the
+ * smallest.
  */
 int lz_memory_group_usage(const struct lz_os *os, uint64_t *bytes);
 
 /*
  * How much memory this process can take now, bytes: the least that the machine (MemAvailable) and any control
  * group on its path have free. Of a group that is its limit (memory.max and memory.high, or
- * memory.limit_in_bytes) less what is used, where inactive pages of files do not count as used. UINT64_MAX when
- * nothing could be read. 0.1 to 0.3 ms.
+ * memory.limit_in_bytes) less what is used, where inactive pages of files do not count as used. UINT64_MAX
+ * when nothing could be read. 0.1 to 0.3 ms.
  */
 uint64_t lz_memory_free(const struct lz_os *os, const char *root);
 

@@ -9,11 +9,12 @@
 
 #include "os/forked.h"
 
-#define HIGHEST 1024    /* FD_SETSIZE */
-#define LEAST_LIMIT 64  /* of RLIMIT_NOFILE: with less, the program needs all it has */
-#define TRIES 64        /* numbers looked at from the top; not below half of the limit */
+#define HIGHEST 1024   /* FD_SETSIZE */
+#define LEAST_LIMIT 64 /* of RLIMIT_NOFILE: with less, the program needs all it has */
+#define TRIES 64       /* numbers looked at from the top; not below half of the limit */
 
-/* Not inlined: opening a file stands at the end of the deepest paths, and is not to have all of their frames below. */
+/* Not inlined: opening a file stands at the end of the deepest paths, and is not to have all of their frames
+ * below. */
 #define APART __attribute__((noinline))
 
 enum { PAGEMAP, MAPS, STATUS, GROUP, SLOTS };
@@ -26,8 +27,9 @@ struct slot {
 	_Atomic uint64_t word;
 	_Atomic uint64_t device, inode;
 	_Atomic uint32_t type;
-	_Atomic uintptr_t claim; /* who reads or replaces it: the address of `self` in the thread; 0: nobody */
-	_Atomic bool given_up;   /* it could not be moved up: not tried again */
+	_Atomic uintptr_t
+		claim;         /* who reads or replaces it: the address of `self` in the thread; 0: nobody */
+	_Atomic bool given_up; /* it could not be moved up: not tried again */
 };
 
 static struct slot slots[SLOTS];
@@ -92,7 +94,8 @@ static void set_number(struct slot *slot, int fd)
 	atomic_store_explicit(&slot->word, count << 32 | (uint32_t)(fd + 1), memory_order_release);
 }
 
-/* The number that still shows what was opened; -EBADF: it must be opened anew; -EAGAIN: not to be told now. */
+/* The number that still shows what was opened; -EBADF: it must be opened anew; -EAGAIN: not to be told now.
+ */
 APART static int number_of(const struct lz_os *os, struct slot *slot)
 {
 	uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
@@ -145,8 +148,8 @@ APART int lz_descriptors_raise(const struct lz_os *os, int fd)
 }
 
 /*
- * Opens a file and keeps it, claimed. Returns its number; *kept is false where it could not be kept, and is the
- * caller's to close. -errno where it cannot be opened.
+ * Opens a file and keeps it, claimed. Returns its number; *kept is false where it could not be kept, and is
+ * the caller's to close. -errno where it cannot be opened.
  */
 static int open_slot(const struct lz_os *os, struct slot *slot, const char *path, bool *kept)
 {

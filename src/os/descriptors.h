@@ -7,15 +7,16 @@
  * setuid(2) /proc/self/pagemap cannot be opened any more (EACCES), and a seccomp filter may kill on openat.
  *
  * What always holds:
- *  - They lie at the highest free numbers below 1,024 and RLIMIT_NOFILE (select(2) takes no more; the kernel's
- *    table of descriptors grows to the highest number), close-on-exec. Below a limit of 64 none is kept.
+ *  - They lie at the highest free numbers below 1,024 and RLIMIT_NOFILE (select(2) takes no more; the
+ * kernel's table of descriptors grows to the highest number), close-on-exec. Below a limit of 64 none is
+ * kept.
  *  - Before each use, device, inode and type are compared with what was opened (identify of the os table). A
  *    number that shows another file is forgotten, never closed, and the file opened anew.
  *  - A forked child finds out by lz_forked_settled that they show its parent: it closes them, and opens its
  *    own. The child of vfork(2) shares the table but not the descriptors: it replaces nothing.
- *  - No lock. A reader of maps or status has the file to itself by an atomic exchange, since two readers would
- *    make the kernel begin anew for each other; who does not get it, or finds the file being replaced, opens a
- *    descriptor for the one use. Where a reader does not come back (siglongjmp, a cancelled thread), all
+ *  - No lock. A reader of maps or status has the file to itself by an atomic exchange, since two readers
+ * would make the kernel begin anew for each other; who does not get it, or finds the file being replaced,
+ * opens a descriptor for the one use. Where a reader does not come back (siglongjmp, a cancelled thread), all
  *    later ones do so.
  *
  * Safe in threads and signal handlers. Needs MADV_WIPEONFORK (Linux 4.14); before, nothing is kept.
@@ -37,14 +38,14 @@ void lz_descriptors_open(const struct lz_os *os);
 
 /*
  * One more file: the memory usage of the control group. The path is copied, and from here on answered as the
- * others are. 0, or -errno: -ENAMETOOLONG from 512 bytes on, -EMFILE where nothing is kept. Called at start-up,
- * after lz_descriptors_open; again to name another file.
+ * others are. 0, or -errno: -ENAMETOOLONG from 512 bytes on, -EMFILE where nothing is kept. Called at
+ * start-up, after lz_descriptors_open; again to name another file.
  */
 int lz_descriptors_keep(const struct lz_os *os, const char *path);
 
 /*
- * In a forked child: closes the parent's and opens its own now, while it may still have the rights to. Each use
- * would do the same. Nothing in any other process.
+ * In a forked child: closes the parent's and opens its own now, while it may still have the rights to. Each
+ * use would do the same. Nothing in any other process.
  */
 void lz_descriptors_after_fork(const struct lz_os *os);
 
@@ -52,8 +53,8 @@ void lz_descriptors_after_fork(const struct lz_os *os);
 void lz_descriptors_close(const struct lz_os *os);
 
 /*
- * Duplicates a descriptor to the highest free number, close-on-exec. Returns that, or -EMFILE where there is none. The
- * old one stays open.
+ * Duplicates a descriptor to the highest free number, close-on-exec. Returns that, or -EMFILE where there is
+ * none. The old one stays open.
  */
 int lz_descriptors_raise(const struct lz_os *os, int fd);
 
@@ -67,8 +68,8 @@ struct lz_file {
 };
 
 /*
- * Opens a path for reading; `alone` where the file is read, which needs explicit offsets (pread): its position
- * is whatever the last user left. 0 or -errno; lz_file_close after success.
+ * Opens a path for reading; `alone` where the file is read, which needs explicit offsets (pread): its
+ * position is whatever the last user left. 0 or -errno; lz_file_close after success.
  */
 int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool alone);
 

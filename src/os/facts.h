@@ -1,6 +1,6 @@
 /*
- * What the running kernel can do. One function for each fact, which tries it once, on first need, and remembers the
- * answer for the process and its children.
+ * What the running kernel can do. One function for each fact, which tries it once, on first need, and
+ * remembers the answer for the process and its children.
  */
 #ifndef LZ_OS_FACTS_H
 #define LZ_OS_FACTS_H

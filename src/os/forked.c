@@ -28,13 +28,14 @@ int lz_forked_init(const struct lz_os *os)
 	error = os->madvise(fresh, PAGE_BYTES, MADV_WIPEONFORK);
 	for (int i = 0; i < LZ_FORKED_WORDS; i++)
 		atomic_store_explicit(&fresh[i], SETTLED, memory_order_relaxed);
-	if (error != 0 || !atomic_compare_exchange_strong_explicit(&words, &none, fresh, memory_order_acq_rel,
-				  memory_order_acquire))
+	if (error != 0 || !atomic_compare_exchange_strong_explicit(
+				  &words, &none, fresh, memory_order_acq_rel, memory_order_acquire))
 		os->munmap(fresh, PAGE_BYTES);
 	return error;
 }
 
-bool lz_forked_settled(enum lz_forked which, void (*put_right)(const struct lz_os *os), const struct lz_os *os)
+bool lz_forked_settled(
+	enum lz_forked which, void (*put_right)(const struct lz_os *os), const struct lz_os *os)
 {
 	_Atomic uint32_t *page = atomic_load_explicit(&words, memory_order_acquire);
 	uint32_t seen;
@@ -44,8 +45,8 @@ bool lz_forked_settled(enum lz_forked which, void (*put_right)(const struct lz_o
 	seen = atomic_load_explicit(&page[which], memory_order_acquire);
 	if (__builtin_expect(seen == SETTLED, 1))
 		return true;
-	if (seen == BUSY || !atomic_compare_exchange_strong_explicit(&page[which], &seen, BUSY,
-				    memory_order_acquire, memory_order_acquire))
+	if (seen == BUSY || !atomic_compare_exchange_strong_explicit(
+				    &page[which], &seen, BUSY, memory_order_acquire, memory_order_acquire))
 		return seen == SETTLED;
 	put_right(os);
 	atomic_store_explicit(&page[which], SETTLED, memory_order_release);

@@ -19,10 +19,11 @@ enum lz_forked { LZ_FORKED_DESCRIPTORS, LZ_FORKED_SCRATCH, LZ_FORKED_WORDS };
 int lz_forked_init(const struct lz_os *os);
 
 /*
- * Whether the state may be used. In a forked child the first call runs put_right(os), which brings it in line;
- * who calls meanwhile (another thread, a handler) is told false and does without. True where no child can be
- * told.
+ * Whether the state may be used. In a forked child the first call runs put_right(os), which brings it in
+ * line; who calls meanwhile (another thread, a handler) is told false and does without. True where no child
+ * can be told.
  */
-bool lz_forked_settled(enum lz_forked which, void (*put_right)(const struct lz_os *os), const struct lz_os *os);
+bool lz_forked_settled(
+	enum lz_forked which, void (*put_right)(const struct lz_os *os), const struct lz_os *os);
 
 #endif

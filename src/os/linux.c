@@ -61,8 +61,8 @@ static long make_call(long number, long a, long b, long c, long d, long e, long 
 	})
 
 /*
- * ThreadSanitizer sees none of these calls: that memory which one thread unmapped or moved away is given to another
- * afterwards has to be said, for each 64 KiB.
+ * ThreadSanitizer sees none of these calls: that memory which one thread unmapped or moved away is given to
+ * another afterwards has to be said, for each 64 KiB.
  */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
@@ -70,7 +70,8 @@ void __tsan_release(void *address);
 
 static void order(void (*by)(void *), void *address, size_t length)
 {
-	/* What stands for an address: where the sanitizer has no memory of its own for one, it would crash. */
+	/* What stands for an address: where the sanitizer has no memory of its own for one, it would crash.
+	 */
 	static char key[4096];
 	uintptr_t at = (uintptr_t)address >> 16, end = ((uintptr_t)address + length + 65535) >> 16;
 
@@ -276,8 +277,7 @@ static int raw_identify(int fd, struct lz_file_id *id)
 	return error;
 }
 
-static int hugetlb_page_size_by(
-	struct statx *cached, struct statfs *stat, int fd, size_t *bytes)
+static int hugetlb_page_size_by(struct statx *cached, struct statfs *stat, int fd, size_t *bytes)
 {
 	int error;
 
@@ -458,7 +458,8 @@ static uint64_t raw_now_ms(void)
 {
 	struct timespec now = {0};
 
-	/* Not by libc's function: a library that fakes the time may stand for it, and call malloc, or take locks. */
+	/* Not by libc's function: a library that fakes the time may stand for it, and call malloc, or take
+	 * locks. */
 	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

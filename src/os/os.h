@@ -69,7 +69,8 @@ struct lz_os {
 	ssize_t (*pread)(int fd, void *buffer, size_t length, int64_t offset);
 	ssize_t (*write)(int fd, const void *bytes, size_t length);
 	int (*close)(int fd);
-	/* The same open file at the lowest free number from `lowest` on, close-on-exec (F_DUPFD_CLOEXEC of fcntl(2)). */
+	/* The same open file at the lowest free number from `lowest` on, close-on-exec (F_DUPFD_CLOEXEC of
+	 * fcntl(2)). */
 	int (*duplicate)(int fd, int lowest);
 	/* Gives the first `length` bytes of a file memory of their own (fallocate(2), mode 0). */
 	int (*fallocate)(int fd, int64_t length);
@@ -95,9 +96,9 @@ struct lz_os {
 	void (*quiet_end)(uint64_t saved);
 
 	/*
-	 * Blocks all signals for the calling thread but those that its own instructions raise (SIGSEGV, SIGBUS,
-	 * SIGILL, SIGFPE, SIGTRAP, SIGSYS): the kernel ends a process that raises a blocked one. Every signal of
-	 * the C library's own is among the blocked. *saved is the mask to restore.
+	 * Blocks all signals for the calling thread but those that its own instructions raise (SIGSEGV,
+	 * SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS): the kernel ends a process that raises a blocked one.
+	 * Every signal of the C library's own is among the blocked. *saved is the mask to restore.
 	 */
 	int (*block_signals)(uint64_t *saved);
 	void (*restore_signals)(uint64_t saved);
@@ -111,7 +112,8 @@ struct lz_os {
 	/* futex(2) private wait, at most timeout_ms milliseconds, and wake of `count` waiters. */
 	int (*futex_wait)(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms);
 	int (*futex_wake)(_Atomic uint32_t *word, int count);
-	/* 1 when an aligned word holds a value, 0 when another, or when nothing is mapped there; or -errno. */
+	/* 1 when an aligned word holds a value, 0 when another, or when nothing is mapped there; or -errno.
+	 */
 	int (*holds)(const _Atomic uint32_t *word, uint32_t value);
 
 	/* Milliseconds of CLOCK_MONOTONIC. */

@@ -15,7 +15,7 @@ struct lz_reader {
 	int64_t offset;    /* bytes read so far */
 	size_t start, end; /* unread bytes of buffer */
 	bool eof;
-	bool skip; /* the last line was cut: its rest is still to come */
+	bool skip;                   /* the last line was cut: its rest is still to come */
 	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
 	char buffer[];
 };
@@ -113,7 +113,8 @@ static void skip_rest_of_line(struct lz_lines *lines)
 	char *newline;
 
 	reader->skip = false;
-	while ((newline = memchr(reader->buffer + reader->start, '\n', reader->end - reader->start)) == NULL) {
+	while ((newline = memchr(reader->buffer + reader->start, '\n', reader->end - reader->start)) ==
+		NULL) {
 		reader->start = reader->end;
 		if (reader->eof)
 			return;

@@ -3,7 +3,8 @@
  *
  * Parsers are pure; readers go through the os table, so a test can answer them from a recorded tree.
  * Nothing allocates: a reader's buffer is one of scratch.h, because the caller may be a thread with the least
- * stack there is (16 KiB). The paths of descriptors.h are read from the descriptors that are kept. Sources: proc(5), fs/proc/task_mmu.c.
+ * stack there is (16 KiB). The paths of descriptors.h are read from the descriptors that are kept. Sources:
+ * proc(5), fs/proc/task_mmu.c.
  */
 #ifndef LZ_OS_PROCFS_H
 #define LZ_OS_PROCFS_H
@@ -77,7 +78,8 @@ enum lz_asked {
 	LZ_ASKED_WIPEONFORK = 128, /* never of a window */
 };
 
-/* The next mapping of an smaps file, the path cut to LZ_PATH_KEPT, and the LZ_ASKED_ bits of it; false at the end. */
+/* The next mapping of an smaps file, the path cut to LZ_PATH_KEPT, and the LZ_ASKED_ bits of it; false at the
+ * end. */
 bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned *asked);
 
 /* The number that a file begins with ("/proc/sys/vm/max_map_count"). Returns 0 or -errno. */

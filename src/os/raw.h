@@ -1,8 +1,9 @@
 /*
- * A system call made right here. libc's syscall(2) is a name like any other: this library interposes it, and so may
- * another preload; what lazyzero asks the kernel for itself must reach neither.
+ * A system call made right here. libc's syscall(2) is a name like any other: this library interposes it, and
+ * so may another preload; what lazyzero asks the kernel for itself must reach neither.
  *
- * On machines that have no code here, LZ_RAW_CALLS is not defined; libc's syscall is used there, and is not interposed.
+ * On machines that have no code here, LZ_RAW_CALLS is not defined; libc's syscall is used there, and is not
+ * interposed.
  */
 #ifndef LZ_OS_RAW_H
 #define LZ_OS_RAW_H

@@ -11,8 +11,8 @@
 #define BUFFERS 8u
 
 /*
- * A page that one thread unmapped may be mapped again by another at the same address. The kernel orders the two;
- * ThreadSanitizer does not see raw system calls, and has to be told.
+ * A page that one thread unmapped may be mapped again by another at the same address. The kernel orders the
+ * two; ThreadSanitizer does not see raw system calls, and has to be told.
  */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
@@ -51,8 +51,7 @@ void *lz_scratch_take(const struct lz_os *os)
 					memory_order_acquire, memory_order_relaxed))
 				return pool[i];
 		}
-	page = os->mmap(
-		NULL, LZ_SCRATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page = os->mmap(NULL, LZ_SCRATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (lz_os_failed(page))
 		return NULL;
 	PAGE_IS_MAPPED((void *)page);

@@ -27,7 +27,8 @@ static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t addres
 
 	if (error)
 		return error;
-	/* No flag: the mapping must hold the address. A name without a size is EINVAL, and so is a size without. */
+	/* No flag: the mapping must hold the address. A name without a size is EINVAL, and so is a size
+	 * without. */
 	*query = (struct vma_query){.size = sizeof *query,
 		.address = address,
 		.name = size != 0 ? (uintptr_t)name : 0,
@@ -37,8 +38,7 @@ static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t addres
 	return error > 0 ? -EIO : error;
 }
 
-int lz_vma_query_named(
-	const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size)
+int lz_vma_query_named(const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size)
 {
 	struct vma_query *query = lz_scratch_take(os);
 	int error = query == NULL ? -ENOMEM : ask(os, query, address, name, size);

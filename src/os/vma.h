@@ -29,8 +29,8 @@ struct lz_vma {
 int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma);
 
 /*
- * The same, with the name that /proc/PID/maps shows: empty where there is none. -ENAMETOOLONG where it does not fit
- * into `size` bytes.
+ * The same, with the name that /proc/PID/maps shows: empty where there is none. -ENAMETOOLONG where it does
+ * not fit into `size` bytes.
  */
 int lz_vma_query_named(
 	const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size);

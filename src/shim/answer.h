@@ -1,6 +1,6 @@
 /*
- * What the interposers of system calls share: what the C library makes of a kernel's answer, and when calls are
- * followed.
+ * What the interposers of system calls share: what the C library makes of a kernel's answer, and when calls
+ * are followed.
  */
 #ifndef LZ_SHIM_ANSWER_H
 #define LZ_SHIM_ANSWER_H

@@ -68,7 +68,7 @@ bool lz_company_is_together(const void *one, const void *other)
 	return one != NULL && other != NULL && object_of(one) == object_of(other);
 }
 
-bool lz_company_mixes_operators(void)
+bool lz_company_mixes_operators(const void *next_malloc)
 {
 	const void *const makers[] = {(const void *)_Znwm, (const void *)_Znam};
 	const void *const enders[] = {
@@ -78,7 +78,7 @@ bool lz_company_mixes_operators(void)
 
 	if (_Znwm == NULL)
 		return false;
-	allocator = object_of((const void *)lz_next.malloc);
+	allocator = object_of(next_malloc);
 	for (size_t i = 0; i < sizeof enders / sizeof *enders; i++)
 		allocator_ends |= enders[i] != NULL && object_of(enders[i]) == allocator;
 	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)

@@ -15,8 +15,8 @@ bool lz_company_is_together(const void *one, const void *other);
 
 /*
  * Whether C++'s operator new and operator delete come from different places, the latter from the allocator
- * below us: it would be given what new had from malloc, and must know it. lz_next has been looked up.
+ * below us, whose malloc is `next_malloc`: it would be given what new had from malloc, and must know it.
  */
-bool lz_company_mixes_operators(void);
+bool lz_company_mixes_operators(const void *next_malloc);
 
 #endif

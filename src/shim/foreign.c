@@ -54,7 +54,8 @@ static void *with_zero_tail(void *p, size_t old_length)
 {
 	size_t length = p != NULL ? malloc_usable_size(p) : 0;
 
-	if (length > old_length && lz_heap_zero(&lz_core.heap, (char *)p + old_length, length - old_length) != 0)
+	if (length > old_length &&
+		lz_heap_zero(&lz_core.heap, (char *)p + old_length, length - old_length) != 0)
 		memset((char *)p + old_length, 0, length - old_length);
 	return p;
 }

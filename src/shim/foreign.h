@@ -1,8 +1,8 @@
 /*
- * What the interposers of other allocators' functions share: whether a block is ours, whose function a call is
- * for, and what their functions do, by standard means: for our blocks, and for all where nobody defines the
- * name. Those go by global names, which need not be ours: where another allocator stands before us, its blocks
- * come here. All are thread-safe.
+ * What the interposers of other allocators' functions share: whether a block is ours, whose function a call
+ * is for, and what their functions do, by standard means: for our blocks, and for all where nobody defines
+ * the name. Those go by global names, which need not be ours: where another allocator stands before us, its
+ * blocks come here. All are thread-safe.
  */
 #ifndef LZ_SHIM_FOREIGN_H
 #define LZ_SHIM_FOREIGN_H
@@ -24,8 +24,9 @@
  */
 #define NEXT(function, stand_in_function)                                                                    \
 	({                                                                                                   \
-		static struct lz_name entry = {                                                              \
-			.name = #function, .own = (void *)(function), .stand_in = (void *)(stand_in_function)};  \
+		static struct lz_name entry = {.name = #function,                                            \
+			.own = (void *)(function),                                                           \
+			.stand_in = (void *)(stand_in_function)};                                            \
 		void *next = atomic_load_explicit(&entry.next, memory_order_relaxed);                        \
 		(__typeof__(&(function)))(next != NULL ? next : lz_scope_find(&entry, CALLER));              \
 	})

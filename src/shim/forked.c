@@ -1,8 +1,9 @@
 /*
- * A fork handler that wipes what was advised MADV_WIPEONFORK on a zero window (backing/window/wipe_on_fork.h). It runs in the child
- * alone and takes no lock, so its order among others does not matter but for what they see: it is registered when
- * the library starts, before most handlers of the program, or at the first such advice where that comes earlier.
- * Registering allocates in the C library, so it is not done under the core's lock.
+ * A fork handler that wipes what was advised MADV_WIPEONFORK on a zero window
+ * (backing/window/wipe_on_fork.c). It runs in the child alone and takes no lock, so its order among others
+ * does not matter but for what they see: it is registered when the library starts, before most handlers of
+ * the program, or at the first such advice where that comes earlier. Registering allocates in the C library,
+ * so it is not done under the core's lock.
  */
 #include <stdatomic.h>
 #include <stddef.h>

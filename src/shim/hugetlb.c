@@ -12,8 +12,9 @@
 
 #define TUNABLE "glibc.malloc.hugetlb"
 
-/* Whether glibc would map hugetlb pages: 2 is for the default size, more is a size (__malloc_hugepage_config). */
-static bool has_pages(uint64_t value)
+/* Whether glibc would map hugetlb pages: 2 is for the default size, more is a size
+ * (__malloc_hugepage_config). */
+static bool has_pages(const struct lz_os *os, uint64_t value)
 {
 	char name[80];
 	struct lz_text path = lz_text_in(name, sizeof name);
@@ -21,19 +22,19 @@ static bool has_pages(uint64_t value)
 	int fd;
 
 	if (value == 2)
-		return lz_proc_value(lz_core.os, "/proc/meminfo", "Hugepagesize:", &standard) == 0 && standard != 0;
+		return lz_proc_value(os, "/proc/meminfo", "Hugepagesize:", &standard) == 0 && standard != 0;
 	if (value % 1024 != 0)
 		return false;
 	lz_text_string(&path, "/sys/kernel/mm/hugepages/hugepages-");
 	lz_text_u64(&path, value / 1024);
 	lz_text_string(&path, "kB");
-	fd = lz_core.os->open(name, O_PATH | O_DIRECTORY, 0);
+	fd = os->open(name, O_PATH | O_DIRECTORY, 0);
 	if (fd >= 0)
-		lz_core.os->close(fd);
+		os->close(fd);
 	return fd >= 0;
 }
 
-static void note(uint64_t value, const char *what)
+static void note(struct lz_log *log, uint64_t value, const char *what)
 {
 	char buffer[240];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
@@ -42,26 +43,28 @@ static void note(uint64_t value, const char *what)
 	lz_text_u64(&text, value);
 	lz_text_string(&text, ": ");
 	lz_text_string(&text, what);
-	lz_log_note(&lz_core.log, buffer);
+	lz_log_note(log, buffer);
 }
 
-bool lz_hugetlb_leaves_to_next(char *const *environment)
+bool lz_hugetlb_leaves_to_next(struct lz_core *core, bool next_is_glibc, char *const *environment)
 {
-	uint64_t value = lz_next.is_glibc ? lz_tunable_number(environment, TUNABLE) : 0;
+	uint64_t value = next_is_glibc ? lz_tunable_number(environment, TUNABLE) : 0;
 
-	if (value == 0 || (lz_core.options.intercept & (LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC)) == 0 ||
-		(value > 1 && !has_pages(value)))
+	if (value == 0 || (core->options.intercept & (LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC)) == 0 ||
+		(value > 1 && !has_pages(core->os, value)))
 		return false;
-	if (lz_option_is_given(&lz_core.options, "THP")) {
-		if (value != 1 || lz_core.options.thp != LZ_THP_ALWAYS)
-			note(value, "no effect in regions that lazyzero serves, since LAZYZERO_THP is set");
+	if (lz_option_is_given(&core->options, "THP")) {
+		if (value != 1 || core->options.thp != LZ_THP_ALWAYS)
+			note(&core->log, value,
+				"no effect in regions that lazyzero serves, since LAZYZERO_THP is set");
 		return false;
 	}
 	if (value == 1) {
-		lz_core.options.thp = LZ_THP_ALWAYS;
+		core->options.thp = LZ_THP_ALWAYS;
 		return false;
 	}
-	note(value, "requests of malloc and calloc are left to the C library; LAZYZERO_THP=inherit has lazyzero "
-		    "serve them");
+	note(&core->log, value,
+		"requests of malloc and calloc are left to the C library; LAZYZERO_THP=inherit has lazyzero "
+		"serve them");
 	return true;
 }

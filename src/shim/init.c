@@ -21,11 +21,6 @@
 
 enum start_state { COLD, STARTING, READY };
 
-struct lz_core lz_core;
-size_t lz_calloc_threshold = SIZE_MAX;
-size_t lz_malloc_threshold = SIZE_MAX;
-bool lz_mappings_followed;
-
 static _Atomic int next_state = COLD;
 static _Atomic int core_state = COLD;
 
@@ -72,8 +67,8 @@ static void look_up(struct lz_next *table)
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;
 	/* By a function that is no allocator's: tcmalloc takes the name __libc_malloc as well. */
-	table->is_glibc = lz_company_is_together(
-		(const void *)table->malloc, dlsym(RTLD_NEXT, "gnu_get_libc_version"));
+	table->is_glibc =
+		lz_company_is_together((const void *)table->malloc, dlsym(RTLD_NEXT, "gnu_get_libc_version"));
 }
 
 bool lz_start(void)
@@ -194,16 +189,16 @@ struct lz_next lz_next = {
 /* --- while freed regions are kept --- */
 
 /*
- * What the table holds while the core keeps freed regions: the next functions behind a look at the time, so that
- * kept memory is unmapped in time though the program makes small requests only. 20 ns each, and nothing on the fast
- * path where nothing is kept.
+ * What the table holds while the core keeps freed regions: the next functions behind a look at the time, so
+ * that kept memory is unmapped in time though the program makes small requests only. 20 ns each, and nothing
+ * on the fast path where nothing is kept.
  */
 #define TRIM_EVERY_MS 250u
 
 /*
- * Something that changes at least every 2^24 steps, cheaply: the processor's counter of cycles, 10 to 25 ns, or, where
- * none can be read, one step for each request. libc's clock_gettime is no way: a library that fakes the time may stand
- * for it, and call malloc.
+ * Something that changes at least every 2^24 steps, cheaply: the processor's counter of cycles, 10 to 25 ns,
+ * or, where none can be read, one step for each request. libc's clock_gettime is no way: a library that fakes
+ * the time may stand for it, and call malloc.
  */
 static inline uint64_t ticks(void)
 {
@@ -276,15 +271,6 @@ static void watch_small_requests(bool kept)
 	SET_NEXT(realloc, kept ? trim_then_realloc : next_of_small.realloc);
 }
 
-void lz_be_passive(void)
-{
-	lz_calloc_threshold = SIZE_MAX;
-	lz_malloc_threshold = SIZE_MAX;
-	__atomic_store_n(&lz_mappings_followed, false, __ATOMIC_RELEASE);
-	lz_calls_before_seccomp(&lz_core.calls);
-	lz_core.active = false;
-}
-
 /* --- the core --- */
 
 /* A set-uid program takes no orders from its caller's environment (secure_getenv(3)). */
@@ -341,10 +327,11 @@ static void set_thresholds(const struct lz_options *options, char *const *enviro
 		return;
 	set_report_signal();
 	lz_core.cache.on_filled = watch_small_requests;
-	if (!lz_hugetlb_leaves_to_next(environment)) {
+	if (!lz_hugetlb_leaves_to_next(&lz_core, lz_next.is_glibc, environment)) {
 		if (options->intercept & LZ_INTERCEPT_CALLOC)
 			lz_calloc_threshold = options->threshold;
-		if ((options->intercept & LZ_INTERCEPT_MALLOC) && !lz_company_mixes_operators())
+		if ((options->intercept & LZ_INTERCEPT_MALLOC) &&
+			!lz_company_mixes_operators((const void *)lz_next.malloc))
 			lz_malloc_threshold = options->malloc_threshold;
 	}
 	/* Last, and released: another thread may see it at once, and must then see a whole core. */

@@ -33,21 +33,22 @@ void free_aligned_sized(void *p, size_t alignment, size_t size);
 static _Atomic bool layout_checked;
 
 /*
- * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it says
- * (backing/region_header.h): the layout is glibc's own, and no interface.
+ * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it
+ * says (backing/region_header.h): the layout is glibc's own, and no interface.
  */
 static SLOW void check_layout(void *block)
 {
 	size_t length;
 
 	if (atomic_exchange_explicit(&layout_checked, true, memory_order_relaxed) ||
-		lz_heap_size(&lz_core.heap, block, &length) != 0 || lz_next.malloc_usable_size(block) == length)
+		lz_heap_size(&lz_core.heap, block, &length) != 0 ||
+		lz_next.malloc_usable_size(block) == length)
 		return;
 	atomic_store_explicit(&lz_core.backings.header.unlike_glibc, true, memory_order_relaxed);
 	lz_header_write(&lz_core.backings.header, (uintptr_t)block, length);
-	lz_log_note(&lz_core.log,
-		"this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a plugin that calls its "
-		"free directly (RTLD_DEEPBIND) must not be given blocks of 1 MiB and more");
+	lz_log_note(&lz_core.log, "this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a "
+				  "plugin that calls its "
+				  "free directly (RTLD_DEEPBIND) must not be given blocks of 1 MiB and more");
 }
 
 /* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
@@ -58,8 +59,7 @@ static int serve(const struct lz_request *request, size_t alignment, void **out)
 	if (request->size > PTRDIFF_MAX || !lz_configure())
 		return -EAGAIN;
 	error = lz_heap_allocate(&lz_core.heap, request, alignment, out);
-	if (error == 0 && lz_next.is_glibc &&
-		!atomic_load_explicit(&layout_checked, memory_order_relaxed))
+	if (error == 0 && lz_next.is_glibc && !atomic_load_explicit(&layout_checked, memory_order_relaxed))
 		check_layout(*out);
 	return error == -EAGAIN ? -EAGAIN : error ? ENOMEM : 0;
 }
@@ -86,7 +86,8 @@ EXPORT void *malloc(size_t size)
 
 static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
 {
-	struct lz_request request = {.call = "calloc", .size = count * size, .caller = caller, .zeroed = true};
+	struct lz_request request = {
+		.call = "calloc", .size = count * size, .caller = caller, .zeroed = true};
 	void *block;
 	int error = serve(&request, 0, &block);
 
@@ -256,7 +257,8 @@ SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 	size_t length;
 
 	if (p == NULL)
-		return size >= lz_malloc_threshold ? large_malloc(size, caller) : LZ_NEXT(realloc)(NULL, size);
+		return size >= lz_malloc_threshold ? large_malloc(size, caller)
+						   : LZ_NEXT(realloc)(NULL, size);
 	if (lz_arena_owns(p))
 		return copy_of(p, lz_arena_size(p), size);
 	if (MAY_BE_OURS(p)) {
@@ -339,7 +341,8 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 EXPORT void *valloc(size_t size)
 {
 	void *block = NULL;
-	int error = size >= lz_malloc_threshold ? serve(UNZEROED("valloc", size, CALLER), 0, &block) : -EAGAIN;
+	int error =
+		size >= lz_malloc_threshold ? serve(UNZEROED("valloc", size, CALLER), 0, &block) : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.valloc(size) : answer(error, block);
 }
@@ -347,7 +350,8 @@ EXPORT void *valloc(size_t size)
 EXPORT void *pvalloc(size_t size)
 {
 	void *block = NULL;
-	int error = size >= lz_malloc_threshold ? serve(UNZEROED("pvalloc", size, CALLER), 0, &block) : -EAGAIN;
+	int error =
+		size >= lz_malloc_threshold ? serve(UNZEROED("pvalloc", size, CALLER), 0, &block) : -EAGAIN;
 
 	return error == -EAGAIN ? lz_next.pvalloc(size) : answer(error, block);
 }

@@ -1,6 +1,6 @@
 /*
- * Calls that change what memory is like, beside the mmap family: the core is told, and they are passed on to the next
- * definition (next_calls.h).
+ * Calls that change what memory is like, beside the mmap family: the core is told, and they are passed on to
+ * the next definition (next_calls.h).
  */
 #include <linux/prctl.h>
 #include <stdarg.h>
@@ -15,7 +15,8 @@
 #include "shim/shim.h"
 
 #define PASS(number, a, b, c, d, e, f)                                                                       \
-	long_answer(lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
+	long_answer(                                                                                         \
+		lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
 
 /* Not in every C library's headers. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);
@@ -64,8 +65,9 @@ EXPORT int mlockall(int flags)
 }
 
 /*
- * libnuma's, which few programs have, and one that glibc has since 2.36: looked up at the first call. dlsym's failure
- * to find a name at start-up would have libc translate a message, perhaps with its locks held (company.c).
+ * libnuma's, which few programs have, and one that glibc has since 2.36: looked up at the first call. dlsym's
+ * failure to find a name at start-up would have libc translate a message, perhaps with its locks held
+ * (company.c).
  */
 static long plain_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
 	unsigned long nodes_max, unsigned flags)
@@ -79,13 +81,13 @@ static ssize_t plain_process_madvise(
 	return PASS(SYS_process_madvise, pidfd, ranges, count, advice, flags, 0);
 }
 
-long lz_next_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
+static long next_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
 	unsigned long nodes_max, unsigned flags)
 {
 	return NEXT(mbind, plain_mbind)(address, length, mode, nodes, nodes_max, flags);
 }
 
-ssize_t lz_next_process_madvise(
+static ssize_t next_process_madvise(
 	int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags)
 {
 	return NEXT(process_madvise, plain_process_madvise)(pidfd, ranges, count, advice, flags);
@@ -95,9 +97,11 @@ EXPORT long mbind(void *address, unsigned long length, int mode, const unsigned 
 	unsigned long nodes_max, unsigned flags)
 {
 	if (active())
+		__atomic_store_n(&lz_next_calls.mbind, next_mbind, __ATOMIC_RELAXED);
 	if (active())
-		return long_answer(lz_calls_mbind(&lz_core.calls, address, length, mode, nodes, nodes_max, flags));
-	return lz_next_mbind(address, length, mode, nodes, nodes_max, flags);
+		return long_answer(
+			lz_calls_mbind(&lz_core.calls, address, length, mode, nodes, nodes_max, flags));
+	return next_mbind(address, length, mode, nodes, nodes_max, flags);
 }
 
 EXPORT ssize_t process_madvise(
@@ -105,10 +109,11 @@ EXPORT ssize_t process_madvise(
 {
 	if (advice == MADV_WIPEONFORK)
 		lz_watch_forks();
+	__atomic_store_n(&lz_next_calls.process_madvise, next_process_madvise, __ATOMIC_RELAXED);
 	if (active())
 		return long_answer(
 			lz_calls_process_madvise(&lz_core.calls, pidfd, ranges, count, advice, flags));
-	return lz_next_process_madvise(pidfd, ranges, count, advice, flags);
+	return next_process_madvise(pidfd, ranges, count, advice, flags);
 }
 
 static int limited(int answer, int resource, const void *changed)
@@ -145,8 +150,8 @@ EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *chan
 }
 
 /*
- * A name (PR_SET_VMA_ANON_NAME) must not be there when the memory has its next owner. The kernel gives none to a
- * file's mapping, which a window is (EBADF), where the program's memory would have taken it.
+ * A name (PR_SET_VMA_ANON_NAME) must not be there when the memory has its next owner. The kernel gives none
+ * to a file's mapping, which a window is (EBADF), where the program's memory would have taken it.
  */
 EXPORT int prctl(int option, ...)
 {
@@ -160,7 +165,7 @@ EXPORT int prctl(int option, ...)
 		argument[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
 	if (option == PR_SET_SECCOMP && active())
-		lz_be_passive();
+		lz_stop_serving();
 	if (active() && option == PR_SET_VMA)
 		on_window = lz_calls_before_naming(&lz_core.calls, (void *)argument[1], argument[2]);
 	answer = lz_next_calls.prctl(option, argument[0], argument[1], argument[2], argument[3]);
@@ -170,4 +175,3 @@ EXPORT int prctl(int option, ...)
 	}
 	return answer;
 }
-

@@ -1,6 +1,6 @@
 /*
- * The mmap family as programs call it: forwarded to the core, or straight to the next definition where the family is
- * not followed (next_calls.h).
+ * The mmap family as programs call it: forwarded to the core, or straight to the next definition where the
+ * family is not followed (next_calls.h).
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
@@ -60,8 +60,8 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 		va_end(arguments);
 	}
 	if (followed())
-		return pointer_answer(
-			lz_calls_mremap(&lz_core.calls, address, old_length, new_length, flags, target, CALLER));
+		return pointer_answer(lz_calls_mremap(
+			&lz_core.calls, address, old_length, new_length, flags, target, CALLER));
 	return lz_next_calls.mremap(address, old_length, new_length, flags, target);
 }
 

@@ -1,7 +1,8 @@
 /*
- * Calls by which the kernel reads pages of the program for longer than a call lasts: a pipe holds them until it is
- * read, a socket until its packets were sent. Freed and cleared in place they would change there; so the core is told
- * that there are such pages (pages_shared_with_kernel). io_uring's registered buffers: interpose_syscall.c.
+ * Calls by which the kernel reads pages of the program for longer than a call lasts: a pipe holds them until
+ * it is read, a socket until its packets were sent. Freed and cleared in place they would change there; so
+ * the core is told that there are such pages (pages_shared_with_kernel). io_uring's registered buffers:
+ * interpose_syscall.c.
  */
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /*
- * What programs ask an allocator about itself: mallinfo(3), malloc_stats(3). Blocks that we serve are counted in, as
- * the mmapped chunks that glibc would have made of them. malloc_info(3) prints an XML document of the next allocator's
- * own arenas and is left alone.
+ * What programs ask an allocator about itself: mallinfo(3), malloc_stats(3). Blocks that we serve are counted
+ * in, as the mmapped chunks that glibc would have made of them. malloc_info(3) prints an XML document of the
+ * next allocator's own arenas and is left alone.
  *
  * Where nobody behind us has such a function (musl), it tells of our regions alone.
  */

@@ -33,8 +33,9 @@ struct lz_next {
 extern struct lz_next lz_next __attribute__((visibility("hidden")));
 
 /*
- * malloc, calloc and realloc change while the cache holds something (init.c). A pointer is read in one access on every
- * machine; an atomic load would cost the fast path an instruction, since compilers do not jump through one.
+ * malloc, calloc and realloc change while the cache holds something (init.c). A pointer is read in one access
+ * on every machine; an atomic load would cost the fast path an instruction, since compilers do not jump
+ * through one.
  */
 #ifdef __SANITIZE_THREAD__
 #define LZ_NEXT(name) (*__atomic_load_n(&lz_next.name, __ATOMIC_RELAXED))

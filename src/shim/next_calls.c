@@ -252,7 +252,8 @@ static int next_munmap(void *address, size_t length)
 
 static intptr_t next_mremap(void *address, size_t old_length, size_t new_length, int flags, void *target)
 {
-	return PASSED(intptr_t, lz_next_calls.mremap(address, old_length, new_length, flags, target), MAP_FAILED);
+	return PASSED(
+		intptr_t, lz_next_calls.mremap(address, old_length, new_length, flags, target), MAP_FAILED);
 }
 
 static int next_mprotect(void *address, size_t length, int protection)
@@ -299,18 +300,20 @@ static int next_shmdt(const void *address)
 /* Calls of the program that the core makes by number. */
 static long next_pass(long number, long a, long b, long c, long d, long e, long f)
 {
+	__typeof__(lz_next_calls.mbind) mbind = __atomic_load_n(&lz_next_calls.mbind, __ATOMIC_RELAXED);
+	__typeof__(lz_next_calls.process_madvise) process_madvise =
+		__atomic_load_n(&lz_next_calls.process_madvise, __ATOMIC_RELAXED);
+
 	if (number == SYS_pkey_mprotect)
 		return PASSED(int, lz_next_calls.pkey_mprotect((void *)a, (size_t)b, (int)c, (int)d), -1);
-	if (number == SYS_mbind)
+	if (number == SYS_mbind && mbind != NULL)
 		return PASSED(long,
-			lz_next_mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d,
-				(unsigned long)e, (unsigned)f),
+			mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d, (unsigned long)e,
+				(unsigned)f),
 			-1);
-	if (number == SYS_process_madvise)
+	if (number == SYS_process_madvise && process_madvise != NULL)
 		return PASSED(long,
-			lz_next_process_madvise(
-				(int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e),
-			-1);
+			process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e), -1);
 	return lz_os_linux.pass(number, a, b, c, d, e, f);
 }
 

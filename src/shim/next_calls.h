@@ -1,10 +1,10 @@
 /*
- * The system calls that we interpose, as the next definition makes them: libc's, or that of a library preloaded
- * behind us (umockdev, v4l1compat, padsp), which must hear what the program calls.
+ * The system calls that we interpose, as the next definition makes them: libc's, or that of a library
+ * preloaded behind us (umockdev, v4l1compat, padsp), which must hear what the program calls.
  *
- * The table starts out with functions that ask the kernel directly, and holds those until start-up has looked up the
- * others: an allocator beneath us maps memory while it initialises, and dlsym may allocate. Written once, by
- * lz_next_calls_find; a name that nobody behind us defines keeps its direct function. Thread-safe.
+ * The table starts out with functions that ask the kernel directly, and holds those until start-up has looked
+ * up the others: an allocator beneath us maps memory while it initialises, and dlsym may allocate. Written
+ * once, by lz_next_calls_find; a name that nobody behind us defines keeps its direct function. Thread-safe.
  *
  * All are as the C library declares them: -1 or MAP_FAILED and errno.
  */
@@ -42,30 +42,28 @@ struct lz_next_calls {
 	int (*prctl)(int, ...);
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	ssize_t (*vmsplice)(int, const struct iovec *, size_t, unsigned);
+	/* Calls that few programs make: NULL until the first, when interpose_memory.c looks them up. Atomic.
+	 */
+	long (*mbind)(void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
+	ssize_t (*process_madvise)(int, const struct iovec *, size_t, int, unsigned);
 };
 
 #pragma GCC visibility push(hidden)
 
 extern struct lz_next_calls lz_next_calls;
 
-/* The same of calls that few programs make: looked up at the first (interpose_memory.c). */
-long lz_next_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
-	unsigned long nodes_max, unsigned flags);
-ssize_t lz_next_process_madvise(
-	int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags);
-
 /* Looks all of them up behind us; part of start-up, with what that has for re-entry. */
 void lz_next_calls_find(void);
 
 /*
- * The running kernel as in lz_os_linux, but for these calls of the program, which go through the table above: the
- * core's `calls`. Results and errno as os.h says.
+ * The running kernel as in lz_os_linux, but for these calls of the program, which go through the table above:
+ * the core's `calls`. Results and errno as os.h says.
  */
 const struct lz_os *lz_next_calls_os(void);
 
 /*
- * The name by which the program called, where the core has one function for two: the calling thread's mmap goes to
- * mmap64, its mprotect to pkey_mprotect with key -1. Returns what it was before.
+ * The name by which the program called, where the core has one function for two: the calling thread's mmap
+ * goes to mmap64, its mprotect to pkey_mprotect with key -1. Returns what it was before.
  */
 enum lz_called_as { LZ_CALLED_PLAINLY, LZ_CALLED_AS_MMAP64, LZ_CALLED_AS_PKEY_MPROTECT };
 enum lz_called_as lz_next_calls_as(enum lz_called_as name);

@@ -53,8 +53,8 @@ static void remember(const struct lz_name *name, const void *caller, void *funct
 /* Not in musl, whose programs may inherit LD_PRELOAD. */
 #pragma weak dladdr1
 
-/* The name under which the dynamic linker knows the library of an address; NULL for the program itself: all that it
- * sees, RTLD_NEXT sees. */
+/* The name under which the dynamic linker knows the library of an address; NULL for the program itself: all
+ * that it sees, RTLD_NEXT sees. */
 static const char *library_of(const void *address)
 {
 	struct link_map *map = NULL;
@@ -62,7 +62,8 @@ static const char *library_of(const void *address)
 
 	if (dladdr1 == NULL)
 		return dladdr(address, &info) != 0 ? info.dli_fname : NULL;
-	if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL || *map->l_name == '\0')
+	if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL ||
+		*map->l_name == '\0')
 		return NULL;
 	return map->l_name;
 }

@@ -27,11 +27,12 @@ extern size_t lz_malloc_threshold;
 /* The mmap family is followed. */
 extern bool lz_mappings_followed;
 
-/* Ends the program, with a line, where p is certain to be no block; otherwise it may be the next allocator's. */
+/* Ends the program, with a line, where p is certain to be no block; otherwise it may be the next allocator's.
+ */
 void lz_stop_misuse(const char *call, const void *p, const void *caller);
 
-/* The program is about to install a seccomp filter: see lz_core_be_passive. */
-void lz_be_passive(void);
+/* The program is about to install a seccomp filter; see lz_calls_before_seccomp. */
+void lz_stop_serving(void);
 
 /* realloc of any block, in the name of `caller`. */
 void *lz_realloc(void *p, size_t size, const void *caller);
@@ -51,8 +52,8 @@ bool lz_start(void);
 bool lz_configure(void);
 
 /*
- * Both, for a call that may be a process's first. False while the calling thread is in the middle of it, or libc has
- * no environment yet: the call then goes where lz_next_calls says.
+ * Both, for a call that may be a process's first. False while the calling thread is in the middle of it, or
+ * libc has no environment yet: the call then goes where lz_next_calls says.
  */
 bool lz_begin(void);
 

@@ -14,52 +14,6 @@
 #include "os/scratch.h"
 #include "support/pattern.h"
 
-/* --- looking --- */
-
-/* The share of a cell, rounded up: a page that was written shows. */
-static uint8_t digit(uint64_t part, uint64_t whole)
-{
-	return (uint8_t)lz_min_u64((part * 9 + whole - 1) / whole, 9);
-}
-
-static void draw(struct lz_cells *cells, const struct lz_census_map *map, uint64_t bytes, uint64_t page)
-{
-	for (uint64_t at = 0; at < bytes && cells->count < LZ_CENSUS_CELLS; at += map->cell_bytes) {
-		uint64_t whole = lz_min_u64(map->cell_bytes, bytes - at);
-		unsigned i = cells->count++;
-
-		cells->written[i] = digit(map->written[i] * page, whole);
-		cells->zero[i] = digit(map->zero[i] * page, whole);
-	}
-}
-
-struct lz_look *lz_report_look(struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window)
-{
-	struct lz_look *look = lz_scratch_take(reporter->os);
-	struct lz_census *census;
-
-	_Static_assert(sizeof *look <= LZ_SCRATCH_BYTES, "it fits a scratch buffer");
-	if (look == NULL)
-		return NULL;
-	census = &look->census;
-	look->fate = (struct lz_fate){.regions = 1, .bytes = end - start, .on_window = on_window};
-	memset(&look->cells, 0, sizeof look->cells);
-	look->fate.full_tables = lz_census_share(reporter->books->geometry, end - start, 0);
-	lz_census_begin(census, reporter->books->geometry, start, end);
-	lz_census_map_begin(&look->map, end - start, reporter->books->page);
-	census->map = &look->map;
-	if (lz_census_walk(census, reporter->os) != 0) {
-		look->fate.unseen = look->fate.bytes;
-		return look;
-	}
-	look->fate.written = census->written;
-	look->fate.zero = census->zero_mapped + census->window;
-	look->fate.tables = census->table_share;
-	look->fate.window_tables = census->window_share;
-	draw(&look->cells, &look->map, end - start, reporter->books->page);
-	return look;
-}
-
 void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
 	struct lz_served *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
@@ -85,7 +39,8 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 		lz_sites_grew(&reporter->report->sites, site, length - old_length);
 }
 
-void lz_report_range_ends(struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end)
+void lz_report_range_ends(
+	struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end)
 {
 	struct lz_look *look;
 
@@ -177,7 +132,8 @@ static void forget_site(void *context, struct lz_served *region)
 	region->site = LZ_SITE_NONE;
 }
 
-/* In a forked child: what was counted, and the regions it inherited, are the parent's to tell. With the lock. */
+/* In a forked child: what was counted, and the regions it inherited, are the parent's to tell. With the lock.
+ */
 static void after_fork(void *context)
 {
 	struct lz_reporter *reporter = context;
@@ -214,8 +170,8 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	/* What was kept would be told as written by who gets it next. */
 	reporter->options->cache = 0;
 	reporter->report = report;
-	lz_books_register(reporter->books,
-		&(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
+	lz_books_register(
+		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
 	/* What is wrong is worth more now than at the end of a long run. */
 	fd = open_file(reporter);
 	if (fd < 0)

@@ -1,10 +1,11 @@
 /*
- * The report of LAZYZERO_REPORT: JSON lines, at exit or at a signal, of what became of the regions that each call site
- * made. `lazyzero report` reads them.
+ * The report of LAZYZERO_REPORT: JSON lines, at exit or at a signal, of what became of the regions that each
+ * call site made. `lazyzero report` reads them.
  *
- * reporter->report is NULL where no report is asked for: one test for each region made or freed. A region is looked at
- * when it goes, and all that are alive when the report is written. Safe in signal handlers; a report that is asked for
- * while one is written is left out. Thread-safe; functions take the lock of the books where they need it.
+ * reporter->report is NULL where no report is asked for: one test for each region made or freed. A region is
+ * looked at when it goes, and all that are alive when the report is written. Safe in signal handlers; a
+ * report that is asked for while one is written is left out. Thread-safe; functions take the lock of the
+ * books where they need it.
  *
  * Each line has "pid". First {"lazyzero_report":1,...}, which begins a report of that process and voids an
  * earlier one of it; then {"module":N,...}, {"site":N,...}, {"region":"0x...",...}; {"end":lines} last. Sizes
@@ -34,8 +35,8 @@ struct lz_reporter {
 };
 
 /*
- * Sets up what a report needs, where the options ask for one, and logs what is wrong with its file. Nothing is cached
- * then: a region that is reused would be told as written by its next owner.
+ * Sets up what a report needs, where the options ask for one, and logs what is wrong with its file. Nothing
+ * is cached then: a region that is reused would be told as written by its next owner.
  */
 void lz_report_open(struct lz_reporter *reporter, const char *executable);
 

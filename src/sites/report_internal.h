@@ -32,7 +32,7 @@ struct lz_report {
 	struct lz_fate alive_fate[LZ_SITES];
 	size_t used;
 	char buffer[16384];
-	char line[2048];                        /* the one that is being made */
+	char line[2048];                          /* the one that is being made */
 	char opened[2 * LZ_OPTION_TEXT_MAX + 96]; /* path, expanded */
 };
 

@@ -90,7 +90,8 @@ static void put_header(struct lz_reporter *reporter, const char *reason)
 	member_u64(&line, "start_time", report->start_time);
 	member_string(&line, "executable", report->executable);
 	member_string(&line, "reason", reason);
-	member_string(&line, "geometry", reporter->books->geometry != NULL ? reporter->books->geometry->name : "");
+	member_string(
+		&line, "geometry", reporter->books->geometry != NULL ? reporter->books->geometry->name : "");
 	member_u64(&line, "page", reporter->books->page);
 	member_u64(&line, "alive", report->alive_count);
 	member_u64(&line, "left_out", report->left_out);

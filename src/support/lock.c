@@ -13,8 +13,8 @@
 #define SLICE_MS 10u
 
 /*
- * The lock word: its state (Ulrich Drepper, "Futexes Are Tricky", mutex 2) in the lowest two bits, and in the others
- * lz_lock_self() of the holder.
+ * The lock word: its state (Ulrich Drepper, "Futexes Are Tricky", mutex 2) in the lowest two bits, and in the
+ * others lz_lock_self() of the holder.
  */
 enum { FREE, LOCKED, CONTENDED, STATE = 3 };
 
@@ -24,8 +24,8 @@ struct lz_lock_page {
 };
 
 /*
- * The mark of this thread's open section. Initial-exec: the first access to a lazily allocated TLS block would
- * call malloc.
+ * The mark of this thread's open section. Initial-exec: the first access to a lazily allocated TLS block
+ * would call malloc.
  */
 static __thread struct lz_mark *_Atomic inside __attribute__((tls_model("initial-exec")));
 
@@ -87,13 +87,13 @@ static _Atomic uint32_t *futex_of(struct lz_lock *lock)
 /* Release as well: on arm64 the section's stores could otherwise be visible before the word is taken. */
 static bool take(struct lz_lock *lock, uint64_t *seen, uint64_t state)
 {
-	return atomic_compare_exchange_strong_explicit(&lock->page->word, seen, lz_lock_self() | state,
-		memory_order_acq_rel, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(
+		&lock->page->word, seen, lz_lock_self() | state, memory_order_acq_rel, memory_order_relaxed);
 }
 
 /*
- * Another thread holds the lock. Others may wait for it, too, so the word is CONTENDED from here on, which costs
- * the last one a useless wake-up.
+ * Another thread holds the lock. Others may wait for it, too, so the word is CONTENDED from here on, which
+ * costs the last one a useless wake-up.
  */
 static bool acquire_late(struct lz_lock *lock, uint64_t seen)
 {
@@ -135,14 +135,15 @@ static bool acquire(struct lz_lock *lock)
 	return acquire_late(lock, seen);
 }
 
-/* Frees the word if this thread holds it: in a child forked from inside, by a handler of SIGSYS, nobody does. */
+/* Frees the word if this thread holds it: in a child forked from inside, by a handler of SIGSYS, nobody does.
+ */
 static void release(struct lz_lock *lock)
 {
 	uint64_t seen = atomic_load_explicit(&lock->page->word, memory_order_relaxed);
 
 	while ((seen & ~(uint64_t)STATE) == lz_lock_self())
-		if (atomic_compare_exchange_weak_explicit(&lock->page->word, &seen, FREE,
-			    memory_order_release, memory_order_relaxed)) {
+		if (atomic_compare_exchange_weak_explicit(
+			    &lock->page->word, &seen, FREE, memory_order_release, memory_order_relaxed)) {
 			if ((seen & STATE) == CONTENDED)
 				lock->os->futex_wake(futex_of(lock), 1);
 			break;
@@ -211,7 +212,8 @@ enum lz_lock_result lz_lock_enter(struct lz_lock *lock, struct lz_mark *mark)
 	return torn ? LZ_LOCK_TORN : LZ_LOCK_TAKEN;
 }
 
-/* The mark is the lock's, not the thread's: clone(CLONE_VM) may run two processes on one thread-local storage. */
+/* The mark is the lock's, not the thread's: clone(CLONE_VM) may run two processes on one thread-local
+ * storage. */
 void lz_lock_leave(struct lz_lock *lock)
 {
 	struct lz_mark *mark = lock->mark;

@@ -97,7 +97,8 @@ typedef void lz_option_warning(void *context, const char *text);
 void lz_options_from_environment(
 	struct lz_options *options, char *const *envp, lz_option_warning *warn, void *context);
 
-/* Whether the environment set the option of that variable name (without prefix), to a value that was accepted. */
+/* Whether the environment set the option of that variable name (without prefix), to a value that was
+ * accepted. */
 bool lz_option_is_given(const struct lz_options *options, const char *name);
 
 /* Whether a program of this executable name (path or base name) is to be acted in, by LAZYZERO_ONLY. */

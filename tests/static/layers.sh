@@ -1,58 +1,198 @@
 #!/bin/sh
-# Includes point down only: base <- os <- support <- core <- shim, and cli beside shim. Public headers stand below
-# everything.
-cd "${LZ_SRCDIR:-.}" || exit 1
+# The order of the folders of src/, which this file alone states; no cycle of files; how many headers a file includes.
+#
+# A file depends on another if it includes its header or, in the built objects, refers to one of its symbols. A folder
+# uses itself and those that stand before it in the order; a function that a higher folder registers is called through a
+# pointer, which is no dependency. Neither headers nor objects depend on one another in a cycle, also within a folder.
+#
+# A subcommand's folder of src/cli uses the shared folders of src/cli and what the file formats need, but no other
+# subcommand. main.c uses all of them.
+source=${LZ_SRCDIR:-.}
+build=${LZ_BUILDDIR:-.}
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+trap 'exit 99' HUP INT TERM
 
-# What each layer may include.
+# jemalloc's modules: 62 of 70 files include at most 8 of its headers. core.c, which wires the rooms, is exempt.
+most_headers=8
+
+below_cli='base os support pagetables sites lazyzero'
+
+# below FOLDER: the folders that a folder may use besides itself; fails for an unknown one.
 below() {
   case $1 in
-  base) echo 'base' ;;
-  os) echo 'base os' ;;
-  support) echo 'base os support' ;;
-  core) echo 'base os support core lazyzero' ;;
-  shim) echo 'base os support core shim lazyzero' ;;
-  cli) echo 'base os support core cli lazyzero' ;;
-  *) echo "layers: src/$1 is no known layer: give it a place in $0" >&2; return 1 ;;
+  base) echo 'lazyzero' ;;
+  os) echo "$(below base) base" ;;
+  support) echo "$(below os) os" ;;
+  pagetables) echo "$(below support) support" ;;
+  accounting) echo "$(below pagetables) pagetables" ;;
+  backing) echo "$(below accounting) accounting" ;;
+  backing/window) echo "$(below backing) backing" ;;
+  cache) echo "$(below backing) backing" ;;
+  budget) echo "$(below cache) cache" ;;
+  sites) echo "$(below accounting) accounting" ;;
+  heap) echo "$(below budget) budget sites" ;;
+  calls) echo "$(below budget) budget" ;;
+  core) echo "$(below heap) heap calls backing/window" ;;
+  shim) echo "$(below core) core" ;;
+  cli) echo "$below_cli $(cd "$source/src" && echo cli/*/ | sed 's|/ | |g; s|/$||')" ;;
+  cli/common) echo "$below_cli" ;;
+  cli/process) echo "$below_cli cli/common" ;;
+  cli/launch) echo "$below_cli cli/common cli/process" ;;
+  cli/record) echo "$below_cli cli/common cli/process cli/launch" ;;
+  cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | cli/report | cli/run | \
+    cli/stat | cli/top) echo "$below_cli cli/common cli/process cli/launch cli/record" ;;
+  # A program of its own, which the build runs for the manual page.
+  cli/manual) echo "$below_cli" ;;
+  *) return 1 ;;
   esac
 }
 
-status=0
-count=0
-for file in src/*/*.[ch] src/cli/*/*.[ch]; do
-  layer=${file#src/}
-  layer=${layer%%/*}
-  allowed=$(below "$layer") || exit 1
-  for header in $(sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$file"); do
-    count=$((count + 1))
-    case $header in
-    config.h) continue ;;
-    lazyzero.h) target=lazyzero ;;
-    */*) target=${header%%/*} ;;
-    *)
-      echo "$file: includes \"$header\": write it with its folder, from src/"
-      status=1
-      continue
-      ;;
+# Uses that go the other way: the list of backings names the table of each.
+is_exempt() {
+  case "$1 $2" in
+  'backing/all.c backing/window/strategy.c') return 0 ;;
+  *) return 1 ;;
+  esac
+}
+
+# includes ROOT: a line "FILE USED" for each include of a project's header. Names lack src/.
+includes() {
+  (cd "$1/src" && find . -name '*.[ch]' -exec grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' {} +) |
+    sed -e 's|^\./\([^:]*\):.*"\(.*\)".*|\1 \2|' -e '/ config\.h$/d'
+}
+
+# symbols: reads "FILE TYPE SYMBOL" (as nm has the type), prints "FILE USED" for each symbol that another file defines.
+# The library defines functions of libc as well (malloc); only names of the project count.
+symbols() {
+  awk '$3 !~ /^_*lz_/ { next }
+    $2 != "U" && $2 != "w" { defined[$3] = $1; next }
+    $2 == "U" { user[++n] = $1; used[n] = $3 }
+    END { for (i = 1; i <= n; i++) if (used[i] in defined) print user[i], defined[used[i]] }'
+}
+
+# objects: the global symbols of the library's and the command's objects in the build tree, as `symbols` reads them.
+objects() {
+  (cd "$source/src" && find . -name '*.c') | sed 's|^\./\(.*\)\.c$|\1|' | while read -r file; do
+    folder=${file%/*}
+    name=${file##*/}
+    case $file in
+    cli/manual/*) continue ;;
+    cli/*) object=$folder/lazyzero-$name.o ;;
+    shim/*) object=$folder/liblazyzero_la-$name.o ;;
+    *) object=$folder/$name.o ;;
     esac
+    # libtool puts the objects of shared libraries into .libs.
+    [ -f "$build/src/$object" ] || object=$folder/.libs/${object##*/}
+    nm -g "$build/src/$object" | awk -v file="$file.c" 'NF >= 2 { print file, $(NF - 1), $NF }'
+  done
+}
+
+# check FILE: the dependencies in the file, each "FILE USED", keep the order and have no cycle. Prints what is wrong.
+check() {
+  wrong=0
+  while read -r user used; do
+    case $user in */*) folder=${user%/*} ;; *) folder=. ;; esac
+    case $used in
+    */*) target=${used%/*} ;;
+    *) target=${used%.h} ;;
+    esac
+    [ "$target" != "$folder" ] || continue
+    allowed=$(below "$folder") || { echo "src/$folder: an unknown folder; add it to $0"; wrong=1; continue; }
     case " $allowed " in
     *" $target "*) ;;
     *)
-      echo "$file: includes \"$header\", but $layer may include only: $allowed"
-      status=1
+      is_exempt "$user" "$used" ||
+        { echo "src/$user uses $used, but $folder may use only: $folder $allowed"; wrong=1; }
       ;;
     esac
-  done
-  case $layer in
-  base | support | core)
-    # System calls are made in os alone.
-    if grep -nE '(^|[^_a-z>.])(mmap|munmap|mremap|mprotect|madvise|open|openat|read|write|close|ioctl|syscall)\(' "$file" |
-      grep -vE '^[0-9]+:[[:space:]]*(\*|/\*|//)'; then
-      echo "$file: a system call outside src/os"
-      status=1
-    fi
-    ;;
-  esac
+  done <"$1"
+  find_cycles "$1"
+  return $wrong
+}
+
+# find_cycles FILE: sets $wrong where the dependencies in the file have a cycle, and prints it.
+find_cycles() {
+  awk '$1 != $2' "$1" | tsort >/dev/null 2>"$work/cycles" || wrong=1
+  if [ -s "$work/cycles" ]; then
+    echo "a cycle of files in src:"
+    sed 's/^tsort: -: */  /; s/^tsort: */  /' "$work/cycles"
+    wrong=1
+  fi
+}
+
+# count_headers ROOT: names each .c file that includes more headers of the project than $most_headers.
+count_headers() {
+  (cd "$1/src" && find . -name '*.c' ! -path './core/*' \
+    -exec grep -cHE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' {} +) |
+    awk -F: -v most="$most_headers" '$2 > most { print "src/" substr($1, 3) " includes " $2 " headers, more than " most }'
+}
+
+# --- the checks find what they look for: a small tree with each kind of error ---
+
+# finds WHAT PATTERN: the dependencies in $work/made are reported with that text.
+finds() {
+  if check "$work/made" >"$work/found" || ! grep -q -e "$2" "$work/found"; then
+    echo "$0: does not find $1"
+    cat "$work/found"
+    exit 1
+  fi
+}
+
+tree=$work/tree/src
+mkdir -p "$tree/os" "$tree/cache" "$tree/heap" "$tree/cli/common" "$tree/cli/cost" "$tree/cli/stat"
+echo '#include "heap/heap.h"' >"$tree/cache/cache.c"
+includes "$work/tree" >"$work/made"
+finds 'an include of a higher room' '^src/cache/cache.c uses heap/heap'
+echo '#include "cli/stat/print.h"' >"$tree/cli/cost/cost.c"
+includes "$work/tree" >"$work/made"
+finds 'an include of another subcommand' '^src/cli/cost/cost.c uses cli/stat/print'
+printf '%s\n' '# include "os/b.h"' >"$tree/os/a.h"
+printf '%s\n' '#include "os/a.h"' >"$tree/os/b.h"
+echo >"$tree/cli/cost/cost.c"
+echo >"$tree/cache/cache.c"
+includes "$work/tree" >"$work/made"
+finds 'a cycle of includes' 'os/a.h$'
+echo >"$tree/os/b.h"
+includes "$work/tree" >"$work/made"
+check "$work/made" >"$work/found" || { echo "$0: reports an error where there is none"; cat "$work/found"; exit 1; }
+printf '%s\n' 'os/b.c T lz_b' 'os/b.c U lz_a' 'os/b.c U malloc' 'os/a.c T lz_a' 'os/a.c U lz_b' | symbols >"$work/made"
+finds 'a cycle of calls' 'os/b.c$'
+printf '%s\n' 'cache/cache.c U lz_run' 'heap/heap.c D lz_run' | symbols >"$work/made"
+finds 'a call of a higher room' '^src/cache/cache.c uses heap/heap'
+i=0
+while [ $i -le $most_headers ]; do
+  echo "#include \"os/h$i.h\"" >>"$tree/heap/heap.c"
+  i=$((i + 1))
 done
-echo "$count includes looked at"
-[ "$count" -gt 50 ] || { echo "too few: is this the source tree?"; exit 1; }
+[ "$(count_headers "$work/tree")" = "src/heap/heap.c includes 9 headers, more than 8" ] ||
+  { echo "$0: does not count headers"; exit 1; }
+
+# --- the tree ---
+
+status=0
+includes "$source" >"$work/includes"
+(cd "$source/src" && find . -mindepth 1 -type d) | sed 's|^\./||' | while read -r folder; do
+  below "$folder" >/dev/null || echo "src/$folder: an unknown folder; add it to $0"
+done >"$work/unknown"
+[ ! -s "$work/unknown" ] || { cat "$work/unknown"; status=1; }
+if command -v nm >/dev/null; then
+  objects >"$work/objects"
+  symbols <"$work/objects" >"$work/symbols"
+  [ "$(wc -l <"$work/symbols")" -gt 500 ] || { echo "too few symbols: are the objects in $build?"; exit 1; }
+else
+  echo 'nm is missing: calls are not checked'
+  : >"$work/symbols"
+fi
+for uses in includes symbols; do check "$work/$uses" || status=1; done
+count_headers "$source" >"$work/many"
+[ ! -s "$work/many" ] || { cat "$work/many"; status=1; }
+echo "$(wc -l <"$work/includes") includes and $(wc -l <"$work/symbols") uses of symbols checked"
+[ "$(wc -l <"$work/includes")" -gt 300 ] || { echo 'too few: is this the source tree?'; exit 1; }
+
+# System calls are made in src/os alone, and by the interposers, which pass them on.
+(cd "$source/src" && find . -name '*.[ch]' ! -path './os/*' ! -path './shim/*' ! -path './cli/*' -exec grep -nHE \
+  '(^|[^_a-z>.])(mmap|munmap|mremap|mprotect|madvise|open|openat|read|write|close|ioctl|syscall)\(' {} +) |
+  grep -vE '^[^:]*:[0-9]+:[[:space:]]*(\*|/\*|//)' | sed 's|^\./|src/|; s|$|: a system call outside src/os|' >"$work/calls"
+[ ! -s "$work/calls" ] || { cat "$work/calls"; status=1; }
 exit $status

@@ -2,22 +2,20 @@
  * madvise(2) and mincore(2) on memory that stands on a zero window.
  *
  * On a private mapping of a file the kernel does almost everything as on anonymous memory: pkey_mprotect,
- * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_COLD, MADV_GUARD_INSTALL (from Linux 6.15 on; EINVAL before)
- * and userfaultfd's write-protection are applied to the window's own mappings. What it does not:
+ * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_COLD, MADV_GUARD_INSTALL (from Linux 6.15 on; EINVAL
+ * before) and userfaultfd's write-protection are applied to the window's own mappings. What it does not:
  *
  *  MADV_FREE          EINVAL: MADV_DONTNEED is what it may come to at any moment
  *  MADV_WIPEONFORK    EINVAL, right for /dev/zero as well: recorded, see accounting/wipe_table.h
  *  MADV_REMOVE        EACCES instead of EINVAL, which is right for a mapping of /dev/zero
  *  MADV_NOHUGEPAGE    would put page tables under the window, where a write costs 4 KiB anyway: accepted only
- *  MADV_COLLAPSE      finds the window's own huge pages: 0 where nothing was written, EINVAL where something was
- *  MADV_HWPOISON ...  would hit the window's own page: written first
- *  mincore            takes the window's pages for the range's
- *  userfaultfd        never sees a page that is missing: see userfault.c
- *  mbind              would be for all that stands on the window: see calls/other_calls.c
- *  mremap             see mremap.c
+ *  MADV_COLLAPSE      finds the window's own huge pages: 0 where nothing was written, EINVAL where something
+ * was MADV_HWPOISON ...  would hit the window's own page: written first mincore            takes the window's
+ * pages for the range's userfaultfd        never sees a page that is missing: see userfault.c mbind would be
+ * for all that stands on the window: see calls/other_calls.c mremap             see mremap.c
  *
- * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2) and
- * devices write meanwhile.
+ * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2)
+ * and devices write meanwhile.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,7 +38,8 @@ static int wipe_on_fork(struct lz_backings *backings, const struct lz_window_par
 	int error = backings->os->madvise((void *)part->start, part->end - part->start, MADV_KEEPONFORK);
 
 	if (error == 0 && wipe)
-		error = lz_wipe_table_prepare(&backings->books->windows.wipes, backings->os, backings->books->page);
+		error = lz_wipe_table_prepare(
+			&backings->books->windows.wipes, backings->os, backings->books->page);
 	if (error != 0)
 		return error;
 	if (!lz_books_lock(backings->books))
@@ -66,7 +65,8 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 	case MADV_REMOVE:
 		/* EINVAL for locked memory in any case; MADV_COLD refuses it as well, and does next to
 		 * nothing. */
-		return part->of_file && backings->os->madvise(address, backings->books->page, MADV_COLD) != -EINVAL
+		return part->of_file && backings->os->madvise(address, backings->books->page, MADV_COLD) !=
+						-EINVAL
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:

@@ -98,8 +98,8 @@ int lz_window_collapse(
 }
 
 /*
- * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where nothing is
- * limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
+ * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where
+ * nothing is limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
  */
 static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
@@ -114,13 +114,15 @@ static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t by
 
 static intptr_t map_zeros(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
 {
-	return backings->os->mmap((void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
+	return backings->os->mmap(
+		(void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
 }
 
 /*
- * A new memfd at a high number. At the lowest, where the kernel puts it, a program that puts its own files on numbers
- * it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a window: its file would
- * be cut to our size, or its descriptor closed. What was duplicated must be an empty memfd that can be sealed.
+ * A new memfd at a high number. At the lowest, where the kernel puts it, a program that puts its own files on
+ * numbers it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a
+ * window: its file would be cut to our size, or its descriptor closed. What was duplicated must be an empty
+ * memfd that can be sealed.
  */
 APART static int create_file(struct lz_backings *backings)
 {
@@ -167,7 +169,8 @@ static int make_mappings(
 	struct lz_backings *backings, struct lz_window_failure *failure, int fd, struct lz_window *window)
 {
 	size_t bytes = window->bytes;
-	intptr_t at = lz_placement_reserve_aligned(backings, 2 * bytes, lz_window_map_unit(&backings->books->windows));
+	intptr_t at = lz_placement_reserve_aligned(
+		backings, 2 * bytes, lz_window_map_unit(&backings->books->windows));
 
 	if (lz_os_failed(at))
 		return lz_window_fail(failure, "address space for it", (int)at);
@@ -198,8 +201,8 @@ static bool saves_nothing(struct lz_backings *backings)
 	return hash;
 }
 
-int lz_window_make(
-	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes, struct lz_window *window)
+int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
+	struct lz_window *window)
 {
 	int fd, error;
 

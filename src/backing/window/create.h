@@ -21,9 +21,10 @@ struct lz_window_failure {
 /* Notes it; returns error, or -EAGAIN for 0. */
 int lz_window_fail(struct lz_window_failure *failure, const char *step, int error);
 
-/* A sealed memfd of `bytes` zeros, mapped as keeper and source, in huge pages, locked where the limit allows. */
-int lz_window_make(
-	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes, struct lz_window *window);
+/* A sealed memfd of `bytes` zeros, mapped as keeper and source, in huge pages, locked where the limit allows.
+ */
+int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
+	struct lz_window *window);
 
 /* Whether all of the keeper is mapped by huge pages now: what the kernel says of it, not what it promised. */
 bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes);

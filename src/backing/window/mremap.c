@@ -18,8 +18,8 @@
 #define UNIFORM_ATTEMPTS 4
 
 /* Whether the kernel will look at the mappings at all; if not, it is for it to say why. */
-static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t old_length, size_t new_length,
-	int flags, uintptr_t target)
+static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t old_length,
+	size_t new_length, int flags, uintptr_t target)
 {
 	/* TASK_SIZE of x86-64; where it is a page more, no mapping of ours has room for that page. */
 	uintptr_t top = ((uintptr_t)1 << backings->books->geometry->user_bits) - backings->books->page;
@@ -48,7 +48,8 @@ static uintptr_t kind_of(struct lz_backings *backings, const struct lz_mapping *
 }
 
 /* For `uniform`, where no descriptor is to be had to look with: what was never altered is as it was made. */
-static int uniform_by_books(struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
+static int uniform_by_books(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
 {
 	struct lz_window_part part, first = {.start = 0};
 
@@ -79,7 +80,8 @@ static int look_whether_uniform(
 	if (lz_lines_open(&lines, backings->os, "/proc/thread-self/smaps") != 0)
 		return uniform_by_books(backings, start, end, manner);
 	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
-		struct lz_window_manner seen = {.protection = lz_mapping_protection(&mapping), .asked = asked};
+		struct lz_window_manner seen = {
+			.protection = lz_mapping_protection(&mapping), .asked = asked};
 		uintptr_t kind;
 
 		if (mapping.end <= start)
@@ -99,7 +101,8 @@ static int look_whether_uniform(
 }
 
 /* What is wiped on fork is a mapping of its own to the program. */
-__attribute__((noinline)) static bool is_wiped_alike(struct lz_backings *backings, uintptr_t start, uintptr_t end)
+__attribute__((noinline)) static bool is_wiped_alike(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_wiped wiped = {.count = 0};
 
@@ -129,7 +132,8 @@ static int key_of(struct lz_backings *backings, uintptr_t at)
  * The file is read a page at a time, and other threads map and unmap meanwhile: a hole that is seen once may
  * be where two such pages meet.
  */
-static int uniform(struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
+static int uniform(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
 {
 	int error = -EFAULT;
 
@@ -150,7 +154,8 @@ static bool is_mapped(struct lz_backings *backings, uintptr_t start)
 }
 
 /* The map of windows follows pieces that move, or are mapped again elsewhere, in one call. */
-__attribute__((noinline)) static void follow_all(struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, bool stays)
+__attribute__((noinline)) static void follow_all(
+	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, bool stays)
 {
 	uintptr_t end = from + length;
 
@@ -160,12 +165,14 @@ __attribute__((noinline)) static void follow_all(struct lz_backings *backings, u
 		piece = lz_window_piece_length(backings, from, end);
 		if (!stays)
 			lz_window_set_tag(backings, from, piece, 0);
-		lz_window_set_tag(backings, to, piece, tag != 0 ? lz_window_moved_tag(backings, tag, from, to) : 0);
+		lz_window_set_tag(
+			backings, to, piece, tag != 0 ? lz_window_moved_tag(backings, tag, from, to) : 0);
 	}
 }
 
 /* A move of many mappings may fail half way: what is still in its old place is known there again. */
-__attribute__((noinline)) static void follow_back(struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to)
+__attribute__((noinline)) static void follow_back(
+	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to)
 {
 	uintptr_t end = from + length;
 
@@ -203,8 +210,8 @@ static int give_up(struct lz_backings *backings, uintptr_t start, size_t length)
 }
 
 /* Grows where it is: 0, or -ENOMEM where something is in the way. */
-__attribute__((noinline)) static int grow_in_place(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
-	size_t old_length, size_t new_length, const struct lz_window_manner *manner)
+__attribute__((noinline)) static int grow_in_place(struct lz_backings *backings, const struct lz_lease *lease,
+	uintptr_t start, size_t old_length, size_t new_length, const struct lz_window_manner *manner)
 {
 	uintptr_t from = start + old_length;
 	size_t more = new_length - old_length;
@@ -214,14 +221,16 @@ __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings,
 
 	if (lz_os_failed(at))
 		return -ENOMEM;
-	error = lz_window_extend(backings, lease, from, from + more, lz_books_window_tag_at(backings->books, from - 1), manner);
+	error = lz_window_extend(backings, lease, from, from + more,
+		lz_books_window_tag_at(backings->books, from - 1), manner);
 	if (error)
 		give_up(backings, from, more);
 	return error;
 }
 
-__attribute__((noinline)) static intptr_t move(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
-	size_t old_length, size_t new_length, int flags, uintptr_t target, const struct lz_window_manner *manner)
+__attribute__((noinline)) static intptr_t move(struct lz_backings *backings, const struct lz_lease *lease,
+	uintptr_t start, size_t old_length, size_t new_length, int flags, uintptr_t target,
+	const struct lz_window_manner *manner)
 {
 	uintptr_t tag = lz_books_window_tag_at(backings->books, start + old_length - 1);
 	intptr_t at = reserve_target(backings, start, new_length, flags, target);
@@ -233,10 +242,12 @@ __attribute__((noinline)) static intptr_t move(struct lz_backings *backings, con
 	if (new_length > old_length) {
 		if (tag != 0)
 			tag = lz_window_moved_tag(backings, tag, start, place);
-		error = lz_window_extend(backings, lease, place + old_length, place + new_length, tag, manner);
+		error = lz_window_extend(
+			backings, lease, place + old_length, place + new_length, tag, manner);
 	}
 	if (error == 0)
-		error = lz_window_move_pieces(backings, start, old_length, place, flags & MREMAP_DONTUNMAP, false);
+		error = lz_window_move_pieces(
+			backings, start, old_length, place, flags & MREMAP_DONTUNMAP, false);
 	if (error == 0)
 		return at;
 	give_up(backings, place, new_length);
@@ -250,7 +261,9 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
 	/* Several mappings at once, as long as the first is no file (vma_multi_allowed in mm/mremap.c). */
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
-			  !(lz_books_window_tag_at(backings->books, start) & lz_window_map_of_file(&backings->books->windows)) && lz_fact_mremap_many(backings->os);
+			  !(lz_books_window_tag_at(backings->books, start) &
+				  lz_window_map_of_file(&backings->books->windows)) &&
+			  lz_fact_mremap_many(backings->os);
 	struct lz_window_manner manner = {0};
 	intptr_t at;
 	int error;
@@ -266,7 +279,9 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		return -EFAULT;
 	if (new_length < old_length) {
 		/* What is to move is looked at before anything is cut off, but not before Linux 6.17. */
-		error = in_place || !lz_fact_mremap_many(backings->os) ? 0 : uniform(backings, start, start + new_length, &manner);
+		error = in_place || !lz_fact_mremap_many(backings->os)
+				? 0
+				: uniform(backings, start, start + new_length, &manner);
 		if (error)
 			return error;
 		error = give_up(backings, start + new_length, old_length - new_length);
@@ -338,7 +353,8 @@ intptr_t lz_window_remap(
 	list_wiped(backings, start, start + asked->old_length, wiped);
 	/* Else as where the kernel has no room for another mapping. */
 	if (wiped->all) {
-		result = remap(backings, lease, start, asked->old_length, asked->new_length, asked->flags, asked->target);
+		result = remap(backings, lease, start, asked->old_length, asked->new_length, asked->flags,
+			asked->target);
 		if (lz_os_failed(result))
 			put_wiped(backings, start, wiped, SIZE_MAX, SIZE_MAX);
 		else

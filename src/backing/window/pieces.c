@@ -11,8 +11,8 @@
 
 #define MAPS "/proc/thread-self/maps"
 
-int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start, uintptr_t end,
-	uintptr_t anchor)
+int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
+	uintptr_t end, uintptr_t anchor)
 {
 	while (start < end) {
 		size_t offset = (start - anchor) % lease->bytes;
@@ -47,7 +47,8 @@ bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapp
  * Without the lock, by asking the kernel. To wait longer for it would be no way out: its holder may be a
  * handler's thread that waits for a lock of the allocator beneath, whose holder waits here.
  */
-static bool next_by_maps(struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
+static bool next_by_maps(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	struct lz_mapping mapping;
 	struct lz_lines lines;
@@ -72,7 +73,8 @@ static bool next_by_maps(struct lz_backings *backings, uintptr_t start, uintptr_
 	return found;
 }
 
-bool lz_window_next_part(struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
+bool lz_window_next_part(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	bool found;
 
@@ -108,7 +110,8 @@ uintptr_t lz_window_moved_tag(const struct lz_backings *backings, uintptr_t tag,
 
 	if ((to - from) % unit == 0)
 		return tag + (to - from);
-	return lz_window_map_tag(&backings->books->windows, lz_round_down(to, unit), 0) | (tag & lz_window_map_of_file(&backings->books->windows));
+	return lz_window_map_tag(&backings->books->windows, lz_round_down(to, unit), 0) |
+	       (tag & lz_window_map_of_file(&backings->books->windows));
 }
 
 /* --- moving --- */
@@ -148,7 +151,8 @@ static int copy_piece(struct lz_backings *backings, uintptr_t at, size_t length,
 }
 
 /* The old range leaves the map before the kernel may give its addresses to others. */
-static int move_piece(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to, int flags, bool copy)
+static int move_piece(
+	struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to, int flags, bool copy)
 {
 	uintptr_t tag = lz_books_window_tag_at(backings->books, at);
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
@@ -161,7 +165,8 @@ static int move_piece(struct lz_backings *backings, uintptr_t at, size_t length,
 		(void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
 	error = lz_os_failed(moved) ? (int)moved : 0;
 	if (error == 0)
-		lz_window_set_tag(backings, to, length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
+		lz_window_set_tag(
+			backings, to, length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
 	else if (copy && error == -EFAULT && (error = copy_piece(backings, at, length, to)) == 0)
 		lz_window_set_tag(backings, to, length, 0);
 	else if (!stays)
@@ -169,7 +174,8 @@ static int move_piece(struct lz_backings *backings, uintptr_t at, size_t length,
 	return error;
 }
 
-int lz_window_move_pieces(struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy)
+int lz_window_move_pieces(
+	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy)
 {
 	uintptr_t at = from, end = from + length;
 	int error = 0;
@@ -199,7 +205,8 @@ int lz_window_move_pieces(struct lz_backings *backings, uintptr_t from, size_t l
 /* --- growing --- */
 
 /* Keys are there: the range before has one. */
-static void give_key(struct lz_backings *backings, uintptr_t from, uintptr_t to, const struct lz_window_manner *manner)
+static void give_key(
+	struct lz_backings *backings, uintptr_t from, uintptr_t to, const struct lz_window_manner *manner)
 {
 	if (manner->key != 0)
 		backings->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), manner->protection,
@@ -227,7 +234,8 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 		lz_window_advise_alike(backings, from, to - from, manner->asked);
 		/* What was /dev/zero stays a file in all that is told of it. */
 		if (tag & lz_window_map_of_file(&backings->books->windows))
-			lz_window_set_tag(backings, from, to - from, lz_window_map_of_file_tag(&backings->books->windows, from));
+			lz_window_set_tag(backings, from, to - from,
+				lz_window_map_of_file_tag(&backings->books->windows, from));
 		return 0;
 	}
 	/* First the rest of the last piece, so that it becomes one mapping again. */
@@ -248,7 +256,7 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 		lz_window_set_tag(backings, from, middle - from, tag);
 	if (middle < to)
 		lz_window_set_tag(backings, middle, to - middle,
-			lz_window_map_tag(&backings->books->windows, anchor, lease->bytes) | (tag & lz_window_map_of_file(&backings->books->windows)));
+			lz_window_map_tag(&backings->books->windows, anchor, lease->bytes) |
+				(tag & lz_window_map_of_file(&backings->books->windows)));
 	return 0;
 }
-

@@ -1,4 +1,5 @@
-/* The window as a backing: regions of the heap, regions kept for reuse, and mappings of the program on a window. */
+/* The window as a backing: regions of the heap, regions kept for reuse, and mappings of the program on a
+ * window. */
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -25,6 +26,14 @@
 /* Memory that realloc adds is as malloc gives it. */
 static const struct lz_window_manner usual = {.protection = PROT_READ | PROT_WRITE};
 
+static int acquire(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease)
+{
+	int error = lz_window_acquire(backings, total, length, lease);
+
+	lease->backing = error == 0 ? &lz_window_backing : NULL;
+	return error;
+}
+
 /* --- regions of the heap --- */
 
 static size_t least_region(const struct lz_backings *backings)
@@ -32,8 +41,8 @@ static size_t least_region(const struct lz_backings *backings)
 	return lz_window_map_unit(&backings->books->windows);
 }
 
-static int map(struct lz_backings *backings, const struct lz_lease *lease, const struct lz_placement *placement,
-	struct lz_region_entry *entry)
+static int map(struct lz_backings *backings, const struct lz_lease *lease,
+	const struct lz_placement *placement, struct lz_region_entry *entry)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows), lead = backings->header.bytes;
 	size_t table = (size_t)1 << backings->books->ledger.span_shift[1];
@@ -43,8 +52,8 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease, const
 
 	/* From a whole PMD table on, where it needs the fewest of them. */
 	aligned.alignment = lz_max_u64(placement->alignment, placement->length >= table ? table : unit);
-	/* The whole first, as the kernel would be asked without a window: its overcommit rules would pass the pieces one
-	 * by one. */
+	/* The whole first, as the kernel would be asked without a window: its overcommit rules would pass the
+	 * pieces one by one. */
 	at = lz_placement_map(backings, &aligned);
 	if (lz_os_failed(at))
 		return (int)at;
@@ -90,7 +99,8 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	if (tag != 0)
 		tag += to->base - base;
 	if (error == 0)
-		error = lz_window_extend(backings, lease, to->base + length, to->base + to->length, tag, &usual);
+		error = lz_window_extend(
+			backings, lease, to->base + length, to->base + to->length, tag, &usual);
 	if (error == 0)
 		error = lz_window_move_pieces(backings, base, length, to->base, 0, true);
 	if (error == 0)
@@ -101,8 +111,8 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 /* --- regions that are kept --- */
 
 /*
- * A region on a window holds many mappings; too many kept would be lacking elsewhere. And it holds the window, whose
- * memory the kernel cannot take: without other regions on it that is more than may be kept.
+ * A region on a window holds many mappings; too many kept would be lacking elsewhere. And it holds the
+ * window, whose memory the kernel cannot take: without other regions on it that is more than may be kept.
  */
 static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allowance)
 {
@@ -119,7 +129,8 @@ static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
 	return base;
 }
 
-/* Follows the pieces from one to the next: all where calls were missed, else some, for there may be thousands. */
+/* Follows the pieces from one to the next: all where calls were missed, else some, for there may be
+ * thousands. */
 static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
 {
 	uintptr_t at = base, end = base + length;
@@ -131,8 +142,8 @@ static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length
 
 	*intact = false;
 	do {
-		/* The first one by its name, for it may be another file's: a window is not known for as long as what
-		 * stands on it. */
+		/* The first one by its name, for it may be another file's: a window is not known for as long
+		 * as what stands on it. */
 		error = lz_vma_query_named(backings->os, at, &vma, name, inode == 0 ? sizeof name : 0);
 		if (error != 0)
 			return error == -ENOENT || error == -ENAMETOOLONG ? 0 : error;
@@ -167,8 +178,8 @@ static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_
 
 /* --- the program's mappings --- */
 
-static int cover_mapping(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start, uintptr_t end,
-	int protection, bool of_file, uintptr_t *tag)
+static int cover_mapping(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
+	uintptr_t end, int protection, bool of_file, uintptr_t *tag)
 {
 	const struct lz_window_map *map_of_windows = &backings->books->windows;
 	uintptr_t anchor = lz_round_down(start, lz_window_map_unit(map_of_windows));
@@ -257,7 +268,7 @@ static void init(struct lz_backings *backings)
 const struct lz_backing lz_window_backing = {
 	.name = "window",
 	.init = init,
-	.acquire = lz_window_acquire,
+	.acquire = acquire,
 	.release = lz_window_release,
 	.least_region = least_region,
 	.map = map,

@@ -2,20 +2,20 @@
  * Memory on a window becomes anonymous memory: for userfaultfd(2) that is to answer missing pages
  * (UFFDIO_REGISTER_MODE_MISSING), since the window answers reads before it can. Nothing else leaves a window.
  *
- * Pages are copied to anonymous memory that then moves over the window, and other threads may write meanwhile.
- * So each block of 2 MiB is first write-protected by a userfaultfd of ours: a store to it waits until the block
- * has been replaced. Of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT reads into 640 blocks that
- * left meanwhile none was lost (Linux 6.18; tests/probe/leave.c). What that cannot hold:
+ * Pages are copied to anonymous memory that then moves over the window, and other threads may write
+ * meanwhile. So each block of 2 MiB is first write-protected by a userfaultfd of ours: a store to it waits
+ * until the block has been replaced. Of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT reads
+ * into 640 blocks that left meanwhile none was lost (Linux 6.18; tests/probe/leave.c). What that cannot hold:
  *
- *  - read(2) and other system calls that write into the block wait as well where the process may use userfaultfd
- *    fully (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1); else they fail with EFAULT while the block is
- *    copied, 0.5 to 8 ms.
- *  - Pages that are pinned already (O_DIRECT reads under way, io_uring's registered buffers, vfio): what a device
- *    writes to them after they were copied is lost. The kernel tells nobody of pins.
+ *  - read(2) and other system calls that write into the block wait as well where the process may use
+ * userfaultfd fully (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1); else they fail with EFAULT while the
+ * block is copied, 0.5 to 8 ms.
+ *  - Pages that are pinned already (O_DIRECT reads under way, io_uring's registered buffers, vfio): what a
+ * device writes to them after they were copied is lost. The kernel tells nobody of pins.
  *
- * A block that another userfaultfd has (EBUSY), and all of them where none is to be had (a seccomp filter), stay on
- * the window if they hold something, and the program's userfaultfd sees no missing page there; those that hold
- * nothing are replaced. A block that holds nothing takes 50 us, so 1 GiB 30 ms.
+ * A block that another userfaultfd has (EBUSY), and all of them where none is to be had (a seccomp filter),
+ * stay on the window if they hold something, and the program's userfaultfd sees no missing page there; those
+ * that hold nothing are replaced. A block that holds nothing takes 50 us, so 1 GiB 30 ms.
  */
 
 #include <errno.h>
@@ -37,9 +37,9 @@
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
 #endif
-#define FEATURE_WP 1ull           /* UFFD_FEATURE_PAGEFAULT_FLAG_WP, Linux 5.7 */
+#define FEATURE_WP 1ull               /* UFFD_FEATURE_PAGEFAULT_FLAG_WP, Linux 5.7 */
 #define FEATURE_WP_SHMEM (1ull << 12) /* UFFD_FEATURE_WP_HUGETLBFS_SHMEM, Linux 5.19 */
-#define MODE_WP 2ull              /* UFFDIO_REGISTER_MODE_WP */
+#define MODE_WP 2ull                  /* UFFDIO_REGISTER_MODE_WP */
 
 #define SMAPS "/proc/thread-self/smaps"
 
@@ -109,7 +109,7 @@ static void let_go(struct run *run, uintptr_t start, uintptr_t end, bool replace
 struct block {
 	struct run *run;
 	uintptr_t start;
-	bool holds;                     /* pages of its own, or away */
+	bool holds;                      /* pages of its own, or away */
 	uint64_t away[BLOCK_PAGES / 64]; /* pages that were away before the block was held */
 };
 
@@ -143,8 +143,8 @@ static bool is_zero(const char *bytes, size_t length)
 }
 
 /*
- * A page that is not in memory: swapped, or a guard of the program's, which becomes one again; or, where it was
- * not away before the block was held, most likely the mark that holds a page which is not there.
+ * A page that is not in memory: swapped, or a guard of the program's, which becomes one again; or, where it
+ * was not away before the block was held, most likely the mark that holds a page which is not there.
  */
 static void copy_away(const struct block *block, uintptr_t at)
 {
@@ -195,7 +195,8 @@ static int give_manner(const struct run *run, const struct block *block, size_t 
 	struct lz_wiped wiped = {.count = 0};
 
 	if (lz_books_lock(backings->books)) {
-		lz_wipe_table_list(&backings->books->windows.wipes, block->start, block->start + length, &wiped);
+		lz_wipe_table_list(
+			&backings->books->windows.wipes, block->start, block->start + length, &wiped);
 		lz_books_unlock(backings->books);
 	}
 	for (size_t i = 0; i < wiped.count; i++)
@@ -217,10 +218,13 @@ static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	of_file = lz_window_map_find(&backings->books->windows, start, end, &part) && part.of_file;
 	lz_window_map_remove(&backings->books->windows, start, end);
 	if (of_file)
-		lz_window_map_add(&backings->books->windows, start, end, lz_window_map_of_file_tag(&backings->books->windows, start));
+		lz_window_map_add(&backings->books->windows, start, end,
+			lz_window_map_of_file_tag(&backings->books->windows, start));
 	/* What becomes anonymous may join what lies behind it: that is no part of it. */
-	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL && range->start < end) {
-		struct lz_traits traits = {.page_shift = (uint8_t)backings->books->page_shift, .tag = range->traits.tag};
+	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
+		range->start < end) {
+		struct lz_traits traits = {
+			.page_shift = (uint8_t)backings->books->page_shift, .tag = range->traits.tag};
 		uintptr_t from = lz_max_u64(range->start, start), to = lz_min_u64(range->end, end);
 
 		lz_ledger_set(&backings->books->ledger, from, to, traits);
@@ -258,8 +262,8 @@ static int move_over(struct run *run, struct block *block, uintptr_t end, bool s
 }
 
 /*
- * With all signals blocked: a handler that stored to the block would wait for the thread it runs in. A block that
- * is held is looked at again, for others may have written before. True where it left.
+ * With all signals blocked: a handler that stored to the block would wait for the thread it runs in. A block
+ * that is held is looked at again, for others may have written before. True where it left.
  */
 static bool leave_block(struct run *run, uintptr_t start, uintptr_t end)
 {
@@ -291,7 +295,8 @@ static bool some_is_swapped(struct lz_backings *backings)
 {
 	struct sysinfo info;
 
-	return backings->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 || info.freeswap != info.totalswap;
+	return backings->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 ||
+	       info.freeswap != info.totalswap;
 }
 
 /*
@@ -302,7 +307,8 @@ static void leave_run(struct run *run)
 {
 	struct lz_backings *backings = run->backings;
 	size_t length = run->end - run->start;
-	size_t block = lz_min_u64(lz_window_map_unit(&backings->books->windows), BLOCK_PAGES * backings->books->page);
+	size_t block = lz_min_u64(
+		lz_window_map_unit(&backings->books->windows), BLOCK_PAGES * backings->books->page);
 	intptr_t copy;
 
 	if (length == 0)
@@ -328,8 +334,8 @@ static void leave_run(struct run *run)
 }
 
 /* The parts of one mapping within [start, end) that stand on a window join the run, or begin the next. */
-static void add_mapping(struct run *run, const struct lz_mapping *mapping, unsigned asked, uintptr_t start,
-	uintptr_t end)
+static void add_mapping(
+	struct run *run, const struct lz_mapping *mapping, unsigned asked, uintptr_t start, uintptr_t end)
 {
 	int protection = lz_mapping_protection(mapping);
 	struct lz_window_part part;

@@ -1,4 +1,5 @@
-/* The zero window's life: its size, how it is acquired, looked after, replaced and given back; see window.h. */
+/* The zero window's life: its size, how it is acquired, looked after, replaced and given back; see window.h.
+ */
 #include "backing/window/window.h"
 
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "backing/strategies.h"
 #include "backing/window/create.h"
 #include "base/checked.h"
 #include "base/text.h"
@@ -143,7 +143,6 @@ static void fill_lease(
 {
 	const struct lz_users users = {&window->users, &backings->windows->retirees};
 
-	lease->backing = &lz_window_backing;
 	lease->object = window;
 	lease->keeper = window->keeper;
 	lease->source = window->source;
@@ -255,8 +254,8 @@ static bool locks_new_memory(struct lz_backings *backings)
 {
 	unsigned char resident = 0;
 	int aged;
-	intptr_t at =
-		backings->os->mmap(NULL, backings->books->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	intptr_t at = backings->os->mmap(
+		NULL, backings->books->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (lz_os_failed(at))
 		return false;
@@ -288,7 +287,8 @@ static int acquire_new(
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
 	}
-	if (make_and_install(backings, &failure, lz_window_next_bytes(backings, bytes, last, free), bytes, lease))
+	if (make_and_install(
+		    backings, &failure, lz_window_next_bytes(backings, bytes, last, free), bytes, lease))
 		return 0;
 	backings->windows->failed_ms = lz_not_never(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);
@@ -301,15 +301,17 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 	bool possible, too_soon;
 	size_t bytes, last;
 
-	*lease = (struct lz_lease){.backing = NULL};
+	*lease = (struct lz_lease){.object = NULL};
 	if (!lz_books_lock(backings->books))
 		return -EAGAIN;
 	/* Neither what is too small nor what no address space has room for. */
-	possible = total >= lz_window_map_unit(&backings->books->windows) && total >> backings->books->geometry->user_bits == 0;
+	possible = total >= lz_window_map_unit(&backings->books->windows) &&
+		   total >> backings->books->geometry->user_bits == 0;
 	bytes = possible ? lz_window_piece_bytes(backings, total, length) : 0;
 	if (bytes != 0)
 		hold(backings, bytes, lease);
-	too_soon = backings->windows->failed_ms != 0 && backings->os->now_ms() - backings->windows->failed_ms < RETRY_MS;
+	too_soon = backings->windows->failed_ms != 0 &&
+		   backings->os->now_ms() - backings->windows->failed_ms < RETRY_MS;
 	last = newest_size(backings);
 	lz_books_unlock(backings->books);
 	if (bytes == 0) {
@@ -334,8 +336,8 @@ void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)
 	struct swept swept;
 
 	lease->object = NULL;
-	lease->backing = NULL;
-	if (window == NULL || !lz_reservation_remove(&lease->hold) || atomic_fetch_sub(&window->users, 1) != 1)
+	if (window == NULL || !lz_reservation_remove(&lease->hold) ||
+		atomic_fetch_sub(&window->users, 1) != 1)
 		return;
 	lz_windows_release_unused(backings);
 	if (!atomic_load(&backings->windows->retirees) || !lz_books_lock(backings->books))
@@ -367,10 +369,10 @@ void lz_windows_retire_all(struct lz_backings *backings)
 /* --- windows that nothing stands on --- */
 
 /*
- * Whether the windows can go: nobody is about to clone from one, and they are worth the work. Making 2 MiB takes
- * 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop, such a
- * window stays for a second. Larger ones serve regions of 16 GiB and more, whose pieces take 20 ms to map. With
- * the lock.
+ * Whether the windows can go: nobody is about to clone from one, and they are worth the work. Making 2 MiB
+ * takes 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop,
+ * such a window stays for a second. Larger ones serve regions of 16 GiB and more, whose pieces take 20 ms to
+ * map. With the lock.
  */
 static bool can_go(struct lz_backings *backings)
 {
@@ -389,7 +391,8 @@ static bool can_go(struct lz_backings *backings)
 		if (window->bytes != 0 && atomic_load_explicit(&window->users, memory_order_acquire) != 0)
 			return false;
 	}
-	return bytes > lz_window_map_unit(&backings->books->windows) || backings->os->now_ms() - backings->books->windows.emptied_ms >= LINGER_MS;
+	return bytes > lz_window_map_unit(&backings->books->windows) ||
+	       backings->os->now_ms() - backings->books->windows.emptied_ms >= LINGER_MS;
 }
 
 void lz_windows_release_unused(struct lz_backings *backings)
@@ -397,7 +400,8 @@ void lz_windows_release_unused(struct lz_backings *backings)
 	struct swept swept;
 	bool go;
 
-	if (!atomic_load_explicit(&backings->books->windows.emptied, memory_order_relaxed) || !lz_books_lock(backings->books))
+	if (!atomic_load_explicit(&backings->books->windows.emptied, memory_order_relaxed) ||
+		!lz_books_lock(backings->books))
 		return;
 	go = can_go(backings);
 	if (go) {

@@ -1,10 +1,10 @@
 /*
- * MADV_WIPEONFORK on memory that stands on a window: a forked child drops what is to be wiped before the program runs
- * on, in a fork handler, which the shim registers before those of the program, or, in a child of _Fork(3) or clone(2),
- * at its first call that takes the lock of the books.
+ * MADV_WIPEONFORK on memory that stands on a window: a forked child drops what is to be wiped before the
+ * program runs on, in a fork handler, which the shim registers before those of the program, or, in a child of
+ * _Fork(3) or clone(2), at its first call that takes the lock of the books.
  *
- * It looks at /proc/thread-self/maps before it drops anything, so that nothing but a window's memory is dropped, whatever
- * the program mapped by calls that were not followed.
+ * It looks at /proc/thread-self/maps before it drops anything, so that nothing but a window's memory is
+ * dropped, whatever the program mapped by calls that were not followed.
  */
 #include <stdatomic.h>
 

@@ -1,5 +1,5 @@
-/* The backings there are, and what is done with all of them; see backing.h. */
-#include "backing/backing.h"
+/* The backings there are, and what is done with each of them; see all.h. */
+#include "backing/all.h"
 
 #include <stdatomic.h>
 

@@ -1,0 +1,18 @@
+/* State of the shim; see shim.h. */
+#include <stdint.h>
+
+#include "shim/shim.h"
+
+struct lz_core lz_core;
+size_t lz_calloc_threshold = SIZE_MAX;
+size_t lz_malloc_threshold = SIZE_MAX;
+bool lz_mappings_followed;
+
+void lz_stop_serving(void)
+{
+	lz_calloc_threshold = SIZE_MAX;
+	lz_malloc_threshold = SIZE_MAX;
+	__atomic_store_n(&lz_mappings_followed, false, __ATOMIC_RELEASE);
+	lz_calls_before_seccomp(&lz_core.calls);
+	lz_core.active = false;
+}
