@@ -52,11 +52,11 @@ static void reconcile_missed(struct lz_budget *budget)
 static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, const struct lz_grant *grant)
 {
 	char module[64] = "", source[sizeof budget->books->budget.source] = "another";
-	uint64_t address = (uint64_t)(uintptr_t)grant->request.caller;
+	uint64_t address = (uint64_t)(uintptr_t)grant->request->caller;
 	struct lz_event event = {
 		.kind = kind,
-		.call = grant->request.call,
-		.size = grant->request.size,
+		.call = grant->request->call,
+		.size = grant->request->size,
 		.cost = grant->cost,
 		.committed = grant->committed,
 		.actual = grant->actual,
@@ -129,40 +129,39 @@ static void put_on_window(
 		need->page_shift = budget->books->ledger.span_shift[0];
 }
 
-int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, const struct lz_need *asked,
+int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, struct lz_need *need,
 	struct lz_grant *grant, struct lz_lease *lease)
 {
-	struct lz_need need = *asked;
 	int error;
 
-	grant->request = *request;
+	grant->request = request;
 	grant->window = 0;
 	if (lease != NULL)
 		*lease = (struct lz_lease){.backing = NULL};
 	else
-		need.windowable = false;
+		need->windowable = false;
 	/* Here, and not where a window asks for it with twice the stack in use. */
 	lz_books_resolve_budget_early(budget->books);
-	if (need.windowable && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
-		need.windowable = false;
-		if (acquire_window(budget, &need, lease) == 0)
-			put_on_window(budget, &need, grant, lease);
+	if (need->windowable && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
+		need->windowable = false;
+		if (acquire_window(budget, need, lease) == 0)
+			put_on_window(budget, need, grant, lease);
 	}
-	error = decide(budget, &need, grant);
+	error = decide(budget, need, grant);
 	/* What is kept for reuse is not to be the reason. */
 	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over)) &&
 		lz_cache_flush(budget->cache)) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
-		error = decide(budget, &need, grant);
+		error = decide(budget, need, grant);
 	}
 	if (error == -EXDEV) {
-		need.windowable = false;
-		if (acquire_window(budget, &need, lease) == 0) {
-			need.plain_cost = grant->cost;
-			put_on_window(budget, &need, grant, lease);
+		need->windowable = false;
+		if (acquire_window(budget, need, lease) == 0) {
+			need->plain_cost = grant->cost;
+			put_on_window(budget, need, grant, lease);
 		}
-		error = decide(budget, &need, grant);
+		error = decide(budget, need, grant);
 	}
 	if (error != 0 && lease != NULL)
 		lz_lease_release(budget->backings, lease);

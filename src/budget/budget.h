@@ -33,7 +33,7 @@ struct lz_grant {
 	uint64_t window;                    /* bytes of the zero window it stands on, 0 for none */
 	uint64_t plain_cost;                /* as in the need */
 	uint64_t committed, actual, budget; /* bytes, at the time of the decision */
-	struct lz_request request;
+	const struct lz_request *request;
 	struct lz_hold hold; /* the reservation, as others see it */
 };
 
@@ -49,9 +49,10 @@ static inline void lz_grant_nothing(struct lz_grant *grant)
  * Decides on a request. Where the need is windowable, and the user asked for the window or the budget asks
  * for it, the grant is for the window and *lease holds it: release it when the mapping stands. `lease` is
  * NULL where there is to be no window. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock
- * cannot be had. Only 0 reserves or holds anything.
+ * cannot be had. Only 0 reserves or holds anything. The request must live until lz_budget_settle; *need becomes that of the backing it was
+ * decided for.
  */
-int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, const struct lz_need *need,
+int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, struct lz_need *need,
 	struct lz_grant *grant, struct lz_lease *lease);
 
 /*

@@ -69,7 +69,7 @@ static void recount(void *context)
 	tell_filled(cache, count != 0);
 }
 
-static void remove_from_books(struct lz_cache *cache, struct lz_cache_slot *slot)
+void lz_cache_slot_remove(struct lz_cache *cache, struct lz_cache_slot *slot)
 {
 	uintptr_t base = slot->region.base, end = base + slot->region.length;
 
@@ -92,7 +92,7 @@ static void after_fork(void *context)
 		mark = slot->region.how.backing->keep_mark_start(cache->backings, base);
 		if (mark > start && lz_header_matches(&cache->backings->header, base, slot->region.length))
 			cache->os->munmap((void *)start, mark - start);
-		remove_from_books(cache, slot);
+		lz_cache_slot_remove(cache, slot);
 	}
 	atomic_store(&cache->unreclaimable, 0);
 }
@@ -117,14 +117,6 @@ bool lz_cache_contains(struct lz_cache *cache, uintptr_t p)
 }
 
 /* --- unmapping --- */
-
-struct lz_cached_region lz_cache_remove(struct lz_cache *cache, struct lz_cache_slot *slot)
-{
-	struct lz_cached_region region = slot->region;
-
-	remove_from_books(cache, slot);
-	return region;
-}
 
 void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *region)
 {
@@ -159,7 +151,8 @@ bool lz_cache_unmap_one(struct lz_cache *cache,
 			found = slot;
 	}
 	if (found != NULL) {
-		region = lz_cache_remove(cache, found);
+		region = found->region;
+		lz_cache_slot_remove(cache, found);
 		lz_books_publish(cache->books);
 	}
 	lz_books_unlock(cache->books);

@@ -13,9 +13,8 @@ void lz_cache_slot_fill(
 /* Empties a slot; the ledger is the caller's. With the lock. */
 void lz_cache_slot_clear(struct lz_cache *cache, struct lz_cache_slot *slot);
 
-/* Removes a region from the slots and from the books; the caller unmaps it without the lock. With the lock.
- */
-struct lz_cached_region lz_cache_remove(struct lz_cache *cache, struct lz_cache_slot *slot);
+/* Empties a slot and removes its region from the books; the caller unmaps it without the lock. With the lock. */
+void lz_cache_slot_remove(struct lz_cache *cache, struct lz_cache_slot *slot);
 
 /* Unmaps a region that was removed, if it is still ours. No lock. */
 void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *region);

@@ -105,34 +105,11 @@ static bool is_unaltered(
 	return true;
 }
 
-static struct lz_cache_slot *oldest(struct lz_cache *cache)
+/* A slot for a region that holds `resident` bytes; NULL: another one has to go first. With the lock. */
+static struct lz_cache_slot *find_room(struct lz_cache *cache, uint64_t resident)
 {
-	struct lz_cache_slot *found = NULL;
-
-	for (unsigned i = 0; i < LZ_CACHE_SLOTS; i++) {
-		struct lz_cache_slot *slot = &cache->slot[i];
-
-		if (slot->base != 0 && (found == NULL || slot->region.freed_ms < found->region.freed_ms))
-			found = slot;
-	}
-	return found;
-}
-
-/*
- * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has
- * to unmap without the lock. With the lock.
- */
-static struct lz_cache_slot *make_room(
-	struct lz_cache *cache, uint64_t resident, struct lz_cached_region out[REPLACED], unsigned *count)
-{
-	while (cache->resident + resident > atomic_load(&cache->limit) ||
-		atomic_load_explicit(&cache->count, memory_order_relaxed) == LZ_CACHE_SLOTS) {
-		struct lz_cache_slot *last = oldest(cache);
-
-		if (last == NULL || *count == REPLACED)
-			return NULL;
-		out[(*count)++] = lz_cache_remove(cache, last);
-	}
+	if (cache->resident + resident > atomic_load(&cache->limit))
+		return NULL;
 	for (unsigned i = 0; i < LZ_CACHE_SLOTS; i++)
 		if (cache->slot[i].base == 0)
 			return &cache->slot[i];
@@ -200,27 +177,40 @@ static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *re
 	return false;
 }
 
-/* Enters a region that is ready to be kept. False where the books cannot be had, or know of a change. */
+static bool is_any(const struct lz_cached_region *region, uint64_t unused, uint64_t unused_too)
+{
+	(void)region;
+	(void)unused;
+	(void)unused_too;
+	return true;
+}
+
+/*
+ * Enters a region that is ready to be kept; those that were freed first go for it. False where the books cannot be had,
+ * or know of a change, or too many would have to go.
+ */
 static bool insert(struct lz_cache *cache, struct lz_served *record, const struct lz_cached_region *region)
 {
-	struct lz_cached_region out[REPLACED];
-	struct lz_cache_slot *slot = NULL;
-	unsigned count = 0;
+	for (unsigned replaced = 0; replaced <= REPLACED; replaced++) {
+		struct lz_cache_slot *slot = NULL;
+		bool unaltered;
 
-	if (!lz_books_lock(cache->books))
-		return false;
-	if (is_unaltered(cache, record, region->base, region->length))
-		slot = make_room(cache, region->resident, out, &count);
-	if (slot != NULL) {
-		lz_cache_slot_fill(cache, slot, region);
-		lz_regions_unlink(&cache->books->regions, record);
+		if (!lz_books_lock(cache->books))
+			return false;
+		unaltered = is_unaltered(cache, record, region->base, region->length);
+		if (unaltered)
+			slot = find_room(cache, region->resident);
+		if (slot != NULL) {
+			lz_cache_slot_fill(cache, slot, region);
+			lz_regions_unlink(&cache->books->regions, record);
+		}
+		lz_books_unlock(cache->books);
+		if (slot != NULL)
+			return true;
+		if (!unaltered || !lz_cache_unmap_one(cache, is_any, 0, 0))
+			return false;
 	}
-	if (count != 0)
-		lz_books_publish(cache->books);
-	lz_books_unlock(cache->books);
-	for (unsigned i = 0; i < count; i++)
-		lz_cache_unmap(cache, &out[i]);
-	return slot != NULL;
+	return false;
 }
 
 /*

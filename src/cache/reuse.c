@@ -106,51 +106,47 @@ static struct lz_cache_slot *choose(
 }
 
 /*
- * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it.
- * NULL: it stays in *unfit, for the caller to unmap. With the lock.
+ * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it. NULL:
+ * it left the cache and the books, and the caller has to unmap it. With the lock.
  */
-static struct lz_served *revive(
-	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *unfit)
+__attribute__((noinline)) static struct lz_served *revive(struct lz_cache *cache, struct lz_cache_slot *slot)
 {
-	struct lz_cached_region region = slot->region;
-	size_t lead = cache->backings->header.bytes;
+	const struct lz_cached_region *region = &slot->region;
+	uintptr_t base = region->base, end = base + region->length;
 
-	if (lz_cache_is_doubtful(cache, &region) || !lz_cache_is_ours(cache, &region) ||
-		!lz_header_matches(&cache->backings->header, region.base, region.length)) {
-		*unfit = lz_cache_remove(cache, slot);
+	if (lz_cache_is_doubtful(cache, region) || !lz_cache_is_ours(cache, region) ||
+		!lz_header_matches(&cache->backings->header, base, region->length)) {
+		lz_cache_slot_remove(cache, slot);
 		return NULL;
 	}
 	/* First: it must never be in both places, should this be left half done. */
 	lz_cache_slot_clear(cache, slot);
-	if (lz_regions_insert(&cache->books->regions, region.base, region.length, region.how) == 0)
-		return lz_regions_find(&cache->books->regions, region.base);
-	lz_ledger_remove(&cache->books->ledger, region.base - lead, region.base + region.length);
-	lz_window_map_remove(&cache->books->windows, region.base, region.base + region.length);
-	*unfit = region;
+	if (lz_regions_insert(&cache->books->regions, base, region->length, region->how) == 0)
+		return lz_regions_find(&cache->books->regions, base);
+	lz_ledger_remove(&cache->books->ledger, base - cache->backings->header.bytes, end);
+	lz_window_map_remove(&cache->books->windows, base, end);
 	return NULL;
 }
 
-/* One that serves the request: its record, and what was kept of it. NULL: there is none. */
+/* Takes a region that serves the request: returns its record, and what was kept of it. NULL: there is none. */
 static struct lz_served *take_best(struct lz_cache *cache, const struct lz_request *request, size_t length,
 	size_t alignment, struct lz_cached_region *taken)
 {
 	struct lz_served *record = NULL;
 	struct lz_cache_slot *slot;
-	struct lz_cached_region unfit;
 
 	do {
 		if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0 ||
 			!lz_books_lock(cache->books))
 			return NULL;
-		unfit.base = 0;
 		slot = choose(cache, request, length, alignment);
 		if (slot != NULL) {
 			*taken = slot->region;
-			record = revive(cache, slot, &unfit);
+			record = revive(cache, slot);
 		}
 		lz_books_unlock(cache->books);
-		if (unfit.base != 0)
-			lz_cache_unmap(cache, &unfit);
+		if (slot != NULL && record == NULL)
+			lz_cache_unmap(cache, taken);
 	} while (slot != NULL && record == NULL);
 	return record;
 }

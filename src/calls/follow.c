@@ -25,18 +25,17 @@ void lz_calls_note_altered(struct lz_calls *calls, uintptr_t start, uintptr_t en
 	lz_books_invalidate_range(calls->books, start, end);
 }
 
-int lz_calls_request(struct lz_calls *calls, const char *call, const void *caller, size_t size,
-	const struct lz_need *need, struct lz_grant *grant, struct lz_lease *lease)
+int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_need *need,
+	struct lz_grant *grant, struct lz_lease *lease)
 {
-	struct lz_request request = {.call = call, .size = size, .caller = caller};
 	int error;
 
 	lz_grant_nothing(grant);
 	if (lease != NULL)
 		lease->backing = NULL;
-	if (size < calls->options->threshold)
+	if (request->size < calls->options->threshold)
 		return 0;
-	error = lz_budget_request(calls->budget, &request, need, grant, lease);
+	error = lz_budget_request(calls->budget, request, need, grant, lease);
 	if (error != 0)
 		lz_grant_nothing(grant);
 	return error == -ENOMEM ? error : 0;

@@ -25,8 +25,8 @@ void lz_calls_note_altered(struct lz_calls *calls, uintptr_t start, uintptr_t en
  * Decides on a call of at least LAZYZERO_THRESHOLD bytes; smaller ones, and those that cannot be decided on,
  * are granted nothing. `lease` is NULL where there is to be no window. 0 or -ENOMEM.
  */
-int lz_calls_request(struct lz_calls *calls, const char *call, const void *caller, size_t size,
-	const struct lz_need *need, struct lz_grant *grant, struct lz_lease *lease);
+int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_need *need,
+	struct lz_grant *grant, struct lz_lease *lease);
 
 /* A mapping that a call made: what the books are to know of it. */
 struct lz_made {

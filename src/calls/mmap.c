@@ -121,7 +121,7 @@ static intptr_t make_room(struct lz_calls *calls, const struct call *call)
  * that its answer is the program's; then pieces of the window are laid over. *tag stays 0 where it is to be
  * a plain mapping after all. -EXDEV: not on a window, nothing is mapped.
  */
-static intptr_t make_on_window(
+__attribute__((noinline)) static intptr_t make_on_window(
 	struct lz_calls *calls, const struct call *call, const struct lz_lease *lease, uintptr_t *tag)
 {
 	intptr_t at = make_room(calls, call);
@@ -143,7 +143,7 @@ static intptr_t make_on_window(
 }
 
 /* The books follow a successful mmap. */
-static void follow(struct lz_calls *calls, const struct call *call, intptr_t result, unsigned page_shift,
+__attribute__((noinline)) static void follow(struct lz_calls *calls, const struct call *call, intptr_t result, unsigned page_shift,
 	uintptr_t window_tag, bool populate)
 {
 	struct lz_made made = {.touchable = lz_can_be_touched(call->protection),
@@ -169,6 +169,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	int fd, int64_t offset, const void *caller)
 {
 	const struct call call = {address, length, protection, flags, fd, offset};
+	const struct lz_request request = {.call = "mmap", .size = length, .caller = caller};
 	unsigned page_shift = page_shift_for(calls, length, flags, fd);
 	struct lz_need need = {.bytes = length, .page_shift = page_shift};
 	struct lz_lease lease = {.backing = NULL};
@@ -193,7 +194,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	}
 	do {
 		if (lz_can_be_touched(protection) && length <= PTRDIFF_MAX &&
-			lz_calls_request(calls, "mmap", caller, length, &need, &grant, &lease) != 0)
+			lz_calls_request(calls, &request, &need, &grant, &lease) != 0)
 			return -ENOMEM;
 		result = lease.backing != NULL ? make_on_window(calls, &call, &lease, &tag)
 					       : make(calls, &call, flags);
@@ -211,6 +212,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		lz_backings_release_unused(calls->backings);
 		/* Something lies there, or not all pieces could be had: without, if the budget allows. */
 		need.windowable = false;
+		need.page_shift = page_shift;
 	} while (result == -EXDEV);
 	return result;
 }

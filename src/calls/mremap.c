@@ -115,6 +115,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	void *target, const void *caller, struct lz_saved_range *saved)
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
+	const struct lz_request request = {.call = "mremap", .size = new_length, .caller = caller};
 	struct lz_lease lease = {.backing = NULL};
 	struct lz_grant grant;
 	uintptr_t start, end, new_start, new_end;
@@ -145,7 +146,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 		if (backing != NULL && rounded > end - start && lease.backing == NULL)
 			need.page_shift = calls->books->page_shift;
 		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
-			lz_calls_request(calls, "mremap", caller, new_length, &need, &grant, NULL) != 0) {
+			lz_calls_request(calls, &request, &need, &grant, NULL) != 0) {
 			lz_lease_release(calls->backings, &lease);
 			return -ENOMEM;
 		}

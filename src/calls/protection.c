@@ -18,6 +18,7 @@ int lz_calls_mprotect(
 	struct lz_calls *calls, void *address, size_t length, int protection, int key, const void *caller)
 {
 	struct lz_need need = {.page_shift = calls->books->page_shift};
+	const struct lz_request request = {.call = "mprotect", .size = length, .caller = caller};
 	struct lz_grant grant;
 	bool touchable = lz_can_be_touched(protection);
 	struct lz_backed_part part;
@@ -35,7 +36,7 @@ int lz_calls_mprotect(
 	need.start = start;
 	need.end = end;
 	lz_grant_nothing(&grant);
-	if (touchable && lz_calls_request(calls, "mprotect", caller, length, &need, &grant, NULL) != 0)
+	if (touchable && lz_calls_request(calls, &request, &need, &grant, NULL) != 0)
 		return -ENOMEM;
 	error = protect(calls, address, length, protection, key);
 	/* ENOMEM at a hole: what lies before it was changed. */

@@ -41,6 +41,7 @@ static uintptr_t segment_tag(uintptr_t start)
 intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int flags, const void *caller)
 {
 	struct lz_need need = {.page_shift = calls->books->page_shift};
+	struct lz_request request = {.call = "shmat", .caller = caller};
 	struct lz_grant grant;
 	struct lz_made made = {.touchable = true, .placed_by_kernel = address == NULL};
 	size_t bytes = 0;
@@ -48,9 +49,9 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 
 	lz_grant_nothing(&grant);
 	if (calls->os->shm_size(id, &bytes) == 0) {
-		need.bytes = bytes;
+		need.bytes = request.size = bytes;
 		need.page_shift = segment_page_shift(calls, id, bytes);
-		if (lz_calls_request(calls, "shmat", caller, bytes, &need, &grant, NULL) != 0)
+		if (lz_calls_request(calls, &request, &need, &grant, NULL) != 0)
 			return -ENOMEM;
 	}
 	if (address != NULL)

@@ -29,14 +29,17 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	return error;
 }
 
-/* Serves from the cache. -ENOENT: there is nothing of use. */
-static int reuse(
-	struct lz_heap *heap, const struct lz_request *request, size_t length, size_t alignment, void **out)
+/* Serves from the cache. -ENOENT: there is nothing of use. Its frame is gone before a fresh region is mapped. */
+__attribute__((noinline)) static int reuse(
+	struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
 	uintptr_t base;
-	size_t got;
-	int error = lz_cache_take(heap->cache, request, length, alignment, &base, &got);
+	size_t length, got;
+	int error;
 
+	if (!lz_books_page_length(heap->books, request->size, &length))
+		return -ENOMEM;
+	error = lz_cache_take(heap->cache, request, length, alignment, &base, &got);
 	if (error)
 		return error;
 	lz_books_count_region(heap->books, got, lz_regions_find(&heap->books->regions, base)->on_window);
@@ -47,7 +50,20 @@ static int reuse(
 	return -ENOENT;
 }
 
-int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
+static void account_for(struct lz_heap *heap, const struct lz_request *request,
+	const struct lz_region_entry *entry, bool over)
+{
+	lz_books_count_region(heap->books, entry->length, entry->how.on_window);
+	if (entry->how.on_window)
+		lz_books_count_window(heap->books, entry->length);
+	if (!over)
+		lz_placement_populate(heap->backings, entry->base, entry->length);
+	if (heap->reporter->report != NULL)
+		lz_report_region_made(heap->reporter, request, (void *)entry->base);
+}
+
+__attribute__((noinline)) static int allocate_fresh(
+	struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
 	struct lz_need need = {.page_shift = heap->books->page_shift,
 		.windowable = lz_request_backing(request, heap->options) != LZ_BACKING_ZEROPAGE};
@@ -58,11 +74,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 	bool is_plain;
 	int error;
 
-	if (!lz_books_page_length(heap->books, request->size, &placement.length))
-		return -ENOMEM;
-	/* Nothing is kept where a report is wanted. */
-	if (reuse(heap, request, placement.length, alignment, out) == 0)
-		return 0;
+	lz_books_page_length(heap->books, request->size, &placement.length);
 	need.bytes = placement.length + heap->backings->header.bytes;
 	do {
 		error = lz_budget_request(heap->budget, request, &need, &grant, &lease);
@@ -76,18 +88,21 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 		lz_lease_release(heap->backings, &lease);
 		/* Some of its many mappings could not be had: the zero page needs one. */
 		need.windowable = false;
+		need.page_shift = heap->books->page_shift;
 	} while (error != 0 && !is_plain);
 	if (error)
 		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
-	lz_books_count_region(heap->books, entry.length, entry.how.on_window);
-	if (entry.how.on_window)
-		lz_books_count_window(heap->books, entry.length);
-	if (!grant.over)
-		lz_placement_populate(heap->backings, entry.base, entry.length);
 	*out = (void *)entry.base;
-	if (heap->reporter->report != NULL)
-		lz_report_region_made(heap->reporter, request, *out);
+	account_for(heap, request, &entry, grant.over);
 	return 0;
+}
+
+int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
+{
+	int error = reuse(heap, request, alignment, out);
+
+	/* Nothing is kept where a report is wanted. */
+	return error == -ENOENT ? allocate_fresh(heap, request, alignment, out) : error;
 }
 
 int lz_heap_free(struct lz_heap *heap, void *p)

@@ -197,7 +197,7 @@ static bool would_be_granted(struct lz_heap *heap, size_t bytes)
 	return true;
 }
 
-static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resized *resized, uintptr_t *moved)
+__attribute__((noinline)) static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *backing = resized->region->backing;
 	int error;
@@ -248,7 +248,7 @@ static void count_growth(
 }
 
 /* Decides on growth, and grows. 0, -ENOMEM or -EAGAIN. */
-static int request_growth(
+__attribute__((noinline)) static int request_growth(
 	struct lz_heap *heap, const struct lz_request *request, struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *backing = resized->region->backing;

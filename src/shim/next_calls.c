@@ -300,20 +300,20 @@ static int next_shmdt(const void *address)
 /* Calls of the program that the core makes by number. */
 static long next_pass(long number, long a, long b, long c, long d, long e, long f)
 {
-	__typeof__(lz_next_calls.mbind) mbind = __atomic_load_n(&lz_next_calls.mbind, __ATOMIC_RELAXED);
-	__typeof__(lz_next_calls.process_madvise) process_madvise =
+	__typeof__(lz_next_calls.mbind) next_mbind = __atomic_load_n(&lz_next_calls.mbind, __ATOMIC_RELAXED);
+	__typeof__(lz_next_calls.process_madvise) next_process_madvise =
 		__atomic_load_n(&lz_next_calls.process_madvise, __ATOMIC_RELAXED);
 
 	if (number == SYS_pkey_mprotect)
 		return PASSED(int, lz_next_calls.pkey_mprotect((void *)a, (size_t)b, (int)c, (int)d), -1);
-	if (number == SYS_mbind && mbind != NULL)
+	if (number == SYS_mbind && next_mbind != NULL)
 		return PASSED(long,
-			mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d, (unsigned long)e,
+			next_mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d, (unsigned long)e,
 				(unsigned)f),
 			-1);
-	if (number == SYS_process_madvise && process_madvise != NULL)
+	if (number == SYS_process_madvise && next_process_madvise != NULL)
 		return PASSED(long,
-			process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e), -1);
+			next_process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e), -1);
 	return lz_os_linux.pass(number, a, b, c, d, e, f);
 }
 

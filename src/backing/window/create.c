@@ -76,8 +76,8 @@ int lz_window_no_huge_pages(
  * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
  * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
  */
-int lz_window_collapse(
-	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+__attribute__((noinline)) static int collapse(
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes, int *answer)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
 	int error = 0;
@@ -88,13 +88,30 @@ int lz_window_collapse(
 		return lz_window_fail(failure, "memory for its pages", error);
 	/* EAGAIN: a page was locked or not yet on the list of its kind. */
 	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
-		error = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
-		if (error != -EAGAIN)
+		*answer = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
+		if (*answer != -EAGAIN)
 			break;
 	}
+	return 0;
+}
+
+/* Inline, so that the check for whole pages has no more frames above it than it needs. */
+static inline int collapse_and_check(
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+{
+	int answer = 0, error = collapse(backings, failure, keeper, bytes, &answer);
+
+	if (error)
+		return error;
 	if (lz_window_is_whole(backings, keeper, bytes))
 		return 0;
-	return lz_window_no_huge_pages(backings, failure, keeper, error);
+	return lz_window_no_huge_pages(backings, failure, keeper, answer);
+}
+
+int lz_window_collapse(
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+{
+	return collapse_and_check(backings, failure, keeper, bytes);
 }
 
 /*
@@ -216,7 +233,7 @@ int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failu
 	backings->os->close(fd);
 	if (error)
 		return error;
-	error = lz_window_collapse(backings, failure, window->keeper, bytes);
+	error = collapse_and_check(backings, failure, window->keeper, bytes);
 	if (error) {
 		backings->os->munmap((void *)window->keeper, 2 * bytes);
 		return error;

@@ -12,6 +12,7 @@
 #include "os/announced.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
+#include "os/scratch.h"
 #include "os/vma.h"
 
 /* Walking over 100 GiB of window takes a millisecond. */
@@ -129,33 +130,42 @@ static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
 	return base;
 }
 
-/* Follows the pieces from one to the next: all where calls were missed, else some, for there may be
- * thousands. */
-static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
+/*
+ * Follows the pieces from one to the next: all where calls were missed, else some, for there may be thousands. `name` is
+ * a scratch buffer.
+ */
+static int query_pieces(const struct lz_os *os, uintptr_t at, uintptr_t end, unsigned most, char *name)
 {
-	uintptr_t at = base, end = base + length;
-	unsigned most = thorough ? UINT_MAX : PIECES_QUERIED;
-	char name[sizeof LZ_WINDOW_PATH " (deleted)"] = "";
 	uint64_t inode = 0;
 	struct lz_vma vma;
 	int error;
 
-	*intact = false;
 	do {
-		/* The first one by its name, for it may be another file's: a window is not known for as long
-		 * as what stands on it. */
-		error = lz_vma_query_named(backings->os, at, &vma, name, inode == 0 ? sizeof name : 0);
+		/* The first one by its name, for it may be another file's: a window is not known for as long as what
+		 * stands on it. */
+		error = lz_vma_query_named(os, at, &vma, name, inode == 0 ? LZ_SCRATCH_BYTES : 0);
 		if (error != 0)
-			return error == -ENOENT || error == -ENAMETOOLONG ? 0 : error;
+			return error;
 		if (vma.start != at || !vma.readable || !vma.writable || vma.executable || vma.shared ||
 			vma.inode == 0 || (inode != 0 && vma.inode != inode) ||
 			strncmp(name, LZ_WINDOW_PATH, strlen(LZ_WINDOW_PATH)) != 0)
-			return 0;
+			return -ENOENT;
 		at = vma.end;
 		inode = vma.inode;
 	} while (at < end && --most != 0);
-	*intact = at <= end;
-	return 0;
+	return at <= end ? 0 : -ENOENT;
+}
+
+static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
+{
+	char *name = lz_scratch_take(backings->os);
+	int error = name == NULL ? -ENOMEM
+				 : query_pieces(backings->os, base, base + length,
+					   thorough ? UINT_MAX : PIECES_QUERIED, name);
+
+	lz_scratch_release(backings->os, name);
+	*intact = error == 0;
+	return error == -ENOENT ? 0 : error;
 }
 
 static bool is_intact_mapping(

@@ -13,8 +13,8 @@
 
 #include "os/cgroup.h"
 #include "os/mman.h"
-#include "os/pagemap.h"
 #include "os/procfs.h"
+#include "os/scratch.h"
 
 /* A window that could not be had is tried again after this long, one that stands is looked at. */
 #define RETRY_MS 1000u
@@ -53,11 +53,14 @@ static bool is_first(struct lz_windows *windows, const char *step)
 void lz_window_log_failure(struct lz_backings *backings, const char *step, int error)
 {
 	const struct lz_options *options = backings->options;
-	char buffer[400];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	char *buffer = lz_scratch_take(backings->os);
+	struct lz_text text;
 
-	if (!is_first(backings->windows, step))
+	if (buffer == NULL || !is_first(backings->windows, step)) {
+		lz_scratch_release(backings->os, buffer);
 		return;
+	}
+	text = lz_text_in(buffer, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, "no zero window: ");
 	lz_text_string(&text, step);
 	if (error != 0) {
@@ -71,38 +74,7 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 	else
 		lz_text_string(&text, "; what exceeds the budget is served from the zero page");
 	lz_log_note(backings->log, buffer);
-}
-
-/*
- * Frees the slots of retired windows that nobody uses; with the lock. Their mappings are to be unmapped
- * without it.
- */
-struct swept {
-	uintptr_t keeper[LZ_WINDOWS];
-	size_t bytes[LZ_WINDOWS];
-};
-
-static void sweep(struct lz_backings *backings, struct swept *swept)
-{
-	bool retirees = false;
-
-	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
-		struct lz_window *window = &backings->windows->window[i];
-
-		swept->keeper[i] = 0;
-		if (window->bytes == 0 || !window->retired)
-			continue;
-		if (atomic_load_explicit(&window->users, memory_order_acquire) != 0) {
-			retirees = true;
-			continue;
-		}
-		swept->keeper[i] = window->keeper;
-		swept->bytes[i] = window->bytes;
-		window->bytes = 0;
-		atomic_signal_fence(memory_order_seq_cst);
-		*window = (struct lz_window){.bytes = 0};
-	}
-	atomic_store(&backings->windows->retirees, retirees);
+	lz_scratch_release(backings->os, buffer);
 }
 
 /* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
@@ -127,14 +99,65 @@ static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	return covered == end;
 }
 
-static void unmap_swept(struct lz_backings *backings, const struct swept *swept)
+/*
+ * Frees the slot of a retired window that nobody uses; false where there is none. *keeper is 0 where the program has
+ * overwritten its mappings. With the lock.
+ */
+static bool free_retired(struct lz_backings *backings, uintptr_t *keeper, size_t *bytes)
 {
-	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
-		uintptr_t end = swept->keeper[i] + 2 * swept->bytes[i];
+	bool found = false, retirees = false;
 
-		if (swept->keeper[i] != 0 && is_window(backings, swept->keeper[i], end))
-			backings->os->munmap((void *)swept->keeper[i], 2 * swept->bytes[i]);
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		struct lz_window *window = &backings->windows->window[i];
+
+		if (window->bytes == 0 || !window->retired)
+			continue;
+		if (found || atomic_load_explicit(&window->users, memory_order_acquire) != 0) {
+			retirees = true;
+			continue;
+		}
+		found = true;
+		*keeper = window->keeper;
+		*bytes = window->bytes;
+		window->bytes = 0;
+		atomic_signal_fence(memory_order_seq_cst);
+		*window = (struct lz_window){.bytes = 0};
 	}
+	atomic_store(&backings->windows->retirees, retirees);
+	return found;
+}
+
+/* Unmaps the retired windows that nobody uses, each without the lock. */
+static void unmap_retired(struct lz_backings *backings)
+{
+	uintptr_t keeper = 0;
+	size_t bytes = 0;
+	bool found;
+
+	do {
+		if (!lz_books_lock(backings->books))
+			return;
+		found = free_retired(backings, &keeper, &bytes);
+		lz_books_unlock(backings->books);
+		if (found && keeper != 0 && is_window(backings, keeper, keeper + 2 * bytes))
+			backings->os->munmap((void *)keeper, 2 * bytes);
+	} while (found);
+}
+
+static void publish_size(struct lz_backings *backings)
+{
+	lz_stats_set(&backings->books->stats, window_size, newest_size(backings));
+}
+
+/* No window is cloned from any more; with the lock. */
+static void retire_all(struct lz_backings *backings)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		if (backings->windows->window[i].bytes != 0) {
+			backings->windows->window[i].retired = true;
+			atomic_store(&backings->windows->retirees, true);
+		}
+	publish_size(backings);
 }
 
 /* Records that a call uses a window, which counts it as a user already; with the lock. */
@@ -172,11 +195,6 @@ static struct lz_window *free_slot(struct lz_backings *backings)
 	return NULL;
 }
 
-static void publish_size(struct lz_backings *backings)
-{
-	lz_stats_set(&backings->books->stats, window_size, newest_size(backings));
-}
-
 /*
  * Enters a new window in place of all others, and holds it to show `bytes` of in each piece. False: no free
  * slot, or not the lock.
@@ -185,14 +203,10 @@ static bool install(
 	struct lz_backings *backings, const struct lz_window *made, size_t bytes, struct lz_lease *lease)
 {
 	struct lz_window *place;
-	struct swept swept;
 
 	if (!lz_books_lock(backings->books))
 		return false;
-	for (unsigned i = 0; i < LZ_WINDOWS; i++)
-		backings->windows->window[i].retired = true;
-	lz_reservations_reclaim(&backings->books->reservations);
-	sweep(backings, &swept);
+	retire_all(backings);
 	place = free_slot(backings);
 	if (place != NULL) {
 		place->keeper = made->keeper;
@@ -208,8 +222,18 @@ static bool install(
 		lz_window_map_set_emptied(&backings->books->windows);
 	}
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
 	return place != NULL;
+}
+
+/* Retires all windows, and makes room for another one where calls that used them are gone. */
+__attribute__((noinline)) static void make_slot(struct lz_backings *backings)
+{
+	if (!lz_books_lock(backings->books))
+		return;
+	retire_all(backings);
+	lz_reservations_reclaim(&backings->books->reservations);
+	lz_books_unlock(backings->books);
+	unmap_retired(backings);
 }
 
 /* A new window of `size` bytes, held. */
@@ -220,6 +244,7 @@ static bool make_and_install(struct lz_backings *backings, struct lz_window_fail
 
 	if (lz_window_make(backings, failure, size, &made) != 0)
 		return false;
+	make_slot(backings);
 	if (install(backings, &made, bytes, lease))
 		return true;
 	lz_window_fail(failure, "too many of different sizes are in use", 0);
@@ -333,37 +358,22 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
-	struct swept swept;
 
 	lease->object = NULL;
-	if (window == NULL || !lz_reservation_remove(&lease->hold) ||
-		atomic_fetch_sub(&window->users, 1) != 1)
+	if (window == NULL || !lz_reservation_remove(&lease->hold) || atomic_fetch_sub(&window->users, 1) != 1)
 		return;
 	lz_windows_release_unused(backings);
-	if (!atomic_load(&backings->windows->retirees) || !lz_books_lock(backings->books))
-		return;
-	sweep(backings, &swept);
-	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
-}
-
-static void retire_all(struct lz_backings *backings, struct swept *swept)
-{
-	for (unsigned i = 0; i < LZ_WINDOWS; i++)
-		backings->windows->window[i].retired = true;
-	sweep(backings, swept);
-	publish_size(backings);
+	if (atomic_load(&backings->windows->retirees))
+		unmap_retired(backings);
 }
 
 void lz_windows_retire_all(struct lz_backings *backings)
 {
-	struct swept swept;
-
 	if (!lz_books_lock(backings->books))
 		return;
-	retire_all(backings, &swept);
+	retire_all(backings);
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
+	unmap_retired(backings);
 }
 
 /* --- windows that nothing stands on --- */
@@ -397,7 +407,6 @@ static bool can_go(struct lz_backings *backings)
 
 void lz_windows_release_unused(struct lz_backings *backings)
 {
-	struct swept swept;
 	bool go;
 
 	if (!atomic_load_explicit(&backings->books->windows.emptied, memory_order_relaxed) ||
@@ -405,13 +414,13 @@ void lz_windows_release_unused(struct lz_backings *backings)
 		return;
 	go = can_go(backings);
 	if (go) {
-		retire_all(backings, &swept);
+		retire_all(backings);
 		atomic_store_explicit(&backings->books->windows.emptied, false, memory_order_relaxed);
 		lz_books_publish(backings->books);
 	}
 	lz_books_unlock(backings->books);
 	if (go)
-		unmap_swept(backings, &swept);
+		unmap_retired(backings);
 }
 
 void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start, uintptr_t end)
