@@ -33,8 +33,8 @@ struct lz_backings {
 	struct lz_log *log;
 	struct lz_windows *windows;
 	struct lz_region_header header;
-	_Atomic bool overlaid; /* the program maps files or shared memory where it likes: perhaps inside a
-				  region */
+	_Atomic bool may_map_over_regions; /* the program maps files or shared memory where it likes: perhaps
+				  inside a region */
 };
 
 /* Held while memory is mapped from a backing, so that what it is mapped from stays. Filled by the backing. */
@@ -83,7 +83,7 @@ struct lz_backing {
 	/* --- regions of the heap --- */
 
 	/* Bytes of the smallest region that can stand on it; NULL: any. */
-	size_t (*least_region)(const struct lz_backings *backings);
+	size_t (*min_region)(const struct lz_backings *backings);
 
 	/* Maps a region with room for its header before it. Touches no page. */
 	int (*map)(struct lz_backings *backings, const struct lz_lease *lease,
@@ -105,10 +105,10 @@ struct lz_backing {
 
 	/* Whether a freed region of that length may be kept, of which `allowance` bytes may be out of the
 	 * kernel's reach. */
-	bool (*may_keep)(struct lz_backings *backings, size_t length, uint64_t allowance);
+	bool (*may_cache)(struct lz_backings *backings, size_t length, uint64_t allowance);
 
 	/* Where MADV_DONTFORK begins in a kept region, by which its mappings are told from others. */
-	uintptr_t (*keep_mark_start)(struct lz_backings *backings, uintptr_t base);
+	uintptr_t (*dontfork_start)(struct lz_backings *backings, uintptr_t base);
 
 	/*
 	 * Whether all of a kept region is still the mapping that was kept; `thorough` where calls were
@@ -126,7 +126,7 @@ struct lz_backing {
 	int (*make_reclaimable)(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped);
 
 	/* Whether a kept region can be given another size when it serves again. */
-	bool can_resize_kept;
+	bool can_resize_cached;
 
 	/* Whether mincore(2) tells which pages hold something. */
 	bool residency_is_visible;
@@ -151,7 +151,7 @@ struct lz_backing {
 
 	/* Whether advice has to be given by `advise`, because the kernel would answer otherwise than on plain
 	 * memory. */
-	bool (*has_own_answer)(int advice);
+	bool (*needs_advise)(int advice);
 
 	/* madvise(2) on a part that stands on this backing as a whole. */
 	int (*advise)(struct lz_backings *backings, const struct lz_window_part *part, int advice);
@@ -163,8 +163,9 @@ struct lz_backing {
 	/* Makes a range ready for a userfaultfd of the program that answers missing pages. */
 	void (*prepare_missing_faults)(struct lz_backings *backings, uintptr_t start, uintptr_t end);
 
-	/* The program changed protection or advice there; `keyed`: gave it a protection key. */
-	void (*note_altered)(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool keyed);
+	/* The program changed protection or advice there; `has_key`: gave it a protection key. */
+	void (*note_attributes_changed)(
+		struct lz_backings *backings, uintptr_t start, uintptr_t end, bool has_key);
 
 	/* --- the memory that it takes itself --- */
 
@@ -184,10 +185,10 @@ struct lz_backing {
 };
 
 /* Bytes of the smallest region that can stand on a backing. */
-static inline size_t lz_backing_least_region(
+static inline size_t lz_backing_min_region(
 	const struct lz_backings *backings, const struct lz_backing *backing)
 {
-	return backing->least_region != NULL ? backing->least_region(backings) : 0;
+	return backing->min_region != NULL ? backing->min_region(backings) : 0;
 }
 
 /* Bytes that a lease maps over and over, 0 for plain memory. */

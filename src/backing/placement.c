@@ -47,7 +47,7 @@ intptr_t lz_placement_map(struct lz_backings *backings, const struct lz_placemen
  * needs the fewest new tables. The kernel packs mappings from the top down, so its own choice is often as
  * good; lower ones are mostly free.
  */
-static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, size_t length)
+static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen, size_t length)
 {
 	const struct lz_geometry *geometry = backings->books->geometry;
 	uintptr_t best = chosen;
@@ -93,7 +93,7 @@ static intptr_t map_cheapest(struct lz_backings *backings, size_t length, int fl
 
 	if (lz_os_failed(at))
 		return at;
-	best = best_address(backings, (uintptr_t)at, length);
+	best = cheapest_address(backings, (uintptr_t)at, length);
 	if (best == (uintptr_t)at)
 		return at;
 	/* The two may overlap: give the first one back, and take what comes if somebody is quicker. */

@@ -17,16 +17,16 @@ static struct chunk_header *chunk_of(uintptr_t base)
 }
 
 /* Never 0, which an untouched page holds. */
-static uint32_t check_of(uintptr_t base, size_t length)
+static uint32_t check_word(uintptr_t base, size_t length)
 {
 	return (uint32_t)(((base >> 12) + length) * UINT64_C(0x9E3779B97F4A7C15) >> 32) | 1;
 }
 
 static size_t chunk_size(const struct lz_region_header *header, size_t length)
 {
-	bool unlike = atomic_load_explicit(&header->unlike_glibc, memory_order_relaxed);
+	bool layout_differs_now = atomic_load_explicit(&header->layout_differs, memory_order_relaxed);
 
-	return unlike ? 0 : (length + 2 * sizeof(size_t)) | IS_MMAPPED;
+	return layout_differs_now ? 0 : (length + 2 * sizeof(size_t)) | IS_MMAPPED;
 }
 
 void lz_header_write(const struct lz_region_header *header, uintptr_t base, size_t length)
@@ -35,7 +35,7 @@ void lz_header_write(const struct lz_region_header *header, uintptr_t base, size
 
 	chunk->previous_size = header->bytes - 2 * sizeof(size_t);
 	chunk->size = chunk_size(header, length);
-	atomic_store_explicit(&chunk->check, check_of(base, length), memory_order_release);
+	atomic_store_explicit(&chunk->check, check_word(base, length), memory_order_release);
 }
 
 bool lz_header_matches(const struct lz_region_header *header, uintptr_t base, size_t length)
@@ -43,6 +43,6 @@ bool lz_header_matches(const struct lz_region_header *header, uintptr_t base, si
 	struct chunk_header *chunk = chunk_of(base);
 
 	/* Where a filter denies the question the record has to be believed. */
-	return header->os->holds(&chunk->check, check_of(base, length)) != 0 &&
+	return header->os->holds(&chunk->check, check_word(base, length)) != 0 &&
 	       (chunk->size == chunk_size(header, length) || chunk->size == 0);
 }

@@ -29,7 +29,7 @@ struct lz_region_header {
 	const struct lz_os *os;
 	size_t bytes; /* of the page before a region: that of the system */
 	_Atomic bool
-		unlike_glibc; /* glibc's chunks look otherwise than above: headers make regions no chunks */
+		layout_differs; /* glibc's chunks look otherwise than above: headers make regions no chunks */
 };
 
 /* Writes the header of a region; its page must be writable. */

@@ -84,7 +84,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	return 0;
 }
 
-static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allowance)
+static bool may_cache(struct lz_backings *backings, size_t length, uint64_t allowance)
 {
 	(void)backings;
 	(void)length;
@@ -94,7 +94,7 @@ static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allow
 
 /* At the header, so that a mapping made exactly over the region, or over its first page, is not at one of its
  * bounds. */
-static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
+static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
 {
 	return base - backings->header.bytes;
 }
@@ -136,11 +136,11 @@ const struct lz_backing lz_zero_page_backing = {
 	.map = map,
 	.grow = grow,
 	.move = move,
-	.may_keep = may_keep,
-	.keep_mark_start = keep_mark_start,
+	.may_cache = may_cache,
+	.dontfork_start = dontfork_start,
 	.is_intact = is_intact,
 	.is_intact_mapping = is_intact_mapping,
 	.make_reclaimable = make_reclaimable,
-	.can_resize_kept = true,
+	.can_resize_cached = true,
 	.residency_is_visible = true,
 };

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "base/checked.h"
 #include "os/descriptors.h"
 #include "os/procfs.h"
@@ -25,7 +25,7 @@
 #define RECONCILE_AGE_MS 100u
 
 /* The same on fresh facts: what is about to be refused or reported must be true. */
-static bool truly_exceeds(struct lz_budget *budget, uint64_t cost, bool refusable)
+static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
 	uint64_t age = budget->os->now_ms() - budget->books->reconciled_ms;
 
@@ -98,14 +98,14 @@ static int decide(struct lz_budget *budget, const struct lz_need *need, struct l
 				       ? 0
 				       : ACTUAL_AGE_MS);
 	reconcile_missed(budget);
-	grant->over = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
-		      truly_exceeds(budget, grant->cost, refusable);
-	windowed = grant->over && need->windowable;
+	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
+			     exceeds_after_reconcile(budget, grant->cost, refusable);
+	windowed = grant->over_budget && need->windowable;
 	grant->committed = lz_ledger_committed(&budget->books->ledger);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
 	grant->plain_cost = need->plain_cost;
-	refused = grant->over && budget->options->policy == LZ_POLICY_REFUSE;
+	refused = grant->over_budget && budget->options->policy == LZ_POLICY_REFUSE;
 	if (!refused && !windowed && grant->cost != 0) {
 		atomic_fetch_add_explicit(
 			&budget->books->reservations.bytes, grant->cost, memory_order_relaxed);
@@ -121,7 +121,7 @@ static int acquire_window(struct lz_budget *budget, const struct lz_need *need, 
 }
 
 /* The need on a window, once there is one. */
-static void put_on_window(
+static void apply_window(
 	struct lz_budget *budget, struct lz_need *need, struct lz_grant *grant, const struct lz_lease *lease)
 {
 	grant->window = lease->bytes;
@@ -146,11 +146,11 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 	if (need.windowable && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
 		need.windowable = false;
 		if (acquire_window(budget, &need, lease) == 0)
-			put_on_window(budget, &need, grant, lease);
+			apply_window(budget, &need, grant, lease);
 	}
 	error = decide(budget, &need, grant);
 	/* What is kept for reuse is not to be the reason. */
-	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over)) &&
+	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over_budget)) &&
 		lz_cache_flush(budget->cache)) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
@@ -160,7 +160,7 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		need.windowable = false;
 		if (acquire_window(budget, &need, lease) == 0) {
 			need.plain_cost = grant->cost;
-			put_on_window(budget, &need, grant, lease);
+			apply_window(budget, &need, grant, lease);
 		}
 		error = decide(budget, &need, grant);
 	}
@@ -173,15 +173,15 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 	return -ENOMEM;
 }
 
-void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool happened)
+void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool succeeded)
 {
 	if (grant->cost == 0)
 		return;
 	if (lz_reservation_remove(&grant->hold))
 		lz_reservations_subtract(&budget->books->reservations, grant->cost);
-	if (!happened)
+	if (!succeeded)
 		return;
-	if (grant->over) {
+	if (grant->over_budget) {
 		lz_stats_add(&budget->books->stats, over_budget, 1);
 		log_decision(budget, LZ_EVENT_SERVED, grant);
 	} else if (grant->window != 0 && grant->plain_cost != 0) {

@@ -29,7 +29,7 @@ struct lz_budget {
 /* What was granted; the rest is undefined where cost is 0. */
 struct lz_grant {
 	uint64_t cost;                      /* bytes of page tables, reserved until lz_budget_settle */
-	bool over;                          /* in spite of the budget */
+	bool over_budget;                   /* in spite of the budget */
 	uint64_t window;                    /* bytes of the zero window it stands on, 0 for none */
 	uint64_t plain_cost;                /* as in the need */
 	uint64_t committed, actual, budget; /* bytes, at the time of the decision */
@@ -38,10 +38,10 @@ struct lz_grant {
 };
 
 /* A grant of nothing: sets only what is looked at, for this is on the way of every small mmap. */
-static inline void lz_grant_nothing(struct lz_grant *grant)
+static inline void lz_grant_init_empty(struct lz_grant *grant)
 {
 	grant->cost = 0;
-	grant->over = false;
+	grant->over_budget = false;
 	grant->window = 0;
 }
 
@@ -56,8 +56,8 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 
 /*
  * Gives a reservation back, its range being in the ledger or not to come; a request that was granted over the
- * budget is logged now that it has happened. No lock.
+ * budget is logged now that it has succeeded. No lock.
  */
-void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool happened);
+void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool succeeded);
 
 #endif

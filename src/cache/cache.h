@@ -63,39 +63,39 @@ struct lz_cache {
 	struct lz_options *options;
 	struct lz_cache_slot slot[LZ_CACHE_SLOTS];
 	_Atomic uint32_t count;
-	uint64_t resident;              /* the sum over all slots */
-	_Atomic uint64_t unreclaimable; /* of it, what is not under MADV_FREE */
-	_Atomic uint64_t limit;         /* of `resident`, at most */
-	_Atomic uint64_t allowance;     /* of `unreclaimable`, at most */
-	_Atomic uint64_t limits_ms;     /* when the two were last found out; 0: never */
-	_Atomic bool memory_locked;     /* mlockall was called: nothing is kept */
-	_Atomic uint32_t slow_rewrites; /* from 2 on: see lz_cache_clear */
+	uint64_t resident;                    /* the sum over all slots */
+	_Atomic uint64_t unreclaimable;       /* of it, what is not under MADV_FREE */
+	_Atomic uint64_t limit;               /* of `resident`, at most */
+	_Atomic uint64_t unreclaimable_limit; /* of `unreclaimable`, at most */
+	_Atomic uint64_t limits_read_ms;      /* when the two were last found out; 0: never */
+	_Atomic bool memory_locked;           /* mlockall was called: nothing is kept */
+	_Atomic uint32_t slow_first_writes;   /* from 2 on: see lz_cache_clear */
 	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets
 	 * with MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
 	_Atomic bool pages_shared_with_kernel;
 	/* Called with the lock when the first region comes in and when the last one goes; NULL: nobody. */
-	void (*on_filled)(bool filled);
+	void (*on_occupancy_change)(bool filled);
 };
 
 /* Sets up a zeroed cache whose first four members are set, before there are threads. */
 void lz_cache_init(struct lz_cache *cache);
 
 /* Whether a kept region of that size serves the request as it is: at most a fifth of it may be wasted. */
-bool lz_cache_fits(size_t kept, size_t length);
+bool lz_cache_size_fits(size_t kept, size_t length);
 
 /*
- * Takes a kept region, which gets a record; its range is in the ledger; *got is its length. Where that does
- * not fit, the caller resizes it. Its first `length` bytes, or all of one that fits, are zero where the
- * request is for zeros. -ENOENT: there is none. Takes the lock.
+ * Takes a kept region, which gets a record; its range is in the ledger; *kept_length is its length. Where
+ * that does not fit, the caller resizes it. Its first `length` bytes, or all of one that fits, are zero where
+ * the request is for zeros. -ENOENT: there is none. Takes the lock.
  */
-int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
-	uintptr_t *base, size_t *got);
+int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
+	uintptr_t *base, size_t *kept_length);
 
 /*
  * Keeps a claimed region, which leaves the table of regions, and unmaps others that have to go for it. False:
  * it is not worth keeping, or was altered by the program, or cannot be: the caller unmaps it. Takes the lock.
  */
-bool lz_cache_keep(struct lz_cache *cache, struct lz_served *region);
+bool lz_cache_insert(struct lz_cache *cache, struct lz_served *region);
 
 /* Whether p lies in a kept region that is still ours. With the lock. */
 bool lz_cache_contains(struct lz_cache *cache, uintptr_t p);

@@ -24,21 +24,21 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
  * Unmaps the region freed first of those that `selects` is true of; false where there is none. Takes the
  * lock.
  */
-bool lz_cache_unmap_one(struct lz_cache *cache,
+bool lz_cache_evict_one(struct lz_cache *cache,
 	bool (*selects)(const struct lz_cached_region *region, uint64_t a, uint64_t b), uint64_t a,
 	uint64_t b);
 
 /* --- ownership.c --- */
 
 /* Whether something may have changed memory without our knowledge since the region was freed. */
-bool lz_cache_is_doubtful(const struct lz_cache *cache, const struct lz_cached_region *region);
+bool lz_cache_region_may_be_stale(const struct lz_cache *cache, const struct lz_cached_region *region);
 
 /*
  * Whether all of a kept region is still the mapping that was kept. A program may map over memory that it
  * freed: a call that passed us has made it leave, what did not (raw system calls, glibc's free by a plugin)
  * shows here.
  */
-bool lz_cache_is_ours(struct lz_cache *cache, const struct lz_cached_region *region);
+bool lz_cache_region_is_intact(struct lz_cache *cache, const struct lz_cached_region *region);
 
 /* Gives the mappings of a region MADV_DONTFORK or MADV_DOFORK. */
 int lz_cache_advise_fork(struct lz_cache *cache, const struct lz_cached_region *region, int advice);

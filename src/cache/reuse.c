@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
@@ -12,7 +12,7 @@
  * Another size is made of a kept region that holds at least this share of it: what is in memory already needs
  * no page fault. Less, and moving page tables costs more than that saves.
  */
-#define WORTH_RESIZING 8u
+#define RESIZE_MIN_SHARE 8u
 
 /* Whether it stands where the request wants to. Requests that are too small for a backing get the zero page.
  */
@@ -23,10 +23,10 @@ static bool backing_matches(const struct lz_cache *cache, const struct lz_cached
 	const struct lz_backing *wanted = lz_backing_of(choice);
 
 	return choice == LZ_BACKING_AUTO || region->how.backing == wanted ||
-	       length < lz_backing_least_region(cache->backings, wanted);
+	       length < lz_backing_min_region(cache->backings, wanted);
 }
 
-bool lz_cache_fits(size_t kept, size_t length)
+bool lz_cache_size_fits(size_t kept, size_t length)
 {
 	return kept >= length && kept - length <= length / 4;
 }
@@ -34,12 +34,13 @@ bool lz_cache_fits(size_t kept, size_t length)
 static bool fits(const struct lz_cache *cache, const struct lz_cached_region *region,
 	const struct lz_request *request, size_t length, size_t alignment)
 {
-	return lz_cache_fits(region->length, length) && (alignment <= 1 || region->base % alignment == 0) &&
+	return lz_cache_size_fits(region->length, length) &&
+	       (alignment <= 1 || region->base % alignment == 0) &&
 	       backing_matches(cache, region, request, length);
 }
 
 /* The smallest that fits; of equals, the one freed last, which is warmest. */
-static struct lz_cache_slot *best(
+static struct lz_cache_slot *best_fit(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
 	struct lz_cache_slot *found = NULL;
@@ -58,7 +59,8 @@ static struct lz_cache_slot *best(
 }
 
 /* Of two to make another size of, the one that holds more of what is wanted is better. */
-static bool is_nearer(const struct lz_cached_region *region, const struct lz_cache_slot *found, size_t length)
+static bool holds_more(
+	const struct lz_cached_region *region, const struct lz_cache_slot *found, size_t length)
 {
 	return found == NULL ||
 	       lz_min_u64(region->resident, length) > lz_min_u64(found->region.resident, length);
@@ -69,7 +71,7 @@ static bool is_nearer(const struct lz_cached_region *region, const struct lz_cac
  * sizes that are mostly written then take a quarter less page faults. Only a region that could be kept again,
  * so that a huge request, which will be sparse, does not wait for pages to be cleared that it may never use.
  */
-static struct lz_cache_slot *nearest(
+static struct lz_cache_slot *find_resizable(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
 	const struct lz_geometry *geometry = cache->books->geometry;
@@ -84,40 +86,40 @@ static struct lz_cache_slot *nearest(
 		struct lz_cache_slot *slot = &cache->slot[i];
 		const struct lz_cached_region *region = &slot->region;
 
-		if (slot->base != 0 && region->how.backing->can_resize_kept &&
+		if (slot->base != 0 && region->how.backing->can_resize_cached &&
 			backing_matches(cache, region, request, length) &&
 			region->how.huge_pages_refused == (cache->options->thp == LZ_THP_NEVER) &&
-			region->resident >= length / WORTH_RESIZING && region->resident / 2 <= length &&
-			is_nearer(region, found, length))
+			region->resident >= length / RESIZE_MIN_SHARE && region->resident / 2 <= length &&
+			holds_more(region, found, length))
 			found = slot;
 	}
 	return found;
 }
 
-static struct lz_cache_slot *choose(
+static struct lz_cache_slot *choose_slot(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
 	/* Beyond the budget, which may have shrunk since, what is kept is unmapped instead, and the policy
 	 * decides. */
 	bool exceeds = cache->books->budget.resolved && lz_books_exceeds(cache->books, 0);
-	struct lz_cache_slot *slot = exceeds ? NULL : best(cache, request, length, alignment);
+	struct lz_cache_slot *slot = exceeds ? NULL : best_fit(cache, request, length, alignment);
 
-	return slot != NULL ? slot : nearest(cache, request, length, alignment);
+	return slot != NULL ? slot : find_resizable(cache, request, length, alignment);
 }
 
 /*
  * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it.
- * NULL: it stays in *unfit, for the caller to unmap. With the lock.
+ * NULL: it stays in *stale, for the caller to unmap. With the lock.
  */
-static struct lz_served *revive(
-	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *unfit)
+static struct lz_served *move_to_regions(
+	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *stale)
 {
 	struct lz_cached_region region = slot->region;
 	size_t lead = cache->backings->header.bytes;
 
-	if (lz_cache_is_doubtful(cache, &region) || !lz_cache_is_ours(cache, &region) ||
+	if (lz_cache_region_may_be_stale(cache, &region) || !lz_cache_region_is_intact(cache, &region) ||
 		!lz_header_matches(&cache->backings->header, region.base, region.length)) {
-		*unfit = lz_cache_remove(cache, slot);
+		*stale = lz_cache_remove(cache, slot);
 		return NULL;
 	}
 	/* First: it must never be in both places, should this be left half done. */
@@ -126,60 +128,61 @@ static struct lz_served *revive(
 		return lz_regions_find(&cache->books->regions, region.base);
 	lz_ledger_remove(&cache->books->ledger, region.base - lead, region.base + region.length);
 	lz_window_map_remove(&cache->books->windows, region.base, region.base + region.length);
-	*unfit = region;
+	*stale = region;
 	return NULL;
 }
 
 /* One that serves the request: its record, and what was kept of it. NULL: there is none. */
-static struct lz_served *take_best(struct lz_cache *cache, const struct lz_request *request, size_t length,
-	size_t alignment, struct lz_cached_region *taken)
+static struct lz_served *reuse_region(struct lz_cache *cache, const struct lz_request *request, size_t length,
+	size_t alignment, struct lz_cached_region *kept)
 {
 	struct lz_served *record = NULL;
 	struct lz_cache_slot *slot;
-	struct lz_cached_region unfit;
+	struct lz_cached_region stale;
 
 	do {
 		if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0 ||
 			!lz_books_lock(cache->books))
 			return NULL;
-		unfit.base = 0;
-		slot = choose(cache, request, length, alignment);
+		stale.base = 0;
+		slot = choose_slot(cache, request, length, alignment);
 		if (slot != NULL) {
-			*taken = slot->region;
-			record = revive(cache, slot, &unfit);
+			*kept = slot->region;
+			record = move_to_regions(cache, slot, &stale);
 		}
 		lz_books_unlock(cache->books);
-		if (unfit.base != 0)
-			lz_cache_unmap(cache, &unfit);
+		if (stale.base != 0)
+			lz_cache_unmap(cache, &stale);
 	} while (slot != NULL && record == NULL);
 	return record;
 }
 
-int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
-	uintptr_t *base, size_t *got)
+int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
+	uintptr_t *base, size_t *kept_length)
 {
-	struct lz_cached_region taken;
-	struct lz_served *record = take_best(cache, request, length, alignment, &taken);
+	struct lz_cached_region kept;
+	struct lz_served *record = reuse_region(cache, request, length, alignment, &kept);
 	size_t lead = cache->backings->header.bytes;
-	bool full = taken.full;
+	bool full = kept.full;
 
 	if (record == NULL)
 		return -ENOENT;
-	*base = taken.base;
-	*got = taken.length;
-	if (lz_cache_advise_fork(cache, &taken, MADV_DOFORK) != 0) {
+	*base = kept.base;
+	*kept_length = kept.length;
+	if (lz_cache_advise_fork(cache, &kept, MADV_DOFORK) != 0) {
 		/* A child of the program would lack it. */
 		if (lz_regions_claim(record)) {
-			lz_books_remove_region(cache->books, record, *base, *got, lead);
-			lz_placement_unmap(cache->backings, *base, *got);
+			lz_books_remove_region(cache->books, record, *base, *kept_length, lead);
+			lz_placement_unmap(cache->backings, *base, *kept_length);
 		}
 		return -ENOENT;
 	}
-	if (request->zeroed && !taken.is_zero)
-		full = lz_cache_clear(
-			cache, &taken, lz_cache_fits(*got, length) ? *got : lz_min_u64(*got, length));
+	if (request->zeroed && !kept.is_zero)
+		full = lz_cache_clear(cache, &kept,
+			lz_cache_size_fits(*kept_length, length) ? *kept_length
+								 : lz_min_u64(*kept_length, length));
 	record->full = full;
 	lz_stats_add(&cache->books->stats, recycled, 1);
-	lz_stats_add(&cache->books->stats, recycled_bytes, *got);
+	lz_stats_add(&cache->books->stats, recycled_bytes, *kept_length);
 	return 0;
 }

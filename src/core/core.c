@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "base/text.h"
 #include "os/descriptors.h"
 

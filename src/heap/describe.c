@@ -28,7 +28,8 @@ struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p)
 }
 
 /* The region that contains p: its first address and length. */
-static int find_around(struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
+static int find_containing(
+	struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
 {
 	struct lz_served *region;
 
@@ -50,7 +51,7 @@ int lz_heap_region_info(struct lz_heap *heap, const void *p, struct lz_region *i
 	uintptr_t base;
 	size_t length;
 	bool on_window;
-	int error = find_around(heap, p, &base, &length, &on_window);
+	int error = find_containing(heap, p, &base, &length, &on_window);
 
 	if (error)
 		return error;
@@ -77,7 +78,7 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 	uintptr_t start = (uintptr_t)p, base, end, first, last;
 	size_t length;
 	bool on_window;
-	int error = find_around(heap, p, &base, &length, &on_window);
+	int error = find_containing(heap, p, &base, &length, &on_window);
 
 	if (error)
 		return error;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "backing/placement.h"
 
 static size_t length_of(const struct lz_served *region)
@@ -30,18 +30,19 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 }
 
 /* Serves from the cache. -ENOENT: there is nothing of use. */
-static int reuse(
+static int allocate_from_cache(
 	struct lz_heap *heap, const struct lz_request *request, size_t length, size_t alignment, void **out)
 {
 	uintptr_t base;
-	size_t got;
-	int error = lz_cache_take(heap->cache, request, length, alignment, &base, &got);
+	size_t kept_length;
+	int error = lz_cache_reuse(heap->cache, request, length, alignment, &base, &kept_length);
 
 	if (error)
 		return error;
-	lz_books_count_region(heap->books, got, lz_regions_find(&heap->books->regions, base)->on_window);
+	lz_books_count_region(
+		heap->books, kept_length, lz_regions_find(&heap->books->regions, base)->on_window);
 	*out = (void *)base;
-	if (lz_cache_fits(got, length) || lz_heap_resize(heap, request, (void *)base, out) == 0)
+	if (lz_cache_size_fits(kept_length, length) || lz_heap_resize(heap, request, (void *)base, out) == 0)
 		return 0;
 	lz_heap_free(heap, (void *)base);
 	return -ENOENT;
@@ -61,7 +62,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 	if (!lz_books_page_length(heap->books, request->size, &placement.length))
 		return -ENOMEM;
 	/* Nothing is kept where a report is wanted. */
-	if (reuse(heap, request, placement.length, alignment, out) == 0)
+	if (allocate_from_cache(heap, request, placement.length, alignment, out) == 0)
 		return 0;
 	need.bytes = placement.length + heap->backings->header.bytes;
 	do {
@@ -82,11 +83,11 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 	lz_books_count_region(heap->books, entry.length, entry.how.on_window);
 	if (entry.how.on_window)
 		lz_books_count_window(heap->books, entry.length);
-	if (!grant.over)
+	if (!grant.over_budget)
 		lz_placement_populate(heap->backings, entry.base, entry.length);
 	*out = (void *)entry.base;
 	if (heap->reporter->report != NULL)
-		lz_report_region_made(heap->reporter, request, *out);
+		lz_report_region_allocated(heap->reporter, request, *out);
 	return 0;
 }
 
@@ -102,10 +103,10 @@ int lz_heap_free(struct lz_heap *heap, void *p)
 	length = length_of(region);
 	on_window = region->on_window;
 	if (heap->reporter->report != NULL)
-		lz_report_range_ends(heap->reporter, region, base, base + length);
+		lz_report_range_freed(heap->reporter, region, base, base + length);
 	if (on_window)
 		lz_backings_sample_resident(heap->backings, false);
-	if (!lz_cache_keep(heap->cache, region)) {
+	if (!lz_cache_insert(heap->cache, region)) {
 		lz_books_remove_region(heap->books, region, base, length, heap->backings->header.bytes);
 		lz_placement_unmap(heap->backings, base, length);
 		lz_backings_release_unused(heap->backings);

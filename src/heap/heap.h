@@ -53,10 +53,10 @@ int lz_heap_resize(struct lz_heap *heap, const struct lz_request *request, void 
 
 /* Why a page-aligned pointer that no region starts at is certain to be no block. */
 enum lz_misuse {
-	LZ_MISUSE_NONE,   /* p may be the next allocator's */
-	LZ_MISUSE_INSIDE, /* in the middle of a region */
-	LZ_MISUSE_FREED,  /* in one that was freed and is kept for reuse */
-	LZ_MISUSE_GONE    /* near where regions were, and nothing is mapped there */
+	LZ_MISUSE_NONE,        /* p may be the next allocator's */
+	LZ_MISUSE_INTERIOR,    /* in the middle of a region */
+	LZ_MISUSE_DOUBLE_FREE, /* in one that was freed and is kept for reuse */
+	LZ_MISUSE_UNMAPPED     /* near where regions were, and nothing is mapped there */
 };
 
 /*

@@ -22,12 +22,12 @@ static enum lz_misuse classify(struct lz_heap *heap, uintptr_t p, uintptr_t *bas
 	if (lz_books_are_doubtful(heap->books))
 		return LZ_MISUSE_NONE;
 	if (region == NULL)
-		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_FREED : LZ_MISUSE_NONE;
+		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_DOUBLE_FREE : LZ_MISUSE_NONE;
 	*base = atomic_load_explicit(&region->base, memory_order_relaxed);
 	*length = atomic_load_explicit(&region->length, memory_order_relaxed);
 	/* A plugin may have freed it by glibc's free, and another's block lie there now. */
 	return p > *base && p - *base < *length && lz_header_matches(&heap->backings->header, *base, *length)
-		       ? LZ_MISUSE_INSIDE
+		       ? LZ_MISUSE_INTERIOR
 		       : LZ_MISUSE_NONE;
 }
 
@@ -43,7 +43,7 @@ enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *
 	lz_books_unlock(heap->books);
 	if (misuse == LZ_MISUSE_NONE &&
 		heap->os->mincore((void *)address, heap->books->page, &resident) == -ENOMEM)
-		misuse = LZ_MISUSE_GONE;
+		misuse = LZ_MISUSE_UNMAPPED;
 	return misuse;
 }
 
@@ -58,13 +58,13 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 	lz_text_char(&text, '(');
 	lz_text_hex(&text, (uintptr_t)p);
 	lz_text_string(&text, "): ");
-	if (misuse == LZ_MISUSE_INSIDE) {
+	if (misuse == LZ_MISUSE_INTERIOR) {
 		lz_text_string(&text, "invalid pointer, ");
 		lz_text_u64(&text, (uintptr_t)p - base);
 		lz_text_string(&text, " bytes into a block of ");
 		lz_text_u64(&text, length);
 	} else {
-		lz_text_string(&text, misuse == LZ_MISUSE_FREED
+		lz_text_string(&text, misuse == LZ_MISUSE_DOUBLE_FREE
 					      ? "double free: the block was freed before"
 					      : "invalid pointer, or double free: no memory is there");
 	}

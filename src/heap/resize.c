@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
-#include "backing/copy.h"
+#include "backing/backings.h"
+#include "backing/sparse_copy.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "heap/heap.h"
@@ -32,7 +32,7 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	const struct lz_os *next = heap->backings->next;
 
 	if (heap->reporter->report != NULL)
-		lz_report_range_ends(heap->reporter, region, start, end);
+		lz_report_range_freed(heap->reporter, region, start, end);
 	if (lz_books_lock(books)) {
 		lz_ledger_remove(&books->ledger, start, end);
 		lz_window_map_remove(&books->windows, start, end);
@@ -151,7 +151,7 @@ static int move_anywhere(struct lz_heap *heap, const struct resized *resized, ui
  * part of it (numpy advises MADV_HUGEPAGE from the second page on): mremap answers EFAULT, and the bytes have
  * to move, to plain memory.
  */
-static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
+static int copy_to_new_region(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *plain = lz_backing_of(LZ_BACKING_ZEROPAGE);
 	struct lz_placement placement = {
@@ -168,7 +168,7 @@ static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, ui
 		heap->os->munmap((void *)(entry.base - entry.lead), entry.length + entry.lead);
 		return error;
 	}
-	lz_copy_written(heap->backings, resized->base, end, entry.base);
+	lz_sparse_copy_pages(heap->backings, resized->base, end, entry.base);
 	if (lz_books_lock(heap->books)) {
 		lz_window_map_remove(&heap->books->windows, resized->base, end);
 		lz_books_unlock(heap->books);
@@ -184,7 +184,7 @@ static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, ui
  * on a window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
  * (__vm_enough_memory in mm/util.c).
  */
-static bool would_be_granted(struct lz_heap *heap, size_t bytes)
+static bool overcommit_allows(struct lz_heap *heap, size_t bytes)
 {
 	intptr_t at;
 
@@ -203,7 +203,7 @@ static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resiz
 	int error;
 
 	*moved = resized->base;
-	if (!would_be_granted(heap, resized->new_length - resized->length))
+	if (!overcommit_allows(heap, resized->new_length - resized->length))
 		return -ENOMEM;
 	error = backing->grow(
 		heap->backings, lease, resized->base, resized->length, resized->new_length, &resized->joined);
@@ -221,7 +221,7 @@ static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resiz
 	}
 	if (resized->joined && move_anywhere(heap, resized, moved) == 0)
 		return 0;
-	error = copy_to_fresh(heap, resized, moved);
+	error = copy_to_new_region(heap, resized, moved);
 	if (error == 0) {
 		remove_record(heap, resized->region);
 		return 0;
@@ -272,7 +272,7 @@ static int request_growth(
 	lz_lease_release(heap->backings, &lease);
 	if (error)
 		return error;
-	if (!grant.over)
+	if (!grant.over_budget)
 		lz_placement_populate(
 			heap->backings, *moved + resized->length, resized->new_length - resized->length);
 	count_growth(heap, on_window, *moved, resized);

@@ -44,13 +44,14 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable);
 int lz_report_signal(const struct lz_reporter *reporter);
 
 /* A region stands at p, for a request. */
-void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request *request, const void *p);
+void lz_report_region_allocated(
+	struct lz_reporter *reporter, const struct lz_request *request, const void *p);
 
 /* A region of a site got another size, and is at p now. */
 void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length);
 
 /* [start, end) of a region is about to go: all of it, or what realloc cuts off. */
-void lz_report_range_ends(
+void lz_report_range_freed(
 	struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end);
 
 /* Writes the report; `reason` is "exit" or "signal". */

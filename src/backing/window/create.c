@@ -16,9 +16,9 @@
 #define COLLAPSE_ATTEMPTS 3
 
 /* Its frame is not there while what follows it runs: this is the deepest path of the library. */
-#define APART __attribute__((noinline))
+#define NOINLINE __attribute__((noinline))
 
-int lz_window_fail(struct lz_window_failure *failure, const char *step, int error)
+int lz_window_set_failure(struct lz_window_failure *failure, const char *step, int error)
 {
 	*failure = (struct lz_window_failure){step, error};
 	return error != 0 ? error : -EAGAIN;
@@ -26,27 +26,27 @@ int lz_window_fail(struct lz_window_failure *failure, const char *step, int erro
 
 /* --- whole or not --- */
 
-static void count_huge(void *context, const struct lz_page_run *run)
+static void add_huge_bytes(void *context, const struct lz_page_run *run)
 {
 	if (run->huge && run->file)
 		*(uint64_t *)context += run->end - run->start;
 }
 
-bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
+bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
 	uint64_t huge = 0;
 	int error;
 
 	if (backings->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
 		return false;
-	error = lz_pagemap_walk(backings->os, keeper, keeper + bytes, count_huge, &huge);
+	error = lz_pagemap_walk(backings->os, keeper, keeper + bytes, add_huge_bytes, &huge);
 	if (error != 0) /* before Linux 6.7 */
 		error = lz_mapping_value(
 			backings->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
 	return error == 0 && huge == bytes;
 }
 
-int lz_window_no_huge_pages(
+int lz_window_explain_no_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error)
 {
 	struct lz_lines lines;
@@ -54,10 +54,10 @@ int lz_window_no_huge_pages(
 	bool denied = false;
 
 	if (backings->os->thp_disabled() == 1)
-		return lz_window_fail(
+		return lz_window_set_failure(
 			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
 	if (backings->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
-		return lz_window_fail(failure,
+		return lz_window_set_failure(failure,
 			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
 	if (lz_lines_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
 		line = lz_lines_next(&lines);
@@ -65,11 +65,11 @@ int lz_window_no_huge_pages(
 		lz_lines_close(&lines);
 	}
 	if (denied)
-		return lz_window_fail(failure,
+		return lz_window_set_failure(failure,
 			"huge pages are denied to shared memory "
 			"(/sys/kernel/mm/transparent_hugepage/shmem_enabled)",
 			0);
-	return lz_window_fail(failure, "no huge page to be found (MADV_COLLAPSE)", error);
+	return lz_window_set_failure(failure, "no huge page to be found (MADV_COLLAPSE)", error);
 }
 
 /*
@@ -85,16 +85,16 @@ int lz_window_collapse(
 	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
 		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
 	if (error)
-		return lz_window_fail(failure, "memory for its pages", error);
+		return lz_window_set_failure(failure, "memory for its pages", error);
 	/* EAGAIN: a page was locked or not yet on the list of its kind. */
 	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
 		error = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
 		if (error != -EAGAIN)
 			break;
 	}
-	if (lz_window_is_whole(backings, keeper, bytes))
+	if (lz_window_has_huge_pages(backings, keeper, bytes))
 		return 0;
-	return lz_window_no_huge_pages(backings, failure, keeper, error);
+	return lz_window_explain_no_huge_pages(backings, failure, keeper, error);
 }
 
 /*
@@ -112,7 +112,7 @@ static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t by
 
 /* --- made --- */
 
-static intptr_t map_zeros(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
+static intptr_t map_file(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
 {
 	return backings->os->mmap(
 		(void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
@@ -124,7 +124,7 @@ static intptr_t map_zeros(struct lz_backings *backings, uintptr_t at, size_t byt
  * window: its file would be cut to our size, or its descriptor closed. What was duplicated must be an empty
  * memfd that can be sealed.
  */
-APART static int create_file(struct lz_backings *backings)
+NOINLINE static int create_memfd(struct lz_backings *backings)
 {
 	const struct lz_os *os = backings->os;
 	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
@@ -145,19 +145,20 @@ APART static int create_file(struct lz_backings *backings)
 }
 
 /* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
-APART static int make_file(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
+NOINLINE static int create_sealed_file(
+	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
 {
 	const struct lz_os *os = backings->os;
-	int fd = create_file(backings);
+	int fd = create_memfd(backings);
 	int error;
 
 	if (fd < 0)
-		return lz_window_fail(failure, "memfd_create", fd);
+		return lz_window_set_failure(failure, "memfd_create", fd);
 	error = os->ftruncate(fd, (int64_t)bytes);
 	if (error)
-		lz_window_fail(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
+		lz_window_set_failure(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
 	else if ((error = os->seal(fd)) != 0)
-		lz_window_fail(failure, "sealing its memfd", error);
+		lz_window_set_failure(failure, "sealing its memfd", error);
 	if (error == 0)
 		return fd;
 	os->close(fd);
@@ -165,7 +166,7 @@ APART static int make_file(struct lz_backings *backings, struct lz_window_failur
 }
 
 /* Maps keeper and source, side by side. */
-static int make_mappings(
+static int map_keeper_and_source(
 	struct lz_backings *backings, struct lz_window_failure *failure, int fd, struct lz_window *window)
 {
 	size_t bytes = window->bytes;
@@ -173,20 +174,20 @@ static int make_mappings(
 		backings, 2 * bytes, lz_window_map_unit(&backings->books->windows));
 
 	if (lz_os_failed(at))
-		return lz_window_fail(failure, "address space for it", (int)at);
+		return lz_window_set_failure(failure, "address space for it", (int)at);
 	window->keeper = (uintptr_t)at;
 	window->source = window->keeper + bytes;
-	at = map_zeros(backings, window->keeper, bytes, PROT_READ, fd);
+	at = map_file(backings, window->keeper, bytes, PROT_READ, fd);
 	if (!lz_os_failed(at))
-		at = map_zeros(backings, window->source, bytes, PROT_READ | PROT_WRITE, fd);
+		at = map_file(backings, window->source, bytes, PROT_READ | PROT_WRITE, fd);
 	if (!lz_os_failed(at))
 		return 0;
 	backings->os->munmap((void *)window->keeper, 2 * bytes);
-	return lz_window_fail(failure, "mapping it", (int)at);
+	return lz_window_set_failure(failure, "mapping it", (int)at);
 }
 
 /* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
-static bool saves_nothing(struct lz_backings *backings)
+static bool has_hash_mmu(struct lz_backings *backings)
 {
 	struct lz_lines lines;
 	const char *line;
@@ -201,18 +202,19 @@ static bool saves_nothing(struct lz_backings *backings)
 	return hash;
 }
 
-int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
+int lz_window_create(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
 	struct lz_window *window)
 {
 	int fd, error;
 
 	*window = (struct lz_window){.bytes = bytes};
-	if (saves_nothing(backings))
-		return lz_window_fail(failure, "with the hash MMU of this machine it would save nothing", 0);
-	fd = make_file(backings, failure, bytes);
+	if (has_hash_mmu(backings))
+		return lz_window_set_failure(
+			failure, "with the hash MMU of this machine it would save nothing", 0);
+	fd = create_sealed_file(backings, failure, bytes);
 	if (fd < 0)
 		return fd;
-	error = make_mappings(backings, failure, fd, window);
+	error = map_keeper_and_source(backings, failure, fd, window);
 	backings->os->close(fd);
 	if (error)
 		return error;

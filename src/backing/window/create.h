@@ -2,8 +2,8 @@
  * Making a zero window, and making it whole again. Without the lock. Each returns 0, or -errno with what went
  * wrong in *failure.
  */
-#ifndef LZ_CORE_WINDOW_MAKE_H
-#define LZ_CORE_WINDOW_MAKE_H
+#ifndef LZ_BACKING_WINDOW_CREATE_H
+#define LZ_BACKING_WINDOW_CREATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,22 +19,22 @@ struct lz_window_failure {
 };
 
 /* Notes it; returns error, or -EAGAIN for 0. */
-int lz_window_fail(struct lz_window_failure *failure, const char *step, int error);
+int lz_window_set_failure(struct lz_window_failure *failure, const char *step, int error);
 
 /* A sealed memfd of `bytes` zeros, mapped as keeper and source, in huge pages, locked where the limit allows.
  */
-int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
+int lz_window_create(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
 	struct lz_window *window);
 
 /* Whether all of the keeper is mapped by huge pages now: what the kernel says of it, not what it promised. */
-bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes);
+bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes);
 
 /* Turns the keeper's pages into huge ones. */
 int lz_window_collapse(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes);
 
 /* Why the kernel gave no huge pages, as far as it says; `error` is what MADV_COLLAPSE answered. */
-int lz_window_no_huge_pages(
+int lz_window_explain_no_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error);
 
 #endif

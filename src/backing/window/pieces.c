@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-#include "backing/copy.h"
+#include "backing/sparse_copy.h"
 #include "backing/window/window.h"
 #include "base/checked.h"
 #include "os/mman.h"
@@ -47,7 +47,7 @@ bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapp
  * Without the lock, by asking the kernel. To wait longer for it would be no way out: its holder may be a
  * handler's thread that waits for a lock of the allocator beneath, whose holder waits here.
  */
-static bool next_by_maps(
+static bool next_part_by_maps(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	struct lz_mapping mapping;
@@ -81,13 +81,13 @@ bool lz_window_next_part(
 	if (start >= end || !atomic_load_explicit(&backings->books->windows.any, memory_order_relaxed))
 		return false;
 	if (!lz_books_lock(backings->books))
-		return next_by_maps(backings, start, end, part);
+		return next_part_by_maps(backings, start, end, part);
 	found = lz_window_map_find(&backings->books->windows, start, end, part);
 	lz_books_unlock(backings->books);
 	return found;
 }
 
-void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_t length, unsigned asked)
+void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice)
 {
 	static const struct {
 		unsigned flag;
@@ -97,9 +97,9 @@ void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_
 		{LZ_ASKED_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_ASKED_HUGEPAGE, MADV_HUGEPAGE}};
 
 	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
-		if (asked & table[i].flag)
+		if (advice & table[i].flag)
 			backings->os->madvise((void *)start, length, table[i].advice);
-	if (asked & LZ_ASKED_LOCKED)
+	if (advice & LZ_ASKED_LOCKED)
 		backings->os->mlock((void *)start, length);
 }
 
@@ -145,7 +145,7 @@ static int copy_piece(struct lz_backings *backings, uintptr_t at, size_t length,
 
 	if (lz_os_failed(fresh))
 		return (int)fresh;
-	lz_copy_written(backings, at, at + length, to);
+	lz_sparse_copy_pages(backings, at, at + length, to);
 	backings->os->munmap((void *)at, length);
 	return 0;
 }
@@ -205,16 +205,16 @@ int lz_window_move_pieces(
 /* --- growing --- */
 
 /* Keys are there: the range before has one. */
-static void give_key(
-	struct lz_backings *backings, uintptr_t from, uintptr_t to, const struct lz_window_manner *manner)
+static void set_key(struct lz_backings *backings, uintptr_t from, uintptr_t to,
+	const struct lz_window_attributes *attributes)
 {
-	if (manner->key != 0)
-		backings->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), manner->protection,
-			manner->key, 0, 0);
+	if (attributes->key != 0)
+		backings->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), attributes->protection,
+			attributes->key, 0, 0);
 }
 
 int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t from, uintptr_t to,
-	uintptr_t tag, const struct lz_window_manner *manner)
+	uintptr_t tag, const struct lz_window_attributes *attributes)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
 	size_t units = tag & (lz_window_map_of_file(&backings->books->windows) - 1);
@@ -225,13 +225,13 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	int error;
 
 	if (window == NULL) {
-		intptr_t at = backings->os->mmap((void *)from, to - from, manner->protection,
+		intptr_t at = backings->os->mmap((void *)from, to - from, attributes->protection,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
 		if (lz_os_failed(at))
 			return (int)at;
-		give_key(backings, from, to, manner);
-		lz_window_advise_alike(backings, from, to - from, manner->asked);
+		set_key(backings, from, to, attributes);
+		lz_window_copy_advice(backings, from, to - from, attributes->advice);
 		/* What was /dev/zero stays a file in all that is told of it. */
 		if (tag & lz_window_map_of_file(&backings->books->windows))
 			lz_window_set_tag(backings, from, to - from,
@@ -246,12 +246,12 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	anchor = lz_round_down(middle, unit);
 	if (error == 0)
 		error = lz_window_map_pieces(backings, lease, middle, to, anchor);
-	if (error == 0 && manner->protection != (PROT_READ | PROT_WRITE))
-		error = backings->os->mprotect((void *)from, to - from, manner->protection);
+	if (error == 0 && attributes->protection != (PROT_READ | PROT_WRITE))
+		error = backings->os->mprotect((void *)from, to - from, attributes->protection);
 	if (error)
 		return error;
-	give_key(backings, from, to, manner);
-	lz_window_advise_alike(backings, from, to - from, manner->asked);
+	set_key(backings, from, to, attributes);
+	lz_window_copy_advice(backings, from, to - from, attributes->advice);
 	if (middle > from)
 		lz_window_set_tag(backings, from, middle - from, tag);
 	if (middle < to)

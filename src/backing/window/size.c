@@ -22,7 +22,7 @@
 
 /* Mappings that are ours to have: half of vm.max_map_count, and never the program's last eighth. With the
  * lock. */
-static uint64_t mappings_free(struct lz_backings *backings, uint64_t wanted)
+static uint64_t available_mappings(struct lz_backings *backings, uint64_t wanted)
 {
 	uint64_t limit, ours, used, room;
 	struct lz_lines lines;
@@ -52,7 +52,7 @@ static uint64_t square_root(uint64_t n)
 	return root;
 }
 
-static uint64_t most_bytes(uint64_t free)
+static uint64_t max_window_bytes(uint64_t free)
 {
 	return lz_max_u64(free / MEMORY_SHARE, lz_min_u64(MODEST_BYTES, free - free / 4));
 }
@@ -60,12 +60,12 @@ static uint64_t most_bytes(uint64_t free)
 /* Whether there is memory for a window of so many bytes, and for the kernel's records of its pieces. */
 bool lz_window_is_affordable(size_t bytes, size_t length, uint64_t free)
 {
-	return bytes <= most_bytes(free) && length / bytes * MAPPING_BYTES <= free - bytes;
+	return bytes <= max_window_bytes(free) && length / bytes * MAPPING_BYTES <= free - bytes;
 }
 
 /*
  * How much of a window each piece of a region shows. A large one is real memory, a small one needs many
- * mappings: the two together are least at the square root below (6 MiB for 100 GiB), and the smaller, the
+ * mappings: the two together are min_bytes at the square root below (6 MiB for 100 GiB), and the smaller, the
  * longer it stays in the cache (8 ns a page read up to 64 MiB, 26 ns at 512 MiB). From 256 GiB on the
  * mappings that are free decide: 18 MiB for 512 GiB. One larger than a quarter of the tables that it saves
  * would be no bargain. `length` of a region of `total` bytes is to be mapped. 0: not enough mappings for such
@@ -73,15 +73,15 @@ bool lz_window_is_affordable(size_t bytes, size_t length, uint64_t free)
  */
 size_t lz_window_piece_bytes(struct lz_backings *backings, size_t total, size_t length)
 {
-	uint64_t unit = lz_window_map_unit(&backings->books->windows), bytes, wanted, least, page_tables;
+	uint64_t unit = lz_window_map_unit(&backings->books->windows), bytes, wanted, min_bytes, page_tables;
 
 	if (!lz_round_up(square_root(total) * MAPPING_ROOT, unit, &bytes))
 		return 0;
 	wanted = length / bytes + 1;
-	uint64_t room = mappings_free(backings, wanted);
+	uint64_t room = available_mappings(backings, wanted);
 	if (wanted > room) {
-		least = room > 1 ? length / (room - 1) : UINT64_MAX;
-		if (!lz_round_up(least, unit, &bytes))
+		min_bytes = room > 1 ? length / (room - 1) : UINT64_MAX;
+		if (!lz_round_up(min_bytes, unit, &bytes))
 			return 0;
 		page_tables = total / (unit / lz_table_bytes(backings->books->geometry, 0));
 		if (bytes > lz_max_u64(unit, page_tables / 4))
@@ -99,7 +99,7 @@ size_t lz_window_next_bytes(const struct lz_backings *backings, size_t bytes, si
 	uint64_t size = bytes;
 
 	if (last != 0)
-		lz_round_up(lz_max_u64(bytes, lz_min_u64(last / 2 * 3, most_bytes(free))),
+		lz_round_up(lz_max_u64(bytes, lz_min_u64(last / 2 * 3, max_window_bytes(free))),
 			lz_window_map_unit(&backings->books->windows), &size);
 	return size;
 }

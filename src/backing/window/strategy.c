@@ -15,16 +15,16 @@
 #include "os/vma.h"
 
 /* Walking over 100 GiB of window takes a millisecond. */
-#define SAMPLE_MS 100u
+#define RESIDENT_SAMPLE_MS 100u
 
 /* One PROCMAP_QUERY for each piece of a window: 1 to 3 us. */
-#define PIECES_QUERIED 8u
+#define QUERIED_PIECES_MAX 8u
 
 /* Pieces of a region that is kept, at most, in units: mappings that are kept are lacking elsewhere. */
-#define UNITS_KEPT 4096u
+#define CACHED_UNITS_MAX 4096u
 
 /* Memory that realloc adds is as malloc gives it. */
-static const struct lz_window_manner usual = {.protection = PROT_READ | PROT_WRITE};
+static const struct lz_window_attributes default_attributes = {.protection = PROT_READ | PROT_WRITE};
 
 static int acquire(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease)
 {
@@ -36,7 +36,7 @@ static int acquire(struct lz_backings *backings, size_t total, size_t length, st
 
 /* --- regions of the heap --- */
 
-static size_t least_region(const struct lz_backings *backings)
+static size_t min_region(const struct lz_backings *backings)
 {
 	return lz_window_map_unit(&backings->books->windows);
 }
@@ -80,8 +80,8 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 	*joined = false;
 	if (lz_os_failed(at))
 		return (int)at;
-	error = lz_window_extend(
-		backings, lease, end, end + more, lz_books_window_tag_at(backings->books, end - 1), &usual);
+	error = lz_window_extend(backings, lease, end, end + more,
+		lz_books_window_tag_at(backings->books, end - 1), &default_attributes);
 	if (error)
 		backings->os->munmap((void *)end, more);
 	return error;
@@ -100,7 +100,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 		tag += to->base - base;
 	if (error == 0)
 		error = lz_window_extend(
-			backings, lease, to->base + length, to->base + to->length, tag, &usual);
+			backings, lease, to->base + length, to->base + to->length, tag, &default_attributes);
 	if (error == 0)
 		error = lz_window_move_pieces(backings, base, length, to->base, 0, true);
 	if (error == 0)
@@ -114,16 +114,16 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
  * A region on a window holds many mappings; too many kept would be lacking elsewhere. And it holds the
  * window, whose memory the kernel cannot take: without other regions on it that is more than may be kept.
  */
-static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allowance)
+static bool may_cache(struct lz_backings *backings, size_t length, uint64_t allowance)
 {
 	struct lz_stats *stats = &backings->books->stats;
 
-	return length / lz_window_map_unit(&backings->books->windows) <= UNITS_KEPT &&
+	return length / lz_window_map_unit(&backings->books->windows) <= CACHED_UNITS_MAX &&
 	       (lz_stats_get(stats, window_regions) > 1 || lz_stats_get(stats, window_size) <= allowance);
 }
 
 /* Pieces are mappings of a file: a mapping made over one is told by its bounds and its name. */
-static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
+static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
 {
 	(void)backings;
 	return base;
@@ -134,7 +134,7 @@ static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
 static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
 {
 	uintptr_t at = base, end = base + length;
-	unsigned most = thorough ? UINT_MAX : PIECES_QUERIED;
+	unsigned most = thorough ? UINT_MAX : QUERIED_PIECES_MAX;
 	char name[sizeof LZ_WINDOW_PATH " (deleted)"] = "";
 	uint64_t inode = 0;
 	struct lz_vma vma;
@@ -186,7 +186,7 @@ static int cover_mapping(struct lz_backings *backings, const struct lz_lease *le
 	int error = lz_window_map_pieces(backings, lease, start, end, anchor);
 
 	if (error == 0 && (protection & PROT_WRITE) == 0) {
-		atomic_store_explicit(&backings->windows->altered, true, memory_order_relaxed);
+		atomic_store_explicit(&backings->windows->attributes_changed, true, memory_order_relaxed);
 		error = backings->os->mprotect((void *)start, end - start, protection);
 	}
 	*tag = lz_window_map_tag(map_of_windows, anchor, lease->bytes) |
@@ -194,14 +194,15 @@ static int cover_mapping(struct lz_backings *backings, const struct lz_lease *le
 	return error;
 }
 
-static void note_altered(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool keyed)
+static void note_attributes_changed(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, bool protection_keys_used)
 {
 	struct lz_window_part part;
 
-	if (keyed)
-		atomic_store_explicit(&backings->windows->keyed, true, memory_order_relaxed);
+	if (protection_keys_used)
+		atomic_store_explicit(&backings->windows->protection_keys_used, true, memory_order_relaxed);
 	if (lz_window_next_part(backings, start, end, &part))
-		atomic_store_explicit(&backings->windows->altered, true, memory_order_relaxed);
+		atomic_store_explicit(&backings->windows->attributes_changed, true, memory_order_relaxed);
 }
 
 /* --- how much of it is resident --- */
@@ -229,7 +230,7 @@ static void sample_resident(struct lz_backings *backings, bool now)
 	uint64_t bytes, now_ms = backings->os->now_ms();
 	_Atomic uint64_t *sampled_ms = &backings->windows->sampled_ms;
 
-	if (!now && now_ms - atomic_load_explicit(sampled_ms, memory_order_relaxed) < SAMPLE_MS)
+	if (!now && now_ms - atomic_load_explicit(sampled_ms, memory_order_relaxed) < RESIDENT_SAMPLE_MS)
 		return;
 	atomic_store_explicit(sampled_ms, now_ms, memory_order_relaxed);
 	bytes = resident_bytes(backings);
@@ -262,7 +263,7 @@ static void init(struct lz_backings *backings)
 
 	lz_books_register(backings->books, &observer);
 	/* Without the mmap family, nobody says what the program maps and changes. */
-	backings->windows->altered = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
+	backings->windows->attributes_changed = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
 }
 
 const struct lz_backing lz_window_backing = {
@@ -270,12 +271,12 @@ const struct lz_backing lz_window_backing = {
 	.init = init,
 	.acquire = acquire,
 	.release = lz_window_release,
-	.least_region = least_region,
+	.min_region = min_region,
 	.map = map,
 	.grow = grow,
 	.move = move,
-	.may_keep = may_keep,
-	.keep_mark_start = keep_mark_start,
+	.may_cache = may_cache,
+	.dontfork_start = dontfork_start,
 	.is_intact = is_intact,
 	.is_intact_mapping = is_intact_mapping,
 	.make_reclaimable = make_reclaimable,
@@ -283,11 +284,11 @@ const struct lz_backing lz_window_backing = {
 	.next_part = lz_window_next_part,
 	.cover_mapping = cover_mapping,
 	.remap = lz_window_remap,
-	.has_own_answer = lz_window_has_own_answer,
+	.needs_advise = lz_window_needs_advise,
 	.advise = lz_window_advise,
 	.mark_resident = lz_window_mark_resident,
 	.prepare_missing_faults = lz_window_prepare_missing_faults,
-	.note_altered = note_altered,
+	.note_attributes_changed = note_attributes_changed,
 	.release_unused = lz_windows_release_unused,
 	.retire_all = lz_windows_retire_all,
 	.range_overwritten = lz_windows_range_overwritten,

@@ -17,11 +17,11 @@
 #include "os/procfs.h"
 
 /* A window that could not be had is tried again after this long, one that stands is looked at. */
-#define RETRY_MS 1000u
-#define CHECK_MS 100u
+#define CREATE_RETRY_MS 1000u
+#define HUGE_PAGES_CHECK_MS 100u
 
 /* How long a window of one unit stays after the last range on it was unmapped. */
-#define LINGER_MS 1000u
+#define SMALL_WINDOW_IDLE_MS 1000u
 
 /* The size of the newest window, bytes; 0 without one. With the lock. */
 static size_t newest_size(const struct lz_backings *backings)
@@ -37,7 +37,7 @@ static size_t newest_size(const struct lz_backings *backings)
 /* --- logging --- */
 
 /* Whether a reason was not logged yet; then it counts as logged. */
-static bool is_first(struct lz_windows *windows, const char *step)
+static bool is_first_report(struct lz_windows *windows, const char *step)
 {
 	for (unsigned i = 0; i < LZ_WINDOW_REASONS; i++) {
 		const char *said = NULL;
@@ -56,7 +56,7 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 	char buffer[400];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 
-	if (!is_first(backings->windows, step))
+	if (!is_first_report(backings->windows, step))
 		return;
 	lz_text_string(&text, "no zero window: ");
 	lz_text_string(&text, step);
@@ -77,32 +77,32 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
  * Frees the slots of retired windows that nobody uses; with the lock. Their mappings are to be unmapped
  * without it.
  */
-struct swept {
+struct collected {
 	uintptr_t keeper[LZ_WINDOWS];
 	size_t bytes[LZ_WINDOWS];
 };
 
-static void sweep(struct lz_backings *backings, struct swept *swept)
+static void collect_retired(struct lz_backings *backings, struct collected *collected)
 {
-	bool retirees = false;
+	bool any_retired = false;
 
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		struct lz_window *window = &backings->windows->window[i];
 
-		swept->keeper[i] = 0;
+		collected->keeper[i] = 0;
 		if (window->bytes == 0 || !window->retired)
 			continue;
 		if (atomic_load_explicit(&window->users, memory_order_acquire) != 0) {
-			retirees = true;
+			any_retired = true;
 			continue;
 		}
-		swept->keeper[i] = window->keeper;
-		swept->bytes[i] = window->bytes;
+		collected->keeper[i] = window->keeper;
+		collected->bytes[i] = window->bytes;
 		window->bytes = 0;
 		atomic_signal_fence(memory_order_seq_cst);
 		*window = (struct lz_window){.bytes = 0};
 	}
-	atomic_store(&backings->windows->retirees, retirees);
+	atomic_store(&backings->windows->any_retired, any_retired);
 }
 
 /* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
@@ -127,13 +127,13 @@ static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	return covered == end;
 }
 
-static void unmap_swept(struct lz_backings *backings, const struct swept *swept)
+static void unmap_collected(struct lz_backings *backings, const struct collected *collected)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
-		uintptr_t end = swept->keeper[i] + 2 * swept->bytes[i];
+		uintptr_t end = collected->keeper[i] + 2 * collected->bytes[i];
 
-		if (swept->keeper[i] != 0 && is_window(backings, swept->keeper[i], end))
-			backings->os->munmap((void *)swept->keeper[i], 2 * swept->bytes[i]);
+		if (collected->keeper[i] != 0 && is_window(backings, collected->keeper[i], end))
+			backings->os->munmap((void *)collected->keeper[i], 2 * collected->bytes[i]);
 	}
 }
 
@@ -141,7 +141,7 @@ static void unmap_swept(struct lz_backings *backings, const struct swept *swept)
 static void fill_lease(
 	struct lz_backings *backings, struct lz_window *window, size_t bytes, struct lz_lease *lease)
 {
-	const struct lz_users users = {&window->users, &backings->windows->retirees};
+	const struct lz_users users = {&window->users, &backings->windows->any_retired};
 
 	lease->object = window;
 	lease->keeper = window->keeper;
@@ -150,8 +150,8 @@ static void fill_lease(
 	lz_reservation_add(&backings->books->reservations, &lease->hold, 0, &users);
 }
 
-/* Takes hold of the newest window that is large enough; with the lock. */
-static void hold(struct lz_backings *backings, size_t bytes, struct lz_lease *lease)
+/* Takes lease_existing of the newest window that is large enough; with the lock. */
+static void lease_existing(struct lz_backings *backings, size_t bytes, struct lz_lease *lease)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		struct lz_window *window = &backings->windows->window[i];
@@ -178,52 +178,52 @@ static void publish_size(struct lz_backings *backings)
 }
 
 /*
- * Enters a new window in place of all others, and holds it to show `bytes` of in each piece. False: no free
+ * Enters a new window in slot of all others, and holds it to show `bytes` of in each piece. False: no free
  * slot, or not the lock.
  */
 static bool install(
-	struct lz_backings *backings, const struct lz_window *made, size_t bytes, struct lz_lease *lease)
+	struct lz_backings *backings, const struct lz_window *created, size_t bytes, struct lz_lease *lease)
 {
-	struct lz_window *place;
-	struct swept swept;
+	struct lz_window *slot;
+	struct collected collected;
 
 	if (!lz_books_lock(backings->books))
 		return false;
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		backings->windows->window[i].retired = true;
 	lz_reservations_reclaim(&backings->books->reservations);
-	sweep(backings, &swept);
-	place = free_slot(backings);
-	if (place != NULL) {
-		place->keeper = made->keeper;
-		place->source = made->source;
-		place->checked_ms = made->checked_ms;
-		place->users = 1;
-		place->retired = false;
-		fill_lease(backings, place, bytes, lease);
+	collect_retired(backings, &collected);
+	slot = free_slot(backings);
+	if (slot != NULL) {
+		slot->keeper = created->keeper;
+		slot->source = created->source;
+		slot->checked_ms = created->checked_ms;
+		slot->users = 1;
+		slot->retired = false;
+		fill_lease(backings, slot, bytes, lease);
 		/* Last: by this the slot is in use. */
 		atomic_signal_fence(memory_order_seq_cst);
-		place->bytes = made->bytes;
+		slot->bytes = created->bytes;
 		publish_size(backings);
 		lz_window_map_set_emptied(&backings->books->windows);
 	}
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
-	return place != NULL;
+	unmap_collected(backings, &collected);
+	return slot != NULL;
 }
 
 /* A new window of `size` bytes, held. */
-static bool make_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
+static bool create_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
 	size_t bytes, struct lz_lease *lease)
 {
-	struct lz_window made;
+	struct lz_window created;
 
-	if (lz_window_make(backings, failure, size, &made) != 0)
+	if (lz_window_create(backings, failure, size, &created) != 0)
 		return false;
-	if (install(backings, &made, bytes, lease))
+	if (install(backings, &created, bytes, lease))
 		return true;
-	lz_window_fail(failure, "too many of different sizes are in use", 0);
-	backings->os->munmap((void *)made.keeper, 2 * size);
+	lz_window_set_failure(failure, "too many of different sizes are in use", 0);
+	backings->os->munmap((void *)created.keeper, 2 * size);
 	return false;
 }
 
@@ -231,7 +231,7 @@ static bool make_and_install(struct lz_backings *backings, struct lz_window_fail
  * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
  * have split it, or the program switched huge pages off.
  */
-static bool still_whole(
+static bool ensure_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, const struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
@@ -239,13 +239,13 @@ static bool still_whole(
 	uint64_t now = backings->os->now_ms();
 
 	if (backings->os->thp_disabled() == 1) {
-		lz_window_no_huge_pages(backings, failure, lease->keeper, 0);
+		lz_window_explain_no_huge_pages(backings, failure, lease->keeper, 0);
 		return false;
 	}
-	if (now - window->checked_ms < CHECK_MS)
+	if (now - window->checked_ms < HUGE_PAGES_CHECK_MS)
 		return true;
 	window->checked_ms = now;
-	return lz_window_is_whole(backings, lease->keeper, size) ||
+	return lz_window_has_huge_pages(backings, lease->keeper, size) ||
 	       lz_window_collapse(backings, failure, lease->keeper, size) == 0;
 }
 
@@ -272,7 +272,7 @@ static void retire(struct lz_backings *backings, struct lz_lease *lease)
 	struct lz_window *window = lease->object;
 
 	atomic_store(&window->retired, true);
-	atomic_store(&backings->windows->retirees, true);
+	atomic_store(&backings->windows->any_retired, true);
 	lz_window_release(backings, lease);
 }
 
@@ -287,10 +287,10 @@ static int acquire_new(
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
 	}
-	if (make_and_install(
+	if (create_and_install(
 		    backings, &failure, lz_window_next_bytes(backings, bytes, last, free), bytes, lease))
 		return 0;
-	backings->windows->failed_ms = lz_not_never(backings->os->now_ms());
+	backings->windows->create_failed_ms = lz_not_never(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);
 	return -EAGAIN;
 }
@@ -309,9 +309,9 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 		   total >> backings->books->geometry->user_bits == 0;
 	bytes = possible ? lz_window_piece_bytes(backings, total, length) : 0;
 	if (bytes != 0)
-		hold(backings, bytes, lease);
-	too_soon = backings->windows->failed_ms != 0 &&
-		   backings->os->now_ms() - backings->windows->failed_ms < RETRY_MS;
+		lease_existing(backings, bytes, lease);
+	too_soon = backings->windows->create_failed_ms != 0 &&
+		   backings->os->now_ms() - backings->windows->create_failed_ms < CREATE_RETRY_MS;
 	last = newest_size(backings);
 	lz_books_unlock(backings->books);
 	if (bytes == 0) {
@@ -319,7 +319,7 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 			lz_window_log_failure(backings, "too few mappings (vm.max_map_count)", 0);
 		return -EAGAIN;
 	}
-	if (lease->object != NULL && !still_whole(backings, &failure, lease))
+	if (lease->object != NULL && !ensure_huge_pages(backings, &failure, lease))
 		retire(backings, lease);
 	if (lease->object == NULL && (too_soon || acquire_new(backings, bytes, length, last, lease) != 0))
 		return -EAGAIN;
@@ -333,48 +333,48 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
-	struct swept swept;
+	struct collected collected;
 
 	lease->object = NULL;
 	if (window == NULL || !lz_reservation_remove(&lease->hold) ||
 		atomic_fetch_sub(&window->users, 1) != 1)
 		return;
 	lz_windows_release_unused(backings);
-	if (!atomic_load(&backings->windows->retirees) || !lz_books_lock(backings->books))
+	if (!atomic_load(&backings->windows->any_retired) || !lz_books_lock(backings->books))
 		return;
-	sweep(backings, &swept);
+	collect_retired(backings, &collected);
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
+	unmap_collected(backings, &collected);
 }
 
-static void retire_all(struct lz_backings *backings, struct swept *swept)
+static void retire_all(struct lz_backings *backings, struct collected *collected)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		backings->windows->window[i].retired = true;
-	sweep(backings, swept);
+	collect_retired(backings, collected);
 	publish_size(backings);
 }
 
 void lz_windows_retire_all(struct lz_backings *backings)
 {
-	struct swept swept;
+	struct collected collected;
 
 	if (!lz_books_lock(backings->books))
 		return;
-	retire_all(backings, &swept);
+	retire_all(backings, &collected);
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
+	unmap_collected(backings, &collected);
 }
 
 /* --- windows that nothing stands on --- */
 
 /*
- * Whether the windows can go: nobody is about to clone from one, and they are worth the work. Making 2 MiB
- * takes 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop,
+ * Whether the windows can release: nobody is about to clone from one, and they are worth the work. Making 2
+ * MiB takes 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop,
  * such a window stays for a second. Larger ones serve regions of 16 GiB and more, whose pieces take 20 ms to
  * map. With the lock.
  */
-static bool can_go(struct lz_backings *backings)
+static bool can_release(struct lz_backings *backings)
 {
 	size_t bytes = 0;
 
@@ -392,26 +392,26 @@ static bool can_go(struct lz_backings *backings)
 			return false;
 	}
 	return bytes > lz_window_map_unit(&backings->books->windows) ||
-	       backings->os->now_ms() - backings->books->windows.emptied_ms >= LINGER_MS;
+	       backings->os->now_ms() - backings->books->windows.emptied_ms >= SMALL_WINDOW_IDLE_MS;
 }
 
 void lz_windows_release_unused(struct lz_backings *backings)
 {
-	struct swept swept;
-	bool go;
+	struct collected collected;
+	bool release;
 
 	if (!atomic_load_explicit(&backings->books->windows.emptied, memory_order_relaxed) ||
 		!lz_books_lock(backings->books))
 		return;
-	go = can_go(backings);
-	if (go) {
-		retire_all(backings, &swept);
+	release = can_release(backings);
+	if (release) {
+		retire_all(backings, &collected);
 		atomic_store_explicit(&backings->books->windows.emptied, false, memory_order_relaxed);
 		lz_books_publish(backings->books);
 	}
 	lz_books_unlock(backings->books);
-	if (go)
-		unmap_swept(backings, &swept);
+	if (release)
+		unmap_collected(backings, &collected);
 }
 
 void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start, uintptr_t end)
@@ -424,7 +424,7 @@ void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start,
 			continue;
 		/* What is left of it is not unmapped: who knows what lies there now. */
 		window->retired = true;
-		backings->windows->retirees = true;
+		backings->windows->any_retired = true;
 		window->keeper = window->source = 0;
 	}
 }

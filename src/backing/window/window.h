@@ -48,12 +48,12 @@ struct lz_window {
 
 struct lz_windows {
 	struct lz_window window[LZ_WINDOWS];
-	_Atomic uint64_t failed_ms;  /* when none could be made; 0: never */
-	_Atomic uint64_t sampled_ms; /* when their share of VmRSS was last looked at */
-	_Atomic bool retirees;       /* a retired window waits for its last user to leave */
-	_Atomic bool
-		altered; /* the program changed protection or advice there: only the kernel knows of what */
-	_Atomic bool keyed;                              /* and gave some of it a protection key */
+	_Atomic uint64_t create_failed_ms; /* when none could be made; 0: never */
+	_Atomic uint64_t sampled_ms;       /* when their share of VmRSS was last looked at */
+	_Atomic bool any_retired;          /* a retired window waits for its last user to leave */
+	_Atomic bool attributes_changed;   /* the program changed protection or advice there: only the kernel
+					      knows of what */
+	_Atomic bool protection_keys_used; /* and gave some of it a protection key */
 	_Atomic(const char *) logged[LZ_WINDOW_REASONS]; /* NULL for the rest */
 };
 
@@ -105,10 +105,10 @@ int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *le
 	uintptr_t end, uintptr_t anchor);
 
 /* How the program has a mapping. */
-struct lz_window_manner {
-	int protection; /* as of mprotect */
-	int key;        /* of pkey_mprotect; 0 is what all memory has */
-	unsigned asked; /* bits of enum lz_asked in os/procfs.h */
+struct lz_window_attributes {
+	int protection;  /* as of mprotect */
+	int key;         /* of pkey_mprotect; 0 is what all memory has */
+	unsigned advice; /* bits of enum lz_asked in os/procfs.h */
 };
 
 /*
@@ -117,7 +117,7 @@ struct lz_window_manner {
  * be anything.
  */
 int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t from, uintptr_t to,
-	uintptr_t tag, const struct lz_window_manner *manner);
+	uintptr_t tag, const struct lz_window_attributes *attributes);
 
 /*
  * Moves [from, from + length), whatever stands behind it, over the mapping at `to`, and leaves holes, or with
@@ -142,7 +142,7 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
 bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapping *mapping);
 
 /* Gives a range the advice of another: bits of enum lz_asked in os/procfs.h. */
-void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_t length, unsigned asked);
+void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice);
 
 /* The next part of [start, end) on a window; false where there is none. Takes the lock. */
 bool lz_window_next_part(
@@ -152,7 +152,7 @@ bool lz_window_next_part(
 
 intptr_t lz_window_remap(
 	struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *remap);
-bool lz_window_has_own_answer(int advice);
+bool lz_window_needs_advise(int advice);
 int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *part, int advice);
 void lz_window_mark_resident(
 	struct lz_backings *backings, const struct lz_window_part *part, unsigned char *pages);

@@ -20,15 +20,15 @@ static void after_fork(void)
 	lz_core_after_fork(&lz_core);
 }
 
-void lz_watch_forks(void)
+void lz_register_fork_handler(void)
 {
-	static _Atomic bool watching;
+	static _Atomic bool registered;
 
-	if (__register_atfork != NULL && !atomic_exchange(&watching, true))
+	if (__register_atfork != NULL && !atomic_exchange(&registered, true))
 		__register_atfork(NULL, NULL, after_fork, __dso_handle);
 }
 
-__attribute__((constructor)) static void watch_forks(void)
+__attribute__((constructor)) static void register_at_startup(void)
 {
-	lz_watch_forks();
+	lz_register_fork_handler();
 }

@@ -16,18 +16,18 @@
 /* Of the memory that this process may use. */
 #define MEMORY_SHARE 8u
 
-/* What is kept out of the kernel's reach, at most: so many bytes, and this share of the free memory. */
+/* What is kept evicted of the kernel's reach, at most: so many bytes, and this share of the free memory. */
 #define UNRECLAIMABLE_BYTES (UINT64_C(8) << 20)
 #define UNRECLAIMABLE_SHARE 100u
 
 /* Regions that one region replaces, at most. */
-#define REPLACED 4u
+#define EVICTED_MAX 4u
 
 /*
  * Up to this share of the limit a region is taken to be full without a look: looking at 16 MiB takes 10 us
  * when they are sparse, but 70 us when they are full, where clearing takes 330.
  */
-#define UNSEEN_SHARE 4u
+#define ASSUME_RESIDENT_SHARE 4u
 
 /*
  * Memory that is free for this process, as far as one system call each tells of the machine and of the
@@ -61,7 +61,7 @@ static bool is_limited(struct lz_cache *cache)
 }
 
 /* With the lock. */
-static void find_limits(struct lz_cache *cache, uint64_t now)
+static void read_limits(struct lz_cache *cache, uint64_t now)
 {
 	bool limited;
 
@@ -69,20 +69,20 @@ static void find_limits(struct lz_cache *cache, uint64_t now)
 	limited = is_limited(cache);
 	atomic_store(&cache->limit,
 		limited ? 0 : lz_min_u64(cache->options->cache, cache->books->budget.memory / MEMORY_SHARE));
-	atomic_store(&cache->allowance,
+	atomic_store(&cache->unreclaimable_limit,
 		limited ? 0 : lz_min_u64(UNRECLAIMABLE_BYTES, free_memory(cache) / UNRECLAIMABLE_SHARE));
-	atomic_store(&cache->limits_ms, lz_not_never(now));
+	atomic_store(&cache->limits_read_ms, lz_not_never(now));
 }
 
 /* The limit, as it was at most LIMITS_MS ago; 0 where nothing can be kept. */
 static uint64_t current_limit(struct lz_cache *cache, uint64_t now)
 {
-	uint64_t found_ms = atomic_load(&cache->limits_ms);
+	uint64_t found_ms = atomic_load(&cache->limits_read_ms);
 
 	if (found_ms == 0 || now - found_ms >= LIMITS_MS) {
 		if (!lz_books_lock(cache->books))
 			return 0;
-		find_limits(cache, now);
+		read_limits(cache, now);
 		lz_books_unlock(cache->books);
 	}
 	return atomic_load(&cache->limit);
@@ -105,7 +105,7 @@ static bool is_unaltered(
 	return true;
 }
 
-static struct lz_cache_slot *oldest(struct lz_cache *cache)
+static struct lz_cache_slot *oldest_slot(struct lz_cache *cache)
 {
 	struct lz_cache_slot *found = NULL;
 
@@ -122,16 +122,16 @@ static struct lz_cache_slot *oldest(struct lz_cache *cache)
  * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has
  * to unmap without the lock. With the lock.
  */
-static struct lz_cache_slot *make_room(
-	struct lz_cache *cache, uint64_t resident, struct lz_cached_region out[REPLACED], unsigned *count)
+static struct lz_cache_slot *evict_for(struct lz_cache *cache, uint64_t resident,
+	struct lz_cached_region evicted[EVICTED_MAX], unsigned *count)
 {
 	while (cache->resident + resident > atomic_load(&cache->limit) ||
 		atomic_load_explicit(&cache->count, memory_order_relaxed) == LZ_CACHE_SLOTS) {
-		struct lz_cache_slot *last = oldest(cache);
+		struct lz_cache_slot *last = oldest_slot(cache);
 
-		if (last == NULL || *count == REPLACED)
+		if (last == NULL || *count == EVICTED_MAX)
 			return NULL;
-		out[(*count)++] = lz_cache_remove(cache, last);
+		evicted[(*count)++] = lz_cache_remove(cache, last);
 	}
 	for (unsigned i = 0; i < LZ_CACHE_SLOTS; i++)
 		if (cache->slot[i].base == 0)
@@ -139,7 +139,7 @@ static struct lz_cache_slot *make_room(
 	return NULL;
 }
 
-static bool stands_on(const struct lz_cached_region *region, uint64_t backing, uint64_t unused)
+static bool is_on_backing(const struct lz_cached_region *region, uint64_t backing, uint64_t unused)
 {
 	(void)unused;
 	return (uintptr_t)region->how.backing == backing;
@@ -149,30 +149,31 @@ static bool stands_on(const struct lz_cached_region *region, uint64_t backing, u
  * well. */
 static bool backing_allows(struct lz_cache *cache, const struct lz_cached_region *region)
 {
-	uint64_t allowance =
-		lz_sub_clamped(atomic_load(&cache->allowance), atomic_load(&cache->unreclaimable));
+	uint64_t unreclaimable_limit =
+		lz_sub_clamped(atomic_load(&cache->unreclaimable_limit), atomic_load(&cache->unreclaimable));
 
-	if (region->how.backing->may_keep(cache->backings, region->length, allowance))
+	if (region->how.backing->may_cache(cache->backings, region->length, unreclaimable_limit))
 		return true;
-	while (lz_cache_unmap_one(cache, stands_on, (uintptr_t)region->how.backing, 0))
+	while (lz_cache_evict_one(cache, is_on_backing, (uintptr_t)region->how.backing, 0))
 		continue;
 	return false;
 }
 
-/* Takes up to so many bytes of what may be kept out of the kernel's reach; whole pages. */
-static uint64_t take_allowance(struct lz_cache *cache, uint64_t bytes)
+/* Takes up to so many bytes of what may be kept evicted of the kernel's reach; whole pages. */
+static uint64_t reserve_unreclaimable(struct lz_cache *cache, uint64_t bytes)
 {
 	uint64_t taken = atomic_load(&cache->unreclaimable), more;
 
 	do
-		more = lz_round_down(lz_min_u64(bytes, lz_sub_clamped(atomic_load(&cache->allowance), taken)),
+		more = lz_round_down(
+			lz_min_u64(bytes, lz_sub_clamped(atomic_load(&cache->unreclaimable_limit), taken)),
 			cache->books->page);
 	while (!atomic_compare_exchange_weak(&cache->unreclaimable, &taken, taken + more));
 	return more;
 }
 
 /*
- * Lets the kernel take the contents, except for the allowance: where page tables are shadowed by a
+ * Lets the kernel take the contents, except for the unreclaimable_limit: where page tables are shadowed by a
  * hypervisor, writing to a page after MADV_FREE takes as long as a page fault, elsewhere a third of it. False
  * where that cannot be done.
  */
@@ -182,7 +183,7 @@ static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *re
 	bool dropped = false;
 	int error = -ENOMEM;
 
-	region->unreclaimable = take_allowance(cache, region->resident);
+	region->unreclaimable = reserve_unreclaimable(cache, region->resident);
 	if (region->unreclaimable == region->resident)
 		return true;
 	/* Of a region that holds less than its length, the first part holds no more than that. */
@@ -201,16 +202,17 @@ static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *re
 }
 
 /* Enters a region that is ready to be kept. False where the books cannot be had, or know of a change. */
-static bool insert(struct lz_cache *cache, struct lz_served *record, const struct lz_cached_region *region)
+static bool insert_region(
+	struct lz_cache *cache, struct lz_served *record, const struct lz_cached_region *region)
 {
-	struct lz_cached_region out[REPLACED];
+	struct lz_cached_region evicted[EVICTED_MAX];
 	struct lz_cache_slot *slot = NULL;
 	unsigned count = 0;
 
 	if (!lz_books_lock(cache->books))
 		return false;
 	if (is_unaltered(cache, record, region->base, region->length))
-		slot = make_room(cache, region->resident, out, &count);
+		slot = evict_for(cache, region->resident, evicted, &count);
 	if (slot != NULL) {
 		lz_cache_slot_fill(cache, slot, region);
 		lz_regions_unlink(&cache->books->regions, record);
@@ -219,7 +221,7 @@ static bool insert(struct lz_cache *cache, struct lz_served *record, const struc
 		lz_books_publish(cache->books);
 	lz_books_unlock(cache->books);
 	for (unsigned i = 0; i < count; i++)
-		lz_cache_unmap(cache, &out[i]);
+		lz_cache_unmap(cache, &evicted[i]);
 	return slot != NULL;
 }
 
@@ -227,7 +229,7 @@ static bool insert(struct lz_cache *cache, struct lz_served *record, const struc
  * Without the mmap family, what the program does to a region is not seen. And pages that the kernel still
  * reads for the program, which nobody can see, must not be cleared.
  */
-static bool may_keep(const struct lz_cache *cache, const struct lz_served *record)
+static bool may_cache(const struct lz_cache *cache, const struct lz_served *record)
 {
 	return cache->options->cache != 0 && (cache->options->intercept & LZ_INTERCEPT_MMAP) != 0 &&
 	       !atomic_load_explicit(&cache->pages_shared_with_kernel, memory_order_relaxed) &&
@@ -236,7 +238,7 @@ static bool may_keep(const struct lz_cache *cache, const struct lz_served *recor
 	       !atomic_load_explicit(&cache->memory_locked, memory_order_relaxed);
 }
 
-bool lz_cache_keep(struct lz_cache *cache, struct lz_served *record)
+bool lz_cache_insert(struct lz_cache *cache, struct lz_served *record)
 {
 	struct lz_cached_region region = {.base = atomic_load_explicit(&record->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&record->length, memory_order_relaxed),
@@ -245,7 +247,7 @@ bool lz_cache_keep(struct lz_cache *cache, struct lz_served *record)
 		.full = record->full};
 	uint64_t limit, tables = 0;
 
-	if (!may_keep(cache, record))
+	if (!may_cache(cache, record))
 		return false;
 	lz_cache_trim_idle(cache);
 	region.freed_ms = cache->os->now_ms();
@@ -255,16 +257,17 @@ bool lz_cache_keep(struct lz_cache *cache, struct lz_served *record)
 	/* Before others can take it: a child must have what is alive. And before it is looked into: a region
 	 * that is not one mapping after that was given other properties in parts, and may not be memory that
 	 * can be written. */
-	if (lz_cache_advise_fork(cache, &region, MADV_DONTFORK) != 0 || !lz_cache_is_ours(cache, &region))
+	if (lz_cache_advise_fork(cache, &region, MADV_DONTFORK) != 0 ||
+		!lz_cache_region_is_intact(cache, &region))
 		return false;
 	region.resident = region.length;
 	/* What was full when it was last made zero holds its length. */
-	if (region.length > limit / UNSEEN_SHARE && !(region.full && region.length <= limit))
+	if (region.length > limit / ASSUME_RESIDENT_SHARE && !(region.full && region.length <= limit))
 		region.resident = lz_cache_resident_bytes(
 			cache, region.base, region.length, limit + 1, &region.is_zero, &tables);
 	if (region.resident > limit || !make_reclaimable(cache, &region, tables))
 		return false;
-	if (insert(cache, record, &region))
+	if (insert_region(cache, record, &region))
 		return true;
 	atomic_fetch_sub(&cache->unreclaimable, region.unreclaimable);
 	return false;

@@ -1,5 +1,5 @@
 /* What other allocators' functions do, by standard means; see foreign.h. */
-#include "shim/foreign.h"
+#include "shim/allocator_fallbacks.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -12,45 +12,45 @@
 
 #define SLOW __attribute__((noinline, cold))
 
-SLOW bool lz_is_aligned_ours(const void *p)
+SLOW bool lz_owns_aligned_block(const void *p)
 {
 	size_t length;
 
 	return p != NULL && (lz_arena_owns(p) || lz_heap_size(&lz_core.heap, p, &length) == 0);
 }
 
-SLOW bool lz_freed_aligned_ours(void *p, const void *caller)
+SLOW bool lz_free_aligned_block(void *p, const void *caller)
 {
 	if (p == NULL)
 		return false;
 	if (lz_arena_owns(p) || lz_heap_free(&lz_core.heap, p) == 0)
 		return true;
-	lz_stop_misuse("free", p, caller);
+	lz_abort_on_misuse("free", p, caller);
 	return false;
 }
 
-void lz_plain_free(void *p)
+void lz_fallback_free(void *p)
 {
 	free(p);
 }
 
-size_t lz_plain_size(const void *p)
+size_t lz_fallback_size(const void *p)
 {
 	return malloc_usable_size((void *)p);
 }
 
-void *lz_plain_realloc(void *p, size_t size)
+void *lz_fallback_realloc(void *p, size_t size)
 {
-	return is_ours(p) ? lz_realloc(p, size, CALLER) : realloc(p, size);
+	return is_own_block(p) ? lz_realloc(p, size, CALLER) : realloc(p, size);
 }
 
-void *lz_plain_expand(void *p, size_t size)
+void *lz_fallback_expand(void *p, size_t size)
 {
 	return p != NULL && size <= malloc_usable_size(p) ? p : NULL;
 }
 
 /* What a block grew by reads as zero; where that is much, it is not touched. */
-static void *with_zero_tail(void *p, size_t old_length)
+static void *zero_tail(void *p, size_t old_length)
 {
 	size_t length = p != NULL ? malloc_usable_size(p) : 0;
 
@@ -60,23 +60,23 @@ static void *with_zero_tail(void *p, size_t old_length)
 	return p;
 }
 
-void *lz_plain_rezalloc(void *p, size_t size)
+void *lz_fallback_rezalloc(void *p, size_t size)
 {
 	size_t length = malloc_usable_size(p);
 
-	return with_zero_tail(lz_plain_realloc(p, size), length);
+	return zero_tail(lz_fallback_realloc(p, size), length);
 }
 
-void *lz_plain_recalloc(void *p, size_t count, size_t size)
+void *lz_fallback_recalloc(void *p, size_t count, size_t size)
 {
 	size_t bytes;
 
-	return __builtin_mul_overflow(count, size, &bytes) ? NULL : lz_plain_rezalloc(p, bytes);
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : lz_fallback_rezalloc(p, bytes);
 }
 
-void *lz_plain_reallocf(void *p, size_t size)
+void *lz_fallback_reallocf(void *p, size_t size)
 {
-	void *moved = lz_plain_realloc(p, size);
+	void *moved = lz_fallback_realloc(p, size);
 
 	/* To nothing, realloc has freed it. */
 	if (moved == NULL && size != 0)
@@ -85,7 +85,7 @@ void *lz_plain_reallocf(void *p, size_t size)
 }
 
 /* To any alignment, by a copy. p stays where that fails. */
-static void *copied_to(void *p, size_t size, size_t alignment)
+static void *copy_aligned(void *p, size_t size, size_t alignment)
 {
 	void *block;
 
@@ -99,22 +99,22 @@ static void *copied_to(void *p, size_t size, size_t alignment)
 
 /* A region is resized on page boundaries; others are copied, for what realloc moved could not be moved back.
  */
-void *lz_plain_realloc_aligned(void *p, size_t size, size_t alignment)
+void *lz_fallback_realloc_aligned(void *p, size_t size, size_t alignment)
 {
 	struct lz_request request = {.call = "realloc", .size = size, .caller = CALLER};
 	void *block;
 
 	if (alignment <= _Alignof(max_align_t))
-		return lz_plain_realloc(p, size);
-	if (MAY_BE_OURS(p) && alignment <= 4096 && size >= lz_malloc_threshold &&
+		return lz_fallback_realloc(p, size);
+	if (IS_PAGE_ALIGNED(p) && alignment <= 4096 && size >= lz_malloc_threshold &&
 		lz_heap_resize(&lz_core.heap, &request, p, &block) == 0)
 		return block;
-	return copied_to(p, size, alignment);
+	return copy_aligned(p, size, alignment);
 }
 
-void *lz_plain_rezalloc_aligned(void *p, size_t size, size_t alignment)
+void *lz_fallback_rezalloc_aligned(void *p, size_t size, size_t alignment)
 {
 	size_t length = malloc_usable_size(p);
 
-	return with_zero_tail(lz_plain_realloc_aligned(p, size, alignment), length);
+	return zero_tail(lz_fallback_realloc_aligned(p, size, alignment), length);
 }

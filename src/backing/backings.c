@@ -1,13 +1,13 @@
-/* The backings there are, and what is done with each of them; see all.h. */
-#include "backing/all.h"
+/* The backings there are, and what is done with each of them; see backings_table.h. */
+#include "backing/backings.h"
 
 #include <stdatomic.h>
 
 #include "backing/strategies.h"
 
-static const struct lz_backing *const all[] = {&lz_zero_page_backing, &lz_window_backing};
+static const struct lz_backing *const backings_table[] = {&lz_zero_page_backing, &lz_window_backing};
 
-#define COUNT (sizeof all / sizeof *all)
+#define COUNT (sizeof backings_table / sizeof *backings_table)
 
 const struct lz_backing *lz_backing_of(enum lz_backing_choice choice)
 {
@@ -19,22 +19,23 @@ void lz_backings_init(struct lz_backings *backings)
 	backings->header.os = backings->os;
 	backings->header.bytes = backings->books->page;
 	/* Without the mmap family, nobody says what the program maps and changes. */
-	backings->overlaid = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
+	backings->may_map_over_regions = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->init != NULL)
-			all[i]->init(backings);
+		if (backings_table[i]->init != NULL)
+			backings_table[i]->init(backings);
 }
 
-bool lz_backings_next(
+bool lz_backings_next_part(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_backed_part *part)
 {
 	struct lz_window_part found;
 
 	part->backing = NULL;
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->next_part != NULL && all[i]->next_part(backings, start, end, &found) &&
+		if (backings_table[i]->next_part != NULL &&
+			backings_table[i]->next_part(backings, start, end, &found) &&
 			(part->backing == NULL || found.start < part->where.start)) {
-			part->backing = all[i];
+			part->backing = backings_table[i];
 			part->where = found;
 		}
 	return part->backing != NULL;
@@ -50,29 +51,30 @@ void lz_lease_release(struct lz_backings *backings, struct lz_lease *lease)
 void lz_backings_release_unused(struct lz_backings *backings)
 {
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->release_unused != NULL)
-			all[i]->release_unused(backings);
+		if (backings_table[i]->release_unused != NULL)
+			backings_table[i]->release_unused(backings);
 }
 
 void lz_backings_retire_all(struct lz_backings *backings)
 {
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->retire_all != NULL)
-			all[i]->retire_all(backings);
+		if (backings_table[i]->retire_all != NULL)
+			backings_table[i]->retire_all(backings);
 }
 
 void lz_backings_range_overwritten(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->range_overwritten != NULL)
-			all[i]->range_overwritten(backings, start, end);
+		if (backings_table[i]->range_overwritten != NULL)
+			backings_table[i]->range_overwritten(backings, start, end);
 }
 
-void lz_backings_note_altered(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool keyed)
+void lz_backings_note_attributes_changed(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, bool has_key)
 {
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->note_altered != NULL)
-			all[i]->note_altered(backings, start, end, keyed);
+		if (backings_table[i]->note_attributes_changed != NULL)
+			backings_table[i]->note_attributes_changed(backings, start, end, has_key);
 }
 
 void lz_backings_sample_resident(struct lz_backings *backings, bool now)
@@ -81,14 +83,14 @@ void lz_backings_sample_resident(struct lz_backings *backings, bool now)
 		atomic_load_explicit(&backings->books->passive, memory_order_relaxed))
 		return;
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->sample_resident != NULL)
-			all[i]->sample_resident(backings, now);
+		if (backings_table[i]->sample_resident != NULL)
+			backings_table[i]->sample_resident(backings, now);
 }
 
-bool lz_backings_have_own_answer(int advice)
+bool lz_backings_need_advise(int advice)
 {
 	for (size_t i = 0; i < COUNT; i++)
-		if (all[i]->has_own_answer != NULL && all[i]->has_own_answer(advice))
+		if (backings_table[i]->needs_advise != NULL && backings_table[i]->needs_advise(advice))
 			return true;
 	return false;
 }

@@ -25,7 +25,7 @@
 #include "os/pagemap.h"
 
 /* Whether a window answers that advice otherwise than the kernel would, as above. */
-bool lz_window_has_own_answer(int advice)
+bool lz_window_needs_advise(int advice)
 {
 	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK ||
 	       advice == MADV_REMOVE || advice == MADV_NOHUGEPAGE || advice == MADV_HWPOISON ||
@@ -86,7 +86,7 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 	return error ? error : backings->next->madvise(address, length, advice);
 }
 
-struct residence {
+struct residency {
 	uintptr_t start;
 	unsigned page_shift;
 	unsigned char *pages;
@@ -94,20 +94,20 @@ struct residence {
 
 static void note_resident(void *context, const struct lz_page_run *run)
 {
-	const struct residence *residence = context;
+	const struct residency *residency = context;
 
-	memset(residence->pages + ((run->start - residence->start) >> residence->page_shift), 1,
-		(run->end - run->start) >> residence->page_shift);
+	memset(residency->pages + ((run->start - residency->start) >> residency->page_shift), 1,
+		(run->end - run->start) >> residency->page_shift);
 }
 
 void lz_window_mark_resident(
 	struct lz_backings *backings, const struct lz_window_part *part, unsigned char *pages)
 {
-	struct residence residence = {part->start, backings->books->page_shift, pages};
+	struct residency residency = {part->start, backings->books->page_shift, pages};
 	size_t count = (part->end - part->start) >> backings->books->page_shift;
 
 	memset(pages, 0, count);
 	/* Before Linux 6.7 nothing tells: all of it is said to be there. */
-	if (lz_pagemap_walk(backings->os, part->start, part->end, note_resident, &residence) != 0)
+	if (lz_pagemap_walk(backings->os, part->start, part->end, note_resident, &residency) != 0)
 		memset(pages, 1, count);
 }

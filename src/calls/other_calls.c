@@ -9,13 +9,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "calls/internal.h"
 #include "os/fetch.h"
 #include "os/mman.h"
 
 /* The pages that [address, address + length) touches; false where there is no such range. */
-static bool pages_of(
+static bool page_range(
 	const struct lz_calls *calls, const void *address, size_t length, uintptr_t *start, uintptr_t *end)
 {
 	uint64_t last;
@@ -32,16 +32,16 @@ void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t l
 {
 	uintptr_t start, end;
 
-	if (!pages_of(calls, address, length, &start, &end))
+	if (!page_range(calls, address, length, &start, &end))
 		return;
 	lz_cache_evict_range(calls->cache, start, end);
-	lz_calls_note_altered(calls, start, end);
+	lz_calls_note_attributes_changed(calls, start, end);
 }
 
 void lz_calls_before_mlockall(struct lz_calls *calls)
 {
 	atomic_store_explicit(&calls->cache->memory_locked, true, memory_order_relaxed);
-	lz_calls_note_altered(calls, 0, UINTPTR_MAX);
+	lz_calls_note_attributes_changed(calls, 0, UINTPTR_MAX);
 	lz_cache_flush(calls->cache);
 	lz_backings_retire_all(calls->backings);
 }
@@ -88,14 +88,14 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 	uintptr_t start, end;
 	long error = 0;
 
-	if (pages_of(calls, address, length, &start, &end))
-		lz_calls_note_altered(calls, start, end);
+	if (page_range(calls, address, length, &start, &end))
+		lz_calls_note_attributes_changed(calls, start, end);
 	if (!lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) ||
-		!lz_backings_next(calls->backings, start, end, &part))
+		!lz_backings_next_part(calls->backings, start, end, &part))
 		return calls->next->pass(
 			SYS_mbind, (long)address, (long)length, mode, (long)nodes, (long)nodes_max, flags);
 	while (error == 0 && start < end) {
-		if (!lz_backings_next(calls->backings, start, end, &part))
+		if (!lz_backings_next_part(calls->backings, start, end, &part))
 			part.where.start = part.where.end = end;
 		if (start < part.where.start)
 			error = bind(calls->next, start, part.where.start, &policy);
@@ -130,10 +130,10 @@ bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t 
 	struct lz_backed_part part;
 	uintptr_t start, end;
 
-	if (!pages_of(calls, address, length, &start, &end))
+	if (!page_range(calls, address, length, &start, &end))
 		return false;
-	lz_calls_note_altered(calls, start, end);
-	return lz_backings_next(calls->backings, start, end, &part);
+	lz_calls_note_attributes_changed(calls, start, end);
+	return lz_backings_next_part(calls->backings, start, end, &part);
 }
 
 void lz_calls_before_sharing_pages(struct lz_calls *calls)
@@ -151,8 +151,8 @@ void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_regis
 		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
 		return;
 	start = asked.range.start;
-	lz_calls_note_altered(calls, start, end);
+	lz_calls_note_attributes_changed(calls, start, end);
 	if ((asked.mode & UFFDIO_REGISTER_MODE_MISSING) &&
-		lz_backings_next(calls->backings, start, end, &part))
+		lz_backings_next_part(calls->backings, start, end, &part))
 		part.backing->prepare_missing_faults(calls->backings, start, end);
 }

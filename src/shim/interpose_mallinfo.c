@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "shim/foreign.h"
+#include "shim/allocator_fallbacks.h"
 #include "shim/shim.h"
 
 /* mallinfo's int fields wrap, for which glibc deprecates it. */
@@ -32,18 +32,18 @@ static struct mallinfo2 no_mallinfo2(void)
 	return (struct mallinfo2){.hblks = 0};
 }
 
-static void no_stats(void)
+static void no_malloc_stats(void)
 {
 }
 
 static uint64_t regions(void)
 {
-	return lz_begin() ? lz_stats_get(&lz_core.books.stats, regions) : 0;
+	return lz_ensure_ready() ? lz_stats_get(&lz_core.books.stats, regions) : 0;
 }
 
 static uint64_t region_bytes(void)
 {
-	return lz_begin() ? lz_stats_get(&lz_core.books.stats, region_bytes) : 0;
+	return lz_ensure_ready() ? lz_stats_get(&lz_core.books.stats, region_bytes) : 0;
 }
 
 EXPORT struct mallinfo mallinfo(void)
@@ -70,8 +70,8 @@ EXPORT void malloc_stats(void)
 	char buffer[160];
 	struct lz_text text = lz_text_in(buffer, sizeof buffer);
 
-	NEXT(malloc_stats, no_stats)();
-	if (!lz_begin() || !lz_core.active)
+	NEXT(malloc_stats, no_malloc_stats)();
+	if (!lz_ensure_ready() || !lz_core.active)
 		return;
 	lz_text_string(&text, "lazyzero: ");
 	lz_text_u64(&text, regions());

@@ -16,20 +16,20 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "shim/foreign.h"
+#include "shim/allocator_fallbacks.h"
 #include "shim/shim.h"
 
 /* jemalloc(3): of the flags, the low six bits are the binary logarithm of an alignment, and one asks for
  * zeros. */
-static void *plain_rallocx(void *p, size_t size, int flags)
+static void *fallback_rallocx(void *p, size_t size, int flags)
 {
 	size_t alignment = (size_t)1 << (flags & 63);
 
-	return flags & 0x40 ? lz_plain_rezalloc_aligned(p, size, alignment)
-			    : lz_plain_realloc_aligned(p, size, alignment);
+	return flags & 0x40 ? lz_fallback_rezalloc_aligned(p, size, alignment)
+			    : lz_fallback_realloc_aligned(p, size, alignment);
 }
 
-static int plain_trim(size_t pad)
+static int fallback_malloc_trim(size_t pad)
 {
 	(void)pad;
 	return 0;
@@ -42,21 +42,22 @@ void *__libc_realloc(void *p, size_t size);
 
 EXPORT void __libc_free(void *p)
 {
-	if (!freed_ours(p))
-		NEXT(__libc_free, lz_plain_free)(p);
+	if (!free_own_block(p))
+		NEXT(__libc_free, lz_fallback_free)(p);
 }
 
 EXPORT void *__libc_realloc(void *p, size_t size)
 {
-	return is_ours(p) ? lz_plain_realloc(p, size) : NEXT(__libc_realloc, lz_plain_realloc)(p, size);
+	return is_own_block(p) ? lz_fallback_realloc(p, size)
+			       : NEXT(__libc_realloc, lz_fallback_realloc)(p, size);
 }
 
 /* It asks for memory back, and some of it is what we keep. */
 EXPORT int malloc_trim(size_t pad)
 {
-	bool gave_back = lz_cache_flush(&lz_core.cache);
+	bool freed_any = lz_cache_flush(&lz_core.cache);
 
-	return NEXT(malloc_trim, plain_trim)(pad) != 0 || gave_back;
+	return NEXT(malloc_trim, fallback_malloc_trim)(pad) != 0 || freed_any;
 }
 
 /* --- jemalloc --- */
@@ -69,30 +70,31 @@ size_t sallocx(const void *p, int flags);
 
 EXPORT void dallocx(void *p, int flags)
 {
-	if (!freed_ours(p))
-		NEXT(dallocx, lz_plain_free)(p, flags);
+	if (!free_own_block(p))
+		NEXT(dallocx, lz_fallback_free)(p, flags);
 }
 
 EXPORT void sdallocx(void *p, size_t size, int flags)
 {
-	if (!freed_ours(p))
-		NEXT(sdallocx, lz_plain_free)(p, size, flags);
+	if (!free_own_block(p))
+		NEXT(sdallocx, lz_fallback_free)(p, size, flags);
 }
 
 EXPORT void *rallocx(void *p, size_t size, int flags)
 {
-	return is_ours(p) ? plain_rallocx(p, size, flags) : NEXT(rallocx, plain_rallocx)(p, size, flags);
+	return is_own_block(p) ? fallback_rallocx(p, size, flags)
+			       : NEXT(rallocx, fallback_rallocx)(p, size, flags);
 }
 
 /* The size it has is an answer that the caller must be prepared for. */
 EXPORT size_t xallocx(void *p, size_t size, size_t extra, int flags)
 {
-	return is_ours(p) ? lz_plain_size(p) : NEXT(xallocx, lz_plain_size)(p, size, extra, flags);
+	return is_own_block(p) ? lz_fallback_size(p) : NEXT(xallocx, lz_fallback_size)(p, size, extra, flags);
 }
 
 EXPORT size_t sallocx(const void *p, int flags)
 {
-	return is_ours(p) ? lz_plain_size(p) : NEXT(sallocx, lz_plain_size)(p, flags);
+	return is_own_block(p) ? lz_fallback_size(p) : NEXT(sallocx, lz_fallback_size)(p, flags);
 }
 
 /* --- tcmalloc (gperftools) --- */
@@ -105,28 +107,29 @@ void *tc_realloc(void *p, size_t size);
 
 EXPORT void tc_free(void *p)
 {
-	if (!freed_ours(p))
-		NEXT(tc_free, lz_plain_free)(p);
+	if (!free_own_block(p))
+		NEXT(tc_free, lz_fallback_free)(p);
 }
 
 EXPORT void tc_cfree(void *p)
 {
-	if (!freed_ours(p))
-		NEXT(tc_cfree, lz_plain_free)(p);
+	if (!free_own_block(p))
+		NEXT(tc_cfree, lz_fallback_free)(p);
 }
 
 EXPORT void tc_free_sized(void *p, size_t size)
 {
-	if (!freed_ours(p))
-		NEXT(tc_free_sized, lz_plain_free)(p, size);
+	if (!free_own_block(p))
+		NEXT(tc_free_sized, lz_fallback_free)(p, size);
 }
 
 EXPORT size_t tc_malloc_size(void *p)
 {
-	return is_ours(p) ? lz_plain_size(p) : NEXT(tc_malloc_size, lz_plain_size)(p);
+	return is_own_block(p) ? lz_fallback_size(p) : NEXT(tc_malloc_size, lz_fallback_size)(p);
 }
 
 EXPORT void *tc_realloc(void *p, size_t size)
 {
-	return is_ours(p) ? lz_plain_realloc(p, size) : NEXT(tc_realloc, lz_plain_realloc)(p, size);
+	return is_own_block(p) ? lz_fallback_realloc(p, size)
+			       : NEXT(tc_realloc, lz_fallback_realloc)(p, size);
 }

@@ -1,5 +1,5 @@
 /* Copies of memory that leave out the pages that were never written; see copy.h. */
-#include "backing/copy.h"
+#include "backing/sparse_copy.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -32,7 +32,7 @@ static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
 }
 
 /* What is not in memory is swapped, or a guard of the program's: that becomes one again. */
-static void copy_away(const struct copy *copy, uintptr_t start, uintptr_t end)
+static void copy_nonresident(const struct copy *copy, uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t at = start; at < end; at += copy->page) {
 		void *to = (void *)(copy->to + (at - copy->from));
@@ -47,19 +47,19 @@ static void copy_away(const struct copy *copy, uintptr_t start, uintptr_t end)
 /*
  * The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at.
  */
-static void copy_run(void *context, const struct lz_page_run *run)
+static void copy_page_run(void *context, const struct lz_page_run *run)
 {
 	if (run->away)
-		copy_away(context, run->start, run->end);
+		copy_nonresident(context, run->start, run->end);
 	else if (!run->zero && !run->file)
 		copy_pages(context, run->start, run->end);
 }
 
-static void copy_sparsely(struct lz_backings *backings, uintptr_t start, uintptr_t end, uintptr_t to)
+static void copy_written_pages(struct lz_backings *backings, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct copy copy = {.os = backings->os, .from = start, .to = to, .page = backings->books->page};
 
-	if (lz_pagemap_walk(backings->os, start, end, copy_run, &copy) != 0)
+	if (lz_pagemap_walk(backings->os, start, end, copy_page_run, &copy) != 0)
 		copy_pages(&copy, start, end);
 }
 
@@ -69,14 +69,14 @@ static bool reads_as_zero(const struct lz_mapping *mapping)
 	return (mapping->inode == 0 && !mapping->shared) || lz_mapping_is_window(mapping);
 }
 
-void lz_copy_written(struct lz_backings *backings, uintptr_t start, uintptr_t end, uintptr_t to)
+void lz_sparse_copy_pages(struct lz_backings *backings, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct lz_mapping mapping;
 	struct lz_lines lines;
 	char *line;
 
-	if (!atomic_load_explicit(&backings->overlaid, memory_order_relaxed)) {
-		copy_sparsely(backings, start, end, to);
+	if (!atomic_load_explicit(&backings->may_map_over_regions, memory_order_relaxed)) {
+		copy_written_pages(backings, start, end, to);
 		return;
 	}
 	if (lz_lines_open(&lines, backings->os, MAPS) != 0) {
@@ -96,14 +96,14 @@ void lz_copy_written(struct lz_backings *backings, uintptr_t start, uintptr_t en
 			break;
 		target = to + (from - start);
 		if (reads_as_zero(&mapping))
-			copy_sparsely(backings, from, until, target);
+			copy_written_pages(backings, from, until, target);
 		else
 			memcpy((void *)target, (const void *)from, until - from);
 	}
 	lz_lines_close(&lines);
 }
 
-void lz_copy_sparsely(struct lz_backings *backings, const void *from, size_t size, void *to)
+void lz_sparse_copy(struct lz_backings *backings, const void *from, size_t size, void *to)
 {
 	uintptr_t start = (uintptr_t)from, end = start + size, target = (uintptr_t)to;
 	uintptr_t first = start + (-start & (backings->books->page - 1)),
@@ -114,6 +114,6 @@ void lz_copy_sparsely(struct lz_backings *backings, const void *from, size_t siz
 		return;
 	}
 	memcpy(to, from, first - start);
-	lz_copy_written(backings, first, last, target + (first - start));
+	lz_sparse_copy_pages(backings, first, last, target + (first - start));
 	memcpy((void *)(target + (last - start)), (const void *)last, end - last);
 }

@@ -2,8 +2,8 @@
  * What the interposers of system calls share: what the C library makes of a kernel's answer, and when calls
  * are followed.
  */
-#ifndef LZ_SHIM_ANSWER_H
-#define LZ_SHIM_ANSWER_H
+#ifndef LZ_SHIM_INTERPOSE_H
+#define LZ_SHIM_INTERPOSE_H
 
 #include <errno.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-static inline void *pointer_answer(intptr_t result)
+static inline void *pointer_result(intptr_t result)
 {
 	if (!lz_os_failed(result))
 		return (void *)result;
@@ -21,7 +21,7 @@ static inline void *pointer_answer(intptr_t result)
 	return MAP_FAILED;
 }
 
-static inline long long_answer(long result)
+static inline long long_result(long result)
 {
 	if (result >= 0)
 		return result;
@@ -29,22 +29,22 @@ static inline long long_answer(long result)
 	return -1;
 }
 
-static inline int int_answer(long result)
+static inline int int_result(long result)
 {
-	return (int)long_answer(result);
+	return (int)long_result(result);
 }
 
 /* Whether the mmap family is followed. The first call of a process may be one of it. */
-static inline bool followed(void)
+static inline bool mmap_is_followed(void)
 {
 	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) ||
-	       (lz_begin() && lz_mappings_followed);
+	       (lz_ensure_ready() && lz_mappings_followed);
 }
 
 /* Whether anything is done in this program: where not, calls are passed on as they are. */
-static inline bool active(void)
+static inline bool is_active(void)
 {
-	return lz_begin() && lz_core.active;
+	return lz_ensure_ready() && lz_core.active;
 }
 
 #endif

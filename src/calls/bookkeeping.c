@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "calls/internal.h"
 
 void lz_calls_count_mapping(struct lz_calls *calls, size_t length)
@@ -16,12 +16,12 @@ void lz_calls_count_mapping(struct lz_calls *calls, size_t length)
 void lz_calls_note_page_size(struct lz_calls *calls, unsigned page_shift)
 {
 	if (page_shift != calls->books->page_shift)
-		atomic_store_explicit(&calls->huge_pages, true, memory_order_relaxed);
+		atomic_store_explicit(&calls->hugetlb_seen, true, memory_order_relaxed);
 }
 
-void lz_calls_note_altered(struct lz_calls *calls, uintptr_t start, uintptr_t end)
+void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end)
 {
-	lz_backings_note_altered(calls->backings, start, end, false);
+	lz_backings_note_attributes_changed(calls->backings, start, end, false);
 	lz_books_invalidate_range(calls->books, start, end);
 }
 
@@ -31,48 +31,49 @@ int lz_calls_request(struct lz_calls *calls, const char *call, const void *calle
 	struct lz_request request = {.call = call, .size = size, .caller = caller};
 	int error;
 
-	lz_grant_nothing(grant);
+	lz_grant_init_empty(grant);
 	if (lease != NULL)
 		lease->backing = NULL;
 	if (size < calls->options->threshold)
 		return 0;
 	error = lz_budget_request(calls->budget, &request, need, grant, lease);
 	if (error != 0)
-		lz_grant_nothing(grant);
+		lz_grant_init_empty(grant);
 	return error == -ENOMEM ? error : 0;
 }
 
-void lz_calls_follow_made(struct lz_calls *calls, const struct lz_made *made)
+void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping *mapping)
 {
 	struct lz_books *books = calls->books;
 
 	if (!lz_books_lock(books))
 		return;
-	if (made->placed_by_kernel)
-		lz_books_drop_stale_regions(books, made->start, made->end);
-	lz_backings_range_overwritten(calls->backings, made->start, made->end);
-	if (made->window_tag != 0)
-		lz_window_map_add(&books->windows, made->start, made->end, made->window_tag);
+	if (mapping->placed_by_kernel)
+		lz_books_drop_stale_regions(books, mapping->start, mapping->end);
+	lz_backings_range_overwritten(calls->backings, mapping->start, mapping->end);
+	if (mapping->window_tag != 0)
+		lz_window_map_add(&books->windows, mapping->start, mapping->end, mapping->window_tag);
 	else
-		lz_window_map_remove(&books->windows, made->start, made->end);
-	if (made->touchable)
-		lz_ledger_set(&books->ledger, made->start, made->end, made->traits);
+		lz_window_map_remove(&books->windows, mapping->start, mapping->end);
+	if (mapping->touchable)
+		lz_ledger_set(&books->ledger, mapping->start, mapping->end, mapping->traits);
 	else
-		lz_ledger_remove(&books->ledger, made->start, made->end);
+		lz_ledger_remove(&books->ledger, mapping->start, mapping->end);
 	lz_books_publish(books);
 	lz_books_unlock(books);
 }
 
 /* --- ranges that go away, and come back where the call fails --- */
 
-void lz_pieces_save(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_pieces *pieces)
+void lz_saved_pieces_fill(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_saved_pieces *pieces)
 {
 	struct lz_range *range = lz_ledger_find(ledger, start);
 
 	pieces->count = 0;
 	pieces->all = true;
 	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
-		if (pieces->count == LZ_PIECES) {
+		if (pieces->count == LZ_SAVED_PIECES_MAX) {
 			pieces->all = false;
 			break;
 		}
@@ -87,19 +88,19 @@ void lz_calls_save_range(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 {
 	struct lz_books *books = calls->books;
 
-	lz_pieces_save(&books->ledger, start, end, &saved->touchable);
+	lz_saved_pieces_fill(&books->ledger, start, end, &saved->touchable);
 	lz_ledger_remove(&books->ledger, start, end);
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
 	if (!atomic_load_explicit(&books->windows.any, memory_order_relaxed))
 		return;
-	lz_pieces_save(&books->windows.where, start, end, &saved->windows);
+	lz_saved_pieces_fill(&books->windows.where, start, end, &saved->windows);
 	lz_wipe_table_list(&books->windows.wipes, start, end, &saved->wiped);
 	lz_window_map_remove(&books->windows, start, end);
 }
 
-static void restore(struct lz_ledger *ledger, uintptr_t start, const struct lz_pieces *pieces)
+static void restore(struct lz_ledger *ledger, uintptr_t start, const struct lz_saved_pieces *pieces)
 {
 	for (size_t i = 0; i < pieces->count; i++)
 		lz_ledger_cover(ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,

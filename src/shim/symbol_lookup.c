@@ -1,5 +1,5 @@
 /* Finding the function behind ours; see scope.h. */
-#include "shim/scope.h"
+#include "shim/symbol_lookup.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,43 +11,43 @@
 #include "shim/shim.h"
 
 /*
- * What was found for callers that RTLD_NEXT has nothing for: a return address and a name lead to a function.
+ * What was cached for callers that RTLD_NEXT has nothing for: a return address and a name lead to a function.
  * A slot is written without a lock; where two threads wrote at once the comparison fails, since what is
  * compared is kept mixed with the function.
  */
-#define SLOTS 256u
+#define CACHE_SLOTS 256u
 
 static struct {
 	_Atomic uintptr_t caller, name, function;
-} found[SLOTS];
+} cached[CACHE_SLOTS];
 
-static size_t slot_of(const struct lz_name *name, const void *caller)
+static size_t cache_slot(const struct lz_symbol *name, const void *caller)
 {
 	uintptr_t key = (uintptr_t)caller ^ (uintptr_t)name << 16;
 
-	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 56) % SLOTS;
+	return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 56) % CACHE_SLOTS;
 }
 
-static void *recall(const struct lz_name *name, const void *caller)
+static void *cache_lookup(const struct lz_symbol *name, const void *caller)
 {
-	size_t slot = slot_of(name, caller);
-	uintptr_t function = atomic_load_explicit(&found[slot].function, memory_order_relaxed);
-	uintptr_t for_caller = atomic_load_explicit(&found[slot].caller, memory_order_relaxed) ^ function;
-	uintptr_t for_name = atomic_load_explicit(&found[slot].name, memory_order_relaxed) ^ function;
+	size_t slot = cache_slot(name, caller);
+	uintptr_t function = atomic_load_explicit(&cached[slot].function, memory_order_relaxed);
+	uintptr_t for_caller = atomic_load_explicit(&cached[slot].caller, memory_order_relaxed) ^ function;
+	uintptr_t for_name = atomic_load_explicit(&cached[slot].name, memory_order_relaxed) ^ function;
 
 	if (function == 0 || for_caller != (uintptr_t)caller || for_name != (uintptr_t)name)
 		return NULL;
 	return (void *)function;
 }
 
-static void remember(const struct lz_name *name, const void *caller, void *function)
+static void cache_store(const struct lz_symbol *name, const void *caller, void *function)
 {
-	size_t slot = slot_of(name, caller);
+	size_t slot = cache_slot(name, caller);
 	uintptr_t mix = (uintptr_t)function;
 
-	atomic_store_explicit(&found[slot].caller, (uintptr_t)caller ^ mix, memory_order_relaxed);
-	atomic_store_explicit(&found[slot].name, (uintptr_t)name ^ mix, memory_order_relaxed);
-	atomic_store_explicit(&found[slot].function, mix, memory_order_relaxed);
+	atomic_store_explicit(&cached[slot].caller, (uintptr_t)caller ^ mix, memory_order_relaxed);
+	atomic_store_explicit(&cached[slot].name, (uintptr_t)name ^ mix, memory_order_relaxed);
+	atomic_store_explicit(&cached[slot].function, mix, memory_order_relaxed);
 }
 
 /* Not in musl, whose programs may inherit LD_PRELOAD. */
@@ -72,7 +72,7 @@ static const char *library_of(const void *address)
  * What the calling library itself or what it was linked with defines. It stays loaded from then on: its
  * return addresses are remembered, and must not become another's.
  */
-static void *in_scope_of(const struct lz_name *name, const void *caller)
+static void *find_in_library_of(const struct lz_symbol *name, const void *caller)
 {
 	const char *library = library_of(caller);
 	void *handle, *function;
@@ -87,7 +87,7 @@ static void *in_scope_of(const struct lz_name *name, const void *caller)
 	return function == name->own ? NULL : function;
 }
 
-static void *search(struct lz_name *name, const void *caller)
+static void *search(struct lz_symbol *name, const void *caller)
 {
 	void *function = dlsym(RTLD_NEXT, name->name);
 
@@ -95,25 +95,25 @@ static void *search(struct lz_name *name, const void *caller)
 		atomic_store(&name->next, function);
 		return function;
 	}
-	function = in_scope_of(name, caller);
+	function = find_in_library_of(name, caller);
 	if (function == NULL)
-		function = name->stand_in;
-	remember(name, caller, function);
+		function = name->fallback;
+	cache_store(name, caller, function);
 	return function;
 }
 
-void *lz_scope_find(struct lz_name *name, const void *caller)
+void *lz_symbol_find(struct lz_symbol *name, const void *caller)
 {
-	void *function = recall(name, caller);
+	void *function = cache_lookup(name, caller);
 	int saved_errno = errno;
 
 	if (function != NULL)
 		return function;
 	/* Inside dlsym on behalf of our own start no allocator but the bootstrap arena exists. */
-	if (!lz_start())
-		return name->stand_in;
+	if (!lz_resolve_next())
+		return name->fallback;
 	function = search(name, caller);
-	/* What was not found is not for the program to read at its next dlerror. */
+	/* What was not cached is not for the program to read at its next dlerror. */
 	dlerror();
 	errno = saved_errno;
 	return function;

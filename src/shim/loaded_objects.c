@@ -1,5 +1,5 @@
 /* Who else is in the process; see company.h. */
-#include "shim/company.h"
+#include "shim/loaded_objects.h"
 
 #include <dlfcn.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ extern WEAK void __msan_init(void);
 extern WEAK void __lsan_init(void);
 extern WEAK void __hwasan_init(void);
 
-const char *lz_company_sanitizer(void)
+const char *lz_loaded_sanitizer(void)
 {
 	return __asan_init != NULL     ? "AddressSanitizer"
 	       : __tsan_init != NULL   ? "ThreadSanitizer"
@@ -63,25 +63,26 @@ static const void *object_of(const void *address)
 	return dladdr(address, &info) != 0 ? info.dli_fbase : NULL;
 }
 
-bool lz_company_is_together(const void *one, const void *other)
+bool lz_loaded_in_same_object(const void *one, const void *other)
 {
 	return one != NULL && other != NULL && object_of(one) == object_of(other);
 }
 
-bool lz_company_mixes_operators(const void *next_malloc)
+bool lz_loaded_mixes_new_delete(const void *next_malloc)
 {
-	const void *const makers[] = {(const void *)_Znwm, (const void *)_Znam};
-	const void *const enders[] = {
+	const void *const new_functions[] = {(const void *)_Znwm, (const void *)_Znam};
+	const void *const delete_functions[] = {
 		(const void *)_ZdlPv, (const void *)_ZdaPv, (const void *)_ZdlPvm, (const void *)_ZdaPvm};
 	const void *allocator;
-	bool allocator_ends = false, other_makes = false;
+	bool allocator_deletes = false, other_allocates = false;
 
 	if (_Znwm == NULL)
 		return false;
 	allocator = object_of(next_malloc);
-	for (size_t i = 0; i < sizeof enders / sizeof *enders; i++)
-		allocator_ends |= enders[i] != NULL && object_of(enders[i]) == allocator;
-	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
-		other_makes |= makers[i] != NULL && object_of(makers[i]) != allocator;
-	return allocator_ends && other_makes;
+	for (size_t i = 0; i < sizeof delete_functions / sizeof *delete_functions; i++)
+		allocator_deletes |=
+			delete_functions[i] != NULL && object_of(delete_functions[i]) == allocator;
+	for (size_t i = 0; i < sizeof new_functions / sizeof *new_functions; i++)
+		other_allocates |= new_functions[i] != NULL && object_of(new_functions[i]) != allocator;
+	return allocator_deletes && other_allocates;
 }

@@ -8,13 +8,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "shim/answer.h"
+#include "shim/interpose.h"
 #include "shim/next_calls.h"
 #include "shim/shim.h"
 
 EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsigned flags)
 {
-	if (active())
+	if (is_active())
 		lz_calls_before_sharing_pages(&lz_core.calls);
 	return lz_next_calls.vmsplice(fd, ranges, count, flags);
 }
@@ -22,7 +22,7 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsign
 /* Without SO_ZEROCOPY, MSG_ZEROCOPY of send(2) is ignored (net/ipv4/tcp.c). */
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
-	if (active() && level == SOL_SOCKET && option == SO_ZEROCOPY)
+	if (is_active() && level == SOL_SOCKET && option == SO_ZEROCOPY)
 		lz_calls_before_sharing_pages(&lz_core.calls);
 	return lz_next_calls.setsockopt(fd, level, option, value, length);
 }

@@ -10,19 +10,19 @@
  * Takes the loader's lock where a caller is seen first, as lazy binding of any function does; allocates only
  * inside the loader.
  */
-#ifndef LZ_SHIM_SCOPE_H
-#define LZ_SHIM_SCOPE_H
+#ifndef LZ_SHIM_SYMBOL_LOOKUP_H
+#define LZ_SHIM_SYMBOL_LOOKUP_H
 
 #include <stdatomic.h>
 
-/* One name. `own` is our function of it, `stand_in` does the same by standard means. */
-struct lz_name {
+/* One name. `own` is our function of it, `fallback` does the same by standard means. */
+struct lz_symbol {
 	const char *name;
-	void *own, *stand_in;
+	void *own, *fallback;
 	void *_Atomic next; /* what RTLD_NEXT finds; NULL as long as it finds nothing */
 };
 
 /* The function that a call of that name from `caller` is for. Thread-safe; errno stays. */
-void *lz_scope_find(struct lz_name *name, const void *caller) __attribute__((cold));
+void *lz_symbol_find(struct lz_symbol *name, const void *caller) __attribute__((cold));
 
 #endif

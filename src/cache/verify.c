@@ -6,7 +6,7 @@
 #include "os/descriptors.h"
 #include "os/procfs.h"
 
-bool lz_cache_is_doubtful(const struct lz_cache *cache, const struct lz_cached_region *region)
+bool lz_cache_region_may_be_stale(const struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	const struct lz_books *books = cache->books;
 
@@ -16,16 +16,16 @@ bool lz_cache_is_doubtful(const struct lz_cache *cache, const struct lz_cached_r
 
 int lz_cache_advise_fork(struct lz_cache *cache, const struct lz_cached_region *region, int advice)
 {
-	uintptr_t start = region->how.backing->keep_mark_start(cache->backings, region->base);
+	uintptr_t start = region->how.backing->dontfork_start(cache->backings, region->base);
 
 	return cache->os->madvise((void *)start, region->base + region->length - start, advice);
 }
 
 /* By /proc/self/maps, which takes 0.3 us for each mapping of the process: before Linux 6.11. */
-static bool is_ours_by_maps(struct lz_cache *cache, const struct lz_cached_region *region)
+static bool is_intact_by_maps(struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	const struct lz_backing *backing = region->how.backing;
-	uintptr_t at = backing->keep_mark_start(cache->backings, region->base);
+	uintptr_t at = backing->dontfork_start(cache->backings, region->base);
 	uintptr_t end = region->base + region->length;
 	struct lz_mapping mapping;
 	struct lz_lines lines;
@@ -44,13 +44,13 @@ static bool is_ours_by_maps(struct lz_cache *cache, const struct lz_cached_regio
 	return at >= end;
 }
 
-bool lz_cache_is_ours(struct lz_cache *cache, const struct lz_cached_region *region)
+bool lz_cache_region_is_intact(struct lz_cache *cache, const struct lz_cached_region *region)
 {
-	bool doubtful = lz_cache_is_doubtful(cache, region), intact;
+	bool may_be_stale = lz_cache_region_may_be_stale(cache, region), intact;
 	int error = region->how.backing->is_intact(
-		cache->backings, region->base, region->length, doubtful, &intact);
+		cache->backings, region->base, region->length, may_be_stale, &intact);
 
 	if (error == 0)
 		return intact;
-	return !doubtful || is_ours_by_maps(cache, region);
+	return !may_be_stale || is_intact_by_maps(cache, region);
 }

@@ -9,14 +9,14 @@
 #include "os/pagemap.h"
 
 /* How much is looked at before asking whether it is too much already. */
-#define LOOK_BYTES (UINT64_C(1) << 30)
+#define WALK_BYTES (UINT64_C(1) << 30)
 
 /* What is cleared when a region is freed rather than when it is wanted. */
-#define CLEAR_AT_ONCE (UINT64_C(256) << 10)
+#define CLEAR_WHEN_FREED_BYTES (UINT64_C(256) << 10)
 
 /* --- what a region holds --- */
 
-struct usage {
+struct content {
 	const struct lz_geometry *geometry;
 	uint64_t bytes;
 	uint64_t last_block; /* whose table was counted last */
@@ -25,43 +25,43 @@ struct usage {
 };
 
 /*
- * Written pages, and the tables of all: a region that was only read may have 2 MiB of them for each GiB. A
- * few pages are cleared on the way, while they are in the cache: then nothing has to be looked at when the
- * region is wanted again.
+ * Written pages, and the tables of fully_resident: a region that was only read may have 2 MiB of them for
+ * each GiB. A few pages are cleared on the way, while they are in the cache: then nothing has to be looked at
+ * when the region is wanted again.
  */
 static void add_run(void *context, const struct lz_page_run *run)
 {
-	struct usage *usage = context;
-	unsigned shift = lz_table_span_shift(usage->geometry, 0);
+	struct content *content = context;
+	unsigned shift = lz_table_span_shift(content->geometry, 0);
 	uint64_t first = run->start >> shift, last = (run->end - 1) >> shift, tables;
 
 	if (!run->zero && !run->file) {
-		usage->bytes += run->end - run->start;
-		if (usage->bytes <= CLEAR_AT_ONCE && !run->away)
+		content->bytes += run->end - run->start;
+		if (content->bytes <= CLEAR_WHEN_FREED_BYTES && !run->away)
 			memset((void *)run->start, 0, run->end - run->start);
 		else
-			usage->dirty += run->end - run->start;
+			content->dirty += run->end - run->start;
 	}
 	if (run->huge)
 		return;
-	tables = (last - first + (first != usage->last_block)) * lz_table_bytes(usage->geometry, 0);
-	usage->bytes += tables;
-	usage->tables += tables;
-	usage->last_block = last;
+	tables = (last - first + (first != content->last_block)) * lz_table_bytes(content->geometry, 0);
+	content->bytes += tables;
+	content->tables += tables;
+	content->last_block = last;
 }
 
 uint64_t lz_cache_resident_bytes(struct lz_cache *cache, uintptr_t base, size_t length, uint64_t enough,
 	bool *is_zero, uint64_t *tables)
 {
-	struct usage usage = {.geometry = cache->books->geometry, .last_block = UINT64_MAX};
+	struct content content = {.geometry = cache->books->geometry, .last_block = UINT64_MAX};
 	uintptr_t at, end = base + length;
 
-	for (at = base; at < end && usage.bytes < enough; at += LOOK_BYTES)
-		if (lz_pagemap_walk(cache->os, at, lz_min_u64(at + LOOK_BYTES, end), add_run, &usage) != 0)
+	for (at = base; at < end && content.bytes < enough; at += WALK_BYTES)
+		if (lz_pagemap_walk(cache->os, at, lz_min_u64(at + WALK_BYTES, end), add_run, &content) != 0)
 			return length; /* before Linux 6.7 */
-	*is_zero = at >= end && usage.dirty == 0;
-	*tables = lz_min_u64(usage.tables, length);
-	return lz_min_u64(usage.bytes, length);
+	*is_zero = at >= end && content.dirty == 0;
+	*tables = lz_min_u64(content.tables, length);
+	return lz_min_u64(content.bytes, length);
 }
 
 /* --- clearing --- */
@@ -105,7 +105,8 @@ static bool is_mostly_resident(struct lz_cache *cache, uintptr_t base, size_t le
 	return resident > looked / 4 * 3;
 }
 
-/* A part of a region; *cleared: bytes that were written. True when all of its pages are in memory. */
+/* A part of a region; *cleared: bytes that were written. True when fully_resident of its pages are in memory.
+ */
 static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bool full,
 	bool residency_is_visible, uint64_t *cleared)
 {
@@ -116,7 +117,7 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 		return clearing.cleared == length;
 	}
 	*cleared = 0;
-	/* Where that cannot be seen, all pages seem to be there. */
+	/* Where that cannot be seen, fully_resident pages seem to be there. */
 	if (!full && (!residency_is_visible || !is_mostly_resident(cache, base, length)) &&
 		lz_announced_madvise(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
 		return false;
@@ -130,10 +131,10 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
  * a hypervisor shadows page tables, as much as a page fault. There, pages that may never be written are not
  * worth it. Two measurements of 256 pages and more must agree, since a thread may be preempted meanwhile.
  */
-static void note_speed(struct lz_cache *cache, uint64_t milliseconds, uint64_t bytes)
+static void note_first_write_speed(struct lz_cache *cache, uint64_t milliseconds, uint64_t bytes)
 {
 	uint64_t pages = bytes >> cache->books->page_shift;
-	_Atomic uint32_t *slow = &cache->slow_rewrites;
+	_Atomic uint32_t *slow = &cache->slow_first_writes;
 
 	if (pages < 256)
 		return;
@@ -149,20 +150,20 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	size_t first = lz_min_u64(region->unreclaimable, length), rest = length - first;
 	uintptr_t base = region->base;
 	uint64_t cleared, started;
-	bool all = first == 0 || clear_part(cache, base, first, region->full, visible, &cleared);
+	bool fully_resident = first == 0 || clear_part(cache, base, first, region->full, visible, &cleared);
 
 	if (rest == 0)
-		return all;
-	if (atomic_load_explicit(&cache->slow_rewrites, memory_order_relaxed) >= 2 &&
+		return fully_resident;
+	if (atomic_load_explicit(&cache->slow_first_writes, memory_order_relaxed) >= 2 &&
 		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) ==
 			0)
 		return false;
 	started = cache->os->now_ms();
-	all &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
-	note_speed(cache, cache->os->now_ms() - started, cleared);
+	fully_resident &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
+	note_first_write_speed(cache, cache->os->now_ms() - started, cleared);
 	/* Pages that the new owner does not write are the kernel's to take, as if they had never been
 	 * written. */
 	if (cleared != 0)
 		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
-	return all;
+	return fully_resident;
 }
