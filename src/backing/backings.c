@@ -1,4 +1,4 @@
-/* The backings there are, and what is done with each of them; see backings_table.h. */
+/* The list of backings, and calling each of them; see backings.h. */
 #include "backing/backings.h"
 
 #include <stdatomic.h>
@@ -18,7 +18,7 @@ void lz_backings_init(struct lz_backings *backings)
 {
 	backings->header.os = backings->os;
 	backings->header.bytes = backings->books->page;
-	/* Without the mmap family, nobody says what the program maps and changes. */
+	/* Without the mmap family, the library does not see what the program maps. */
 	backings->may_map_over_regions = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
 	for (size_t i = 0; i < COUNT; i++)
 		if (backings_table[i]->init != NULL)

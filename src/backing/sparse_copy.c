@@ -1,4 +1,4 @@
-/* Copies of memory that leave out the pages that were never written; see copy.h. */
+/* Copies that skip pages which were never written; see sparse_copy.h. */
 #include "backing/sparse_copy.h"
 
 #include <errno.h>
@@ -31,7 +31,10 @@ static void copy_pages(const struct copy *copy, uintptr_t start, uintptr_t end)
 			memcpy((void *)(copy->to + (at - copy->from)), (const void *)at, copy->page);
 }
 
-/* What is not in memory is swapped, or a guard of the program's: that becomes one again. */
+/*
+ * Pages that are not resident are swapped out, or are guard pages (MADV_GUARD_INSTALL), which become guard
+ * pages in the copy.
+ */
 static void copy_nonresident(const struct copy *copy, uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t at = start; at < end; at += copy->page) {
@@ -45,7 +48,8 @@ static void copy_nonresident(const struct copy *copy, uintptr_t start, uintptr_t
 }
 
 /*
- * The kernel does not mark its huge zero page as one (6.7 and later), so what it does not mark is looked at.
+ * The kernel does not report its huge zero page as a zero page (since 6.7), so unreported pages are compared
+ * with zero.
  */
 static void copy_page_run(void *context, const struct lz_page_run *run)
 {
@@ -63,7 +67,7 @@ static void copy_written_pages(struct lz_backings *backings, uintptr_t start, ui
 		copy_pages(&copy, start, end);
 }
 
-/* Anonymous, or on a window: what the page tables say nothing of reads as zero. */
+/* Whether pages without a page-table entry read as zero: anonymous memory and windows. */
 static bool reads_as_zero(const struct lz_mapping *mapping)
 {
 	return (mapping->inode == 0 && !mapping->shared) || lz_mapping_is_window(mapping);
@@ -84,7 +88,10 @@ void lz_sparse_copy_pages(struct lz_backings *backings, uintptr_t start, uintptr
 			&(struct copy){.from = start, .to = to, .page = backings->books->page}, start, end);
 		return;
 	}
-	/* The kernel goes on behind the last mapping it named, though the copy adds to them. */
+	/*
+	 * Reading /proc/self/maps continues after the last mapping it returned, although the copy adds
+	 * mappings.
+	 */
 	while ((line = lz_lines_next(&lines)) != NULL) {
 		uintptr_t from, until, target;
 

@@ -13,13 +13,13 @@ for order in "$LZ_LIBRARY $hearing" "$hearing $LZ_LIBRARY"; do
     LAZYZERO_INTERCEPT=malloc,mmap LAZYZERO_INTERCEPT=calloc,mmap LAZYZERO_BACKING=window LAZYZERO_BACKING=zeropage \
     LAZYZERO_CACHE=0 LAZYZERO_BUDGET=4K; do
     run_with "$order" both env LAZYZERO_LOG=none $setting "$suites/interposed_calls"
-    same "calls with $setting and LD_PRELOAD=\"$order\"" alone both
+    same "interposed_calls with $setting and LD_PRELOAD=\"$order\"" alone both
   done
 done
 
 # The program is named as the caller, not the library behind us.
 run_with "$LZ_LIBRARY $hearing" both env LAZYZERO_BUDGET=4K LAZYZERO_BACKING=zeropage "$suites/interposed_calls"
-grep -q 'served mmap(80740352).*from calls+0x' "$work/both" || { fail 'the caller of mmap'; head -n 5 "$work/both"; }
+grep -q 'served mmap(80740352).*from interposed_calls+0x' "$work/both" || { fail 'the caller of mmap'; head -n 5 "$work/both"; }
 
 mapping=$suites/.libs/mapping_allocator.so
 for program in large_blocks interposed_calls; do

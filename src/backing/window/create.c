@@ -1,4 +1,4 @@
-/* A window out of nothing: its file, its mappings, its huge pages; see window_make.h. */
+/* Creating a window: its file, its mappings, its huge pages; see create.h. */
 #include "backing/window/create.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 #define COLLAPSE_ATTEMPTS 3
 
-/* Its frame is not there while what follows it runs: this is the deepest path of the library. */
+/* Keeps a function's frame off the stack while later steps run: this is the deepest path of the library. */
 #define NOINLINE __attribute__((noinline))
 
 int lz_window_set_failure(struct lz_window_failure *failure, const char *step, int error)
@@ -24,7 +24,7 @@ int lz_window_set_failure(struct lz_window_failure *failure, const char *step, i
 	return error != 0 ? error : -EAGAIN;
 }
 
-/* --- whole or not --- */
+/* --- checking huge pages --- */
 
 static void add_huge_bytes(void *context, const struct lz_page_run *run)
 {
@@ -73,8 +73,8 @@ int lz_window_explain_no_huge_pages(
 }
 
 /*
- * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
- * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
+ * Collapses the keeper's pages into huge pages. The kernel collapses a block only if one of its pages exists
+ * (collapse_file in mm/khugepaged.c); allocating just one page keeps the peak at one block above the window.
  */
 int lz_window_collapse(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
@@ -86,7 +86,7 @@ int lz_window_collapse(
 		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
 	if (error)
 		return lz_window_set_failure(failure, "memory for its pages", error);
-	/* EAGAIN: a page was locked or not yet on the list of its kind. */
+	/* EAGAIN: a page was locked, or not yet on its LRU list. */
 	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
 		error = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
 		if (error != -EAGAIN)
@@ -98,8 +98,9 @@ int lz_window_collapse(
 }
 
 /*
- * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where
- * nothing is limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
+ * Reclaim cannot split a locked window. The program's own RLIMIT_MEMLOCK is left to the program: the window
+ * is locked only if the limit is infinite, or smaller than the window; in that case mlock succeeds only with
+ * CAP_IPC_LOCK, for which the limit does not apply.
  */
 static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
@@ -110,7 +111,7 @@ static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t by
 	backings->os->mlock((void *)keeper, bytes);
 }
 
-/* --- made --- */
+/* --- creation --- */
 
 static intptr_t map_file(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
 {
@@ -119,10 +120,10 @@ static intptr_t map_file(struct lz_backings *backings, uintptr_t at, size_t byte
 }
 
 /*
- * A new memfd at a high number. At the lowest, where the kernel puts it, a program that puts its own files on
- * numbers it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a
- * window: its file would be cut to our size, or its descriptor closed. What was duplicated must be an empty
- * memfd that can be sealed.
+ * Creates a memfd with a high descriptor number. The kernel assigns the lowest free number. A program that
+ * assumes low numbers are free (dup2 and close in a loop) could replace it during the milliseconds in which a
+ * window is created: its file would be truncated to the window's size, or its descriptor closed. The
+ * duplicated descriptor must be an empty memfd that can be sealed.
  */
 NOINLINE static int create_memfd(struct lz_backings *backings)
 {
@@ -144,7 +145,7 @@ NOINLINE static int create_memfd(struct lz_backings *backings)
 	return fd;
 }
 
-/* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
+/* Creates a sealed file of zeros. It is sealed before anything maps it; reading still fills its holes. */
 NOINLINE static int create_sealed_file(
 	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
 {
@@ -165,7 +166,7 @@ NOINLINE static int create_sealed_file(
 	return error;
 }
 
-/* Maps keeper and source, side by side. */
+/* Maps keeper and source side by side. */
 static int map_keeper_and_source(
 	struct lz_backings *backings, struct lz_window_failure *failure, int fd, struct lz_window *window)
 {
@@ -186,7 +187,10 @@ static int map_keeper_and_source(
 	return lz_window_set_failure(failure, "mapping it", (int)at);
 }
 
-/* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
+/*
+ * With the hash MMU of ppc64, the kernel keeps a page table for every huge page (arch_needs_pgtable_deposit),
+ * so a window would save nothing.
+ */
 static bool has_hash_mmu(struct lz_backings *backings)
 {
 	struct lz_lines lines;

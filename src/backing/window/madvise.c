@@ -1,21 +1,25 @@
 /*
- * madvise(2) and mincore(2) on memory that stands on a zero window.
+ * madvise(2) and mincore(2) on memory that is on a zero window.
  *
- * On a private mapping of a file the kernel does almost everything as on anonymous memory: pkey_mprotect,
- * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_COLD, MADV_GUARD_INSTALL (from Linux 6.15 on; EINVAL
- * before) and userfaultfd's write-protection are applied to the window's own mappings. What it does not:
+ * On a private mapping of a file the kernel handles almost everything as on anonymous memory: pkey_mprotect,
+ * MADV_DONTFORK, MADV_HUGEPAGE, MADV_MERGEABLE, MADV_COLD, MADV_GUARD_INSTALL (since Linux 6.15; EINVAL
+ * before) and userfaultfd write protection apply to the window's own mappings. The exceptions:
  *
- *  MADV_FREE          EINVAL: MADV_DONTNEED is what it may come to at any moment
- *  MADV_WIPEONFORK    EINVAL, right for /dev/zero as well: recorded, see accounting/wipe_table.h
- *  MADV_REMOVE        EACCES instead of EINVAL, which is right for a mapping of /dev/zero
- *  MADV_NOHUGEPAGE    would put page tables under the window, where a write costs 4 KiB anyway: accepted only
- *  MADV_COLLAPSE      finds the window's own huge pages: 0 where nothing was written, EINVAL where something
- * was MADV_HWPOISON ...  would hit the window's own page: written first mincore            takes the window's
- * pages for the range's userfaultfd        never sees a page that is missing: see userfault.c mbind would be
- * for all that stands on the window: see calls/other_calls.c mremap             see mremap.c
+ * - MADV_FREE: EINVAL. MADV_DONTNEED is given instead; MADV_FREE may have the same effect at any time.
+ * - MADV_WIPEONFORK: EINVAL, which is also the right answer for /dev/zero. Recorded, see
+ *   accounting/wipe_table.h.
+ * - MADV_REMOVE: EACCES instead of EINVAL; EACCES is right for a mapping of /dev/zero.
+ * - MADV_NOHUGEPAGE: would put page tables under the window, where a write costs 4 KiB in any case. Accepted
+ *   without effect.
+ * - MADV_COLLAPSE: finds the window's own huge pages. 0 if nothing was written, EINVAL otherwise.
+ * - MADV_HWPOISON, MADV_SOFT_OFFLINE: would hit the window's own pages. The pages are written first.
+ * - mincore(2): would report the window's pages as the range's.
+ * - userfaultfd(2): never sees a missing page, see userfault.c.
+ * - mbind(2): would apply to everything on the window, see calls/other_calls.c.
+ * - mremap(2): see mremap.c.
  *
- * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2)
- * and devices write meanwhile.
+ * Nothing here copies memory: a copy that is moved over the original loses what other threads, read(2) and
+ * devices write to the original meanwhile.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +28,6 @@
 #include "os/mman.h"
 #include "os/pagemap.h"
 
-/* Whether a window answers that advice otherwise than the kernel would, as above. */
 bool lz_window_needs_advise(int advice)
 {
 	return advice == MADV_FREE || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK ||
@@ -32,7 +35,7 @@ bool lz_window_needs_advise(int advice)
 	       advice == MADV_SOFT_OFFLINE;
 }
 
-/* MADV_KEEPONFORK changes nothing in the kernel's mapping, and knows a hole. */
+/* MADV_KEEPONFORK does not change the mapping, and fails on a hole. */
 static int wipe_on_fork(struct lz_backings *backings, const struct lz_window_part *part, bool wipe)
 {
 	int error = backings->os->madvise((void *)part->start, part->end - part->start, MADV_KEEPONFORK);
@@ -52,7 +55,7 @@ static int wipe_on_fork(struct lz_backings *backings, const struct lz_window_par
 	return error;
 }
 
-/* Advice on a range that stands on a window as a whole; /dev/zero, mapped, is a file in the kernel's eyes. */
+/* A mapping of /dev/zero is a mapping of a file to the kernel. */
 int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *part, int advice)
 {
 	void *address = (void *)part->start;
@@ -63,14 +66,16 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 	case MADV_FREE:
 		return backings->next->madvise(address, length, MADV_DONTNEED);
 	case MADV_REMOVE:
-		/* EINVAL for locked memory in any case; MADV_COLD refuses it as well, and does next to
-		 * nothing. */
+		/*
+		 * Locked memory: EINVAL in any case. MADV_COLD also refuses locked memory, and has almost no
+		 * other effect.
+		 */
 		return part->of_file && backings->os->madvise(address, backings->books->page, MADV_COLD) !=
 						-EINVAL
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
-		/* MADV_KEEPONFORK changes nothing here, and knows a hole. */
+		/* MADV_KEEPONFORK does not change the mapping, and fails on a hole. */
 		return backings->os->madvise(address, length, MADV_KEEPONFORK);
 	case MADV_HWPOISON:
 	case MADV_SOFT_OFFLINE:
@@ -107,7 +112,7 @@ void lz_window_mark_resident(
 	size_t count = (part->end - part->start) >> backings->books->page_shift;
 
 	memset(pages, 0, count);
-	/* Before Linux 6.7 nothing tells: all of it is said to be there. */
+	/* Before Linux 6.7 resident pages cannot be told apart; all pages are reported as resident. */
 	if (lz_pagemap_walk(backings->os, part->start, part->end, note_resident, &residency) != 0)
 		memset(pages, 1, count);
 }

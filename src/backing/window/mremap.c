@@ -1,6 +1,6 @@
 /*
- * Memory on a zero window, moved and grown. What one mapping is to the program is many to the kernel, and no
- * piece may reach past the window's end, so mremap is made piece by piece.
+ * Moves and grows memory on a zero window. What the program sees as one mapping is many mappings to the
+ * kernel, and no piece may extend past the end of the window, so mremap is done piece by piece.
  */
 
 #include <errno.h>
@@ -17,11 +17,14 @@
 
 #define UNIFORM_ATTEMPTS 4
 
-/* Whether the kernel will look at the mappings at all; if not, it is for it to say why. */
+/*
+ * Whether the kernel would get as far as looking at the mappings. If not, the call is passed on so that the
+ * kernel returns the error.
+ */
 static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t old_length,
 	size_t new_length, int flags, uintptr_t target)
 {
-	/* TASK_SIZE of x86-64; where it is a page more, no mapping of ours has room for that page. */
+	/* TASK_SIZE of x86-64. Where it is one page more, no mapping of lazyzero has room for that page. */
 	uintptr_t top = ((uintptr_t)1 << backings->books->geometry->user_bits) - backings->books->page;
 
 	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || new_length == 0 ||
@@ -35,20 +38,27 @@ static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t
 	       (start + old_length <= target || target + new_length <= start);
 }
 
-/* What keeps the kernel from joining two mappings that are alike otherwise: each file for itself, and
- * /dev/zero. */
+/*
+ * Mappings of different kinds are never merged by the kernel, even with equal attributes: each file is a kind
+ * of its own, and so is /dev/zero.
+ */
 static uintptr_t mapping_kind(struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t at)
 {
 	uintptr_t tag = lz_books_window_tag_at(backings->books, at);
 
-	/* By its name as well: a handler that interrupted us cannot ask the map of windows. */
+	/*
+	 * Checks the name as well: a signal handler that interrupted a holder of the lock cannot read the map
+	 * of windows.
+	 */
 	if (tag == 0 && (mapping->inode != 0 || mapping->shared) && !lz_mapping_is_window(mapping))
 		return mapping->start | 1;
 	return tag & lz_window_map_of_file(&backings->books->windows);
 }
 
-/* For `check_uniform`, where no descriptor is to be had to look with: what was never attributes_changed is as
- * it was made. */
+/*
+ * For check_uniform, when no descriptor is available to read smaps: memory whose attributes were never
+ * changed has those of its creation.
+ */
 static int check_uniform_by_books(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
 {
@@ -101,7 +111,7 @@ static int check_uniform_by_smaps(
 	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
 }
 
-/* What is wiped on fork is a mapping of its own to the program. */
+/* A range marked MADV_WIPEONFORK is a mapping of its own to the program. */
 __attribute__((noinline)) static bool is_uniformly_wiped(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
@@ -115,7 +125,7 @@ __attribute__((noinline)) static bool is_uniformly_wiped(
 	       (wiped.count == 1 && wiped.part[0].start == 0 && wiped.part[0].end == end - start);
 }
 
-/* The protection key of the mapping at an address, where the program ever gave one. */
+/* The protection key at an address; 0 if the program never set one. */
 static int key_of(struct lz_backings *backings, uintptr_t at)
 {
 	uint64_t key;
@@ -127,11 +137,12 @@ static int key_of(struct lz_backings *backings, uintptr_t at)
 }
 
 /*
- * Whether [start, end) is what the program sees as one mapping: no hole, everything in one attributes.
- * -EFAULT where not, -ENOMEM where that cannot be read.
+ * Whether the program sees [start, end) as one mapping, without holes and with the same attributes
+ * throughout. Returns 0 and the attributes, -EFAULT if it is not one mapping, or -ENOMEM if that cannot be
+ * read.
  *
- * The file is read a page at a time, and other threads map and unmap meanwhile: a hole that is seen once may
- * be where two such pages meet.
+ * smaps is read one page at a time while other threads map and unmap, so a hole that appears once may be an
+ * artefact at the boundary of two such pages; the read is repeated.
  */
 static int check_uniform(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
@@ -154,7 +165,7 @@ static bool is_mapped(struct lz_backings *backings, uintptr_t start)
 	return backings->os->mincore((void *)start, backings->books->page, &resident) != -ENOMEM;
 }
 
-/* The map of windows follows pieces that move, or are mapped again elsewhere, in one call. */
+/* Updates the map of windows for pieces that one call moves, or maps a second time elsewhere (`stays`). */
 __attribute__((noinline)) static void record_move(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, bool stays)
 {
@@ -171,7 +182,10 @@ __attribute__((noinline)) static void record_move(
 	}
 }
 
-/* A move of many mappings may fail half way: what is still in its old place is known there again. */
+/*
+ * A move of several mappings may fail half way: the pieces that did not move are entered at their old place
+ * again.
+ */
 __attribute__((noinline)) static void record_partial_move(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to)
 {
@@ -184,7 +198,10 @@ __attribute__((noinline)) static void record_partial_move(
 	}
 }
 
-/* Address space for what moves: the program's choice, whatever lies there, or ours. */
+/*
+ * Reserves the target of a move: the address that the program names, replacing what is there, or one that
+ * lazyzero chooses.
+ */
 static intptr_t reserve_target(
 	struct lz_backings *backings, uintptr_t start, size_t length, int flags, uintptr_t target)
 {
@@ -199,8 +216,10 @@ static intptr_t reserve_target(
 	return at;
 }
 
-/* Unmaps, and then forgets, what stood on a window. 0 or -errno: vm.max_map_count, where a piece is cut in
- * two. */
+/*
+ * Unmaps a range and removes it from the map of windows. 0 or -errno; fails at vm.max_map_count when a piece
+ * must be split.
+ */
 static int unmap_and_forget(struct lz_backings *backings, uintptr_t start, size_t length)
 {
 	int error = backings->os->munmap((void *)start, length);
@@ -210,7 +229,7 @@ static int unmap_and_forget(struct lz_backings *backings, uintptr_t start, size_
 	return error;
 }
 
-/* Grows where it is: 0, or -ENOMEM where something is in the way. */
+/* Grows in place. Returns 0, or -ENOMEM if the addresses are in use. */
 __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings, const struct lz_lease *lease,
 	uintptr_t start, size_t old_length, size_t new_length, const struct lz_window_attributes *attributes)
 {
@@ -260,7 +279,10 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 {
 	bool in_place = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
-	/* Several mappings at once, as long as the first is no file (vma_multi_allowed in mm/mremap.c). */
+	/*
+	 * The kernel moves several mappings in one call if the first is not a file (vma_multi_allowed in
+	 * mm/mremap.c).
+	 */
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
 			  !(lz_books_window_tag_at(backings->books, start) &
 				  lz_window_map_of_file(&backings->books->windows)) &&
@@ -270,7 +292,10 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	int error;
 
 	if (!is_valid(backings, start, old_length, new_length, flags, target)) {
-		/* Before Linux 6.17 the kernel misses the end of the mapping before it minds the size. */
+		/*
+		 * Before Linux 6.17 the kernel notices a range beyond the end of the mapping before it checks
+		 * the size.
+		 */
 		if ((flags & ~MREMAP_MAYMOVE) == 0 && start + old_length > start &&
 			start + old_length <= (uintptr_t)1 << backings->books->geometry->user_bits)
 			old_length = lz_window_piece_length(backings, start, start + old_length);
@@ -279,7 +304,10 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	if (!is_mapped(backings, start))
 		return -EFAULT;
 	if (new_length < old_length) {
-		/* What is to move is looked at before anything is cut off, but not before Linux 6.17. */
+		/*
+		 * Since Linux 6.17 the range to be moved is checked before the tail is unmapped; before, it
+		 * was not.
+		 */
 		error = in_place || !lz_fact_mremap_many(backings->os)
 				? 0
 				: check_uniform(backings, start, start + new_length, &attributes);
@@ -290,7 +318,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 			return error;
 		old_length = new_length;
 	}
-	/* Such a move takes along whatever mappings there are. */
+	/* Such a move accepts several different mappings. */
 	if (moves_only) {
 		record_move(backings, start, old_length, target, stays);
 		at = backings->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
@@ -301,11 +329,11 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		if (at != -EFAULT)
 			return at;
 	}
-	/* Whatever lies there, as long as something does at its start. */
+	/* Succeeds whatever is mapped in the range, as long as its first page is mapped. */
 	if (in_place && new_length == old_length)
 		return (intptr_t)start;
 	error = check_uniform(backings, start, start + old_length, &attributes);
-	/* Before Linux 6.17 the target is cleared even then. */
+	/* Before Linux 6.17 the target is unmapped even if the move fails. */
 	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_mremap_many(backings->os))
 		unmap_and_forget(backings, target, new_length);
 	if (error)
@@ -320,7 +348,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	return move(backings, lease, start, old_length, new_length, flags, target, &attributes);
 }
 
-/* Each apart, so that the stack of its section is not below the call. */
+/* Separate functions, so that the stack for the list is not in use during the call. */
 __attribute__((noinline)) static void save_wiped(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_wiped *wiped)
 {
@@ -341,7 +369,10 @@ __attribute__((noinline)) static void restore_wiped(struct lz_backings *backings
 	lz_books_unlock(backings->books);
 }
 
-/* What is to be wiped on fork follows: where pieces move, it is forgotten with them. */
+/*
+ * Ranges marked MADV_WIPEONFORK move along. Moving pieces removes their marks, so the marks are saved before
+ * and restored after.
+ */
 intptr_t lz_window_remap(
 	struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *request)
 {
@@ -352,7 +383,7 @@ intptr_t lz_window_remap(
 	if (wiped == NULL)
 		return -ENOMEM;
 	save_wiped(backings, start, start + request->old_length, wiped);
-	/* Else as where the kernel has no room for another mapping. */
+	/* Otherwise -ENOMEM, as if the kernel had no room for another mapping. */
 	if (wiped->all) {
 		result = remap(backings, lease, start, request->old_length, request->new_length,
 			request->flags, request->target);

@@ -1,5 +1,4 @@
-/* The window as a backing: regions of the heap, regions kept for reuse, and mappings of the program on a
- * window. */
+/* The window backing: regions of the heap, cached regions, and the program's own mappings on a window. */
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -14,16 +13,16 @@
 #include "os/pagemap.h"
 #include "os/vma.h"
 
-/* Walking over 100 GiB of window takes a millisecond. */
+/* Walking over 100 GiB on a window takes a millisecond. */
 #define RESIDENT_SAMPLE_MS 100u
 
 /* One PROCMAP_QUERY for each piece of a window: 1 to 3 us. */
 #define QUERIED_PIECES_MAX 8u
 
-/* Pieces of a region that is kept, at most, in units: mappings that are kept are lacking elsewhere. */
+/* Largest cached region, in units. Cached mappings count against vm.max_map_count. */
 #define CACHED_UNITS_MAX 4096u
 
-/* Memory that realloc adds is as malloc gives it. */
+/* Memory added by realloc has the attributes of malloc's. */
 static const struct lz_window_attributes default_attributes = {.protection = PROT_READ | PROT_WRITE};
 
 static int acquire(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease)
@@ -34,7 +33,7 @@ static int acquire(struct lz_backings *backings, size_t total, size_t length, st
 	return error;
 }
 
-/* --- regions of the heap --- */
+/* --- heap regions --- */
 
 static size_t min_region(const struct lz_backings *backings)
 {
@@ -50,10 +49,12 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease,
 	intptr_t at;
 	int error;
 
-	/* From a whole PMD table on, where it needs the fewest of them. */
+	/* From the span of a whole PMD table on, aligned so that the fewest tables are needed. */
 	aligned.alignment = lz_max_u64(placement->alignment, placement->length >= table ? table : unit);
-	/* The whole first, as the kernel would be asked without a window: its overcommit rules would pass the
-	 * pieces one by one. */
+	/*
+	 * Map all of it as plain memory first, as would be done without a window: otherwise the overcommit
+	 * rules would see each piece by itself.
+	 */
 	at = lz_placement_map(backings, &aligned);
 	if (lz_os_failed(at))
 		return (int)at;
@@ -87,7 +88,7 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 	return error;
 }
 
-/* Grows at its new place, where address space is reserved, and then moves there. */
+/* Extends the region at its new place, where address space is reserved, and then moves it there. */
 static int move(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 	const struct lz_region_entry *to, bool joined)
 {
@@ -95,7 +96,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	int error = lz_placement_make_header(backings, to);
 
 	(void)joined;
-	/* Both lie alike in their blocks. */
+	/* Both places have the same offset within their blocks. */
 	if (tag != 0)
 		tag += to->base - base;
 	if (error == 0)
@@ -108,11 +109,11 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	return error;
 }
 
-/* --- regions that are kept --- */
+/* --- cached regions --- */
 
 /*
- * A region on a window holds many mappings; too many kept would be lacking elsewhere. And it holds the
- * window, whose memory the kernel cannot take: without other regions on it that is more than may be kept.
+ * A cached region on a window keeps many mappings from being used elsewhere. It also keeps the window, which
+ * the kernel cannot reclaim: if no other region is on it, its size must be within the allowance.
  */
 static bool may_cache(struct lz_backings *backings, size_t length, uint64_t allowance)
 {
@@ -122,15 +123,17 @@ static bool may_cache(struct lz_backings *backings, size_t length, uint64_t allo
 	       (lz_stats_get(stats, window_regions) > 1 || lz_stats_get(stats, window_size) <= allowance);
 }
 
-/* Pieces are mappings of a file: a mapping made over one is told by its bounds and its name. */
+/* Pieces are mappings of a file: a mapping made over one shows in its bounds and its name. */
 static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
 {
 	(void)backings;
 	return base;
 }
 
-/* Follows the pieces from one to the next: all where calls were missed, else some, for there may be
- * thousands. */
+/*
+ * Checks the pieces one after the other: all of them if calls were missed, otherwise only a few, because
+ * there may be thousands.
+ */
 static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
 {
 	uintptr_t at = base, end = base + length;
@@ -142,8 +145,10 @@ static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length
 
 	*intact = false;
 	do {
-		/* The first one by its name, for it may be another file's: a window is not known for as long
-		 * as what stands on it. */
+		/*
+		 * The first piece is checked by name, because the inode alone may be another file's: a window
+		 * may be gone before the regions on it.
+		 */
 		error = lz_vma_query_named(backings->os, at, &vma, name, inode == 0 ? sizeof name : 0);
 		if (error != 0)
 			return error == -ENOENT || error == -ENAMETOOLONG ? 0 : error;
@@ -169,7 +174,7 @@ static bool is_intact_mapping(
 	return intact;
 }
 
-/* Pieces do not take MADV_FREE: the contents are dropped. */
+/* MADV_FREE fails on pieces, so the contents are dropped. */
 static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped)
 {
 	*dropped = true;
@@ -205,7 +210,7 @@ static void note_attributes_changed(
 		atomic_store_explicit(&backings->windows->attributes_changed, true, memory_order_relaxed);
 }
 
-/* --- how much of it is resident --- */
+/* --- resident bytes --- */
 
 static void add_file_pages(void *context, const struct lz_page_run *run)
 {
@@ -238,7 +243,7 @@ static void sample_resident(struct lz_backings *backings, bool now)
 		lz_stats_set(&backings->books->stats, window_resident_peak, bytes);
 }
 
-/* --- observing the books --- */
+/* --- callbacks of the books --- */
 
 static void wipe_in_child(void *context)
 {
@@ -262,7 +267,7 @@ static void init(struct lz_backings *backings)
 		.context = backings, .after_fork = wipe_in_child, .window_tag = tag_of_mapping};
 
 	lz_books_register(backings->books, &observer);
-	/* Without the mmap family, nobody says what the program maps and changes. */
+	/* Without the mmap family, the library does not see what the program changes. */
 	backings->windows->attributes_changed = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
 }
 
@@ -280,7 +285,7 @@ const struct lz_backing lz_window_backing = {
 	.is_intact = is_intact,
 	.is_intact_mapping = is_intact_mapping,
 	.make_reclaimable = make_reclaimable,
-	.residency_is_visible = false, /* of a window all pages seem to be there */
+	.residency_is_visible = false, /* all pages of a window are reported as resident */
 	.next_part = lz_window_next_part,
 	.cover_mapping = cover_mapping,
 	.remap = lz_window_remap,

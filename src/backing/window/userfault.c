@@ -1,23 +1,24 @@
 /*
- * Memory on a window becomes anonymous memory: for userfaultfd(2) that is to answer missing pages
- * (UFFDIO_REGISTER_MODE_MISSING), since the window answers reads before it can. Nothing else leaves a window.
+ * Turns memory on a window into anonymous memory, for a userfaultfd(2) of the program that handles missing
+ * pages (UFFDIO_REGISTER_MODE_MISSING): the window would answer reads before the userfaultfd sees them.
+ * Nothing else makes memory leave a window.
  *
- * Pages are copied to anonymous memory that then moves over the window, and other threads may write
- * meanwhile. So each block of 2 MiB is first write-protected by a userfaultfd of ours: a store to it waits
- * until the block has been replaced. Of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT reads
- * into 640 blocks that left meanwhile none was lost (Linux 6.18; tests/probe/leave.c). What that cannot
- * write_protect:
+ * Pages are copied to anonymous memory, which is then moved over the window, while other threads may write.
+ * So each block of 2 MiB is first write-protected by lazyzero's own userfaultfd: a store to the block waits
+ * until the block has been replaced. In a test of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT
+ * reads into 640 blocks that were replaced meanwhile, none was lost (Linux 6.18;
+ * tests/probe/concurrent_writes.c). Limits:
  *
- *  - read(2) and other system calls that write into the block wait as well where the process may use
- * userfaultfd fully (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1); else they fail with EFAULT while the
- * block is copied, 0.5 to 8 ms.
- *  - Pages that are pinned already (O_DIRECT reads under way, io_uring's registered buffers, vfio): what a
- * device writes to them after they were copied is lost. The kernel tells nobody of pins.
+ * - read(2) and other system calls that write into the block wait as well if the process may use userfaultfd
+ *   without restriction (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1). Otherwise they fail with EFAULT
+ *   while the block is copied, for 0.5 to 8 ms.
+ * - Pages that are already pinned (O_DIRECT reads in progress, registered buffers of io_uring, vfio): what a
+ *   device writes to them after they were copied is lost. The kernel does not report pins.
  *
- * A block that another userfaultfd has (EBUSY), and all of them where none is to be had (a seccomp filter),
- * stay on the window if they write_protect something, and the program's userfaultfd sees no missing page
- * there; those that write_protect nothing are replaced. A block that has_contents nothing takes 50 us, so 1
- * GiB 30 ms.
+ * A block that is registered with another userfaultfd (EBUSY) stays on the window if it has contents, and the
+ * program's userfaultfd sees no missing pages there; the same holds for all blocks if no userfaultfd can be
+ * opened (a seccomp filter). Blocks without contents are replaced in any case. An empty block takes 50 us, so
+ * 1 GiB takes 30 ms.
  */
 
 #include <errno.h>
@@ -45,24 +46,24 @@
 
 #define SMAPS "/proc/thread-self/smaps"
 
-/* Pages of one block at most: 2 MiB in pages of 4 KiB. */
+/* Pages of the largest block: 2 MiB in pages of 4 KiB. */
 #define BLOCK_PAGES 512u
 
-/* What leaves in one go: neighbouring pieces that the program has in one manner. */
+/* Neighbouring pieces with the same attributes, which are replaced together. */
 struct run {
 	struct lz_backings *backings;
-	int userfaultfd; /* our userfaultfd, or -errno */
+	int userfaultfd; /* lazyzero's own, or -errno */
 	bool readable;
 	int protection;
 	unsigned advice;
-	uintptr_t start, end; /* start == end: none */
-	uintptr_t copy;       /* anonymous memory for all of it, of which blocks move over it */
-	bool swap_in_use;     /* some memory of the machine is swapped */
+	uintptr_t start, end; /* start == end: empty */
+	uintptr_t copy;       /* anonymous memory for the whole run; its blocks are moved over the window */
+	bool swap_in_use;     /* some memory of the machine is swapped out */
 };
 
-/* --- holding writers --- */
+/* --- write-protecting a block --- */
 
-/* Ours, as capable as the process may have one. The descriptor or -errno. */
+/* Opens a userfaultfd with as many rights as the process can get. Returns the descriptor or -errno. */
 static int open_userfaultfd(struct lz_backings *backings)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP | FEATURE_WP_SHMEM};
@@ -81,7 +82,7 @@ static int open_userfaultfd(struct lz_backings *backings)
 	return error;
 }
 
-/* Stores to the block wait from now on. 0 or -errno: another userfaultfd has it (EBUSY). */
+/* Makes stores to the block wait. 0 or -errno; EBUSY: another userfaultfd has the block. */
 static int write_protect(struct run *run, uintptr_t start, uintptr_t end)
 {
 	struct uffdio_range range = {start, end - start};
@@ -99,7 +100,7 @@ static int write_protect(struct run *run, uintptr_t start, uintptr_t end)
 	return error;
 }
 
-/* By name: a child that was forked meanwhile keeps the descriptor open. */
+/* Explicitly, not by closing: a child that was forked meanwhile keeps the descriptor open. */
 static void end_write_protection(struct run *run, uintptr_t start, uintptr_t end, bool replaced)
 {
 	struct uffdio_range range = {start, end - start};
@@ -112,8 +113,9 @@ static void end_write_protection(struct run *run, uintptr_t start, uintptr_t end
 struct block {
 	struct run *run;
 	uintptr_t start;
-	bool has_contents;                      /* pages of its own, or away */
-	uint64_t nonresident[BLOCK_PAGES / 64]; /* pages that were away before the block was protected */
+	bool has_contents; /* some pages were written or are not resident */
+	uint64_t nonresident[BLOCK_PAGES /
+			     64]; /* pages that were not resident before the block was write-protected */
 };
 
 static uintptr_t copy_of(const struct block *block, uintptr_t at)
@@ -146,9 +148,9 @@ static bool is_zero(const char *bytes, size_t length)
 }
 
 /*
- * A page that is not in memory: swapped, or a guard of the program's, which becomes one again; or, where it
- * was not away before the block was protected, most likely the mark that has_contents a page which is not
- * there.
+ * Copies a page that is not resident. It is swapped out, or a guard page, which becomes a guard page in the
+ * copy. If it was resident before the block was write-protected, it is most likely the marker of the write
+ * protection on a page that does not exist.
  */
 static void copy_nonresident_page(const struct block *block, uintptr_t at)
 {
@@ -164,7 +166,7 @@ static void copy_nonresident_page(const struct block *block, uintptr_t at)
 		memcpy(to, (const void *)at, page);
 }
 
-/* What was written is the block's own, though it be with zeros. */
+/* Written pages belong to the block, even if they contain zeros. */
 static void copy_page_run(void *context, const struct lz_page_run *run)
 {
 	const struct block *block = context;
@@ -179,7 +181,7 @@ static void copy_page_run(void *context, const struct lz_page_run *run)
 		copy_nonresident_page(block, at);
 }
 
-/* Before Linux 6.7 nothing tells which pages are its own: those that are not zero count. */
+/* Before Linux 6.7 written pages cannot be told apart; pages that are not zero are copied. */
 static void copy_nonzero_pages(const struct block *block, uintptr_t end)
 {
 	size_t page = block->run->backings->books->page;
@@ -191,7 +193,7 @@ static void copy_nonzero_pages(const struct block *block, uintptr_t end)
 
 /* --- replacing a block --- */
 
-/* The copy is in the manner of what it replaces. MADV_WIPEONFORK is the kernel's again. */
+/* Gives the copy the attributes of the block it replaces. MADV_WIPEONFORK is left to the kernel again. */
 static int copy_attributes(const struct run *run, const struct block *block, size_t length)
 {
 	struct lz_backings *backings = run->backings;
@@ -210,7 +212,10 @@ static int copy_attributes(const struct run *run, const struct block *block, siz
 	return backings->os->mprotect((void *)copy, length, run->protection);
 }
 
-/* The books follow: the range is anonymous now. What was /dev/zero stays a file in all that is told of it. */
+/*
+ * Updates the books: the range is anonymous memory now. Memory that was /dev/zero still behaves as a mapping
+ * of a file.
+ */
 static void record_replaced(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_window_part part;
@@ -224,7 +229,10 @@ static void record_replaced(struct lz_backings *backings, uintptr_t start, uintp
 	if (of_file)
 		lz_window_map_add(&backings->books->windows, start, end,
 			lz_window_map_of_file_tag(&backings->books->windows, start));
-	/* What becomes anonymous may join what lies behind it: that is no part of it. */
+	/*
+	 * The anonymous memory may be merged in the ledger with what follows it; only the range itself is
+	 * changed.
+	 */
 	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
 		range->start < end) {
 		struct lz_traits traits = {
@@ -238,7 +246,10 @@ static void record_replaced(struct lz_backings *backings, uintptr_t start, uintp
 	lz_books_unlock(backings->books);
 }
 
-/* Copies and moves a block that is protected, or that has_contents nothing. 0 or -errno: then it stays. */
+/*
+ * Copies a block and moves the copy over it. The block must be write-protected or empty. 0 or -errno; on
+ * failure the block stays.
+ */
 static int replace_with_copy(struct run *run, struct block *block, uintptr_t end, bool walked)
 {
 	const struct lz_os *os = run->backings->os;
@@ -266,8 +277,9 @@ static int replace_with_copy(struct run *run, struct block *block, uintptr_t end
 }
 
 /*
- * With all signals blocked: a handler that stored to the block would wait for the thread it runs in. A block
- * that is protected is looked at again, for others may have written before. True where it left.
+ * Replaces one block, with all signals blocked: a handler that stores to the block would wait for the thread
+ * that it interrupted. A write-protected block is walked again, because other threads may have written to it
+ * before. Returns true if it was replaced.
  */
 static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 {
@@ -282,7 +294,7 @@ static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 	protected = write_protect(run, start, end) == 0;
 	if (protected)
 		block.has_contents = true;
-	/* Not protected: only what has_contents nothing. */
+	/* Without write protection, only an empty block can be replaced. */
 	error = protected || (walked && !block.has_contents) ? replace_with_copy(run, &block, end, walked)
 							     : -EBUSY;
 	if (protected)
@@ -290,7 +302,7 @@ static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 	if (error == 0)
 		record_replaced(run->backings, start, end);
 	os->pass(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
-	/* Not before: what the process may lock is limited. */
+	/* Locked only now, because RLIMIT_MEMLOCK may not suffice for both copies. */
 	if (error == 0)
 		lz_window_copy_advice(run->backings, start, end - start, run->advice & LZ_ASKED_LOCKED);
 	return error == 0;
@@ -305,8 +317,8 @@ static bool is_swap_in_use(struct lz_backings *backings)
 }
 
 /*
- * Memory for all of the run at once, and made one for good by its first page (anon_vma), so that the blocks
- * become one mapping again where they come to lie.
+ * Maps memory for the whole run at once. Writing its first page gives the mapping its anon_vma, so that the
+ * blocks become one mapping again when they have been moved.
  */
 static void replace_run(struct run *run)
 {
@@ -328,7 +340,7 @@ static void replace_run(struct run *run)
 		backings->os->madvise((void *)copy, backings->books->page, MADV_DONTNEED);
 		for (uintptr_t at = run->start, next; at < run->end; at = next) {
 			next = lz_min_u64(run->end, lz_round_down(at, block) + block);
-			/* Where it stays, its copy is of no use. */
+			/* The block stays; its copy is not needed. */
 			if (!replace_block(run, at, next))
 				backings->os->munmap((void *)(run->copy + (at - run->start)), next - at);
 		}
@@ -338,14 +350,17 @@ static void replace_run(struct run *run)
 	run->start = run->end = 0;
 }
 
-/* The parts of one mapping within [start, end) that stand on a window join the run, or begin the next. */
+/*
+ * Adds the parts of one mapping within [start, end) that are on a window to the run, or replaces the run and
+ * begins a new one.
+ */
 static void add_mapping(
 	struct run *run, const struct lz_mapping *mapping, unsigned advice, uintptr_t start, uintptr_t end)
 {
 	int protection = lz_mapping_protection(mapping);
 	struct lz_window_part part;
 
-	/* The map of windows may be wrong where a call could not be followed. */
+	/* The map of windows may be wrong if a call could not be followed. */
 	if (!lz_mapping_is_window(mapping))
 		return;
 	start = lz_max_u64(start, mapping->start);
@@ -372,7 +387,10 @@ void lz_window_prepare_missing_faults(struct lz_backings *backings, uintptr_t st
 
 	if (!lz_window_next_part(backings, start, end, &part))
 		return;
-	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
+	/*
+	 * One pass over smaps suffices: reading continues after the last mapping it returned, whatever was
+	 * changed.
+	 */
 	if (lz_lines_open(&lines, backings->os, SMAPS) != 0)
 		return;
 	run.userfaultfd = open_userfaultfd(backings);

@@ -1,5 +1,4 @@
-/* The zero window's life: its size, how it is acquired, looked after, replaced and given back; see window.h.
- */
+/* The lifetime of zero windows: acquiring, checking, replacing and releasing them; see window.h. */
 #include "backing/window/window.h"
 
 #include <errno.h>
@@ -16,14 +15,17 @@
 #include "os/pagemap.h"
 #include "os/procfs.h"
 
-/* A window that could not be had is tried again after this long, one that stands is looked at. */
+/*
+ * How soon to retry after a window could not be created, and how often to check the huge pages of an existing
+ * one.
+ */
 #define CREATE_RETRY_MS 1000u
 #define HUGE_PAGES_CHECK_MS 100u
 
 /* How long a window of one unit stays after the last range on it was unmapped. */
 #define SMALL_WINDOW_IDLE_MS 1000u
 
-/* The size of the newest window, bytes; 0 without one. With the lock. */
+/* The size of the newest window in bytes; 0 if there is none. Needs the lock of the books. */
 static size_t newest_size(const struct lz_backings *backings)
 {
 	size_t bytes = 0;
@@ -36,7 +38,7 @@ static size_t newest_size(const struct lz_backings *backings)
 
 /* --- logging --- */
 
-/* Whether a reason was not logged yet; then it counts as logged. */
+/* Whether a reason was not logged before; marks it as logged. */
 static bool is_first_report(struct lz_windows *windows, const char *step)
 {
 	for (unsigned i = 0; i < LZ_WINDOW_REASONS; i++) {
@@ -74,8 +76,8 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 }
 
 /*
- * Frees the slots of retired windows that nobody uses; with the lock. Their mappings are to be unmapped
- * without it.
+ * The mappings of retired windows without users. Their slots are freed with the lock, the mappings are
+ * unmapped without it.
  */
 struct collected {
 	uintptr_t keeper[LZ_WINDOWS];
@@ -105,7 +107,10 @@ static void collect_retired(struct lz_backings *backings, struct collected *coll
 	atomic_store(&backings->windows->any_retired, any_retired);
 }
 
-/* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
+/*
+ * Whether [start, end) contains nothing but a window: the program may have unmapped memory that is not its
+ * own.
+ */
 static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_lines lines;
@@ -137,7 +142,7 @@ static void unmap_collected(struct lz_backings *backings, const struct collected
 	}
 }
 
-/* Records that a call uses a window, which counts it as a user already; with the lock. */
+/* Fills a lease for a window that already counts this user. Needs the lock of the books. */
 static void fill_lease(
 	struct lz_backings *backings, struct lz_window *window, size_t bytes, struct lz_lease *lease)
 {
@@ -150,7 +155,7 @@ static void fill_lease(
 	lz_reservation_add(&backings->books->reservations, &lease->hold, 0, &users);
 }
 
-/* Takes lease_existing of the newest window that is large enough; with the lock. */
+/* Leases the newest window that is large enough. Needs the lock of the books. */
 static void lease_existing(struct lz_backings *backings, size_t bytes, struct lz_lease *lease)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
@@ -178,8 +183,8 @@ static void publish_size(struct lz_backings *backings)
 }
 
 /*
- * Enters a new window in slot of all others, and holds it to show `bytes` of in each piece. False: no free
- * slot, or not the lock.
+ * Enters a new window, retires all others, and leases it for pieces of `bytes`. Returns false if no slot is
+ * free or the lock cannot be had.
  */
 static bool install(
 	struct lz_backings *backings, const struct lz_window *created, size_t bytes, struct lz_lease *lease)
@@ -201,7 +206,7 @@ static bool install(
 		slot->users = 1;
 		slot->retired = false;
 		fill_lease(backings, slot, bytes, lease);
-		/* Last: by this the slot is in use. */
+		/* Written last: this marks the slot as used. */
 		atomic_signal_fence(memory_order_seq_cst);
 		slot->bytes = created->bytes;
 		publish_size(backings);
@@ -212,7 +217,7 @@ static bool install(
 	return slot != NULL;
 }
 
-/* A new window of `size` bytes, held. */
+/* Creates a window of `size` bytes and leases it. */
 static bool create_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
 	size_t bytes, struct lz_lease *lease)
 {
@@ -228,8 +233,8 @@ static bool create_and_install(struct lz_backings *backings, struct lz_window_fa
 }
 
 /*
- * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
- * have split it, or the program switched huge pages off.
+ * Checks from time to time whether huge pages still map the window, and collapses it again if not: reclaim
+ * may have split them, or the program may have disabled THP.
  */
 static bool ensure_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, const struct lz_lease *lease)
@@ -249,7 +254,7 @@ static bool ensure_huge_pages(
 	       lz_window_collapse(backings, failure, lease->keeper, size) == 0;
 }
 
-/* mlockall(MCL_FUTURE): such a program is left what it wants. */
+/* Whether the program locks all future memory (mlockall with MCL_FUTURE); then windows are not used. */
 static bool locks_new_memory(struct lz_backings *backings)
 {
 	unsigned char resident = 0;
@@ -259,14 +264,14 @@ static bool locks_new_memory(struct lz_backings *backings)
 
 	if (lz_os_failed(at))
 		return false;
-	/* With MCL_ONFAULT nothing is filled, but the kernel refuses to age what is locked. */
+	/* With MCL_ONFAULT the page is not populated, but madvise rejects MADV_COLD on locked memory. */
 	backings->os->mincore((void *)at, backings->books->page, &resident);
 	aged = backings->os->madvise((void *)at, backings->books->page, MADV_COLD);
 	backings->os->munmap((void *)at, backings->books->page);
 	return (resident & 1) != 0 || aged == -EINVAL;
 }
 
-/* Not to be cloned from any more. */
+/* Retires the leased window and releases the lease. */
 static void retire(struct lz_backings *backings, struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
@@ -276,7 +281,7 @@ static void retire(struct lz_backings *backings, struct lz_lease *lease)
 	lz_window_release(backings, lease);
 }
 
-/* A new window to show `bytes` of in each piece of a mapping of `length`. */
+/* Creates a window for pieces of `bytes` of a mapping of `length`, and leases it. */
 static int acquire_new(
 	struct lz_backings *backings, size_t bytes, size_t length, size_t last, struct lz_lease *lease)
 {
@@ -304,7 +309,7 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 	*lease = (struct lz_lease){.object = NULL};
 	if (!lz_books_lock(backings->books))
 		return -EAGAIN;
-	/* Neither what is too small nor what no address space has room for. */
+	/* Regions below one unit, or larger than the address space, cannot be on a window. */
 	possible = total >= lz_window_map_unit(&backings->books->windows) &&
 		   total >> backings->books->geometry->user_bits == 0;
 	bytes = possible ? lz_window_piece_bytes(backings, total, length) : 0;
@@ -366,13 +371,13 @@ void lz_windows_retire_all(struct lz_backings *backings)
 	unmap_collected(backings, &collected);
 }
 
-/* --- windows that nothing stands on --- */
+/* --- releasing unused windows --- */
 
 /*
- * Whether the windows can release: nobody is about to clone from one, and they are worth the work. Making 2
- * MiB takes 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop,
- * such a window stays for a second. Larger ones serve regions of 16 GiB and more, whose pieces take 20 ms to
- * map. With the lock.
+ * Whether the windows can be released: nobody is about to clone from one, and releasing is worth the work.
+ * Creating 2 MiB takes 0.3 ms, as long as mapping a hundred pieces. If a program maps and unmaps a few MiB in
+ * a loop, such a window therefore stays for a second. Larger windows serve regions of 16 GiB and more, whose
+ * pieces take 20 ms to map. Needs the lock of the books.
  */
 static bool can_release(struct lz_backings *backings)
 {
@@ -422,7 +427,10 @@ void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start,
 		if (window->bytes == 0 || window->keeper >= end ||
 			window->keeper + 2 * window->bytes <= start)
 			continue;
-		/* What is left of it is not unmapped: who knows what lies there now. */
+		/*
+		 * The rest of the window is not unmapped, because the program may have mapped something else
+		 * there.
+		 */
 		window->retired = true;
 		backings->windows->any_retired = true;
 		window->keeper = window->source = 0;
