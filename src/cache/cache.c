@@ -1,4 +1,4 @@
-/* The slots of the cache, and unmapping what is in them; see cache.h. */
+/* The slots of the cache, and unmapping cached regions; see cache.h. */
 #include "cache/cache.h"
 
 #include <stdatomic.h>
@@ -10,10 +10,10 @@
 #include "os/announced.h"
 #include "os/mman.h"
 
-/* Regions that were not used for longer are unmapped. */
+/* Regions that were not reused for this long are unmapped. */
 #define IDLE_MS 1000u
 
-/* --- the slots --- */
+/* --- slots --- */
 
 static void report_occupancy(struct lz_cache *cache, bool filled)
 {
@@ -47,7 +47,10 @@ void lz_cache_slot_fill(
 		report_occupancy(cache, true);
 }
 
-/* Counts the slots anew after a change was left half done: a slot is in use or not by a single store. */
+/*
+ * Recomputes the sums after the lock was found torn, that is, after its holder stopped half way. Whether a
+ * slot is in use is decided by a single store.
+ */
 static void recount(void *context)
 {
 	struct lz_cache *cache = context;
@@ -78,7 +81,10 @@ static void remove_from_books(struct lz_cache *cache, struct lz_cache_slot *slot
 	lz_cache_slot_clear(cache, slot);
 }
 
-/* A forked child has none of what is kept, except for headers that are not under MADV_DONTFORK. */
+/*
+ * A forked child has no cached regions (MADV_DONTFORK), except for headers that are not covered by the
+ * advice.
+ */
 static void after_fork(void *context)
 {
 	struct lz_cache *cache = context;
@@ -131,7 +137,7 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
 	struct lz_backings *backings = cache->backings;
 
 	if (!lz_cache_region_is_intact(cache, region)) {
-		/* The books do not know what is there now. */
+		/* The books do not know what is mapped there now. */
 		atomic_store_explicit(&cache->books->missed, true, memory_order_relaxed);
 		return;
 	}
@@ -210,7 +216,9 @@ void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end
 		uintptr_t base = atomic_load_explicit(&slot->base, memory_order_acquire);
 		size_t length = atomic_load_explicit(&slot->length, memory_order_relaxed);
 
-		/* A slot that changes meanwhile holds another thread's region, on which this call cannot be.
+		/*
+		 * A slot that changes meanwhile holds a region that another thread freed or took; this call
+		 * cannot be on it.
 		 */
 		if (base != 0 && base - lead < end && start < base + length) {
 			while (lz_cache_evict_one(cache, overlaps, start, end + lead))

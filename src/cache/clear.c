@@ -1,4 +1,4 @@
-/* What a freed region holds, and how it becomes zero again. */
+/* The contents of a freed region: how many bytes are resident, and clearing them. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -8,26 +8,26 @@
 #include "os/mman.h"
 #include "os/pagemap.h"
 
-/* How much is looked at before asking whether it is too much already. */
+/* After walking this much, check whether `enough` bytes were found. */
 #define WALK_BYTES (UINT64_C(1) << 30)
 
-/* What is cleared when a region is freed rather than when it is wanted. */
+/* Up to this many written bytes are cleared when a region is freed, not when it is reused. */
 #define CLEAR_WHEN_FREED_BYTES (UINT64_C(256) << 10)
 
-/* --- what a region holds --- */
+/* --- resident bytes --- */
 
 struct content {
 	const struct lz_geometry *geometry;
 	uint64_t bytes;
-	uint64_t last_block; /* whose table was counted last */
-	uint64_t dirty;      /* bytes written and not cleared */
+	uint64_t last_block; /* the block whose table was counted last */
+	uint64_t dirty;      /* bytes written and not yet cleared */
 	uint64_t tables;     /* bytes of page tables */
 };
 
 /*
- * Written pages, and the tables of fully_resident: a region that was only read may have 2 MiB of them for
- * each GiB. A few pages are cleared on the way, while they are in the cache: then nothing has to be looked at
- * when the region is wanted again.
+ * Adds written pages, and the page tables of all pages: a region that was only read may have 2 MiB of tables
+ * for each GiB. The first few pages are cleared here, while they are in the CPU cache, so that a small region
+ * needs no walk when it is reused.
  */
 static void add_run(void *context, const struct lz_page_run *run)
 {
@@ -79,7 +79,10 @@ static void clear_run(void *context, const struct lz_page_run *run)
 
 	if (run->zero || run->file)
 		return;
-	/* Swapped: not to be read in just for that. Or a guard, by a system call that nobody saw. */
+	/*
+	 * Swapped-out pages are dropped instead of read in. A page may also be a guard page, if the program
+	 * installed it by a raw system call.
+	 */
 	if (run->away) {
 		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
 		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
@@ -89,7 +92,7 @@ static void clear_run(void *context, const struct lz_page_run *run)
 	clearing->cleared += length;
 }
 
-/* Whether most of 64 pages, spread over a range, are in memory. */
+/* Samples 64 pages spread over a range; true if more than three quarters of them are resident. */
 static bool is_mostly_resident(struct lz_cache *cache, uintptr_t base, size_t length)
 {
 	size_t step = lz_max_u64(cache->books->page, lz_round_down(length / 64, cache->books->page));
@@ -105,7 +108,9 @@ static bool is_mostly_resident(struct lz_cache *cache, uintptr_t base, size_t le
 	return resident > looked / 4 * 3;
 }
 
-/* A part of a region; *cleared: bytes that were written. True when fully_resident of its pages are in memory.
+/*
+ * Clears a part of a region; *cleared is the number of bytes written. Returns true if all its pages are
+ * resident.
  */
 static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bool full,
 	bool residency_is_visible, uint64_t *cleared)
@@ -117,7 +122,7 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 		return clearing.cleared == length;
 	}
 	*cleared = 0;
-	/* Where that cannot be seen, fully_resident pages seem to be there. */
+	/* If residency is not visible, mincore(2) reports all pages as resident. */
 	if (!full && (!residency_is_visible || !is_mostly_resident(cache, base, length)) &&
 		lz_announced_madvise(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
 		return false;
@@ -127,9 +132,10 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 }
 
 /*
- * The first write to a page after MADV_FREE sets a bit in its page-table entry: 0.1 us, but 20 to 80 us where
- * a hypervisor shadows page tables, as much as a page fault. There, pages that may never be written are not
- * worth it. Two measurements of 256 pages and more must agree, since a thread may be preempted meanwhile.
+ * The first write to a page after MADV_FREE sets a bit in its page-table entry. That takes 0.1 us, but 20 to
+ * 80 us if a hypervisor shadows page tables, as long as a page fault; there, clearing pages that may never be
+ * written does not pay. Two measurements of at least 256 pages must agree, because a thread may be preempted
+ * meanwhile.
  */
 static void note_first_write_speed(struct lz_cache *cache, uint64_t milliseconds, uint64_t bytes)
 {
@@ -161,8 +167,9 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	started = cache->os->now_ms();
 	fully_resident &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
 	note_first_write_speed(cache, cache->os->now_ms() - started, cleared);
-	/* Pages that the new owner does not write are the kernel's to take, as if they had never been
-	 * written. */
+	/*
+	 * The kernel may reclaim pages that the new owner does not write, as if they had never been written.
+	 */
 	if (cleared != 0)
 		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
 	return fully_resident;

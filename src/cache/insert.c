@@ -1,4 +1,4 @@
-/* Keeping a freed region; see cache.h. */
+/* Caching a freed region; see cache.h. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -10,28 +10,28 @@
 #include "os/cgroup.h"
 #include "os/mman.h"
 
-/* Resource limits and free memory are looked at this often: four system calls. */
+/* How often resource limits and free memory are read: four system calls. */
 #define LIMITS_MS 100u
 
-/* Of the memory that this process may use. */
+/* The cache may hold this share of the memory that the process may use. */
 #define MEMORY_SHARE 8u
 
-/* What is kept evicted of the kernel's reach, at most: so many bytes, and this share of the free memory. */
+/* Upper limit of what the kernel cannot reclaim: a number of bytes, and a share of the free memory. */
 #define UNRECLAIMABLE_BYTES (UINT64_C(8) << 20)
 #define UNRECLAIMABLE_SHARE 100u
 
-/* Regions that one region replaces, at most. */
+/* How many cached regions one new region may replace. */
 #define EVICTED_MAX 4u
 
 /*
- * Up to this share of the limit a region is taken to be full without a look: looking at 16 MiB takes 10 us
- * when they are sparse, but 70 us when they are full, where clearing takes 330.
+ * Up to this share of the limit, a region is assumed to be fully resident and not walked: walking 16 MiB
+ * takes 10 us if they are sparse, but 70 us if they are full; clearing them takes 330 us.
  */
 #define ASSUME_RESIDENT_SHARE 4u
 
 /*
- * Memory that is free for this process, as far as one system call each tells of the machine and of the
- * control group whose limit is the smallest. Files that could be dropped count as used.
+ * Bytes that are free for this process: the smaller of what sysinfo(2) reports for the machine and what is
+ * left in the control group with the smallest limit. Droppable page cache counts as used.
  */
 static uint64_t free_memory(struct lz_cache *cache)
 {
@@ -48,8 +48,8 @@ static uint64_t free_memory(struct lz_cache *cache)
 }
 
 /*
- * Where address space or data is limited, what is kept could be what the next small request lacks; where the
- * kernel never overcommits (vm.overcommit_memory 2), what another program's does.
+ * Under RLIMIT_AS or RLIMIT_DATA, a cached region could make the next small request fail. If the kernel never
+ * overcommits (vm.overcommit_memory=2), it could make another program's request fail.
  */
 static bool is_limited(struct lz_cache *cache)
 {
@@ -60,7 +60,7 @@ static bool is_limited(struct lz_cache *cache)
 	return space != RLIM_INFINITY || data != RLIM_INFINITY || cache->books->budget.never_overcommits;
 }
 
-/* With the lock. */
+/* Reads the limits of the cache. Needs the lock of the books. */
 static void read_limits(struct lz_cache *cache, uint64_t now)
 {
 	bool limited;
@@ -74,7 +74,7 @@ static void read_limits(struct lz_cache *cache, uint64_t now)
 	atomic_store(&cache->limits_read_ms, lz_not_never(now));
 }
 
-/* The limit, as it was at most LIMITS_MS ago; 0 where nothing can be kept. */
+/* The limit of cached bytes, at most LIMITS_MS old; 0 if nothing can be cached. */
 static uint64_t current_limit(struct lz_cache *cache, uint64_t now)
 {
 	uint64_t found_ms = atomic_load(&cache->limits_read_ms);
@@ -88,7 +88,9 @@ static uint64_t current_limit(struct lz_cache *cache, uint64_t now)
 	return atomic_load(&cache->limit);
 }
 
-/* Whether the ledger knows the region as it was made: nothing unmapped, replaced or made inaccessible. */
+/*
+ * Whether the ledger shows the region as it was created: no part was unmapped, replaced or made inaccessible.
+ */
 static bool is_unaltered(
 	struct lz_cache *cache, const struct lz_served *record, uintptr_t base, size_t length)
 {
@@ -119,8 +121,8 @@ static struct lz_cache_slot *oldest_slot(struct lz_cache *cache)
 }
 
 /*
- * Makes room for one more that holds `resident` bytes: returns a free slot, or NULL, and what the caller has
- * to unmap without the lock. With the lock.
+ * Evicts regions until one more with `resident` bytes has room. Returns a free slot or NULL; the caller
+ * unmaps the evicted regions without the lock. Needs the lock of the books.
  */
 static struct lz_cache_slot *evict_for(struct lz_cache *cache, uint64_t resident,
 	struct lz_cached_region evicted[EVICTED_MAX], unsigned *count)
@@ -145,8 +147,7 @@ static bool is_on_backing(const struct lz_cached_region *region, uint64_t backin
 	return (uintptr_t)region->how.backing == backing;
 }
 
-/* Whether what stands behind a region allows to keep it; where not, others that stand there are unmapped as
- * well. */
+/* Whether the backing allows caching the region; if not, also unmaps other cached regions on that backing. */
 static bool backing_allows(struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	uint64_t unreclaimable_limit =
@@ -159,7 +160,7 @@ static bool backing_allows(struct lz_cache *cache, const struct lz_cached_region
 	return false;
 }
 
-/* Takes up to so many bytes of what may be kept evicted of the kernel's reach; whole pages. */
+/* Reserves up to `bytes` of the limit for unreclaimable memory; returns whole pages. */
 static uint64_t reserve_unreclaimable(struct lz_cache *cache, uint64_t bytes)
 {
 	uint64_t taken = atomic_load(&cache->unreclaimable), more;
@@ -173,9 +174,9 @@ static uint64_t reserve_unreclaimable(struct lz_cache *cache, uint64_t bytes)
 }
 
 /*
- * Lets the kernel take the contents, except for the unreclaimable_limit: where page tables are shadowed by a
- * hypervisor, writing to a page after MADV_FREE takes as long as a page fault, elsewhere a third of it. False
- * where that cannot be done.
+ * Lets the kernel reclaim the contents, except for the part within the unreclaimable limit: a write to a page
+ * after MADV_FREE takes a third as long as a page fault, and just as long if a hypervisor shadows page
+ * tables. Returns false on failure.
  */
 static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *region, uint64_t tables)
 {
@@ -186,9 +187,9 @@ static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *re
 	region->unreclaimable = reserve_unreclaimable(cache, region->resident);
 	if (region->unreclaimable == region->resident)
 		return true;
-	/* Of a region that holds less than its length, the first part holds no more than that. */
+	/* A region that is not fully resident has at most that many resident bytes in this first part. */
 	from = region->base + region->unreclaimable;
-	/* The kernel takes no page tables. */
+	/* The kernel cannot reclaim page tables. */
 	if (region->unreclaimable >= tables)
 		error = region->how.backing->make_reclaimable(cache->backings, from, end - from, &dropped);
 	if (dropped) {
@@ -201,7 +202,7 @@ static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *re
 	return false;
 }
 
-/* Enters a region that is ready to be kept. False where the books cannot be had, or know of a change. */
+/* Enters a region into a slot. Returns false if the lock cannot be had or the books show a change. */
 static bool insert_region(
 	struct lz_cache *cache, struct lz_served *record, const struct lz_cached_region *region)
 {
@@ -226,8 +227,8 @@ static bool insert_region(
 }
 
 /*
- * Without the mmap family, what the program does to a region is not seen. And pages that the kernel still
- * reads for the program, which nobody can see, must not be cleared.
+ * Without the mmap family, changes of the program to a region are not seen. Pages that the kernel may still
+ * read on the program's behalf must not be cleared.
  */
 static bool may_cache(const struct lz_cache *cache, const struct lz_served *record)
 {
@@ -254,14 +255,15 @@ bool lz_cache_insert(struct lz_cache *cache, struct lz_served *record)
 	limit = current_limit(cache, region.freed_ms);
 	if (limit == 0 || !backing_allows(cache, &region))
 		return false;
-	/* Before others can take it: a child must have what is alive. And before it is looked into: a region
-	 * that is not one mapping after that was given other properties in parts, and may not be memory that
-	 * can be written. */
+	/*
+	 * Before the region is in the cache, because live memory must be inherited. Also before it is walked:
+	 * if the program changed parts of it, it is more than one mapping now and may not be writable.
+	 */
 	if (lz_cache_advise_fork(cache, &region, MADV_DONTFORK) != 0 ||
 		!lz_cache_region_is_intact(cache, &region))
 		return false;
 	region.resident = region.length;
-	/* What was full when it was last made zero holds its length. */
+	/* A region that was fully resident when it was last cleared still is. */
 	if (region.length > limit / ASSUME_RESIDENT_SHARE && !(region.full && region.length <= limit))
 		region.resident = lz_cache_resident_bytes(
 			cache, region.base, region.length, limit + 1, &region.is_zero, &tables);

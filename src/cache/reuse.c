@@ -9,12 +9,14 @@
 #include "os/mman.h"
 
 /*
- * Another size is made of a kept region that holds at least this share of it: what is in memory already needs
- * no page fault. Less, and moving page tables costs more than that saves.
+ * A cached region is resized if it has at least this share of the request resident, since resident pages need
+ * no page fault. Below that, moving page tables costs more than it saves.
  */
 #define RESIZE_MIN_SHARE 8u
 
-/* Whether it stands where the request wants to. Requests that are too small for a backing get the zero page.
+/*
+ * Whether the region is on the backing that the request asks for. Requests below a backing's minimum get the
+ * zero page.
  */
 static bool backing_matches(const struct lz_cache *cache, const struct lz_cached_region *region,
 	const struct lz_request *request, size_t length)
@@ -39,7 +41,10 @@ static bool fits(const struct lz_cache *cache, const struct lz_cached_region *re
 	       backing_matches(cache, region, request, length);
 }
 
-/* The smallest that fits; of equals, the one freed last, which is warmest. */
+/*
+ * The smallest region that fits; among equals, the one freed last, whose pages are most likely in the CPU
+ * cache.
+ */
 static struct lz_cache_slot *best_fit(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
@@ -58,7 +63,7 @@ static struct lz_cache_slot *best_fit(
 	return found;
 }
 
-/* Of two to make another size of, the one that holds more of what is wanted is better. */
+/* Of two regions to resize, the one with more resident bytes of the request is better. */
 static bool holds_more(
 	const struct lz_cached_region *region, const struct lz_cache_slot *found, size_t length)
 {
@@ -67,9 +72,10 @@ static bool holds_more(
 }
 
 /*
- * Where none fits, one that can be resized: grown, or cut where not much more is lost than is used. Random
- * sizes that are mostly written then take a quarter less page faults. Only a region that could be kept again,
- * so that a huge request, which will be sparse, does not wait for pages to be cleared that it may never use.
+ * Finds a region to resize: to grow, or to shrink if it does not lose much more than is used. With random
+ * sizes that are mostly written, this saves a quarter of the page faults. Requests larger than the cache's
+ * limit are excluded: they are likely to be sparse, and should not wait for the clearing of pages that they
+ * may never use.
  */
 static struct lz_cache_slot *find_resizable(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
@@ -99,8 +105,10 @@ static struct lz_cache_slot *find_resizable(
 static struct lz_cache_slot *choose_slot(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
-	/* Beyond the budget, which may have shrunk since, what is kept is unmapped instead, and the policy
-	 * decides. */
+	/*
+	 * Over the budget, which may have been lowered since, cached regions are unmapped instead, and the
+	 * policy decides on the request.
+	 */
 	bool exceeds = cache->books->budget.resolved && lz_books_exceeds(cache->books, 0);
 	struct lz_cache_slot *slot = exceeds ? NULL : best_fit(cache, request, length, alignment);
 
@@ -108,8 +116,9 @@ static struct lz_cache_slot *choose_slot(
 }
 
 /*
- * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it.
- * NULL: it stays in *stale, for the caller to unmap. With the lock.
+ * Moves a region from the cache to the table of regions, if it is intact and cannot have been changed.
+ * Otherwise returns NULL and puts the region into *stale, for the caller to unmap. Needs the lock of the
+ * books.
  */
 static struct lz_served *move_to_regions(
 	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *stale)
@@ -122,7 +131,7 @@ static struct lz_served *move_to_regions(
 		*stale = lz_cache_remove(cache, slot);
 		return NULL;
 	}
-	/* First: it must never be in both places, should this be left half done. */
+	/* Cleared first, so that the region is never in both places if this is interrupted. */
 	lz_cache_slot_clear(cache, slot);
 	if (lz_regions_insert(&cache->books->regions, region.base, region.length, region.how) == 0)
 		return lz_regions_find(&cache->books->regions, region.base);
@@ -132,7 +141,10 @@ static struct lz_served *move_to_regions(
 	return NULL;
 }
 
-/* One that serves the request: its record, and what was kept of it. NULL: there is none. */
+/*
+ * Finds a region for the request. Returns its record, and in *kept what the cache knew of it; NULL if there
+ * is none.
+ */
 static struct lz_served *reuse_region(struct lz_cache *cache, const struct lz_request *request, size_t length,
 	size_t alignment, struct lz_cached_region *kept)
 {
@@ -170,7 +182,7 @@ int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, siz
 	*base = kept.base;
 	*kept_length = kept.length;
 	if (lz_cache_advise_fork(cache, &kept, MADV_DOFORK) != 0) {
-		/* A child of the program would lack it. */
+		/* The region would be missing in a forked child. */
 		if (lz_regions_claim(record)) {
 			lz_books_remove_region(cache->books, record, *base, *kept_length, lead);
 			lz_placement_unmap(cache->backings, *base, *kept_length);

@@ -1,4 +1,4 @@
-/* Whether a kept region is still the mapping that was kept; see internal.h. */
+/* Checks whether a cached region is still the mapping that was cached; see internal.h. */
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -21,7 +21,7 @@ int lz_cache_advise_fork(struct lz_cache *cache, const struct lz_cached_region *
 	return cache->os->madvise((void *)start, region->base + region->length - start, advice);
 }
 
-/* By /proc/self/maps, which takes 0.3 us for each mapping of the process: before Linux 6.11. */
+/* Reads /proc/self/maps, which takes 0.3 us for each mapping of the process. Used before Linux 6.11. */
 static bool is_intact_by_maps(struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	const struct lz_backing *backing = region->how.backing;
