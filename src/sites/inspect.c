@@ -1,11 +1,11 @@
-/* What became of the pages of one region; see report_internal.h. */
+/* Inspects the pages of one region; see report_internal.h. */
 #include <string.h>
 
 #include "base/checked.h"
 #include "os/scratch.h"
 #include "sites/report_internal.h"
 
-/* The share of a cell, rounded up: a page that was written shows. */
+/* The share of a cell as a digit from 0 to 9, rounded up so that a single written page shows. */
 static uint8_t digit(uint64_t part, uint64_t whole)
 {
 	return (uint8_t)lz_min_u64((part * 9 + whole - 1) / whole, 9);

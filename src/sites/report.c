@@ -49,7 +49,7 @@ void lz_report_range_freed(
 	inspection = lz_report_inspect(reporter, start, end, region->on_window);
 	if (inspection == NULL)
 		return;
-	/* What is cut off is no region of its own. */
+	/* A tail that realloc cuts off is not counted as a region. */
 	inspection->usage.regions = start == atomic_load_explicit(&region->base, memory_order_relaxed);
 	inspection->usage.on_window *= inspection->usage.regions;
 	lz_sites_note_freed(&reporter->report->sites, region->site, &inspection->usage,
@@ -75,7 +75,7 @@ static void note_live(void *context, struct lz_served *region)
 	};
 }
 
-/* --- the file --- */
+/* --- the report file --- */
 
 static int open_file(const struct lz_reporter *reporter)
 {
@@ -98,7 +98,7 @@ static int open_file(const struct lz_reporter *reporter)
 	if (fd < 0)
 		return fd;
 	error = os->identify(fd, &id);
-	/* In a shared directory somebody may have made the file before us, to read it. */
+	/* In a shared directory another user may have created the file in order to read it. */
 	if (error == 0 && id.type == S_IFREG && id.owner != 0 && id.owner != os->geteuid())
 		error = -EPERM;
 	if (error == 0)
@@ -132,7 +132,9 @@ static void clear_site(void *context, struct lz_served *region)
 	region->site = LZ_SITE_NONE;
 }
 
-/* In a forked child: what was counted, and the regions it inherited, are the parent's to tell. With the lock.
+/*
+ * In a forked child: counts and inherited regions belong to the parent's report. Called with the lock of the
+ * books.
  */
 static void after_fork(void *context)
 {
@@ -167,12 +169,12 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	name = lz_text_in(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
 	lz_pattern_keep(report->path, sizeof report->path, reporter->os, reporter->options->report);
-	/* What was kept would be told as written by who gets it next. */
+	/* A reused region would have its old contents counted as written by its next owner. */
 	reporter->options->cache = 0;
 	reporter->report = report;
 	lz_books_register(
 		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
-	/* What is wrong is worth more now than at the end of a long run. */
+	/* Open the file now: an error is more useful at the start than at the end of a long run. */
 	fd = open_file(reporter);
 	if (fd < 0)
 		log_failure_once(reporter, fd);
@@ -200,7 +202,10 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 
 	if (report == NULL)
 		return;
-	/* A signal handler may have interrupted who holds the lock. In a forked child this makes all anew. */
+	/*
+	 * A signal handler may have interrupted the holder of the lock; then the report is written without
+	 * it. In a forked child, taking the lock resets the report first.
+	 */
 	entered = lz_books_lock(reporter->books);
 	if (atomic_exchange_explicit(&report->busy, 1, memory_order_acquire) != 0) {
 		if (entered)

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "os/scratch.h"
 
-#define LINES_MAX 2048u /* regions that have a line of their own */
+#define LINES_MAX 2048u /* most regions that get a line of their own */
 
 static void flush(struct lz_reporter *reporter)
 {
@@ -31,7 +31,7 @@ static void flush(struct lz_reporter *reporter)
 	report->used = 0;
 }
 
-/* Whole lines go to the file at once: other processes may write there, too. */
+/* Ends a line. Only whole lines are written to the file, because other processes may write to it too. */
 static void end_line(struct lz_reporter *reporter, struct lz_text *line)
 {
 	struct lz_report *report = reporter->report;
@@ -195,7 +195,7 @@ static void write_region_line(struct lz_reporter *reporter, const struct lz_live
 	end_line(reporter, &line);
 }
 
-/* A region that is alive is part of what its site comes to, and has a line of its own. */
+/* A live region is part of its site's usage, and has a line of its own. */
 static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
 {
 	struct lz_inspection *inspection =
@@ -223,7 +223,7 @@ void lz_report_write_lines(struct lz_reporter *reporter, const char *reason)
 
 	write_header(reporter, reason);
 	write_modules(reporter);
-	/* These first: what they come to is part of their sites'. */
+	/* Regions first: their usage is part of their sites'. */
 	for (size_t i = 0; i < report->live_count; i++)
 		write_region(reporter, &report->live[i], i < LINES_MAX);
 	for (unsigned i = LZ_SITE_OTHER; i < LZ_SITES; i++)

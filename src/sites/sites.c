@@ -11,7 +11,7 @@
 
 #define add(field, amount) __atomic_fetch_add(&(field), amount, __ATOMIC_RELAXED)
 
-/* The number of a module plus 1, 0 where there is no room; two threads may enter the same one twice. */
+/* The number of a module plus 1; 0 if the table is full. Two threads may enter the same module twice. */
 static uint16_t enter_module(struct lz_sites *sites, const struct lz_module *module)
 {
 	uint32_t count = atomic_load_explicit(&sites->modules, memory_order_acquire);
@@ -39,7 +39,7 @@ static void fill_site(struct lz_sites *sites, struct lz_site *site, uintptr_t ca
 	_Static_assert(sizeof *module <= LZ_SCRATCH_BYTES, "a module fits a scratch buffer");
 	site->call = call;
 	site->offset = caller;
-	/* The return address may be the first byte of what lies behind: the call is the byte before it. */
+	/* The return address may be the first byte of the next module; the call is at the byte before it. */
 	if (module != NULL && lz_module_find(sites->os, LZ_MAPS, caller - 1, module) == 0) {
 		site->module = enter_module(sites, module);
 		if (site->module != 0)
