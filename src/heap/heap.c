@@ -1,4 +1,4 @@
-/* Regions of the heap: allocate and free; see heap.h. */
+/* Allocating and freeing regions of the heap; see heap.h. */
 #include "heap/heap.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@ static size_t length_of(const struct lz_served *region)
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-/* Maps a region and enters it into the books. On failure there is none. */
+/* Maps a region and enters it into the books. 0 or -errno; on failure nothing is mapped. */
 static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	const struct lz_placement *placement, struct lz_region_entry *entry)
 {
@@ -29,7 +29,7 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	return error;
 }
 
-/* Serves from the cache. -ENOENT: there is nothing of use. */
+/* Serves a request from the cache. Returns 0, or -ENOENT if no region is suitable. */
 static int allocate_from_cache(
 	struct lz_heap *heap, const struct lz_request *request, size_t length, size_t alignment, void **out)
 {
@@ -61,7 +61,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 
 	if (!lz_books_page_length(heap->books, request->size, &placement.length))
 		return -ENOMEM;
-	/* Nothing is kept where a report is wanted. */
+	/* The cache is off if a report is requested. */
 	if (allocate_from_cache(heap, request, placement.length, alignment, out) == 0)
 		return 0;
 	need.bytes = placement.length + heap->backings->header.bytes;
@@ -75,11 +75,14 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 			error = map_region(heap, &lease, &placement, &entry);
 		lz_budget_settle(heap->budget, &grant, error == 0);
 		lz_lease_release(heap->backings, &lease);
-		/* Some of its many mappings could not be had: the zero page needs one. */
+		/*
+		 * A window needs many mappings, and some of them failed; retry on the zero page, which needs
+		 * one.
+		 */
 		need.windowable = false;
 	} while (error != 0 && !is_plain);
 	if (error)
-		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
+		return -EAGAIN; /* the allocator below may have mapped memory left */
 	lz_books_count_region(heap->books, entry.length, entry.how.on_window);
 	if (entry.how.on_window)
 		lz_books_count_window(heap->books, entry.length);
