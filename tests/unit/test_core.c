@@ -228,7 +228,8 @@ Test(core, a_forked_child_has_books_of_its_own)
 		void *q = NULL;
 
 		lz_lock_leave(
-			&core.books.lock); /* the thread that forked is inside, as a signal handler's fork is */
+			&core.books
+				 .lock); /* the thread that forked is inside, as a signal handler's fork is */
 		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_heap_free(&core.heap, q) != 0)
 			_exit(1);
 		if (lz_heap_free(&core.heap, p) != 0)
@@ -267,18 +268,21 @@ Test(misuse, near_is_where_a_region_lies)
 	static const struct {
 		uintptr_t base;
 		size_t length;
-	} regions[] = {{UINTPTR_MAX / 2 + 1 - GIB, MIB}, {0x7f0000000000, 64 * MIB}, {0x7e0003ff0000, 2 * MIB},
-		{0x100000000000, 512 * GIB}, {0x200004000000, 7 * 64 * MIB}, {0x300000000000, 8 * 64 * MIB}};
+	} regions[] = {{UINTPTR_MAX / 2 + 1 - GIB, MIB}, {0x7f0000000000, 64 * MIB},
+		{0x7e0003ff0000, 2 * MIB}, {0x100000000000, 512 * GIB}, {0x200004000000, 7 * 64 * MIB},
+		{0x300000000000, 8 * 64 * MIB}};
 	const uintptr_t unit = 64 * MIB;
 
 	start_core(quiet);
 	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
-		uintptr_t first = regions[i].base & -unit, last = (regions[i].base + regions[i].length - 1) & -unit;
+		uintptr_t first = regions[i].base & -unit,
+			  last = (regions[i].base + regions[i].length - 1) & -unit;
 
 		cr_expect_not(lz_regions_near(&core.books.regions, first), "%zu", i);
 		lz_regions_note(&core.books.regions, regions[i].base, regions[i].length);
 		for (uintptr_t at = first; at <= last; at += unit)
-			cr_assert(lz_regions_near(&core.books.regions, at) && lz_regions_near(&core.books.regions, at + unit - 1));
+			cr_assert(lz_regions_near(&core.books.regions, at) &&
+				  lz_regions_near(&core.books.regions, at + unit - 1));
 		cr_expect_not(lz_regions_near(&core.books.regions, first - 1), "%zu", i);
 		cr_expect_not(lz_regions_near(&core.books.regions, last + unit), "%zu", i);
 	}
@@ -293,7 +297,7 @@ Test(misuse, only_what_is_certain)
 	start_core((char *[]){"LAZYZERO_LOG=none", NULL});
 	cr_assert_eq(allocate(2 * MIB, (void **)&p), 0);
 	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "a block is one");
-	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INSIDE);
+	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INTERIOR);
 	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
 	cr_expect_eq(lz_heap_classify(&core.heap, foreign, &base, &length), LZ_MISUSE_NONE);
 	/* Books that a call got past are not believed. */
@@ -301,9 +305,9 @@ Test(misuse, only_what_is_certain)
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_NONE);
 	atomic_store(&core.books.missed, false);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
-	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_FREED);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_DOUBLE_FREE);
 	lz_cache_flush(&core.cache);
-	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_GONE);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_UNMAPPED);
 	munmap(foreign, 4096);
 }
 

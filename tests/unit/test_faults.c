@@ -274,7 +274,7 @@ static void check_said_once(void)
 /* Limits are read ten times a second: here in each run, however long it takes. */
 static void forget_limits(void)
 {
-	atomic_store(&core.cache.limits_ms, 0);
+	atomic_store(&core.cache.limits_read_ms, 0);
 }
 
 /* A sanitizer's shadow is many mappings: when the ledger is compared with them, its own memory grows. */
