@@ -1,0 +1,41 @@
+/* Runs a program and collects its figures; see monitored.h. */
+#include "cli/run/monitored.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cli/launch/child.h"
+#include "cli/run/inactive.h"
+#include "cli/run/statistics.h"
+#include "support/options.h"
+
+#define STATS_VARIABLE LZ_OPTION_PREFIX "STATS"
+
+int lz_run_monitored(char *const argv[], const struct lz_program *executable, struct lz_recorder *recorder,
+	void (*print)(const struct lz_summary *))
+{
+	struct lz_summary summary = {.program = argv[0]};
+	struct lz_child_monitor monitor = {
+		.sample = recorder != NULL ? lz_recorder_sample : NULL, .context = recorder};
+	const char *stats = getenv(STATS_VARIABLE);
+	struct lz_stats_location location;
+	int error = 0, status;
+
+	lz_stats_location_prepare(&location, stats != NULL && *stats != '\0' ? stats : NULL);
+	if (location.path[0] != '\0')
+		error = setenv(STATS_VARIABLE, location.path, 1) != 0 ? -errno : 0;
+	if (!error)
+		error = lz_child_run(argv, &monitor, &summary.result);
+	if (recorder != NULL)
+		lz_recorder_close(recorder, &summary.result);
+	if (!error && summary.result.exec_error == 0)
+		lz_run_totals_read(&summary.totals, &location);
+	lz_stats_location_remove(&location);
+	status = lz_child_start_failure(argv[0], error, &summary.result);
+	if (status != 0)
+		return status;
+	if (summary.totals.processes == 0)
+		summary.inactive = lz_inactive_reason(executable, &location);
+	print(&summary);
+	return lz_child_propagate_exit(&summary.result);
+}
