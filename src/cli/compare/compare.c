@@ -1,7 +1,4 @@
 /* `lazyzero compare`: measures a program bare, with the library and with other preloaded libraries. */
-#include <errno.h>
-#include <string.h>
-
 #include "base/parse.h"
 #include "cli/common/arguments.h"
 #include "cli/common/commands.h"
@@ -9,7 +6,7 @@
 #include "cli/compare/contenders.h"
 #include "cli/compare/output.h"
 #include "cli/compare/rounds.h"
-#include "cli/launch/library.h"
+#include "cli/launch/launch.h"
 
 #define RUNS_MAX 1000u
 
@@ -67,8 +64,9 @@ static int run(const struct lz_arguments *arguments)
 			lz_printable(runs).text, flags[FLAG_RUNS].accepts);
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
 		return LZ_EXIT_FAILURE;
-	if (lz_arguments_set_variables(arguments) != 0)
-		return lz_fail("cannot set the environment: %s", strerror(errno));
+	/* Each contender has an LD_PRELOAD of its own. */
+	if (lz_launch_set_environment(arguments, NULL) != 0)
+		return LZ_EXIT_FAILURE;
 	comparison.rounds = rounds;
 	/* The list lies in argv, which may be modified. */
 	status = lz_contenders_init(&comparison, library.path, (char *)arguments->values[FLAG_WITH]);

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "cli/common/messages.h"
-#include "cli/launch/child.h"
-#include "cli/launch/library.h"
+#include "cli/launch/launch.h"
 #include "cli/process/tree.h"
 #include "support/options.h"
 
@@ -66,9 +65,8 @@ int lz_contender_run(const struct lz_comparison *comparison, struct lz_contender
 
 	if (error)
 		return lz_fail("cannot set the environment: %s", strerror(-error));
-	error = lz_child_run(comparison->argv, &monitor, &result);
+	status = lz_launch_run(comparison->argv, &monitor, &result);
 	lz_process_tree_free(&peaks.tree);
-	status = lz_child_start_failure(comparison->argv[0], error, &result);
 	if (status != 0)
 		return status;
 	*keep_going = !result.interrupted;

@@ -9,7 +9,7 @@
 #include "cli/common/command.h"
 #include "cli/common/display.h"
 #include "cli/common/messages.h"
-#include "cli/launch/child.h"
+#include "cli/launch/launch.h"
 #include "cli/record/recorder.h"
 #include "cli/report/read.h"
 #include "cli/report/run_files.h"
@@ -18,13 +18,13 @@ static int run_program(char *const argv[], const struct lz_run_files *files, str
 {
 	struct lz_recorder recorder;
 	struct lz_child_monitor monitor = {.sample = lz_recorder_sample, .context = &recorder};
-	int error;
+	int status;
 
 	if (lz_recorder_open(&recorder, files->record, argv) != 0)
 		return LZ_EXIT_FAILURE;
-	error = lz_child_run(argv, &monitor, result);
+	status = lz_launch_run(argv, &monitor, result);
 	lz_recorder_close(&recorder, result);
-	return lz_child_start_failure(argv[0], error, result);
+	return status;
 }
 
 /*

@@ -3,12 +3,11 @@
  * LAZYZERO_REPORT wrote, or by running a program.
  */
 #include <limits.h>
-#include <string.h>
 
 #include "cli/common/arguments.h"
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
-#include "cli/launch/library.h"
+#include "cli/launch/launch.h"
 #include "cli/report/output.h"
 #include "cli/report/program.h"
 #include "cli/report/read.h"
@@ -64,17 +63,12 @@ static int report_program(const struct lz_arguments *arguments)
 {
 	const struct lz_report_output output = output_of(arguments);
 	struct lz_library library;
-	int error;
 
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("report", "no program given");
-	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]) != 0)
+	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]) != 0 ||
+		lz_launch_set_environment(arguments, &library) != 0)
 		return LZ_EXIT_FAILURE;
-	error = lz_arguments_set_variables(arguments);
-	if (error == 0)
-		error = lz_library_preload(&library);
-	if (error)
-		return lz_fail("cannot set the environment: %s", strerror(-error));
 	return lz_report_program(arguments->operands, arguments->values[FLAG_RECORD], &output);
 }
 

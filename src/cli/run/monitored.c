@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "cli/launch/child.h"
+#include "cli/common/messages.h"
+#include "cli/launch/launch.h"
 #include "cli/run/inactive.h"
 #include "cli/run/statistics.h"
 #include "support/options.h"
@@ -19,19 +21,18 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 		.sample = recorder != NULL ? lz_recorder_sample : NULL, .context = recorder};
 	const char *stats = getenv(STATS_VARIABLE);
 	struct lz_stats_location location;
-	int error = 0, status;
+	int status;
 
 	lz_stats_location_prepare(&location, stats != NULL && *stats != '\0' ? stats : NULL);
-	if (location.path[0] != '\0')
-		error = setenv(STATS_VARIABLE, location.path, 1) != 0 ? -errno : 0;
-	if (!error)
-		error = lz_child_run(argv, &monitor, &summary.result);
+	if (location.path[0] != '\0' && setenv(STATS_VARIABLE, location.path, 1) != 0)
+		status = lz_fail("cannot set the environment: %s", strerror(errno));
+	else
+		status = lz_launch_run(argv, &monitor, &summary.result);
 	if (recorder != NULL)
 		lz_recorder_close(recorder, &summary.result);
-	if (!error && summary.result.exec_error == 0)
+	if (status == 0)
 		lz_run_totals_read(&summary.totals, &location);
 	lz_stats_location_remove(&location);
-	status = lz_child_start_failure(argv[0], error, &summary.result);
 	if (status != 0)
 		return status;
 	if (summary.totals.processes == 0)

@@ -1,13 +1,11 @@
 /* `lazyzero run`: runs a program with the library preloaded and prints a summary at its end. */
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cli/common/arguments.h"
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
-#include "cli/launch/child.h"
-#include "cli/launch/library.h"
+#include "cli/launch/launch.h"
 #include "cli/record/recorder.h"
 #include "cli/run/monitored.h"
 #include "cli/run/program.h"
@@ -39,7 +37,6 @@ static int run(const struct lz_arguments *arguments)
 	struct lz_recorder recorder;
 	struct lz_library library;
 	struct lz_program executable;
-	int error;
 
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("run", "no program given");
@@ -51,11 +48,8 @@ static int run(const struct lz_arguments *arguments)
 		return LZ_EXIT_FAILURE;
 	lz_program_inspect(&executable, argv[0], &library.elf);
 	lz_program_warn(&executable, argv[0]);
-	error = lz_arguments_set_variables(arguments);
-	if (!error && !executable.skip_preload)
-		error = lz_library_preload(&library);
-	if (error)
-		return lz_fail("cannot set the environment: %s", strerror(-error));
+	if (lz_launch_set_environment(arguments, executable.skip_preload ? NULL : &library) != 0)
+		return LZ_EXIT_FAILURE;
 	if (record != NULL && lz_recorder_open(&recorder, record, argv) != 0)
 		return LZ_EXIT_FAILURE;
 	if (record != NULL && arguments->values[FLAG_NO_PROGRESS] != NULL)
