@@ -111,6 +111,11 @@ END
 		expect_match "its statistics file" '^lazyzero_processes 1$' "$work/out"
 		[ -e "$directory/lazyzero.$named" ] || fail "the statistics file of a live process was removed"
 	done
+	# Where /proc does not show the process, nothing says that it is gone.
+	if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
+		unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" metrics --stats="$2"' - "$LZ_COMMAND" "$directory" > "$work/out" 2> "$work/err"
+		[ -e "$directory/lazyzero.$named" ] || fail "the statistics file of a live process was removed without /proc"
+	fi
 	echo > "$work/end"
 	wait $named
 	run metrics --stats="$directory"
