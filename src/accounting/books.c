@@ -26,7 +26,8 @@ void lz_books_register(struct lz_books *books, const struct lz_books_observer *o
 
 static void prepare(struct lz_books *books)
 {
-	books->geometry = lz_geometry_probe(books->os);
+	/* Atomic, because the heap reads it without the lock. */
+	__atomic_store_n(&books->geometry, lz_geometry_probe(books->os), __ATOMIC_RELAXED);
 	lz_ledger_init(&books->ledger, books->geometry, books->os);
 	lz_window_map_init(&books->windows, books->geometry, books->os);
 	books->prepared = true;

@@ -42,7 +42,7 @@ static void follow_window(struct lz_books *books, const struct lz_mapping *mappi
 		return;
 	}
 	atomic_store_explicit(&books->windows.any, true, memory_order_relaxed);
-	lz_ledger_cover(&books->windows.where, mapping->start, mapping->end, traits);
+	lz_window_map_cover(&books->windows, mapping->start, mapping->end, traits);
 }
 
 /* Of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */

@@ -29,16 +29,49 @@ void lz_window_map_init(struct lz_window_map *map, const struct lz_geometry *geo
 void lz_window_map_abandon(struct lz_window_map *map)
 {
 	lz_ledger_abandon(&map->where);
+	map->mappings = 0;
+}
+
+/* Mappings of one range. */
+static uint64_t count_pieces(const struct lz_window_map *map, const struct lz_range *range)
+{
+	struct pieces pieces = pieces_of(map, range->traits.tag);
+
+	return pieces.bytes == 0 ? 1
+				 : (range->end - 1 - pieces.anchor) / pieces.bytes -
+					   (range->start - pieces.anchor) / pieces.bytes + 1;
+}
+
+/* Mappings of the ranges that overlap or touch [start, end): those that a change there can alter. */
+static uint64_t count_around(struct lz_window_map *map, uintptr_t start, uintptr_t end)
+{
+	struct lz_range *range = lz_ledger_find(&map->where, start != 0 ? start - 1 : 0);
+	uint64_t count = 0;
+
+	for (; range != NULL && range->start <= end; range = lz_ledger_next(range))
+		count += count_pieces(map, range);
+	return count;
+}
+
+void lz_window_map_cover(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_traits traits)
+{
+	uint64_t before = count_around(map, start, end);
+
+	lz_ledger_cover(&map->where, start, end, traits);
+	map->mappings += count_around(map, start, end) - before;
 }
 
 void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end, uintptr_t tag)
 {
 	struct lz_traits traits = {.page_shift = map->where.geometry->page_shift, .tag = tag};
+	uint64_t before;
 
 	atomic_store_explicit(&map->any, true, memory_order_relaxed);
 	atomic_store_explicit(&map->emptied, false, memory_order_relaxed);
 	lz_wipe_table_remove(&map->wipes, start, end);
+	before = count_around(map, start, end);
 	lz_ledger_set(&map->where, start, end, traits);
+	map->mappings += count_around(map, start, end) - before;
 }
 
 void lz_window_map_set_emptied(struct lz_window_map *map)
@@ -49,10 +82,14 @@ void lz_window_map_set_emptied(struct lz_window_map *map)
 
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end)
 {
+	uint64_t before;
+
 	if (!atomic_load_explicit(&map->any, memory_order_relaxed))
 		return;
 	lz_wipe_table_remove(&map->wipes, start, end);
+	before = count_around(map, start, end);
 	lz_ledger_remove(&map->where, start, end);
+	map->mappings += count_around(map, start, end) - before;
 	if (!atomic_load_explicit(&map->emptied, memory_order_relaxed) &&
 		lz_ledger_find(&map->where, 0) == NULL)
 		lz_window_map_set_emptied(map);
@@ -81,21 +118,6 @@ uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address)
 	struct lz_range *range = lz_ledger_find(&map->where, address);
 
 	return range != NULL && range->start <= address ? range->traits.tag : 0;
-}
-
-uint64_t lz_window_map_mappings(struct lz_window_map *map)
-{
-	uint64_t count = 0;
-
-	for (struct lz_range *range = lz_ledger_find(&map->where, 0); range != NULL;
-		range = lz_ledger_next(range)) {
-		struct pieces pieces = pieces_of(map, range->traits.tag);
-
-		count += pieces.bytes == 0 ? 1
-					   : (range->end - 1 - pieces.anchor) / pieces.bytes -
-						     (range->start - pieces.anchor) / pieces.bytes + 1;
-	}
-	return count;
 }
 
 bool lz_mapping_is_window(const struct lz_mapping *mapping)

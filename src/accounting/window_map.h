@@ -26,6 +26,7 @@
 struct lz_window_map {
 	const struct lz_os *os;
 	struct lz_ledger where;     /* ranges on windows; traits.tag as above */
+	uint64_t mappings;          /* that these consist of */
 	struct lz_wipe_table wipes; /* MADV_WIPEONFORK */
 	_Atomic bool any;     /* some address stands or stood on a window: madvise and others have to look */
 	_Atomic bool emptied; /* nothing stands on a window any more, since */
@@ -92,7 +93,16 @@ uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address);
 struct lz_mapping;
 bool lz_mapping_is_window(const struct lz_mapping *mapping);
 
-/* Mappings that all that stands on windows consists of. */
-uint64_t lz_window_map_mappings(struct lz_window_map *map);
+/*
+ * Mappings that all ranges on windows consist of: counted as ranges come and go, since a program may have 20,000
+ * regions.
+ */
+static inline uint64_t lz_window_map_mappings(const struct lz_window_map *map)
+{
+	return map->mappings;
+}
+
+/* Enters a range whose tag may be known already: what is known of it stays. */
+void lz_window_map_cover(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_traits traits);
 
 #endif

@@ -102,15 +102,16 @@ static struct lz_cache_slot *find_resizable(
 	return found;
 }
 
+/*
+ * Page tables of cached regions are charged already, so that reusing one costs nothing, also over the budget. Where the
+ * policy refuses, cached regions are unmapped instead if the budget was lowered since, and the policy decides.
+ */
 static struct lz_cache_slot *choose_slot(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
-	/*
-	 * Over the budget, which may have been lowered since, cached regions are unmapped instead, and the
-	 * policy decides on the request.
-	 */
-	bool exceeds = cache->books->budget.resolved && lz_books_exceeds(cache->books, 0);
-	struct lz_cache_slot *slot = exceeds ? NULL : best_fit(cache, request, length, alignment);
+	bool refused = cache->options->policy == LZ_POLICY_REFUSE && cache->books->budget.resolved &&
+		       lz_books_exceeds(cache->books, 0);
+	struct lz_cache_slot *slot = refused ? NULL : best_fit(cache, request, length, alignment);
 
 	return slot != NULL ? slot : find_resizable(cache, request, length, alignment);
 }

@@ -113,7 +113,9 @@ void lz_calls_restore_range(struct lz_calls *calls, uintptr_t start, const struc
 	if (!lz_books_lock(books))
 		return;
 	restore(&books->ledger, start, &saved->touchable);
-	restore(&books->windows.where, start, &saved->windows);
+	for (size_t i = 0; i < saved->windows.count; i++)
+		lz_window_map_cover(&books->windows, start + saved->windows.piece[i].start,
+			start + saved->windows.piece[i].end, saved->windows.piece[i].traits);
 	lz_wipe_table_restore(&books->windows.wipes, start, &saved->wiped, SIZE_MAX, SIZE_MAX);
 	if (!saved->touchable.all || !saved->windows.all)
 		lz_books_reconcile(books);

@@ -179,7 +179,6 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 
 	lz_grant_init_empty(&grant);
 	lz_cache_trim_idle(calls->cache);
-	lz_calls_note_page_size(calls, page_shift);
 	if (address != NULL)
 		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (is_fixed(&call))
@@ -202,6 +201,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 			result = -EXDEV; /* address space is limited, and a window takes some itself */
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
 			result = forward(calls, &call, flags);
+		if (!lz_os_failed(result))
+			lz_calls_note_page_size(calls, page_shift);
 		if (!lz_os_failed(result))
 			record(calls, &call, result, page_shift, tag, !grant.over_budget);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)

@@ -106,8 +106,14 @@ __attribute__((noinline)) static int allocate_fresh(
 
 int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
+	const struct lz_geometry *geometry = __atomic_load_n(&heap->books->geometry, __ATOMIC_RELAXED);
+	int error;
+
+	/* The next allocator rejects sizes beyond the address space as fast as without lazyzero. */
+	if (geometry != NULL && request->size >> geometry->user_bits != 0)
+		return -EAGAIN;
 	/* The cache is empty if a report is requested. */
-	int error = allocate_from_cache(heap, request, alignment, out);
+	error = allocate_from_cache(heap, request, alignment, out);
 
 	return error == -ENOENT ? allocate_fresh(heap, request, alignment, out) : error;
 }

@@ -178,15 +178,23 @@ static void fill_lease(
 	lz_reservation_add(&backings->books->reservations, &lease->hold, 0, &users);
 }
 
-/* Leases the newest window that is large enough. Needs the lock of the books. */
-static void lease_existing(struct lz_backings *backings, size_t bytes, struct lz_lease *lease)
+/* What a window has to provide: pieces of `bytes`, of `min_bytes` if memory is short, for a mapping of `length`. */
+struct wanted {
+	size_t bytes, min_bytes, length;
+	size_t last; /* size of the newest window */
+};
+
+/*
+ * Leases a window that is large enough for the pieces wanted. Needs the lock of the books.
+ */
+static void lease_existing(struct lz_backings *backings, const struct wanted *wanted, struct lz_lease *lease)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		struct lz_window *window = &backings->windows->window[i];
 
-		if (window->bytes >= bytes && !window->retired) {
+		if (window->bytes >= wanted->bytes && !window->retired) {
 			atomic_fetch_add_explicit(&window->users, 1, memory_order_acquire);
-			fill_lease(backings, window, bytes, lease);
+			fill_lease(backings, window, wanted->bytes, lease);
 			return;
 		}
 	}
@@ -306,19 +314,19 @@ static void retire(struct lz_backings *backings, struct lz_lease *lease)
 	lz_window_release(backings, lease);
 }
 
-/* Creates a window for pieces of `bytes` of a mapping of `length`, and leases it. */
-static int acquire_new(
-	struct lz_backings *backings, size_t bytes, size_t length, size_t last, struct lz_lease *lease)
+/* Creates a window and leases it. */
+static int acquire_new(struct lz_backings *backings, const struct wanted *wanted, struct lz_lease *lease)
 {
 	struct lz_window_failure failure = {NULL, 0};
 	uint64_t free = lz_memory_free(backings->os, "");
+	size_t bytes = lz_window_fit_to_memory(backings, wanted->bytes, wanted->min_bytes, free);
 
-	if (!lz_window_is_affordable(bytes, length, free)) {
+	if (!lz_window_is_affordable(bytes, wanted->length, free)) {
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
 	}
 	if (create_and_install(
-		    backings, &failure, lz_window_next_bytes(backings, bytes, last, free), bytes, lease))
+		    backings, &failure, lz_window_next_bytes(backings, bytes, wanted->last, free), bytes, lease))
 		return 0;
 	backings->windows->create_failed_ms = lz_not_never(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);
@@ -328,8 +336,8 @@ static int acquire_new(
 int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease)
 {
 	struct lz_window_failure failure = {NULL, 0};
+	struct wanted wanted = {.length = length};
 	bool possible, too_soon;
-	size_t bytes, last;
 
 	*lease = (struct lz_lease){.object = NULL};
 	if (!lz_books_lock(backings->books))
@@ -337,21 +345,21 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 	/* Regions below one unit, or larger than the address space, cannot be on a window. */
 	possible = total >= lz_window_map_unit(&backings->books->windows) &&
 		   total >> backings->books->geometry->user_bits == 0;
-	bytes = possible ? lz_window_piece_bytes(backings, total, length) : 0;
-	if (bytes != 0)
-		lease_existing(backings, bytes, lease);
+	wanted.bytes = possible ? lz_window_piece_bytes(backings, total, length, &wanted.min_bytes) : 0;
+	if (wanted.bytes != 0)
+		lease_existing(backings, &wanted, lease);
 	too_soon = backings->windows->create_failed_ms != 0 &&
 		   backings->os->now_ms() - backings->windows->create_failed_ms < CREATE_RETRY_MS;
-	last = newest_size(backings);
+	wanted.last = newest_size(backings);
 	lz_books_unlock(backings->books);
-	if (bytes == 0) {
+	if (wanted.bytes == 0) {
 		if (possible)
 			lz_window_log_failure(backings, "too few mappings (vm.max_map_count)", 0);
 		return -EAGAIN;
 	}
 	if (lease->object != NULL && !ensure_huge_pages(backings, &failure, lease))
 		retire(backings, lease);
-	if (lease->object == NULL && (too_soon || acquire_new(backings, bytes, length, last, lease) != 0))
+	if (lease->object == NULL && (too_soon || acquire_new(backings, &wanted, lease) != 0))
 		return -EAGAIN;
 	if (!locks_new_memory(backings))
 		return 0;

@@ -54,6 +54,9 @@ struct lz_windows {
 	_Atomic bool attributes_changed; /* the program changed protection or advice on a window; details are
 					    only in /proc/self/smaps */
 	_Atomic bool protection_keys_used;               /* the program set a protection key on a window */
+	uint64_t max_map_count;   /* vm.max_map_count; 0: not read yet */
+	uint64_t other_mappings;  /* of the program, at the time below */
+	uint64_t counted_ms;      /* 0: never */
 	_Atomic(const char *) logged[LZ_WINDOW_REASONS]; /* reasons logged so far; NULL: free entry */
 };
 
@@ -88,9 +91,16 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 
 /*
  * Bytes of a window that each piece of a region maps, for `length` bytes of a region of `total` bytes. 0:
- * there are not enough mappings (vm.max_map_count). Needs the lock of the books.
+ * there are not enough mappings (vm.max_map_count). *min_bytes: with fewer bytes there are not. Needs the lock of the books.
  */
-size_t lz_window_piece_bytes(struct lz_backings *backings, size_t total, size_t length);
+size_t lz_window_piece_bytes(
+	struct lz_backings *backings, size_t total, size_t length, size_t *min_bytes);
+
+/*
+ * `bytes`, or less, down to `min_bytes`, where more than an eighth of the `free` bytes would be taken. Needs no lock.
+ */
+size_t lz_window_fit_to_memory(
+	const struct lz_backings *backings, size_t bytes, size_t min_bytes, uint64_t free);
 
 /*
  * Whether memory suffices for a window of `bytes`, and for the kernel's records of its pieces, when `free`
