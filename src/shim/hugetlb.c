@@ -1,4 +1,4 @@
-/* Huge pages asked of glibc's malloc; see hugetlb.h. */
+/* Huge pages requested from glibc's malloc; see hugetlb.h. */
 #include "shim/hugetlb.h"
 
 #include <fcntl.h>
@@ -12,8 +12,10 @@
 
 #define TUNABLE "glibc.malloc.hugetlb"
 
-/* Whether glibc would map hugetlb pages: 2 is for the default size, more is a size
- * (__malloc_hugepage_config). */
+/*
+ * Whether glibc would map hugetlb pages: 2 means the default size, a larger value is a size in bytes
+ * (__malloc_hugepage_config).
+ */
 static bool hugetlb_pages_exist(const struct lz_os *os, uint64_t value)
 {
 	char name[80];
