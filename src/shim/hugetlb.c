@@ -66,7 +66,7 @@ bool lz_hugetlb_defers_to_next(struct lz_core *core, bool next_is_glibc, char *c
 		return false;
 	}
 	log_tunable_note(&core->log, value,
-		"requests of malloc and calloc are left to the C library; LAZYZERO_THP=inherit has lazyzero "
-		"serve them");
+		"requests of malloc and calloc are left to the C library; set LAZYZERO_THP=inherit to have "
+		"lazyzero serve them");
 	return true;
 }

@@ -297,7 +297,7 @@ static bool defer_to_sanitizer(void)
 		return false;
 	lz_text_string(&text, "the program is built with ");
 	lz_text_string(&text, sanitizer);
-	lz_text_string(&text, ", which must see all memory: lazyzero does nothing in it");
+	lz_text_string(&text, ", which must track all memory; lazyzero is inactive");
 	lz_log_note(&lz_core.log, buffer);
 	return true;
 }
@@ -314,8 +314,8 @@ static void set_report_signal(void)
 
 	if (signal == 0 && lz_core.options.report_signal != LZ_REPORT_NONE)
 		lz_log_note(&lz_core.log,
-			"LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT, and the "
-			"signal does what it does without");
+			"LAZYZERO_REPORT_SIGNAL has no effect, because LAZYZERO_REPORT is not set; the "
+			"signal keeps its action");
 	if (signal != 0 && lz_core.os->handle_signal(signal, report_now) != 0)
 		lz_log_note(&lz_core.log, "no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or "
 					  "ignored already");

@@ -50,9 +50,10 @@ static SLOW void check_glibc_layout(void *block)
 		return;
 	atomic_store_explicit(&lz_core.backings.header.layout_differs, true, memory_order_relaxed);
 	lz_header_write(&lz_core.backings.header, (uintptr_t)block, length);
-	lz_log_note(&lz_core.log, "this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a "
-				  "plugin that calls its "
-				  "free directly (RTLD_DEEPBIND) must not be given blocks of 1 MiB and more");
+	lz_log_note(&lz_core.log,
+		"this C library's blocks have another layout than those of glibc 2.26 to 2.41: do not "
+		"pass blocks of 1 MiB and more to a plugin that calls its free directly "
+		"(RTLD_DEEPBIND)");
 }
 
 /* 0 and a block, or ENOMEM, or -EAGAIN: call the next allocator. */

@@ -2,7 +2,7 @@
 # Frees of what is no block end the program with one clear line, as glibc ends it for its own; nothing else does.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 ulimit -c 0
-from='; an error of the program, which ends here, called from misuse+0x[0-9a-f]*$'
+from='; an error in the program, which is aborted; called from misuse+0x[0-9a-f]*$'
 
 # run_quietly [VARIABLE=VALUE...] COMMAND: the shell that waits says "Aborted" on a stderr of its own.
 run_quietly() {
@@ -31,7 +31,7 @@ goes_on() {
 }
 
 twice='(0x[0-9a-f]*): double free: the block was freed before'
-gone='(0x[0-9a-f]*): invalid pointer, or double free: no memory is there'
+gone='(0x[0-9a-f]*): invalid pointer or double free: nothing is mapped there'
 inside='(0x[0-9a-f]*): invalid pointer, [0-9]* bytes into a block of 41943040'
 for backing in zeropage window; do
   set -- LAZYZERO_BACKING=$backing
