@@ -31,7 +31,7 @@ static int file_of(const void *bytes, size_t length)
 	return fd;
 }
 
-static void become(const struct sequence *sequence, bool traced, int records, int progress, int output)
+static void exec_program(const struct sequence *sequence, bool traced, int records, int progress, int output)
 {
 	const char *library = getenv("LZ_LIBRARY");
 	char count[24], threads[12];
@@ -65,7 +65,7 @@ void run_child(const struct sequence *sequence, bool traced, struct outcome *out
 	fflush(NULL);
 	child = fork();
 	if (child == 0)
-		become(sequence, traced, records, shared, output);
+		exec_program(sequence, traced, records, shared, output);
 	if (child < 0 || progress == MAP_FAILED) {
 		perror("fuzz: no process");
 		exit(UNUSABLE);

@@ -44,7 +44,7 @@ static bool is_unfollowed(const struct outcome *outcome)
 	return WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == UNFOLLOWED;
 }
 
-static void say_outcome(const struct outcome *outcome)
+static void print_outcome(const struct outcome *outcome)
 {
 	fputs(outcome->text, stdout);
 	if (WIFSIGNALED(outcome->status))
@@ -60,10 +60,10 @@ static void report(struct sequence *sequence, const struct outcome *first)
 	const char *library;
 	FILE *file;
 
-	say_outcome(first);
+	print_outcome(first);
 	shrink(sequence, first);
 	run_child(sequence, false, &outcome);
-	say_outcome(&outcome);
+	print_outcome(&outcome);
 	printf("--- %s; replay with --replay FILE --trace ---\n", SCRIPT);
 	script_print(stdout, sequence);
 	puts("---");
@@ -110,7 +110,7 @@ static bool replay(const char *path, bool traced)
 			for (unsigned k = 0; k < sequence.setting_count; k++)
 				printf(" %s", sequence.settings[k]);
 			puts("");
-			say_outcome(&outcome);
+			print_outcome(&outcome);
 			return false;
 		}
 	}

@@ -177,7 +177,7 @@ void blocks_end_exchange(struct worker *worker)
 }
 
 /* More than there is. */
-void do_absurd(struct worker *worker, const struct record *record)
+void do_invalid(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
 	volatile size_t size = (size_t)PTRDIFF_MAX + record->x % 3 * PAGE - record->y % 9000;

@@ -1,6 +1,6 @@
 /* Mappings made twice, and compared. */
-#ifndef PAIRS_H
-#define PAIRS_H
+#ifndef MAPPING_PAIRS_H
+#define MAPPING_PAIRS_H
 
 #include "worker.h"
 

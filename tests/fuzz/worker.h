@@ -32,7 +32,7 @@ void do_usable(struct worker *, const struct record *);
 void do_block_protect(struct worker *, const struct record *);
 void do_block_advise(struct worker *, const struct record *);
 void do_exchange(struct worker *, const struct record *);
-void do_absurd(struct worker *, const struct record *);
+void do_invalid(struct worker *, const struct record *);
 void do_trim(struct worker *, const struct record *);
 void do_fork(struct worker *, const struct record *);
 void do_fork_on(struct worker *, const struct record *);

@@ -230,7 +230,7 @@ static void in_child(void (*check)(void))
 }
 
 /* What was freed is no reason for the next request to fail. */
-static void lower_address_space(void)
+static void check_address_space_limit(void)
 {
 	struct rlimit limit;
 	void *p;
@@ -251,7 +251,7 @@ static void lower_address_space(void)
 }
 
 /* A page mapped right behind a block, so that the block cannot grow where it is. */
-static void obstruct(char *p, size_t length)
+static void map_page_after(char *p, size_t length)
 {
 	mmap(p + length, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
@@ -270,11 +270,11 @@ static void grow_twice(void)
 		getrlimit(RLIMIT_AS, &limit);
 		p = unzeroed ? opaque_pointer(malloc(length)) : opaque_pointer(calloc(1, length));
 		p[MB] = 5;
-		obstruct(p, length);
+		map_page_after(p, length);
 		p = opaque_pointer(realloc(p, 2 * length));
 		if (!CHECK(p != NULL && p[MB] == 5, "realloc to 16 MiB"))
 			return;
-		obstruct(p, 2 * length);
+		map_page_after(p, 2 * length);
 		limit.rlim_cur = probe_status("VmSize:") + 12 * MB;
 		CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit: %s", strerror(errno));
 		p = opaque_pointer(realloc(p, 3 * length));
@@ -286,7 +286,7 @@ static void grow_twice(void)
 }
 
 /* What locking all memory filled goes with the block, and new memory is as it was before. */
-static void lock_all(void)
+static void check_mlockall(void)
 {
 	const size_t length = 64 * MB, stacks = 16 * MB; /* which it fills as well */
 	size_t before = probe_status("RssAnon:"), sum = 0;
@@ -312,7 +312,7 @@ static void lock_all(void)
 }
 
 /* Without a descriptor to look into /proc with. */
-static void without_descriptors(void)
+static void grow_without_descriptors(void)
 {
 	const int rw = PROT_READ | PROT_WRITE, anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
 	const size_t length = 16 * MB;
@@ -340,7 +340,7 @@ int probe_main(void)
 	/* Of the C library's own allocator: what is mapped into a block of the heap would stay there. */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	/* First: where windows were altered, too, only /proc tells how. */
-	in_child(without_descriptors);
+	in_child(grow_without_descriptors);
 	check_files_inside();
 	check_keys();
 	check_guards();
@@ -348,10 +348,10 @@ int probe_main(void)
 	check_policies();
 	check_segments();
 	check_userfaultfd();
-	in_child(lower_address_space);
+	in_child(check_address_space_limit);
 	/* A window's pieces move one by one, which takes address space for both places. */
 	if (getenv("LAZYZERO_BUDGET") == NULL && getenv("LAZYZERO_BACKING") == NULL)
 		in_child(grow_twice);
-	in_child(lock_all);
+	in_child(check_mlockall);
 	return probe_status_of_checks();
 }

@@ -459,7 +459,7 @@ static int sibling(int reused)
 		free(fill(24 * MB, 1));
 	child = fork();
 	if (child == 0) {
-		execl("/proc/self/exe", "kept", "eat", (char *)NULL);
+		execl("/proc/self/exe", "kept", "use_memory", (char *)NULL);
 		_exit(2);
 	}
 	waitpid(child, &status, 0);
@@ -468,7 +468,7 @@ static int sibling(int reused)
 	return probe_status_of_checks();
 }
 
-static int eat(void)
+static int use_memory(void)
 {
 	char *p = mmap(NULL, 240 * MB, RW, ANONYMOUS, -1, 0);
 
@@ -512,8 +512,8 @@ int probe_main(void)
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	if (strcmp(mode, "idle") == 0)
 		return idle();
-	if (strcmp(mode, "eat") == 0)
-		return eat();
+	if (strcmp(mode, "use_memory") == 0)
+		return use_memory();
 	if (strcmp(mode, "sibling") == 0)
 		return sibling(probe_argc > 2 ? atoi(probe_argv[2]) : 0);
 	if (strcmp(mode, "prefork") == 0)

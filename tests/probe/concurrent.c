@@ -111,7 +111,7 @@ static void check_signals(void)
 static _Atomic(char *) slots[SLOTS];
 static atomic_bool stop;
 
-static void *trade(void *seed)
+static void *exchange_regions(void *seed)
 {
 	uint64_t state = (uintptr_t)seed;
 
@@ -144,7 +144,7 @@ static void start_threads(pthread_t *threads, size_t count)
 {
 	stop = false;
 	for (size_t i = 0; i < count; i++)
-		pthread_create(&threads[i], NULL, trade, (void *)(i + 1));
+		pthread_create(&threads[i], NULL, exchange_regions, (void *)(i + 1));
 }
 
 static void stop_threads(pthread_t *threads, size_t count)
@@ -268,7 +268,7 @@ static void check_spawns(void)
 }
 
 /* Generations: each child forks the next one while it holds regions of all before it. */
-static int generation(int depth)
+static int fork_generations(int depth)
 {
 	char *p = opaque_pointer(calloc(1, 3 * MB));
 	pid_t child;
@@ -277,7 +277,7 @@ static int generation(int depth)
 	if (depth > 0) {
 		child = fork();
 		if (child == 0)
-			_exit(generation(depth - 1));
+			_exit(fork_generations(depth - 1));
 		reap(child, depth);
 	}
 	CHECK(p[0] == (char)depth, "a descendant changed a region");
@@ -304,6 +304,6 @@ int probe_main(void)
 	else if (strcmp(action, "spawns") == 0)
 		check_spawns();
 	else
-		generation(20);
+		fork_generations(20);
 	return probe_status_of_checks();
 }

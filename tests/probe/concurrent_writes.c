@@ -162,17 +162,17 @@ static long register_block(char *at, unsigned long long mode)
 	return mode == 2 ? ioctl(fault_fd, UFFDIO_UNREGISTER, &range) : 0;
 }
 
-static long way_collapse(char *at)
+static long call_collapse(char *at)
 {
 	return madvise(at, BLOCK, MADV_COLLAPSE);
 }
 
-static long way_pmadv(char *at)
+static long call_pmadv(char *at)
 {
 	return in_process(at, MADV_COLLAPSE);
 }
 
-static long way_process_advice(char *at)
+static long call_process_advice(char *at)
 {
 	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_HUGEPAGE,
 		MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_GUARD_REMOVE};
@@ -182,7 +182,7 @@ static long way_process_advice(char *at)
 }
 
 /* Not a file's policy: what is bound is the memory of the whole machine here, so that nothing moves. */
-static long way_mbind(char *at)
+static long call_mbind(char *at)
 {
 	unsigned long node = 1;
 
@@ -190,14 +190,14 @@ static long way_mbind(char *at)
 	return mbind != NULL ? mbind(at, BLOCK, 2 /* MPOL_BIND */, &node, 64, 0) : -1;
 }
 
-static long way_mprotect(char *at)
+static long call_mprotect(char *at)
 {
 	static unsigned which;
 
 	return mprotect(at, BLOCK, PROT_READ | PROT_WRITE | (which++ % 2 ? PROT_EXEC : 0));
 }
 
-static long way_pkey(char *at)
+static long call_pkey(char *at)
 {
 	static unsigned which;
 
@@ -205,7 +205,7 @@ static long way_pkey(char *at)
 	return pkey_mprotect(at, BLOCK, PROT_READ | PROT_WRITE, which++ % 2 ? 0 : -1);
 }
 
-static long way_advice(char *at)
+static long call_advice(char *at)
 {
 	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_DONTFORK, MADV_DOFORK,
 		MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_COLD, MADV_PAGEOUT,
@@ -215,31 +215,31 @@ static long way_advice(char *at)
 	return madvise(at, BLOCK, advices[which++ % 14]);
 }
 
-static long way_uffdwp(char *at)
+static long call_uffdwp(char *at)
 {
 	return register_block(at, 2 /* UFFDIO_REGISTER_MODE_WP */);
 }
 
-static long way_missing(char *at)
+static long call_missing(char *at)
 {
 	return register_block(at, UFFDIO_REGISTER_MODE_MISSING);
 }
 
-static const struct way {
+static const struct tested_call {
 	const char *name;
 	long (*call)(char *at);
 	int rounds;
 	bool copies;
-} ways[] = {
-	{"collapse", way_collapse, ROUNDS, false},
-	{"pmadv", way_pmadv, ROUNDS, false},
-	{"process-advice", way_process_advice, ROUNDS, false},
-	{"mbind", way_mbind, ROUNDS, false},
-	{"mprotect", way_mprotect, ROUNDS, false},
-	{"pkey", way_pkey, ROUNDS, false},
-	{"advice", way_advice, ROUNDS * 4, false},
-	{"uffdwp", way_uffdwp, ROUNDS, false},
-	{"missing", way_missing, 1, true},
+} calls[] = {
+	{"collapse", call_collapse, ROUNDS, false},
+	{"pmadv", call_pmadv, ROUNDS, false},
+	{"process-advice", call_process_advice, ROUNDS, false},
+	{"mbind", call_mbind, ROUNDS, false},
+	{"mprotect", call_mprotect, ROUNDS, false},
+	{"pkey", call_pkey, ROUNDS, false},
+	{"advice", call_advice, ROUNDS * 4, false},
+	{"uffdwp", call_uffdwp, ROUNDS, false},
+	{"missing", call_missing, 1, true},
 };
 
 /* --- one way --- */
@@ -283,35 +283,36 @@ static bool begin(pthread_t threads[WRITERS], bool touched)
 	return true;
 }
 
-static bool all_wrote(void)
+static bool all_pages_written(void)
 {
 	return writers[0].writes > 2 * LENGTH / PAGE / WRITERS &&
 	       writers[1].writes > 2 * LENGTH / PAGE / WRITERS;
 }
 
-static int run_way(const struct way *way)
+static int run_call(const struct tested_call *call)
 {
 	pthread_t threads[WRITERS];
 	unsigned made = 0, refused = 0, left = 0;
 	unsigned long lost = 0;
 	int error = 0;
 
-	if (!begin(threads, way->copies))
+	if (!begin(threads, call->copies))
 		return 2;
 	if (!on_window(memory + LENGTH / 2)) {
-		printf("%s: not on a window\n", way->name);
+		printf("%s: not on a window\n", call->name);
 		return 2;
 	}
-	usleep(way->copies ? 20000 : 0);
+	usleep(call->copies ? 20000 : 0);
 	/* Until every page was written at least twice, so that there is something to lose. */
-	for (int round = 0; round < way->rounds || (round < MOST_ROUNDS && !way->copies && !all_wrote());
+	for (int round = 0;
+		round < call->rounds || (round < MOST_ROUNDS && !call->copies && !all_pages_written());
 		round++)
 		for (size_t i = 0; i < BLOCKS; i++) {
-			if (way->call(memory + i * BLOCK) == 0)
+			if (call->call(memory + i * BLOCK) == 0)
 				made++;
 			else if (refused++ == 0)
 				error = errno;
-			usleep(way->copies ? 5000 : 1000);
+			usleep(call->copies ? 5000 : 1000);
 		}
 	for (size_t i = 0; i < BLOCKS; i++)
 		left += !on_window(memory + i * BLOCK);
@@ -320,19 +321,19 @@ static int run_way(const struct way *way)
 		pthread_join(threads[i], NULL);
 		close(writers[i].file);
 		/* Pins cannot be seen: see src/backing/window/userfault.c. */
-		lost += way->copies && i == 3 ? 0 : writers[i].lost;
+		lost += call->copies && i == 3 ? 0 : writers[i].lost;
 	}
 	printf("%s: %u made, %u refused (%s), %u of %zu blocks left; stores %lu, lost %lu; read(2) %lu, lost "
 	       "%lu, "
 	       "failed %lu; O_DIRECT %lu, lost %lu, failed %lu\n",
-		way->name, made, refused, refused ? strerror(error) : "-", left, BLOCKS,
+		call->name, made, refused, refused ? strerror(error) : "-", left, BLOCKS,
 		writers[0].writes + writers[1].writes, writers[0].lost + writers[1].lost, writers[2].writes,
 		writers[2].lost, writers[2].failed, writers[3].writes, writers[3].lost, writers[3].failed);
 	if (fault_fd >= 0)
 		close(fault_fd);
 	fault_fd = -1;
 	munmap(memory, LENGTH);
-	return lost != 0 || (left != 0 && !way->copies) || writers[0].writes < BLOCKS;
+	return lost != 0 || (left != 0 && !call->copies) || writers[0].writes < BLOCKS;
 }
 
 int main(int count, char **arguments)
@@ -340,13 +341,13 @@ int main(int count, char **arguments)
 	int status = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		bool wanted = count < 2 && !ways[i].copies;
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+		bool wanted = count < 2 && !calls[i].copies;
 
 		for (int k = 1; k < count; k++)
-			wanted |= strcmp(arguments[k], ways[i].name) == 0;
+			wanted |= strcmp(arguments[k], calls[i].name) == 0;
 		if (wanted)
-			status |= run_way(&ways[i]);
+			status |= run_call(&calls[i]);
 	}
 	return status;
 }

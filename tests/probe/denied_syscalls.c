@@ -115,7 +115,7 @@ static void mappings(void)
 }
 
 /* Neighbours of different protection are not merged: each page is a mapping. */
-static int crowd(unsigned long left)
+static int use_up_mappings(unsigned long left)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
 	char line[32] = "";
@@ -233,7 +233,7 @@ int main(int argc, char **argv)
 		return status;
 	}
 	if (argc == 3 && strcmp(argv[1], "crowded") == 0)
-		return crowd(strtoul(argv[2], NULL, 10));
+		return use_up_mappings(strtoul(argv[2], NULL, 10));
 	if (argc == 2 && strcmp(argv[1], "cases") == 0) {
 		for (size_t i = 0; i < CASES; i++)
 			puts(cases[i].name);

@@ -58,8 +58,8 @@ static bool preloaded(void)
 
 /* --- what is open --- */
 
-/* The number of a kept descriptor of a /proc file by its name ("/pagemap"), or -1. */
-static int kept(const char *name)
+/* The number of a kept_descriptor descriptor of a /proc file by its name ("/pagemap"), or -1. */
+static int kept_descriptor(const char *name)
 {
 	char link[64], target[256];
 
@@ -78,7 +78,7 @@ static int kept(const char *name)
 }
 
 /* The process whose file it is: the number in /proc/N/pagemap. */
-static pid_t shown_by(int fd)
+static pid_t pagemap_owner(int fd)
 {
 	char link[64], target[256];
 	ssize_t length;
@@ -96,7 +96,8 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* --- what needs descriptors: a block that was written sparsely is kept, and its pages are looked at --- */
+/* --- what needs descriptors: a block that was written sparsely is kept_descriptor, and its pages are looked
+ * at --- */
 
 static void use(size_t bytes)
 {
@@ -113,7 +114,7 @@ static void use(size_t bytes)
 }
 
 /* VmPTE as the library reads it now: the fourth figure of struct lz_statistics. */
-static uint64_t actual(void)
+static uint64_t page_table_bytes(void)
 {
 	static _Thread_local uint64_t statistics[17];
 	int (*stats)(void *, size_t);
@@ -124,7 +125,7 @@ static uint64_t actual(void)
 
 /* Whether the library can tell the pages of a block; the fourth figure of struct lz_region is what is
  * resident. */
-static bool pages_are_told(void)
+static bool pages_are_visible(void)
 {
 	static uint64_t info[64];
 	int (*region_info)(const void *, void *);
@@ -151,7 +152,7 @@ static void *allocate(void *argument)
 
 	while (!stop) {
 		use(bytes);
-		actual(); /* compares with maps, reads status */
+		page_table_bytes(); /* compares with maps, reads status */
 		rounds++;
 	}
 	return NULL;
@@ -211,7 +212,7 @@ static void race(void)
 	for (int i = 0; i < 3; i++)
 		use(24 * MIB);
 	use(6 * MIB);
-	actual();
+	page_table_bytes();
 	for (int fd = 0; fd < 64; fd++)
 		had[fd] = is_open(fd);
 	pthread_create(&threads[0], NULL, allocate, (void *)(24 * MIB));
@@ -250,7 +251,7 @@ static void closed(void)
 
 	use(24 * MIB);
 	for (int i = 0; i < 3; i++) {
-		numbers[i] = kept(names[i]);
+		numbers[i] = kept_descriptor(names[i]);
 		CHECK(!preloaded() || numbers[i] >= HIGHEST - 70);
 		CHECK(!preloaded() || (fcntl(numbers[i], F_GETFD) & FD_CLOEXEC));
 	}
@@ -258,24 +259,24 @@ static void closed(void)
 
 	/* Gone: opened anew, high up, and the lowest number stays free. */
 	close_all_from(3);
-	CHECK(kept("/pagemap") == -1);
-	CHECK(pages_are_told());
-	CHECK(actual() != UINT64_MAX);
+	CHECK(kept_descriptor("/pagemap") == -1);
+	CHECK(pages_are_visible());
+	CHECK(page_table_bytes() != UINT64_MAX);
 	CHECK(!is_open(3));
 	for (int i = 0; i < 3; i++)
-		CHECK(!preloaded() || kept(names[i]) >= HIGHEST - 70);
+		CHECK(!preloaded() || kept_descriptor(names[i]) >= HIGHEST - 70);
 
 	/* Another file at our numbers is not read from, not moved in, not closed. */
 	file = memfd_create("theirs", 0);
 	CHECK(write(file, "theirs, all of it", 17) == 17);
 	lseek(file, 7, SEEK_SET);
 	for (int i = 0; i < 3; i++) {
-		numbers[i] = preloaded() ? kept(names[i]) : 1000 + i;
+		numbers[i] = preloaded() ? kept_descriptor(names[i]) : 1000 + i;
 		CHECK(dup2(file, numbers[i]) == numbers[i]);
 	}
 	for (int i = 0; i < 3; i++) {
-		CHECK(pages_are_told());
-		CHECK(actual() != UINT64_MAX);
+		CHECK(pages_are_visible());
+		CHECK(page_table_bytes() != UINT64_MAX);
 	}
 	for (int i = 0; i < 3; i++)
 		CHECK(is_open(numbers[i]) && lseek(numbers[i], 0, SEEK_CUR) == 7);
@@ -287,7 +288,7 @@ static void closed(void)
 		length = readlink(link, target, sizeof target - 1);
 		target[length > 0 ? length : 0] = '\0';
 		CHECK(strstr(target, "theirs") != NULL);
-		CHECK(!preloaded() || kept(names[i]) != -1);
+		CHECK(!preloaded() || kept_descriptor(names[i]) != -1);
 	}
 	/* Nothing piles up. */
 	for (int round = 0; round < 50; round++) {
@@ -295,8 +296,8 @@ static void closed(void)
 
 		close_all_from(3);
 		use(24 * MIB);
-		pages_are_told();
-		actual();
+		pages_are_visible();
+		page_table_bytes();
 		for (int fd = 3; fd < HIGHEST; fd++)
 			open_now += is_open(fd);
 		CHECK(open_now <= KEPT_MOST);
@@ -306,24 +307,24 @@ static void closed(void)
 /* --- children --- */
 
 /* In a child of `parent`, after use: whatever shows a process shows this one. */
-static int child_is_its_own(pid_t parent)
+static int check_child_descriptors(pid_t parent)
 {
 	static const char *const names[] = {"/pagemap", "/maps", "/status"};
 
 	use(24 * MIB);
-	if (!pages_are_told() || actual() == UINT64_MAX)
+	if (!pages_are_visible() || page_table_bytes() == UINT64_MAX)
 		return 1;
-	if (preloaded() && kept("/pagemap") == -1)
+	if (preloaded() && kept_descriptor("/pagemap") == -1)
 		return 2;
 	for (int i = 0; i < 3; i++) {
-		int fd = kept(names[i]);
+		int fd = kept_descriptor(names[i]);
 
-		if (fd >= 0 && shown_by(fd) == parent)
+		if (fd >= 0 && pagemap_owner(fd) == parent)
 			return 3;
 	}
 	/* Nothing is left that shows the parent at another number. */
 	for (int fd = 3; fd < HIGHEST; fd++)
-		if (is_open(fd) && shown_by(fd) == parent)
+		if (is_open(fd) && pagemap_owner(fd) == parent)
 			return 4;
 	return failures != 0 ? 5 : 0;
 }
@@ -343,11 +344,11 @@ static void children(void)
 	int pagemap, ends[2], ended = -1;
 
 	use(24 * MIB);
-	pages_are_told();
-	pagemap = kept("/pagemap");
+	pages_are_visible();
+	pagemap = kept_descriptor("/pagemap");
 	pid = fork();
 	if (pid == 0)
-		_exit(child_is_its_own(self));
+		_exit(check_child_descriptors(self));
 	CHECK(status_of(pid) == 0);
 	/* A child's child. */
 	pid = fork();
@@ -357,27 +358,27 @@ static void children(void)
 		use(24 * MIB);
 		pid = fork();
 		if (pid == 0)
-			_exit(child_is_its_own(middle));
+			_exit(check_child_descriptors(middle));
 		_exit(status_of(pid) != 0);
 	}
 	CHECK(status_of(pid) == 0);
 	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)
-		_exit(child_is_its_own(self));
+		_exit(check_child_descriptors(self));
 	CHECK(status_of(pid) == 0);
 	/* The child of vfork closes what it likes; its parent has its own. */
 	pid = vfork();
 	if (pid == 0) {
 		close_all_from(3);
 		use(24 * MIB);
-		actual();
+		page_table_bytes();
 		_exit(0);
 	}
 	CHECK(status_of(pid) == 0);
-	CHECK(kept("/pagemap") == pagemap);
+	CHECK(kept_descriptor("/pagemap") == pagemap);
 	CHECK(!is_open(3));
-	CHECK(pages_are_told() && actual() != UINT64_MAX);
-	CHECK(kept("/pagemap") == pagemap);
+	CHECK(pages_are_visible() && page_table_bytes() != UINT64_MAX);
+	CHECK(kept_descriptor("/pagemap") == pagemap);
 	/* A daemon. */
 	CHECK(pipe(ends) == 0);
 	pid = fork();
@@ -385,7 +386,7 @@ static void children(void)
 		pid_t before = getpid();
 
 		if (daemon(1, 1) == 0) {
-			ended = child_is_its_own(before) != 0 || child_is_its_own(self) != 0;
+			ended = check_child_descriptors(before) != 0 || check_child_descriptors(self) != 0;
 			(void)!write(ends[1], &ended, sizeof ended);
 		}
 		_exit(0);
@@ -410,8 +411,8 @@ static void after_setuid(void)
 	CHECK(open("/proc/self/pagemap", O_RDONLY) == -1 && errno == EACCES);
 	for (int i = 0; i < 3; i++) {
 		use(24 * MIB);
-		CHECK(pages_are_told());
-		CHECK(actual() != UINT64_MAX);
+		CHECK(pages_are_visible());
+		CHECK(page_table_bytes() != UINT64_MAX);
 	}
 }
 
@@ -452,7 +453,7 @@ static void under_seccomp(void)
 
 	use(24 * MIB);
 	use(6 * MIB);
-	actual();
+	page_table_bytes();
 	kill_on_open();
 	/* Or this shows nothing. */
 	pid = fork();
@@ -464,33 +465,33 @@ static void under_seccomp(void)
 	for (int i = 0; i < 5; i++) {
 		use(24 * MIB);
 		use(6 * MIB);
-		CHECK(actual() != UINT64_MAX);
+		CHECK(page_table_bytes() != UINT64_MAX);
 	}
-	CHECK(preloaded() ? pages_are_told() : true);
+	CHECK(preloaded() ? pages_are_visible() : true);
 }
 
 /* --- the first thread ends --- */
 
-static void *after_leader(void *argument)
+static void *check_after_main_thread(void *argument)
 {
 	(void)argument;
 	usleep(100000);
 	for (int i = 0; i < 3; i++) {
 		use(24 * MIB);
-		CHECK(pages_are_told());
-		CHECK(actual() != UINT64_MAX && actual() != 0);
+		CHECK(pages_are_visible());
+		CHECK(page_table_bytes() != UINT64_MAX && page_table_bytes() != 0);
 	}
 	CHECK(!is_open(3));
 	exit(failures != 0);
 	return NULL;
 }
 
-static void without_leader(void)
+static void end_main_thread(void)
 {
 	pthread_t thread;
 
 	use(24 * MIB);
-	pthread_create(&thread, NULL, after_leader, NULL);
+	pthread_create(&thread, NULL, check_after_main_thread, NULL);
 	pthread_exit(NULL);
 }
 
@@ -502,7 +503,7 @@ static void under_limit(int limit)
 
 	/* A test may inherit some from whatever runs it. */
 	for (int fd = 3; fd < HIGHEST; fd++) {
-		bool is_ours = is_open(fd) && shown_by(fd) == getpid();
+		bool is_ours = is_open(fd) && pagemap_owner(fd) == getpid();
 
 		open_now += is_open(fd) && fd < limit;
 		ours += is_ours;
@@ -510,8 +511,8 @@ static void under_limit(int limit)
 	}
 	CHECK(!preloaded() || ours == (limit < 64 ? 0 : 3));
 	use(24 * MIB);
-	CHECK(pages_are_told());
-	CHECK(actual() != UINT64_MAX);
+	CHECK(pages_are_visible());
+	CHECK(page_table_bytes() != UINT64_MAX);
 	/* All the rest is the program's. */
 	while (dup(1) >= 0)
 		got++;
@@ -519,7 +520,7 @@ static void under_limit(int limit)
 	/* With none left it goes on. */
 	for (int i = 0; i < 3; i++)
 		use(24 * MIB);
-	actual();
+	page_table_bytes();
 }
 
 int main(int argc, char **argv)
@@ -537,7 +538,7 @@ int main(int argc, char **argv)
 	else if (strcmp(part, "seccomp") == 0)
 		under_seccomp();
 	else if (strcmp(part, "leader") == 0)
-		without_leader();
+		end_main_thread();
 	else if (strcmp(part, "limit") == 0 && argc > 2)
 		under_limit(atoi(argv[2]));
 	else

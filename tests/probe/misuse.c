@@ -1,6 +1,6 @@
 /*
- * Frees what is no block, one way at a time; and what looks alike and is one. Exit status 0 and "done" where the
- * program was not ended.
+ * Frees what is no block, one way at a time; and what looks alike and is one. Exit status 0 and "done" where
+ * the program was not ended.
  */
 #include "probe.h"
 
@@ -62,7 +62,7 @@ static void resize_freed(void)
 }
 
 /* Blocks of the next allocator on page boundaries, between ours that live, are kept, and are gone. */
-static void neighbours(void)
+static void foreign_blocks(void)
 {
 	char *mine[8], *others[64];
 
@@ -87,7 +87,7 @@ static void neighbours(void)
 }
 
 /* As the program that called vfork or fork may do: the child frees what it was given, the parent as well. */
-static void in_child_too(void)
+static void free_in_child_and_parent(void)
 {
 	char *p = block();
 	pid_t child = fork();
@@ -103,8 +103,9 @@ int probe_main(void)
 		const char *name;
 		void (*run)(void);
 	} ways[] = {{"twice", twice}, {"inside", inside}, {"inside-unaligned", inside_unaligned},
-		{"inside-freed", inside_freed}, {"resize-inside", resize_inside}, {"resize-freed", resize_freed},
-		{"neighbours", neighbours}, {"in-child-too", in_child_too}};
+		{"inside-freed", inside_freed}, {"resize-inside", resize_inside},
+		{"resize-freed", resize_freed}, {"foreign_blocks", foreign_blocks},
+		{"in-child-too", free_in_child_and_parent}};
 
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		if (probe_argc > 1 && strcmp(probe_argv[1], ways[i].name) == 0) {

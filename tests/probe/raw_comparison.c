@@ -201,7 +201,7 @@ static void note_map(unsigned long start, unsigned long end, const char *mode)
  * Of a line of flags, those that a program asks for: fork, dump, lock, merge, order, huge pages. Not wf: what
  * is wiped on fork is recorded by the library where the kernel has no such flag; children say whether it was.
  */
-static void asked_flags(const char *line, char *mode)
+static void program_flags(const char *line, char *mode)
 {
 	static const char wanted[] = " dc dd lo mg sr rr hg ";
 
@@ -230,7 +230,7 @@ static void note_maps(void)
 			if (with_flags)
 				continue;
 		} else if (strncmp(line, "VmFlags: ", 9) == 0) {
-			asked_flags(line + 9, mode);
+			program_flags(line + 9, mode);
 		} else {
 			continue;
 		}
@@ -244,7 +244,7 @@ static void note_maps(void)
  * that a program sees (pages that were moved there keep the place they had): then what follows cannot be
  * compared.
  */
-static bool is_merge_luck(size_t i)
+static bool differs_by_merging(size_t i)
 {
 	return strcmp(records[0].step[i].what, "mremap") == 0 && records[0].step[i].error == EFAULT &&
 	       records[1].step[i].error != EFAULT;
@@ -263,7 +263,7 @@ void run_case(const char *name, void (*body)(const struct calls *))
 		c->unmap(ARENA, ARENA_BYTES);
 	}
 	for (size_t i = 0; i < records[0].steps && i < records[1].steps; i++) {
-		if (is_merge_luck(i))
+		if (differs_by_merging(i))
 			return;
 		if (!CHECK(records[0].step[i].value == records[1].step[i].value &&
 				    records[0].step[i].error == records[1].step[i].error,

@@ -2,8 +2,8 @@
  * The same calls made twice in the same place: as raw system calls, and through the C library's names, which
  * lazyzero takes over. What each gave, with errno, and the mappings left behind must be equal.
  */
-#ifndef TWICE_H
-#define TWICE_H
+#ifndef RAW_COMPARISON_H
+#define RAW_COMPARISON_H
 
 #include "probe.h"
 

@@ -1,8 +1,8 @@
 /*
- * How much of the caller's stack the library uses. Each operation runs on a stack that was painted before; the
- * lowest byte that changed, less what a plain system call on the same stack takes, is what the operation took,
- * libc's part included. The stack is shared memory, so that those of children, of exit and of signal handlers
- * are measured as well.
+ * How much of the caller's stack the library uses. Each operation runs on a stack that was painted before;
+ * the lowest byte that changed, less what a plain system call on the same stack takes, is what the operation
+ * took, libc's part included. The stack is shared memory, so that those of children, of exit and of signal
+ * handlers are measured as well.
  *
  *     stack            prints bytes and name of each; status 1 where one takes more than 1,536
  *
@@ -66,7 +66,7 @@ static size_t depth_of(void (*operation)(void))
 	return depth_below((uintptr_t)stack + STACK_BYTES);
 }
 
-static void tell(const char *name, size_t bytes)
+static void print_depth(const char *name, size_t bytes)
 {
 	printf("%6zu %s%s\n", bytes, name, bytes > MOST ? "   TOO MUCH" : "");
 	failed |= bytes > MOST;
@@ -76,7 +76,7 @@ static void measure(const char *name, void (*operation)(void))
 {
 	size_t depth = depth_of(operation);
 
-	tell(name, depth > baseline ? depth - baseline : 0);
+	print_depth(name, depth > baseline ? depth - baseline : 0);
 }
 
 static void nothing(void)
@@ -107,7 +107,7 @@ static void measure_first_in_child(const char *name, void (*operation)(void))
 	}
 	waitpid(pid, NULL, 0);
 	depth = depth_below((uintptr_t)stack + STACK_BYTES);
-	tell(name, depth - baseline);
+	print_depth(name, depth - baseline);
 }
 
 /* --- the malloc family --- */
@@ -288,8 +288,9 @@ static void mmap_family(void)
 		const char *name;
 	} advices[] = {{MADV_DONTNEED, "madvise DONTNEED"}, {8, "madvise FREE"}, {18, "madvise WIPEONFORK"},
 		{19, "madvise KEEPONFORK"}, {14, "madvise HUGEPAGE"}, {10, "madvise DONTFORK"},
-		{25, "madvise COLLAPSE"}, {20, "madvise COLD"}, {MADV_GUARD_INSTALL_, "madvise GUARD_INSTALL"},
-		{103, "madvise GUARD_REMOVE"}, {9, "madvise REMOVE"}};
+		{25, "madvise COLLAPSE"}, {20, "madvise COLD"},
+		{MADV_GUARD_INSTALL_, "madvise GUARD_INSTALL"}, {103, "madvise GUARD_REMOVE"},
+		{9, "madvise REMOVE"}};
 
 	length = 64 * MIB;
 	want = 96 * MIB;
@@ -391,7 +392,7 @@ static void report_at_a_signal(void)
 	do_calloc();
 	touch(block, 24 * MIB, 100000);
 	do_calloc_other();
-	tell("report at a signal", handler_depth(SIGUSR1) - bare);
+	print_depth("report at a signal", handler_depth(SIGUSR1) - bare);
 	do_free();
 	do_free_other();
 }
@@ -421,7 +422,7 @@ static void at_exit(void)
 	if (pid == 0)
 		depth_of(do_exit);
 	waitpid(pid, NULL, 0);
-	tell("exit", *exit_frame == 0 ? 0 : depth_below(*exit_frame));
+	print_depth("exit", *exit_frame == 0 ? 0 : depth_below(*exit_frame));
 	exit_frame = NULL;
 	do_free();
 }

@@ -152,9 +152,9 @@ static void residence(const struct calls *c)
 }
 
 /*
- * The window's pages are huge already, and pages that were written stay as they are: EINVAL or EAGAIN where plain
- * memory becomes a huge page, success where it has nothing to collapse. Errors that say that the range is wrong
- * are the same, and so are contents.
+ * The window's pages are huge already, and pages that were written stay as they are: EINVAL or EAGAIN where
+ * plain memory becomes a huge page, success where it has nothing to collapse. Errors that say that the range
+ * is wrong are the same, and so are contents.
  */
 static void advise_collapse(const struct calls *c, char *at, size_t length)
 {

@@ -256,7 +256,7 @@ static void forks(const struct calls *c)
 }
 
 /* Another process writes here, and reads. */
-static void foreign_access(const struct calls *c)
+static void other_process_access(const struct calls *c)
 {
 	uint64_t words[2] = {11, 12};
 	pid_t parent = getpid(), child;
@@ -406,7 +406,7 @@ static void threads(const struct calls *c)
 /* Two threads hand a turn to and fro through a futex on the window, private or shared. */
 static int shared_flag;
 
-static void *take_turns(void *argument)
+static void *alternate(void *argument)
 {
 	uint32_t own = (uint32_t)(size_t)argument;
 	uint32_t *word = (uint32_t *)AT(2 * MB - 8);
@@ -435,8 +435,8 @@ static void futexes(const struct calls *c)
 
 		fresh(c, AT(0), 8 * MB);
 		shared_flag = round ? 0 : FUTEX_PRIVATE_FLAG;
-		pthread_create(&thread, NULL, take_turns, (void *)1);
-		VALUE((long)take_turns((void *)0));
+		pthread_create(&thread, NULL, alternate, (void *)1);
+		VALUE((long)alternate((void *)0));
 		pthread_join(thread, &late);
 		VALUE((long)late);
 		VALUE(peek(AT(2 * MB - 8)));
@@ -467,7 +467,7 @@ static bool is_sound(const struct calls *c, char *at)
 }
 
 /* A daemon closes what it does not know; another opens its files where ours might be. */
-static int as_daemon(const struct calls *c)
+static int run_daemon(const struct calls *c)
 {
 	unsigned before = open_descriptors();
 	int null;
@@ -490,7 +490,7 @@ static void descriptors(const struct calls *c)
 	pid_t child = fork();
 
 	if (child == 0)
-		_exit(as_daemon(c));
+		_exit(run_daemon(c));
 	waitpid(child, &status, 0);
 	VALUE(status);
 	CHECK(status == 0, "a daemon's descriptors: status %#x", (unsigned)status);
@@ -507,7 +507,7 @@ void io_cases(void)
 	else
 		puts("not tested: userfaultfd (before Linux 6.7)");
 	run_case("fork", forks);
-	run_case("process_vm", foreign_access);
+	run_case("process_vm", other_process_access);
 	run_case("core dump", core_dump);
 	run_case("threads", threads);
 	run_case("futexes", futexes);

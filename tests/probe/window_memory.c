@@ -2,8 +2,8 @@
  * What a zero window takes of memory.
  *
  *  window-memory gone               it is there while something stands on it, and no longer
- *  window-memory tight USED TIB THEN   uses USED MiB, asks for TIB TiB and frees them, and goes on to use THEN MiB
- *  window-memory loops              microseconds of a pair of calloc and free, and of mmap and munmap
+ *  window-memory tight USED TIB THEN   uses USED MiB, asks for TIB TiB and frees them, and goes on to use
+ * THEN MiB window-memory loops              microseconds of a pair of calloc and free, and of mmap and munmap
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -72,7 +72,7 @@ static char *draw_word(struct series *s)
 	return AT(draw(s, SPAN / PAGE) * PAGE + draw(s, PAGE / 8) * 8);
 }
 
-static void look_at(const struct series *s)
+static void check_place(const struct series *s)
 {
 	uint64_t sum = 0;
 
@@ -81,7 +81,7 @@ static void look_at(const struct series *s)
 	VALUE(sum);
 }
 
-static void look_at_all(void)
+static void check_all_places(void)
 {
 	uint64_t sum = 0;
 
@@ -366,9 +366,9 @@ static void series(const struct calls *c)
 	fresh(c, AT(0), REGION);
 	for (int i = 0; i < CALLS; i++) {
 		make_call(&s);
-		look_at(&s);
+		check_place(&s);
 	}
-	look_at_all();
+	check_all_places();
 	munlock(AT(0), 2 * SPAN);
 	close(s.file);
 }

@@ -33,7 +33,7 @@ enum mode { BY_CONTEXT, BY_JUMP, ON_SIGNAL_STACK };
 enum family { MAPPED, ALLOCATED, OWN };
 
 /* What a coroutine has. */
-struct thing {
+struct resource {
 	char *at;
 	size_t size;
 	enum family family;
@@ -43,7 +43,7 @@ static struct coroutine {
 	ucontext_t context;
 	sigjmp_buf jump;
 	bool started, ended;
-	struct thing things[THINGS];
+	struct resource resources[THINGS];
 	uint64_t state;
 } coroutines[COROUTINES + 1]; /* the last is the handler's own, where nothing is switched */
 
@@ -56,101 +56,102 @@ static void *timer;
 
 /* --- what each does --- */
 
-static void mark(const struct thing *thing)
+static void mark(const struct resource *resource)
 {
-	char value = (char)((uintptr_t)thing / sizeof *thing | 1);
+	char value = (char)((uintptr_t)resource / sizeof *resource | 1);
 
-	thing->at[0] = thing->at[thing->size / 2] = thing->at[thing->size - 1] = value;
+	resource->at[0] = resource->at[resource->size / 2] = resource->at[resource->size - 1] = value;
 }
 
-static bool is_marked(const struct thing *thing)
+static bool is_marked(const struct resource *resource)
 {
-	char value = (char)((uintptr_t)thing / sizeof *thing | 1);
+	char value = (char)((uintptr_t)resource / sizeof *resource | 1);
 
-	return thing->at[0] == value && thing->at[thing->size / 2] == value &&
-	       thing->at[thing->size - 1] == value;
+	return resource->at[0] == value && resource->at[resource->size / 2] == value &&
+	       resource->at[resource->size - 1] == value;
 }
 
-static void make_thing(struct thing *thing, uint64_t *state, bool may_allocate)
+static void make_resource(struct resource *resource, uint64_t *state, bool may_allocate)
 {
 	enum family family = (enum family)(next_random(state) % 3);
 
-	thing->size = 64 * KB + next_random(state) % (2 * MB);
+	resource->size = 64 * KB + next_random(state) % (2 * MB);
 	if (family == ALLOCATED && !may_allocate)
 		family = MAPPED;
 	if (family == OWN && !preloaded())
 		family = MAPPED;
-	thing->family = family;
+	resource->family = family;
 	if (family == MAPPED) {
-		thing->at = mmap(NULL, thing->size, RW, ANON, -1, 0);
-		if (!CHECK(thing->at != MAP_FAILED))
-			thing->at = NULL;
+		resource->at = mmap(NULL, resource->size, RW, ANON, -1, 0);
+		if (!CHECK(resource->at != MAP_FAILED))
+			resource->at = NULL;
 	} else if (family == ALLOCATED) {
 		in_allocator = 1;
-		thing->at = calloc(1, thing->size);
+		resource->at = calloc(1, resource->size);
 		in_allocator = 0;
-		CHECK(thing->at != NULL);
+		CHECK(resource->at != NULL);
 	} else {
 		/* None where the library cannot serve it now. */
-		thing->at = own_alloc(thing->size);
+		resource->at = own_alloc(resource->size);
 	}
-	if (thing->at == NULL)
+	if (resource->at == NULL)
 		return;
-	CHECK(thing->at[0] == 0 && thing->at[thing->size / 2] == 0 && thing->at[thing->size - 1] == 0);
-	mark(thing);
+	CHECK(resource->at[0] == 0 && resource->at[resource->size / 2] == 0 &&
+		resource->at[resource->size - 1] == 0);
+	mark(resource);
 }
 
-static void end_thing(struct thing *thing)
+static void free_resource(struct resource *resource)
 {
-	CHECK(is_marked(thing));
-	if (thing->family == MAPPED) {
-		CHECK(munmap(thing->at, thing->size) == 0);
-	} else if (thing->family == ALLOCATED) {
+	CHECK(is_marked(resource));
+	if (resource->family == MAPPED) {
+		CHECK(munmap(resource->at, resource->size) == 0);
+	} else if (resource->family == ALLOCATED) {
 		in_allocator = 1;
-		free(thing->at);
+		free(resource->at);
 		in_allocator = 0;
 	} else {
-		own_free(thing->at);
+		own_free(resource->at);
 	}
-	thing->at = NULL;
+	resource->at = NULL;
 }
 
-static void alter_thing(struct thing *thing, uint64_t *state)
+static void change_resource(struct resource *resource, uint64_t *state)
 {
 	char *p;
 
-	CHECK(is_marked(thing));
-	if (thing->family == MAPPED) {
-		CHECK(mprotect(thing->at, 4096, PROT_READ) == 0);
-		CHECK(mprotect(thing->at, 4096, RW) == 0);
-		CHECK(madvise(thing->at, thing->size, MADV_WILLNEED) == 0);
-	} else if (thing->family == ALLOCATED) {
-		size_t size = thing->size + next_random(state) % MB;
+	CHECK(is_marked(resource));
+	if (resource->family == MAPPED) {
+		CHECK(mprotect(resource->at, 4096, PROT_READ) == 0);
+		CHECK(mprotect(resource->at, 4096, RW) == 0);
+		CHECK(madvise(resource->at, resource->size, MADV_WILLNEED) == 0);
+	} else if (resource->family == ALLOCATED) {
+		size_t size = resource->size + next_random(state) % MB;
 
 		in_allocator = 1;
-		p = realloc(thing->at, size);
+		p = realloc(resource->at, size);
 		in_allocator = 0;
 		if (!CHECK(p != NULL))
 			return;
-		thing->at = p;
-		CHECK(p[thing->size - 1] == p[0]);
-		thing->size = size;
-		mark(thing);
+		resource->at = p;
+		CHECK(p[resource->size - 1] == p[0]);
+		resource->size = size;
+		mark(resource);
 	}
 }
 
 static void step(struct coroutine *coroutine, bool may_allocate)
 {
-	struct thing *thing = &coroutine->things[next_random(&coroutine->state) % THINGS];
+	struct resource *resource = &coroutine->resources[next_random(&coroutine->state) % THINGS];
 
-	if (thing->at == NULL)
-		make_thing(thing, &coroutine->state, may_allocate);
-	else if (!may_allocate && thing->family == ALLOCATED)
-		CHECK(is_marked(thing));
+	if (resource->at == NULL)
+		make_resource(resource, &coroutine->state, may_allocate);
+	else if (!may_allocate && resource->family == ALLOCATED)
+		CHECK(is_marked(resource));
 	else if (next_random(&coroutine->state) % 2)
-		alter_thing(thing, &coroutine->state);
+		change_resource(resource, &coroutine->state);
 	else
-		end_thing(thing);
+		free_resource(resource);
 	if (++steps % STEPS_PER_ROUND == 0)
 		progress();
 }
@@ -227,8 +228,8 @@ static void work(int id)
 		step(coroutine, true);
 	}
 	for (unsigned i = 0; i < THINGS; i++)
-		if (coroutine->things[i].at != NULL)
-			end_thing(&coroutine->things[i]);
+		if (coroutine->resources[i].at != NULL)
+			free_resource(&coroutine->resources[i]);
 	if (mode != ON_SIGNAL_STACK)
 		end_coroutine(id);
 }
@@ -274,8 +275,8 @@ static void run_on_signal_stack(void)
 	sigaltstack(&none, NULL);
 	free(stack.ss_sp);
 	for (unsigned i = 0; i < THINGS; i++)
-		if (coroutines[COROUTINES].things[i].at != NULL)
-			end_thing(&coroutines[COROUTINES].things[i]);
+		if (coroutines[COROUTINES].resources[i].at != NULL)
+			free_resource(&coroutines[COROUTINES].resources[i]);
 }
 
 static void *run_mode(void *unused)

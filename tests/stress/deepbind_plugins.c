@@ -87,7 +87,7 @@ static void measure(struct block *block, uint64_t *state)
 	block->p[size - 1] = 1;
 }
 
-static void give_back(struct block *block, uint64_t *state)
+static void free_block(struct block *block, uint64_t *state)
 {
 	CHECK(is_whole(block));
 	if (next_random(state) % 2)
@@ -116,12 +116,12 @@ static void *use_plugin(void *seed)
 		if (next_random(&state) % 4 == 0)
 			measure(block, &state);
 		if (next_random(&state) % 2 == 0)
-			give_back(block, &state);
+			free_block(block, &state);
 		progress();
 	}
 	for (unsigned i = 0; i < BLOCKS; i++)
 		if (blocks[i].p != NULL)
-			give_back(&blocks[i], &state);
+			free_block(&blocks[i], &state);
 	return NULL;
 }
 

@@ -95,13 +95,13 @@ static bool file_has_marks(const struct overlay *overlay)
 
 /*
  * What MREMAP_FIXED moves there; made before, so that nothing is acquired in between. What is moved by an
- * unheard call must not stand on a window: the bounds of its pieces are those of a freed region's.
+ * raw_syscall call must not stand on a window: the bounds of its pieces are those of a freed region's.
  */
 static char *elsewhere(const struct overlay *overlay, bool is_unheard)
 {
 	if (overlay->kind != MOVED)
 		return NULL;
-	return is_unheard ? (char *)unheard(SYS_mmap, 0, (long)overlay->length, RW, ANON, -1, 0)
+	return is_unheard ? (char *)raw_syscall(SYS_mmap, 0, (long)overlay->length, RW, ANON, -1, 0)
 			  : mmap(NULL, overlay->length, RW, ANON, -1, 0);
 }
 
@@ -116,17 +116,17 @@ static char *map_over(struct overlay *overlay, char *at, char *from, bool is_unh
 
 	if (overlay->kind == SEGMENT) {
 		id = shmget(IPC_PRIVATE, overlay->length, 0600 | IPC_CREAT);
-		result = is_unheard ? (char *)unheard(SYS_shmat, id, (long)at, SHM_REMAP, 0, 0, 0)
+		result = is_unheard ? (char *)raw_syscall(SYS_shmat, id, (long)at, SHM_REMAP, 0, 0, 0)
 				    : shmat(id, at, SHM_REMAP);
 		shmctl(id, IPC_RMID, NULL);
 		return result;
 	}
 	if (overlay->kind == MOVED)
-		return is_unheard ? (char *)unheard(SYS_mremap, (long)from, (long)overlay->length,
+		return is_unheard ? (char *)raw_syscall(SYS_mremap, (long)from, (long)overlay->length,
 					    (long)overlay->length, MREMAP_MAYMOVE | MREMAP_FIXED, (long)at, 0)
 				  : mremap(from, overlay->length, overlay->length,
 					    MREMAP_MAYMOVE | MREMAP_FIXED, at);
-	return is_unheard ? (char *)unheard(
+	return is_unheard ? (char *)raw_syscall(
 				    SYS_mmap, (long)at, (long)overlay->length, RW, flags, overlay->file, 0)
 			  : mmap(at, overlay->length, RW, flags, overlay->file, 0);
 }
@@ -210,7 +210,7 @@ static void end_overlay(struct overlay *overlay, bool is_unheard)
 		close(overlay->file);
 	}
 	if (is_unheard)
-		CHECK(unheard(SYS_munmap, (long)overlay->at, (long)overlay->length, 0, 0, 0, 0) == 0);
+		CHECK(raw_syscall(SYS_munmap, (long)overlay->at, (long)overlay->length, 0, 0, 0, 0) == 0);
 	else
 		CHECK((overlay->kind == SEGMENT ? shmdt(overlay->at)
 						: munmap(overlay->at, overlay->length)) == 0);

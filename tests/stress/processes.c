@@ -35,7 +35,7 @@ static void reap(pid_t child)
 /* --- fork --- */
 
 /* Allocates at once, frees what it inherited, forks again now and then. */
-static void be_forked(uint64_t round)
+static void run_forked_child(uint64_t round)
 {
 	uint64_t state = round;
 	double start = seconds();
@@ -69,7 +69,7 @@ void run_forks(uint64_t rounds)
 		pid_t child = fork();
 
 		if (child == 0)
-			be_forked(i);
+			run_forked_child(i);
 		reap(child);
 		progress();
 	}
@@ -78,7 +78,7 @@ void run_forks(uint64_t rounds)
 
 /* --- clone, which no fork handler sees: the C library's locks may be held for ever in the child --- */
 
-static void be_cloned(uint64_t round)
+static void run_cloned_child(uint64_t round)
 {
 	uint64_t state = round;
 	char *own;
@@ -102,7 +102,7 @@ void run_clones(uint64_t rounds)
 		pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 
 		if (child == 0)
-			be_cloned(i);
+			run_cloned_child(i);
 		reap(child);
 		progress();
 	}
@@ -238,8 +238,7 @@ void run_exits(uint64_t rounds)
 	static const char *const ways[] = {"return", "exit", "quick", "at-once", "thread"};
 
 	for (uint64_t i = 0; i < rounds && !failed(); i++) {
-		char *arguments[] = {
-			(char *)stress_program, (char *)"exit", (char *)ways[i % 5], NULL};
+		char *arguments[] = {(char *)stress_program, (char *)"exit", (char *)ways[i % 5], NULL};
 		pid_t child = 0;
 
 		CHECK(posix_spawn(&child, stress_program, NULL, NULL, arguments, environ) == 0);

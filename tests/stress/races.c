@@ -1,7 +1,8 @@
 /*
  * Core and shim inside a program built with ThreadSanitizer: threads that pass regions on to each other to
- * grow, read and free, map, advise and unmap, and ask for statistics meanwhile. It proves that what they share
- * is written under the lock or atomically; what a race would do is for the stress test to see.
+ * grow, read and free, map, advise and unmap, and query_statistics for statistics meanwhile. It proves that
+ * what they share is written under the lock or atomically; what a race would do is for the stress test to
+ * see.
  *
  *  races SECONDS
  */
@@ -71,7 +72,7 @@ static void put(char *at, char value)
 }
 
 /* Hands a region over: whoever takes it out of a slot owns it. */
-static char *trade(uint64_t *state, char *mine)
+static char *exchange_regions(uint64_t *state, char *mine)
 {
 	return atomic_exchange(&slots[next_random(state) % SLOTS], mine);
 }
@@ -91,12 +92,12 @@ static void make_region(uint64_t *state)
 	expect(get(p) == 0 && get(p + size - 1) == 0, "a fresh region is not zero");
 	put(p, 42);
 	put(p + size - 1, 42);
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
 static void resize_region(uint64_t *state)
 {
-	char *p = trade(state, NULL), *moved;
+	char *p = exchange_regions(state, NULL), *moved;
 
 	if (p == NULL)
 		return;
@@ -106,12 +107,12 @@ static void resize_region(uint64_t *state)
 	if (moved != NULL)
 		p = moved;
 	expect(get(p) == 42, "realloc lost contents");
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
-static void ask_about_region(uint64_t *state)
+static void query_region(uint64_t *state)
 {
-	char *p = trade(state, NULL);
+	char *p = exchange_regions(state, NULL);
 	struct lz_region region;
 
 	if (p == NULL)
@@ -119,7 +120,7 @@ static void ask_about_region(uint64_t *state)
 	lz_region_info(p, &region);
 	lz_zero(p + 64, 32 * KB);
 	expect(get(p) == 42 && get(p + 64) == 0, "lz_zero cleared something else");
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
 static void use_mapping(uint64_t *state)
@@ -158,8 +159,8 @@ static void use_fixed(uint64_t *state)
 }
 
 /*
- * Over a region that was freed. MAP_FIXED only where it is kept, since another thread, or the sanitizer, may otherwise
- * have the address by now; and with nobody else inside, for the same reason.
+ * Over a region that was freed. MAP_FIXED only where it is kept, since another thread, or the sanitizer, may
+ * otherwise have the address by now; and with nobody else inside, for the same reason.
  */
 static pthread_rwlock_t inside;
 
@@ -194,7 +195,7 @@ static void use_freed(uint64_t *state)
 }
 
 /* Takes a window's memory off it: it is made plain memory, contents and all. */
-static void leave_window(uint64_t *state)
+static void replace_window_memory(uint64_t *state)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register registration = {.mode = UFFDIO_REGISTER_MODE_MISSING};
@@ -222,7 +223,7 @@ static void leave_window(uint64_t *state)
 	lz_free(p);
 }
 
-static void ask(uint64_t *state)
+static void query_statistics(uint64_t *state)
 {
 	struct lz_statistics statistics;
 
@@ -250,13 +251,14 @@ static void use_window(uint64_t *state)
 	expect(get(p + 4096) == 0, "a window is not zero");
 	put(p, 42);
 	put(p + 64 * KB - 1, 42);
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
 static void *run(void *seed)
 {
-	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, ask_about_region,
-		use_mapping, use_mapping, use_fixed, use_window, use_freed, leave_window, ask};
+	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, query_region,
+		use_mapping, use_mapping, use_fixed, use_window, use_freed, replace_window_memory,
+		query_statistics};
 	uint64_t state = (uintptr_t)seed;
 
 	while (!stop) {
@@ -294,7 +296,8 @@ int main(int argc, char **argv)
 	lz_stats(&statistics, sizeof statistics);
 	printf("%llu operations, %llu of them without the lock, %llu regions, windows of up to %llu MiB\n",
 		(unsigned long long)operations, (unsigned long long)statistics.untracked,
-		(unsigned long long)statistics.regions_total, (unsigned long long)statistics.window_size >> 20);
+		(unsigned long long)statistics.regions_total,
+		(unsigned long long)statistics.window_size >> 20);
 	expect(statistics.regions_total != 0, "the library served nothing, so nothing was tested");
 	return failures != 0;
 }

@@ -56,7 +56,7 @@ static void on_tick(int number)
 
 /* Odd ones are interrupted in the allocator, by handlers that leave it alone; even ones the other way round.
  */
-static void *be_interrupted(void *number)
+static void *run_interrupted_thread(void *number)
 {
 	uint64_t state = handler_state = (uintptr_t)number;
 	void *timer;
@@ -84,7 +84,7 @@ void run_signals(uint64_t rounds)
 	wanted = rounds;
 	sigaction(SIGUSR1, &action, NULL);
 	for (uintptr_t i = 0; i < 4; i++)
-		pthread_create(&threads[i], NULL, be_interrupted, (void *)(i + 1));
+		pthread_create(&threads[i], NULL, run_interrupted_thread, (void *)(i + 1));
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	free_regions();
@@ -105,7 +105,7 @@ static void on_jump(int number)
 }
 
 /* What is interrupted is bare a system call or two; the library's own allocator may be left as well. */
-static void *be_jumped_out_of(void *number)
+static void *run_interrupted_by_jump(void *number)
 {
 	static __thread uint64_t state
 		__attribute__((tls_model("initial-exec"))); /* a jump leaves it whole */
@@ -141,7 +141,7 @@ void run_jumps(uint64_t rounds)
 	sigaction(SIGUSR2, &action, NULL);
 	start_allocating(1);
 	for (uintptr_t i = first; i < 3; i++)
-		pthread_create(&threads[i], NULL, be_jumped_out_of, (void *)i);
+		pthread_create(&threads[i], NULL, run_interrupted_by_jump, (void *)i);
 	for (unsigned i = first; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	stop_allocating();
@@ -155,7 +155,7 @@ struct victim {
 	uint64_t state;
 };
 
-static void free_it(void *p)
+static void free_block(void *p)
 {
 	free(p);
 }
@@ -166,7 +166,7 @@ static void allocate_until_cancelled(struct victim *victim)
 	for (;;) {
 		char *p = calloc(1, 64 * KB + next_random(&victim->state) % (4 * MB));
 
-		pthread_cleanup_push(free_it, p);
+		pthread_cleanup_push(free_block, p);
 		p[0] = 1;
 		allocate_once(&victim->state);
 		pthread_testcancel();
@@ -188,7 +188,7 @@ static void map_until_cancelled(void)
 	}
 }
 
-static void *be_cancelled(void *argument)
+static void *run_cancelled_thread(void *argument)
 {
 	struct victim *victim = argument;
 
@@ -211,7 +211,7 @@ void run_cancels(uint64_t rounds)
 		void *result = NULL;
 		pthread_t thread;
 
-		if (!CHECK(pthread_create(&thread, NULL, be_cancelled, &victim) == 0))
+		if (!CHECK(pthread_create(&thread, NULL, run_cancelled_thread, &victim) == 0))
 			break;
 		while (!atomic_load(&victim.runs))
 			nanosleep(&nap, NULL);

@@ -1,8 +1,8 @@
 /*
- * Everything at once: threads, signals, forks, jumps, cancellation, libraries that come and go, exits, and what
- * happens behind the library's back: reads and writes by the kernel, mappings over what was freed, children that
- * live on, plugins with another malloc, preemptive switching. The same program passes bare and preloaded;
- * contents are checked all along, the watchdog finds what waits for ever.
+ * Everything at once: threads, signals, forks, jumps, cancellation, libraries that come and go, exits, and
+ * what happens behind the library's back: reads and writes by the kernel, mappings over what was freed,
+ * children that live on, plugins with another malloc, preemptive switching. The same program passes bare and
+ * preloaded; contents are checked all along, the watchdog finds what waits for ever.
  *
  *  stress ROUNDS [PART...]
  */
@@ -38,7 +38,7 @@ const char *stress_program;
 static struct shared {
 	_Atomic uint64_t rounds;
 	_Atomic uint32_t failures;
-} *shared;
+} * shared;
 
 void progress(void)
 {

@@ -30,7 +30,8 @@ bool check(bool ok, const char *file, int line, const char *what);
 #define CHECK(condition) check(condition, __FILE__, __LINE__, #condition)
 bool failed(void);
 
-/* Whether the library is there, and, if so, whether it still serves: a lock that nobody gives back would show. */
+/* Whether the library is there, and, if so, whether it still serves: a lock that nobody gives back would
+ * show. */
 bool preloaded(void);
 bool still_serves(void);
 
@@ -41,7 +42,8 @@ void own_free(void *p);
 uint32_t next_random(uint64_t *state);
 double seconds(void);
 
-/* One step of an allocating thread: makes, passes on, resizes, checks and frees regions. And of a mapping one. */
+/* One step of an allocating thread: makes, passes on, resizes, checks and frees regions. And of a mapping
+ * one. */
 void allocate_once(uint64_t *state);
 void map_once(uint64_t *state);
 

@@ -61,8 +61,8 @@ static void drop_half(char *at, int advice)
 	(void)at;
 	CHECK(madvise(idle_page(0), BLOCK / 2, advice) == 0);
 	for (unsigned i = 0; i < 16; i++)
-		CHECK(look(idle_page(i)) == (i < 8 ? 0 : idle_value) ||
-			(advice == MADV_FREE && look(idle_page(i)) == idle_value));
+		CHECK(check_page(idle_page(i)) == (i < 8 ? 0 : idle_value) ||
+			(advice == MADV_FREE && check_page(idle_page(i)) == idle_value));
 	fill_idle();
 }
 
@@ -72,7 +72,7 @@ static void advise(char *at, int advice)
 }
 
 /* A child finds what some writer wrote, and what it writes itself the parent does not see. */
-static void have_child(char *at, int unused)
+static void fork_child(char *at, int unused)
 {
 	int status = 0;
 	pid_t child = fork();
@@ -80,7 +80,7 @@ static void have_child(char *at, int unused)
 	(void)unused;
 	if (child == 0) {
 		for (size_t offset = 0; offset < BLOCK; offset += 6 * PAGE)
-			CHECK(look(at + offset) <= FILE_PAGES || at == memory + IDLE * BLOCK);
+			CHECK(check_page(at + offset) <= FILE_PAGES || at == memory + IDLE * BLOCK);
 		*(volatile uint64_t *)at = 99999;
 		_exit(failed());
 	}
@@ -90,7 +90,7 @@ static void have_child(char *at, int unused)
 static void leave_out_of_child(char *at, int unused)
 {
 	CHECK(madvise(at, BLOCK, MADV_DONTFORK) == 0);
-	have_child(at == memory ? memory + BLOCK : memory, unused);
+	fork_child(at == memory ? memory + BLOCK : memory, unused);
 	CHECK(madvise(at, BLOCK, MADV_DOFORK) == 0);
 }
 
@@ -126,7 +126,7 @@ static void grow(char *at, int unused)
 	(void)at, (void)unused;
 	if (!is_mapped || mremap(memory, LENGTH, LENGTH + BLOCK, 0) == MAP_FAILED)
 		return;
-	CHECK(look(memory + LENGTH) == 0);
+	CHECK(check_page(memory + LENGTH) == 0);
 	*(volatile uint64_t *)(memory + LENGTH) = 1;
 	CHECK(mremap(memory, LENGTH + BLOCK, LENGTH, 0) == memory);
 }
@@ -137,7 +137,7 @@ static const struct {
 } calls[] = {{advise, MADV_COLLAPSE}, {advise, MADV_HUGEPAGE}, {advise, MADV_NOHUGEPAGE}, {advise, MADV_COLD},
 	{advise, MADV_PAGEOUT}, {advise, MADV_WILLNEED}, {advise, MADV_MERGEABLE}, {advise, MADV_UNMERGEABLE},
 	{advise, MADV_RANDOM}, {advise, MADV_NORMAL}, {drop_half, MADV_FREE}, {drop_half, MADV_DONTNEED},
-	{have_child, 0}, {have_child, 0}, {leave_out_of_child, 0}, {protect, PROT_EXEC}, {protect, 0},
+	{fork_child, 0}, {fork_child, 0}, {leave_out_of_child, 0}, {protect, PROT_EXEC}, {protect, 0},
 	{register_faults, MODE_WP}, {register_faults, UFFDIO_REGISTER_MODE_MISSING}, {grow, 0}, {grow, 0}};
 
 static void make_call(uint64_t *state)
@@ -146,7 +146,7 @@ static void make_call(uint64_t *state)
 
 	calls[which].make(memory + next_random(state) % 4 * BLOCK, calls[which].argument);
 	for (unsigned i = 0; i < 16; i++)
-		CHECK(look(idle_page(i)) == idle_value);
+		CHECK(check_page(idle_page(i)) == idle_value);
 }
 
 /* --- a region --- */
@@ -178,7 +178,7 @@ static void end_region(char *block, const struct writer *writers, unsigned count
 			CHECK(errno == EFAULT && munmap(block, before + LENGTH) == 0);
 			return;
 		}
-		CHECK(look(moved + 2 * LENGTH - 8) == 0);
+		CHECK(check_page(moved + 2 * LENGTH - 8) == 0);
 		memory = moved;
 	} else {
 		moved = realloc(block, 2 * LENGTH);
@@ -188,7 +188,7 @@ static void end_region(char *block, const struct writer *writers, unsigned count
 	}
 	verify_written(writers, count);
 	for (unsigned i = 0; i < 16; i++)
-		CHECK(look(idle_page(i)) == idle_value);
+		CHECK(check_page(idle_page(i)) == idle_value);
 	if (!is_mapped)
 		free(moved);
 	else

@@ -28,7 +28,7 @@ struct writer {
 /* The region. */
 extern char *memory;
 
-uint64_t look(const char *page);
+uint64_t check_page(const char *page);
 
 /* What is read from and written to, under TMPDIR. False: its file system does not take O_DIRECT. */
 bool make_files(void);

@@ -74,7 +74,7 @@ static void mark(unsigned char *p, size_t size)
 	p[size - 1] = 0xee;
 }
 
-static void look(const char *what, const unsigned char *p, size_t size, size_t new_size)
+static void check_contents(const char *what, const unsigned char *p, size_t size, size_t new_size)
 {
 	if (p == NULL) {
 		complain(what, "no block", new_size);
@@ -87,7 +87,7 @@ static void look(const char *what, const unsigned char *p, size_t size, size_t n
 		complain(what, "last byte lost", size);
 }
 
-static void look_zero(const char *what, const unsigned char *p, size_t from, size_t to)
+static void check_zero(const char *what, const unsigned char *p, size_t from, size_t to)
 {
 	for (size_t at = from; p != NULL && at < to; at += at + 2048 < to ? 1031 : 1)
 		if (p[at] != 0) {
@@ -186,20 +186,20 @@ static void use(const struct function *function, const char *source, unsigned ch
 	if (function->size != NULL) {
 		if (function->size(p) < (strstr(function->name, "expand") == NULL ? size : 1))
 			complain(what, "a size smaller than what was asked for", function->size(p));
-		look(what, p, size, size);
+		check_contents(what, p, size, size);
 	}
 	for (size_t i = 0; function->resize != NULL && i < sizeof sizes / sizeof *sizes; i++) {
 		size_t new_size = sizes[(i * 5 + 3) % (sizeof sizes / sizeof *sizes)];
 		size_t usable = malloc_usable_size(p);
 
 		p = function->resize(p, new_size);
-		look(what, p, size, new_size);
+		check_contents(what, p, size, new_size);
 		if (p == NULL)
 			return;
 		if (function->alignment != 0 && (uintptr_t)p % function->alignment != 0)
 			complain(what, "not aligned", new_size);
 		if (function->zeroes && usable < new_size)
-			look_zero(what, p, usable, new_size);
+			check_zero(what, p, usable, new_size);
 		size = new_size;
 		mark(p, size);
 	}

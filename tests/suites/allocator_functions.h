@@ -2,8 +2,8 @@
  * What the files of the test of foreign blocks share (allocator_functions.c): how a function is described, so
  * that all of a kind are tried alike. A name that no allocator defines is a null pointer.
  */
-#ifndef FOREIGN_H
-#define FOREIGN_H
+#ifndef ALLOCATOR_FUNCTIONS_H
+#define ALLOCATOR_FUNCTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

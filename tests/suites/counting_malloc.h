@@ -1,5 +1,5 @@
-#ifndef LZ_TESTS_COUNTING_H
-#define LZ_TESTS_COUNTING_H
+#ifndef COUNTING_MALLOC_H
+#define COUNTING_MALLOC_H
 
 /* Calls that counting_malloc.c has seen. */
 unsigned long counting_calls(void);

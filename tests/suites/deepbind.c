@@ -1,11 +1,12 @@
 /*
- * Blocks that cross between the program and a plugin whose references are bound to glibc's malloc directly. Each check
- * has its number:
+ * Blocks that cross between the program and a plugin whose references are bound to glibc's malloc directly.
+ * Each check has its number:
  *
  *   deepbind PLUGIN deepbind|namespace|libc CHECK BYTES
  *
- * prints what the check found, the same bare and preloaded. "namespace" opens the plugin by dlmopen, with a libc of its
- * own, whose malloc knows only its own mmapped chunks by their look; "libc" calls __libc_free and the like directly.
+ * prints what the check found, the same bare and preloaded. "namespace" opens the plugin by dlmopen, with a
+ * libc of its own, whose malloc knows only its own mmapped chunks by their look; "libc" calls __libc_free and
+ * the like directly.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -89,7 +90,8 @@ static void frees(void)
 		plugin->free(p);
 		/* By glibc's own hand, what it maps goes at once. */
 		if (size >= 32 * MIB && plugin != &direct)
-			CHECK(mincore((void *)(((uintptr_t)p | 4095) + 1), 4096, &there) == -1 && errno == ENOMEM);
+			CHECK(mincore((void *)(((uintptr_t)p | 4095) + 1), 4096, &there) == -1 &&
+				errno == ENOMEM);
 		p = mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		CHECK(p != MAP_FAILED && is_zero(p, size));
 		fill(p, size);

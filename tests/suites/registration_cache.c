@@ -49,24 +49,24 @@ static int reuse(char *p)
 		printf("skipped: /proc/self/pagemap does not say which pages these are\n");
 		return 77;
 	}
-	hearing_register(p, LENGTH);
+	wrapper_register(p, LENGTH);
 	for (int round = 0; round < 10; round++) {
 		free(p);
 		q = calloc(1, LENGTH);
 		if (q == NULL || q[0] + q[LENGTH - 1] != 0)
 			return fail("calloc is not zero");
 		q[0] = 1;
-		if (hearing_registered())
+		if (wrapper_registered())
 			for (size_t i = 0; q == p && i < 16; i++, stayed++)
 				if (page_at(q + i * 4 * MIB) != pages[i])
 					return fail("a registration is left, and the pages are other ones");
 		/* Where it is elsewhere, the first one is kept or gone: what is kept may stay registered. */
 		p = q;
-		if (!hearing_registered()) {
+		if (!wrapper_registered()) {
 			memset(p, 1, LENGTH);
 			for (size_t i = 0; i < 16; i++)
 				pages[i] = page_at(p + i * 4 * MIB);
-			hearing_register(p, LENGTH);
+			wrapper_register(p, LENGTH);
 		}
 	}
 	printf("pages seen to stay: %u\n", stayed);
@@ -79,12 +79,12 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 	char *p = calloc(1, LENGTH), *q = NULL;
 
-	if (hearing_register == NULL || p == NULL)
+	if (wrapper_register == NULL || p == NULL)
 		return fail("syscall_wrapper.so is not preloaded");
 	if (strcmp(what, "reuse") == 0)
 		return reuse(p);
 	p[MIB] = p[LENGTH - 1] = 1;
-	hearing_register(p, LENGTH);
+	wrapper_register(p, LENGTH);
 	if (strcmp(what, "drop") == 0 || strcmp(what, "trim") == 0) {
 		free(p);
 		if (strcmp(what, "trim") == 0)
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 		q = realloc(p, 4 * LENGTH);
 		/* In place, nothing moved. */
 		if (q == p)
-			hearing_register(NULL, 0);
+			wrapper_register(NULL, 0);
 		if (q == NULL || q[MIB] != 1 || q[2 * LENGTH] != 0)
 			return fail("contents after growth");
 	} else {
@@ -101,9 +101,9 @@ int main(int argc, char **argv)
 		if (q == NULL || q[MIB] != 1)
 			return fail("contents after shrinking");
 	}
-	if (q != p && hearing_registered())
+	if (q != p && wrapper_registered())
 		return fail("the pages went, and nobody heard of it");
-	if (strcmp(what, "shrink") == 0 && hearing_registered())
+	if (strcmp(what, "shrink") == 0 && wrapper_registered())
 		return fail("the tail went, and nobody heard of it");
 	free(q);
 	printf("heard\n");
