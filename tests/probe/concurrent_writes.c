@@ -1,13 +1,13 @@
 /*
- * Calls that change no contents, made over memory on a zero window while threads store to it, read(2) into it
- * and read into it past the page cache (O_DIRECT): nothing of what they write is lost.
+ * Calls that do not change contents, made on memory on a zero window while threads store to it, read(2) into
+ * it and read into it with O_DIRECT: no write may be lost.
  *
- *  leave WAY ...      the ways by name, or all: one line each, and status 1 where a write was lost
- *  leave missing      UFFDIO_REGISTER for missing pages, the one call that copies: says how many of which
- * were lost
+ *   concurrent_writes CALL ...   the named calls, or all: one line each; status 1 if a write was lost
+ *   concurrent_writes missing    UFFDIO_REGISTER for missing pages, the only call that copies: prints how
+ * many writes of each kind were lost
  *
- * Each page has one writer, which counts up in it and looks before each write whether what it wrote last is
- * there.
+ * Each page has one writer, which increments a counter in it and checks before each write whether its last
+ * value is still there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 #define BLOCK ((size_t)2 << 20)
 #define BLOCKS ((size_t)16)
 #define LENGTH (BLOCKS * BLOCK)
-#define WRITERS 4u /* of which the third calls read(2), the fourth with O_DIRECT */
+#define WRITERS 4u /* the third calls read(2), the fourth does so with O_DIRECT */
 #define ROUNDS 8
 #define MOST_ROUNDS 300
 
@@ -45,7 +45,7 @@
 #define UFFD_USER_MODE_ONLY 1
 #endif
 
-/* Not in every C library's headers; mbind is libnuma's. */
+/* Not declared by every C library; mbind is defined by libnuma. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);
 __attribute__((weak)) long mbind(void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
 __attribute__((weak)) ssize_t process_madvise(int, const struct iovec *, size_t, int, unsigned);
@@ -58,14 +58,14 @@ static int fault_fd = -1, self_fd = -1;
 
 struct writer {
 	unsigned index;
-	int file; /* of pages that hold their number plus an offset */
+	int file; /* pages that contain their number plus an offset */
 	unsigned long writes, lost, failed, late;
 	uint64_t last[LENGTH / PAGE / WRITERS];
 };
 
 static struct writer writers[WRITERS];
 
-/* A page of a file that holds its own number: written to memory by the kernel. */
+/* Each page of the file contains its own number; the kernel writes it to memory. */
 #define FILE_PAGES 64u
 
 static int make_file(bool direct)
@@ -90,7 +90,7 @@ static int make_file(bool direct)
 	return again;
 }
 
-/* Writes the next value of its own to a page; 0 where it could not. */
+/* Writes the next value to a page. Returns it, or 0 if the write failed. */
 static uint64_t write_page(struct writer *writer, char *page, uint64_t last)
 {
 	uint64_t next = last % FILE_PAGES + 1;
@@ -102,7 +102,7 @@ static uint64_t write_page(struct writer *writer, char *page, uint64_t last)
 	if (pread(writer->file, page, PAGE, (off_t)((next - 1) * PAGE)) == (ssize_t)PAGE)
 		return next;
 	writer->failed++;
-	/* What EFAULT left there is the last value, the next, or part of both. */
+	/* After EFAULT the page holds the last value, the next one, or a mix of both. */
 	return 0;
 }
 
@@ -181,7 +181,7 @@ static long call_process_advice(char *at)
 	return in_process(at, advices[which++ % 8]);
 }
 
-/* Not a file's policy: what is bound is the memory of the whole machine here, so that nothing moves. */
+/* MPOL_BIND to all of this machine's memory, so that nothing is migrated. */
 static long call_mbind(char *at)
 {
 	unsigned long node = 1;
@@ -201,7 +201,7 @@ static long call_pkey(char *at)
 {
 	static unsigned which;
 
-	/* -1: no key, where the machine has none. */
+	/* -1: no key, if the machine has none. */
 	return pkey_mprotect(at, BLOCK, PROT_READ | PROT_WRITE, which++ % 2 ? 0 : -1);
 }
 
@@ -242,7 +242,7 @@ static const struct tested_call {
 	{"missing", call_missing, 1, true},
 };
 
-/* --- one way --- */
+/* --- running one call --- */
 
 static bool on_window(const char *at)
 {
@@ -268,7 +268,7 @@ static bool begin(pthread_t threads[WRITERS], bool touched)
 	memory = p + (-(uintptr_t)p & (BLOCK - 1));
 	stop = false;
 	memset(writers, 0, sizeof writers);
-	/* Where missing pages would have to be answered, none is missing. */
+	/* A userfaultfd for missing pages is only useful if pages are missing. */
 	for (size_t at = 0; at < LENGTH && touched; at += PAGE)
 		memory[at] = 0;
 	for (unsigned i = 0; i < WRITERS; i++) {
@@ -303,7 +303,7 @@ static int run_call(const struct tested_call *call)
 		return 2;
 	}
 	usleep(call->copies ? 20000 : 0);
-	/* Until every page was written at least twice, so that there is something to lose. */
+	/* Repeat until every page was written at least twice. */
 	for (int round = 0;
 		round < call->rounds || (round < MOST_ROUNDS && !call->copies && !all_pages_written());
 		round++)
@@ -320,7 +320,7 @@ static int run_call(const struct tested_call *call)
 	for (unsigned i = 0; i < WRITERS; i++) {
 		pthread_join(threads[i], NULL);
 		close(writers[i].file);
-		/* Pins cannot be seen: see src/backing/window/userfault.c. */
+		/* Pinned pages are not detectable, see src/backing/window/userfault.c. */
 		lost += call->copies && i == 3 ? 0 : writers[i].lost;
 	}
 	printf("%s: %u made, %u refused (%s), %u of %zu blocks left; stores %lu, lost %lu; read(2) %lu, lost "

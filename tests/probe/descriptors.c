@@ -1,16 +1,17 @@
 /*
- * What a program that looks at its descriptors, or is particular about them, sees with the library there.
+ * Programs that inspect their descriptors or make assumptions about them.
  *
- *     descriptors race       threads allocate near the budget while others fork, and close 0 and open a file
- *     descriptors closed     closefrom, close_range, dup2 onto our numbers: reuse works, nobody's file is
- * touched descriptors children   fork, vfork, a raw clone, daemon: no child uses what shows its parent
- *     descriptors setuid     as root: reuse asks the kernel after setuid as before
- *     descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
- * or a service manager would install it before exec: decisions and reuse go on descriptors leader     the
- * first thread ends: VmPTE is still read descriptors limit N    under RLIMIT_NOFILE N: all N are the
- * program's below 64
+ *      descriptors race       threads allocate near the budget while others fork, and close 0 and open a file
+ *      descriptors closed     closefrom, close_range, dup2 onto the library's numbers: the cache still works,
+ *                             other files are not touched
+ *      descriptors children   fork, vfork, a raw clone, daemon: no child uses a file that shows its parent
+ *      descriptors setuid     as root: after setuid the cache asks the kernel as before
+ *      descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
+ *                             or a service manager would before exec: decisions and reuse still work
+ *      descriptors leader     the main thread ends: VmPTE can still be read
+ *      descriptors limit N    under RLIMIT_NOFILE N: the program can use all numbers if N is below 64
  *
- * Run preloaded; run bare, what does not need the library passes too.
+ * For runs with the library; without it, the parts that do not need it pass as well.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -56,9 +57,9 @@ static bool preloaded(void)
 	return dlsym(RTLD_DEFAULT, "lz_stats") != NULL;
 }
 
-/* --- what is open --- */
+/* --- open descriptors --- */
 
-/* The number of a kept_descriptor descriptor of a /proc file by its name ("/pagemap"), or -1. */
+/* The descriptor that the library keeps open of a /proc file with this name ("/pagemap"), or -1. */
 static int kept_descriptor(const char *name)
 {
 	char link[64], target[256];
@@ -77,7 +78,7 @@ static int kept_descriptor(const char *name)
 	return -1;
 }
 
-/* The process whose file it is: the number in /proc/N/pagemap. */
+/* The process whose pagemap a descriptor refers to: the number in /proc/N/pagemap. */
 static pid_t pagemap_owner(int fd)
 {
 	char link[64], target[256];
@@ -96,8 +97,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* --- what needs descriptors: a block that was written sparsely is kept_descriptor, and its pages are looked
- * at --- */
+/* --- a call that needs descriptors: a sparse block is freed, and its pages are walked --- */
 
 static void use(size_t bytes)
 {
@@ -113,7 +113,7 @@ static void use(size_t bytes)
 	free(p);
 }
 
-/* VmPTE as the library reads it now: the fourth figure of struct lz_statistics. */
+/* VmPTE as the library reads it now: the fourth member of struct lz_statistics. */
 static uint64_t page_table_bytes(void)
 {
 	static _Thread_local uint64_t statistics[17];
@@ -123,8 +123,10 @@ static uint64_t page_table_bytes(void)
 	return stats == NULL ? 1 : stats(statistics, sizeof statistics) != 0 ? UINT64_MAX : statistics[3];
 }
 
-/* Whether the library can tell the pages of a block; the fourth figure of struct lz_region is what is
- * resident. */
+/*
+ * Whether the library can see the pages of a block; the fourth member of struct lz_region is the resident
+ * bytes.
+ */
 static bool pages_are_visible(void)
 {
 	static uint64_t info[64];
@@ -152,7 +154,7 @@ static void *allocate(void *argument)
 
 	while (!stop) {
 		use(bytes);
-		page_table_bytes(); /* compares with maps, reads status */
+		page_table_bytes(); /* reconciles with maps, reads status */
 		rounds++;
 	}
 	return NULL;
@@ -171,7 +173,7 @@ static void *fork_children(void *argument)
 		if (pid == 0) {
 			int found = 0;
 
-			/* 0 is another thread's to close and open. */
+			/* Descriptor 0 is used by another thread. */
 			for (int fd = 3; fd < 64 && found == 0; fd++)
 				if (!had[fd] && is_open(fd))
 					found = fd;
@@ -208,7 +210,7 @@ static void race(void)
 	pthread_t threads[5];
 	const char *seconds = getenv("RACE_SECONDS");
 
-	/* What is found out once (the budget, the window) opens files when it is. */
+	/* Values that are found once (the budget, the window) are read from files that are opened here. */
 	for (int i = 0; i < 3; i++)
 		use(24 * MIB);
 	use(6 * MIB);
@@ -257,7 +259,10 @@ static void closed(void)
 	}
 	CHECK(!is_open(3));
 
-	/* Gone: opened anew, high up, and the lowest number stays free. */
+	/*
+	 * The descriptors were closed: they are opened again at high numbers, and the lowest number stays
+	 * free.
+	 */
 	close_all_from(3);
 	CHECK(kept_descriptor("/pagemap") == -1);
 	CHECK(pages_are_visible());
@@ -266,7 +271,7 @@ static void closed(void)
 	for (int i = 0; i < 3; i++)
 		CHECK(!preloaded() || kept_descriptor(names[i]) >= HIGHEST - 70);
 
-	/* Another file at our numbers is not read from, not moved in, not closed. */
+	/* Another file at the library's numbers is not read, moved or closed. */
 	file = memfd_create("theirs", 0);
 	CHECK(write(file, "theirs, all of it", 17) == 17);
 	lseek(file, 7, SEEK_SET);
@@ -290,7 +295,7 @@ static void closed(void)
 		CHECK(strstr(target, "theirs") != NULL);
 		CHECK(!preloaded() || kept_descriptor(names[i]) != -1);
 	}
-	/* Nothing piles up. */
+	/* Descriptors do not accumulate. */
 	for (int round = 0; round < 50; round++) {
 		int open_now = 0;
 
@@ -306,7 +311,7 @@ static void closed(void)
 
 /* --- children --- */
 
-/* In a child of `parent`, after use: whatever shows a process shows this one. */
+/* In a child of `parent`, after use: any file that shows a process shows this one. */
 static int check_child_descriptors(pid_t parent)
 {
 	static const char *const names[] = {"/pagemap", "/maps", "/status"};
@@ -322,7 +327,7 @@ static int check_child_descriptors(pid_t parent)
 		if (fd >= 0 && pagemap_owner(fd) == parent)
 			return 3;
 	}
-	/* Nothing is left that shows the parent at another number. */
+	/* No other descriptor shows the parent. */
 	for (int fd = 3; fd < HIGHEST; fd++)
 		if (is_open(fd) && pagemap_owner(fd) == parent)
 			return 4;
@@ -350,7 +355,7 @@ static void children(void)
 	if (pid == 0)
 		_exit(check_child_descriptors(self));
 	CHECK(status_of(pid) == 0);
-	/* A child's child. */
+	/* A grandchild. */
 	pid = fork();
 	if (pid == 0) {
 		pid_t middle = getpid();
@@ -366,7 +371,7 @@ static void children(void)
 	if (pid == 0)
 		_exit(check_child_descriptors(self));
 	CHECK(status_of(pid) == 0);
-	/* The child of vfork closes what it likes; its parent has its own. */
+	/* The child of vfork closes all descriptors; the parent keeps its own. */
 	pid = vfork();
 	if (pid == 0) {
 		close_all_from(3);
@@ -397,7 +402,7 @@ static void children(void)
 	close(ends[0]);
 }
 
-/* --- less rights --- */
+/* --- fewer privileges --- */
 
 static void after_setuid(void)
 {
@@ -407,7 +412,7 @@ static void after_setuid(void)
 	}
 	use(24 * MIB);
 	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-	/* Or this shows nothing. */
+	/* Otherwise this test proves nothing. */
 	CHECK(open("/proc/self/pagemap", O_RDONLY) == -1 && errno == EACCES);
 	for (int i = 0; i < 3; i++) {
 		use(24 * MIB);
@@ -416,7 +421,7 @@ static void after_setuid(void)
 	}
 }
 
-/* Not by prctl(2), which the library hears: it then serves nothing any more, see seccomp_filter.c. */
+/* Not by prctl(2), which the library interposes: it would stop serving, see seccomp_filter.c. */
 static bool install_filter(struct sock_fprog *program)
 {
 #ifdef LZ_RAW_CALLS
@@ -455,7 +460,7 @@ static void under_seccomp(void)
 	use(6 * MIB);
 	page_table_bytes();
 	kill_on_open();
-	/* Or this shows nothing. */
+	/* Otherwise this test proves nothing. */
 	pid = fork();
 	if (pid == 0) {
 		(void)!syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY, 0);
@@ -470,7 +475,7 @@ static void under_seccomp(void)
 	CHECK(preloaded() ? pages_are_visible() : true);
 }
 
-/* --- the first thread ends --- */
+/* --- the main thread ends --- */
 
 static void *check_after_main_thread(void *argument)
 {
@@ -501,7 +506,7 @@ static void under_limit(int limit)
 {
 	int open_now = 0, ours = 0, got = 0;
 
-	/* A test may inherit some from whatever runs it. */
+	/* The test may inherit descriptors. */
 	for (int fd = 3; fd < HIGHEST; fd++) {
 		bool is_ours = is_open(fd) && pagemap_owner(fd) == getpid();
 
@@ -513,11 +518,11 @@ static void under_limit(int limit)
 	use(24 * MIB);
 	CHECK(pages_are_visible());
 	CHECK(page_table_bytes() != UINT64_MAX);
-	/* All the rest is the program's. */
+	/* The program uses all others. */
 	while (dup(1) >= 0)
 		got++;
 	CHECK(errno == EMFILE && got == limit - 3 - open_now);
-	/* With none left it goes on. */
+	/* Requests still succeed with no descriptor left. */
 	for (int i = 0; i < 3; i++)
 		use(24 * MIB);
 	page_table_bytes();

@@ -1,6 +1,6 @@
 /*
- * Requests that no program should make, and pointers that are not ours: the answers are those of the
- * allocator below, printed to be compared with a run without lazyzero.
+ * Invalid requests, and pointers of other allocators. The results must be those of the allocator below; they
+ * are printed and compared with a run without lazyzero.
  */
 #include "blocks.h"
 
@@ -128,7 +128,7 @@ static void check_odd_alignments(void)
 		}
 }
 
-/* Page-aligned pointers that the allocator below gave. */
+/* Page-aligned pointers from the allocator below. */
 static void check_foreign_pointers(void)
 {
 	void *blocks[8] = {NULL};

@@ -1,6 +1,6 @@
 /*
- * Frees what is no block, one way at a time; and what looks alike and is one. Exit status 0 and "done" where
- * the program was not ended.
+ * Frees pointers that are not blocks, one way per run, and pointers that look similar but are valid. Exits
+ * with status 0 and "done" if the program was not aborted.
  */
 #include "probe.h"
 
@@ -61,7 +61,7 @@ static void resize_freed(void)
 	free(realloc(opaque_pointer(p), 50 * MB));
 }
 
-/* Blocks of the next allocator on page boundaries, between ours that live, are kept, and are gone. */
+/* Page-aligned blocks of the next allocator, between live, cached and unmapped regions. */
 static void foreign_blocks(void)
 {
 	char *mine[8], *others[64];
@@ -86,7 +86,7 @@ static void foreign_blocks(void)
 	}
 }
 
-/* As the program that called vfork or fork may do: the child frees what it was given, the parent as well. */
+/* Allowed after vfork or fork: the child frees a block, and so does the parent. */
 static void free_in_child_and_parent(void)
 {
 	char *p = block();

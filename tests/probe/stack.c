@@ -1,12 +1,12 @@
 /*
- * How much of the caller's stack the library uses. Each operation runs on a stack that was painted before;
- * the lowest byte that changed, less what a plain system call on the same stack takes, is what the operation
- * took, libc's part included. The stack is shared memory, so that those of children, of exit and of signal
- * handlers are measured as well.
+ * Measures how much of the caller's stack the library uses. Each operation runs on a stack filled with a
+ * pattern; the lowest changed byte, minus the depth of a plain system call on the same stack, is the depth of
+ * the operation, including libc's part. The stack is shared memory, so that children, exit and signal
+ * handlers can be measured as well.
  *
- *     stack            prints bytes and name of each; status 1 where one takes more than 1,536
+ *      stack            prints bytes and name of each operation; status 1 if one needs more than 1,536
  *
- * Run it with LD_BIND_NOW=1: the dynamic linker would use a stack of its own kilobyte.
+ * To be run with LD_BIND_NOW=1: the dynamic linker would use about a kilobyte of the stack itself.
  */
 #include <errno.h>
 #include <dlfcn.h>
@@ -33,9 +33,9 @@ static unsigned char *stack;
 static ucontext_t back, there;
 static size_t baseline;
 static int failed;
-static uintptr_t *exit_frame; /* shared: where the program's own destructor ran */
+static uintptr_t *exit_frame; /* shared: the stack pointer in the program's own destructor */
 
-/* Not for the compiler to leave out. */
+/* volatile, so that the compiler keeps the calls */
 static void *volatile block, *volatile other;
 
 /* --- measuring --- */
@@ -84,7 +84,7 @@ static void nothing(void)
 	syscall(SYS_getppid);
 }
 
-/* In a child, which ends without exit. */
+/* Runs in a child that ends without exit. */
 static void (*in_child)(void);
 
 static void measure_first_in_child(const char *name, void (*operation)(void))
@@ -304,7 +304,7 @@ static void mmap_family(void)
 	measure("mprotect", do_mprotect);
 	measure("mmap over", do_mmap_over);
 	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {
-		/* A guarded page is not to be touched. */
+		/* A guard page must not be touched. */
 		if (number != MADV_GUARD_INSTALL_)
 			touch((char *)area + 16 * MIB, MIB, 50000);
 		number = advices[i].advice;
@@ -360,7 +360,7 @@ static void own_functions(void)
 	do_free();
 }
 
-/* --- signals and the end --- */
+/* --- signals and exit --- */
 
 static void ignore(int number_of_signal)
 {
@@ -368,7 +368,10 @@ static void ignore(int number_of_signal)
 	syscall(SYS_getppid);
 }
 
-/* The handler of `number_of_signal` on the painted stack: the kernel's frame is in the baseline. */
+/*
+ * Depth of the handler of `number_of_signal` on the filled stack; the kernel's signal frame is in the
+ * baseline.
+ */
 static size_t handler_depth(int number_of_signal)
 {
 	stack_t alternate = {.ss_sp = stack, .ss_size = STACK_BYTES}, before;
@@ -408,7 +411,7 @@ static void do_exit(void)
 	exit(0);
 }
 
-/* The library's destructor is called as deep in libc as the program's. */
+/* The library's destructor is called at the same depth in libc as the program's. */
 static void at_exit(void)
 {
 	pid_t pid;
@@ -429,7 +432,7 @@ static void at_exit(void)
 
 int main(void)
 {
-	/* By the kernel's call: the library refuses the other where it is to refuse everything. */
+	/* By a raw system call: with a budget that refuses everything, the library would refuse mmap. */
 	stack = (unsigned char *)syscall(
 		SYS_mmap, NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (stack == MAP_FAILED)
