@@ -1,6 +1,6 @@
 /*
- * A sequence in a process of its own, preloaded and with its settings, since it may crash. The records and
- * the progress go through memory files, what it says on stderr as well.
+ * Runs a sequence in a process of its own, preloaded and with its settings, because it may crash. The
+ * records, the progress and its stderr are passed in memory files.
  */
 #include "fuzz.h"
 
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE 120 /* seconds, after which it hangs */
+#define PATIENCE 120 /* seconds until it counts as hung */
 #define RECORDS_FD 40
 #define PROGRESS_FD 41
 

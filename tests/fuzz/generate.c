@@ -1,6 +1,6 @@
 /*
- * Random sequences and settings, told by a seed. Each has its own profile: one family or both, a few sizes
- * that come again and again (what is freed is then recycled), few blocks or many.
+ * Generates sequences and settings from a seed. Each sequence has a profile of its own: one family or both, a
+ * few sizes that recur (so that freed regions are reused), few blocks or many.
  */
 #include "fuzz.h"
 
@@ -49,7 +49,7 @@ struct profile {
 	unsigned total;
 	bool blocks, maps;
 	uint8_t slots;
-	unsigned sizes, again; /* of ten sizes, so many are one of these */
+	unsigned sizes, again; /* recurring sizes; out of ten requests, `again` use one of them */
 	uint16_t code[6];
 	uint32_t fine[6];
 };

@@ -1,4 +1,4 @@
-/* The table of operations. Corpus files tell them by their place in it: new ones go to the end. */
+/* The table of operations. Corpus files refer to entries by position, so new ones are added at the end. */
 #include "fuzz.h"
 #include "worker.h"
 

@@ -1,4 +1,4 @@
-/* A thread that makes calls, and what it has. */
+/* A thread that makes calls, and its state. */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -8,8 +8,8 @@ struct worker {
 	const struct record *records;
 	size_t count;
 	unsigned threads, number;
-	size_t at;                   /* the record that is being done, */
-	const struct record *record; /* and what it is; NULL at the end */
+	size_t at;                   /* index of the current record, */
+	const struct record *record; /* and the record; NULL at the end */
 	struct progress *progress;
 	struct blocks *blocks;
 	struct pairs *pairs;

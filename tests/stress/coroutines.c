@@ -1,8 +1,8 @@
 /*
- * Preemptive user-level threads in one thread: a timer's handler suspends one wherever it is, also within the
- * library, and goes on with another, whose stack of 16 KiB lies beside, by swapcontext or by a jump. And
- * handlers on a signal stack of 8 KiB that make the same calls. As bare, the malloc family itself is not
- * suspended.
+ * Preemptive user-level threads in one thread: a timer's handler suspends one wherever it is, even inside the
+ * library, and switches to another, whose stack of 16 KiB is adjacent, by swapcontext or by a jump. Also
+ * handlers on a signal stack of 8 KiB that make the same calls. The malloc family itself is not suspended,
+ * since that is not allowed without lazyzero either.
  */
 #include "stress.h"
 
@@ -32,7 +32,7 @@
 enum mode { BY_CONTEXT, BY_JUMP, ON_SIGNAL_STACK };
 enum family { MAPPED, ALLOCATED, OWN };
 
-/* What a coroutine has. */
+/* What a coroutine owns. */
 struct resource {
 	char *at;
 	size_t size;
@@ -45,7 +45,7 @@ static struct coroutine {
 	bool started, ended;
 	struct resource resources[THINGS];
 	uint64_t state;
-} coroutines[COROUTINES + 1]; /* the last is the handler's own, where nothing is switched */
+} coroutines[COROUTINES + 1]; /* the last one is the handler's own, if nothing is switched */
 
 static ucontext_t outside;
 static enum mode mode;
@@ -54,7 +54,7 @@ static volatile uint64_t steps;
 static uint64_t wanted;
 static void *timer;
 
-/* --- what each does --- */
+/* --- the work of a coroutine --- */
 
 static void mark(const struct resource *resource)
 {
@@ -91,7 +91,7 @@ static void make_resource(struct resource *resource, uint64_t *state, bool may_a
 		in_allocator = 0;
 		CHECK(resource->at != NULL);
 	} else {
-		/* None where the library cannot serve it now. */
+		/* NULL if the library cannot serve the request now. */
 		resource->at = own_alloc(resource->size);
 	}
 	if (resource->at == NULL)
@@ -201,7 +201,7 @@ static void on_tick(int number)
 	errno = saved;
 }
 
-/* The last one goes back to where the first was begun. */
+/* The last coroutine returns to where the first was started. */
 static void end_coroutine(int id)
 {
 	int to;
@@ -243,7 +243,7 @@ static void run_coroutines(void)
 
 	if (!CHECK(stacks != MAP_FAILED))
 		return;
-	/* Each begins with ticks blocked: setcontext sets the mask while it is on the other's stack. */
+	/* Each starts with the signal blocked: setcontext sets the mask while still on the other's stack. */
 	block_ticks(SIG_BLOCK);
 	for (int i = 0; i < COROUTINES; i++) {
 		getcontext(&coroutines[i].context);
@@ -265,7 +265,7 @@ static void run_coroutines(void)
 static void run_on_signal_stack(void)
 {
 	unsigned long least = getauxval(AT_MINSIGSTKSZ);
-	/* Where a processor's state alone takes most of that, by so much more. */
+	/* More if the processor's state alone takes most of that. */
 	size_t size = SIGNAL_STACK + (least > 4096 ? least - 4096 : 0);
 	stack_t stack = {.ss_sp = malloc(size), .ss_size = size}, none = {.ss_flags = SS_DISABLE};
 
@@ -296,7 +296,7 @@ static void *run_mode(void *unused)
 	return unused;
 }
 
-/* Each mode in a thread of its own, beside one that allocates. */
+/* Runs each mode in a thread of its own, beside a thread that allocates. */
 void run_switches(uint64_t rounds)
 {
 	pthread_t thread;

@@ -1,5 +1,7 @@
-/* A library that is opened with RTLD_DEEPBIND: its references to the malloc family are bound to the C
- * library's own. */
+/*
+ * A library that is opened with RTLD_DEEPBIND: its references to the malloc family are bound to the C
+ * library's own functions.
+ */
 #ifndef STRESS_DEEPBIND_PLUGIN_H
 #define STRESS_DEEPBIND_PLUGIN_H
 

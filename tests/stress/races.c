@@ -1,10 +1,9 @@
 /*
- * Core and shim inside a program built with ThreadSanitizer: threads that pass regions on to each other to
- * grow, read and free, map, advise and unmap, and query_statistics for statistics meanwhile. It proves that
- * what they share is written under the lock or atomically; what a race would do is for the stress test to
- * see.
+ * Core and shim inside a program built with ThreadSanitizer. Threads pass regions to each other to grow, read
+ * and free; map, advise and unmap; and query statistics. This shows that shared data is written under the
+ * lock or atomically; the effects of a race are for the stress test to find.
  *
- *  races SECONDS
+ *   races SECONDS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,8 +57,8 @@ static uint32_t next_random(uint64_t *state)
 }
 
 /*
- * Bytes of memory that was another thread's a moment ago. Relaxed, because the sanitizer does not know that
- * the kernel orders a munmap before the mmap that is given the same addresses; they order nothing themselves.
+ * Reads memory that was another thread's a moment ago. Relaxed, because the sanitizer does not know that the
+ * kernel orders a munmap before an mmap that gets the same addresses; the accesses themselves order nothing.
  */
 static char get(const char *at)
 {
@@ -71,7 +70,7 @@ static void put(char *at, char value)
 	__atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 
-/* Hands a region over: whoever takes it out of a slot owns it. */
+/* Exchanges a region; the thread that takes it out of a slot owns it. */
 static char *exchange_regions(uint64_t *state, char *mine)
 {
 	return atomic_exchange(&slots[next_random(state) % SLOTS], mine);
@@ -145,7 +144,7 @@ static void use_mapping(uint64_t *state)
 	munmap(p, 4096);
 }
 
-/* A reservation, and a part of it made usable in place. */
+/* Reserves address space and makes a part of it usable in place. */
 static void use_fixed(uint64_t *state)
 {
 	size_t size = 8 * MB + next_random(state) % MB;
@@ -159,8 +158,8 @@ static void use_fixed(uint64_t *state)
 }
 
 /*
- * Over a region that was freed. MAP_FIXED only where it is kept, since another thread, or the sanitizer, may
- * otherwise have the address by now; and with nobody else inside, for the same reason.
+ * Maps over a freed region. MAP_FIXED only while it is cached, because another thread or the sanitizer may
+ * otherwise have the address; and with no other thread inside, for the same reason.
  */
 static pthread_rwlock_t inside;
 
@@ -177,7 +176,7 @@ static void map_over_freed(uint64_t *state, bool alone)
 	put(p, 42);
 	put(p + size - 1, 42);
 	free(p);
-	/* Where memory is not kept there is none. */
+	/* If the cache is off there is none. */
 	fixed = alone && msync(p, size, MS_ASYNC) == 0;
 	at = mmap(p + from, size / 2, RW, ANON | (fixed ? MAP_FIXED : MAP_FIXED_NOREPLACE), -1, 0);
 	if (at == MAP_FAILED) /* refused, or in use */
@@ -194,7 +193,7 @@ static void use_freed(uint64_t *state)
 	map_over_freed(state, false);
 }
 
-/* Takes a window's memory off it: it is made plain memory, contents and all. */
+/* Turns memory on a window into plain memory, with its contents. */
 static void replace_window_memory(uint64_t *state)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -203,7 +202,7 @@ static void replace_window_memory(uint64_t *state)
 	char *p;
 	int fd;
 
-	/* It takes a hundred times as long as the others. */
+	/* Takes a hundred times as long as the others. */
 	p = next_random(state) % 16 == 0 ? lz_alloc(size, LZ_WINDOW) : NULL;
 	if (p == NULL)
 		return;
@@ -235,14 +234,14 @@ static void query_statistics(uint64_t *state)
 		malloc_trim(0);
 }
 
-/* Asked for by name, so that windows of several sizes replace each other. */
+/* Requested explicitly, so that windows of several sizes replace each other. */
 static void use_window(uint64_t *state)
 {
 	static _Atomic unsigned large;
 	size_t size = some_size(state) * 4;
 	char *p;
 
-	/* Beyond 16 GiB a larger window takes the place of the one there is. */
+	/* Beyond 16 GiB a larger window replaces the current one. */
 	if (next_random(state) % 64 == 0 && atomic_fetch_add(&large, 1) < 3)
 		size = (size_t)20 * large << 30;
 	p = lz_alloc(size, LZ_WINDOW);

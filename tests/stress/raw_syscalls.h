@@ -1,4 +1,4 @@
-/* System calls by instructions of our own, which no library hears of. The result or -errno. */
+/* System calls by own instructions, which no library can interpose. The result or -errno. */
 #ifndef RAW_SYSCALLS_H
 #define RAW_SYSCALLS_H
 

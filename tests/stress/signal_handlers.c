@@ -1,4 +1,4 @@
-/* What interrupts a thread: handlers that map and allocate, that jump out, and cancellation. */
+/* Interruptions of a thread: handlers that map and allocate, handlers that jump out, and cancellation. */
 #include "stress.h"
 
 #include <errno.h>
@@ -54,7 +54,9 @@ static void on_tick(int number)
 	errno = saved;
 }
 
-/* Odd ones are interrupted in the allocator, by handlers that leave it alone; even ones the other way round.
+/*
+ * Odd threads are interrupted in the allocator, by handlers that do not use it; even threads the other way
+ * round.
  */
 static void *run_interrupted_thread(void *number)
 {
@@ -90,7 +92,7 @@ void run_signals(uint64_t rounds)
 	free_regions();
 }
 
-/* --- handlers that jump --- */
+/* --- handlers that jump out --- */
 
 static __thread sigjmp_buf back __attribute__((tls_model("initial-exec")));
 static __thread volatile sig_atomic_t may_jump __attribute__((tls_model("initial-exec")));
@@ -104,11 +106,14 @@ static void on_jump(int number)
 	}
 }
 
-/* What is interrupted is bare a system call or two; the library's own allocator may be left as well. */
+/*
+ * The interrupted calls are a system call or two without lazyzero; the library's own allocator may also be
+ * left by a jump.
+ */
 static void *run_interrupted_by_jump(void *number)
 {
 	static __thread uint64_t state
-		__attribute__((tls_model("initial-exec"))); /* a jump leaves it whole */
+		__attribute__((tls_model("initial-exec"))); /* a jump leaves it intact */
 	void *timer = make_timer(SIGUSR2);
 	volatile uint64_t jumps = 0;
 
@@ -160,7 +165,7 @@ static void free_block(void *p)
 	free(p);
 }
 
-/* Deferred: every region is freed by a cleanup handler. */
+/* Deferred cancellation: cleanup handlers free every region. */
 static void allocate_until_cancelled(struct victim *victim)
 {
 	for (;;) {
@@ -174,7 +179,9 @@ static void allocate_until_cancelled(struct victim *victim)
 	}
 }
 
-/* Asynchronous: only what bare is a system call, on address space of its own. */
+/*
+ * Asynchronous cancellation: only calls that are system calls without lazyzero, on address space of its own.
+ */
 static void map_until_cancelled(void)
 {
 	char *room = mmap(NULL, 16 * MB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);

@@ -1,7 +1,7 @@
 /*
- * Regions that several threads store to, read(2) into, read into past the page cache and write(2) from, while
- * another thread makes calls on them that change no contents. Each page has one writer, which counts up in it
- * and looks before each write whether what it wrote last is there.
+ * Several threads store to regions, read(2) into them with and without O_DIRECT, and write(2) from them,
+ * while another thread makes calls that do not change contents. Each page has one writer, which increments a
+ * counter in it and checks before each write that its last value is still there.
  */
 #include "stress.h"
 #include "writers.h"
@@ -39,7 +39,7 @@ char *memory;
 
 /* --- the calls --- */
 
-/* What nobody writes meanwhile, but the thread that makes the calls. */
+/* Memory that only the calling thread writes. */
 static uint64_t idle_value;
 
 static char *idle_page(unsigned i)
@@ -54,8 +54,7 @@ static void fill_idle(void)
 		*(volatile uint64_t *)idle_page(i) = idle_value;
 }
 
-/* The first half of the idle block is dropped, the other stays. What MADV_FREE leaves is the kernel's choice.
- */
+/* Drops the first half of the idle block; the other half stays. The kernel decides what MADV_FREE leaves. */
 static void drop_half(char *at, int advice)
 {
 	(void)at;
@@ -71,7 +70,7 @@ static void advise(char *at, int advice)
 	madvise(at, BLOCK, advice);
 }
 
-/* A child finds what some writer wrote, and what it writes itself the parent does not see. */
+/* A child finds some writer's value, and the parent does not see the child's writes. */
 static void fork_child(char *at, int unused)
 {
 	int status = 0;
@@ -100,14 +99,16 @@ static void protect(char *at, int protection)
 	CHECK(mprotect(at, BLOCK, RW) == 0);
 }
 
-/* Missing pages would be answered by nobody, so it is taken back at once. */
+/* Unregistered at once, because nothing handles missing pages. */
 static void register_faults(char *at, int mode)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register registration = {.range = {(uintptr_t)at, BLOCK}, .mode = (unsigned)mode};
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
-	/* Reads into memory that leaves a window may fail, and what was pinned before is lost. */
+	/*
+	 * Reads into memory that leaves a window may fail, and data written to pages pinned before is lost.
+	 */
 	if (mode != MODE_WP && at < memory + WITHOUT_READS * BLOCK)
 		registration.range.start = (uintptr_t)memory + WITHOUT_READS * BLOCK;
 	if (fd < 0)
@@ -151,7 +152,7 @@ static void make_call(uint64_t *state)
 
 /* --- a region --- */
 
-/* Mapped, it has room to grow behind it. */
+/* A mapping of its own has room to grow. */
 static char *make_region(void)
 {
 	char *block = is_mapped ? mmap(NULL, LENGTH + 2 * BLOCK, RW, ANON, -1, 0) : calloc(1, LENGTH + BLOCK);
@@ -164,8 +165,10 @@ static char *make_region(void)
 	return block;
 }
 
-/* With nobody writing, it may move. What was advised in parts is several mappings, which the kernel does not
- * resize. */
+/*
+ * Without writers it may move. Memory that was advised in parts is several mappings, which the kernel does
+ * not resize.
+ */
 static void end_region(char *block, const struct writer *writers, unsigned count)
 {
 	size_t before = (size_t)(memory - block);

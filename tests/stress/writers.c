@@ -1,5 +1,7 @@
-/* See writers.h. A writer counts up in each of its pages, and looks before it writes whether what it wrote is
- * there. */
+/*
+ * See writers.h. A writer increments a counter in each of its pages, and checks its last value before each
+ * write.
+ */
 #include "writers.h"
 
 #include <fcntl.h>
@@ -28,7 +30,7 @@ uint64_t check_page(const char *page)
 	return *(const volatile uint64_t *)page;
 }
 
-/* Page n of the file holds n + 1 in each word. */
+/* Page n of the file has n + 1 in each word. */
 static void read_page(int file, char *page, uint64_t value)
 {
 	CHECK(pread(file, page, PAGE, (off_t)((value - 1) * PAGE)) == (ssize_t)PAGE);

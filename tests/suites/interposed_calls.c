@@ -1,6 +1,7 @@
 /*
- * Makes each system call that lazyzero interposes once, checks what it did, and prints how often a library
- * preloaded beside (syscall_wrapper.c) heard it. The output is the same bare and preloaded, in either order.
+ * Makes each system call that lazyzero interposes once, checks its effect, and prints how often a library
+ * preloaded as well (syscall_wrapper.c) saw it. The output must be the same with and without lazyzero, in
+ * either order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +24,9 @@
 
 #define MIB ((size_t)1 << 20)
 #define MAPPED (PROT_READ | PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
-#define UNTOUCHED 1234 /* of errno */
+#define UNTOUCHED 1234 /* value of errno */
 
-/* libnuma's; only the library beside defines it where lazyzero does not. */
+/* libnuma's; without lazyzero, only the other preloaded library defines it. */
 extern __attribute__((weak)) long mbind(void *address, unsigned long length, int mode,
 	const unsigned long *nodes, unsigned long nodes_max, unsigned flags);
 
@@ -34,7 +35,7 @@ static unsigned count(const char *name)
 	return wrapper_count != NULL ? wrapper_count(name) : 0;
 }
 
-/* What the call gave, whether it left errno alone, how often it was heard. */
+/* Prints the result of a call, whether errno was preserved, and how often the call was seen. */
 #define CALL(name, call)                                                                                     \
 	({                                                                                                   \
 		unsigned before = count(#name), heard;                                                       \
@@ -69,7 +70,7 @@ static void on_mappings(void)
 	CALL(munmap, munmap(p, PROGRAM_RANGE_LENGTH));
 	q = CALL(mmap64, mmap64(NULL, PROGRAM_RANGE_LENGTH, MAPPED));
 	q[5] = 1;
-	/* Over what is there. */
+	/* Over an existing mapping. */
 	p = CALL(mmap, mmap(q, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	CHECK(p == q && p[5] == 0);
@@ -86,7 +87,9 @@ static void on_mappings(void)
 			   open("/dev/zero", O_RDWR), 0));
 }
 
-/* What is emulated on a window, piece by piece, is heard so: these only on memory that stands on none. */
+/*
+ * Calls that are emulated piece by piece on a window are also seen so; these are made only on plain memory.
+ */
 static void on_plain_memory(void)
 {
 	char *p = mmap(NULL, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
@@ -154,7 +157,7 @@ static void on_others(void)
 	CHECK(strcmp(name, "calls-program") == 0);
 	CHECK(CALL(syscall, syscall(SYS_getppid)) == getppid());
 	CALL(syscall, syscall(SYS_io_uring_register, -1L, 0L, NULL, 0L));
-	/* Last: later mappings would be locked, as far as the limit goes. */
+	/* Last, because later mappings would be locked, as far as the limit allows. */
 	CALL(mlockall, mlockall(0));
 }
 

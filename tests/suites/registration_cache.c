@@ -1,9 +1,9 @@
 /*
- * What a registration cache needs (UCX, libfabric): it registers a block with a device, which then has its
- * pages, and hears of the calls that unmap, move or drop them (syscall_wrapper.c). A block that was freed is
- * heard of by the time its pages go; as long as it is not, a block at the same address has the same pages.
+ * What a registration cache (UCX, libfabric) needs. It registers a block with a device, which then uses its
+ * pages, and watches for calls that unmap, move or drop them (syscall_wrapper.c). It must see a call no later
+ * than when the pages of a freed block go; until then, a block at the same address has the same pages.
  *
- *   registered drop|trim|grow|shrink|reuse
+ *   registration_cache drop|trim|grow|shrink|reuse
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -24,7 +24,9 @@ static int fail(const char *what)
 	return 1;
 }
 
-/* The physical page behind an address; 0 where there is none, or nobody says (/proc/self/pagemap, root). */
+/*
+ * The physical page behind an address; 0 if there is none, or it cannot be read (/proc/self/pagemap, root).
+ */
 static uint64_t page_at(const void *address)
 {
 	uint64_t entry = 0;
@@ -60,7 +62,10 @@ static int reuse(char *p)
 			for (size_t i = 0; q == p && i < 16; i++, stayed++)
 				if (page_at(q + i * 4 * MIB) != pages[i])
 					return fail("a registration is left, and the pages are other ones");
-		/* Where it is elsewhere, the first one is kept or gone: what is kept may stay registered. */
+		/*
+		 * If the block is elsewhere, the first one is cached or unmapped; a cached one may stay
+		 * registered.
+		 */
 		p = q;
 		if (!wrapper_registered()) {
 			memset(p, 1, LENGTH);
@@ -91,7 +96,7 @@ int main(int argc, char **argv)
 			malloc_trim(0);
 	} else if (strcmp(what, "grow") == 0) {
 		q = realloc(p, 4 * LENGTH);
-		/* In place, nothing moved. */
+		/* If it grew in place, nothing moved. */
 		if (q == p)
 			wrapper_register(NULL, 0);
 		if (q == NULL || q[MIB] != 1 || q[2 * LENGTH] != 0)

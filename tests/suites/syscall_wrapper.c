@@ -1,10 +1,9 @@
 /*
- * A library that is preloaded to hear of system calls, as umockdev, v4l1compat and padsp do: it counts each,
- * allocates while it handles it, and passes it on to the next definition. It also keeps a range registered,
- * as the registration caches of UCX and libfabric do, until it hears that some of it is unmapped, moved or
- * dropped.
+ * A library that wraps system calls, as umockdev, v4l1compat and padsp do: it counts each call, allocates
+ * while it handles it, and passes it on to the next definition. It also keeps a range registered, as the
+ * registration caches of UCX and libfabric do, until it sees that a part of it is unmapped, moved or dropped.
  *
- * A call that it makes itself while it handles one, also by way of the allocator, is passed on alone.
+ * Calls that it makes itself while handling one, also through the allocator, are only passed on.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -93,7 +92,7 @@ unsigned wrapper_callbacks(void)
 	return callbacks;
 }
 
-/* What a handler may do: were a lock of the allocator's held, it would hang. */
+/* A handler may allocate; if the allocator's lock were held, this would deadlock. */
 static void allocate(void)
 {
 	char *small = malloc(100), *zeros = calloc(1, 64 * MIB), *large = malloc(40 * MIB);
@@ -106,7 +105,7 @@ static void allocate(void)
 	free(small);
 }
 
-/* An address is NULL where a call has none; only the program's own ranges count. */
+/* `address` is NULL for calls without one; only the program's own ranges are counted. */
 static void count_call(enum name name, int counted)
 {
 	int saved_errno = errno;
@@ -133,7 +132,7 @@ static void unregister(const void *address, size_t length)
 	depth--;
 }
 
-/* Calls are counted at the outermost level. */
+/* Only the outermost level is counted. */
 #define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 #define IS_OURS(length) ((length) == PROGRAM_RANGE_LENGTH)
 
@@ -296,7 +295,7 @@ ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsigned flag
 	return NEXT(vmsplice)(fd, ranges, count, flags);
 }
 
-/* Passes on what a program of this test calls: clone with another stack could not be. */
+/* Passes on the calls that this test makes; clone with another stack could not be passed on. */
 long syscall(long number, ...)
 {
 	long argument[6];

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Libraries preloaded beside us that wrap system calls (umockdev, v4l1compat, padsp) hear each call of the program once,
-# as they do without us: in either order, with every family of calls on or off, and with mappings on a window. And an
-# allocator beneath us that maps memory while it starts is not called back.
+# Preloaded libraries that wrap system calls (umockdev, v4l1compat, padsp) see each call of the program once,
+# as without lazyzero: in either order, with each family of calls handled or not, and with mappings on a
+# window. An allocator below lazyzero that maps memory while it starts is not called back.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 wrapper=$suites/.libs/syscall_wrapper.so
 
@@ -17,7 +17,7 @@ for order in "$LZ_LIBRARY $wrapper" "$wrapper $LZ_LIBRARY"; do
   done
 done
 
-# The program is named as the caller, not the library behind us.
+# The log names the program as the caller, not the library preloaded after lazyzero.
 run_with "$LZ_LIBRARY $wrapper" both env LAZYZERO_BUDGET=4K LAZYZERO_BACKING=zeropage "$suites/interposed_calls"
 grep -q 'served mmap(80740352).*from interposed_calls+0x' "$work/both" || { fail 'the caller of mmap'; head -n 5 "$work/both"; }
 
