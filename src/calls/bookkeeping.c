@@ -1,4 +1,4 @@
-/* The books follow calls of the program: what the files of this folder share; see internal.h. */
+/* Updating the books for calls of the program; see internal.h. */
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -62,7 +62,7 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 	lz_books_unlock(books);
 }
 
-/* --- ranges that go away, and come back where the call fails --- */
+/* --- saving a range before its call, and restoring it if the call fails --- */
 
 void lz_saved_pieces_fill(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_saved_pieces *pieces)

@@ -1,11 +1,12 @@
 /*
- * The program's own calls that map, unmap or change memory. Each is made as it is, unless refused, and
- * followed in the books: a range leaves the ledger before its system call and enters it after, so that in
- * between nobody else can be given those addresses. A call that fails half-way is followed by comparing with
- * /proc/self/maps.
+ * The program's own calls that map, unmap or change memory. Each call is passed on unless it is refused, and
+ * recorded in the books. A range leaves the ledger before its system call and enters it after, so that no
+ * other thread can be given the same addresses in between. After a call that failed half way, the books are
+ * reconciled with /proc/self/maps.
  *
- * Functions make the system call, or refuse it, and return what the kernel would (an address, 0, or -errno),
- * unless they say otherwise. Thread-safe; safe in signal handlers.
+ * Unless a comment says otherwise, a function makes the system call or refuses it, and returns what the
+ * kernel would return (an address, 0, or -errno). Thread-safe; safe in signal handlers; functions take the
+ * lock of the books.
  */
 #ifndef LZ_CALLS_CALLS_H
 #define LZ_CALLS_CALLS_H
@@ -17,15 +18,15 @@
 #include "budget/budget.h"
 
 struct lz_calls {
-	const struct lz_os *os; /* our own system calls */
-	const struct lz_os
-		*next; /* what the program's calls are passed on to: the next definition, or the kernel */
+	const struct lz_os *os;   /* lazyzero's own system calls */
+	const struct lz_os *next; /* The program's calls are passed on to these: the next definition in the
+				     search order, or the kernel. */
 	struct lz_books *books;
 	struct lz_backings *backings;
 	struct lz_cache *cache;
 	struct lz_budget *budget;
 	const struct lz_options *options;
-	_Atomic bool hugetlb_seen; /* hugetlb memory was seen: what mprotect opens may be more of it */
+	_Atomic bool hugetlb_seen; /* hugetlb memory was mapped; mprotect(2) may make more of it accessible */
 };
 
 struct uffdio_register;
@@ -37,7 +38,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	int fd, int64_t offset, const void *caller);
 int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length);
 
-/* --- protection.c; with a protection key, pkey_mprotect(2); -1 for mprotect(2) --- */
+/* --- protection.c; `key`: a protection key (pkey_mprotect(2)), or -1 for mprotect(2) --- */
 
 int lz_calls_mprotect(
 	struct lz_calls *calls, void *address, size_t length, int protection, int key, const void *caller);
@@ -57,39 +58,52 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address);
 int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int advice);
 int lz_calls_mincore(struct lz_calls *calls, void *address, size_t length, unsigned char *pages);
 
-/* process_madvise(2), on this process or another, whose ranges mean nothing here. The pointer may be any. */
+/*
+ * process_madvise(2) on this process or another one; addresses of another process are not looked at. `ranges`
+ * may be an invalid pointer.
+ */
 long lz_calls_process_madvise(struct lz_calls *calls, int pidfd, const struct iovec *ranges, size_t count,
 	int advice, unsigned flags);
 
-/* --- notices.c: calls that are only passed on, by the shim, after these were told --- */
+/* --- other_calls.c: notices of calls that the shim then passes on --- */
 
-/* mbind(2) makes the call: it has no effect on memory that stands on a window. 0 or -errno. */
+/*
+ * mbind(2). Unlike the others this function makes the call; it has no effect on memory that is on a window. 0
+ * or -errno.
+ */
 long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mode,
 	const unsigned long *nodes, unsigned long nodes_max, unsigned flags);
 
 /*
- * The program is about to have its faults in a range answered by userfaultfd(2) (UFFDIO_REGISTER): for
- * missing pages, what stands on a window there becomes anonymous memory. The pointer may be any.
+ * The program is about to register a range with userfaultfd(2) (UFFDIO_REGISTER). For missing pages, memory
+ * on a window there is turned into anonymous memory. `registration` may be an invalid pointer.
  */
 void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_register *registration);
 
-/* The program is about to lock memory (mlock, mlock2), or all of it (mlockall), or to lower a limit
- * (setrlimit). */
+/*
+ * The program is about to lock memory (mlock, mlock2), to lock all its memory (mlockall), or has changed a
+ * resource limit (setrlimit, prlimit).
+ */
 void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t length);
 void lz_calls_before_mlockall(struct lz_calls *calls);
 void lz_calls_before_setrlimit(struct lz_calls *calls, int resource);
 
-/* The program is about to name memory (PR_SET_VMA). True where some of it stands on a window, which takes no
- * name. */
+/*
+ * The program is about to name memory (PR_SET_VMA). Returns true if some of it is on a window, which the
+ * kernel cannot name.
+ */
 bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t length);
 
-/* The program is about to have the kernel read pages for longer than a call lasts; see cache.h. */
+/*
+ * The program is about to make a call after which the kernel reads its pages for longer than the call lasts;
+ * see pages_shared_with_kernel in cache.h.
+ */
 void lz_calls_before_sharing_pages(struct lz_calls *calls);
 
 /*
- * The program is about to install a seccomp filter, which may kill on any call that it does not make itself:
- * unmaps what is kept. From then on nothing is served or followed, and each region that is freed costs one
- * munmap.
+ * The program is about to install a seccomp filter, which may kill it on any system call that it does not
+ * make itself. Unmaps the cached regions. From then on nothing is served or recorded, and each region that is
+ * freed costs one munmap(2).
  */
 void lz_calls_before_seccomp(struct lz_calls *calls);
 

@@ -1,4 +1,4 @@
-/* What the files of this folder share. */
+/* Declarations shared by the files of this folder. */
 #ifndef LZ_CALLS_INTERNAL_H
 #define LZ_CALLS_INTERNAL_H
 
@@ -10,7 +10,7 @@ static inline bool lz_is_accessible(int protection)
 	return (protection & (1 | 2 | 4)) != 0; /* PROT_READ, PROT_WRITE, PROT_EXEC */
 }
 
-/* The end of a range that a program names, which may reach beyond the address space. */
+/* The end of a range that the program names; UINTPTR_MAX if it overflows. */
 static inline uintptr_t lz_range_end(const void *address, size_t length)
 {
 	uintptr_t end;
@@ -18,51 +18,61 @@ static inline uintptr_t lz_range_end(const void *address, size_t length)
 	return __builtin_add_overflow((uintptr_t)address, length, &end) ? UINTPTR_MAX : end;
 }
 
-/* The program changes what can be done with [start, end), and how it is to be handled. Takes the lock. */
+/* Records that the program changed protection or advice in [start, end). Takes the lock of the books. */
 void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end);
 
 /*
- * Decides on a call of at least LAZYZERO_THRESHOLD bytes; smaller ones, and those that cannot be decided on,
- * are granted nothing. `lease` is NULL where there is to be no window. 0 or -ENOMEM.
+ * Decides on a call of at least LAZYZERO_THRESHOLD bytes. Smaller calls, and calls on which no decision is
+ * possible, get an empty grant. `lease` may be NULL: no window. 0 or -ENOMEM.
  */
 int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_need *need,
 	struct lz_grant *grant, struct lz_lease *lease);
 
-/* A mapping that a call made: what the books are to know of it. */
+/* A new mapping, as it is recorded in the books. */
 struct lz_new_mapping {
 	uintptr_t start, end;
 	bool touchable;
 	struct lz_traits traits;
-	uintptr_t window_tag;  /* 0: it stands on no window */
-	bool placed_by_kernel; /* only where nothing is: regions that the books have there are stale */
+	uintptr_t window_tag;  /* entry for the map of windows; 0: not on a window */
+	bool placed_by_kernel; /* the kernel chose a free address, so regions that the books have there are
+				  stale */
 };
 
-/* The books follow a mapping that was made. Takes the lock. */
+/* Records a new mapping in the books. Takes the lock of the books. */
 void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping *mapping);
 
-/* Counts a mapping of that many bytes in the statistics. */
+/* Counts a mapping of `length` bytes in the statistics. Needs no lock. */
 void lz_calls_count_mapping(struct lz_calls *calls, size_t length);
 
-/* Notes the page size of a mapping: once hugetlb memory was seen, mprotect has to ask what it opens. */
+/*
+ * Notes the page size of a mapping. Once hugetlb memory was seen, mprotect looks up the page size of its
+ * range. Needs no lock.
+ */
 void lz_calls_note_page_size(struct lz_calls *calls, unsigned page_shift);
 
-/* The smallest huge page that needs fewer tables than small pages do: that of s390x. */
+/* The smallest huge page that needs fewer page tables than small pages: that of s390x. */
 #define LZ_HUGE_PAGE_MIN (1u << 20)
 
-/* Ranges of different traits inside one call; more, and the kernel is asked afterwards. */
+/*
+ * Up to this many ranges of different traits are saved for one call; with more, the books are reconciled
+ * afterwards.
+ */
 #define LZ_SAVED_PIECES_MAX 4u
 
-/* What a ledger knew of a range, relative to its start. */
+/* The entries of a ledger in a range, relative to its start. */
 struct lz_saved_pieces {
 	size_t count;
-	bool all; /* there were no more than fit */
+	bool all; /* all entries fitted */
 	struct {
 		size_t start, end;
 		struct lz_traits traits;
 	} piece[LZ_SAVED_PIECES_MAX];
 };
 
-/* The same of what can be touched, of what stands on a window, and what of that is wiped on fork. */
+/*
+ * What the books know of a range: the touchable parts, the parts on a window, and those of them that are
+ * wiped on fork.
+ */
 struct lz_saved_range {
 	struct lz_saved_pieces touchable, windows;
 	struct lz_wiped wiped;
@@ -71,11 +81,14 @@ struct lz_saved_range {
 void lz_saved_pieces_fill(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_saved_pieces *pieces);
 
-/* Saves what the books know of [start, end), which is about to go away, and removes it; with the lock. */
+/*
+ * Saves what the books know of [start, end), which is about to be unmapped, and removes it. Needs the lock of
+ * the books.
+ */
 void lz_calls_save_range(
 	struct lz_calls *calls, uintptr_t start, uintptr_t end, struct lz_saved_range *saved);
 
-/* A call failed after its range had been saved: everything is as it was. Takes the lock. */
+/* Restores a saved range after its call failed. Takes the lock of the books. */
 void lz_calls_restore_range(struct lz_calls *calls, uintptr_t start, const struct lz_saved_range *saved);
 
 #endif

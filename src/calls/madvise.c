@@ -1,9 +1,9 @@
 /*
- * madvise(2), process_madvise(2) and mincore(2) of the program. Ranges that stand on another backing than
- * plain memory are answered by it.
+ * madvise(2), process_madvise(2) and mincore(2) of the program. Ranges on another backing than plain memory
+ * are handled by that backing.
  *
- * Nothing here copies memory: no copy that is then moved over the original keeps what other threads, read(2)
- * and devices write meanwhile.
+ * Nothing here copies memory: a copy that is moved over the original loses what other threads, read(2) and
+ * devices write to the original meanwhile.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,9 +19,9 @@
 #include "os/procfs.h"
 
 /*
- * The kernel goes from mapping to mapping: it stops at the first that fails, passes by holes, and answers
- * ENOMEM for them in the end (madvise_walk_vmas in mm/madvise.c); only when it fills pages it stops there,
- * too.
+ * Like the kernel, goes from mapping to mapping, stops at the first failure, skips holes, and returns ENOMEM
+ * for holes at the end (madvise_walk_vmas in mm/madvise.c). When it populates pages, the kernel stops at a
+ * hole.
  */
 static int advise(struct lz_calls *calls, uintptr_t start, size_t length, int advice)
 {
@@ -50,7 +50,7 @@ static int advise(struct lz_calls *calls, uintptr_t start, size_t length, int ad
 	return holes ? -ENOMEM : 0;
 }
 
-/* MADV_HUGEPAGE is ignored on regions that LAZYZERO_THP keeps sparse. */
+/* MADV_HUGEPAGE is ignored on regions for which LAZYZERO_THP refuses huge pages. */
 static bool is_ignored(struct lz_calls *calls, const void *address, size_t length, int advice)
 {
 	struct lz_served *region = NULL;
@@ -70,9 +70,9 @@ static bool is_ignored(struct lz_calls *calls, const void *address, size_t lengt
 }
 
 /*
- * Advice that stays with memory. A region that was given any is not used again: no advice takes MADV_HUGEPAGE
- * or MADV_NOHUGEPAGE back (each only turns one into the other), and of the others nobody counts who gave
- * them.
+ * Whether advice changes the memory permanently. A region with such advice is not cached: MADV_HUGEPAGE and
+ * MADV_NOHUGEPAGE cannot be reset (each only turns into the other), and for other advice it is not recorded
+ * which part had it.
  */
 static bool persists(int advice)
 {
@@ -87,7 +87,7 @@ static void note_advice(struct lz_calls *calls, uintptr_t start, uintptr_t end, 
 	if (!persists(advice))
 		return;
 	lz_books_invalidate_range(calls->books, start, end);
-	/* What is wiped on fork is recorded. */
+	/* MADV_WIPEONFORK is recorded in the wipe table instead. */
 	if (advice != MADV_WIPEONFORK)
 		lz_backings_note_attributes_changed(calls->backings, start, end, false);
 }
@@ -110,11 +110,14 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 
 /* --- process_madvise --- */
 
-/* PIDFD_SELF_THREAD and PIDFD_SELF_THREAD_GROUP of linux/pidfd.h, Linux 6.15. */
+/* PIDFD_SELF_THREAD and PIDFD_SELF_THREAD_GROUP of linux/pidfd.h (Linux 6.15). */
 #define SELF_THREAD (-10000)
 #define SELF_THREAD_GROUP (-10001)
 
-/* Whether a pidfd is of this process, by its line in /proc; false where that cannot be read. */
+/*
+ * Whether a pidfd refers to this process, according to /proc/thread-self/fdinfo; false if that cannot be
+ * read.
+ */
 static bool is_self(struct lz_calls *calls, int pidfd)
 {
 	char path[64];
@@ -144,7 +147,10 @@ static long pass(struct lz_calls *calls, const struct request *request)
 		(long)request->count, request->advice, (long)request->flags, 0);
 }
 
-/* Notes what is advised; true where some of it stands on a window, which answers needs_advise_call. */
+/*
+ * Records the advice on each range. Returns true if some range is on a window that must handle the advice
+ * itself.
+ */
 static bool note_ranges(struct lz_calls *calls, const struct request *request)
 {
 	struct lz_backed_part part;
@@ -165,7 +171,7 @@ static bool note_ranges(struct lz_calls *calls, const struct request *request)
 	return needs_advise_call;
 }
 
-/* One range of several: its length, or -errno. */
+/* Advises one of several ranges. Returns its length or -errno. */
 static long advise_range(struct lz_calls *calls, const struct request *request, const struct iovec *range)
 {
 	struct request one = *request;
@@ -184,14 +190,20 @@ static long advise_range(struct lz_calls *calls, const struct request *request, 
 	return pass(calls, &one);
 }
 
-/* As vector_madvise in mm/madvise.c: the bytes of the ranges before the first that fails, or its error. */
+/*
+ * Like vector_madvise in mm/madvise.c: returns the bytes of the ranges before the first failure, or its error
+ * if there are none.
+ */
 static long advise_each(struct lz_calls *calls, const struct request *request)
 {
 	struct request none = *request;
 	struct iovec range;
 	long total = 0, result;
 
-	/* Whether the kernel takes such advice in this way at all (before Linux 6.13 hardly any). */
+	/*
+	 * Asks whether the kernel accepts this advice through process_madvise at all (before Linux 6.13 it
+	 * accepts few kinds).
+	 */
 	none.ranges = NULL;
 	none.count = 0;
 	result = request->count > IOV_MAX ? -EINVAL : pass(calls, &none);

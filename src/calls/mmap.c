@@ -13,7 +13,7 @@
 #define HUGE_SHIFT_OF(flags)                                                                                 \
 	((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
 
-/* The page size of a mapping about to be mapping. */
+/* The page size of a mapping that is about to be made. */
 static unsigned page_shift_for(struct lz_calls *calls, size_t length, int flags, int fd)
 {
 	size_t bytes = 0;
@@ -34,7 +34,7 @@ static unsigned page_shift_for(struct lz_calls *calls, size_t length, int flags,
 	return lz_is_power_of_two(bytes) ? (unsigned)__builtin_ctzl(bytes) : calls->books->page_shift;
 }
 
-/* A call of mmap. */
+/* The arguments of mmap(2). */
 struct call {
 	void *address;
 	size_t length;
@@ -55,7 +55,7 @@ static bool is_dev_zero(struct lz_calls *calls, int fd)
 	return calls->os->identify(fd, &id) == 0 && id.type == S_IFCHR && id.rdev == ((uint64_t)1 << 32 | 5);
 }
 
-/* Whether a zero window could stand behind it and the program not notice. */
+/* Whether a zero window can back the mapping without the program noticing a difference. */
 static bool can_use_window(struct lz_calls *calls, const struct call *call)
 {
 	const int allowed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE |
@@ -74,7 +74,7 @@ static intptr_t forward(struct lz_calls *calls, const struct call *call, int fla
 		call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
-/* An address that was free a moment ago, aligned for a window; NULL where none was found. */
+/* Finds an address that is aligned for a window and was free a moment ago; NULL if there is none. */
 static void *aligned_hint(struct lz_calls *calls, size_t length)
 {
 	size_t unit = lz_window_map_unit(&calls->books->windows), whole;
@@ -91,9 +91,9 @@ static void *aligned_hint(struct lz_calls *calls, size_t length)
 }
 
 /*
- * Maps plain memory where a window can stand: not over what is there, and, where the program leaves it to the
- * kernel, aligned. What the program called is passed on once, whatever is tried before; -EEXIST: it was not,
- * since something is there.
+ * Makes the plain mapping that a window will replace: never over an existing mapping, and aligned if the
+ * kernel is to choose the address. Whatever is tried first, the program's own call is passed on once. Returns
+ * the address or -errno; -EEXIST: something is mapped there, and the call was not passed on.
  */
 static intptr_t map_plain_for_window(struct lz_calls *calls, const struct call *call)
 {
@@ -117,9 +117,9 @@ static intptr_t map_plain_for_window(struct lz_calls *calls, const struct call *
 }
 
 /*
- * The program's own mapping, on a window. The kernel is first asked for just what the program asked for, so
- * that its answer is the program's; then pieces of the window are laid over. *tag stays 0 where it is to be
- * a plain mapping after all. -EXDEV: not on a window, nothing is mapped.
+ * Makes a mapping of the program on a window. First the kernel is asked for exactly what the program asked
+ * for, so that its result is the program's; then pieces of the window replace the mapping. *tag stays 0 if
+ * the mapping remains plain. -EXDEV: a window cannot be used, and nothing is mapped.
  */
 __attribute__((noinline)) static intptr_t map_on_window(
 	struct lz_calls *calls, const struct call *call, const struct lz_lease *lease, uintptr_t *tag)
@@ -128,7 +128,7 @@ __attribute__((noinline)) static intptr_t map_on_window(
 	uintptr_t start, end;
 
 	if (at == -EEXIST && (call->flags & MAP_FIXED))
-		return -EXDEV; /* not over what is there */
+		return -EXDEV; /* an existing mapping is not replaced by a window */
 	if (lz_os_failed(at) || !lz_books_page_range(calls->books, (void *)at, call->length,
 					calls->books->page_shift, &start, &end))
 		return at;
@@ -142,9 +142,9 @@ __attribute__((noinline)) static intptr_t map_on_window(
 	return -EXDEV;
 }
 
-/* The books follow a successful mmap. */
-__attribute__((noinline)) static void record(struct lz_calls *calls, const struct call *call, intptr_t result, unsigned page_shift,
-	uintptr_t window_tag, bool populate)
+/* Records a successful mmap(2) in the books. */
+__attribute__((noinline)) static void record(struct lz_calls *calls, const struct call *call, intptr_t result,
+	unsigned page_shift, uintptr_t window_tag, bool populate)
 {
 	struct lz_new_mapping mapping = {.touchable = lz_is_accessible(call->protection),
 		.traits = {.page_shift = (uint8_t)page_shift},
@@ -186,7 +186,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	need.windowable = can_use_window(calls, &call);
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
-	/* A window that it maps over must not be cloned from any more. */
+	/* A window that the program maps over must not be cloned from any more. */
 	if ((flags & MAP_FIXED) && need.start != need.end && lz_books_lock(calls->books)) {
 		lz_backings_range_overwritten(calls->backings, need.start, need.end);
 		lz_books_unlock(calls->books);
@@ -207,11 +207,14 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 			record(calls, &call, result, page_shift, tag, !grant.over_budget);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)
 			lz_books_reconcile_after_failure(
-				calls->books); /* the kernel may have mapping room already */
+				calls->books); /* the kernel may have unmapped the range */
 		lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
 		lz_lease_release(calls->backings, &lease);
 		lz_backings_release_unused(calls->backings);
-		/* Something lies there, or not all pieces could be had: without, if the budget allows. */
+		/*
+		 * The addresses are in use, or some pieces could not be mapped: retry without a window, if
+		 * the budget allows.
+		 */
 		need.windowable = false;
 		need.page_shift = page_shift;
 	} while (result == -EXDEV);
@@ -228,7 +231,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) &&
 		lz_books_lock(calls->books)) {
-		/* What reaches beyond user space the kernel will refuse as a whole. */
+		/* The kernel rejects a range that reaches beyond the user address space. */
 		is_saved = end <= (uintptr_t)1 << calls->books->geometry->user_bits;
 		if (is_saved) {
 			lz_books_sample_peak(calls->books, end - start);

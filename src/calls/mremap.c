@@ -1,7 +1,7 @@
 /*
- * mremap(2) of the program, the call that can do everything at once: shrink, grow, move, duplicate, and land
- * on other mappings. What the ledger knew of the old range is saved, the call made, and entered again where
- * the kernel says.
+ * mremap(2) of the program, which can shrink, grow, move or duplicate a mapping and replace others in one
+ * call. What the ledger has for the old range is saved, the call is made, and the saved entries are entered
+ * at the address that the kernel returns.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,13 +13,12 @@
 #include "os/scratch.h"
 
 /*
- * What is not inlined from here on is apart so that the stack of one part is not below another: a
- * reconciliation stands at the end of several.
+ * The functions below are not inlined, so that the stack of one is not in use during another: several end in
+ * a reconciliation.
  *
- * Puts the pieces down at `base`; the last one reaches to new_length where it reached old_length. Between the
- * pieces lay what cannot be touched: inaccessible memory, which has come along and covers what was at the
- * target, or, since Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can
- * tell.
+ * Enters the saved pieces at `base`. A piece that reached old_length now reaches new_length. Between the
+ * pieces the memory was inaccessible, and has moved along, replacing what was at the target; or there were
+ * holes, which do not move along (since Linux 6.17). If that makes a difference, the books are reconciled.
  */
 __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uintptr_t base,
 	size_t old_length, size_t new_length, const struct lz_saved_pieces *pieces)
@@ -38,7 +37,7 @@ __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uin
 			continue;
 		struct lz_traits traits = pieces->piece[i].traits;
 
-		/* What grew stands on a window only if there was one to be had. */
+		/* The grown part is on a window only if one was available. */
 		if (traits.window)
 			traits = (struct lz_traits){
 				.page_shift = (uint8_t)calls->books->page_shift, .tag = traits.tag};
@@ -50,7 +49,7 @@ __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uin
 		lz_books_reconcile(calls->books);
 }
 
-/* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
+/* The need of an mremap: its growth, or all of it if the old range stays mapped. */
 __attribute__((noinline)) static struct lz_need remap_need(
 	struct lz_calls *calls, uintptr_t start, size_t old_length, size_t new_length, int flags)
 {
@@ -66,12 +65,12 @@ __attribute__((noinline)) static struct lz_need remap_need(
 	if (range != NULL && range->start <= start)
 		need.page_shift = range->traits.page_shift;
 	else if (old_length != 0)
-		need.bytes = need.old_bytes = 0; /* nothing there can be touched */
+		need.bytes = need.old_bytes = 0; /* inaccessible memory */
 	lz_books_unlock(calls->books);
 	return need;
 }
 
-/* NULL where all of it is plain memory. */
+/* The backing of a range; NULL if all of it is plain memory. */
 __attribute__((noinline)) static const struct lz_backing *backing_of_range(
 	struct lz_calls *calls, uintptr_t start, uintptr_t end)
 {
@@ -80,7 +79,9 @@ __attribute__((noinline)) static const struct lz_backing *backing_of_range(
 	return lz_backings_next_part(calls->backings, start, end, &part) ? part.backing : NULL;
 }
 
-/* The old range leaves the books before the call. False where they are not to be had. */
+/*
+ * Saves the old range and removes it from the books before the call. Returns false if the lock cannot be had.
+ */
 __attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 	bool goes_away, uintptr_t target, uintptr_t target_end, struct lz_saved_range *saved)
 {
@@ -90,20 +91,23 @@ __attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintpt
 	lz_saved_pieces_fill(&calls->books->ledger, start, end, &saved->touchable);
 	if (goes_away)
 		lz_ledger_remove(&calls->books->ledger, start, end);
-	/* A window that it maps over must not be cloned from any more. */
+	/* A window that the program maps over must not be cloned from any more. */
 	if (target != target_end)
 		lz_backings_range_overwritten(calls->backings, target, target_end);
 	lz_books_unlock(calls->books);
 	return true;
 }
 
-/* The books follow a call that succeeded. */
+/* Records a successful call in the books. */
 __attribute__((noinline)) static void record_target(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 	size_t old_length, bool is_backed, const struct lz_saved_range *saved)
 {
 	if (!lz_books_lock(calls->books))
 		return;
-	/* What stood on a window there is gone, if it is: a call that fails may have left it alone. */
+	/*
+	 * What was on a window at the target is gone. (Not earlier: a call that fails may leave the target
+	 * alone.)
+	 */
 	if (!is_backed)
 		lz_window_map_remove(&calls->books->windows, start, end);
 	restore_pieces(calls, start, old_length, end - start, &saved->touchable);
@@ -124,7 +128,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	bool tracked;
 	intptr_t result;
 
-	/* old_length 0 duplicates a shared mapping: its first page says what it is. */
+	/* An old_length of 0 duplicates a shared mapping; its first page identifies it. */
 	if (!lz_books_page_range(calls->books, address, old_length != 0 ? old_length : 1,
 		    calls->books->page_shift, &start, &end) ||
 		!lz_round_up(new_length, calls->books->page, &rounded))
@@ -142,7 +146,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	if (new_length > old_length || stays) {
 		struct lz_need need = remap_need(calls, start, old_length, new_length, flags);
 
-		/* A window that is lost leaves plain memory to grow. */
+		/* If no window can be acquired, the growth is plain memory. */
 		if (backing != NULL && rounded > end - start && lease.backing == NULL)
 			need.page_shift = calls->books->page_shift;
 		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
@@ -166,7 +170,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	if (lz_os_failed(result)) {
 		if (tracked && !stays)
 			lz_calls_restore_range(calls, start, saved);
-		/* The kernel clears the target before it finds out that it cannot move there. */
+		/* The kernel unmaps the target before it finds that it cannot move there. */
 		if (flags & MREMAP_FIXED)
 			lz_books_reconcile_after_failure(calls->books);
 	} else if (tracked && lz_books_page_range(calls->books, (void *)result, rounded,

@@ -1,6 +1,6 @@
 /*
- * Calls beside the mmap family that change what memory is like: told here before they are made, and then only
- * passed on; but for mbind, which is made here. See calls.h.
+ * Calls outside the mmap family that change properties of memory. They are announced here before the shim
+ * passes them on; mbind(2) is made here. See calls.h.
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
@@ -14,7 +14,7 @@
 #include "os/fetch.h"
 #include "os/mman.h"
 
-/* The pages that [address, address + length) touches; false where there is no such range. */
+/* Rounds [address, address + length) outwards to pages; false if the range is empty or overflows. */
 static bool page_range(
 	const struct lz_calls *calls, const void *address, size_t length, uintptr_t *start, uintptr_t *end)
 {
@@ -46,7 +46,7 @@ void lz_calls_before_mlockall(struct lz_calls *calls)
 	lz_backings_retire_all(calls->backings);
 }
 
-/* The arguments of mbind(2) but for the range. */
+/* The arguments of mbind(2) without the range. */
 struct policy {
 	int mode;
 	const unsigned long *nodes;
@@ -60,7 +60,7 @@ static long bind(const struct lz_os *os, uintptr_t start, uintptr_t end, const s
 		(long)policy->nodes_max, (long)policy->flags);
 }
 
-/* What the kernel says of the arguments, on a page that nobody uses. */
+/* Lets the kernel check the arguments, on a page that nobody uses. */
 static long try_policy(struct lz_calls *calls, const struct policy *policy)
 {
 	intptr_t at = calls->os->mmap(
@@ -75,10 +75,10 @@ static long try_policy(struct lz_calls *calls, const struct policy *policy)
 }
 
 /*
- * The kernel keeps the policy of a memfd's pages with the file (shmem's shared policy), so that of one piece
- * would be that of everything on the window, and of the window itself. What stands on a window therefore has
- * the process's policy: mbind there is checked, and then without effect. Leaving the window for it would copy
- * under other threads' writes, and cost the page tables that the window saves.
+ * The kernel stores the policy of a memfd's pages with the file (shmem's shared policy). A policy on one
+ * piece would therefore apply to everything on the window. So memory on a window has the policy of the
+ * process: the arguments of mbind are checked there, and the call has no effect. Leaving the window instead
+ * would copy memory under other threads' writes, and cost the page tables that the window saves.
  */
 long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mode,
 	const unsigned long *nodes, unsigned long nodes_max, unsigned flags)
@@ -99,8 +99,10 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 			part.where.start = part.where.end = end;
 		if (start < part.where.start)
 			error = bind(calls->next, start, part.where.start, &policy);
-		/* Back to the default, holes are passed by, but for a range that is nothing else
-		 * (mm/mempolicy.c). */
+		/*
+		 * Setting the default policy skips holes, unless the range is nothing but a hole
+		 * (mm/mempolicy.c).
+		 */
 		if (error == -EFAULT && mode == 0 /* MPOL_DEFAULT */)
 			error = 0;
 		if (error == 0 && part.where.start < part.where.end)
@@ -118,7 +120,7 @@ void lz_calls_before_seccomp(struct lz_calls *calls)
 	atomic_store(&calls->books->passive, true);
 }
 
-/* What is kept could be what the next request lacks. */
+/* Under the new limit, cached regions could make the next request fail. */
 void lz_calls_before_setrlimit(struct lz_calls *calls, int resource)
 {
 	if (resource == RLIMIT_AS || resource == RLIMIT_DATA)

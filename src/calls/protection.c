@@ -39,7 +39,7 @@ int lz_calls_mprotect(
 	if (touchable && lz_calls_request(calls, &request, &need, &grant, NULL) != 0)
 		return -ENOMEM;
 	error = protect(calls, address, length, protection, key);
-	/* ENOMEM at a hole: what lies before it was changed. */
+	/* ENOMEM at a hole: the memory before the hole was changed. */
 	if (error != -EINVAL && (protection != (PROT_READ | PROT_WRITE) || key != -1))
 		lz_calls_note_attributes_changed(calls, start, end);
 	if (error != -EINVAL && key > 0)

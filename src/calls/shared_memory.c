@@ -8,8 +8,8 @@
 #include "os/procfs.h"
 
 /*
- * The page size of a segment. Nothing tells it before the segment is attached (SHM_HUGETLB leaves no trace in
- * shmid_ds), so it is attached for a look.
+ * The page size of a segment. shmid_ds does not contain it (SHM_HUGETLB leaves no trace there), so the
+ * segment is attached briefly.
  */
 static unsigned segment_page_shift(struct lz_calls *calls, int id, size_t bytes)
 {
@@ -19,8 +19,7 @@ static unsigned segment_page_shift(struct lz_calls *calls, int id, size_t bytes)
 
 	if (bytes < LZ_HUGE_PAGE_MIN)
 		return calls->books->page_shift;
-	/* Where segments go with their last attachment (kernel.shm_rmid_forced), the look would be the end of
-	 * it. */
+	/* With kernel.shm_rmid_forced, detaching could destroy the segment. */
 	if (lz_proc_number(calls->os, "/proc/sys/kernel/shm_rmid_forced", &forced) == 0 && forced != 0)
 		return calls->books->page_shift;
 	at = calls->os->shmat(id, NULL, SHM_RDONLY);
@@ -32,7 +31,10 @@ static unsigned segment_page_shift(struct lz_calls *calls, int id, size_t bytes)
 	return page_shift;
 }
 
-/* Of a segment in the ledger; none of a region, though it be attached where one starts (SHM_REMAP). */
+/*
+ * The tag of a segment in the ledger. It never equals the tag of a region, even if the segment is attached at
+ * the start of one (SHM_REMAP).
+ */
 static uintptr_t segment_tag(uintptr_t start)
 {
 	return start | 1;

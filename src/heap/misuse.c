@@ -66,9 +66,9 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 	} else {
 		lz_text_string(&text, misuse == LZ_MISUSE_DOUBLE_FREE
 					      ? "double free: the block was freed before"
-					      : "invalid pointer, or double free: no memory is there");
+					      : "invalid pointer or double free: nothing is mapped there");
 	}
-	lz_text_string(&text, "; an error of the program, which ends here, called from ");
+	lz_text_string(&text, "; an error in the program, which is aborted; called from ");
 	if (lz_module_of(heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
 		0) {
 		offset++;

@@ -1,4 +1,4 @@
-/* What other allocators' functions do, by standard means; see foreign.h. */
+/* What other allocators' functions do, implemented with standard functions; see allocator_fallbacks.h. */
 #include "shim/allocator_fallbacks.h"
 
 #include <malloc.h>
@@ -49,7 +49,7 @@ void *lz_fallback_expand(void *p, size_t size)
 	return p != NULL && size <= malloc_usable_size(p) ? p : NULL;
 }
 
-/* What a block grew by reads as zero; where that is much, it is not touched. */
+/* Zeroes the part by which a block grew. A large part is dropped, not written. */
 static void *zero_tail(void *p, size_t old_length)
 {
 	size_t length = p != NULL ? malloc_usable_size(p) : 0;
@@ -78,13 +78,13 @@ void *lz_fallback_reallocf(void *p, size_t size)
 {
 	void *moved = lz_fallback_realloc(p, size);
 
-	/* To nothing, realloc has freed it. */
+	/* realloc with size 0 has freed the block. */
 	if (moved == NULL && size != 0)
 		free(p);
 	return moved;
 }
 
-/* To any alignment, by a copy. p stays where that fails. */
+/* Copies a block to any alignment. On failure p is unchanged. */
 static void *copy_aligned(void *p, size_t size, size_t alignment)
 {
 	void *block;
@@ -97,7 +97,9 @@ static void *copy_aligned(void *p, size_t size, size_t alignment)
 	return block;
 }
 
-/* A region is resized on page boundaries; others are copied, for what realloc moved could not be moved back.
+/*
+ * A region is resized and stays page-aligned. Other blocks are copied: realloc could move them to an address
+ * that is not aligned.
  */
 void *lz_fallback_realloc_aligned(void *p, size_t size, size_t alignment)
 {

@@ -1,8 +1,9 @@
 /*
- * What the interposers of other allocators' functions share: whether a block is ours, whose function a call
- * is for, and what their functions do, by standard means: for our blocks, and for all where nobody defines
- * the name. Those go by global names, which need not be ours: where another allocator stands before us, its
- * blocks come here. All are thread-safe.
+ * Shared by the interposers of other allocators' functions: whether a block is lazyzero's, which function a
+ * call is meant for, and fallbacks that do what those functions do with standard functions. The fallbacks
+ * serve lazyzero's blocks, and all blocks if nobody else defines the name. They call malloc and its family by
+ * their global names, which need not be lazyzero's: if another allocator precedes lazyzero, its blocks come
+ * here. All functions are thread-safe.
  */
 #ifndef LZ_SHIM_ALLOCATOR_FALLBACKS_H
 #define LZ_SHIM_ALLOCATOR_FALLBACKS_H
@@ -19,8 +20,8 @@
 #define IS_PAGE_ALIGNED(p) (((uintptr_t)(p)&4095) == 0)
 
 /*
- * The function that a call of this name is for, of the same type; after the first call that costs one
- * comparison. A stand-in ignores the arguments it has no parameter for.
+ * The function that a call of this name is meant for, with the same type. After the first call this costs one
+ * comparison. A fallback ignores arguments for which it has no parameter.
  */
 #define NEXT(function, fallback_function)                                                                    \
 	({                                                                                                   \
@@ -33,23 +34,23 @@
 
 #pragma GCC visibility push(hidden)
 
-/* For is_own_block and free_own_block, of a page-aligned pointer. */
+/* The slow paths of is_own_block and free_own_block, for a page-aligned pointer. */
 bool lz_owns_aligned_block(const void *p);
 bool lz_free_aligned_block(void *p, const void *caller);
 
 void lz_fallback_free(void *p);
 size_t lz_fallback_size(const void *p);
 void *lz_fallback_realloc(void *p, size_t size);
-/* In place, as far as it is large already. */
+/* Succeeds in place if the block is large enough already; otherwise NULL. */
 void *lz_fallback_expand(void *p, size_t size);
-/* What a block grew by reads as zero. */
+/* The part by which the block grew reads as zero. */
 void *lz_fallback_rezalloc(void *p, size_t size);
 void *lz_fallback_recalloc(void *p, size_t count, size_t size);
-/* Frees p where it cannot be resized. */
+/* Frees p if it cannot be resized. */
 void *lz_fallback_reallocf(void *p, size_t size);
-/* To an alignment that realloc does not promise. */
+/* Resizes to an alignment that realloc does not guarantee. */
 void *lz_fallback_realloc_aligned(void *p, size_t size, size_t alignment);
-/* The same, for what a block grew by to read as zero. */
+/* The same; the part by which the block grew reads as zero. */
 void *lz_fallback_rezalloc_aligned(void *p, size_t size, size_t alignment);
 
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-/* The public API: lazyzero.h on top of the core. */
+/* The public API of lazyzero.h, implemented by the core. */
 #include "lazyzero.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* -1 and errno for an internal error. The core is set up by the first call of any kind. */
+/* Converts an internal result to the C convention: 0, or -1 and errno. */
 static int libc_result(int error)
 {
 	if (error == 0)
@@ -56,7 +56,7 @@ EXPORT int lz_set_budget(uint64_t bytes)
 
 EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
 {
-	/* The two enumerations agree. */
+	/* Both enumerations have the same values. */
 	struct lz_request request = {.call = "lz_alloc",
 		.size = size,
 		.caller = __builtin_return_address(0),

@@ -7,8 +7,8 @@
 #include "base/checked.h"
 
 /*
- * 4 KiB even where pages are larger: it is the mask the fast path tests. glibc's dlsym makes one or two small
- * allocations; 64 pages of .bss that nobody touches cost nothing.
+ * 4 KiB even if pages are larger, because the fast path tests this mask. glibc's dlsym makes one or two small
+ * allocations; 64 untouched pages of .bss cost nothing.
  */
 #define BLOCK_ALIGNMENT 4096u
 #define ARENA_UNITS 64u

@@ -1,16 +1,15 @@
 /*
- * A fork handler that wipes what was advised MADV_WIPEONFORK on a zero window
- * (backing/window/wipe_on_fork.c). It runs in the child alone and takes no lock, so its order among others
- * does not matter but for what they see: it is registered when the library starts, before most handlers of
- * the program, or at the first such advice where that comes earlier. Registering allocates in the C library,
- * so it is not done under the core's lock.
+ * A fork handler that wipes memory marked MADV_WIPEONFORK on a zero window (backing/window/wipe_on_fork.c).
+ * It runs only in the child and takes no lock. Its order matters only for what other handlers see: it is
+ * registered when the library starts, before most handlers of the program, or at the first such advice if
+ * that is earlier. Registering allocates in the C library, so it is done without the lock of the books.
  */
 #include <stdatomic.h>
 #include <stddef.h>
 
 #include "shim/shim.h"
 
-/* What pthread_atfork(3) calls; looked up weakly, for other C libraries lack it. */
+/* pthread_atfork(3) calls this function. Weak, because other C libraries lack it. */
 extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library)
 	__attribute__((weak));
 extern void *__dso_handle __attribute__((visibility("hidden")));

@@ -1,4 +1,4 @@
-/* Huge pages asked of glibc's malloc; see hugetlb.h. */
+/* Huge pages requested from glibc's malloc; see hugetlb.h. */
 #include "shim/hugetlb.h"
 
 #include <fcntl.h>
@@ -12,8 +12,10 @@
 
 #define TUNABLE "glibc.malloc.hugetlb"
 
-/* Whether glibc would map hugetlb pages: 2 is for the default size, more is a size
- * (__malloc_hugepage_config). */
+/*
+ * Whether glibc would map hugetlb pages: 2 means the default size, a larger value is a size in bytes
+ * (__malloc_hugepage_config).
+ */
 static bool hugetlb_pages_exist(const struct lz_os *os, uint64_t value)
 {
 	char name[80];
@@ -64,7 +66,7 @@ bool lz_hugetlb_defers_to_next(struct lz_core *core, bool next_is_glibc, char *c
 		return false;
 	}
 	log_tunable_note(&core->log, value,
-		"requests of malloc and calloc are left to the C library; LAZYZERO_THP=inherit has lazyzero "
-		"serve them");
+		"requests of malloc and calloc are left to the C library; set LAZYZERO_THP=inherit to have "
+		"lazyzero serve them");
 	return true;
 }

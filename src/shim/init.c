@@ -25,29 +25,29 @@ static _Atomic int next_state = NOT_STARTED;
 static _Atomic int core_state = NOT_STARTED;
 
 /*
- * Whether this thread is starting. Initial-exec, because a lazily allocated TLS block would call us;
- * volatile, because glibc declares dlsym a leaf, so the compiler takes it that nothing in this file runs
- * meanwhile.
+ * Whether this thread is in start-up. Initial-exec, because allocating a TLS block lazily would call malloc.
+ * Volatile, because glibc declares dlsym a leaf function, so the compiler assumes that it calls nothing in
+ * this file.
  */
 static __thread volatile bool starting __attribute__((tls_model("initial-exec")));
 
-/* The stand-in for what an allocator may lack. */
+/* Replaces malloc_usable_size if the next allocator lacks it. */
 static size_t unknown_size(void *p)
 {
 	(void)p;
 	return 0;
 }
 
-/* The next functions themselves, whatever stands in lz_next. */
+/* The next allocator's functions, while lz_next may hold the trimming ones. */
 static struct {
 	void *(*malloc)(size_t);
 	void *(*calloc)(size_t, size_t);
 	void *(*realloc)(void *, size_t);
 } next_functions;
 
-/* --- looking up --- */
+/* --- finding the next allocator --- */
 
-/* dlsym returns an object pointer; POSIX says it can be called. */
+/* dlsym returns an object pointer; POSIX allows calling it. */
 #define FIND_NEXT(table, name) (*(void **)&(table)->name = dlsym(RTLD_NEXT, #name))
 
 static void find_next_functions(struct lz_next *table)
@@ -66,7 +66,7 @@ static void find_next_functions(struct lz_next *table)
 	table->known_size = table->malloc_usable_size;
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;
-	/* By a function that is no allocator's: tcmalloc takes the name __libc_malloc as well. */
+	/* Compared with a function that no allocator defines: tcmalloc defines __libc_malloc as well. */
 	table->is_glibc = lz_loaded_in_same_object(
 		(const void *)table->malloc, dlsym(RTLD_NEXT, "gnu_get_libc_version"));
 }
@@ -91,10 +91,12 @@ bool lz_resolve_next(void)
 		next_functions.realloc = found.realloc;
 		starting = false;
 		atomic_store(&next_state, READY);
-		/* What was not found is not for the program to read at its first dlerror. */
+		/*
+		 * Clears the error of failed lookups, so that the program's first dlerror does not return it.
+		 */
 		dlerror();
 	}
-	/* No thread exists before the first allocation; this is for one made by raw clone. */
+	/* There are no threads before the first allocation, except those made by raw clone(2). */
 	while (atomic_load(&next_state) != READY)
 		sched_yield();
 	lz_configure();
@@ -102,11 +104,11 @@ bool lz_resolve_next(void)
 	return true;
 }
 
-/* --- resolvers: what the table holds at first --- */
+/* --- resolvers: the initial contents of lz_next --- */
 
 /*
- * Once started, an allocation goes through its interposer again: the thresholds are known only now. These are
- * tail calls, so the return address that will be logged is still the program's.
+ * After start-up, an allocation goes through its interposer again, because the thresholds are known only now.
+ * These are tail calls, so the logged return address is the program's.
  */
 
 static void *resolve_malloc(size_t size)
@@ -125,7 +127,7 @@ static void *resolve_calloc(size_t count, size_t size)
 
 static void *resolve_realloc(void *p, size_t size)
 {
-	/* While starting, nothing but arena blocks exists, and those do not come here. */
+	/* During start-up only arena blocks exist, and those do not come here. */
 	return lz_resolve_next() ? realloc(p, size) : p == NULL ? lz_arena_allocate(size, 1) : NULL;
 }
 
@@ -186,19 +188,19 @@ struct lz_next lz_next = {
 	.malloc_usable_size = resolve_usable_size,
 };
 
-/* --- while freed regions are kept --- */
+/* --- while the cache holds regions --- */
 
 /*
- * What the table holds while the core keeps freed regions: the next functions behind a look at the time, so
- * that kept memory is unmapped in time though the program makes small requests only. 20 ns each, and nothing
- * on the fast path where nothing is kept.
+ * lz_next points to these functions while the cache holds regions. They check the time before they call the
+ * next allocator, so that idle regions are unmapped even if the program makes only small requests. That costs
+ * 20 ns for each call; when the cache is empty, the fast path has no extra cost.
  */
 #define TRIM_INTERVAL_MS 250u
 
 /*
- * Something that changes at least every 2^24 steps, cheaply: the processor's counter of cycles, 10 to 25 ns,
- * or, where none can be read, one step for each request. libc's clock_gettime is no way: a library that fakes
- * the time may stand for it, and call malloc.
+ * A cheap value that changes at least every 2^24 steps: the processor's cycle counter (10 to 25 ns), or, if
+ * it cannot be read, a count of requests. libc's clock_gettime is not used: a library that fakes the time may
+ * interpose it and call malloc.
  */
 static inline uint64_t coarse_clock(void)
 {
@@ -231,7 +233,7 @@ static void trim_periodically(void)
 	lz_cache_trim_idle(&lz_core.cache);
 }
 
-/* What is kept counts against limits that another process may have lowered (prlimit(1)). */
+/* Cached regions count against limits that another process may have lowered (prlimit(1)). */
 static bool flush_cache(void)
 {
 	return lz_cache_flush(&lz_core.cache);
@@ -263,7 +265,7 @@ static void *trim_then_realloc(void *p, size_t size)
 
 #define SET_NEXT(name, function) __atomic_store_n(&lz_next.name, function, __ATOMIC_RELAXED)
 
-/* Called with the core's lock, so that the last call is the last change. */
+/* Called with the lock of the books held, so that changes are made in order. */
 static void set_trimming(bool kept)
 {
 	SET_NEXT(malloc, kept ? trim_then_malloc : next_functions.malloc);
@@ -271,9 +273,9 @@ static void set_trimming(bool kept)
 	SET_NEXT(realloc, kept ? trim_then_realloc : next_functions.realloc);
 }
 
-/* --- the core --- */
+/* --- configuring the core --- */
 
-/* A set-uid program takes no orders from its caller's environment (secure_getenv(3)). */
+/* A set-uid program ignores its caller's environment (secure_getenv(3)). */
 static char **trusted_environment(void)
 {
 	static char *nothing[] = {NULL};
@@ -282,8 +284,8 @@ static char **trusted_environment(void)
 }
 
 /*
- * A sanitizer's runtime watches every block and keeps what it knows of it; what we served, it would not know,
- * and LeakSanitizer would call lost what only our regions point to.
+ * A sanitizer's runtime tracks every block. It would not know lazyzero's regions, and LeakSanitizer would
+ * report blocks that are referenced only from regions.
  */
 static bool defer_to_sanitizer(void)
 {
@@ -295,7 +297,7 @@ static bool defer_to_sanitizer(void)
 		return false;
 	lz_text_string(&text, "the program is built with ");
 	lz_text_string(&text, sanitizer);
-	lz_text_string(&text, ", which must see all memory: lazyzero does nothing in it");
+	lz_text_string(&text, ", which must track all memory; lazyzero is inactive");
 	lz_log_note(&lz_core.log, buffer);
 	return true;
 }
@@ -312,8 +314,8 @@ static void set_report_signal(void)
 
 	if (signal == 0 && lz_core.options.report_signal != LZ_REPORT_NONE)
 		lz_log_note(&lz_core.log,
-			"LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT, and the "
-			"signal does what it does without");
+			"LAZYZERO_REPORT_SIGNAL has no effect, because LAZYZERO_REPORT is not set; the "
+			"signal keeps its action");
 	if (signal != 0 && lz_core.os->handle_signal(signal, report_now) != 0)
 		lz_log_note(&lz_core.log, "no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or "
 					  "ignored already");
@@ -334,7 +336,7 @@ static void set_thresholds(const struct lz_options *options, char *const *enviro
 			!lz_loaded_mixes_new_delete((const void *)lz_next.malloc))
 			lz_malloc_threshold = options->malloc_threshold;
 	}
-	/* Last, and released: another thread may see it at once, and must then see a whole core. */
+	/* Stored last, with release order: another thread that sees the value must see the whole core. */
 	__atomic_store_n(
 		&lz_mappings_followed, (options->intercept & LZ_INTERCEPT_MMAP) != 0, __ATOMIC_RELEASE);
 }
@@ -345,7 +347,7 @@ bool lz_configure(void)
 
 	if (atomic_load_explicit(&core_state, memory_order_acquire) == READY)
 		return true;
-	/* ld.so allocates before libc has been given its environment. */
+	/* ld.so allocates before libc has its environment. */
 	if (environ == NULL && getauxval(AT_SECURE) == 0)
 		return false;
 	if (atomic_compare_exchange_strong(&core_state, &not_started, STARTING)) {

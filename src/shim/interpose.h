@@ -1,6 +1,6 @@
 /*
- * What the interposers of system calls share: what the C library makes of a kernel's answer, and when calls
- * are followed.
+ * Shared by the interposers of system calls: conversion of results to the C convention, and whether calls are
+ * handled.
  */
 #ifndef LZ_SHIM_INTERPOSE_H
 #define LZ_SHIM_INTERPOSE_H
@@ -34,14 +34,14 @@ static inline int int_result(long result)
 	return (int)long_result(result);
 }
 
-/* Whether the mmap family is followed. The first call of a process may be one of it. */
+/* Whether the mmap family is handled. Starts the library if this is the process's first call. */
 static inline bool mmap_is_followed(void)
 {
 	return __atomic_load_n(&lz_mappings_followed, __ATOMIC_ACQUIRE) ||
 	       (lz_ensure_ready() && lz_mappings_followed);
 }
 
-/* Whether anything is done in this program: where not, calls are passed on as they are. */
+/* Whether the library is active in this program. If not, calls are passed on unchanged. */
 static inline bool is_active(void)
 {
 	return lz_ensure_ready() && lz_core.active;

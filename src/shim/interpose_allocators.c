@@ -1,17 +1,17 @@
 /*
- * What other allocators offer beside the standard functions, where it takes a block: a program that knows
- * jemalloc, mimalloc or tcmalloc beneath us may hand them one that we served. Ours are dealt with here; all
- * others go to the function that the call was for (scope.h).
+ * Functions that other allocators offer in addition to the standard ones, as far as they take a block. A
+ * program that knows it runs with jemalloc, mimalloc or tcmalloc may pass them a block that lazyzero served.
+ * Own blocks are handled here; for all others the call goes to the function that it was meant for
+ * (symbol_lookup.h).
  *
- * Only functions that take a block stand here, never one that makes a block or tells of the allocator:
- * programs that look whether jemalloc is there look for mallocx or mallctl, and must not find them. Where
- * there is no such allocator, what stands here does what its standard counterpart does, so a program that is
- * content with sdallocx alone is right to use it. And only names that nobody else gives another meaning: not
- * malloc_size, vfree or cfree.
+ * Only functions that take a block are interposed, never functions that allocate or describe the allocator:
+ * programs look for mallocx or mallctl to detect jemalloc, and must not find them here. If there is no such
+ * allocator, each function does what its standard counterpart does, so a program that detects only sdallocx
+ * works. Names that other software uses with another meaning are left out: malloc_size, vfree, cfree.
  *
- * C++'s operators are not among them. Whoever defines delete defines new, so it is given its own blocks;
- * where a program mixes the two, malloc is left alone (company.h). And a plugin that brings the C++ library
- * into a program without would pay a look into the table of callers for every delete.
+ * C++ operators are not interposed. Whoever defines operator delete also defines operator new, so it gets its
+ * own blocks; if a program mixes the two, malloc is left alone (loaded_objects.h). In addition, if a plugin
+ * loaded the C++ library into a C program, every delete would pay for a lookup of its caller.
  */
 #include <malloc.h>
 #include <stdlib.h>
@@ -19,8 +19,10 @@
 #include "shim/allocator_fallbacks.h"
 #include "shim/shim.h"
 
-/* jemalloc(3): of the flags, the low six bits are the binary logarithm of an alignment, and one asks for
- * zeros. */
+/*
+ * jemalloc(3): the low six bits of the flags are the binary logarithm of the alignment; 0x40 requests zeroed
+ * memory.
+ */
 static void *fallback_rallocx(void *p, size_t size, int flags)
 {
 	size_t alignment = (size_t)1 << (flags & 63);
@@ -35,7 +37,7 @@ static int fallback_malloc_trim(size_t pad)
 	return 0;
 }
 
-/* --- the C library: its own entrance, for programs that bring a malloc --- */
+/* --- the C library: internal names, used by programs that define malloc --- */
 
 void __libc_free(void *p);
 void *__libc_realloc(void *p, size_t size);
@@ -52,7 +54,7 @@ EXPORT void *__libc_realloc(void *p, size_t size)
 			       : NEXT(__libc_realloc, lz_fallback_realloc)(p, size);
 }
 
-/* It asks for memory back, and some of it is what we keep. */
+/* The caller asks to release memory; cached regions are a part of it. */
 EXPORT int malloc_trim(size_t pad)
 {
 	bool freed_any = lz_cache_flush(&lz_core.cache);
@@ -86,7 +88,7 @@ EXPORT void *rallocx(void *p, size_t size, int flags)
 			       : NEXT(rallocx, fallback_rallocx)(p, size, flags);
 }
 
-/* The size it has is an answer that the caller must be prepared for. */
+/* The current size is an answer that callers must handle. */
 EXPORT size_t xallocx(void *p, size_t size, size_t extra, int flags)
 {
 	return is_own_block(p) ? lz_fallback_size(p) : NEXT(xallocx, lz_fallback_size)(p, size, extra, flags);

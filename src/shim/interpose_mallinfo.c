@@ -1,9 +1,9 @@
 /*
- * What programs ask an allocator about itself: mallinfo(3), malloc_stats(3). Blocks that we serve are counted
- * in, as the mmapped chunks that glibc would have made of them. malloc_info(3) prints an XML document of the
- * next allocator's own arenas and is left alone.
+ * Queries about the allocator: mallinfo(3), malloc_stats(3). Regions are added as mmapped chunks, which glibc
+ * would have made of them. malloc_info(3) prints an XML document about the next allocator's own arenas and is
+ * not interposed.
  *
- * Where nobody behind us has such a function (musl), it tells of our regions alone.
+ * If no other library defines the function (musl), it reports only regions.
  */
 #include <malloc.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "shim/allocator_fallbacks.h"
 #include "shim/shim.h"
 
-/* mallinfo's int fields wrap, for which glibc deprecates it. */
+/* glibc deprecates mallinfo because its int fields wrap. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #if !defined(__GLIBC_PREREQ) || !__GLIBC_PREREQ(2, 33)
@@ -64,7 +64,7 @@ EXPORT struct mallinfo2 mallinfo2(void)
 	return info;
 }
 
-/* To descriptor 2, as it is now: that is where glibc writes, by way of stdio. */
+/* Written to file descriptor 2; glibc writes there as well, through stdio. */
 EXPORT void malloc_stats(void)
 {
 	char buffer[160];

@@ -1,6 +1,6 @@
 /*
- * The malloc family as programs call it. Small requests cost one comparison and one indirect jump; everything
- * else is in the functions marked noinline, which keep the fast path free of a stack frame.
+ * The interposed malloc family. Small requests cost one comparison and one indirect jump. All other work is
+ * in functions marked noinline, so that the fast path needs no stack frame.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -19,22 +19,26 @@
 #define SLOW __attribute__((noinline, cold))
 #define CALLER __builtin_return_address(0)
 
-/* Our blocks start on a page boundary, as bootstrap blocks do; of others, one in 256. 4 KiB is the smallest
- * page. */
+/*
+ * Regions and arena blocks start on a page boundary; so does one in 256 of other blocks. 4 KiB is the
+ * smallest page size.
+ */
 #define IS_PAGE_ALIGNED(p) (((uintptr_t)(p)&4095) == 0)
 
 void free_sized(void *p, size_t size);
 void free_aligned_sized(void *p, size_t alignment, size_t size);
 
-/* A request that is not for zeros: the kernel decides on it as on malloc's without us. */
+/*
+ * A request for memory that need not be zeroed; the kernel applies its overcommit rules, as without lazyzero.
+ */
 #define ACCOUNTED_REQUEST(function, bytes, by)                                                               \
 	(&(struct lz_request){.call = function, .size = bytes, .caller = by, .accounted = true})
 
 static _Atomic bool layout_checked;
 
 /*
- * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it
- * says (backing/region_header.h): the layout is glibc's own, and no interface.
+ * Checks once whether glibc takes a region for one of its own mmapped chunks, as the header page says
+ * (backing/region_header.h). The layout is internal to glibc and may change.
  */
 static SLOW void check_glibc_layout(void *block)
 {
@@ -46,12 +50,13 @@ static SLOW void check_glibc_layout(void *block)
 		return;
 	atomic_store_explicit(&lz_core.backings.header.layout_differs, true, memory_order_relaxed);
 	lz_header_write(&lz_core.backings.header, (uintptr_t)block, length);
-	lz_log_note(&lz_core.log, "this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a "
-				  "plugin that calls its "
-				  "free directly (RTLD_DEEPBIND) must not be given blocks of 1 MiB and more");
+	lz_log_note(&lz_core.log,
+		"this C library's blocks have another layout than those of glibc 2.26 to 2.41: do not "
+		"pass blocks of 1 MiB and more to a plugin that calls its free directly "
+		"(RTLD_DEEPBIND)");
 }
 
-/* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
+/* 0 and a block, or ENOMEM, or -EAGAIN: call the next allocator. */
 static int allocate_region(const struct lz_request *request, size_t alignment, void **out)
 {
 	int error;
@@ -103,7 +108,7 @@ EXPORT void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
 
-	/* An overflow is the next allocator's to refuse. */
+	/* The next allocator refuses an overflow. */
 	if (!__builtin_mul_overflow(count, size, &bytes) && __builtin_expect(bytes >= lz_calloc_threshold, 0))
 		return large_calloc(count, size, CALLER);
 	return LZ_NEXT(calloc)(count, size);
@@ -137,7 +142,10 @@ EXPORT void free(void *p)
 		lz_next.free(p);
 }
 
-/* C23; the sizes are hints that no allocator needs. By its global name, for the reason reallocarray gives. */
+/*
+ * C23. The sizes are hints that are not needed. Calls free by its global name, for the reason given in
+ * reallocarray.
+ */
 EXPORT void free_sized(void *p, size_t size)
 {
 	(void)size;
@@ -169,7 +177,7 @@ EXPORT size_t malloc_usable_size(void *p)
 
 /* --- realloc --- */
 
-/* A fresh block of any kind with the first `keep` bytes of p; p stays. */
+/* Allocates a block and copies the first `keep` bytes of p to it; p stays allocated. */
 static void *copy_to_new_block(const void *p, size_t keep, size_t size)
 {
 	void *block = LZ_NEXT(malloc)(size);
@@ -179,7 +187,7 @@ static void *copy_to_new_block(const void *p, size_t keep, size_t size)
 	return block;
 }
 
-/* Whatever the next allocator makes of realloc(p, 0): glibc frees and returns NULL, others keep a block. */
+/* The result depends on the next allocator: glibc frees the block and returns NULL, others return a block. */
 static void *realloc_to_zero(void *p)
 {
 	void *small = LZ_NEXT(malloc)(1);
@@ -198,7 +206,10 @@ static void *realloc_region(void *p, size_t length, size_t size, const void *cal
 
 	if (size == 0)
 		return realloc_to_zero(p);
-	/* What has become small goes where small blocks live; a region costs at least a page and a table. */
+	/*
+	 * A block that has become small goes to the next allocator; a region costs at least a page and a page
+	 * table.
+	 */
 	if (size >= lz_min_u64(lz_core.options.threshold, lz_core.options.malloc_threshold))
 		error = lz_heap_resize(&lz_core.heap, &request, p, &block);
 	if (error == -EAGAIN) {
@@ -207,7 +218,7 @@ static void *realloc_region(void *p, size_t length, size_t size, const void *cal
 			lz_heap_free(&lz_core.heap, p);
 			return block;
 		}
-		/* No room for a copy; shrinking in place always works. */
+		/* No memory for a copy; shrinking in place always works. */
 		error = size <= length ? lz_heap_resize(&lz_core.heap, &request, p, &block) : -ENOMEM;
 	}
 	if (error == 0)
@@ -217,8 +228,8 @@ static void *realloc_region(void *p, size_t length, size_t size, const void *cal
 }
 
 /*
- * A block of the next allocator that grows past our threshold becomes ours: one copy, of less than that. What
- * was never written is not copied where that can be known.
+ * Moves a block of the next allocator that grows beyond the threshold to a region. That copies once, and less
+ * than the threshold. Pages that were never written are skipped if they can be recognised.
  */
 static void *move_to_region(void *p, size_t size, const void *caller)
 {
@@ -284,13 +295,13 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	/* By its global name: a program that brings its own realloc may lack this function, and gets ours. */
+	/* Calls the global name: a program may define realloc without this function. */
 	return realloc(p, bytes);
 }
 
 /* --- the aligned family --- */
 
-/* Alignments that are no power of two are the next allocator's to judge. */
+/* The next allocator handles alignments that are not powers of two. */
 static bool is_large_aligned(size_t alignment, size_t size)
 {
 	return size >= lz_malloc_threshold && lz_is_power_of_two(alignment);

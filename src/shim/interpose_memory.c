@@ -1,6 +1,6 @@
 /*
- * Calls that change what memory is like, beside the mmap family: the core is told, and they are passed on to
- * the next definition (next_calls.h).
+ * Interposed calls outside the mmap family that change properties of memory. The core is notified, and the
+ * call is passed on to the next definition (next_calls.h).
  */
 #include <linux/prctl.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 	long_result(                                                                                         \
 		lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
 
-/* Not in every C library's headers. */
+/* Not declared by every C library. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);
 int mlock2(const void *address, size_t length, unsigned flags);
 long mbind(void *address, unsigned long length, int mode, const unsigned long *nodes, unsigned long nodes_max,
@@ -65,9 +65,9 @@ EXPORT int mlockall(int flags)
 }
 
 /*
- * libnuma's, which few programs have, and one that glibc has since 2.36: looked up at the first call. dlsym's
- * failure to find a name at start-up would have libc translate a message, perhaps with its locks held
- * (company.c).
+ * mbind is defined by libnuma, which few programs use; process_madvise by glibc since 2.36. They are looked
+ * up at the first call: a failed dlsym at start-up would make libc translate a message, possibly while its
+ * locks are held (loaded_objects.c).
  */
 static long fallback_mbind(void *address, unsigned long length, int mode, const unsigned long *nodes,
 	unsigned long nodes_max, unsigned flags)
@@ -152,8 +152,8 @@ EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *chan
 }
 
 /*
- * A name (PR_SET_VMA_ANON_NAME) must not be there when the memory has its next owner. The kernel gives none
- * to a file's mapping, which a window is (EBADF), where the program's memory would have taken it.
+ * A name (PR_SET_VMA_ANON_NAME) must not remain when the memory is reused. The kernel does not name mappings
+ * of a file, such as a window (EBADF); without lazyzero, it would have named the program's memory.
  */
 EXPORT int prctl(int option, ...)
 {

@@ -1,6 +1,7 @@
 /*
- * What mimalloc offers beside the standard functions, where it takes a block; see interpose_allocators.c. Its
- * heaps (mi_heap_...) are of no matter to a block of ours: it stays one.
+ * Functions that mimalloc offers in addition to the standard ones, as far as they take a block; see
+ * interpose_allocators.c. A region does not belong to any of mimalloc's heaps (mi_heap_...) and stays a
+ * region.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,9 +10,9 @@
 #include "base/checked.h"
 #include "shim/allocator_fallbacks.h"
 
-/* NOLINTBEGIN(bugprone-macro-parentheses): these make functions; parameters and names take no_block */
+/* NOLINTBEGIN(bugprone-macro-parentheses): these macros define functions; parameters and names take none */
 
-/* --- freeing and telling --- */
+/* --- freeing and sizes --- */
 
 #define DEFINE_FREE(name, parameters, arguments)                                                             \
 	void name parameters;                                                                                \
@@ -40,7 +41,7 @@ DEFINE_SIZE(mi_malloc_usable_size)
 
 /* --- resizing --- */
 
-/* `plain` does the same by standard means, of the same parameters. */
+/* `fallback` does the same with standard functions and takes the same parameters. */
 #define DEFINE_RESIZE(name, fallback, parameters, arguments)                                                 \
 	void *name parameters;                                                                               \
 	EXPORT void *name parameters                                                                         \
@@ -55,7 +56,7 @@ static size_t saturating_product(size_t count, size_t size)
 	return __builtin_mul_overflow(count, size, &bytes) ? SIZE_MAX : bytes;
 }
 
-/* Without exceptions, as C is: mimalloc ends the program there. */
+/* Without exceptions mimalloc aborts, as in C. */
 static void *or_abort(void *p)
 {
 	if (p == NULL)
@@ -96,7 +97,7 @@ static int fallback_reallocarr(void *p, size_t count, size_t size)
 	return 0;
 }
 
-/* p is where the block's address stands (reallocarr(3) of NetBSD). */
+/* p points to the variable that holds the block's address (reallocarr(3) of NetBSD). */
 int mi_reallocarr(void *p, size_t count, size_t size);
 EXPORT int mi_reallocarr(void *p, size_t count, size_t size)
 {
@@ -105,7 +106,7 @@ EXPORT int mi_reallocarr(void *p, size_t count, size_t size)
 		       : NEXT(mi_reallocarr, fallback_reallocarr)(p, count, size);
 }
 
-/* --- to an alignment --- */
+/* --- with an alignment --- */
 
 static void *recalloc_aligned(void *p, size_t count, size_t size, size_t alignment)
 {
@@ -127,7 +128,7 @@ static void *no_block(size_t size, size_t alignment, size_t offset)
 	return NULL;
 }
 
-/* With a byte inside aligned, which only mimalloc can do: it then has the block. */
+/* Only mimalloc can align a byte inside a block; the new block is mimalloc's. */
 static void *allocate_at(size_t size, size_t alignment, size_t offset, bool zeroed, const void *caller)
 {
 	static struct lz_symbol fallback = {.name = "mi_malloc_aligned_at", .fallback = (void *)no_block};
@@ -179,7 +180,7 @@ DEFINE_RESIZE(mi_aligned_offset_recalloc, recalloc_at,
 	(void *p, size_t count, size_t size, size_t alignment, size_t offset),
 	(p, count, size, alignment, offset))
 
-/* --- in a heap --- */
+/* --- with a heap --- */
 
 #define DEFINE_HEAP_RESIZE(name, fallback, parameters, arguments, heap_arguments)                            \
 	static void *fallback_##name parameters                                                              \

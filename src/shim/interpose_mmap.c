@@ -1,6 +1,6 @@
 /*
- * The mmap family as programs call it: forwarded to the core, or straight to the next definition where the
- * family is not followed (next_calls.h).
+ * The interposed mmap family: calls are forwarded to the core, or to the next definition if the family is not
+ * handled (next_calls.h).
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
@@ -15,7 +15,10 @@
 
 #define CALLER __builtin_return_address(0)
 
-/* In a signal handler what was interrupted may have another name; a jump out of one leaves it behind. */
+/*
+ * A signal handler may interrupt a call that has the other name, and a jump out of a handler leaves that name
+ * set. So each call sets its own name.
+ */
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	enum lz_called_as before;
@@ -82,7 +85,7 @@ EXPORT int madvise(void *address, size_t length, int advice)
 {
 	if (advice == MADV_WIPEONFORK)
 		lz_register_fork_handler();
-	/* Whatever is followed: the advice may be on a region that calloc served. */
+	/* Independent of LAZYZERO_INTERCEPT: the advice may be given on a region that calloc served. */
 	if (is_active())
 		return int_result(lz_calls_madvise(&lz_core.calls, address, length, advice));
 	return lz_next_calls.madvise(address, length, advice);
@@ -95,7 +98,7 @@ EXPORT int mincore(void *address, size_t length, unsigned char *pages)
 	return lz_next_calls.mincore(address, length, pages);
 }
 
-/* Only UFFDIO_REGISTER (Documentation/admin-guide/mm/userfaultfd.rst) is of interest. */
+/* Only UFFDIO_REGISTER (Documentation/admin-guide/mm/userfaultfd.rst) needs handling. */
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;

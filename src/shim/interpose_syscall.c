@@ -1,14 +1,14 @@
 /*
- * syscall(2), for the calls that share pages with the kernel and that many programs make by number
- * (interpose_zerocopy.c): io_uring_register has no other name in libc, nor has seccomp.
+ * syscall(2), for calls that share pages with the kernel and that many programs make by number
+ * (interpose_zerocopy.c). io_uring_register and seccomp have no other name in libc.
  *
- * It must be transparent for every number: clone may return on another stack, vfork twice on one. So it is
- * written in assembler: compares the number, touches neither stack nor a register that arguments are in, and
- * jumps to the next definition, which sees the caller's frame. Only the numbers looked for are told first to
- * a function.
+ * The interposer must be transparent for every number: clone may return on another stack, and vfork returns
+ * twice on the same one. So it is written in assembler: it compares the number, changes neither the stack nor
+ * an argument register, and jumps to the next definition, which sees the caller's frame. Only for the numbers
+ * of interest a function is called first.
  *
- * The pointer that it jumps through starts out at a plain system call; start-up writes the next definition's
- * address. Machines that have no code here do not interpose it.
+ * The pointer that it jumps through initially points to a plain system call; start-up stores the next
+ * definition's address. On machines without code here, syscall is not interposed.
  */
 #include "shim/interpose_syscall.h"
 
@@ -23,7 +23,7 @@
 
 #ifdef LZ_RAW_CALLS
 
-/* Of a name that may be a macro: a test builds this file under other names. */
+/* The name may be a macro: a test builds this file with other names. */
 #define TEXT(name) TEXT_OF(name)
 #define TEXT_OF(name) #name
 
@@ -79,7 +79,10 @@ __asm__(".text\n"
 	"	cmpq $" TEXT(SYS_prctl) ", %rdi\n"
 	"	je 1f\n"
 	"	jmp *lz_syscall_next(%rip)\n"
-	/* All that may hold an argument; al counts vector registers. Seven pushes align the stack. */
+	/*
+	 * Saves all registers that may hold an argument; al is the count of vector registers. Seven pushes
+	 * keep the stack aligned.
+	 */
 	"1:	pushq %rdi\n	.cfi_adjust_cfa_offset 8\n"
 	"	pushq %rsi\n	.cfi_adjust_cfa_offset 8\n"
 	"	pushq %rdx\n	.cfi_adjust_cfa_offset 8\n"
@@ -98,7 +101,7 @@ __asm__(".text\n"
 	"	jmp *lz_syscall_next(%rip)\n"
 	"	.cfi_endproc\n"
 	".size " TEXT(syscall) ", . - " TEXT(syscall) "\n"
-	/* The function's arguments in the kernel's registers, the last one from the stack. */
+	/* Moves the arguments to the registers of the kernel's convention; the last one is on the stack. */
 	".p2align 4\n"
 	".globl lz_syscall_direct\n"
 	".hidden lz_syscall_direct\n"
@@ -123,7 +126,7 @@ __asm__(".text\n"
 	"	.cfi_endproc\n"
 	".size lz_syscall_direct, . - lz_syscall_direct\n");
 #else
-/* hint 34 is "bti c", which older assemblers do not know. */
+/* "hint 34" is "bti c", which older assemblers do not know. */
 __asm__(".text\n"
 	".p2align 4\n"
 	".globl " TEXT(syscall) "\n"

@@ -1,8 +1,8 @@
-/* syscall(2) as programs call it; see interpose_syscall.c. */
+/* The interposed syscall(2); see interpose_syscall.c. */
 #ifndef LZ_SHIM_INTERPOSE_SYSCALL_H
 #define LZ_SHIM_INTERPOSE_SYSCALL_H
 
-/* Looks up the next definition, which calls are passed on to from then on; part of start-up. */
+/* Finds the next definition, to which calls are passed on from then on. Part of start-up. */
 void lz_syscall_find(void);
 
 #endif

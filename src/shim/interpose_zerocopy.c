@@ -1,8 +1,8 @@
 /*
- * Calls by which the kernel reads pages of the program for longer than a call lasts: a pipe holds them until
- * it is read, a socket until its packets were sent. Freed and cleared in place they would change there; so
- * the core is told that there are such pages (pages_shared_with_kernel). io_uring's registered buffers:
- * interpose_syscall.c.
+ * Calls after which the kernel reads pages of the program for longer than the call lasts: a pipe holds pages
+ * until it is read, a socket until its packets were sent. If such memory is freed and cleared in place, the
+ * data would change there. So the core is notified that such pages exist (pages_shared_with_kernel). For
+ * registered buffers of io_uring see interpose_syscall.c.
  */
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -19,7 +19,7 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsign
 	return lz_next_calls.vmsplice(fd, ranges, count, flags);
 }
 
-/* Without SO_ZEROCOPY, MSG_ZEROCOPY of send(2) is ignored (net/ipv4/tcp.c). */
+/* Without SO_ZEROCOPY, send(2) ignores MSG_ZEROCOPY (net/ipv4/tcp.c). */
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
 	if (is_active() && level == SOL_SOCKET && option == SO_ZEROCOPY)

@@ -1,4 +1,4 @@
-/* Who else is in the process; see company.h. */
+/* Checks of the programs and libraries in the process; see loaded_objects.h. */
 #include "shim/loaded_objects.h"
 
 #include <dlfcn.h>
@@ -7,10 +7,10 @@
 #include "shim/next.h"
 
 /*
- * Weak references instead of dlsym: a search that fails would be harmless, but to take its error from the
- * program's dlerror, the C library translates it, and a process's first allocation may be made while it holds
- * the locks of that (bindtextdomain in a constructor). They are bound as the program's own would be: to the
- * first that defines the name, program first.
+ * Weak references are used instead of dlsym. A failed dlsym is harmless in itself, but clearing its error
+ * from dlerror makes the C library translate a message, and a process's first allocation may be made while
+ * the locks for that are held (bindtextdomain in a constructor). Weak references are bound like the program's
+ * own: to the first definition in the search order, the program's first.
  */
 #define WEAK __attribute__((weak))
 
@@ -30,7 +30,7 @@ const char *lz_loaded_sanitizer(void)
 				       : NULL;
 }
 
-/* new, new[]; delete, delete[]; and the latter two with a size. */
+/* new, new[]; delete, delete[]; and the last two with a size. */
 extern WEAK void *_Znwm(size_t);
 extern WEAK void *_Znam(size_t);
 extern WEAK void _ZdlPv(void *);
@@ -39,14 +39,14 @@ extern WEAK void _ZdlPvm(void *, size_t);
 extern WEAK void _ZdaPvm(void *, size_t);
 
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
-/* Not in musl, whose programs may inherit LD_PRELOAD. */
+/* Missing in musl, whose programs may inherit LD_PRELOAD. */
 #pragma weak _dl_find_object
 #endif
 
 /*
- * Where the program or library that holds an address begins; NULL for none. dladdr, all there is before
- * glibc 2.35 and in musl, looks through the library's symbols on the way: a third of a millisecond for the
- * six of libstdc++.
+ * The start of the program or library that contains an address; NULL if there is none. Before glibc 2.35, and
+ * in musl, only dladdr is available, which searches the library's symbols: a third of a millisecond for the
+ * six functions of libstdc++.
  */
 static const void *object_of(const void *address)
 {

@@ -1,9 +1,10 @@
 /*
- * The allocator below us: the functions that RTLD_NEXT finds (glibc's, or those of jemalloc, mimalloc,
- * tcmalloc preloaded behind us).
+ * The allocator below: the functions that RTLD_NEXT finds (glibc's, or those of jemalloc, mimalloc or
+ * tcmalloc preloaded after lazyzero).
  *
- * The table starts out pointing at resolvers, which look everything up and call on; so the fast path calls
- * through it without asking whether that was done. Written once, before the first call returns.
+ * The table initially points to resolvers, which look everything up and then make the call; so the fast path
+ * calls through the table without a test. Written once, before the first call returns; for the exception see
+ * LZ_NEXT.
  */
 #ifndef LZ_SHIM_NEXT_H
 #define LZ_SHIM_NEXT_H
@@ -21,20 +22,22 @@ struct lz_next {
 	int (*posix_memalign)(void **, size_t, size_t);
 	void *(*valloc)(size_t);
 	void *(*pvalloc)(size_t);
-	/* Some allocators lack it; then it points at a stand-in that answers 0. */
+	/* Some allocators lack it; then it points to a function that returns 0. */
 	size_t (*malloc_usable_size)(void *);
-	/* NULL where the allocator has no malloc_usable_size: the size of its blocks is not to be known. */
+	/* NULL if the allocator has no malloc_usable_size: the size of its blocks is unknown. */
 	size_t (*known_size)(void *);
-	/* It is glibc's, whose blocks are anonymous memory: pages of them that are not there are zero. */
+	/*
+	 * The allocator is glibc's. Its large blocks are anonymous memory, so their missing pages are zero.
+	 */
 	bool is_glibc;
 };
 
-/* Hidden, for the same reason as in shim.h: one instruction less for each call. */
+/* Hidden, for the same reason as in shim.h: saves one instruction for each call. */
 extern struct lz_next lz_next __attribute__((visibility("hidden")));
 
 /*
- * malloc, calloc and realloc change while the cache holds something (init.c). A pointer is read in one access
- * on every machine; an atomic load would cost the fast path an instruction, since compilers do not jump
+ * malloc, calloc and realloc change while the cache holds regions (init.c). A pointer is read in one access
+ * on every machine; an atomic load would cost the fast path an instruction, because compilers do not jump
  * through one.
  */
 #ifdef __SANITIZE_THREAD__

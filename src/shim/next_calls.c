@@ -1,4 +1,4 @@
-/* Passing system calls on; see next_calls.h. */
+/* Passing system calls on to the next definition; see next_calls.h. */
 #include "shim/next_calls.h"
 
 #include <dlfcn.h>
@@ -9,7 +9,7 @@
 
 #include "shim/interpose.h"
 
-/* --- directly --- */
+/* --- direct system calls --- */
 
 #define PASS(number, a, b, c, d, e, f)                                                                       \
 	lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
@@ -50,7 +50,7 @@ static int direct_mincore(void *address, size_t length, unsigned char *pages)
 	return int_result(lz_os_linux.mincore(address, length, pages));
 }
 
-/* libc adds nothing to the system call on the machines that have a zero window. */
+/* On machines with a zero window, libc adds nothing to the system call. */
 static int direct_ioctl(int fd, unsigned long request, ...)
 {
 	void *argument;
@@ -84,7 +84,7 @@ static int direct_mlock(const void *address, size_t length)
 
 static int direct_mlock2(const void *address, size_t length, unsigned flags)
 {
-	/* A kernel that lacks it has mlock. */
+	/* A kernel without mlock2 has mlock. */
 	return flags == 0 ? direct_mlock(address, length)
 			  : int_result(PASS(SYS_mlock2, address, length, flags, 0, 0, 0));
 }
@@ -94,7 +94,7 @@ static int direct_mlockall(int flags)
 	return int_result(PASS(SYS_mlockall, flags, 0, 0, 0, 0, 0));
 }
 
-/* On 64-bit machines struct rlimit and struct rlimit64 are one type under two names. */
+/* On 64-bit machines struct rlimit and struct rlimit64 are the same type. */
 static int direct_prlimit(
 	pid_t pid, __rlimit_resource_t resource, const struct rlimit *changed, struct rlimit *found)
 {
@@ -163,7 +163,7 @@ struct lz_next_calls lz_next_calls = {
 	.vmsplice = direct_vmsplice,
 };
 
-/* --- looking up --- */
+/* --- finding the next definitions --- */
 
 static void find(const char *name, void **entry)
 {
@@ -173,7 +173,7 @@ static void find(const char *name, void **entry)
 		*entry = function;
 }
 
-/* dlsym returns an object pointer; POSIX says it can be called. */
+/* dlsym returns an object pointer; POSIX allows calling it. */
 #define FIND(name) find(#name, (void **)&found.name)
 
 void lz_next_calls_find(void)
@@ -204,9 +204,9 @@ void lz_next_calls_find(void)
 	lz_next_calls = found;
 }
 
-/* --- for the core --- */
+/* --- the os table for the core --- */
 
-/* Initial-exec, because a lazily allocated TLS block would call us. */
+/* Initial-exec, because allocating a TLS block lazily would call malloc. */
 static __thread enum lz_called_as called_as __attribute__((tls_model("initial-exec")));
 
 enum lz_called_as lz_next_calls_set_name(enum lz_called_as name)
@@ -217,13 +217,16 @@ enum lz_called_as lz_next_calls_set_name(enum lz_called_as name)
 	return before;
 }
 
-/* A failed call's error as the core has it, whatever a library behind us left in errno. */
+/* The -errno of a failed call. A library may have left an invalid value in errno. */
 static int failure(void)
 {
 	return errno > 0 && errno < 4096 ? -errno : -EINVAL;
 }
 
-/* The result of a call as the core has it, errno as before: a library behind us may leave another in it. */
+/*
+ * Makes a call and converts its result to 0, an address or -errno; errno is preserved, because a library may
+ * change it.
+ */
 #define PASSED(type, call, failed)                                                                           \
 	({                                                                                                   \
 		int saved_errno = errno;                                                                     \
@@ -235,7 +238,7 @@ static int failure(void)
 
 static intptr_t next_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
-	/* What is called from within has a name of its own. */
+	/* Calls made from within the next definition have a name of their own. */
 	enum lz_called_as name = lz_next_calls_set_name(LZ_CALLED_BY_STANDARD_NAME);
 	void *(*map)(void *, size_t, int, int, int, off64_t) =
 		name == LZ_CALLED_AS_MMAP64 ? lz_next_calls.mmap64 : lz_next_calls.mmap;
@@ -297,7 +300,7 @@ static int next_shmdt(const void *address)
 	return PASSED(int, lz_next_calls.shmdt(address), -1);
 }
 
-/* Calls of the program that the core makes by number. */
+/* System calls that the core makes by number on behalf of the program. */
 static long next_pass(long number, long a, long b, long c, long d, long e, long f)
 {
 	__typeof__(lz_next_calls.mbind) next_mbind = __atomic_load_n(&lz_next_calls.mbind, __ATOMIC_RELAXED);

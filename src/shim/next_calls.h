@@ -1,12 +1,12 @@
 /*
- * The system calls that we interpose, as the next definition makes them: libc's, or that of a library
- * preloaded behind us (umockdev, v4l1compat, padsp), which must hear what the program calls.
+ * The interposed system calls, as the next definition makes them: libc's, or that of a library preloaded
+ * after lazyzero (umockdev, v4l1compat, padsp), which must see the program's calls.
  *
- * The table starts out with functions that ask the kernel directly, and holds those until start-up has looked
- * up the others: an allocator beneath us maps memory while it initialises, and dlsym may allocate. Written
- * once, by lz_next_calls_find; a name that nobody behind us defines keeps its direct function. Thread-safe.
+ * The table initially holds functions that call the kernel directly, and keeps them until start-up has found
+ * the others: an allocator below maps memory while it initialises, and dlsym may allocate. lz_next_calls_find
+ * writes the table once; a name that no later library defines keeps its direct function. Thread-safe.
  *
- * All are as the C library declares them: -1 or MAP_FAILED and errno.
+ * All functions have the types and results of the C library: -1 or MAP_FAILED, and errno.
  */
 #ifndef LZ_SHIM_NEXT_CALLS_H
 #define LZ_SHIM_NEXT_CALLS_H
@@ -42,7 +42,8 @@ struct lz_next_calls {
 	int (*prctl)(int, ...);
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	ssize_t (*vmsplice)(int, const struct iovec *, size_t, unsigned);
-	/* Calls that few programs make: NULL until the first, when interpose_memory.c looks them up. Atomic.
+	/*
+	 * Few programs make these calls: NULL until the first one, when interpose_memory.c sets them. Atomic.
 	 */
 	long (*mbind)(void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
 	ssize_t (*process_madvise)(int, const struct iovec *, size_t, int, unsigned);
@@ -52,18 +53,18 @@ struct lz_next_calls {
 
 extern struct lz_next_calls lz_next_calls;
 
-/* Looks all of them up behind us; part of start-up, with what that has for re-entry. */
+/* Finds the next definitions. Part of start-up, which handles re-entry. */
 void lz_next_calls_find(void);
 
 /*
- * The running kernel as in lz_os_linux, but for these calls of the program, which go through the table above:
- * the core's `calls`. Results and errno as os.h says.
+ * Like lz_os_linux, but the interposed calls go through the table above. For the `next` member of the core's
+ * rooms. Results as os.h says.
  */
 const struct lz_os *lz_next_calls_os(void);
 
 /*
- * The name by which the program called, where the core has one function for two: the calling thread's mmap
- * goes to mmap64, its mprotect to pkey_mprotect with key -1. Returns what it was before.
+ * Sets the name by which the calling thread's program called, where the core has one function for two names:
+ * mmap then goes to mmap64, mprotect to pkey_mprotect with key -1. Returns the previous name.
  */
 enum lz_called_as { LZ_CALLED_BY_STANDARD_NAME, LZ_CALLED_AS_MMAP64, LZ_CALLED_AS_PKEY_MPROTECT };
 enum lz_called_as lz_next_calls_set_name(enum lz_called_as name);

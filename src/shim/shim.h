@@ -1,9 +1,9 @@
 /*
- * State of the shim: the one core, the thresholds the fast path compares with, and start-up.
+ * The state of the shim: the core, the thresholds that the fast path compares with, and start-up.
  *
  * Start-up happens at the first intercepted call, whoever makes it (another library's constructor, ld.so), or
- * in our own constructor. Order: look up the next allocator; then, once libc has its environment, configure
- * the core and set the thresholds. Until then every call passes through.
+ * in the library's own constructor. First the next allocator is looked up; then, once libc has its
+ * environment, the core is configured and the thresholds are set. Until then every call is passed on.
  */
 #ifndef LZ_SHIM_SHIM_H
 #define LZ_SHIM_SHIM_H
@@ -13,47 +13,53 @@
 
 #include "core/core.h"
 
-/* Hidden, so that the fast path compares with memory directly instead of through the global offset table. */
+/*
+ * Hidden visibility lets the fast path compare with memory directly instead of through the global offset
+ * table.
+ */
 #pragma GCC visibility push(hidden)
 
 extern struct lz_core lz_core;
 
 /*
- * Requests of at least this many bytes leave the fast path; SIZE_MAX until configured, and where not wanted.
+ * Requests of at least this many bytes leave the fast path. SIZE_MAX until the core is configured, and if
+ * such requests are not handled.
  */
 extern size_t lz_calloc_threshold;
 extern size_t lz_malloc_threshold;
 
-/* The mmap family is followed. */
+/* Whether the mmap family is handled. */
 extern bool lz_mappings_followed;
 
-/* Ends the program, with a line, where p is certain to be no block; otherwise it may be the next allocator's.
- */
+/* Logs a line and aborts if p is certainly not a block; returns if it may belong to the next allocator. */
 void lz_abort_on_misuse(const char *call, const void *p, const void *caller);
 
 /* The program is about to install a seccomp filter; see lz_calls_before_seccomp. */
 void lz_deactivate(void);
 
-/* realloc of any block, in the name of `caller`. */
+/* realloc of any block, with `caller` as the logged caller. */
 void *lz_realloc(void *p, size_t size, const void *caller);
 
-/* Has forked children wipe what is to be wiped: before the first MADV_WIPEONFORK. */
+/*
+ * Registers the fork handler that wipes memory marked MADV_WIPEONFORK. Must be called before the first such
+ * advice. Does nothing after the first time.
+ */
 void lz_register_fork_handler(void);
 
 #pragma GCC visibility pop
 
 /*
- * Makes lz_next usable. False when the calling thread is in the middle of doing so: it then has only the
- * bootstrap arena. Thread-safe.
+ * Makes lz_next usable. Returns false if the calling thread is already doing so; then only the bootstrap
+ * arena is available. Thread-safe.
  */
 bool lz_resolve_next(void);
 
-/* Configures the core if that was not possible before. True when the core can be used. */
+/* Configures the core if that was not possible before. Returns true if the core can be used. Thread-safe. */
 bool lz_configure(void);
 
 /*
- * Both, for a call that may be a process's first. False while the calling thread is in the middle of it, or
- * libc has no environment yet: the call then goes where lz_next_calls says.
+ * lz_resolve_next and lz_configure, for a call that may be a process's first. Returns false if the calling
+ * thread is already in start-up, or if libc has no environment yet; the call then goes through lz_next_calls.
  */
 bool lz_ensure_ready(void);
 

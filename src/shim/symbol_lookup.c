@@ -1,4 +1,4 @@
-/* Finding the function behind ours; see scope.h. */
+/* Finding the function that a call was meant for; see symbol_lookup.h. */
 #include "shim/symbol_lookup.h"
 
 #include <dlfcn.h>
@@ -11,9 +11,9 @@
 #include "shim/shim.h"
 
 /*
- * What was cached for callers that RTLD_NEXT has nothing for: a return address and a name lead to a function.
- * A slot is written without a lock; where two threads wrote at once the comparison fails, since what is
- * compared is kept mixed with the function.
+ * Results for callers for which RTLD_NEXT finds nothing: a return address and a name give a function. Slots
+ * are written without a lock. Caller and name are stored XORed with the function, so that the comparison
+ * fails if two threads wrote a slot at once.
  */
 #define CACHE_SLOTS 256u
 
@@ -50,11 +50,13 @@ static void cache_store(const struct lz_symbol *name, const void *caller, void *
 	atomic_store_explicit(&cached[slot].function, mix, memory_order_relaxed);
 }
 
-/* Not in musl, whose programs may inherit LD_PRELOAD. */
+/* Missing in musl, whose programs may inherit LD_PRELOAD. */
 #pragma weak dladdr1
 
-/* The name under which the dynamic linker knows the library of an address; NULL for the program itself: all
- * that it sees, RTLD_NEXT sees. */
+/*
+ * The name of the library that contains an address, as the dynamic linker knows it. NULL for the program
+ * itself: RTLD_NEXT finds everything that the program sees.
+ */
 static const char *library_of(const void *address)
 {
 	struct link_map *map = NULL;
@@ -69,8 +71,8 @@ static const char *library_of(const void *address)
 }
 
 /*
- * What the calling library itself or what it was linked with defines. It stays loaded from then on: its
- * return addresses are remembered, and must not become another's.
+ * Finds a definition in the calling library or in its dependencies. The library stays loaded from then on,
+ * because its return addresses are cached and must not be reused by another library.
  */
 static void *find_in_library_of(const struct lz_symbol *name, const void *caller)
 {
@@ -109,11 +111,11 @@ void *lz_symbol_find(struct lz_symbol *name, const void *caller)
 
 	if (function != NULL)
 		return function;
-	/* Inside dlsym on behalf of our own start no allocator but the bootstrap arena exists. */
+	/* During a dlsym of start-up only the bootstrap arena exists. */
 	if (!lz_resolve_next())
 		return name->fallback;
 	function = search(name, caller);
-	/* What was not cached is not for the program to read at its next dlerror. */
+	/* Clears the error of failed lookups, so that the program's next dlerror does not return it. */
 	dlerror();
 	errno = saved_errno;
 	return function;

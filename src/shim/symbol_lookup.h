@@ -1,28 +1,28 @@
 /*
- * Whose function it would be without us: what the next allocator calls its own (dallocx, mi_free) and we
- * stand before, in case it is given a block of ours.
+ * Finds the function that a call would reach without lazyzero, for names that lazyzero interposes in case
+ * they are given a region (dallocx, mi_free).
  *
- * Mostly that is what RTLD_NEXT finds. But a plugin loaded without RTLD_GLOBAL may bring an allocator that
- * only it sees: its references are bound to us all the same, because the program and what is preloaded come
- * first in every search, and RTLD_NEXT does not look where the plugin would have. So the calling library's
- * own dependencies are searched next. What nobody has is the stand-in's to do.
+ * In most cases RTLD_NEXT finds it. But a plugin loaded without RTLD_GLOBAL may bring an allocator that only
+ * the plugin sees. Its references are bound to lazyzero all the same, because the program and preloaded
+ * libraries come first in every search, and RTLD_NEXT does not search the plugin's dependencies. So these are
+ * searched next. If nobody defines the name, the fallback is used.
  *
- * Takes the loader's lock where a caller is seen first, as lazy binding of any function does; allocates only
- * inside the loader.
+ * Takes the dynamic linker's lock when a caller is seen first, as lazy binding of any function does;
+ * allocates only inside the dynamic linker.
  */
 #ifndef LZ_SHIM_SYMBOL_LOOKUP_H
 #define LZ_SHIM_SYMBOL_LOOKUP_H
 
 #include <stdatomic.h>
 
-/* One name. `own` is our function of it, `fallback` does the same by standard means. */
+/* One name. `own` is lazyzero's function, `fallback` does the same with standard functions. */
 struct lz_symbol {
 	const char *name;
 	void *own, *fallback;
-	void *_Atomic next; /* what RTLD_NEXT finds; NULL as long as it finds nothing */
+	void *_Atomic next; /* result of RTLD_NEXT; NULL if it found nothing so far */
 };
 
-/* The function that a call of that name from `caller` is for. Thread-safe; errno stays. */
+/* The function that a call of this name from `caller` is meant for. Thread-safe; preserves errno. */
 void *lz_symbol_find(struct lz_symbol *name, const void *caller) __attribute__((cold));
 
 #endif

@@ -1,10 +1,10 @@
 #!/bin/sh
-# A sample of the probes under valgrind's memcheck with the library preloaded: no error.
+# A sample of the probes under valgrind's memcheck with the library preloaded: no errors.
 #
-# Valgrind replaces malloc and its family wherever they are defined, ours included; then only the mmap family and
-# the API would be tested. Told that the user's own are not to be replaced, it takes those of the C library
-# alone: large requests are ours, and the rest goes through us to valgrind's. Not in the sample: probes that ask
-# for alignments or address space beyond what valgrind itself can do, and what takes minutes under it.
+# Valgrind replaces malloc and its family wherever they are defined, lazyzero's included; then only the mmap
+# family and the API would be tested. With an option it replaces only those of the C library: lazyzero then
+# serves large requests, and passes the rest on to valgrind's. Not in the sample: probes that need alignments
+# or address space beyond valgrind's limits, and those that would take minutes.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 command -v valgrind >/dev/null || { echo 'skipped: valgrind is missing (Debian package valgrind)'; exit 77; }
 valgrind -q true 2>"$work/errors" || { echo "skipped: valgrind does not run here: $(head -n 1 "$work/errors")"; exit 77; }

@@ -246,7 +246,7 @@ run run --report="$work/handled" --report-signal=USR2 $options --summary=none "$
 expect "the program's own handler runs" "0 mine" "$status $(cat "$work/out")"
 expect "only the report of the exit" 1 "$(grep -c '"lazyzero_report":1' "$work/handled")"
 run run --report-signal=USR2 --threshold=1M --summary=none "$work/known"
-expect_match "a report signal without a report file" 'LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT' "$work/err"
+expect_match "a report signal without a report file" 'LAZYZERO_REPORT_SIGNAL has no effect, because LAZYZERO_REPORT is not set' "$work/err"
 run run --report="$work/unasked" $options --summary=none "$work/known" s
 expect "status with the default action of the signal" 140 "$status"
 

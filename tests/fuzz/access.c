@@ -1,4 +1,4 @@
-/* Memory that may not be there: a load or a store answers with the signal that it was given. */
+/* Accesses to memory that may not be mapped: a load or a store returns the signal that it raised. */
 #include "fuzz.h"
 
 #include <setjmp.h>
@@ -10,7 +10,7 @@ static __thread volatile sig_atomic_t expected;
 static struct sigaction before[2];
 static bool caught;
 
-/* For a debugger to stop at. */
+/* A place for a debugger's breakpoint. */
 static __attribute__((noinline)) void unexpected(const void *address)
 {
 	dprintf(STDERR_FILENO, "fuzz: an unexpected fault at %p\n", address);
@@ -22,7 +22,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 	if (expected)
 		siglongjmp(landing, signal);
 	unexpected(info->si_addr);
-	/* Returning makes the same access again, for whoever was to be told before us. */
+	/* Returning repeats the access, with the handler that was installed before. */
 	sigaction(signal, signal == SIGSEGV ? &before[0] : &before[1], NULL);
 }
 

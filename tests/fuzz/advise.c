@@ -30,7 +30,7 @@ void do_advise(struct worker *worker, const struct record *record)
 {
 	static const struct {
 		int advice;
-		bool costly; /* memory for every page */
+		bool costly; /* allocates every page */
 	} advices[] = {{MADV_DONTNEED, false}, {MADV_DONTNEED, false}, {MADV_DONTNEED, false},
 		{MADV_WIPEONFORK, false}, {MADV_KEEPONFORK, false}, {MADV_REMOVE, false},
 		{MADV_HUGEPAGE, true}, {MADV_NOHUGEPAGE, false}, {MADV_POPULATE_READ, true},
@@ -46,7 +46,10 @@ void do_advise(struct worker *worker, const struct record *record)
 
 	if (part.area->a == NULL)
 		return;
-	/* In the child, what the kernel placed would leave a hole, where other memory could come to lie. */
+	/*
+	 * In the child, a mapping at an address that the kernel chose would leave a hole, where other memory
+	 * could be mapped.
+	 */
 	if (advice == MADV_DONTFORK && part.area >= &worker->pairs->area[FIXED])
 		advice = MADV_DOFORK;
 	BOTH(madvise(part.area->a + part.offset, part.length, advice),
@@ -54,8 +57,8 @@ void do_advise(struct worker *worker, const struct record *record)
 	trace(worker, "madvise(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",
 		(void *)(part.area->a + part.offset), part.length, advice, a, a_error, b, b_error);
 	/*
-	 * Whether a huge page could be had is the moment's luck, and a window has none to make; how many
-	 * ranges on a window can be wiped on fork is limited, and what came before the one too many is wiped.
+	 * Whether a huge page is available varies, and a window has none to create. The number of ranges on a
+	 * window that can be wiped on fork is limited; ranges before the first failure are wiped.
 	 */
 	if (advice == MADV_COLLAPSE)
 		compare_part(worker, &part);
@@ -65,7 +68,7 @@ void do_advise(struct worker *worker, const struct record *record)
 		compare_results(worker, &part, a, a_error, b, b_error);
 }
 
-/* When the kernel frees is its own choice: what is left is then made certain. */
+/* The kernel decides when to free, so the pages are dropped explicitly afterwards. */
 void do_advise_free(struct worker *worker, const struct record *record)
 {
 	struct part part = part_of(worker, record, 64 * MB);
@@ -83,12 +86,12 @@ void do_advise_free(struct worker *worker, const struct record *record)
 	}
 }
 
-/* Advice on two ranges by process_madvise(2), on this process; plain memory's are the same of the twin. */
+/* Advice on two ranges by process_madvise(2) on this process, and on the same two of the twin. */
 void do_advise_process(struct worker *worker, const struct record *record)
 {
 	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_REMOVE,
 		MADV_COLD, MADV_DONTNEED, MADV_DONTDUMP, MADV_DODUMP, MADV_DONTNEED, 12345};
-	/* By name; older C libraries lack it. */
+	/* Called by name; older C libraries lack it. */
 	extern __attribute__((weak)) ssize_t process_madvise(
 		int, const struct iovec *, size_t, int, unsigned);
 	struct part part = part_of(worker, record, 64 * MB);
@@ -115,8 +118,8 @@ void do_advise_process(struct worker *worker, const struct record *record)
 }
 
 /*
- * A policy has no effect on a window: results are the same, and contents. (By the names of libnuma, which the
- * library has.)
+ * A policy has no effect on a window: results and contents are the same. (Called by libnuma's name, which the
+ * library defines.)
  */
 void do_bind(struct worker *worker, const struct record *record)
 {
@@ -136,13 +139,13 @@ void do_bind(struct worker *worker, const struct record *record)
 		(void *)(part.area->a + part.offset), part.length, mode, node, a, a_error, b, b_error);
 	if (a != b || a_error != b_error)
 		compare_results(worker, &part, a, a_error, b, b_error);
-	/* What has a policy is a mapping of its own on plain memory alone. */
+	/* Memory with a policy is a mapping of its own only on plain memory. */
 	mbind(part.area->a + part.offset, part.length, 0, NULL, 0, 0);
 	syscall(SYS_mbind, part.area->b + part.offset, part.length, 0, NULL, 0ul, 0);
 	compare_part(worker, &part);
 }
 
-/* Registered with a userfaultfd and at once no more, so that no fault is to be answered: contents stay. */
+/* Registers a userfaultfd and unregisters it at once, so that no fault has to be handled: contents stay. */
 void do_userfault(struct worker *worker, const struct record *record)
 {
 	static const unsigned modes[] = {UFFDIO_REGISTER_MODE_MISSING, 2 /* _WP */, 3, 0, 64};
@@ -180,10 +183,10 @@ void do_lock(struct worker *worker, const struct record *record)
 	char *p = part.area->a + part.offset, *q = part.area->b + part.offset;
 	unsigned flags = record->b % 4 == 1 ? MLOCK_ONFAULT : 0;
 
-	/* Whose memory may not be locked without limit, may lock the one and not the other. */
+	/* With a limit on locked memory, only one of the two might be locked. */
 	if (part.area->a == NULL || geteuid() != 0)
 		return;
-	/* AddressSanitizer makes mlock and munlock nothing; mlock2 it leaves. */
+	/* AddressSanitizer replaces mlock and munlock by no-ops, but not mlock2. */
 	BOTH(record->b % 4 == 0 ? syscall(SYS_munlock, p, part.length) : mlock2(p, part.length, flags),
 		record->b % 4 == 0 ? syscall(SYS_munlock, q, part.length)
 				   : syscall(SYS_mlock2, q, part.length, flags));

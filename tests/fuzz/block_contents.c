@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A word or a few pages, somewhere. */
+/* Writes a word or a few pages at a random place. */
 void do_write(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
@@ -22,7 +22,7 @@ void do_write(struct worker *worker, const struct record *record)
 	block_write(worker, block, at, at + length < block->size ? at + length : block->size);
 }
 
-/* All of it, or the beginning or the end. */
+/* Writes all of a block, or its beginning or end. */
 void do_fill(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
@@ -42,7 +42,7 @@ void do_check(struct worker *worker, const struct record *record)
 	block_check(worker, block_of(worker, record), true);
 }
 
-/* All that is said to be usable can be written, also what was not asked for. */
+/* Writes the whole usable size, also beyond the requested size. */
 void do_usable(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
@@ -66,7 +66,7 @@ void do_usable(struct worker *worker, const struct record *record)
 	block_check(worker, block, false);
 }
 
-/* Whole pages of a block. */
+/* Chooses whole pages of a block. */
 static bool pages_of(const struct block *block, const struct record *record, char **from, size_t *length)
 {
 	uintptr_t start, end;
@@ -87,7 +87,7 @@ static bool pages_of(const struct block *block, const struct record *record, cha
 	return true;
 }
 
-/* What is protected so keeps its contents, and becomes as it was. */
+/* Contents stay while pages are protected; then the protection is reset. */
 void do_block_protect(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
@@ -108,7 +108,7 @@ void do_block_protect(struct worker *worker, const struct record *record)
 		fail(worker, "mprotect of a block has no effect at %p", (void *)from);
 	if (!(record->b & 1) && value != before)
 		fail(worker, "%p held %#lx and under mprotect %#lx", (void *)from, before, value);
-	/* Nothing stays charged for what cannot be touched, so this may be refused. */
+	/* Inaccessible memory is not charged, so making it accessible may be refused. */
 	if (mprotect(from, length, PROT_READ | PROT_WRITE) != 0 &&
 		(!was_refused(length, -1, errno) ||
 			syscall(SYS_mprotect, from, length, PROT_READ | PROT_WRITE) != 0))
@@ -128,7 +128,7 @@ void do_block_advise(struct worker *worker, const struct record *record)
 		return;
 	got = madvise(from, length, advice);
 	if (advice == MADV_FREE && got == 0) {
-		/* When the kernel frees is its own choice: this makes it certain. */
+		/* The kernel decides when to free, so the pages are dropped explicitly. */
 		advice = MADV_DONTNEED;
 		got = madvise(from, length, advice);
 	}
@@ -141,12 +141,12 @@ void do_block_advise(struct worker *worker, const struct record *record)
 	block_check(worker, block, false);
 }
 
-/* Both sides write, and neither sees what the other wrote; the child allocates as well. */
+/* Parent and child write, and do not see each other's writes; the child allocates as well. */
 void do_fork(struct worker *worker, const struct record *record)
 {
 	struct record again = *record;
 	int status = 0;
-	pid_t child = record->t % 8 == 0 ? fork() : -1; /* it costs as much as a hundred other calls */
+	pid_t child = record->t % 8 == 0 ? fork() : -1; /* as expensive as a hundred other calls */
 
 	if (child < 0)
 		return;
@@ -175,12 +175,15 @@ void do_fork(struct worker *worker, const struct record *record)
 	pairs_check(worker);
 }
 
-/* --- children that live on, and what they do not inherit --- */
+/* --- children that live on, and memory that they do not inherit --- */
 
-/* At this many operations a child ends. */
+/* A child ends after this many operations. */
 #define LIVES 48u
 
-/* What others could hold for ever in a child, and what has a shared side, is its parent's alone. */
+/*
+ * Excluded in a child: calls that need a lock which another thread may have held, and memory that is shared
+ * with the parent.
+ */
 static bool is_for_child(const struct operation *operation)
 {
 	return !operation->maps && operation->make != do_fork && operation->make != do_fork_on &&
@@ -224,7 +227,7 @@ void wait_for_child(struct worker *worker)
 		fail(worker, "a child that lived on ended with %#x", (unsigned)status);
 }
 
-/* The child makes the next calls beside its parent; whoever is there from before is waited for. */
+/* The child makes the next calls concurrently with its parent; an earlier child is waited for first. */
 void do_fork_on(struct worker *worker, const struct record *record)
 {
 	pid_t child;
@@ -239,7 +242,7 @@ void do_fork_on(struct worker *worker, const struct record *record)
 	worker->blocks->child = child > 0 ? child : 0;
 }
 
-/* A child has nothing of what is under MADV_DONTFORK, and has it once that is taken back. */
+/* A child does not inherit memory under MADV_DONTFORK, and does after MADV_DOFORK. */
 void do_block_dontfork(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
@@ -259,7 +262,7 @@ void do_block_dontfork(struct worker *worker, const struct record *record)
 		return; /* vm.max_map_count */
 	child = fork();
 	if (child == 0)
-		/* Something else may have come to lie there. */
+		/* Something else may be mapped there. */
 		_exit(before != 0 && load(from, &value) == 0 && value == before);
 	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;

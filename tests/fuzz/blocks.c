@@ -1,8 +1,7 @@
 /*
- * The shadow model of blocks. A block is as long as was asked; of malloc's contents nothing is known, of
- * calloc's all. Blocks may be gigabytes: what was written is kept as a few ranges, and between them a sample
- * is looked at. So that no page that once was written hides between samples, written places of the whole
- * process are remembered by address.
+ * The shadow model of blocks. A block has the requested length; malloc's contents are unknown, calloc's are
+ * zero. Blocks may be gigabytes, so writes are kept as a few ranges and the rest is sampled. So that no
+ * written page hides between samples, written addresses of the whole process are remembered.
  */
 #include "blocks.h"
 
@@ -12,12 +11,12 @@
 #include <string.h>
 
 #define DIRTY 2048
-#define PAGES_AT_MOST 512       /* looked at in a calloc: each may cost a fault */
-#define WHOLE_AT_MOST (64 * KB) /* looked at word by word each time */
+#define PAGES_AT_MOST 512       /* pages sampled in a calloc; each may cost a fault */
+#define WHOLE_AT_MOST (64 * KB) /* up to this size every word is checked each time */
 
 static struct blocks all[THREADS_MAX];
 
-/* Torn entries are harmless: all that is looked at lies in a block that must be zero. */
+/* Torn entries are harmless: every checked address lies in a block that must be zero. */
 static struct {
 	_Atomic uintptr_t from, to;
 } dirty[DIRTY];
@@ -116,7 +115,7 @@ void check_zero(struct worker *worker, const char *p, size_t size)
 			from = (uintptr_t)p;
 		if (to > end)
 			to = end;
-		/* Of what is long every third page, each at another place. */
+		/* Of long ranges every third page is checked, each at another offset. */
 		step = from < to && to - from > 64 * KB ? 3 * PAGE - 8 : 8;
 		for (from = (from + 7) & ~(uintptr_t)7; from + 8 <= to && pages != 0; from += step) {
 			pages -= from / PAGE != last;
@@ -135,7 +134,7 @@ void check_zero(struct worker *worker, const char *p, size_t size)
 				at);
 }
 
-/* The C library leaves an errno behind where its first try failed; lazyzero does not. */
+/* The C library leaves errno set when its first attempt failed; lazyzero does not. */
 void check_result(struct worker *worker, const void *p, size_t size, bool served)
 {
 	int error = errno;
@@ -178,7 +177,7 @@ void block_resized(struct block *block, void *p, size_t size)
 {
 	unsigned kept = 0;
 
-	/* What it grew by is unknown; the base covers what there was. */
+	/* The part by which it grew is unknown; the base covers the old part. */
 	for (unsigned i = 0; i < block->extents; i++) {
 		struct extent extent = block->extent[i];
 

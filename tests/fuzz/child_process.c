@@ -1,6 +1,6 @@
 /*
- * A sequence in a process of its own, preloaded and with its settings, since it may crash. The records and
- * the progress go through memory files, what it says on stderr as well.
+ * Runs a sequence in a process of its own, preloaded and with its settings, because it may crash. The
+ * records, the progress and its stderr are passed in memory files.
  */
 #include "fuzz.h"
 
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE 120 /* seconds, after which it hangs */
+#define PATIENCE 120 /* seconds until it counts as hung */
 #define RECORDS_FD 40
 #define PROGRESS_FD 41
 
@@ -31,7 +31,7 @@ static int file_of(const void *bytes, size_t length)
 	return fd;
 }
 
-static void become(const struct sequence *sequence, bool traced, int records, int progress, int output)
+static void exec_program(const struct sequence *sequence, bool traced, int records, int progress, int output)
 {
 	const char *library = getenv("LZ_LIBRARY");
 	char count[24], threads[12];
@@ -65,7 +65,7 @@ void run_child(const struct sequence *sequence, bool traced, struct outcome *out
 	fflush(NULL);
 	child = fork();
 	if (child == 0)
-		become(sequence, traced, records, shared, output);
+		exec_program(sequence, traced, records, shared, output);
 	if (child < 0 || progress == MAP_FAILED) {
 		perror("fuzz: no process");
 		exit(UNUSABLE);

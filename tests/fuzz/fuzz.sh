@@ -1,9 +1,10 @@
 #!/bin/sh
-# Replays the saved corpus, then makes up sequences of calls for 60 s, or other ones each time for FUZZ_SECONDS.
+# Replays the saved corpus, then runs generated sequences: the same ones for 60 s, or new ones for
+# FUZZ_SECONDS.
 fuzz=$LZ_BUILDDIR/tests/fuzz/fuzz
 export LZ_LIBRARY LC_ALL=C
 
-# A build with sanitizers has the library inside the fuzzer, and LZ_LIBRARY is empty.
+# In a build with sanitizers the library is linked into the fuzzer, and LZ_LIBRARY is empty.
 [ -z "$LZ_LIBRARY" ] || [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
 [ -x "$fuzz" ] || { echo "no program at $fuzz: make check builds it"; exit 1; }
 [ "$(getconf PAGESIZE)" = 4096 ] || { echo "skipped: the fuzzer is written for pages of 4 KiB"; exit 77; }
@@ -12,13 +13,14 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 
-# Bare, the fuzzer finds nothing: or it would accuse lazyzero of what it does itself.
+# Without the library, the fuzzer must find nothing: otherwise it would blame lazyzero for its own errors.
 if [ -n "$LZ_LIBRARY" ]; then
   LZ_LIBRARY='' "$fuzz" --seconds 2 --length 4000 || { echo "it fails without lazyzero as well"; exit 1; }
 fi
-# What only regions point to looks lost to LeakSanitizer; where none is in the program this means nothing.
+# LeakSanitizer reports blocks that are referenced only from regions; without regions in the program this has
+# no effect.
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 "$fuzz" --replay "$LZ_SRCDIR"/tests/fuzz/corpus/* || exit 1
-# `make check` makes up the same sequences each time, so that it tells of a change and not of chance.
+# `make check` uses the same sequences each time, so that a failure points to a change.
 if [ -n "$FUZZ_SECONDS" ]; then set -- --seconds "$FUZZ_SECONDS"; else set -- --seconds 60 --seed 1; fi
 "$fuzz" --length 4000 "$@"

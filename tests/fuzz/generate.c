@@ -1,6 +1,6 @@
 /*
- * Random sequences and settings, told by a seed. Each has its own taste: one family or both, a few sizes that
- * come again and again (what is freed is then recycled), few blocks or many.
+ * Generates sequences and settings from a seed. Each sequence has a profile of its own: one family or both, a
+ * few sizes that recur (so that freed regions are reused), few blocks or many.
  */
 #include "fuzz.h"
 
@@ -45,46 +45,46 @@ static void draw_settings(struct sequence *sequence, uint64_t *state)
 	}
 }
 
-struct taste {
+struct profile {
 	unsigned total;
 	bool blocks, maps;
 	uint8_t slots;
-	unsigned sizes, again; /* of ten sizes, so many are one of these */
+	unsigned sizes, again; /* recurring sizes; out of ten requests, `again` use one of them */
 	uint16_t code[6];
 	uint32_t fine[6];
 };
 
-static bool likes(const struct taste *taste, const struct operation *operation)
+static bool is_preferred(const struct profile *profile, const struct operation *operation)
 {
-	return operation->maps ? taste->maps : taste->blocks;
+	return operation->maps ? profile->maps : profile->blocks;
 }
 
-static struct taste draw_taste(uint64_t *state)
+static struct profile draw_profile(uint64_t *state)
 {
-	struct taste taste = {.total = 0};
+	struct profile profile = {.total = 0};
 	uint64_t kind = draw(state, 4);
 
-	taste.blocks = kind != 0;
-	taste.maps = kind != 1;
-	taste.slots = (uint8_t)(2 << draw(state, 5));
-	taste.sizes = 1 + (unsigned)draw(state, 6);
-	taste.again = (unsigned)draw(state, 10);
+	profile.blocks = kind != 0;
+	profile.maps = kind != 1;
+	profile.slots = (uint8_t)(2 << draw(state, 5));
+	profile.sizes = 1 + (unsigned)draw(state, 6);
+	profile.again = (unsigned)draw(state, 10);
 	for (unsigned i = 0; i < 6; i++) {
-		taste.code[i] = (uint16_t)draw(state, 65536);
-		taste.fine[i] = (uint32_t)draw(state, UINT64_C(1) << 32);
+		profile.code[i] = (uint16_t)draw(state, 65536);
+		profile.fine[i] = (uint32_t)draw(state, UINT64_C(1) << 32);
 	}
 	for (size_t i = 0; i < operation_count; i++)
-		if (likes(&taste, &operations[i]))
-			taste.total += operations[i].weight;
-	return taste;
+		if (is_preferred(&profile, &operations[i]))
+			profile.total += operations[i].weight;
+	return profile;
 }
 
-static uint8_t draw_operation(const struct taste *taste, uint64_t *state)
+static uint8_t draw_operation(const struct profile *profile, uint64_t *state)
 {
-	unsigned sum = (unsigned)draw(state, taste->total);
+	unsigned sum = (unsigned)draw(state, profile->total);
 
 	for (size_t i = 0; i < operation_count; i++) {
-		if (!likes(taste, &operations[i]))
+		if (!is_preferred(profile, &operations[i]))
 			continue;
 		if (sum < operations[i].weight)
 			return (uint8_t)i;
@@ -96,31 +96,31 @@ static uint8_t draw_operation(const struct taste *taste, uint64_t *state)
 void generate(struct sequence *sequence, uint64_t seed, size_t count, unsigned threads)
 {
 	uint64_t state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15);
-	struct taste taste;
+	struct profile profile;
 
 	for (int i = 0; i < 8; i++)
 		draw(&state, 2);
 	draw_settings(sequence, &state);
-	taste = draw_taste(&state);
+	profile = draw_profile(&state);
 	sequence->threads = draw(&state, 3) == 0 ? threads : 1;
 	sequence->count = count;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t one = draw(&state, UINT64_C(1) << 48), two = draw(&state, UINT64_C(1) << 48);
 		struct record *record = &sequence->records[i];
 
-		*record = (struct record){.op = draw_operation(&taste, &state),
+		*record = (struct record){.op = draw_operation(&profile, &state),
 			.thread = (uint8_t)(one >> 40),
-			.a = (uint8_t)((one >> 32 & 0xff) % taste.slots),
+			.a = (uint8_t)((one >> 32 & 0xff) % profile.slots),
 			.b = (uint8_t)(two >> 40),
 			.s = (uint16_t)(two >> 24),
 			.t = (uint16_t)draw(&state, 65536),
 			.x = (uint32_t)one,
 			.y = (uint32_t)two ^ (uint32_t)(one >> 13)};
-		if (draw(&state, 10) < taste.again) {
-			unsigned which = (unsigned)draw(&state, taste.sizes);
+		if (draw(&state, 10) < profile.again) {
+			unsigned which = (unsigned)draw(&state, profile.sizes);
 
-			record->s = taste.code[which];
-			record->x = taste.fine[which];
+			record->s = profile.code[which];
+			record->x = profile.fine[which];
 		}
 	}
 }

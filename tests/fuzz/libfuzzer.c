@@ -1,6 +1,7 @@
 /*
- * libFuzzer's door: what it makes up is read as records. The library is linked in rather than preloaded,
- * since libFuzzer follows what was compiled for it. Its settings are taken from the environment, as always.
+ * The entry point for libFuzzer; its inputs are read as records. The library is linked in instead of
+ * preloaded, because libFuzzer traces code that was compiled for it. Settings come from the environment, as
+ * always.
  */
 #include "fuzz.h"
 
@@ -15,7 +16,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
 	(void)count;
 	(void)arguments;
-	/* It keeps what aborts. */
+	/* libFuzzer keeps inputs that abort. */
 	return setenv("FUZZ_ABORT", "1", 1);
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the fuzzer for libFuzzer, with the library linked in and followed, and lets it run for FUZZ_SECONDS. New inputs
-# go to fuzz-corpus in the build folder; the settings are those of the environment.
+# Builds the fuzzer for libFuzzer with the instrumented library linked in, and runs it for FUZZ_SECONDS. New
+# inputs go to fuzz-corpus in the build folder; settings come from the environment.
 clang=${FUZZ_CLANG:-clang}
 src=$LZ_SRCDIR
 out=$LZ_BUILDDIR/fuzz-libfuzzer

@@ -1,4 +1,4 @@
-/* The fuzzer's command: random sequences for a while, or those of files. */
+/* The fuzzer's command: runs generated sequences for some time, or sequences from files. */
 #include "fuzz.h"
 
 #include <getopt.h>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define SEQUENCE 20000 /* operations of one process */
+#define SEQUENCE 20000 /* operations in one process */
 #define SCRIPT "fuzz-failure.txt"
 
 static const char usage[] =
@@ -20,12 +20,12 @@ static const char usage[] =
 
 static uint64_t operations_made, incomparable, unfollowed;
 
-/* What the processes are started as: records and progress are inherited. */
+/* The entry point of the processes that make the calls; records and progress are inherited. */
 static int run_inherited(char **arguments)
 {
 	size_t count = strtoul(arguments[0], NULL, 10);
 	unsigned threads = (unsigned)strtoul(arguments[1], NULL, 10);
-	/* Not through the library, whose settings may refuse it. */
+	/* A raw call, because the library's settings may refuse it. */
 	void *progress = (void *)raw_map(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 41, 0);
 	void *records = NULL;
 
@@ -44,7 +44,7 @@ static bool is_unfollowed(const struct outcome *outcome)
 	return WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == UNFOLLOWED;
 }
 
-static void say_outcome(const struct outcome *outcome)
+static void print_outcome(const struct outcome *outcome)
 {
 	fputs(outcome->text, stdout);
 	if (WIFSIGNALED(outcome->status))
@@ -60,10 +60,10 @@ static void report(struct sequence *sequence, const struct outcome *first)
 	const char *library;
 	FILE *file;
 
-	say_outcome(first);
+	print_outcome(first);
 	shrink(sequence, first);
 	run_child(sequence, false, &outcome);
-	say_outcome(&outcome);
+	print_outcome(&outcome);
 	printf("--- %s; replay with --replay FILE --trace ---\n", SCRIPT);
 	script_print(stdout, sequence);
 	puts("---");
@@ -84,7 +84,7 @@ static void report(struct sequence *sequence, const struct outcome *first)
 
 static bool replay(const char *path, bool traced)
 {
-	/* Records tell no settings: these make the most of what is not asked for by default. */
+	/* Records contain no settings; these exercise what is off by default. */
 	static const char *const settings[][4] = {
 		{"LAZYZERO_LOG=none", "LAZYZERO_BACKING=window", "LAZYZERO_THRESHOLD=64K",
 			"LAZYZERO_MALLOC_THRESHOLD=128K"},
@@ -110,7 +110,7 @@ static bool replay(const char *path, bool traced)
 			for (unsigned k = 0; k < sequence.setting_count; k++)
 				printf(" %s", sequence.settings[k]);
 			puts("");
-			say_outcome(&outcome);
+			print_outcome(&outcome);
 			return false;
 		}
 	}

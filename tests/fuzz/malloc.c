@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Blocks that wait for a thread to take them. */
+/* Blocks to be taken over by another thread. */
 static struct block exchange[8];
 static pthread_mutex_t exchange_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -59,7 +59,7 @@ static void resize(struct worker *worker, const struct record *record, size_t si
 			fail(worker, "realloc to nothing gave %p", p);
 		block->p = NULL;
 	} else {
-		/* What calloc got below its own threshold is the C library's, and stays so. */
+		/* A block that calloc got below its threshold is the C library's, and stays there. */
 		bool served = is_served(block->size, false) && ((uintptr_t)block->p & (PAGE - 1)) == 0;
 
 		check_result(worker, p, size, served && is_served(size, false));
@@ -69,7 +69,7 @@ static void resize(struct worker *worker, const struct record *record, size_t si
 	block_check(worker, block, false);
 }
 
-/* To another size, or a step up or down from what it has. */
+/* Resizes to another size, or by a small step. */
 void do_realloc(struct worker *worker, const struct record *record)
 {
 	size_t had = block_of(worker, record)->p != NULL ? block_of(worker, record)->size : 0;
@@ -115,7 +115,7 @@ void do_aligned(struct worker *worker, const struct record *record)
 	block_free(worker, block);
 	if (record->y >> 8 & 1)
 		alignment = 16 << record->y % 9;
-#ifdef __SANITIZE_ADDRESS__ /* whose aligned_alloc wants a multiple, and which may be the next one */
+#ifdef __SANITIZE_ADDRESS__ /* its aligned_alloc requires a multiple, and it may be the next allocator */
 	if (record->b % 5 == 1)
 		size = (size + alignment - 1) & -alignment;
 #endif
@@ -176,8 +176,8 @@ void blocks_end_exchange(struct worker *worker)
 		block_free(worker, &exchange[i]);
 }
 
-/* More than there is. */
-void do_absurd(struct worker *worker, const struct record *record)
+/* Requests larger than the address space. */
+void do_invalid(struct worker *worker, const struct record *record)
 {
 	struct block *block = block_of(worker, record);
 	volatile size_t size = (size_t)PTRDIFF_MAX + record->x % 3 * PAGE - record->y % 9000;

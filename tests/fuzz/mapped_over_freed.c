@@ -1,4 +1,4 @@
-/* Memory that a program maps over what it has freed: it is the program's own, whatever was kept there. */
+/* Memory that a program maps over freed blocks: it must not be disturbed, whatever was cached there. */
 #include "blocks.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static uint64_t word_of(const struct overlay *overlay, size_t offset)
 	return (overlay->stamp + offset) * UINT64_C(0x9E3779B97F4A7C15) | 1;
 }
 
-/* One for each thread, which holds the same for ever, so that forked children may look at it too. */
+/* The file of a thread; its contents never change, so that forked children may check it too. */
 static int file_of(struct worker *worker)
 {
 	struct overlay whole = {.length = MOST};
@@ -67,7 +67,7 @@ static void end(struct worker *worker, struct overlay *overlay)
 	overlay->at = NULL;
 }
 
-/* From Linux 6.11 on, the library notices what does not pass it. */
+/* Since Linux 6.11 the library notices mappings made by raw calls. */
 static bool raw_calls_are_noticed(void)
 {
 	struct utsname system;
@@ -78,8 +78,8 @@ static bool raw_calls_are_noticed(void)
 }
 
 /*
- * Only where nobody else can have got the address meanwhile: a thread that is alone, and whose block did not
- * lie in the C library's heap. Others ask for it, and get it if it is free.
+ * Uses MAP_FIXED only if nobody else can have got the address: a single thread, and a block that was not on
+ * the C library's heap. Otherwise asks for the address, and gets it if it is free.
  */
 void do_overlay(struct worker *worker, const struct record *record)
 {

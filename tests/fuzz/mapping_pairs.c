@@ -1,10 +1,10 @@
 /*
- * Mappings that stand twice: what is done to one through the C library's names is done to the other by raw
- * system calls, and whatever can be seen of both must be equal: results, errno, contents, which addresses can
- * be read, and the modes the kernel lists. The kernel is so its own model, whatever its version.
+ * Mappings that exist twice: each call is made on one through the C library's names, and on the other by raw
+ * system calls. Everything visible must be equal: results, errno, contents, which addresses are readable, and
+ * the modes that the kernel lists. So the kernel is the model, whatever its version.
  *
- * Where plain memory has no certain answer (whether two mappings were merged; a huge page that was to be had
- * or not) both are thrown away and begun anew; how often is counted.
+ * If plain memory has no definite result (whether two mappings were merged; whether a huge page was
+ * available), both areas are discarded and started again; this is counted.
  */
 #include "mapping_pairs.h"
 
@@ -16,7 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Far from anything the C library or the kernel chooses by itself; twins lie alike in all their tables. */
+/*
+ * Far from addresses that the C library or the kernel choose; both twins have the same offset in all page
+ * tables.
+ */
 #define FIRST UINT64_C(0x200000000000)
 #define PER_THREAD ((uint64_t)1 << 40)
 #define TWIN ((uint64_t)1 << 39)
@@ -34,7 +37,7 @@ long raw_remap(void *address, size_t length, size_t new_length, int flags, void 
 	return syscall(SYS_mremap, address, length, new_length, flags, target);
 }
 
-/* A file for each side: what is written to a shared mapping must not be seen in the other. */
+/* Each side has a file of its own: writes to a shared mapping must not be visible in the other. */
 static int new_file(void)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -111,7 +114,7 @@ void compare_at(struct worker *worker, const struct area *area, size_t offset)
 			b_signal);
 }
 
-/* The edges of what was called for, their neighbours, and a few places. */
+/* Compares the ends of the part, their neighbours, and a few places. */
 void compare_part(struct worker *worker, const struct part *part)
 {
 	struct area *area = part->area;
@@ -207,11 +210,11 @@ bool compare_results(struct worker *worker, const struct part *part, long a, int
 	return a != -1;
 }
 
-/* --- which part --- */
+/* --- choosing a part --- */
 
 /*
- * Addresses and lengths of pages, blocks of 64 KiB, of 2 MiB or the area's grain; now and then crooked.
- * record->x tells the place, record->s the length.
+ * Chooses an address and a length: pages, blocks of 64 KiB or 2 MiB, or the area's grain; sometimes
+ * unaligned. record->x gives the place, record->s the length.
  */
 struct part part_of(struct worker *worker, const struct record *record, size_t most)
 {

@@ -1,20 +1,20 @@
-/* Mappings made twice, and compared. */
-#ifndef PAIRS_H
-#define PAIRS_H
+/* Mappings that are made twice and compared. */
+#ifndef MAPPING_PAIRS_H
+#define MAPPING_PAIRS_H
 
 #include "worker.h"
 
 #define PLACES 64
-#define FIXED 3 /* areas at addresses of our own */
-#define AREAS 9 /* and such as the kernel places, one mapping each */
+#define FIXED 3 /* areas at fixed addresses */
+#define AREAS 9 /* the others are at addresses that the kernel chooses, one mapping each */
 #define RW (PROT_READ | PROT_WRITE)
 
-/* A range that is alike in both: b is plain memory, the model of a. */
+/* A range that must be equal in both; b is plain memory, the model of a. */
 struct area {
-	char *a, *b;        /* NULL: nothing is mapped */
-	size_t span, grain; /* bytes; what addresses and lengths are made of, at most */
+	char *a, *b;        /* NULL: not mapped */
+	size_t span, grain; /* bytes; grain is the largest unit of addresses and lengths */
 	unsigned places, next;
-	size_t place[PLACES]; /* where something was stored or moved to */
+	size_t place[PLACES]; /* addresses that were written or moved to */
 };
 
 struct pairs {
@@ -30,7 +30,7 @@ struct part {
 	size_t offset, length;
 };
 
-/* Makes a call in both ways, with what each gave and its errno. */
+/* Makes a call in both ways and compares results and errno. */
 #define BOTH(first, second)                                                                                  \
 	long a, b;                                                                                           \
 	int a_error, b_error;                                                                                \
@@ -42,16 +42,18 @@ struct part {
 	b_error = errno
 
 struct part part_of(struct worker *worker, const struct record *record, size_t most);
-/* Both answered; -1 and an errno, or a place in the area. `refusable`: bytes the call may be refused for, or
- * 0. true where it went well in both. */
+/*
+ * Compares two results: -1 and errno, or an address as its offset in the area. `refusable`: bytes for which
+ * the call may be refused, or 0. Returns true if both succeeded.
+ */
 bool compare_results(
 	struct worker *worker, const struct part *part, long a, int a_error, long b, int b_error);
 void compare_at(struct worker *worker, const struct area *area, size_t offset);
 void compare_part(struct worker *worker, const struct part *part);
 void remember(struct area *area, size_t offset);
-/* Those beyond the area's end. */
+/* Forgets the places beyond the area's end. */
 void forget_places(struct area *area);
-/* Nothing is mapped there any more, in both. */
+/* Unmaps the area on both sides and forgets it. */
 void forget_area(struct worker *worker, struct area *area);
 void incomparable(struct worker *worker, struct area *area);
 bool has_hole(const struct part *part);

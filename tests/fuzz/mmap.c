@@ -1,4 +1,4 @@
-/* Operations of the mmap family, each made in both ways. */
+/* Operations of the mmap family, made in both ways. */
 #include "mapping_pairs.h"
 
 #include <errno.h>
@@ -74,7 +74,7 @@ static int source_of(const struct worker *worker, const struct kind *kind, int s
 	return kind->source == 0 ? -1 : kind->source == 1 ? worker->pairs->file[side] : zero;
 }
 
-/* Where the kernel likes. */
+/* Lets the kernel choose the address. */
 static void map_anywhere(struct worker *worker, const struct record *record, struct area *area)
 {
 	size_t length = size_of(record->s, record->x);
@@ -128,10 +128,10 @@ void do_map(struct worker *worker, const struct record *record)
 		map_anywhere(worker, record, area);
 		return;
 	}
-	/* Whether that suits huge pages would depend on the place. */
+	/* Whether huge pages fit would depend on the address. */
 	if (!is_fixed_area(worker, area))
 		kind.flags &= ~MAP_HUGETLB;
-	/* Without MAP_FIXED a free place is an offer, which both take or neither. */
+	/* Without MAP_FIXED a free address is a hint, which both calls follow or neither. */
 	if (kind.source == 2)
 		zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	errno = UNTOUCHED;
@@ -164,7 +164,10 @@ void do_unmap(struct worker *worker, const struct record *record)
 {
 	struct part part = part_of(worker, record, 16 * GB);
 
-	/* What the kernel placed is unmapped as a whole: another thread could be given a hole. */
+	/*
+	 * Mappings at addresses that the kernel chose are unmapped as a whole: another thread could get the
+	 * hole.
+	 */
 	if (!is_fixed_area(worker, part.area)) {
 		forget_area(worker, part.area);
 		return;
@@ -192,7 +195,7 @@ void do_protect(struct worker *worker, const struct record *record)
 	trace(worker, "mprotect(%p, %#zx, %d) = %ld, errno %d", (void *)(part.area->a + part.offset),
 		part.length, protection, result, error);
 	if (was_refused(part.length, result, error)) {
-		/* Or there is a hole: then it went as far as that. */
+		/* At a hole the call stops half way. */
 		if (has_hole(&part))
 			incomparable(worker, part.area);
 		else

@@ -1,4 +1,6 @@
-/* mremap and System V shared memory, made in both ways; and what the kernel lists of both. */
+/*
+ * mremap and System V shared memory, made in both ways; and a comparison of the kernel's lists of mappings.
+ */
 #include "mapping_pairs.h"
 
 #include <errno.h>
@@ -20,7 +22,7 @@ static void *named_remap(void *address, size_t length, size_t new_length, int fl
 	return mremap(address, length, new_length, flags);
 }
 
-/* A mapping that the kernel placed, as a whole, to wherever the kernel likes. */
+/* Moves a whole mapping whose address the kernel chose to a new such address. */
 static void remap_anywhere(struct worker *worker, const struct record *record, struct area *area)
 {
 	size_t length = size_of(record->t, record->y);
@@ -43,7 +45,7 @@ static void remap_anywhere(struct worker *worker, const struct record *record, s
 	errno = UNTOUCHED;
 	twin = raw_remap(area->b, area->span, length, MREMAP_MAYMOVE, NULL);
 	if ((moved == MAP_FAILED && error == EFAULT) != (twin == -1 && errno == EFAULT)) {
-		/* Several mappings in the one place, which in the other were merged. */
+		/* The range is several mappings on one side that were merged on the other. */
 		if (moved != MAP_FAILED)
 			munmap(moved, length);
 		else
@@ -92,8 +94,10 @@ void do_remap(struct worker *worker, const struct record *record)
 	if (flags & MREMAP_FIXED ? to.offset + new_length > area->span
 				 : part.offset + new_length > area->span)
 		new_length = 0;
-	/* What is locked is filled as it grows; what was locked and stays behind, the kernel unlocks without
-	 * merging it with its neighbours. */
+	/*
+	 * Growing locked memory populates it; and the kernel unlocks what MREMAP_DONTUNMAP leaves behind
+	 * without merging it with its neighbours.
+	 */
 	if (flags & MREMAP_DONTUNMAP || new_length > MB) {
 		syscall(SYS_munlock, area->a + part.offset, part.length);
 		syscall(SYS_munlock, area->b + part.offset, part.length);
@@ -104,7 +108,7 @@ void do_remap(struct worker *worker, const struct record *record)
 	trace(worker, "mremap(%p, %#zx, %#zx, %d, %p) = %p, errno %d", (void *)(area->a + part.offset),
 		part.length, new_length, flags, (void *)(area->a + to.offset), (void *)result, error);
 	if (was_refused(new_length, result == MAP_FAILED ? -1 : 0, error)) {
-		/* Room for it, or none: then perhaps what lay at the target has gone. */
+		/* The call may fail for lack of room; then the target may have been unmapped. */
 		compare_part(worker, &part);
 		if (flags & MREMAP_FIXED)
 			incomparable(worker, area);
@@ -128,7 +132,7 @@ void do_remap(struct worker *worker, const struct record *record)
 		}
 }
 
-/* Segments are marked to go with their last user at once. */
+/* Segments are marked for removal with their last detach. */
 void do_attach(struct worker *worker, const struct record *record)
 {
 	static const int flags[] = {
@@ -181,9 +185,11 @@ void do_detach(struct worker *worker, const struct record *record)
 	compare_results(worker, &part, result, error, twin, errno);
 }
 
-/* --- what the kernel lists --- */
+/* --- the kernel's list of mappings --- */
 
-/* Mappings of [start, +span): where each mode begins and ends; adjacent ones of one mode are joined. */
+/*
+ * Lists where each mode begins and ends in [start, start + span); adjacent mappings of one mode are joined.
+ */
 static void list_modes(char *maps, uint64_t start, size_t span, char *text, size_t size)
 {
 	uint64_t last = 0, from, to;

@@ -1,4 +1,4 @@
-/* The table of operations. Corpus files tell them by their place in it: new ones go to the end. */
+/* The table of operations. Corpus files refer to entries by position, so new ones are added at the end. */
 #include "fuzz.h"
 #include "worker.h"
 
@@ -16,7 +16,7 @@ const struct operation operations[] = {
 	{"block-protect", do_block_protect, 2, false},
 	{"block-advise", do_block_advise, 4, false},
 	{"exchange", do_exchange, 4, false},
-	{"absurd", do_absurd, 1, false},
+	{"invalid", do_invalid, 1, false},
 	{"trim", do_trim, 1, false},
 	{"fork", do_fork, 1, false},
 	{"map", do_map, 16, true},

@@ -1,4 +1,4 @@
-/* Makes the calls of a sequence, each thread its own, and stops at the first that is not as it must be. */
+/* Makes the calls of a sequence, each thread its own, and stops at the first failed check. */
 #include "fuzz.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 
 extern __typeof__(lz_stats) lz_stats __attribute__((weak));
 
-#define LOOK_EVERY 64 /* calls between two looks at everything */
+#define LOOK_EVERY 64 /* calls between two complete checks */
 #define STACK (16 * MB)
 
 static struct worker workers[THREADS_MAX];
@@ -47,13 +47,13 @@ size_t size_of(uint16_t code, uint32_t fine)
 {
 	size_t size = any_size_of(code, fine);
 
-#ifdef __SANITIZE_ADDRESS__ /* whose realloc copies everything: gigabytes take a minute */
+#ifdef __SANITIZE_ADDRESS__ /* its realloc always copies, and gigabytes take a minute */
 	size %= 64 * MB;
 #endif
 	return size;
 }
 
-/* A setting in bytes: digits and K or M, as generate.c gives them. */
+/* A setting in bytes: digits and K or M, as generate.c writes it. */
 static size_t size_setting(const char *name, size_t standard)
 {
 	const char *text = getenv(name);
@@ -99,8 +99,8 @@ const struct operation *operation_of(const struct record *record)
 }
 
 /*
- * Calls that the library let by unseen because its lock was not to be had in time, as it says itself: on a
- * machine that does not run the holder for a second, nothing is certain any more.
+ * The number of calls that the library logged as not followed because it could not get its lock in time. If
+ * the machine does not run the lock's holder for a second, results are not reliable any more.
  */
 static uint64_t unfollowed(void)
 {
@@ -200,7 +200,7 @@ static void *work(void *argument)
 	return NULL;
 }
 
-/* On a stack that the settings cannot refuse. */
+/* Starts a thread on a stack that the settings cannot refuse. */
 static void start(pthread_t *thread, struct worker *worker)
 {
 	pthread_attr_t attributes;
@@ -213,7 +213,7 @@ static void start(pthread_t *thread, struct worker *worker)
 	pthread_attr_destroy(&attributes);
 }
 
-/* How far a MAP_GROWSDOWN mapping grows must not depend on whether the kernel merged it with another. */
+/* The growth of a MAP_GROWSDOWN mapping must not depend on whether the kernel merged it with another. */
 static void let_stacks_grow(void)
 {
 	struct rlimit limit;

@@ -1,6 +1,6 @@
 /*
- * A sequence as text: a line "threads N", a line for each setting, then one for each operation: its name and
- * its fields. Files that begin otherwise are records as they are, such as libFuzzer keeps.
+ * A sequence as text: a line "threads N", a line for each setting, and one for each operation with its name
+ * and fields. Files with another beginning are raw records, as libFuzzer stores them.
  */
 #include "fuzz.h"
 

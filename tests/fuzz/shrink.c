@@ -1,7 +1,7 @@
 /*
- * Makes a failing sequence short: first what comes after the failure goes, then ever smaller runs of records
- * for as long as it fails without them (Zeller's delta debugging), then threads and settings. Each trial is a
- * process of its own. With several threads a trial is made a few times, since what fails may be a race.
+ * Shortens a failing sequence: first removes what follows the failure, then ever smaller runs of records as
+ * long as it still fails (Zeller's delta debugging), then threads and settings. Each trial is a process of
+ * its own. With several threads a trial is repeated a few times, because the failure may be a race.
  */
 #include "fuzz.h"
 
@@ -35,7 +35,7 @@ static bool still_fails(const struct sequence *sequence)
 	return false;
 }
 
-/* Without [from, from + count), if it fails so. */
+/* Removes [from, from + count) if the sequence then still fails. */
 static bool cut(struct sequence *sequence, struct record *spare, size_t from, size_t count)
 {
 	struct sequence shorter = *sequence;

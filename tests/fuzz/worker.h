@@ -1,4 +1,4 @@
-/* A thread that makes calls, and what it has. */
+/* A thread that makes calls, and its state. */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -8,8 +8,8 @@ struct worker {
 	const struct record *records;
 	size_t count;
 	unsigned threads, number;
-	size_t at;                   /* the record that is being done, */
-	const struct record *record; /* and what it is; NULL at the end */
+	size_t at;                   /* index of the current record, */
+	const struct record *record; /* and the record; NULL at the end */
 	struct progress *progress;
 	struct blocks *blocks;
 	struct pairs *pairs;
@@ -32,7 +32,7 @@ void do_usable(struct worker *, const struct record *);
 void do_block_protect(struct worker *, const struct record *);
 void do_block_advise(struct worker *, const struct record *);
 void do_exchange(struct worker *, const struct record *);
-void do_absurd(struct worker *, const struct record *);
+void do_invalid(struct worker *, const struct record *);
 void do_trim(struct worker *, const struct record *);
 void do_fork(struct worker *, const struct record *);
 void do_fork_on(struct worker *, const struct record *);

@@ -1,7 +1,7 @@
 /*
- * A library to preload behind lazyzero whose dlsym allocates, as that of older C libraries and of some tools
- * does: lazyzero looks up its next allocator through it, so these blocks are served before there is one. They
- * are used again in every way as soon as there is.
+ * A library, preloaded after lazyzero, whose dlsym allocates, as that of older C libraries and of some tools
+ * does. lazyzero looks up its next allocator through it, so these blocks must be served before that allocator
+ * is known. The blocks are then used in every way.
  */
 #include <dlfcn.h>
 #include <malloc.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the program has come to hold: all from the bootstrap arena, if start-up works as it should. */
+/* Blocks allocated during start-up; all should come from the bootstrap arena. */
 static unsigned char *kept[4];
 static size_t count;
 
@@ -63,10 +63,10 @@ static int check_blocks(void)
 	return failures;
 }
 
-/* Before lazyzero's own constructor: the allocation starts it. */
+/* Runs before lazyzero's own constructor; the allocation starts the library. */
 __attribute__((constructor)) static void start_and_check(void)
 {
-	void *volatile first = malloc(1); /* volatile: else the compiler drops the pair */
+	void *volatile first = malloc(1); /* volatile: otherwise the compiler removes the pair */
 
 	free(first);
 	puts(check_blocks() == 0 ? "bootstrap blocks: as any others" : "bootstrap blocks: broken");

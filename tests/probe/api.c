@@ -1,6 +1,6 @@
 /*
- * Proves the public API as a program meets it that was not linked with the library: found by dlsym when it is
- * preloaded. What lz_region_info and lz_cost say is held against what the kernel reports.
+ * Tests the public API from a program that is not linked with the library and finds it by dlsym. The results
+ * of lz_region_info and lz_cost are compared with what the kernel reports.
  */
 #include "probe.h"
 
@@ -64,7 +64,7 @@ static void check_cost(void)
 	one = api.cost(far, page);
 	CHECK(one >= page && one <= 5 * page, "one page costs %llu", (unsigned long long)one);
 	CHECK_EQUAL(api.cost(far + 1, 1), one);
-	/* Touching it costs just that. */
+	/* Touching the page costs exactly that. */
 	if (mmap(far, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
 		    0) == far) {
 		size_t before = probe_status("VmPTE:");
@@ -112,7 +112,7 @@ static void check_statistics(void)
 	CHECK(with.budget != 0 && with.budget != LZ_UNKNOWN, "budget is %llu",
 		(unsigned long long)with.budget);
 
-	/* Callers that know fewer fields, or more. */
+	/* Callers with an older, shorter struct or a newer, longer one. */
 	memset(&after, 0xee, sizeof after);
 	CHECK_EQUAL(api.stats(&after, 8), 0);
 	CHECK_EQUAL(after.budget, with.budget);
@@ -149,7 +149,10 @@ static void check_regions(void)
 	CHECK_EQUAL(info.page_table_bytes, 0);
 	madvise((void *)p, size, MADV_NOHUGEPAGE);
 
-	/* Reads map the zero page, writes allocate. What is skipped without a zero page, api.sh says. */
+	/*
+	 * Reads map the zero page, writes allocate. Skipped on machines without a zero page; api.sh reports
+	 * that.
+	 */
 	for (size_t at = 0; at < size; at += page)
 		sum = (char)(sum + p[at]);
 	CHECK_EQUAL(sum, 0);
@@ -162,7 +165,7 @@ static void check_regions(void)
 	CHECK(info.page_table_bytes >= size / page * 8, "page tables are %llu",
 		(unsigned long long)info.page_table_bytes);
 
-	/* Zeroing gives back whole pages and clears the rest. */
+	/* lz_zero drops whole pages and clears the rest. */
 	p[40 * page + 1] = p[40 * page - 1] = p[81 * page] = 2;
 	errno = UNTOUCHED;
 	CHECK_EQUAL(api.zero((void *)(p + 40 * page + 1), 41 * page), 0);
@@ -205,7 +208,7 @@ static void check_allocation(void)
 	CHECK(api.alloc(opaque((size_t)1 << 62), LZ_AUTO) == NULL && errno == ENOMEM,
 		"lz_alloc(4 EiB): errno %d", errno);
 
-	/* Below every threshold, and in the hands of the malloc family. */
+	/* A block below every threshold, passed to the malloc family. */
 	p = api.alloc(100, LZ_AUTO);
 	CHECK(p != NULL && malloc_usable_size(p) >= 100 && p[99] == 0, "lz_alloc(100) gave %p", (void *)p);
 	CHECK(api.region_info(p, &info) == 0 && info.base == p, "lz_alloc(100) is no region");
@@ -214,7 +217,7 @@ static void check_allocation(void)
 	CHECK(p != NULL && p[99] == 5, "realloc of an lz_alloc block lost contents");
 	free(p);
 
-	/* The malloc family's blocks in the hands of the API. */
+	/* A block of the malloc family, passed to the API. */
 	p = opaque_pointer(calloc(1, 3 * MB));
 	CHECK(api.region_info(p + MB, &info) == 0 && info.base == p && info.size == 3 * MB,
 		"calloc's region is unknown");

@@ -1,8 +1,7 @@
 #!/bin/sh
-# The public API found at run time: every check of api.c, everywhere, also where malloc and mmap pass
-# through.
+# The public API found at run time: all checks of api.c in every place, also with malloc and mmap not handled.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
-# What is asked for is to be made afresh, so that its figures are known.
+# Regions must be newly mapped, so that their figures are known.
 LAZYZERO_CACHE=0
 export LAZYZERO_CACHE
 "$LZ_BUILDDIR/tests/kernel" zero-page 'what of a region is resident after reads'

@@ -1,6 +1,6 @@
 /*
- * What a program does to blocks beside filling them: files and segments mapped inside, keys, guards, locks,
- * policies, limits. Neither a block that grows nor the next that is given the same memory may suffer from it.
+ * What programs do to blocks other than filling them: files and segments mapped inside, keys, guards, locks,
+ * policies, limits. A block that grows must not suffer from it, nor the next block at the same addresses.
  */
 #include "probe.h"
 
@@ -27,15 +27,15 @@
 #define UNTOUCHED 77
 #define GUARD_INSTALL 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
 
-/* Not in every C library's headers. */
+/* Not declared by every C library. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);
 int mlock2(const void *address, size_t length, unsigned flags);
-/* Of libnuma, which need not be there. */
+/* Defined by libnuma, which may be missing. */
 __attribute__((weak)) long mbind(void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
 
 static long self_advise(const struct iovec *range, int advice)
 {
-	/* By name, for a program would not call it otherwise; older C libraries lack it. */
+	/* Called by name, as programs do; older C libraries lack it. */
 	extern __attribute__((weak)) ssize_t process_madvise(
 		int, const struct iovec *, size_t, int, unsigned);
 	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -54,9 +54,9 @@ static bool ended_well(pid_t child)
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* --- files and segments inside --- */
+/* --- files and segments mapped inside --- */
 
-/* A file of `length` bytes that are not zero. */
+/* Creates a file of `length` bytes that are not zero. */
 static int make_file(size_t length)
 {
 	int fd = memfd_create("altered", 0);
@@ -79,7 +79,7 @@ static bool holds_file(const char *at, size_t length)
 	return true;
 }
 
-/* A block with a file over part of it, never touched there, grows from `size` to `grown`. */
+/* Grows a block from `size` to `grown` while a file is mapped over a part of it. */
 static void grow_over_file(size_t size, size_t grown, int flags)
 {
 	const size_t length = 16 * PAGE;
@@ -111,9 +111,9 @@ static void check_files_inside(void)
 	}
 }
 
-/* --- what is freed comes back as any memory --- */
+/* --- freed memory is reused without its attributes --- */
 
-/* The next blocks of that size can be written and hold nothing, in a forked child as well. */
+/* Checks that the next blocks of that size are writable and zero, in a forked child as well. */
 static void check_fresh(const char *after)
 {
 	for (int round = 0; round < 3; round++) {
@@ -147,7 +147,7 @@ static void check_keys(void)
 {
 	char *p = block();
 
-	/* Key 0 where there are keys, and -1 everywhere, is what mprotect does. */
+	/* Key 0 behaves like mprotect where keys exist, and key -1 everywhere. */
 	CHECK(pkey_mprotect(p + MB, PAGE, PROT_READ, 0) == 0 ||
 			pkey_mprotect(p + MB, PAGE, PROT_READ, -1) == 0,
 		"pkey_mprotect: %s", strerror(errno));
@@ -160,7 +160,7 @@ static void check_guards(void)
 	char *p = block();
 	struct iovec range = {p + MB, 2 * PAGE};
 
-	/* On oneself since Linux 6.13, as the guards. */
+	/* On the own process since Linux 6.13, like guards. */
 	self_advise(&range, GUARD_INSTALL);
 	free(p);
 	check_fresh("process_madvise");
@@ -186,7 +186,7 @@ static void check_policies(void)
 	char *p = block();
 	unsigned long node = 1;
 
-	/* MPOL_BIND to node 0, by the name that the library has: libnuma passes it on as well. */
+	/* MPOL_BIND to node 0, through the library's mbind: libnuma passes the call on as well. */
 	if (mbind != NULL)
 		CHECK(mbind(p, BLOCK, 2, &node, 8, 0) == 0 || errno == ENOSYS || errno == EPERM, "mbind: %s",
 			strerror(errno));
@@ -216,7 +216,7 @@ static void check_userfaultfd(void)
 	CHECK(ioctl(-1, UFFDIO_REGISTER, NULL) == -1 && errno == EBADF, "ioctl: %s", strerror(errno));
 }
 
-/* --- everything at once: in a child each, for it stays --- */
+/* --- attributes of the whole process: each test in a child --- */
 
 static void in_child(void (*check)(void))
 {
@@ -229,8 +229,8 @@ static void in_child(void (*check)(void))
 	CHECK(ended_well(child), "what was checked in a child");
 }
 
-/* What was freed is no reason for the next request to fail. */
-static void lower_address_space(void)
+/* Cached regions must not make the next request fail under RLIMIT_AS. */
+static void check_address_space_limit(void)
 {
 	struct rlimit limit;
 	void *p;
@@ -250,15 +250,15 @@ static void lower_address_space(void)
 	CHECK(p != MAP_FAILED, "6 MiB, though there is room for 12");
 }
 
-/* A page mapped right behind a block, so that the block cannot grow where it is. */
-static void obstruct(char *p, size_t length)
+/* Maps a page directly after a block, so that the block cannot grow in place. */
+static void map_page_after(char *p, size_t length)
 {
 	mmap(p + length, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 /*
- * A block that has moved before is moved again where there is no address space for the old and the new place
- * at once: the kernel moves it only if it is one mapping, the page before it included.
+ * Grows a block that has moved before, without address space for both places at once: the kernel then moves
+ * it only if it is one mapping with the page before it.
  */
 static void grow_twice(void)
 {
@@ -270,11 +270,11 @@ static void grow_twice(void)
 		getrlimit(RLIMIT_AS, &limit);
 		p = unzeroed ? opaque_pointer(malloc(length)) : opaque_pointer(calloc(1, length));
 		p[MB] = 5;
-		obstruct(p, length);
+		map_page_after(p, length);
 		p = opaque_pointer(realloc(p, 2 * length));
 		if (!CHECK(p != NULL && p[MB] == 5, "realloc to 16 MiB"))
 			return;
-		obstruct(p, 2 * length);
+		map_page_after(p, 2 * length);
 		limit.rlim_cur = probe_status("VmSize:") + 12 * MB;
 		CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit: %s", strerror(errno));
 		p = opaque_pointer(realloc(p, 3 * length));
@@ -285,10 +285,10 @@ static void grow_twice(void)
 	}
 }
 
-/* What locking all memory filled goes with the block, and new memory is as it was before. */
-static void lock_all(void)
+/* Memory that mlockall populated is released with its block, and new memory behaves as before. */
+static void check_mlockall(void)
 {
-	const size_t length = 64 * MB, stacks = 16 * MB; /* which it fills as well */
+	const size_t length = 64 * MB, stacks = 16 * MB; /* also populated */
 	size_t before = probe_status("RssAnon:"), sum = 0;
 	char *p = opaque_pointer(calloc(1, length));
 
@@ -305,14 +305,14 @@ static void lock_all(void)
 	for (size_t at = 0; at < length; at += PAGE)
 		sum += (size_t)p[at];
 	CHECK_EQUAL(sum, 0);
-	/* Else each page that is read is memory of its own. */
+	/* Without a zero page, each page that is read is allocated. */
 	if (kernel_has_zero_page())
 		CHECK(probe_status("RssAnon:") < before + stacks, "reading takes %zu bytes",
 			probe_status("RssAnon:") - before);
 }
 
-/* Without a descriptor to look into /proc with. */
-static void without_descriptors(void)
+/* No descriptor is available for reading /proc. */
+static void grow_without_descriptors(void)
 {
 	const int rw = PROT_READ | PROT_WRITE, anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
 	const size_t length = 16 * MB;
@@ -337,10 +337,10 @@ static void without_descriptors(void)
 
 int probe_main(void)
 {
-	/* Of the C library's own allocator: what is mapped into a block of the heap would stay there. */
+	/* Makes the C library map each block by itself: what is mapped into a heap block would stay there. */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
-	/* First: where windows were altered, too, only /proc tells how. */
-	in_child(without_descriptors);
+	/* Run first: once attributes on windows were changed, they can only be read from /proc. */
+	in_child(grow_without_descriptors);
 	check_files_inside();
 	check_keys();
 	check_guards();
@@ -348,10 +348,10 @@ int probe_main(void)
 	check_policies();
 	check_segments();
 	check_userfaultfd();
-	in_child(lower_address_space);
-	/* A window's pieces move one by one, which takes address space for both places. */
+	in_child(check_address_space_limit);
+	/* Pieces of a window move one by one, which needs address space for both places. */
 	if (getenv("LAZYZERO_BUDGET") == NULL && getenv("LAZYZERO_BACKING") == NULL)
 		in_child(grow_twice);
-	in_child(lock_all);
+	in_child(check_mlockall);
 	return probe_status_of_checks();
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Blocks that a program alters: every check of block_attributes.c, bare, with regions that are kept for reuse, on the zero
-# window and with nothing kept.
+# Attributes of blocks: all checks of block_attributes.c, without lazyzero, with the cache, on the zero window
+# and without the cache.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 small='LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none'

@@ -1,4 +1,4 @@
-/* Marks, zeros and errno; see blocks.h. */
+/* Markers, zero checks and errno; see blocks.h. */
 #include "blocks.h"
 
 #include <errno.h>
@@ -24,13 +24,13 @@ bool is_zero(const char *p, size_t size)
 	return true;
 }
 
-/* Where marks are: every 512 bytes at first, then every 512 KiB, so that large blocks stay cheap. */
+/* Marker positions: every 512 bytes at first, then every 512 KiB, to keep large blocks cheap. */
 static size_t next_mark(size_t at)
 {
 	return at + (at < 2 * MB ? 512 : 512 * KB);
 }
 
-/* Writes marks that tell their place, and the last byte. */
+/* Writes markers that encode their position, and the last byte. */
 void mark(char *p, size_t from, size_t size)
 {
 	for (size_t at = 0; at < size; at = next_mark(at))
@@ -47,7 +47,7 @@ bool is_marked(const char *p, size_t size)
 	return true;
 }
 
-/* The allocator below may have its own mind about what it serves itself. */
+/* The allocator below may set errno differently for what it serves itself. */
 void check_errno(const char *call, size_t size, bool ours)
 {
 	if (ours)

@@ -1,12 +1,12 @@
 /*
- * Blocks that were freed and are kept for the next request: what a program maps over them is its own, nobody
- * gets what another had set, a child has nothing of them, and the kernel can take them.
+ * Freed blocks that are cached: mappings that the program makes over them are not disturbed, attributes do
+ * not reach the next owner, children do not inherit them, and the kernel can reclaim them.
  *
- *   kept                all checks but those below
- *   kept idle           small requests go on: the memory goes back within two seconds
- *   kept sibling [N]    frees 24 MiB, N times reused, and sleeps; another process then needs 240 MiB
- *   kept prefork N MIB [write]   fills and frees MIB, forks a worker, N times; workers fill and free as much
- * with `write`
+ *   cached_regions                all checks except those below
+ *   cached_regions idle           small requests only: cached memory is released within two seconds
+ *   cached_regions sibling [N]    frees 24 MiB, reused N times, and sleeps; another process then needs 240
+ * MiB cached_regions prefork N MIB [write]   fills and frees MIB and forks a worker, N times; with `write`
+ *                                 workers fill and free as much
  */
 #include "probe.h"
 
@@ -52,7 +52,7 @@ static bool is_filled(const char *p, size_t length, int byte)
 	return p[0] == byte && memcmp(p, p + 1, length - 1) == 0;
 }
 
-/* Bare, a block starts within a page. */
+/* Without lazyzero, a block does not start at a page boundary. */
 static char *first_page(const char *p)
 {
 	return (char *)(((uintptr_t)p + PAGE - 1) & ~(PAGE - 1));
@@ -65,13 +65,13 @@ static bool ended_well(pid_t child)
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* --- what is mapped over a block that was freed --- */
+/* --- mappings made over a freed block --- */
 
 enum way { FIXED, NOREPLACE, HINT, SEGMENT, MOVED, RAW_FIXED, RAW_FILE, WAYS };
 static const char *const way_names[] = {"MAP_FIXED", "MAP_FIXED_NOREPLACE", "a hint", "SHM_REMAP",
 	"MREMAP_FIXED", "a raw MAP_FIXED", "a raw MAP_FIXED of a file"};
 
-/* A file of other bytes than zeros. */
+/* Maps a file without zero bytes. */
 static char *map_file_over(char *at, size_t length)
 {
 	int file = memfd_create("kept", MFD_CLOEXEC);
@@ -112,7 +112,7 @@ static char *map_over(enum way way, char *at, size_t length, char *elsewhere)
 	}
 }
 
-/* Parts of the block and beyond it: where they begin, and their bytes. */
+/* Ranges within and beyond the block: start and length. */
 static const struct {
 	const char *name;
 	long from;
@@ -121,8 +121,10 @@ static const struct {
 	{"the tail", 4 << 20, 4 * MB - 2 * PAGE}, {"a page", 65536, PAGE}, {"its first page", 0, PAGE},
 	{"the page before and the head", -4096, 2 * MB}};
 
-/* Whether the kernel tells of one mapping (Linux 6.11): otherwise a raw call that nothing hints at is not
- * seen. */
+/*
+ * Whether the kernel can describe a single mapping (PROCMAP_QUERY, Linux 6.11): otherwise a raw call without
+ * other signs is not noticed.
+ */
 static bool raw_calls_are_seen;
 
 static void check_map_over(enum way way, size_t part)
@@ -157,13 +159,13 @@ static void check_map_over(enum way way, size_t part)
 		munmap(mapped, length);
 }
 
-/* What nobody hears makes the library keep nothing more for a while, so each has a process of its own. */
+/* A missed call turns the cache off for a while, so each case runs in a process of its own. */
 static void check_raw_map_over(enum way way, size_t part)
 {
 	pid_t child = fork();
 
 	if (child == 0) {
-		/* What was taken over from the parent is not kept yet. */
+		/* Regions inherited from the parent are not cached yet. */
 		free(fill(BLOCK, 1));
 		check_map_over(way, part);
 		_exit(probe_status_of_checks());
@@ -171,7 +173,7 @@ static void check_raw_map_over(enum way way, size_t part)
 	CHECK(ended_well(child), "%s over %s", way_names[way], parts[part].name);
 }
 
-/* Exactly over the block, which only the library's start on a page boundary. */
+/* A mapping exactly over the block; only lazyzero's blocks start at a page boundary. */
 static void check_exact_overlay(enum way way)
 {
 	char *block = fill(BLOCK, 7), *p = first_page(block), *again;
@@ -206,8 +208,7 @@ static void check_exact_overlays(void)
 	}
 }
 
-/* A live block of which the program has made a part something that nobody can write, by calls that say so and
- * not. */
+/* Live blocks of which a part was made unwritable, by calls that lazyzero sees and by raw ones. */
 static void check_overlaid_blocks(void)
 {
 	for (enum way way = 0; way < WAYS; way++)
@@ -229,7 +230,7 @@ static void check_overlaid_blocks(void)
 
 static char *kept_over[WAYS];
 
-/* The same where the block would be unmapped for not being used. */
+/* The same when the region would be unmapped as idle. */
 static void map_over_and_wait(void)
 {
 	for (enum way way = 0; way < WAYS; way++) {
@@ -255,9 +256,9 @@ static void map_over_and_wait(void)
 			munmap(kept_over[way], BLOCK - 2 * PAGE);
 }
 
-/* --- what one owner set does not reach the next --- */
+/* --- attributes do not reach the next owner --- */
 
-/* The VmFlags of the mapping at p, and its line in smaps from the permissions on. */
+/* Finds the VmFlags of the mapping at p, and its line in smaps from the permissions on. */
 static bool find_flags(const char *p, char flags[256])
 {
 	FILE *smaps = fopen("/proc/self/smaps", "r");
@@ -348,7 +349,7 @@ static void check_properties(void)
 
 /* --- children --- */
 
-/* What lives is inherited, what was freed is not; and a child's blocks are as good as its parent's. */
+/* Live blocks are inherited, freed ones are not, and a child can use blocks as its parent does. */
 static int use_blocks_in_child(const char *alive, size_t freed)
 {
 	size_t before = probe_status("RssAnon:");
@@ -397,7 +398,7 @@ static void check_children(void)
 	free(alive);
 }
 
-/* --- the kernel can take it --- */
+/* --- the kernel can reclaim cached memory --- */
 
 static size_t lazily_freed(void)
 {
@@ -429,7 +430,7 @@ static void check_reclaimable(void)
 	}
 }
 
-/* --- the modes --- */
+/* --- modes --- */
 
 static int idle(void)
 {
@@ -459,7 +460,7 @@ static int sibling(int reused)
 		free(fill(24 * MB, 1));
 	child = fork();
 	if (child == 0) {
-		execl("/proc/self/exe", "kept", "eat", (char *)NULL);
+		execl("/proc/self/exe", "kept", "use_memory", (char *)NULL);
 		_exit(2);
 	}
 	waitpid(child, &status, 0);
@@ -468,7 +469,7 @@ static int sibling(int reused)
 	return probe_status_of_checks();
 }
 
-static int eat(void)
+static int use_memory(void)
 {
 	char *p = mmap(NULL, 240 * MB, RW, ANONYMOUS, -1, 0);
 
@@ -507,13 +508,15 @@ int probe_main(void)
 {
 	const char *mode = probe_argc > 1 ? probe_argv[1] : "";
 
-	/* Bare, every block is a mapping of its own: the C library would keep 24 MiB on its heap after the
-	 * first one. */
+	/*
+	 * Without lazyzero, each block must be a mapping of its own: otherwise the C library would keep 24
+	 * MiB on its heap after the first block.
+	 */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	if (strcmp(mode, "idle") == 0)
 		return idle();
-	if (strcmp(mode, "eat") == 0)
-		return eat();
+	if (strcmp(mode, "use_memory") == 0)
+		return use_memory();
 	if (strcmp(mode, "sibling") == 0)
 		return sibling(probe_argc > 2 ? atoi(probe_argv[2]) : 0);
 	if (strcmp(mode, "prefork") == 0)

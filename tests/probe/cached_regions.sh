@@ -1,6 +1,7 @@
 #!/bin/sh
-# What is kept of freed memory: every check of cached_regions.c, bare, with default settings, above other allocators, on the zero
-# window, and where it does not last long; then in control groups that it must not fill.
+# Cached memory: all checks of cached_regions.c, without lazyzero, with default settings, above other
+# allocators, on the zero window, and with early trimming; then in control groups that cached memory must not
+# fill.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 timeout $hang "$probes/cached_regions" 2>"$work/errors" || { fail "cached_regions without lazyzero"; head -n 10 "$work/errors"; }
@@ -16,7 +17,7 @@ for settings in '' LAZYZERO_BACKING=window; do
     { fail "small requests after a large one, $settings"; head -n 10 "$work/errors"; }
 done
 
-# grouped MIB WHAT...: bare and preloaded in a group of that size.
+# grouped MIB MODE...: runs without and with lazyzero in a group of that size.
 grouped() {
   make_group $(($1 << 20)) || { echo "not tested: cached_regions $2 in a control group: none can be made here"; return; }
   shift

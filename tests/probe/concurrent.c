@@ -1,9 +1,9 @@
 /*
- * Proves that nothing hangs, tears or leaks where several contexts meet inside lazyzero: a signal handler in
- * the middle of a call, threads that free each other's regions, children of a threaded parent (by fork, by a
- * raw clone that runs no fork handler, by vfork and posix_spawn). A watchdog ends a hang.
+ * Tests that nothing hangs, is corrupted or leaks when several contexts meet inside lazyzero: a signal
+ * handler that interrupts a call, threads that free each other's regions, children of a threaded parent (by
+ * fork, by a raw clone that runs no fork handler, by vfork and posix_spawn). A watchdog ends a hang.
  *
- *  concurrent signals | threads | forks | clones [ROUNDS] | spawns | regions
+ *   concurrent signals | threads | forks | clones [ROUNDS] | spawns | regions
  */
 #include "probe.h"
 
@@ -37,7 +37,7 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* One region from birth to death, all of it checked. */
+/* Allocates, checks and frees one region. */
 static void use_region(size_t size)
 {
 	char *p = opaque_pointer(calloc(1, size));
@@ -63,7 +63,7 @@ static void use_mapping(size_t size)
 	CHECK(munmap(p + size / 2, size / 2) == 0 && munmap(p, size / 2) == 0, "munmap failed: %d", errno);
 }
 
-/* --- a handler that maps and unmaps --- */
+/* --- a signal handler that maps and unmaps --- */
 
 static volatile sig_atomic_t ticks, handler_failures;
 
@@ -111,7 +111,7 @@ static void check_signals(void)
 static _Atomic(char *) slots[SLOTS];
 static atomic_bool stop;
 
-static void *trade(void *seed)
+static void *exchange_regions(void *seed)
 {
 	uint64_t state = (uintptr_t)seed;
 
@@ -144,7 +144,7 @@ static void start_threads(pthread_t *threads, size_t count)
 {
 	stop = false;
 	for (size_t i = 0; i < count; i++)
-		pthread_create(&threads[i], NULL, trade, (void *)(i + 1));
+		pthread_create(&threads[i], NULL, exchange_regions, (void *)(i + 1));
 }
 
 static void stop_threads(pthread_t *threads, size_t count)
@@ -164,7 +164,7 @@ static void check_threads(void)
 	start_threads(threads, 3);
 	sleep(3);
 	stop_threads(threads, 3);
-	/* Stacks and arenas of three threads stay: 3 * (8 + 64) MB and a little. */
+	/* Stacks and arenas of three threads remain: 3 * (8 + 64) MB and some more. */
 	CHECK(probe_keeps_freed() || probe_status("VmSize:") < space + 300 * MB,
 		"address space was %zu and is %zu", space, probe_status("VmSize:"));
 }
@@ -203,7 +203,7 @@ static pid_t raw_clone(void)
 	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-/* So many children, or as many as five seconds allow, and a tenth at least. */
+/* Makes that many children, or as many as five seconds allow, and a tenth at least. */
 static void check_children(pid_t (*make_child)(void), int count)
 {
 	double end = now() + 5;
@@ -223,7 +223,7 @@ static void check_children(pid_t (*make_child)(void), int count)
 		printf("reduced: %d children of %d\n", i, count);
 }
 
-/* No threads: glibc's malloc itself is not safe in the child of a raw clone of a threaded process. */
+/* Without threads: glibc's malloc is not safe in the child of a raw clone of a threaded process. */
 static void check_clones(int rounds)
 {
 	for (int i = 0; i < rounds && !probe_status_of_checks(); i++) {
@@ -267,8 +267,8 @@ static void check_spawns(void)
 	stop_threads(threads, 2);
 }
 
-/* Generations: each child forks the next one while it holds regions of all before it. */
-static int generation(int depth)
+/* Each child forks the next one while it holds regions of all before it. */
+static int fork_generations(int depth)
 {
 	char *p = opaque_pointer(calloc(1, 3 * MB));
 	pid_t child;
@@ -277,7 +277,7 @@ static int generation(int depth)
 	if (depth > 0) {
 		child = fork();
 		if (child == 0)
-			_exit(generation(depth - 1));
+			_exit(fork_generations(depth - 1));
 		reap(child, depth);
 	}
 	CHECK(p[0] == (char)depth, "a descendant changed a region");
@@ -304,6 +304,6 @@ int probe_main(void)
 	else if (strcmp(action, "spawns") == 0)
 		check_spawns();
 	else
-		generation(20);
+		fork_generations(20);
 	return probe_status_of_checks();
 }

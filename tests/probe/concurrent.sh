@@ -1,12 +1,12 @@
 #!/bin/sh
-# Signal handlers, threads, forks: every part of concurrent.c with default and tight settings and above each
-# allocator. A hang ends after a minute, as a failure.
+# Signal handlers, threads, forks: all parts of concurrent.c with default and tight settings and above each
+# allocator. A hang ends after a minute and counts as a failure.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 for allocator in '' $(find_allocators); do
   for settings in LAZYZERO_BUDGET=5% "$tight"; do
     for part in signals threads forks clones spawns regions; do
-      # The allocators below are tested by their own projects; what takes seconds runs above libc only.
+      # Other allocators are tested by their own projects; parts that take seconds run above libc only.
       case "$allocator $part" in
       lib*signals | lib*threads) continue ;;
       esac

@@ -1,13 +1,13 @@
 /*
- * Calls that change no contents, made over memory on a zero window while threads store to it, read(2) into it
- * and read into it past the page cache (O_DIRECT): nothing of what they write is lost.
+ * Calls that do not change contents, made on memory on a zero window while threads store to it, read(2) into
+ * it and read into it with O_DIRECT: no write may be lost.
  *
- *  leave WAY ...      the ways by name, or all: one line each, and status 1 where a write was lost
- *  leave missing      UFFDIO_REGISTER for missing pages, the one call that copies: says how many of which
- * were lost
+ *   concurrent_writes CALL ...   the named calls, or all: one line each; status 1 if a write was lost
+ *   concurrent_writes missing    UFFDIO_REGISTER for missing pages, the only call that copies: prints how
+ * many writes of each kind were lost
  *
- * Each page has one writer, which counts up in it and looks before each write whether what it wrote last is
- * there.
+ * Each page has one writer, which increments a counter in it and checks before each write whether its last
+ * value is still there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 #define BLOCK ((size_t)2 << 20)
 #define BLOCKS ((size_t)16)
 #define LENGTH (BLOCKS * BLOCK)
-#define WRITERS 4u /* of which the third calls read(2), the fourth with O_DIRECT */
+#define WRITERS 4u /* the third calls read(2), the fourth does so with O_DIRECT */
 #define ROUNDS 8
 #define MOST_ROUNDS 300
 
@@ -45,7 +45,7 @@
 #define UFFD_USER_MODE_ONLY 1
 #endif
 
-/* Not in every C library's headers; mbind is libnuma's. */
+/* Not declared by every C library; mbind is defined by libnuma. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);
 __attribute__((weak)) long mbind(void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
 __attribute__((weak)) ssize_t process_madvise(int, const struct iovec *, size_t, int, unsigned);
@@ -58,14 +58,14 @@ static int fault_fd = -1, self_fd = -1;
 
 struct writer {
 	unsigned index;
-	int file; /* of pages that hold their number plus an offset */
+	int file; /* pages that contain their number plus an offset */
 	unsigned long writes, lost, failed, late;
 	uint64_t last[LENGTH / PAGE / WRITERS];
 };
 
 static struct writer writers[WRITERS];
 
-/* A page of a file that holds its own number: written to memory by the kernel. */
+/* Each page of the file contains its own number; the kernel writes it to memory. */
 #define FILE_PAGES 64u
 
 static int make_file(bool direct)
@@ -90,7 +90,7 @@ static int make_file(bool direct)
 	return again;
 }
 
-/* Writes the next value of its own to a page; 0 where it could not. */
+/* Writes the next value to a page. Returns it, or 0 if the write failed. */
 static uint64_t write_page(struct writer *writer, char *page, uint64_t last)
 {
 	uint64_t next = last % FILE_PAGES + 1;
@@ -102,7 +102,7 @@ static uint64_t write_page(struct writer *writer, char *page, uint64_t last)
 	if (pread(writer->file, page, PAGE, (off_t)((next - 1) * PAGE)) == (ssize_t)PAGE)
 		return next;
 	writer->failed++;
-	/* What EFAULT left there is the last value, the next, or part of both. */
+	/* After EFAULT the page holds the last value, the next one, or a mix of both. */
 	return 0;
 }
 
@@ -162,17 +162,17 @@ static long register_block(char *at, unsigned long long mode)
 	return mode == 2 ? ioctl(fault_fd, UFFDIO_UNREGISTER, &range) : 0;
 }
 
-static long way_collapse(char *at)
+static long call_collapse(char *at)
 {
 	return madvise(at, BLOCK, MADV_COLLAPSE);
 }
 
-static long way_pmadv(char *at)
+static long call_pmadv(char *at)
 {
 	return in_process(at, MADV_COLLAPSE);
 }
 
-static long way_process_advice(char *at)
+static long call_process_advice(char *at)
 {
 	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_HUGEPAGE,
 		MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_GUARD_REMOVE};
@@ -181,8 +181,8 @@ static long way_process_advice(char *at)
 	return in_process(at, advices[which++ % 8]);
 }
 
-/* Not a file's policy: what is bound is the memory of the whole machine here, so that nothing moves. */
-static long way_mbind(char *at)
+/* MPOL_BIND to all of this machine's memory, so that nothing is migrated. */
+static long call_mbind(char *at)
 {
 	unsigned long node = 1;
 
@@ -190,22 +190,22 @@ static long way_mbind(char *at)
 	return mbind != NULL ? mbind(at, BLOCK, 2 /* MPOL_BIND */, &node, 64, 0) : -1;
 }
 
-static long way_mprotect(char *at)
+static long call_mprotect(char *at)
 {
 	static unsigned which;
 
 	return mprotect(at, BLOCK, PROT_READ | PROT_WRITE | (which++ % 2 ? PROT_EXEC : 0));
 }
 
-static long way_pkey(char *at)
+static long call_pkey(char *at)
 {
 	static unsigned which;
 
-	/* -1: no key, where the machine has none. */
+	/* -1: no key, if the machine has none. */
 	return pkey_mprotect(at, BLOCK, PROT_READ | PROT_WRITE, which++ % 2 ? 0 : -1);
 }
 
-static long way_advice(char *at)
+static long call_advice(char *at)
 {
 	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_DONTFORK, MADV_DOFORK,
 		MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_COLD, MADV_PAGEOUT,
@@ -215,34 +215,34 @@ static long way_advice(char *at)
 	return madvise(at, BLOCK, advices[which++ % 14]);
 }
 
-static long way_uffdwp(char *at)
+static long call_uffdwp(char *at)
 {
 	return register_block(at, 2 /* UFFDIO_REGISTER_MODE_WP */);
 }
 
-static long way_missing(char *at)
+static long call_missing(char *at)
 {
 	return register_block(at, UFFDIO_REGISTER_MODE_MISSING);
 }
 
-static const struct way {
+static const struct tested_call {
 	const char *name;
 	long (*call)(char *at);
 	int rounds;
 	bool copies;
-} ways[] = {
-	{"collapse", way_collapse, ROUNDS, false},
-	{"pmadv", way_pmadv, ROUNDS, false},
-	{"process-advice", way_process_advice, ROUNDS, false},
-	{"mbind", way_mbind, ROUNDS, false},
-	{"mprotect", way_mprotect, ROUNDS, false},
-	{"pkey", way_pkey, ROUNDS, false},
-	{"advice", way_advice, ROUNDS * 4, false},
-	{"uffdwp", way_uffdwp, ROUNDS, false},
-	{"missing", way_missing, 1, true},
+} calls[] = {
+	{"collapse", call_collapse, ROUNDS, false},
+	{"pmadv", call_pmadv, ROUNDS, false},
+	{"process-advice", call_process_advice, ROUNDS, false},
+	{"mbind", call_mbind, ROUNDS, false},
+	{"mprotect", call_mprotect, ROUNDS, false},
+	{"pkey", call_pkey, ROUNDS, false},
+	{"advice", call_advice, ROUNDS * 4, false},
+	{"uffdwp", call_uffdwp, ROUNDS, false},
+	{"missing", call_missing, 1, true},
 };
 
-/* --- one way --- */
+/* --- running one call --- */
 
 static bool on_window(const char *at)
 {
@@ -268,7 +268,7 @@ static bool begin(pthread_t threads[WRITERS], bool touched)
 	memory = p + (-(uintptr_t)p & (BLOCK - 1));
 	stop = false;
 	memset(writers, 0, sizeof writers);
-	/* Where missing pages would have to be answered, none is missing. */
+	/* A userfaultfd for missing pages is only useful if pages are missing. */
 	for (size_t at = 0; at < LENGTH && touched; at += PAGE)
 		memory[at] = 0;
 	for (unsigned i = 0; i < WRITERS; i++) {
@@ -283,35 +283,36 @@ static bool begin(pthread_t threads[WRITERS], bool touched)
 	return true;
 }
 
-static bool all_wrote(void)
+static bool all_pages_written(void)
 {
 	return writers[0].writes > 2 * LENGTH / PAGE / WRITERS &&
 	       writers[1].writes > 2 * LENGTH / PAGE / WRITERS;
 }
 
-static int run_way(const struct way *way)
+static int run_call(const struct tested_call *call)
 {
 	pthread_t threads[WRITERS];
 	unsigned made = 0, refused = 0, left = 0;
 	unsigned long lost = 0;
 	int error = 0;
 
-	if (!begin(threads, way->copies))
+	if (!begin(threads, call->copies))
 		return 2;
 	if (!on_window(memory + LENGTH / 2)) {
-		printf("%s: not on a window\n", way->name);
+		printf("%s: not on a window\n", call->name);
 		return 2;
 	}
-	usleep(way->copies ? 20000 : 0);
-	/* Until every page was written at least twice, so that there is something to lose. */
-	for (int round = 0; round < way->rounds || (round < MOST_ROUNDS && !way->copies && !all_wrote());
+	usleep(call->copies ? 20000 : 0);
+	/* Repeat until every page was written at least twice. */
+	for (int round = 0;
+		round < call->rounds || (round < MOST_ROUNDS && !call->copies && !all_pages_written());
 		round++)
 		for (size_t i = 0; i < BLOCKS; i++) {
-			if (way->call(memory + i * BLOCK) == 0)
+			if (call->call(memory + i * BLOCK) == 0)
 				made++;
 			else if (refused++ == 0)
 				error = errno;
-			usleep(way->copies ? 5000 : 1000);
+			usleep(call->copies ? 5000 : 1000);
 		}
 	for (size_t i = 0; i < BLOCKS; i++)
 		left += !on_window(memory + i * BLOCK);
@@ -319,20 +320,20 @@ static int run_way(const struct way *way)
 	for (unsigned i = 0; i < WRITERS; i++) {
 		pthread_join(threads[i], NULL);
 		close(writers[i].file);
-		/* Pins cannot be seen: see src/backing/window/userfault.c. */
-		lost += way->copies && i == 3 ? 0 : writers[i].lost;
+		/* Pinned pages are not detectable, see src/backing/window/userfault.c. */
+		lost += call->copies && i == 3 ? 0 : writers[i].lost;
 	}
 	printf("%s: %u made, %u refused (%s), %u of %zu blocks left; stores %lu, lost %lu; read(2) %lu, lost "
 	       "%lu, "
 	       "failed %lu; O_DIRECT %lu, lost %lu, failed %lu\n",
-		way->name, made, refused, refused ? strerror(error) : "-", left, BLOCKS,
+		call->name, made, refused, refused ? strerror(error) : "-", left, BLOCKS,
 		writers[0].writes + writers[1].writes, writers[0].lost + writers[1].lost, writers[2].writes,
 		writers[2].lost, writers[2].failed, writers[3].writes, writers[3].lost, writers[3].failed);
 	if (fault_fd >= 0)
 		close(fault_fd);
 	fault_fd = -1;
 	munmap(memory, LENGTH);
-	return lost != 0 || (left != 0 && !way->copies) || writers[0].writes < BLOCKS;
+	return lost != 0 || (left != 0 && !call->copies) || writers[0].writes < BLOCKS;
 }
 
 int main(int count, char **arguments)
@@ -340,13 +341,13 @@ int main(int count, char **arguments)
 	int status = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		bool wanted = count < 2 && !ways[i].copies;
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+		bool wanted = count < 2 && !calls[i].copies;
 
 		for (int k = 1; k < count; k++)
-			wanted |= strcmp(arguments[k], ways[i].name) == 0;
+			wanted |= strcmp(arguments[k], calls[i].name) == 0;
 		if (wanted)
-			status |= run_way(&ways[i]);
+			status |= run_call(&calls[i]);
 	}
 	return status;
 }

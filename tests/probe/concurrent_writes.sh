@@ -1,6 +1,6 @@
 #!/bin/sh
-# Calls that change no contents, over a zero window that threads write to with stores, read(2) and O_DIRECT: nothing is lost.
-# UFFDIO_REGISTER for missing pages copies: stores and read(2) lose nothing.
+# Calls that do not change contents, on a zero window that threads write to by stores, read(2) and O_DIRECT:
+# nothing is lost. UFFDIO_REGISTER for missing pages copies; stores and read(2) lose nothing.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 needs_window
 

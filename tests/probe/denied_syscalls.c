@@ -1,15 +1,17 @@
 /*
- * A program of large blocks and mappings that says how each step went, and a launcher that has the kernel
- * refuse one system call to it: always, by a seccomp filter that also binds the program's own calls.
+ * A program that uses large blocks and mappings and prints the result of each step, and a launcher that makes
+ * the kernel refuse one system call to it by a seccomp filter, which also applies to the program's own calls.
  *
- *  denied run                  the program; "WRONG ..." and status 1 where memory does not hold what it
- * should denied nothing              starts and ends denied lowered N            the program, when no
- * descriptor of N and more can be opened denied crowded N            the program, when but N mappings are
- * left of vm.max_map_count denied CASE ERRNO ARGUMENT  the filter, then this program with the argument denied
- * CASE ERRNO -- PROGRAM [ARGUMENT]...  the filter, then another program denied cases                the names
- * of the cases, one a line
+ *   denied_syscalls run                  the program; prints "WRONG ..." and exits with status 1 if memory
+ *                                        does not have the expected contents
+ *   denied_syscalls nothing              starts and ends
+ *   denied_syscalls lowered N            the program, without descriptors from N on
+ *   denied_syscalls crowded N            the program, with only N mappings left of vm.max_map_count
+ *   denied_syscalls CASE ERRNO ARGUMENT  installs the filter, then runs this program with the argument
+ *   denied_syscalls CASE ERRNO -- PROGRAM [ARGUMENT]...  installs the filter, then runs another program
+ *   denied_syscalls cases                prints the names of the cases, one per line
  *
- * Steps say "done" or the error; calls that only advise say nothing.
+ * A step prints "done" or the error; calls that only advise print nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -114,8 +116,8 @@ static void mappings(void)
 	say("munmap", unmapped, errno);
 }
 
-/* Neighbours of different protection are not merged: each page is a mapping. */
-static int crowd(unsigned long left)
+/* Adjacent mappings with different protection are not merged, so each page is a mapping. */
+static int use_up_mappings(unsigned long left)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
 	char line[32] = "";
@@ -145,7 +147,9 @@ static int crowd(unsigned long left)
 	return status;
 }
 
-/* A call, and what its argument must be for the filter to act: (value & mask) == wanted; no mask for any. */
+/*
+ * A system call and the argument that the filter tests: (value & mask) == wanted; without a mask, any value.
+ */
 static const struct denied {
 	const char *name;
 	long call;
@@ -233,7 +237,7 @@ int main(int argc, char **argv)
 		return status;
 	}
 	if (argc == 3 && strcmp(argv[1], "crowded") == 0)
-		return crowd(strtoul(argv[2], NULL, 10));
+		return use_up_mappings(strtoul(argv[2], NULL, 10));
 	if (argc == 2 && strcmp(argv[1], "cases") == 0) {
 		for (size_t i = 0; i < CASES; i++)
 			puts(cases[i].name);

@@ -1,17 +1,17 @@
 #!/bin/sh
-# A kernel that refuses one system call, always or at its nth time: the program gets what it gets without us under the
-# same kernel, or a clean ENOMEM, and hears of it in one line at most.
+# The kernel refuses one system call, always or at its nth occurrence: the program gets the result that it
+# gets without lazyzero under the same kernel, or a clean ENOMEM, and at most one log line.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 program=$probes/denied_syscalls
 EPERM=1 ENOSYS=38
 
-# heard WHAT: nothing on stderr is said twice, but for numbers.
+# heard WHAT: no line on stderr is repeated, apart from its numbers.
 heard() {
   twice=$(grep -v ' of page tables needed' "$work/errors" | sed 's/[0-9][0-9.]*//g' | sort | uniq -d)
   [ -z "$twice" ] || fail "$1: said twice: $twice"
 }
 
-# --- always, by a filter that binds the program itself as well ---
+# --- always, by a filter that also applies to the program's own calls ---
 
 "$program" prctl $EPERM nothing >"$work/output" 2>&1
 if [ $? -eq 77 ]; then
@@ -31,7 +31,7 @@ for case in $("$program" cases); do
   done
 done
 
-# --- the first, the nth, and all from there on, from outside ---
+# --- the first, the nth, and all from the nth on, by strace ---
 
 if ! command -v strace >/dev/null || ! strace -o /dev/null -e inject=getppid:error=EPERM true 2>/dev/null; then
   echo 'not tested: single calls: no strace, or it may not trace'
@@ -43,7 +43,7 @@ counted() {
   grep -c "$1(" "$work/trace"
 }
 
-# What starting takes, the loader needs; after it, any may fail.
+# The dynamic linker needs the calls of start-up; after it, any call may fail.
 for settings in LAZYZERO_BACKING=zeropage LAZYZERO_BACKING=window; do
   for call in mmap munmap mremap mprotect madvise ioctl openat read close memfd_create ftruncate fcntl mlock prlimit64; do
     first=$(counted $call $settings nothing)

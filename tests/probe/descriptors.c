@@ -1,16 +1,17 @@
 /*
- * What a program that looks at its descriptors, or is particular about them, sees with the library there.
+ * Programs that inspect their descriptors or make assumptions about them.
  *
- *     descriptors race       threads allocate near the budget while others fork, and close 0 and open a file
- *     descriptors closed     closefrom, close_range, dup2 onto our numbers: reuse works, nobody's file is
- * touched descriptors children   fork, vfork, a raw clone, daemon: no child uses what shows its parent
- *     descriptors setuid     as root: reuse asks the kernel after setuid as before
- *     descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
- * or a service manager would install it before exec: decisions and reuse go on descriptors leader     the
- * first thread ends: VmPTE is still read descriptors limit N    under RLIMIT_NOFILE N: all N are the
- * program's below 64
+ *      descriptors race       threads allocate near the budget while others fork, and close 0 and open a file
+ *      descriptors closed     closefrom, close_range, dup2 onto the library's numbers: the cache still works,
+ *                             other files are not touched
+ *      descriptors children   fork, vfork, a raw clone, daemon: no child uses a file that shows its parent
+ *      descriptors setuid     as root: after setuid the cache asks the kernel as before
+ *      descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
+ *                             or a service manager would before exec: decisions and reuse still work
+ *      descriptors leader     the main thread ends: VmPTE can still be read
+ *      descriptors limit N    under RLIMIT_NOFILE N: the program can use all numbers if N is below 64
  *
- * Run preloaded; run bare, what does not need the library passes too.
+ * For runs with the library; without it, the parts that do not need it pass as well.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -56,10 +57,10 @@ static bool preloaded(void)
 	return dlsym(RTLD_DEFAULT, "lz_stats") != NULL;
 }
 
-/* --- what is open --- */
+/* --- open descriptors --- */
 
-/* The number of a kept descriptor of a /proc file by its name ("/pagemap"), or -1. */
-static int kept(const char *name)
+/* The descriptor that the library keeps open of a /proc file with this name ("/pagemap"), or -1. */
+static int kept_descriptor(const char *name)
 {
 	char link[64], target[256];
 
@@ -77,8 +78,8 @@ static int kept(const char *name)
 	return -1;
 }
 
-/* The process whose file it is: the number in /proc/N/pagemap. */
-static pid_t shown_by(int fd)
+/* The process whose pagemap a descriptor refers to: the number in /proc/N/pagemap. */
+static pid_t pagemap_owner(int fd)
 {
 	char link[64], target[256];
 	ssize_t length;
@@ -96,7 +97,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* --- what needs descriptors: a block that was written sparsely is kept, and its pages are looked at --- */
+/* --- a call that needs descriptors: a sparse block is freed, and its pages are walked --- */
 
 static void use(size_t bytes)
 {
@@ -112,8 +113,8 @@ static void use(size_t bytes)
 	free(p);
 }
 
-/* VmPTE as the library reads it now: the fourth figure of struct lz_statistics. */
-static uint64_t actual(void)
+/* VmPTE as the library reads it now: the fourth member of struct lz_statistics. */
+static uint64_t page_table_bytes(void)
 {
 	static _Thread_local uint64_t statistics[17];
 	int (*stats)(void *, size_t);
@@ -122,9 +123,11 @@ static uint64_t actual(void)
 	return stats == NULL ? 1 : stats(statistics, sizeof statistics) != 0 ? UINT64_MAX : statistics[3];
 }
 
-/* Whether the library can tell the pages of a block; the fourth figure of struct lz_region is what is
- * resident. */
-static bool pages_are_told(void)
+/*
+ * Whether the library can see the pages of a block; the fourth member of struct lz_region is the resident
+ * bytes.
+ */
+static bool pages_are_visible(void)
 {
 	static uint64_t info[64];
 	int (*region_info)(const void *, void *);
@@ -151,7 +154,7 @@ static void *allocate(void *argument)
 
 	while (!stop) {
 		use(bytes);
-		actual(); /* compares with maps, reads status */
+		page_table_bytes(); /* reconciles with maps, reads status */
 		rounds++;
 	}
 	return NULL;
@@ -170,7 +173,7 @@ static void *fork_children(void *argument)
 		if (pid == 0) {
 			int found = 0;
 
-			/* 0 is another thread's to close and open. */
+			/* Descriptor 0 is used by another thread. */
 			for (int fd = 3; fd < 64 && found == 0; fd++)
 				if (!had[fd] && is_open(fd))
 					found = fd;
@@ -207,11 +210,11 @@ static void race(void)
 	pthread_t threads[5];
 	const char *seconds = getenv("RACE_SECONDS");
 
-	/* What is found out once (the budget, the window) opens files when it is. */
+	/* Values that are found once (the budget, the window) are read from files that are opened here. */
 	for (int i = 0; i < 3; i++)
 		use(24 * MIB);
 	use(6 * MIB);
-	actual();
+	page_table_bytes();
 	for (int fd = 0; fd < 64; fd++)
 		had[fd] = is_open(fd);
 	pthread_create(&threads[0], NULL, allocate, (void *)(24 * MIB));
@@ -250,32 +253,35 @@ static void closed(void)
 
 	use(24 * MIB);
 	for (int i = 0; i < 3; i++) {
-		numbers[i] = kept(names[i]);
+		numbers[i] = kept_descriptor(names[i]);
 		CHECK(!preloaded() || numbers[i] >= HIGHEST - 70);
 		CHECK(!preloaded() || (fcntl(numbers[i], F_GETFD) & FD_CLOEXEC));
 	}
 	CHECK(!is_open(3));
 
-	/* Gone: opened anew, high up, and the lowest number stays free. */
+	/*
+	 * The descriptors were closed: they are opened again at high numbers, and the lowest number stays
+	 * free.
+	 */
 	close_all_from(3);
-	CHECK(kept("/pagemap") == -1);
-	CHECK(pages_are_told());
-	CHECK(actual() != UINT64_MAX);
+	CHECK(kept_descriptor("/pagemap") == -1);
+	CHECK(pages_are_visible());
+	CHECK(page_table_bytes() != UINT64_MAX);
 	CHECK(!is_open(3));
 	for (int i = 0; i < 3; i++)
-		CHECK(!preloaded() || kept(names[i]) >= HIGHEST - 70);
+		CHECK(!preloaded() || kept_descriptor(names[i]) >= HIGHEST - 70);
 
-	/* Another file at our numbers is not read from, not moved in, not closed. */
+	/* Another file at the library's numbers is not read, moved or closed. */
 	file = memfd_create("theirs", 0);
 	CHECK(write(file, "theirs, all of it", 17) == 17);
 	lseek(file, 7, SEEK_SET);
 	for (int i = 0; i < 3; i++) {
-		numbers[i] = preloaded() ? kept(names[i]) : 1000 + i;
+		numbers[i] = preloaded() ? kept_descriptor(names[i]) : 1000 + i;
 		CHECK(dup2(file, numbers[i]) == numbers[i]);
 	}
 	for (int i = 0; i < 3; i++) {
-		CHECK(pages_are_told());
-		CHECK(actual() != UINT64_MAX);
+		CHECK(pages_are_visible());
+		CHECK(page_table_bytes() != UINT64_MAX);
 	}
 	for (int i = 0; i < 3; i++)
 		CHECK(is_open(numbers[i]) && lseek(numbers[i], 0, SEEK_CUR) == 7);
@@ -287,16 +293,16 @@ static void closed(void)
 		length = readlink(link, target, sizeof target - 1);
 		target[length > 0 ? length : 0] = '\0';
 		CHECK(strstr(target, "theirs") != NULL);
-		CHECK(!preloaded() || kept(names[i]) != -1);
+		CHECK(!preloaded() || kept_descriptor(names[i]) != -1);
 	}
-	/* Nothing piles up. */
+	/* Descriptors do not accumulate. */
 	for (int round = 0; round < 50; round++) {
 		int open_now = 0;
 
 		close_all_from(3);
 		use(24 * MIB);
-		pages_are_told();
-		actual();
+		pages_are_visible();
+		page_table_bytes();
 		for (int fd = 3; fd < HIGHEST; fd++)
 			open_now += is_open(fd);
 		CHECK(open_now <= KEPT_MOST);
@@ -305,25 +311,25 @@ static void closed(void)
 
 /* --- children --- */
 
-/* In a child of `parent`, after use: whatever shows a process shows this one. */
-static int child_is_its_own(pid_t parent)
+/* In a child of `parent`, after use: any file that shows a process shows this one. */
+static int check_child_descriptors(pid_t parent)
 {
 	static const char *const names[] = {"/pagemap", "/maps", "/status"};
 
 	use(24 * MIB);
-	if (!pages_are_told() || actual() == UINT64_MAX)
+	if (!pages_are_visible() || page_table_bytes() == UINT64_MAX)
 		return 1;
-	if (preloaded() && kept("/pagemap") == -1)
+	if (preloaded() && kept_descriptor("/pagemap") == -1)
 		return 2;
 	for (int i = 0; i < 3; i++) {
-		int fd = kept(names[i]);
+		int fd = kept_descriptor(names[i]);
 
-		if (fd >= 0 && shown_by(fd) == parent)
+		if (fd >= 0 && pagemap_owner(fd) == parent)
 			return 3;
 	}
-	/* Nothing is left that shows the parent at another number. */
+	/* No other descriptor shows the parent. */
 	for (int fd = 3; fd < HIGHEST; fd++)
-		if (is_open(fd) && shown_by(fd) == parent)
+		if (is_open(fd) && pagemap_owner(fd) == parent)
 			return 4;
 	return failures != 0 ? 5 : 0;
 }
@@ -343,13 +349,13 @@ static void children(void)
 	int pagemap, ends[2], ended = -1;
 
 	use(24 * MIB);
-	pages_are_told();
-	pagemap = kept("/pagemap");
+	pages_are_visible();
+	pagemap = kept_descriptor("/pagemap");
 	pid = fork();
 	if (pid == 0)
-		_exit(child_is_its_own(self));
+		_exit(check_child_descriptors(self));
 	CHECK(status_of(pid) == 0);
-	/* A child's child. */
+	/* A grandchild. */
 	pid = fork();
 	if (pid == 0) {
 		pid_t middle = getpid();
@@ -357,27 +363,27 @@ static void children(void)
 		use(24 * MIB);
 		pid = fork();
 		if (pid == 0)
-			_exit(child_is_its_own(middle));
+			_exit(check_child_descriptors(middle));
 		_exit(status_of(pid) != 0);
 	}
 	CHECK(status_of(pid) == 0);
 	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0)
-		_exit(child_is_its_own(self));
+		_exit(check_child_descriptors(self));
 	CHECK(status_of(pid) == 0);
-	/* The child of vfork closes what it likes; its parent has its own. */
+	/* The child of vfork closes all descriptors; the parent keeps its own. */
 	pid = vfork();
 	if (pid == 0) {
 		close_all_from(3);
 		use(24 * MIB);
-		actual();
+		page_table_bytes();
 		_exit(0);
 	}
 	CHECK(status_of(pid) == 0);
-	CHECK(kept("/pagemap") == pagemap);
+	CHECK(kept_descriptor("/pagemap") == pagemap);
 	CHECK(!is_open(3));
-	CHECK(pages_are_told() && actual() != UINT64_MAX);
-	CHECK(kept("/pagemap") == pagemap);
+	CHECK(pages_are_visible() && page_table_bytes() != UINT64_MAX);
+	CHECK(kept_descriptor("/pagemap") == pagemap);
 	/* A daemon. */
 	CHECK(pipe(ends) == 0);
 	pid = fork();
@@ -385,7 +391,7 @@ static void children(void)
 		pid_t before = getpid();
 
 		if (daemon(1, 1) == 0) {
-			ended = child_is_its_own(before) != 0 || child_is_its_own(self) != 0;
+			ended = check_child_descriptors(before) != 0 || check_child_descriptors(self) != 0;
 			(void)!write(ends[1], &ended, sizeof ended);
 		}
 		_exit(0);
@@ -396,7 +402,7 @@ static void children(void)
 	close(ends[0]);
 }
 
-/* --- less rights --- */
+/* --- fewer privileges --- */
 
 static void after_setuid(void)
 {
@@ -406,16 +412,16 @@ static void after_setuid(void)
 	}
 	use(24 * MIB);
 	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-	/* Or this shows nothing. */
+	/* Otherwise this test proves nothing. */
 	CHECK(open("/proc/self/pagemap", O_RDONLY) == -1 && errno == EACCES);
 	for (int i = 0; i < 3; i++) {
 		use(24 * MIB);
-		CHECK(pages_are_told());
-		CHECK(actual() != UINT64_MAX);
+		CHECK(pages_are_visible());
+		CHECK(page_table_bytes() != UINT64_MAX);
 	}
 }
 
-/* Not by prctl(2), which the library hears: it then serves nothing any more, see seccomp_filter.c. */
+/* Not by prctl(2), which the library interposes: it would stop serving, see seccomp_filter.c. */
 static bool install_filter(struct sock_fprog *program)
 {
 #ifdef LZ_RAW_CALLS
@@ -452,9 +458,9 @@ static void under_seccomp(void)
 
 	use(24 * MIB);
 	use(6 * MIB);
-	actual();
+	page_table_bytes();
 	kill_on_open();
-	/* Or this shows nothing. */
+	/* Otherwise this test proves nothing. */
 	pid = fork();
 	if (pid == 0) {
 		(void)!syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY, 0);
@@ -464,33 +470,33 @@ static void under_seccomp(void)
 	for (int i = 0; i < 5; i++) {
 		use(24 * MIB);
 		use(6 * MIB);
-		CHECK(actual() != UINT64_MAX);
+		CHECK(page_table_bytes() != UINT64_MAX);
 	}
-	CHECK(preloaded() ? pages_are_told() : true);
+	CHECK(preloaded() ? pages_are_visible() : true);
 }
 
-/* --- the first thread ends --- */
+/* --- the main thread ends --- */
 
-static void *after_leader(void *argument)
+static void *check_after_main_thread(void *argument)
 {
 	(void)argument;
 	usleep(100000);
 	for (int i = 0; i < 3; i++) {
 		use(24 * MIB);
-		CHECK(pages_are_told());
-		CHECK(actual() != UINT64_MAX && actual() != 0);
+		CHECK(pages_are_visible());
+		CHECK(page_table_bytes() != UINT64_MAX && page_table_bytes() != 0);
 	}
 	CHECK(!is_open(3));
 	exit(failures != 0);
 	return NULL;
 }
 
-static void without_leader(void)
+static void end_main_thread(void)
 {
 	pthread_t thread;
 
 	use(24 * MIB);
-	pthread_create(&thread, NULL, after_leader, NULL);
+	pthread_create(&thread, NULL, check_after_main_thread, NULL);
 	pthread_exit(NULL);
 }
 
@@ -500,9 +506,9 @@ static void under_limit(int limit)
 {
 	int open_now = 0, ours = 0, got = 0;
 
-	/* A test may inherit some from whatever runs it. */
+	/* The test may inherit descriptors. */
 	for (int fd = 3; fd < HIGHEST; fd++) {
-		bool is_ours = is_open(fd) && shown_by(fd) == getpid();
+		bool is_ours = is_open(fd) && pagemap_owner(fd) == getpid();
 
 		open_now += is_open(fd) && fd < limit;
 		ours += is_ours;
@@ -510,16 +516,16 @@ static void under_limit(int limit)
 	}
 	CHECK(!preloaded() || ours == (limit < 64 ? 0 : 3));
 	use(24 * MIB);
-	CHECK(pages_are_told());
-	CHECK(actual() != UINT64_MAX);
-	/* All the rest is the program's. */
+	CHECK(pages_are_visible());
+	CHECK(page_table_bytes() != UINT64_MAX);
+	/* The program uses all others. */
 	while (dup(1) >= 0)
 		got++;
 	CHECK(errno == EMFILE && got == limit - 3 - open_now);
-	/* With none left it goes on. */
+	/* Requests still succeed with no descriptor left. */
 	for (int i = 0; i < 3; i++)
 		use(24 * MIB);
-	actual();
+	page_table_bytes();
 }
 
 int main(int argc, char **argv)
@@ -537,7 +543,7 @@ int main(int argc, char **argv)
 	else if (strcmp(part, "seccomp") == 0)
 		under_seccomp();
 	else if (strcmp(part, "leader") == 0)
-		without_leader();
+		end_main_thread();
 	else if (strcmp(part, "limit") == 0 && argc > 2)
 		under_limit(atoi(argv[2]));
 	else

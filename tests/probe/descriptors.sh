@@ -1,6 +1,6 @@
 #!/bin/sh
-# Programs that look at their descriptors, close them, or may no longer open files: each part of descriptors.c bare, and
-# preloaded with default settings, near the budget, and on windows.
+# Programs that inspect their descriptors, close them, or may no longer open files: each part of descriptors.c
+# without lazyzero, and with default settings, near the budget, and on windows.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 # part NAME: with all settings.
@@ -20,7 +20,7 @@ part() {
   tail -n 1 "$work/errors" | grep 'children inherited'
 }
 
-# A kernel before 6.7 tells no pages, before 4.14 no child.
+# Written pages are not visible before Linux 6.7, a fork not before Linux 4.14.
 part closed
 part children
 part setuid
@@ -40,7 +40,7 @@ for limit in 16 64 256 1024; do
   esac
 done
 
-# How a program that has much to do with descriptors sees it.
+# A program with many uses of descriptors.
 if command -v python3 >/dev/null; then
   cat >"$work/fds.py" <<'P'
 import os, subprocess, sys
@@ -67,7 +67,7 @@ else
   echo "skipped: python3 is missing"
 fi
 
-# After start-up nothing is opened where the kept ones do: strace sees every reuse.
+# After start-up the kept descriptors are used and no file is opened: strace shows every reuse.
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   timeout $hang strace -f -o "$work/trace" -E LD_PRELOAD="$LZ_LIBRARY" "$probes/descriptors" setuid >/dev/null 2>&1
   scans=$(sed '1,/setuid(65534)/d' "$work/trace" | grep -c 'ioctl(.* = [0-9]')

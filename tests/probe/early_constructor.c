@@ -1,9 +1,9 @@
 /*
- * A library that is preloaded beside lazyzero and whose constructor runs before lazyzero's own (or after, by
- * its place in LD_PRELOAD). What it does is in the environment:
+ * A preloaded library whose constructor runs before lazyzero's own, or after it, depending on its place in
+ * LD_PRELOAD. The environment says what it does:
  *
- *  PROBE_WHERE=constructor  runs the probe there, and ends the process with its status
- *  PROBE_HUGE_VALUE=NAME    gives NAME a value of 1 MB, more than execve(2) passes, without allocating
+ *   PROBE_WHERE=constructor  runs the probe in the constructor, and exits with its status
+ *   PROBE_HUGE_VALUE=NAME    gives NAME a value of 1 MB, more than execve(2) passes, without allocating
  */
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,13 +1,11 @@
 #!/bin/sh
-# Bad values in the environment: the program runs as if they were not there, and one clear line says what
-# is wrong.
+# Bad values in the environment: the program runs as if they were not set, and one line says what is wrong.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
-# The window would answer what is logged here, and what is kept would not ask again.
+# On a window, requests would not be logged; with the cache, they would not be decided on again.
 LAZYZERO_BACKING=zeropage LAZYZERO_CACHE=0
 export LAZYZERO_BACKING LAZYZERO_CACHE
 
-# run_with STATEMENT: a program with that in its environment; output in $work/output, messages in
-# $work/errors.
+# run_with STATEMENT: runs a program with that environment; output in $work/output, messages in $work/errors.
 run_with() {
   run "$@" "$probes/logging" events 1 >"$work/output" 2>"$work/errors"
   status=$?
@@ -15,7 +13,7 @@ run_with() {
     fail "$(echo "$*" | cut -c 1-100): status $status"
 }
 
-# expect LINES TEXT: so many lines, each with the text.
+# expect LINES TEXT: the messages have that many lines, each with the text.
 expect() {
   [ "$(wc -l <"$work/errors")" -eq "$1" ] && [ "$(grep -c -- "$2" "$work/errors")" -eq "$1" ] ||
     fail "$(echo "$case" | cut -c 1-100): expected $1 lines with \"$2\", got: $(cut -c 1-300 "$work/errors")"
@@ -65,7 +63,7 @@ for case in LAZYZERO_=1 "LAZYZERO_$long=1" "LAZYZERO_$foreign=1" LAZYZERO_XYZZY=
 done
 grep -q '[^ -~]' "$work/errors" && fail 'a message has bytes that are not printable ASCII'
 
-# 1 MB: more than execve(2) passes in one string, so another library puts it there.
+# 1 MB is more than execve(2) passes in one string, so a preloaded library sets it.
 for name in LAZYZERO_BUDGET LAZYZERO_LOG LAZYZERO_XYZZY; do
   case="$name of 1 MB"
   timeout $hang env PROBE_HUGE_VALUE=$name LD_PRELOAD="$LZ_LIBRARY $early" "$probes/logging" events 1 \
@@ -73,7 +71,7 @@ for name in LAZYZERO_BUDGET LAZYZERO_LOG LAZYZERO_XYZZY; do
   expect 1 "$name"
 done
 
-# Where lazyzero is not to act, it says nothing and does nothing, whatever else is set.
+# Where lazyzero is not to act, it logs nothing and does nothing, whatever else is set.
 for case in LAZYZERO_DISABLE=1 LAZYZERO_ONLY=other LAZYZERO_ONLY=log:ogging:loggin \
   LAZYZERO_ONLY=/bin/logging; do
   run_with "$case" LAZYZERO_BUDGET=1M LAZYZERO_THP=nonsense LAZYZERO_XYZZY=1
@@ -93,7 +91,7 @@ for case in calloc malloc,calloc calloc,mmap mmap,calloc,malloc,calloc; do
   expect 1 'served calloc'
 done
 
-# LAZYZERO_ONLY along chains of exec and sh -c: it acts in the program that is named and in none on the way.
+# LAZYZERO_ONLY along chains of exec and sh -c: active in the named program and in none of the others.
 cat >"$work/chain-exec" <<'END'
 exec env sh -c "exec \"\$0\" events 1" "$1"
 END
@@ -118,8 +116,8 @@ for chain in chain-exec chain-shells; do
   done
 done
 
-# Programs that close all descriptors, those of the library among them, and what they start then: large blocks are what
-# they are, and nothing is written into what was opened since.
+# Programs that close all descriptors, including the library's, and then start other programs: large blocks
+# work, and nothing is written to files opened since.
 cat >"$work/closes" <<'END'
 exec 3>"$1"
 for fd in 0 1 2 4 5 6 7 8 9; do eval "exec $fd>&-"; done
@@ -175,11 +173,11 @@ END
   done
 fi
 
-# Every check of the other probes that does not depend on being served.
+# All checks of the other probes that do not depend on regions being served.
 for setting in LAZYZERO_DISABLE=1 LAZYZERO_INTERCEPT= LAZYZERO_INTERCEPT=mmap LAZYZERO_THP=never \
   LAZYZERO_THP=always LAZYZERO_POPULATE=read LAZYZERO_THRESHOLD=1 LAZYZERO_STATS="$work/stats"; do
   for probe in mmap concurrent; do
-    # The probe maps 40 GiB, and without a zero page that is what filling their entries takes.
+    # The probe maps 40 GiB; without a zero page, populating it would need that much memory.
     if [ "$setting $probe" = 'LAZYZERO_POPULATE=read mmap' ]; then
       "$LZ_BUILDDIR/tests/kernel" zero-page "$probe with $setting" || continue
     fi

@@ -1,6 +1,6 @@
 /*
- * Requests that no program should make, and pointers that are not ours: the answers are those of the
- * allocator below, printed to be compared with a run without lazyzero.
+ * Invalid requests, and pointers of other allocators. The results must be those of the allocator below; they
+ * are printed and compared with a run without lazyzero.
  */
 #include "blocks.h"
 
@@ -32,7 +32,7 @@ static void check_realloc_to_nothing(void)
 	free(p);
 }
 
-static void answer(const char *call, size_t a, size_t b, void *p)
+static void print_result(const char *call, size_t a, size_t b, void *p)
 {
 	printf("%s(%#zx, %#zx): %s, errno %d\n", call, a, b, p != NULL ? "a block" : "NULL",
 		p != NULL || !strict ? 0 : errno);
@@ -50,10 +50,10 @@ static void check_overflow(void)
 		char *kept = opaque_pointer(calloc(1, large));
 
 		errno = UNTOUCHED;
-		answer("calloc", a, b, opaque_pointer(calloc(a, b)));
+		print_result("calloc", a, b, opaque_pointer(calloc(a, b)));
 		CHECK(errno == ENOMEM || !strict, "calloc(%zu, %zu) set errno to %d", a, b, errno);
 		errno = UNTOUCHED;
-		answer("reallocarray(NULL)", a, b, opaque_pointer(reallocarray(NULL, a, b)));
+		print_result("reallocarray(NULL)", a, b, opaque_pointer(reallocarray(NULL, a, b)));
 		mark(kept, 0, large);
 		errno = UNTOUCHED;
 		CHECK(reallocarray(opaque_pointer(kept), a, b) == NULL,
@@ -76,15 +76,15 @@ static void check_odd_sizes(void)
 		int error;
 
 		errno = UNTOUCHED;
-		answer("malloc", 0, size, opaque_pointer(malloc(size)));
+		print_result("malloc", 0, size, opaque_pointer(malloc(size)));
 		errno = UNTOUCHED;
-		answer("calloc", 1, size, opaque_pointer(calloc(1, size)));
+		print_result("calloc", 1, size, opaque_pointer(calloc(1, size)));
 		errno = UNTOUCHED;
-		answer("memalign", 64, size, opaque_pointer(memalign(64, size)));
+		print_result("memalign", 64, size, opaque_pointer(memalign(64, size)));
 		errno = UNTOUCHED;
-		answer("aligned_alloc", 4096, size, opaque_pointer(aligned_alloc(4096, size)));
+		print_result("aligned_alloc", 4096, size, opaque_pointer(aligned_alloc(4096, size)));
 		errno = UNTOUCHED;
-		answer("valloc", 0, size, opaque_pointer(valloc(size)));
+		print_result("valloc", 0, size, opaque_pointer(valloc(size)));
 		errno = UNTOUCHED;
 		error = posix_memalign(&p, 64, size);
 		printf("posix_memalign(64, %#zx): %d, errno %d\n", size, error, strict ? errno : 0);
@@ -115,9 +115,9 @@ static void check_odd_alignments(void)
 			int error;
 
 			errno = UNTOUCHED;
-			answer("memalign", alignment, size, opaque_pointer(memalign(alignment, size)));
+			print_result("memalign", alignment, size, opaque_pointer(memalign(alignment, size)));
 			errno = UNTOUCHED;
-			answer("aligned_alloc", alignment, size,
+			print_result("aligned_alloc", alignment, size,
 				opaque_pointer(aligned_alloc(alignment, size)));
 			errno = UNTOUCHED;
 			error = posix_memalign(&p, alignment, size);
@@ -128,7 +128,7 @@ static void check_odd_alignments(void)
 		}
 }
 
-/* Page-aligned pointers that the allocator below gave. */
+/* Page-aligned pointers from the allocator below. */
 static void check_foreign_pointers(void)
 {
 	void *blocks[8] = {NULL};

@@ -1,4 +1,4 @@
-# What the probe scripts share. Each sources this file first; $probes holds the programs.
+# Shared by the probe scripts, which source this file first; $probes contains the programs.
 export LC_ALL=C
 . "$LZ_SRCDIR/tests/allocators.sh"
 probes=$LZ_BUILDDIR/tests/probe
@@ -18,14 +18,13 @@ fail() {
   failed=1
 }
 
-# What is tested must act at all, or every comparison would hold.
+# The library must be active, or every comparison would succeed.
 timeout $hang env LAZYZERO_BUDGET=1M LAZYZERO_BACKING=zeropage LD_PRELOAD="$LZ_LIBRARY" "$probes/logging" events 1 2>&1 |
   grep -q '^lazyzero.*served calloc' ||
   fail "$LZ_LIBRARY does nothing when it is preloaded"
 
-# run_everywhere PROBE [VARIABLE=VALUE...]: the probe in every place, above every allocator, with default
-# settings and with tight ones, or with the given ones alone. Output must be that of a run without
-# lazyzero.
+# run_everywhere PROBE [VARIABLE=VALUE...]: the probe in every place, above every allocator, with default and
+# with tight settings, or with the given ones only. Its output must equal that of a run without lazyzero.
 run_everywhere() {
   probe=$1
   shift
@@ -70,7 +69,8 @@ run_everywhere() {
   done
 }
 
-# run_windowed PROBE: the same above the C library's allocator alone, with all that can be on a zero window.
+# run_windowed PROBE: the same above the C library's allocator only, with everything on a zero window that can
+# be.
 run_windowed() {
   small='LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none'
   for settings in "LAZYZERO_BACKING=window $small" "LAZYZERO_BUDGET=16K LAZYZERO_CACHE=0 $small"; do
@@ -86,7 +86,7 @@ run_windowed() {
   done
 }
 
-# make_group BYTES: a memory control group of our own, by its path in $group; false where there is none to be had.
+# make_group BYTES: creates a memory control group; its path is $group. Fails if none can be created.
 make_group() {
   for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do
     group=$parent/lazyzero-probe.$$
@@ -102,17 +102,17 @@ make_group() {
   return 1
 }
 
-# in_group COMMAND...: in that group, with a time limit.
+# in_group COMMAND...: runs in that group, with a time limit.
 in_group() {
   timeout $hang sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' - "$group" "$@"
 }
 
-# remove_group: once nothing is in it.
+# remove_group: removes the group, which must be empty.
 remove_group() {
   rmdir "$group" || fail "the control group $group stays"
 }
 
-# needs_window: skips the test where there is no zero window to be had, naming what hinders it.
+# needs_window: skips the test if no zero window can be created, and prints the reason.
 needs_window() {
   run LAZYZERO_BACKING=window "$probes/logging" events 1 >"$work/output" 2>&1
   if grep -q 'no zero window' "$work/output"; then

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Resource limits at hostile values, few mappings left, a full memory control group: the program gets what it gets bare, or
-# a clean ENOMEM; and is never ended for what we do.
+# Very low resource limits, few mappings left, a full memory control group: the program gets the result that
+# it gets without lazyzero, or a clean ENOMEM, and is never killed because of the library.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 program=$probes/denied_syscalls
 
-# clean WHAT: the run that just ended, status $?, said of each step that it was done or had no memory.
+# clean WHAT: in the run that just ended, with status $?, each step was done or had no memory.
 clean() {
   status=$?
   if [ $status -ne 0 ] || grep -Evq ': (done|ENOMEM)$' "$work/output"; then
@@ -12,7 +12,8 @@ clean() {
   fi
 }
 
-# limited HOW COMMAND...: with `ulimit HOW`; the limit binds what is run alone. Two of them do not bind root.
+# limited HOW COMMAND...: with `ulimit HOW`, which applies only to the command. Two of the limits do not apply
+# to root.
 limited() {
   (how=$1; shift; ulimit $how && case $how in
   '-l '* | '-u '*) exec $as_user "$@" ;;
@@ -27,9 +28,10 @@ if [ "$(id -u)" -eq 0 ]; then
   fi
 fi
 
-# Everything is to be as it is bare. Outputs go through pipes, for the limit of file sizes is for them as well.
+# The results must equal those without lazyzero. Output goes through pipes, because the limit on file sizes
+# applies to it as well.
 for how in '-n 0' '-n 3' '-l 0' '-s 64' '-f 0' '-c 0' '-u 1'; do
-  # Without a descriptor the loader finds no library: the program lowers that limit itself.
+  # Without a descriptor the dynamic linker cannot open libraries: the program lowers that limit itself.
   case $how in
   '-n '*) set -- '-c 0' "$program" lowered "${how#-n }" ;;
   *) set -- "$how" "$program" run ;;
@@ -47,7 +49,7 @@ for how in '-n 0' '-n 3' '-l 0' '-s 64' '-f 0' '-c 0' '-u 1'; do
   done
 done
 
-# Here a request may find no room that it finds bare, for a library takes some itself.
+# Here a request may fail that succeeds without lazyzero, because the library needs some address space itself.
 for settings in LAZYZERO_LOG=none 'LAZYZERO_LOG=none LAZYZERO_BACKING=window' 'LAZYZERO_LOG=none LAZYZERO_BUDGET=64K'; do
   for kilobytes in 30000 60000 120000 200000; do
     for which in -v -d; do
@@ -65,7 +67,7 @@ for settings in LAZYZERO_LOG=none 'LAZYZERO_LOG=none LAZYZERO_BACKING=window' 'L
 done
 [ "$status" -ne 77 ] || cat "$work/errors"
 
-# --- a control group that is full ---
+# --- a full control group ---
 
 if make_group $((12 << 20)); then
   for settings in LAZYZERO_LOG=none 'LAZYZERO_LOG=none LAZYZERO_BACKING=window' 'LAZYZERO_LOG=none LAZYZERO_POLICY=refuse'; do

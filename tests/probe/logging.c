@@ -1,13 +1,14 @@
 /*
- * Makes events for the log under every kind of bad output. Run with a tiny budget.
+ * Makes log events with all kinds of unusable output. To be run with a tiny budget.
  *
- *  logging events N        N requests over the budget, then "done" on stdout
- *  logging reopen FILE     closes fd 2, opens FILE (which becomes fd 2), then events
- *  logging broken-pipe     events with stderr a pipe nobody reads any more, SIGPIPE as it is by default
- *  logging full-pipe       events with stderr a pipe that is full
- *  logging limit           events under RLIMIT_FSIZE 0, SIGXFSZ as it is by default
- *  logging handlers        the same two signals, caught and blocked by the program: none arrives, none is
- * lost logging forks           more events than are shown, then 3 children that make none
+ *   logging events N        N requests over the budget, then "done" on stdout
+ *   logging reopen FILE     closes fd 2, opens FILE (which becomes fd 2), then makes events
+ *   logging broken-pipe     events with stderr a pipe without a reader, default action of SIGPIPE
+ *   logging full-pipe       events with stderr a full pipe
+ *   logging limit           events under RLIMIT_FSIZE 0, default action of SIGXFSZ
+ *   logging handlers        the same two signals, caught and blocked by the program: none is delivered, none
+ *                           is lost
+ *   logging forks           more events than are logged, then 3 children without events
  */
 #include "probe.h"
 
@@ -57,7 +58,7 @@ static int reopen(const char *path)
 	return make_events(3);
 }
 
-/* A fresh image of this program with stderr replaced from the start. */
+/* Executes this program again with stderr replaced from the start. */
 static int restart(const char *action, int new_stderr)
 {
 	char *arguments[] = {probe_argv[0], (char *)action, (char *)"3", NULL};
@@ -104,7 +105,7 @@ static int limited(void)
 	return make_events(3);
 }
 
-/* stderr becomes a broken pipe while the program has a SIGPIPE of its own pending. */
+/* stderr becomes a broken pipe while a SIGPIPE of the program is pending. */
 static int with_handlers(void)
 {
 	sigset_t both, pending;

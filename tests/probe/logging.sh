@@ -1,20 +1,20 @@
 #!/bin/sh
-# The log under every bad output: the program always goes on and ends as it should, nothing waits,
-# nothing is killed by a signal, nothing is written where the program did not start with its stderr.
+# The log with unusable output: the program always continues and exits normally, nothing blocks, no signal
+# kills it, and nothing is written to files that the program did not start with as its stderr.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
-# The window would answer what these events are about, and what is kept would not ask again.
+# On a window, requests would not be logged; with the cache, they would not be decided on again.
 LAZYZERO_BACKING=zeropage LAZYZERO_CACHE=0
 export LAZYZERO_BACKING LAZYZERO_CACHE
 small='LAZYZERO_BUDGET=1M'
 
-# good WHAT: the program that just ran said "done" and nothing else on its output; $? is its status.
+# good WHAT: the program that just ran, with status $?, printed "done" and nothing else.
 good() {
   status=$?
   [ $status -eq 0 ] || fail "$1: status $status"
   [ "$(cat "$work/output")" = done ] || fail "$1: output is not as it should be: $(cat "$work/output")"
 }
 
-# lines WHAT COUNT PATTERN: that many lines on stderr, all of them like that.
+# lines WHAT COUNT PATTERN: stderr has that many lines, all of which match.
 lines() {
   [ "$(wc -l <"$work/errors")" -eq "$2" ] && [ "$(grep -c -- "$3" "$work/errors")" -eq "$2" ] ||
     fail "$1: expected $2 lines like \"$3\" on stderr, got: $(cat "$work/errors")"
@@ -72,7 +72,7 @@ for target in /dev/full /proc/nowhere/log "$work/missing/log" "$work/link" "$wor
 done
 [ ! -e "$work/target" ] || fail 'a link was followed'
 
-# Root writes to read-only directories; a read-only mount is what there is.
+# Root can write to read-only directories, so a read-only mount is used.
 if [ "$(id -u)" -ne 0 ]; then
   chmod 500 "$work/directory"
   run $small LAZYZERO_LOG="$work/directory/log" "$probes/logging" events 3 >"$work/output" 2>"$work/errors"
@@ -94,7 +94,7 @@ for action in broken-pipe full-pipe; do
   good $action
 done
 
-# stdout must not be a file here: the limit is for it as well.
+# stdout must not be a file here, because the limit applies to it as well.
 {
   run $small LAZYZERO_LOG="$work/limited" "$probes/logging" limit 2>"$work/errors"
   echo "status $?"

@@ -1,7 +1,6 @@
 /*
- * Proves that the malloc family keeps its promises around and above the thresholds: zero contents, alignment,
- * usable sizes, errno; that serving a large calloc touches no memory; and, in realloc.c and
- * invalid_requests.c, what stands there.
+ * Tests the malloc family around and above the thresholds: zero contents, alignment, usable sizes, errno;
+ * that serving a large calloc touches no memory; and the checks of realloc.c and invalid_requests.c.
  */
 #include "blocks.h"
 
@@ -36,7 +35,7 @@ static void check_zeroed(void)
 			usable = malloc_usable_size(p);
 			CHECK(errno == UNTOUCHED, "malloc_usable_size set errno to %d", errno);
 			CHECK(usable >= size, "calloc(%zu) has %zu usable bytes", size, usable);
-			/* The next round, or another size, may be given the same memory. */
+			/* The next round, or another size, may get the same memory. */
 			memset(p, 0xff, size < 4 * MB ? usable : 2 * MB);
 			p[size / 2] = 1;
 			p[usable - 1] = 1;
@@ -155,13 +154,13 @@ static size_t resident_pages(void *p, size_t length)
 	return count;
 }
 
-/* Without what VmRSS counts of a zero window (RssShmem). */
+/* VmRSS without the pages of a zero window (RssShmem). */
 static size_t resident_set(void)
 {
 	return probe_status("VmRSS:") - probe_status("RssShmem:");
 }
 
-/* Serving touches nothing, and freeing gives the addresses back, unless freed regions are kept. */
+/* Serving touches no memory, and freeing releases the addresses, unless the cache is on. */
 static void check_laziness(void)
 {
 	const size_t huge = 512 * GB;
@@ -196,7 +195,7 @@ static void check_laziness(void)
 	release(p);
 	if (probe_keeps_freed())
 		return;
-	/* A zero window that was made for it stays. */
+	/* A zero window that was created for it stays. */
 	CHECK(probe_status("VmSize:") < space + (probe_status("RssShmem:") != 0 ? 64 * MB : 2 * MB),
 		"address space was %zu and is %zu after free", space, probe_status("VmSize:"));
 	p = opaque_pointer(calloc(1, 64 * MB));
@@ -205,7 +204,7 @@ static void check_laziness(void)
 		"a freed block is still mapped");
 }
 
-/* Many at once, freed in another order: each keeps what is its own. */
+/* Many blocks at once, freed in another order: each keeps its contents. */
 static void check_many(void)
 {
 	enum { COUNT = 300 };
@@ -234,7 +233,9 @@ int probe_main(void)
 	strict = getenv("PROBE_ALLOCATOR") == NULL;
 	small = probe_threshold();
 	large = probe_malloc_threshold();
-	/* Another allocator alone is only asked for its answers: the rest costs mimalloc 1.5 million faults.
+	/*
+	 * Another allocator by itself only provides the expected results: the rest costs mimalloc 1.5 million
+	 * faults.
 	 */
 	if (!served && !strict) {
 		check_odd_requests();

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The malloc family: every check of malloc.c, everywhere.
+# The malloc family: all checks of malloc.c in every place.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 run_everywhere malloc
 run_windowed malloc

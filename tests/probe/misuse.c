@@ -1,6 +1,6 @@
 /*
- * Frees what is no block, one way at a time; and what looks alike and is one. Exit status 0 and "done" where the
- * program was not ended.
+ * Frees pointers that are not blocks, one way per run, and pointers that look similar but are valid. Exits
+ * with status 0 and "done" if the program was not aborted.
  */
 #include "probe.h"
 
@@ -61,8 +61,8 @@ static void resize_freed(void)
 	free(realloc(opaque_pointer(p), 50 * MB));
 }
 
-/* Blocks of the next allocator on page boundaries, between ours that live, are kept, and are gone. */
-static void neighbours(void)
+/* Page-aligned blocks of the next allocator, between live, cached and unmapped regions. */
+static void foreign_blocks(void)
 {
 	char *mine[8], *others[64];
 
@@ -86,8 +86,8 @@ static void neighbours(void)
 	}
 }
 
-/* As the program that called vfork or fork may do: the child frees what it was given, the parent as well. */
-static void in_child_too(void)
+/* Allowed after vfork or fork: the child frees a block, and so does the parent. */
+static void free_in_child_and_parent(void)
 {
 	char *p = block();
 	pid_t child = fork();
@@ -103,8 +103,9 @@ int probe_main(void)
 		const char *name;
 		void (*run)(void);
 	} ways[] = {{"twice", twice}, {"inside", inside}, {"inside-unaligned", inside_unaligned},
-		{"inside-freed", inside_freed}, {"resize-inside", resize_inside}, {"resize-freed", resize_freed},
-		{"neighbours", neighbours}, {"in-child-too", in_child_too}};
+		{"inside-freed", inside_freed}, {"resize-inside", resize_inside},
+		{"resize-freed", resize_freed}, {"foreign_blocks", foreign_blocks},
+		{"in-child-too", free_in_child_and_parent}};
 
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		if (probe_argc > 1 && strcmp(probe_argv[1], ways[i].name) == 0) {

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Frees of what is no block end the program with one clear line, as glibc ends it for its own; nothing else does.
+# Freeing a pointer that is not a block aborts the program with one clear line, as glibc does for its own
+# blocks; nothing else aborts it.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 ulimit -c 0
-from='; an error of the program, which ends here, called from misuse+0x[0-9a-f]*$'
+from='; an error in the program, which is aborted; called from misuse+0x[0-9a-f]*$'
 
-# run_quietly [VARIABLE=VALUE...] COMMAND: the shell that waits says "Aborted" on a stderr of its own.
+# run_quietly [VARIABLE=VALUE...] COMMAND: keeps the shell's own message "Aborted" out of stderr.
 run_quietly() {
   (
     run sh -c 'errors=$1; shift; exec env "$@" 2>"$errors"' - "$work/errors" "$@" >"$work/output"
@@ -22,7 +23,7 @@ ends() {
     fail "$way $*: $(cat "$work/errors")"
 }
 
-# goes_on WAY [VARIABLE=VALUE...]: as if we were not there.
+# goes_on WAY [VARIABLE=VALUE...]: as without lazyzero.
 goes_on() {
   way=$1
   shift
@@ -31,7 +32,7 @@ goes_on() {
 }
 
 twice='(0x[0-9a-f]*): double free: the block was freed before'
-gone='(0x[0-9a-f]*): invalid pointer, or double free: no memory is there'
+gone='(0x[0-9a-f]*): invalid pointer or double free: nothing is mapped there'
 inside='(0x[0-9a-f]*): invalid pointer, [0-9]* bytes into a block of 41943040'
 for backing in zeropage window; do
   set -- LAZYZERO_BACKING=$backing
@@ -43,24 +44,24 @@ for backing in zeropage window; do
   ends resize-inside "realloc$inside" "$@"
   ends resize-freed "realloc$twice" "$@"
   ends resize-freed "realloc$gone" "$@" LAZYZERO_CACHE=0
-  goes_on neighbours "$@"
-  goes_on neighbours "$@" LAZYZERO_CACHE=0
+  goes_on foreign_blocks "$@"
+  goes_on foreign_blocks "$@" LAZYZERO_CACHE=0
   goes_on in-child-too "$@"
   goes_on in-child-too "$@" LAZYZERO_CACHE=0
 done
-# It is said on stderr, wherever else.
+# The line is written to stderr whatever LAZYZERO_LOG says.
 ends twice "free$twice" LAZYZERO_LOG=none
 ends twice "free$twice" LAZYZERO_LOG="$work/log"
 grep -q "$twice$from" "$work/log" || fail "the log has $(cat "$work/log")"
 ends twice "free$twice" LAZYZERO_LOG="$work/log.json" LAZYZERO_LOG_FORMAT=json
 grep -q '"event":"note".*"text":"free(.*double free' "$work/log.json" || fail "the log has $(cat "$work/log.json")"
-# Not on a page boundary it is the next allocator's to judge; glibc finds no header there.
+# A pointer that is not page-aligned is left to the next allocator; glibc finds no header there.
 run_quietly "$probes/misuse" inside-unaligned
 [ "$(cat "$work/status")" -ge 128 ] || fail "inside-unaligned: status $(cat "$work/status")"
-# Above other allocators their page-aligned blocks pass.
+# Page-aligned blocks of other allocators are accepted.
 for allocator in $(find_allocators); do
-  LD_PRELOAD="$LZ_LIBRARY $allocator" "$probes/misuse" neighbours >"$work/output" 2>"$work/errors" &&
+  LD_PRELOAD="$LZ_LIBRARY $allocator" "$probes/misuse" foreign_blocks >"$work/output" 2>"$work/errors" &&
     [ "$(cat "$work/output")" = done ] && [ ! -s "$work/errors" ] ||
-    fail "neighbours above $allocator: $(cat "$work/errors")"
+    fail "foreign_blocks above $allocator: $(cat "$work/errors")"
 done
 exit $failed

@@ -1,7 +1,7 @@
 /*
- * Proves that the mmap family answers as the kernel does: every case makes its calls twice in the same place,
- * through the C library's names (which lazyzero takes over) and as raw system calls, and both the results
- * with errno and the mappings they leave behind must be equal.
+ * Tests that the mmap family behaves as in the kernel. Each case makes its calls twice in the same place,
+ * through the C library's names (which lazyzero interposes) and as raw system calls; results, errno and the
+ * mappings must be equal.
  */
 #include "raw_comparison.h"
 
@@ -50,8 +50,10 @@ static void mmap_invalid(const struct calls *c)
 	static const int flags[] = {ANON, ANON | MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MAP_ANONYMOUS, 0,
 		MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, ANON | MAP_FIXED_NOREPLACE,
 		MAP_SHARED_VALIDATE | 0x40000000, ANON | MAP_HUGETLB | MAP_FIXED | (60 << 26)};
-	/* From 2^56 bytes on, no machine has room: with five levels of tables, less is granted over
-	 * everything. */
+	/*
+	 * From 2^56 bytes on, no machine has room; with five levels of page tables, less succeeds with
+	 * overcommit.
+	 */
 	const size_t lengths[] = {0, 4096, 2 * MB, (size_t)1 << 56, (size_t)1 << 57, SIZE_MAX / 2,
 		SIZE_MAX / 2 + 2, SIZE_MAX - 4096, SIZE_MAX};
 
@@ -99,8 +101,8 @@ static void munmap_cases(const struct calls *c)
 	POINTER(c->map(AT(0), 16 * MB, RW, ANON | MAP_FIXED, -1, 0));
 	INT(c->unmap(AT(0), 4096));
 	INT(c->unmap(AT(2 * MB), 2 * MB));
-	INT(c->unmap(AT(3 * MB), 2 * MB)); /* half of it is gone */
-	INT(c->unmap(AT(3 * MB), MB));     /* all of it is gone */
+	INT(c->unmap(AT(3 * MB), 2 * MB)); /* half of it is unmapped already */
+	INT(c->unmap(AT(3 * MB), MB));     /* all of it is unmapped already */
 	INT(c->unmap(AT(8 * MB), 1));
 	INT(c->unmap(AT(12 * MB) + 1, MB)); /* not aligned */
 	INT(c->unmap(AT(12 * MB), 0));
@@ -164,16 +166,17 @@ static void mremap_cases(const struct calls *c)
 	POINTER(c->remap(AT(32 * MB), 8 * MB, SIZE_MAX, MREMAP_MAYMOVE, NULL));
 	POINTER(c->remap(AT(32 * MB), 8 * MB, SIZE_MAX / 2, MREMAP_MAYMOVE, NULL));
 	POINTER(c->remap(AT(32 * MB), SIZE_MAX, MB, MREMAP_MAYMOVE, NULL));
-	POINTER(c->remap(AT(200 * MB), 8 * MB, 16 * MB, MREMAP_MAYMOVE, NULL)); /* nothing there: EFAULT */
-	POINTER(c->remap(AT(32 * MB), 16 * MB, 32 * MB, MREMAP_MAYMOVE, NULL)); /* over the end */
+	POINTER(c->remap(
+		AT(200 * MB), 8 * MB, 16 * MB, MREMAP_MAYMOVE, NULL)); /* nothing mapped there: EFAULT */
+	POINTER(c->remap(AT(32 * MB), 16 * MB, 32 * MB, MREMAP_MAYMOVE, NULL)); /* beyond the end */
 	POINTER(c->remap(AT(32 * MB), 8 * MB - 1, 8 * MB - 5, MREMAP_MAYMOVE, NULL));
-	/* Shrunk, then moved onto something live. */
+	/* Shrunk, then moved onto a live mapping. */
 	POINTER(c->map(AT(96 * MB), 8 * MB, RW, ANON | MAP_FIXED, -1, 0));
 	POINTER(c->remap(AT(32 * MB), 8 * MB, 2 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(98 * MB)));
 	VALUE(AT(98 * MB)[0]);
-	/* Part of a mapping. */
+	/* A part of a mapping. */
 	POINTER(c->remap(AT(98 * MB), MB, MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(130 * MB)));
-	/* Grown out of the middle: moves. */
+	/* Grown out of the middle of a mapping: moves. */
 	POINTER(c->map(AT(160 * MB), 16 * MB, RW, ANON | MAP_FIXED, -1, 0));
 	POINTER(c->remap(AT(164 * MB), 4 * MB, 8 * MB, 0, NULL));
 	POINTER(c->remap(AT(164 * MB), 4 * MB, 8 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(200 * MB)));
@@ -203,7 +206,7 @@ static void mremap_kinds(const struct calls *c)
 	POINTER(c->remap(AT(256 * MB), 8 * MB, 16 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(300 * MB)));
 	INT(c->protect(AT(300 * MB), 16 * MB, RW));
 	AT(300 * MB)[16 * MB - 1] = 1;
-	/* Several mappings at once: newer kernels move them, older ones say EFAULT. */
+	/* Several mappings at once: newer kernels move them, older ones return EFAULT. */
 	INT(c->protect(AT(302 * MB), MB, PROT_READ));
 	POINTER(c->remap(AT(300 * MB), 16 * MB, 16 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(400 * MB)));
 	POINTER(c->remap(AT(300 * MB), 16 * MB, 32 * MB, MREMAP_MAYMOVE, NULL));
@@ -214,7 +217,7 @@ static void madvise_cases(const struct calls *c)
 	POINTER(c->map(AT(0), 8 * MB, RW, ANON | MAP_FIXED, -1, 0));
 	POINTER(c->map(AT(16 * MB), 4 * MB, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0));
 	for (int advice = 0; advice < 28; advice++) {
-		/* Waits for memory to be made good or poisoned; nothing to do with what is tested. */
+		/* Advice that waits for memory, or poisons it, is not tested here. */
 		if (advice == 9 || advice == MADV_COLD || advice == MADV_PAGEOUT || advice == 25)
 			continue;
 		INT(c->advise(AT(0), 2 * MB, advice));
@@ -244,7 +247,7 @@ static void shared_memory_cases(const struct calls *c)
 	AT(0)[3] = 4;
 	POINTER(c->attach(shared_memory, AT(16 * MB), SHM_RDONLY));
 	VALUE(AT(16 * MB)[3]);
-	POINTER(c->attach(shared_memory, AT(MB), 0)); /* taken */
+	POINTER(c->attach(shared_memory, AT(MB), 0)); /* the addresses are in use */
 	POINTER(c->attach(shared_memory, AT(32 * MB) + 1, 0));
 	POINTER(c->attach(shared_memory, AT(32 * MB) + 1, SHM_RND));
 	POINTER(c->attach(shared_memory, AT(2 * MB), SHM_REMAP));
@@ -260,7 +263,7 @@ static void shared_memory_cases(const struct calls *c)
 	INT(c->detach(AT(32 * MB)));
 }
 
-/* A long series of random calls in 256 pages of 64 KiB; half of them fail for one reason or another. */
+/* A long series of random calls in 256 pages of 64 KiB; half of them fail for various reasons. */
 static uint64_t series;
 
 static void random_cases(const struct calls *c)

@@ -1,13 +1,13 @@
 /*
- * Preemptive user-level threads: a timer's handler suspends whatever runs, be it in the middle of the
- * library, and goes on with another thread whose stack lies beside. Each maps, protects and unmaps memory,
- * and checks what it wrote.
+ * Preemptive user-level threads: a timer's handler suspends the running code, even inside the library, and
+ * switches to another thread whose stack is adjacent. Each thread maps, protects and unmaps memory, and
+ * checks what it wrote.
  *
- *   preempt swapcontext|longjmp|signal-stack MILLISECONDS [STACK]
+ *   preemption swapcontext|longjmp|signal-stack MILLISECONDS [STACK]
  *
- * swapcontext   switches by swapcontext(3)
- * longjmp       by sigsetjmp and siglongjmp
- * signal-stack  does not switch: the handler, on a signal stack of 8 KiB, makes the same calls
+ *   swapcontext   switches by swapcontext(3)
+ *   longjmp       by sigsetjmp and siglongjmp
+ *   signal-stack  does not switch: the handler, on a signal stack of 8 KiB, makes the same calls
  */
 #include "probe.h"
 
@@ -36,7 +36,7 @@ struct mapped {
 	size_t length;
 };
 
-/* One of the calls, on one of the thread's mappings. */
+/* Makes one of the calls on one of the thread's mappings. */
 static void operate(struct mapped slots[SLOTS], unsigned *seed, int id)
 {
 	int which = rand_r(seed) % SLOTS;
@@ -66,7 +66,7 @@ static void operate(struct mapped slots[SLOTS], unsigned *seed, int id)
 	}
 }
 
-/* The end is in processor time, so that slow machines do as much. */
+/* Limits processor time, so that slow machines do as much work. */
 static int milliseconds;
 
 static void start_timers(void)
@@ -92,7 +92,7 @@ static void run_thread(int id)
 	struct mapped slots[SLOTS] = {{NULL, 0}};
 	unsigned seed = (unsigned)id + 1;
 
-	/* Not before: what the handler suspends must be a thread. */
+	/* Not earlier: the handler must suspend a thread. */
 	if (id == 0)
 		start_timers();
 	set_blocked(SIG_UNBLOCK);
@@ -137,7 +137,9 @@ static void make_threads(size_t stack)
 	char *stacks =
 		mmap(NULL, THREADS * stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	/* A thread begins with the tick blocked: setcontext sets the mask while it is on the other's stack.
+	/*
+	 * A thread starts with the signal blocked: setcontext sets the mask while still on the other thread's
+	 * stack.
 	 */
 	set_blocked(SIG_BLOCK);
 	for (int i = 0; i < THREADS; i++) {

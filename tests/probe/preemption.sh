@@ -1,6 +1,7 @@
 #!/bin/sh
-# A timer's handler switches between user-level threads whose stacks lie side by side, or makes calls on a signal stack of
-# 8 KiB: nobody crashes, hangs or finds another's memory. PREEMPT_ROUNDS=100 for as many of each.
+# A timer's handler switches between user-level threads with adjacent stacks, or makes calls on a signal stack
+# of 8 KiB: nothing crashes or hangs, and no thread finds another's data. PREEMPT_ROUNDS=100 runs each that
+# often.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 rounds=${PREEMPT_ROUNDS:-3}

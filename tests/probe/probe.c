@@ -1,4 +1,4 @@
-/* Runs a probe where it is asked to run; see probe.h. */
+/* Runs a probe in the place that is asked for; see probe.h. */
 #include "probe.h"
 
 #include <dlfcn.h>
@@ -116,7 +116,7 @@ static int in_child(void)
 	pid_t child;
 	int status;
 
-	/* The parent has used what the child inherits. */
+	/* The parent uses what the child inherits. */
 	free(opaque_pointer(calloc(1, 3 * MB)));
 	child = fork();
 	if (child == 0) {

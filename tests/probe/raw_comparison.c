@@ -1,4 +1,4 @@
-/* Calls made twice, and compared; see raw_comparison.h. */
+/* Makes calls in two ways and compares the results; see raw_comparison.h. */
 #include "raw_comparison.h"
 
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* --- the two ways of calling --- */
+/* --- the two ways of making calls --- */
 
 static void *raw_map(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
@@ -79,19 +79,19 @@ bool is_named(const struct calls *c)
 	return c == &named;
 }
 
-/* --- what a case did --- */
+/* --- recording a case --- */
 
 #define MAPS_BYTES 16384
 
 struct record {
 	size_t steps;
 	struct {
-		long value; /* an address becomes its place in the arena, or far away */
+		long value; /* an address is recorded as its offset in the arena, or as "far away" */
 		int error;
 		int line;
 		const char *what;
 	} step[STEPS];
-	char maps[MAPS_BYTES]; /* the arena's lines of /proc/self/maps: place and permissions */
+	char maps[MAPS_BYTES]; /* the arena's lines of /proc/self/maps: offset and permissions */
 };
 
 static struct record records[2];
@@ -158,10 +158,10 @@ void *note_pointer(void *p, int line)
 	return p;
 }
 
-/* What the kernel lists of the process's mappings. */
+/* Reads the kernel's list of mappings. */
 static char *read_maps(const char *path)
 {
-	static char buffer[8 << 20]; /* a line for each piece of a window */
+	static char buffer[8 << 20]; /* one line for each piece of a window */
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
 	ssize_t got;
@@ -173,7 +173,10 @@ static char *read_maps(const char *path)
 	return buffer;
 }
 
-/* A mapping of the arena. Adjacent ones of one mode may or may not have been merged: join them. */
+/*
+ * Records a mapping of the arena. Adjacent mappings with equal permissions may or may not have been merged,
+ * so they are joined.
+ */
 static void note_map(unsigned long start, unsigned long end, const char *mode)
 {
 	static unsigned long last_end;
@@ -198,10 +201,10 @@ static void note_map(unsigned long start, unsigned long end, const char *mode)
 }
 
 /*
- * Of a line of flags, those that a program asks for: fork, dump, lock, merge, order, huge pages. Not wf: what
- * is wiped on fork is recorded by the library where the kernel has no such flag; children say whether it was.
+ * Selects the VmFlags that a program sets: fork, dump, lock, merge, order, huge pages. Not wf: where the
+ * kernel has no such flag, the library records MADV_WIPEONFORK; it is tested by forking.
  */
-static void asked_flags(const char *line, char *mode)
+static void program_flags(const char *line, char *mode)
 {
 	static const char wanted[] = " dc dd lo mg sr rr hg ";
 
@@ -213,7 +216,7 @@ static void asked_flags(const char *line, char *mode)
 	}
 }
 
-/* The arena's mappings. */
+/* Records the arena's mappings. */
 static void note_maps(void)
 {
 	unsigned long start, end, at = 0, to = 0;
@@ -230,7 +233,7 @@ static void note_maps(void)
 			if (with_flags)
 				continue;
 		} else if (strncmp(line, "VmFlags: ", 9) == 0) {
-			asked_flags(line + 9, mode);
+			program_flags(line + 9, mode);
 		} else {
 			continue;
 		}
@@ -240,11 +243,10 @@ static void note_maps(void)
 }
 
 /*
- * Whether mremap failed on plain memory alone because the kernel did not join mappings that are alike in all
- * that a program sees (pages that were moved there keep the place they had): then what follows cannot be
- * compared.
+ * Whether mremap failed only on plain memory, because the kernel did not merge mappings that look equal to a
+ * program (moved pages keep their old offset). Later results then cannot be compared.
  */
-static bool is_merge_luck(size_t i)
+static bool differs_by_merging(size_t i)
 {
 	return strcmp(records[0].step[i].what, "mremap") == 0 && records[0].step[i].error == EFAULT &&
 	       records[1].step[i].error != EFAULT;
@@ -263,7 +265,7 @@ void run_case(const char *name, void (*body)(const struct calls *))
 		c->unmap(ARENA, ARENA_BYTES);
 	}
 	for (size_t i = 0; i < records[0].steps && i < records[1].steps; i++) {
-		if (is_merge_luck(i))
+		if (differs_by_merging(i))
 			return;
 		if (!CHECK(records[0].step[i].value == records[1].step[i].value &&
 				    records[0].step[i].error == records[1].step[i].error,
@@ -273,7 +275,7 @@ void run_case(const char *name, void (*body)(const struct calls *))
 			    records[1].step[i].what, records[1].step[i].value, records[1].step[i].error,
 			    records[0].step[i].value, records[0].step[i].error) &&
 			with_flags)
-			break; /* what follows, follows from it */
+			break; /* all later steps depend on it */
 	}
 	CHECK(records[0].steps == records[1].steps, "%s: %zu steps, expected %zu", name, records[1].steps,
 		records[0].steps);

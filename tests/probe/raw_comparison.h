@@ -1,9 +1,9 @@
 /*
- * The same calls made twice in the same place: as raw system calls, and through the C library's names, which
- * lazyzero takes over. What each gave, with errno, and the mappings left behind must be equal.
+ * Makes the same calls twice in the same place: as raw system calls, and through the C library's names, which
+ * lazyzero interposes. Results, errno and the mappings afterwards must be equal.
  */
-#ifndef TWICE_H
-#define TWICE_H
+#ifndef RAW_COMPARISON_H
+#define RAW_COMPARISON_H
 
 #include "probe.h"
 
@@ -18,15 +18,15 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-/* Where every case works: far from anything the C library or the kernel chooses by itself. */
+/* The addresses used by every case, far from those that the C library or the kernel choose. */
 #define ARENA ((char *)0x200000000000)
 #define ARENA_BYTES (64 * GB)
 #define AT(offset) (ARENA + (offset))
 
 #define UNTOUCHED 77 /* errno before every call */
-#define STEPS 2000   /* results in one case, at most */
+#define STEPS 2000   /* maximum number of results in one case */
 
-/* One way of calling. */
+/* One way of making calls. */
 struct calls {
 	void *(*map)(void *, size_t, int, int, int, off_t);
 	int (*unmap)(void *, size_t);
@@ -39,32 +39,32 @@ struct calls {
 	int (*control)(int, unsigned long, void *);
 };
 
-/* Notes a result and errno, an address as its place in the arena, or a value; the macros below do it. */
+/* Record a result and errno, an address as its offset in the arena, or a value; used by the macros below. */
 void note(long value, int line);
 void *note_pointer(void *p, int line);
 void note_value(long value, int line);
 
-/* Makes a call that returns an int, or a pointer, and notes what came of it. */
+/* Make a call that returns an int, or a pointer, and record its result. */
 #define INT(call) (errno = UNTOUCHED, note((call), __LINE__))
 #define POINTER(call) (errno = UNTOUCHED, note_pointer((call), __LINE__))
 
-/* Notes a value alone: what finding it left in errno may depend on which thread came first. */
+/* Records only a value; errno may depend on which thread was first. */
 #define VALUE(value) note_value((long)(value), __LINE__)
 
 /* Whether these are the C library's names. */
 bool is_named(const struct calls *c);
 
-/* What the notes from here on are about, for who reads of a difference; text that stays. */
+/* Describes the following records, for the message about a difference; the text must stay valid. */
 void describe(const char *what);
 
-/* Prints every note on stderr as it is made, and what trace is given: arguments. */
+/* Prints every record on stderr as it is made, and the arguments that trace is given. */
 void trace_calls(bool on);
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Compares what the program asked of its mappings as well (VmFlags in /proc/PID/smaps). */
+/* Also compares the VmFlags of /proc/PID/smaps that the program set. */
 void compare_flags(bool on);
 
-/* Runs a case both ways, each in an empty arena, and compares. */
+/* Runs a case in both ways, each in an empty arena, and compares. */
 void run_case(const char *name, void (*body)(const struct calls *));
 
 #endif

@@ -1,4 +1,6 @@
-/* realloc and reallocarray in every direction: between ours and small, in place, moved, of parts of a region.
+/*
+ * realloc and reallocarray in every direction: between regions and small blocks, in place, moved, and of
+ * regions that consist of several mappings.
  */
 #include "blocks.h"
 
@@ -36,7 +38,7 @@ static void check_realloc(void)
 	const size_t steps = sizeof path / sizeof *path;
 
 	for (int as_array = 0; as_array < 2; as_array++) {
-		/* From malloc, and from calloc whose blocks above the lower threshold are served. */
+		/* From malloc, and from calloc, whose blocks above the lower threshold are regions. */
 		for (int from_calloc = 0; from_calloc < 2; from_calloc++) {
 			char *p = from_calloc ? calloc(1, path[0]) : malloc(path[0]);
 
@@ -52,7 +54,7 @@ static void check_realloc(void)
 	}
 }
 
-/* Neighbours on both sides, so that growth has to move. */
+/* Mappings on both sides, so that growth has to move. */
 static void check_realloc_moves(void)
 {
 	char *row[16];
@@ -83,8 +85,7 @@ static void check_realloc_moves(void)
 	}
 }
 
-/* Programs advise, lock and protect parts of their blocks: then the kernel has several mappings for one
- * block. */
+/* Programs advise, lock and protect parts of their blocks; a block is then several mappings. */
 static void check_realloc_of_parts(void)
 {
 	for (int kind = 0; kind < 4; kind++) {
@@ -104,7 +105,7 @@ static void check_realloc_of_parts(void)
 			if (!CHECK(moved != NULL, "realloc to %zu of a block in several mappings: errno %d",
 				    after, errno))
 				continue;
-			/* glibc itself leaves its mremap's EFAULT there. */
+			/* glibc itself leaves the EFAULT of its mremap in errno. */
 			CHECK(errno == UNTOUCHED || !served,
 				"realloc of a block in several mappings: errno %d", errno);
 			CHECK(is_marked(moved, after < size ? after : size),

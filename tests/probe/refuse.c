@@ -1,10 +1,10 @@
 /*
- * Proves what LAZYZERO_POLICY=refuse with a budget of 1 MB does: a request whose page tables would not fit is
- * answered with ENOMEM and changes nothing; everything else goes on.
+ * Tests LAZYZERO_POLICY=refuse with a budget of 1 MB: a request whose page tables would not fit fails with
+ * ENOMEM and changes nothing; everything else works.
  *
- *  refuse          the checks
- *  refuse line     one refusal, in the function ask_for_too_much, for the scripts that read the log
- *  refuse lines N  N refusals
+ *   refuse          the checks
+ *   refuse line     one refusal, in the function ask_for_too_much, for the scripts that read the log
+ *   refuse lines N  N refusals
  */
 #include "probe.h"
 
@@ -23,7 +23,7 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define RW (PROT_READ | PROT_WRITE)
 
-/* Its name is what addr2line(1) must find. */
+/* addr2line(1) must find this name. */
 __attribute__((noinline)) void *ask_for_too_much(size_t size);
 void *ask_for_too_much(size_t size)
 {
@@ -47,7 +47,7 @@ static void check_not_mapped(const char *call, void *result)
 	errno = UNTOUCHED;
 }
 
-/* What stays below the threshold is served whatever happens; called after each kind of refusal. */
+/* Requests below the threshold always succeed; called after each kind of refusal. */
 static void check_life_goes_on(void)
 {
 	char *p;
@@ -119,7 +119,7 @@ static void check_realloc(void)
 			}
 		p[0] = 1;
 		p[size - 1] = 1;
-		p = opaque_pointer(realloc(p, size + 4096)); /* a little does fit */
+		p = opaque_pointer(realloc(p, size + 4096)); /* small growth fits */
 		CHECK(p != NULL && p[0] == 1 && p[size - 1] == 1,
 			"realloc failed after one that was refused");
 		free(p);
@@ -138,7 +138,7 @@ static void check_mappings(void)
 	check_not_mapped(
 		"mmap, shared", mmap(NULL, TOO_MUCH, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 
-	/* Reservations are free; only what becomes accessible is charged. */
+	/* Reserving address space is free; only memory that becomes accessible is charged. */
 	reserved = mmap(NULL, 16 * TB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
 	if (!CHECK(reserved != MAP_FAILED, "a reservation of 16 TiB was refused: errno %d", errno))
 		return;
@@ -182,7 +182,10 @@ static void check_shared_memory(void)
 	shmctl(id, IPC_RMID, NULL);
 }
 
-/* Blocks of 64 MB, 128 KB of page tables each, until one is refused: what was freed can be had again. */
+/*
+ * Allocates blocks of 64 MB, with 128 KB of page tables each, until one is refused; freed memory can be used
+ * again.
+ */
 static void check_filling_up(void)
 {
 	char *blocks[64];

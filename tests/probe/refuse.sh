@@ -1,10 +1,10 @@
 #!/bin/sh
-# Policy refuse: every check of refuse.c, everywhere; and the lines it writes: their form, the caller
-# they name as addr2line(1) knows it, JSON, the cap on repeats.
+# Policy refuse: all checks of refuse.c in every place; and the log lines: their form, the caller as
+# addr2line(1) finds it, JSON, the limit on repeats.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 refuse='LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M LAZYZERO_BACKING=zeropage'
 
-# Without lazyzero nothing is refused: there is no run to compare with.
+# Without lazyzero nothing is refused, so there is no run to compare with.
 for allocator in '' $(find_allocators); do
   known=
   [ -z "$allocator" ] || known="PROBE_ALLOCATOR=$allocator"
@@ -25,7 +25,7 @@ for program in refuse refuse-fixed; do
   grep -Eq "$form" "$work/line" || fail "not the documented form: $(cat "$work/line")"
   if command -v addr2line >/dev/null; then
     offset=$(sed -n "s/.* from $program+\(0x[0-9a-f]*\)\$/\1/p" "$work/line")
-    # A return address: the call is before it.
+    # The offset is a return address; the call is before it.
     name=$(addr2line -f -e "$probes/$program" "$(printf '0x%x' $((${offset:-1} - 1)))" | head -n 1)
     [ "$name" = ask_for_too_much ] || fail "$program+$offset is in $name, not in ask_for_too_much"
   else
@@ -55,7 +55,8 @@ tail -n 1 "$work/lines" | grep -q 'not shown.* 30 refused$' ||
   fail "30 not counted: $(tail -n 1 "$work/lines")"
 [ "$(wc -l <"$work/lines")" -eq 21 ] || fail "more than 21 lines"
 
-# By default the window answers first: 8 GiB within 1 MiB. What is too much even there is refused.
+# By default a window is used first: 8 GiB within 1 MiB. Requests that are too large even for that are
+# refused.
 if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
   form="^lazyzero\[[0-9]+\] calloc\(8589934592\): 16\.0 MiB of page tables needed, $size in use \
 \($size committed, $size actual\), budget 1\.00 MiB \(LAZYZERO_BUDGET=1M\); served from a 2 MiB zero window: \

@@ -1,10 +1,10 @@
 /*
- * Proves that lazyzero lives with what a system may refuse it: little address space, little data, no /proc,
- * no memory for its own books. Large requests then get the C library's answer, small ones go on.
+ * Tests lazyzero with few resources: little address space, little data, no /proc, no memory for its own
+ * books. Large requests then have the C library's result, and small ones work.
  *
- *  hostile as | data     under RLIMIT_AS, RLIMIT_DATA set by the program itself
- *  hostile requests      what is asked for in whatever state the script made; prints the answers
- *  hostile no-proc       restarts itself as `hostile requests` where /proc is not mounted
+ *   scarce_resources as | data     under RLIMIT_AS or RLIMIT_DATA, set by the program itself
+ *   scarce_resources requests      makes requests in the state that the script set up; prints the results
+ *   scarce_resources no-proc       restarts itself as `scarce_resources requests` without /proc mounted
  */
 #include "probe.h"
 
@@ -36,7 +36,7 @@ static int check_limit(int resource, const char *name)
 	size_t count = 0, again = 0;
 	char *p, *grown;
 
-	/* 256 MB more than there is now. */
+	/* 256 MB more than is used now. */
 	getrlimit((__rlimit_resource_t)resource, &limit);
 	limit.rlim_cur = probe_status(resource == RLIMIT_AS ? "VmSize:" : "VmData:") + 256 * MB;
 	setrlimit((__rlimit_resource_t)resource, &limit);
@@ -119,7 +119,7 @@ static int without_proc(void)
 		return 77;
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return 77;
-	/* In a user namespace /proc cannot be taken away, but covered. */
+	/* In a user namespace /proc cannot be unmounted, only covered. */
 	if (umount2("/proc", MNT_DETACH) != 0 && mount("none", "/proc", "tmpfs", 0, NULL) != 0)
 		return 77;
 	if (access("/proc/self", F_OK) == 0)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Little address space, little data, no /proc: large requests get the C library's answer, small ones go on.
+# Little address space, little data, no /proc: large requests have the C library's result, and small ones
+# work.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 for settings in LAZYZERO_BUDGET=5% "$tight" 'LAZYZERO_BUDGET=1G LAZYZERO_POLICY=refuse'; do
@@ -8,7 +9,8 @@ for settings in LAZYZERO_BUDGET=5% "$tight" 'LAZYZERO_BUDGET=1G LAZYZERO_POLICY=
       { fail "scarce_resources $limit with $settings: status $?"; cat "$work/errors"; }
   done
 
-  # From the first instruction on. What a process gets beside its libraries depends on where they lie.
+  # Limited from the first instruction on. What a process gets in addition to its libraries depends on their
+  # addresses.
   for kilobytes in 20000 40000 60000 100000 1000000; do
     (ulimit -v $kilobytes; timeout 60 "$probes/scarce_resources" requests) >"$work/expected" 2>&1
     (ulimit -v $kilobytes; run $settings LAZYZERO_LOG=none "$probes/scarce_resources" requests) >"$work/output" 2>&1 ||

@@ -1,8 +1,8 @@
 /*
- * A program that installs a seccomp filter which ends it on every system call but the few it needs itself:
- * nothing of the library's may be among those it makes from then on.
+ * A program that installs a seccomp filter which kills it on every system call except the few it needs
+ * itself: the library must not make any other call from then on.
  *
- *   filter prctl|seccomp|strict
+ *   seccomp_filter prctl|seccomp|strict
  */
 #include "probe.h"
 
@@ -44,7 +44,7 @@ static bool install(bool by_number)
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* What a program does that is bare one of the calls above, or none. */
+/* Uses memory in ways that need only the calls above, or none, without lazyzero. */
 static void use_memory(char *large)
 {
 	for (int i = 0; i < 1000; i++) {

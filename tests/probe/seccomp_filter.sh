@@ -1,5 +1,6 @@
 #!/bin/sh
-# A program's own seccomp filter: from then on the library makes no system call that the program would not make.
+# A program's own seccomp filter: from then on the library makes no system call that the program would not
+# make.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 for mode in prctl seccomp strict; do

@@ -1,6 +1,6 @@
 /*
- * The library inside of a program, which so runs with it though it be set-uid: says whether the loader's
- * secure mode is on, and whether a request that the environment's budget forbids is served.
+ * A program that contains the library, which therefore also runs in set-uid mode. Prints whether the dynamic
+ * linker's secure mode is on, and whether a request that exceeds the environment's budget is served.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
 #!/bin/sh
-# What another user could bend: the environment of a privileged program, files in a shared directory, the window.
+# Attack surface for other users: the environment of a privileged program, files in a shared directory, the
+# window.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
-# --- set-uid programs and those with file capabilities take no orders from the environment ---
+# --- set-uid programs and programs with file capabilities ignore the environment ---
 
 nobody=65534
 as_nobody() {
@@ -41,11 +42,12 @@ else
   echo 'not tested: set-uid and file capabilities: not root, or no setpriv (util-linux)'
 fi
 
-# --- files that somebody else prepared ---
+# --- files prepared by another user ---
 
 small='LAZYZERO_BUDGET=1M LAZYZERO_BACKING=zeropage LAZYZERO_CACHE=0'
 
-# unharmed WHAT VARIABLE=PATH VICTIM: the program runs, one line complains, and the victim is what it was.
+# unharmed WHAT VARIABLE=PATH VICTIM: the program runs, one line reports the problem, and the victim is
+# unchanged.
 unharmed() {
   before=$(stat -c '%s %a %u' "$3" 2>/dev/null)
   run $small "$2" "$probes/logging" events 3 >"$work/output" 2>"$work/errors"
@@ -64,7 +66,7 @@ for variable in LAZYZERO_LOG LAZYZERO_STATS; do
 done
 unharmed 'statistics over a file that is none' "LAZYZERO_STATS=$work/victim" "$work/victim"
 if [ "$(id -u)" -eq 0 ]; then
-  # chown of a file that a statistics file would look like, for the owner to be what is looked at.
+  # Changes the owner of a file that looks like a statistics file, so that the owner is what is tested.
   for file in log stats; do
     : >"$work/others-$file"
     chmod 666 "$work/others-$file"
@@ -76,7 +78,7 @@ else
   echo "not tested: another user's files: not root"
 fi
 
-# The umask gives nothing away that 0600 does not.
+# The umask does not weaken mode 0600.
 (
   umask 0
   mkdir "$work/open"
@@ -94,7 +96,7 @@ cp "$probes/logging" "$work/in/..%p"
 [ "$(ls -A "$work/in/deep")" = '..%p%' ] ||
   fail "the log of ../..%p is in $(cd "$work" && find . -newer "$work/in/..%p" -type f)"
 
-# Text of the environment is never a format, and a megabyte of it neither kills nor is read twice.
+# Text from the environment is never used as a format, and a megabyte of it neither crashes nor is read twice.
 run $small LAZYZERO_BUDGET='%s%s%n%n%999999999d' LAZYZERO_POLICY=%n LAZYZERO_LOG="$work/%s%n%x%%" LAZYZERO_ONLY='%n%s' \
   LAZYZERO_STATS="$work/%n%s" LAZYZERO_THP='%s%n' "$probes/logging" events 1 >"$work/output" 2>"$work/errors" &&
   [ "$(cat "$work/output")" = done ] || fail "formats: $(cat "$work/errors")"

@@ -1,12 +1,12 @@
 /*
- * How much of the caller's stack the library uses. Each operation runs on a stack that was painted before; the
- * lowest byte that changed, less what a plain system call on the same stack takes, is what the operation took,
- * libc's part included. The stack is shared memory, so that those of children, of exit and of signal handlers
- * are measured as well.
+ * Measures how much of the caller's stack the library uses. Each operation runs on a stack filled with a
+ * pattern; the lowest changed byte, minus the depth of a plain system call on the same stack, is the depth of
+ * the operation, including libc's part. The stack is shared memory, so that children, exit and signal
+ * handlers can be measured as well.
  *
- *     stack            prints bytes and name of each; status 1 where one takes more than 1,536
+ *      stack            prints bytes and name of each operation; status 1 if one needs more than 1,536
  *
- * Run it with LD_BIND_NOW=1: the dynamic linker would use a stack of its own kilobyte.
+ * To be run with LD_BIND_NOW=1: the dynamic linker would use about a kilobyte of the stack itself.
  */
 #include <errno.h>
 #include <dlfcn.h>
@@ -33,9 +33,9 @@ static unsigned char *stack;
 static ucontext_t back, there;
 static size_t baseline;
 static int failed;
-static uintptr_t *exit_frame; /* shared: where the program's own destructor ran */
+static uintptr_t *exit_frame; /* shared: the stack pointer in the program's own destructor */
 
-/* Not for the compiler to leave out. */
+/* volatile, so that the compiler keeps the calls */
 static void *volatile block, *volatile other;
 
 /* --- measuring --- */
@@ -66,7 +66,7 @@ static size_t depth_of(void (*operation)(void))
 	return depth_below((uintptr_t)stack + STACK_BYTES);
 }
 
-static void tell(const char *name, size_t bytes)
+static void print_depth(const char *name, size_t bytes)
 {
 	printf("%6zu %s%s\n", bytes, name, bytes > MOST ? "   TOO MUCH" : "");
 	failed |= bytes > MOST;
@@ -76,7 +76,7 @@ static void measure(const char *name, void (*operation)(void))
 {
 	size_t depth = depth_of(operation);
 
-	tell(name, depth > baseline ? depth - baseline : 0);
+	print_depth(name, depth > baseline ? depth - baseline : 0);
 }
 
 static void nothing(void)
@@ -84,7 +84,7 @@ static void nothing(void)
 	syscall(SYS_getppid);
 }
 
-/* In a child, which ends without exit. */
+/* Runs in a child that ends without exit. */
 static void (*in_child)(void);
 
 static void measure_first_in_child(const char *name, void (*operation)(void))
@@ -107,7 +107,7 @@ static void measure_first_in_child(const char *name, void (*operation)(void))
 	}
 	waitpid(pid, NULL, 0);
 	depth = depth_below((uintptr_t)stack + STACK_BYTES);
-	tell(name, depth - baseline);
+	print_depth(name, depth - baseline);
 }
 
 /* --- the malloc family --- */
@@ -288,8 +288,9 @@ static void mmap_family(void)
 		const char *name;
 	} advices[] = {{MADV_DONTNEED, "madvise DONTNEED"}, {8, "madvise FREE"}, {18, "madvise WIPEONFORK"},
 		{19, "madvise KEEPONFORK"}, {14, "madvise HUGEPAGE"}, {10, "madvise DONTFORK"},
-		{25, "madvise COLLAPSE"}, {20, "madvise COLD"}, {MADV_GUARD_INSTALL_, "madvise GUARD_INSTALL"},
-		{103, "madvise GUARD_REMOVE"}, {9, "madvise REMOVE"}};
+		{25, "madvise COLLAPSE"}, {20, "madvise COLD"},
+		{MADV_GUARD_INSTALL_, "madvise GUARD_INSTALL"}, {103, "madvise GUARD_REMOVE"},
+		{9, "madvise REMOVE"}};
 
 	length = 64 * MIB;
 	want = 96 * MIB;
@@ -303,7 +304,7 @@ static void mmap_family(void)
 	measure("mprotect", do_mprotect);
 	measure("mmap over", do_mmap_over);
 	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {
-		/* A guarded page is not to be touched. */
+		/* A guard page must not be touched. */
 		if (number != MADV_GUARD_INSTALL_)
 			touch((char *)area + 16 * MIB, MIB, 50000);
 		number = advices[i].advice;
@@ -359,7 +360,7 @@ static void own_functions(void)
 	do_free();
 }
 
-/* --- signals and the end --- */
+/* --- signals and exit --- */
 
 static void ignore(int number_of_signal)
 {
@@ -367,7 +368,10 @@ static void ignore(int number_of_signal)
 	syscall(SYS_getppid);
 }
 
-/* The handler of `number_of_signal` on the painted stack: the kernel's frame is in the baseline. */
+/*
+ * Depth of the handler of `number_of_signal` on the filled stack; the kernel's signal frame is in the
+ * baseline.
+ */
 static size_t handler_depth(int number_of_signal)
 {
 	stack_t alternate = {.ss_sp = stack, .ss_size = STACK_BYTES}, before;
@@ -391,7 +395,7 @@ static void report_at_a_signal(void)
 	do_calloc();
 	touch(block, 24 * MIB, 100000);
 	do_calloc_other();
-	tell("report at a signal", handler_depth(SIGUSR1) - bare);
+	print_depth("report at a signal", handler_depth(SIGUSR1) - bare);
 	do_free();
 	do_free_other();
 }
@@ -407,7 +411,7 @@ static void do_exit(void)
 	exit(0);
 }
 
-/* The library's destructor is called as deep in libc as the program's. */
+/* The library's destructor is called at the same depth in libc as the program's. */
 static void at_exit(void)
 {
 	pid_t pid;
@@ -421,14 +425,14 @@ static void at_exit(void)
 	if (pid == 0)
 		depth_of(do_exit);
 	waitpid(pid, NULL, 0);
-	tell("exit", *exit_frame == 0 ? 0 : depth_below(*exit_frame));
+	print_depth("exit", *exit_frame == 0 ? 0 : depth_below(*exit_frame));
 	exit_frame = NULL;
 	do_free();
 }
 
 int main(void)
 {
-	/* By the kernel's call: the library refuses the other where it is to refuse everything. */
+	/* By a raw system call: with a budget that refuses everything, the library would refuse mmap. */
 	stack = (unsigned char *)syscall(
 		SYS_mmap, NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (stack == MAP_FAILED)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The stack that the library uses of its callers', on every path that stack.c takes, under settings that lead to every
-# kind of decision and message.
+# The library's use of its callers' stacks, on all paths of stack.c, under settings that lead to every kind of
+# decision and message.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 small="LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K"
@@ -31,7 +31,7 @@ while read -r kind; do
   grep -q ' exit' "$work/output" || fail "$kind: the probe did not reach its end: status $status"
   [ $status -eq 0 ] || { fail "$kind: more than 1,536 bytes"; grep 'TOO MUCH' "$work/output"; }
 done <"$work/kinds"
-# The measure measures: what the library does not touch takes nothing, what it serves takes some.
+# Checks the measurement: operations that the library passes on use nothing, those it handles use some.
 run LD_BIND_NOW=1 $small "$probes/stack" 2>/dev/null | grep -qE '^ +[1-9][0-9]+ calloc, the first$' ||
   fail "a calloc that is served takes no stack: nothing is measured"
 exit $failed

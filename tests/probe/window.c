@@ -1,8 +1,8 @@
 /*
- * Memory on a zero window is anonymous memory to a program; see window.h.
+ * To a program, memory on a zero window behaves as anonymous memory; see window.h.
  *
- *  window                the fixed cases, and a few series of random calls
- *  window FIRST COUNT    only the series of these seeds; one alone prints every call
+ *   window                the fixed cases, and some series of random calls
+ *   window FIRST COUNT    only the series with these seeds; a single one prints every call
  */
 #include "window.h"
 
@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* --- what the cases share --- */
+/* --- helpers --- */
 
 bool on_window(const char *at, size_t length)
 {
@@ -120,7 +120,7 @@ bool tells_written(void)
 
 /* --- fixed cases --- */
 
-/* What mincore says where nothing was only read: a read maps 2 MiB of the window at once. */
+/* Compares mincore only on written pages: a read maps 2 MiB of the window at once. */
 static void residence(const struct calls *c)
 {
 	static unsigned char pages[8 * MB / PAGE];
@@ -146,15 +146,15 @@ static void residence(const struct calls *c)
 	}
 	INT(c->residence(AT(0) + 1, PAGE, pages));
 	INT(c->residence(AT(0), PAGE, (void *)8));
-	INT(c->residence(AT(7 * MB), 2 * MB, pages)); /* over the end */
+	INT(c->residence(AT(7 * MB), 2 * MB, pages)); /* beyond the end */
 	INT(c->residence(AT(7 * MB), SIZE_MAX / 2, pages));
 	INT(c->residence(AT(7 * MB), 0, NULL));
 }
 
 /*
- * The window's pages are huge already, and pages that were written stay as they are: EINVAL or EAGAIN where plain
- * memory becomes a huge page, success where it has nothing to collapse. Errors that say that the range is wrong
- * are the same, and so are contents.
+ * The window's pages are huge already, and written pages stay as they are: EINVAL or EAGAIN where plain
+ * memory becomes a huge page, success where there is nothing to collapse. Errors about the range are the
+ * same, and so are contents.
  */
 static void advise_collapse(const struct calls *c, char *at, size_t length)
 {
@@ -180,7 +180,7 @@ static void collapse(const struct calls *c)
 	advise_collapse(c, AT(0), 6 * MB);
 	INT(c->advise(AT(6 * MB), MB, MADV_COLLAPSE)); /* no whole block */
 	advise_collapse(c, AT(6 * MB + PAGE), 2 * MB);
-	advise_collapse(c, AT(11 * MB), 2 * MB); /* over the end */
+	advise_collapse(c, AT(11 * MB), 2 * MB); /* beyond the end */
 	VALUE(peek(AT(2 * MB)));
 	VALUE(peek(AT(5 * MB)));
 	INT(store(AT(3 * MB), 7));
@@ -188,7 +188,7 @@ static void collapse(const struct calls *c)
 	VALUE(peek(AT(9 * MB)));
 }
 
-/* What a program asked of memory stays true when it is wiped on fork, or grows. */
+/* Flags that a program set on memory remain when it is wiped on fork, or grows. */
 static void flags_stay(const struct calls *c)
 {
 	fresh(c, AT(0), 8 * MB);
@@ -207,7 +207,7 @@ static void flags_stay(const struct calls *c)
 	POINTER(c->remap(AT(64 * MB), 16 * MB, 20 * MB, 0, NULL)); /* two mappings: EFAULT */
 }
 
-/* A program that asks for more than it may. */
+/* Arguments that the kernel rejects. */
 static void mapping_arguments(const struct calls *c)
 {
 	int zero = open("/dev/zero", O_RDWR | O_CLOEXEC), deaf = open("/dev/zero", O_WRONLY | O_CLOEXEC);
@@ -226,7 +226,7 @@ static void mapping_arguments(const struct calls *c)
 	VALUE(store(p + 4 * MB, 1));
 	VALUE(store(p + 4 * MB + PAGE - 8, 1));
 	INT(c->unmap(p, 4 * MB + 1));
-	CHECK_EQUAL(probe_status("VmSize:"), before); /* nothing of it is left behind */
+	CHECK_EQUAL(probe_status("VmSize:"), before);                             /* nothing remains mapped */
 	p = POINTER(c->map(AT(16 * MB) + 3 * PAGE, 4 * MB + 1, RW, ANON, -1, 0)); /* a hint */
 	VALUE(store(p + 4 * MB, 1));
 	VALUE(peek(p + 4 * MB + PAGE));
@@ -258,18 +258,18 @@ static void remap_arguments(const struct calls *c)
 	store(AT(MB), 5);
 	POINTER(c->remap(AT(0), 8 * MB, 2 * MB, MREMAP_MAYMOVE | MREMAP_FIXED, AT(48 * MB) + 5 * PAGE));
 	VALUE(peek(AT(49 * MB + 5 * PAGE)));
-	/* A hole at the start, a window behind it. */
+	/* A hole at the start, followed by a window. */
 	fresh(c, AT(0), 8 * MB);
 	INT(c->unmap(AT(0), 64 * KB));
 	POINTER(c->remap(AT(0), 8 * MB, 4 * MB, 0, NULL));
 	POINTER(c->remap(AT(64 * KB), 8 * MB - 64 * KB, 4 * MB, 0, NULL));
-	POINTER(c->remap(AT(64 * KB), 4 * MB, 40 * MB, 0, NULL)); /* something in the way */
+	POINTER(c->remap(AT(64 * KB), 4 * MB, 40 * MB, 0, NULL)); /* the addresses are in use */
 	POINTER(c->remap(AT(64 * KB), 4 * MB, 20 * MB, 0, NULL));
 	VALUE(store(AT(20 * MB), 7));
 	VALUE(peek(AT(20 * MB)));
 }
 
-/* Guards (Linux 6.13): touching them raises SIGSEGV, and their contents are gone. */
+/* Guard pages (Linux 6.13): touching them raises SIGSEGV, and their contents are lost. */
 static void guards(const struct calls *c)
 {
 	uint64_t value;

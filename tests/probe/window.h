@@ -1,7 +1,7 @@
 /*
- * Proves that memory on a zero window is anonymous memory to a program: what the files of this probe share.
- * Every case makes the same calls on plain memory (raw system calls) and on a window (the C library's names,
- * under lazyzero), and compares results, errno, contents, protections and flags, call by call.
+ * Tests that memory on a zero window behaves as anonymous memory: declarations shared by the files of this
+ * probe. Each case makes the same calls on plain memory (raw system calls) and on a window (the C library's
+ * names, under lazyzero), and compares results, errno, contents, protections and flags, call by call.
  */
 #ifndef WINDOW_H
 #define WINDOW_H
@@ -12,7 +12,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGE ((size_t)4096)
 
-/* Newer than some C libraries' headers. */
+/* Missing in the headers of some C libraries. */
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
@@ -28,23 +28,23 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
-/* Maps fresh memory, and checks that it stands on a window where it should. */
+/* Maps new memory, and checks that it is on a window where it should be. */
 char *fresh(const struct calls *c, char *at, size_t length);
 
 /* Whether some mapping in [at, at + length) is a window's. */
 bool on_window(const char *at, size_t length);
 
-/* A store or a load as the program would make it: 0, or the signal it raised. */
+/* Makes a store or a load. Returns 0, or the signal that it raised. */
 int store(char *at, uint64_t value);
 int load(const char *at, uint64_t *value);
 
-/* A word at an address whatever its protection; -1 where nothing is mapped. */
+/* Reads a word whatever its protection; -1 if nothing is mapped. */
 uint64_t peek(const char *at);
 
-/* Whether the kernel tells pages that were written from the window's (PAGEMAP_SCAN, since Linux 6.7). */
+/* Whether the kernel can tell written pages from the window's (PAGEMAP_SCAN, Linux 6.7). */
 bool tells_written(void);
 
-/* A temporary file of ascending bytes, `length` of them, open for reading and writing. */
+/* Creates a temporary file of `length` ascending bytes, open for reading and writing. */
 int make_file(size_t length, int flags);
 
 /* --- window_random.c: series of random calls on random ranges --- */

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Memory on a zero window behaves as plain memory: every case of window.c, where the program asks for the
-# window and where the budget does.
+# Memory on a zero window behaves as plain memory: all cases of window.c, with the window requested by the
+# user and by the budget.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 
 asked="LAZYZERO_BACKING=window LAZYZERO_THRESHOLD=64K LAZYZERO_BUDGET=1G"

@@ -1,6 +1,6 @@
 /*
- * Memory on a window as seen by the kernel, by other threads and by other processes; see window.h. What this
- * machine or this user may not do is left out, and said.
+ * Memory on a window as accessed by the kernel, by other threads and by other processes; see window.h. Cases
+ * that this machine or user cannot run are skipped, with a message.
  */
 #include "window.h"
 
@@ -57,7 +57,7 @@ static void files(const struct calls *c, int flags)
 	INT(pwrite(file, AT(2 * MB - 8 * KB), 16 * KB, 128 * KB));
 	INT(pread(file, AT(6 * MB), 256 * KB, 0));
 	VALUE(sum_of(AT(6 * MB), 256 * KB));
-	INT(pread(file, AT(8 * MB - 64 * KB), 128 * KB, 0)); /* over the end */
+	INT(pread(file, AT(8 * MB - 64 * KB), 128 * KB, 0)); /* beyond the end */
 	INT(c->protect(AT(6 * MB), MB, PROT_READ));
 	INT(pread(file, AT(6 * MB), 64 * KB, 0));
 	INT(pwrite(file, AT(6 * MB), 64 * KB, 0));
@@ -95,7 +95,7 @@ static bool open_ring(struct ring *ring)
 	return ring->queue != MAP_FAILED && ring->entries != MAP_FAILED;
 }
 
-/* One operation on registered buffer 0; its result. */
+/* One operation on registered buffer 0; returns its result. */
 static int operate(struct ring *ring, int operation, int file, char *at, unsigned length, uint64_t offset)
 {
 	const struct io_sqring_offsets *sq = &ring->parameters.sq_off;
@@ -135,7 +135,7 @@ static void registered_buffers(const struct calls *c)
 	}
 	INT(syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &buffer, 1));
 	VALUE(operate(&ring, IORING_OP_WRITE_FIXED, file, AT(2 * MB - 8 * KB), 16 * KB, 0));
-	store(AT(2 * MB + 8), 78); /* after it was pinned: still the same page */
+	store(AT(2 * MB + 8), 78); /* after it was pinned: must still be the same page */
 	VALUE(operate(&ring, IORING_OP_WRITE_FIXED, file, AT(2 * MB), 8 * KB, 32 * KB));
 	VALUE(operate(&ring, IORING_OP_READ_FIXED, file, AT(2 * MB + 32 * KB), 32 * KB, 64 * KB));
 	VALUE(operate(&ring, IORING_OP_READ, file, AT(5 * MB), 64 * KB, 0));
@@ -190,7 +190,7 @@ static void user_faults(const struct calls *c)
 	}
 	load(AT(MB), &value);
 	store(AT(3 * MB), 3);
-	store(AT(3 * MB + PAGE), 0); /* written, though with zeros: not missing */
+	store(AT(3 * MB + PAGE), 0); /* written with zeros: not missing */
 	INT(c->control(fd, UFFDIO_REGISTER, &range));
 	if (pthread_create(&thread, NULL, answer_faults, &fd) != 0)
 		return;
@@ -212,7 +212,7 @@ static void user_faults(const struct calls *c)
 
 /* --- processes --- */
 
-/* What a child finds in a region, and its stores, which the parent must not see. */
+/* What a child reads from a region; the parent must not see the child's stores. */
 static uint64_t seen_by_child(void)
 {
 	uint64_t sum = 0;
@@ -256,7 +256,7 @@ static void forks(const struct calls *c)
 }
 
 /* Another process writes here, and reads. */
-static void foreign_access(const struct calls *c)
+static void other_process_access(const struct calls *c)
 {
 	uint64_t words[2] = {11, 12};
 	pid_t parent = getpid(), child;
@@ -279,7 +279,7 @@ static void foreign_access(const struct calls *c)
 	VALUE(peek(AT(4 * MB)));
 }
 
-/* A mark that stands nowhere in the program but where it is stored. */
+/* A value that occurs in the program only where it is stored. */
 static uint64_t mark(uint64_t number)
 {
 	return (number + opaque(3)) * opaque(0x9E3779B97F4A7C15);
@@ -348,7 +348,7 @@ static void core_dump(const struct calls *c)
 static _Atomic bool finished;
 static uint64_t last_seen[32][WORKERS];
 
-/* Each writes words of its own on pages that all write to. */
+/* Each thread writes words of its own on pages that all threads write to. */
 static void *write_words(void *argument)
 {
 	size_t own = (size_t)argument;
@@ -359,7 +359,7 @@ static void *write_words(void *argument)
 	return NULL;
 }
 
-/* Whatever a word is, it is what its writer wrote, and never less than before. */
+/* A word always has a value that its writer wrote, and never decreases. */
 static void *read_words(void *argument)
 {
 	size_t wrong = 0;
@@ -387,7 +387,7 @@ static void threads(const struct calls *c)
 	pthread_create(&reader, NULL, read_words, NULL);
 	for (size_t i = 0; i < WORKERS; i++)
 		pthread_create(&writer[i], NULL, write_words, (void *)i);
-	/* Meanwhile, beside them. */
+	/* Calls made at the same time. */
 	for (int i = 0; i < 20; i++) {
 		store(AT(6 * MB), 1);
 		c->advise(AT(5 * MB), 2 * MB, i % 2 ? MADV_FREE : MADV_DONTNEED);
@@ -403,10 +403,10 @@ static void threads(const struct calls *c)
 			CHECK_EQUAL(peek(AT(at + 8 * own)), ROUNDS * (own + 1));
 }
 
-/* Two threads hand a turn to and fro through a futex on the window, private or shared. */
+/* Two threads alternate through a futex on the window, private or shared. */
 static int shared_flag;
 
-static void *take_turns(void *argument)
+static void *alternate(void *argument)
 {
 	uint32_t own = (uint32_t)(size_t)argument;
 	uint32_t *word = (uint32_t *)AT(2 * MB - 8);
@@ -435,8 +435,8 @@ static void futexes(const struct calls *c)
 
 		fresh(c, AT(0), 8 * MB);
 		shared_flag = round ? 0 : FUTEX_PRIVATE_FLAG;
-		pthread_create(&thread, NULL, take_turns, (void *)1);
-		VALUE((long)take_turns((void *)0));
+		pthread_create(&thread, NULL, alternate, (void *)1);
+		VALUE((long)alternate((void *)0));
 		pthread_join(thread, &late);
 		VALUE((long)late);
 		VALUE(peek(AT(2 * MB - 8)));
@@ -444,7 +444,7 @@ static void futexes(const struct calls *c)
 	}
 }
 
-/* --- descriptors: none of ours is to be seen, closed or replaced --- */
+/* --- descriptors: the library's are not visible, closed or replaced --- */
 
 static unsigned open_descriptors(void)
 {
@@ -466,8 +466,8 @@ static bool is_sound(const struct calls *c, char *at)
 	return load(at + MB, &value) == 0 && value == 5;
 }
 
-/* A daemon closes what it does not know; another opens its files where ours might be. */
-static int as_daemon(const struct calls *c)
+/* A daemon closes unknown descriptors; another opens its files at numbers that the library might use. */
+static int run_daemon(const struct calls *c)
 {
 	unsigned before = open_descriptors();
 	int null;
@@ -490,7 +490,7 @@ static void descriptors(const struct calls *c)
 	pid_t child = fork();
 
 	if (child == 0)
-		_exit(as_daemon(c));
+		_exit(run_daemon(c));
 	waitpid(child, &status, 0);
 	VALUE(status);
 	CHECK(status == 0, "a daemon's descriptors: status %#x", (unsigned)status);
@@ -507,7 +507,7 @@ void io_cases(void)
 	else
 		puts("not tested: userfaultfd (before Linux 6.7)");
 	run_case("fork", forks);
-	run_case("process_vm", foreign_access);
+	run_case("process_vm", other_process_access);
 	run_case("core dump", core_dump);
 	run_case("threads", threads);
 	run_case("futexes", futexes);

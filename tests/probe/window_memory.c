@@ -1,9 +1,9 @@
 /*
- * What a zero window takes of memory.
+ * The memory use of a zero window.
  *
- *  window-memory gone               it is there while something stands on it, and no longer
- *  window-memory tight USED TIB THEN   uses USED MiB, asks for TIB TiB and frees them, and goes on to use THEN MiB
- *  window-memory loops              microseconds of a pair of calloc and free, and of mmap and munmap
+ *   window-memory gone               the window exists while a range is on it, and no longer
+ *   window-memory tight USED TIB THEN   uses USED MiB, allocates and frees TIB TiB, then uses THEN MiB
+ *   window-memory loops              prints microseconds per pair of calloc and free, and of mmap and munmap
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@
 
 static int failed;
 
-/* Mappings of any window's file. */
+/* Counts mappings of any window's file. */
 static unsigned windows(void)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -82,14 +82,14 @@ static void gone(void)
 			failed = 1;
 		expect("mmap over it", false);
 		munmap(p, LARGE);
-		/* By what moves over it. */
+		/* Released by a mapping moved over it. */
 		p = map(LARGE);
 		q = mmap(NULL, LARGE, PROT_NONE, ANON, -1, 0);
 		if (mremap(q, LARGE, LARGE, MREMAP_MAYMOVE | MREMAP_FIXED, p) != p)
 			failed = 1;
 		expect("mremap over it", false);
 		munmap(p, LARGE);
-		/* Two at once, of different sizes. */
+		/* Two windows of different sizes at once. */
 		p = map(LARGE);
 		q = map(8 * LARGE);
 		munmap(q, 8 * LARGE);
@@ -101,7 +101,7 @@ static void gone(void)
 		free(p);
 		expect("free after realloc", false);
 	}
-	/* A small one stays for a second, so that loops need not make it anew. */
+	/* A small window stays for a second, so that loops do not create it again. */
 	p = map(4 * MIB);
 	munmap(p, 4 * MIB);
 	usleep(1100000);

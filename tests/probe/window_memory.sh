@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a zero window takes of memory: nothing while nothing stands on it, and no more than is free in the control group.
+# The memory use of a zero window: none while no range is on it, and not more than is free in the control
+# group.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
 needs_window
 
@@ -9,7 +10,7 @@ for settings in 'LAZYZERO_BACKING=window LAZYZERO_CACHE=0' 'LAZYZERO_BACKING=win
     fail "a window that nothing stands on, $settings: $(cat "$work/output")"
 done
 
-# grouped SETTINGS USED TIB THEN: the program in the group; its output in $work/output.
+# grouped SETTINGS USED TIB THEN: runs the program in the group; its output is in $work/output.
 grouped() {
   in_group env LD_PRELOAD="$LZ_LIBRARY" LAZYZERO_LOG=none $1 "$probes/window-memory" tight "$2" "$3" "$4" >"$work/output" 2>"$work/errors"
 }
@@ -26,7 +27,7 @@ for settings in LAZYZERO_BACKING=window LAZYZERO_BACKING=auto 'LAZYZERO_BACKING=
       fail "100 MiB, then 4 TiB, then 60 MiB, in 192 MiB, $settings: status $status: $(cat "$work/output" "$work/errors")"
   done
 done
-# With little else in the group it is served.
+# With little else in the group the window is used.
 grouped LAZYZERO_BACKING=window 1 4 100
 status=$?
 [ $status -eq 0 ] && grep -q '^request: served, on a window$' "$work/output" ||

@@ -1,7 +1,7 @@
 /*
- * Random calls of every kind on random ranges of a region on a window; see window.h. A series is told by its
- * seed: the same calls each time. After each call all places ever written are looked at, at the end of a
- * series a stride over everything as well.
+ * Random calls of every kind on random ranges of a region on a window; see window.h. A series is determined
+ * by its seed. After each call all places that were ever written are checked, and at the end of a series
+ * samples of the whole region.
  */
 #include "window.h"
 
@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SPAN (24 * MB)   /* calls fall here */
-#define REGION (16 * MB) /* so much of it is mapped at first */
+#define SPAN (24 * MB)   /* range of the calls */
+#define REGION (16 * MB) /* bytes mapped at first */
 #define CALLS 60
 #define PLACES 256
 
@@ -24,7 +24,7 @@ struct series {
 	const struct calls *c;
 	uint64_t state;
 	size_t places;
-	char *place[PLACES]; /* where something was stored */
+	char *place[PLACES]; /* addresses that were written */
 	int file;
 };
 
@@ -38,7 +38,7 @@ static uint64_t draw(struct series *s, uint64_t below)
 	return (s->state >> 11) % below;
 }
 
-/* Bounds of a range: pages, blocks of 64 KiB or of 2 MiB, now and then not aligned. */
+/* Length of a range: in pages, blocks of 64 KiB or of 2 MiB, sometimes not aligned. */
 static size_t draw_length(struct series *s, size_t most)
 {
 	static const size_t grain[] = {4 * KB, 4 * KB, 64 * KB, 2 * MB};
@@ -64,7 +64,7 @@ static void remember(struct series *s, char *at)
 		s->place[s->places++] = at;
 }
 
-/* A word of a page that was stored to, mostly: calls that nothing sees prove nothing. */
+/* Mostly returns a word of a page that was written: calls on untouched memory prove little. */
 static char *draw_word(struct series *s)
 {
 	if (s->places != 0 && draw(s, 3) != 0)
@@ -72,7 +72,7 @@ static char *draw_word(struct series *s)
 	return AT(draw(s, SPAN / PAGE) * PAGE + draw(s, PAGE / 8) * 8);
 }
 
-static void look_at(const struct series *s)
+static void check_place(const struct series *s)
 {
 	uint64_t sum = 0;
 
@@ -81,7 +81,7 @@ static void look_at(const struct series *s)
 	VALUE(sum);
 }
 
-static void look_at_all(void)
+static void check_all_places(void)
 {
 	uint64_t sum = 0;
 
@@ -146,7 +146,7 @@ static void do_protect(struct series *s)
 	INT(s->c->protect(at, length, protection));
 }
 
-/* Moved contents are looked at where they are now, too. */
+/* Moved contents are also checked at their new place. */
 static void remember_moved(struct series *s, const char *from, size_t length, char *to)
 {
 	size_t places = s->places;
@@ -166,8 +166,10 @@ static void do_remap(struct series *s)
 	size_t new_length = draw(s, 2) ? old_length : draw_length(s, 8 * MB);
 	char *result;
 
-	/* What was locked and stays behind, the kernel unlocks without joining it to its neighbours: whether
-	 * they can be grown together would depend on how many mappings there are. */
+	/*
+	 * The kernel unlocks what MREMAP_DONTUNMAP leaves behind without merging it with its neighbours;
+	 * whether they can be grown together would depend on the number of mappings.
+	 */
 	if (flags & MREMAP_DONTUNMAP)
 		INT(munlock(from, old_length));
 	trace("mremap(%p, %#zx, %#zx, %d, %p)\n", (void *)from, old_length, new_length, flags, (void *)to);
@@ -192,7 +194,7 @@ static void do_advise(struct series *s)
 	INT(s->c->advise(at, length, advice));
 }
 
-/* When the kernel frees is its own choice: what is left is then made certain. */
+/* The kernel decides when to free; the rest is dropped explicitly. */
 static void do_free(struct series *s)
 {
 	char *at = draw_address(s);
@@ -202,7 +204,7 @@ static void do_free(struct series *s)
 	INT(s->c->advise(at, length, MADV_DONTNEED));
 }
 
-/* What fills memory, on few pages. */
+/* Calls that populate memory, on few pages. */
 static void do_fill(struct series *s)
 {
 	char *at = draw_address(s);
@@ -269,14 +271,14 @@ static void do_vm(struct series *s)
 	}
 }
 
-/* Waits for what will not come, and wakes nobody: results tell whether the word was found, and its value. */
+/* Waits with a value that does not match and wakes nobody: the result shows the word's value. */
 static void do_futex(struct series *s)
 {
 	static const struct timespec soon = {0, 1000};
 	char *at = draw_word(s);
 	int private = draw(s, 2) ? FUTEX_PRIVATE_FLAG : 0;
 
-	/* On a page that cannot be written, a shared one tells the zero page from a file's. */
+	/* On a page that cannot be written, a shared futex distinguishes the zero page from a file's page. */
 	if (store(at, 0x7777777777777777) != 0)
 		return;
 	remember(s, at);
@@ -285,7 +287,7 @@ static void do_futex(struct series *s)
 	INT(syscall(SYS_futex, at, FUTEX_WAKE | private, 1, NULL, NULL, 0));
 }
 
-/* Both sides write, and neither sees the other's. */
+/* Parent and child write, and do not see each other's stores. */
 static void do_fork(struct series *s)
 {
 	char *at = draw_word(s);
@@ -366,9 +368,9 @@ static void series(const struct calls *c)
 	fresh(c, AT(0), REGION);
 	for (int i = 0; i < CALLS; i++) {
 		make_call(&s);
-		look_at(&s);
+		check_place(&s);
 	}
-	look_at_all();
+	check_all_places();
 	munlock(AT(0), 2 * SPAN);
 	close(s.file);
 }

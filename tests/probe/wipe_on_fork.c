@@ -1,6 +1,6 @@
 /*
- * MADV_WIPEONFORK on memory that stands on a zero window, where the kernel lacks it: a child finds zeros,
- * whatever way it was made and whatever became of the range before.
+ * MADV_WIPEONFORK on memory on a zero window, which the kernel does not support: a child finds zeros, however
+ * it was created and whatever happened to the range before.
  */
 #include "probe.h"
 
@@ -49,7 +49,7 @@ static void fill(char *p, size_t length, int byte)
 		p[at] = (char)byte;
 }
 
-/* Whether every byte of fill() is `byte`. */
+/* Whether every byte that fill() wrote is `byte`. */
 static bool holds(const char *p, size_t length, int byte)
 {
 	for (size_t at = 0; at < length; at += 16 * PAGE)
@@ -84,7 +84,7 @@ static bool ended_well(pid_t child)
 	return waitpid(child, &status, 0) == child && status == 0;
 }
 
-/* What a forked child must find. */
+/* A condition that must hold in a forked child. */
 #define IN_CHILD(what, condition)                                                                            \
 	do {                                                                                                 \
 		pid_t forked = fork();                                                                       \
@@ -113,7 +113,7 @@ static void check_parts(void)
 	munmap(p, 16 * MB);
 }
 
-/* What is mapped where a wiped range was is not wiped, whatever way it came there. */
+/* A mapping that replaces a wiped range is not wiped, however it was made. */
 static void check_replaced(void)
 {
 	char *p = fresh(16 * MB, 5);
@@ -125,7 +125,7 @@ static void check_replaced(void)
 	fill(p + 2 * MB, 2 * MB, 6);
 	CHECK(mmap(p + 6 * MB, MB, RW, ANON | MAP_FIXED, -1, 0) == p + 6 * MB, "mmap: %s", strerror(errno));
 	fill(p + 6 * MB, MB, 7);
-	/* A call that nobody sees. */
+	/* A raw system call. */
 	CHECK(syscall(SYS_mmap, p + 8 * MB, MB, RW, ANON | MAP_FIXED, -1, 0L) == (long)(p + 8 * MB),
 		"mmap: %s", strerror(errno));
 	fill(p + 8 * MB, MB, 8);
@@ -145,7 +145,7 @@ static void check_moved(void)
 	if (!CHECK(q == room, "mremap: %s", strerror(errno)))
 		return;
 	fill(q + 8 * MB, 4 * MB, 6);
-	/* Where it was, something else comes to lie. */
+	/* Something else is mapped at the old place. */
 	CHECK(mmap(p, 8 * MB, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) == p, "mmap: %s", strerror(errno));
 	fill(p, 8 * MB, 7);
 	IN_CHILD("moved and grown", holds(q, 12 * MB, 0) && holds(p, 8 * MB, 7));
@@ -166,8 +166,8 @@ static void check_moved(void)
 }
 
 /*
- * The next block of the same size, in the same place or not, is not wiped. (The C library's own is, where it
- * comes from a heap.)
+ * The next block of the same size, at the same address or not, is not wiped. (The C library's own block is,
+ * if it comes from a heap.)
  */
 static void check_freed(void)
 {
@@ -184,7 +184,7 @@ static void check_freed(void)
 	}
 }
 
-/* Some ranges are recorded; where there are too many, the call says so, as it may. */
+/* A limited number of ranges can be recorded; beyond it the call fails, as it may. */
 static void check_many(void)
 {
 	const size_t count = 200;
@@ -234,7 +234,7 @@ static void check_arguments(void)
 	close(zero);
 }
 
-/* --- ways to make a child --- */
+/* --- ways to create a child --- */
 
 static pid_t by_fork(void)
 {
@@ -246,12 +246,12 @@ static pid_t by_clone(void)
 	return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L);
 }
 
-/* What the child writes after it was wiped stays, through the library's own first call as well. */
+/* What the child writes after the wipe stays, also through the library's own first call. */
 static int as_child(char *p, pid_t (*make)(void))
 {
 	void *first;
 
-	/* Children that no fork handler sees are wiped by their first call. */
+	/* Children without fork handlers are wiped by their first call. */
 	if (make != by_fork) {
 		first = mmap(NULL, 2 * MB, RW, ANON, -1, 0);
 		munmap(first, 2 * MB);
@@ -288,7 +288,9 @@ static void check_children(const char *name, pid_t (*make)(void))
 	munmap(p, 8 * MB);
 }
 
-/* Fork handlers of the program find it wiped, unless they were registered before the library started. */
+/*
+ * The program's fork handlers find the range wiped, unless they were registered before the library started.
+ */
 static char *handled;
 static int found;
 
@@ -311,7 +313,9 @@ static void check_handlers(void)
 	handled = NULL;
 }
 
-/* Beside threads that change what is wiped: a range that nobody changes is wiped each time, and no other. */
+/*
+ * While other threads change what is wiped: a range that nobody changes is wiped each time, and no other is.
+ */
 static _Atomic bool finished;
 
 static void *change(void *unused)

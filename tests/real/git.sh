@@ -1,5 +1,5 @@
 #!/bin/sh
-# git: a repository built, repacked, logged, compared; this project's own cloned, if it is one.
+# git: creates, repacks, logs and compares a repository; clones this project's own, if it is one.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 need git git
 git -c safe.directory='*' clone -q --bare "$LZ_SRCDIR" "$work/origin.git" 2>/dev/null ||

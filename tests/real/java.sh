@@ -1,5 +1,5 @@
 #!/bin/sh
-# java: a program compiled and run, with arrays of 512 MB, threads and two garbage collectors.
+# java: compiles and runs a program with arrays of 512 MB, threads and two garbage collectors.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 need java default-jre-headless
 need javac default-jdk-headless

@@ -1,14 +1,13 @@
-# What the scripts on real programs share. Each says what it needs, writes to $work/body what is to be
-# run, and calls `three SECONDS`: the body runs bare, preloaded with default settings, and preloaded with
-# a budget so small that nearly every large request is over it. Output, errors and exit status must be
-# equal.
+# Shared by the scripts on real programs. Each says what it needs, writes the commands to $work/body, and
+# calls `three SECONDS`: the body runs without lazyzero, preloaded with default settings, and preloaded with a
+# budget so small that nearly every large request exceeds it. Output, errors and exit status must be equal.
 export LC_ALL=C TZ=UTC
 failed=0
 
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-real.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
-# Where it can be read by a program that changes its user, as Python's tests do.
+# A program that changes its user, as Python's tests do, must be able to read it.
 chmod 755 "$work"
 cp "$LZ_LIBRARY" "$work/liblazyzero.so" || exit 1
 LZ_LIBRARY=$work/liblazyzero.so
@@ -19,7 +18,7 @@ fail() {
   failed=1
 }
 
-# Where page faults are slow, programs are given less to do, and more time for it.
+# Where page faults are slow, programs get less to do and more time.
 less=
 if "$LZ_BUILDDIR/tests/kernel" slow-faults 'the work of real programs'; then less=1; fi
 
@@ -33,8 +32,8 @@ need() {
   command -v "$1" >/dev/null || { echo "skipped: $1 is missing (Debian package $2)"; exit 77; }
 }
 
-# run_way WAY SECONDS COMMAND...: runs it bare, by default, tiny or on the window, in the directory $work/WAY; keeps
-# output and status. What is in $before is preloaded in every way.
+# run_way WAY SECONDS COMMAND...: runs the command without lazyzero (bare), by default, tiny or on the window,
+# in the directory $work/WAY; keeps output and status. $before is preloaded in every way.
 before=
 run_way() {
   way=$1
@@ -60,7 +59,7 @@ run_way() {
   echo "status $?" >>"$work/$way.output"
 }
 
-# compare WAY: with the bare run.
+# compare WAY: compares with the bare run.
 compare() {
   for what in output errors; do
     cmp -s "$work/bare.$what" "$work/$1.$what" && continue
@@ -69,14 +68,14 @@ compare() {
   done
 }
 
-# ended_well: the bare run itself did what it should.
+# ended_well: checks that the bare run itself succeeded.
 ended_well() {
   [ "$(tail -n 1 "$work/bare.output")" = 'status 0' ] && return
   fail "the bare run ended with $(tail -n 1 "$work/bare.output")"
   tail -n 5 "$work/bare.errors"
 }
 
-# was_preloaded: the tiny budget showed in the log, so the library did act.
+# was_preloaded: checks in the log of the tiny budget that the library was active.
 was_preloaded() {
   grep -q 'over the budget\|; served from a .* zero window' "$work/tiny.log" 2>/dev/null ||
     fail 'nothing was over a budget of 64K: was it preloaded?'

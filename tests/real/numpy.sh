@@ -1,6 +1,6 @@
 #!/bin/sh
-# numpy: an array larger than the machine costs what is written to it; dense arrays give the same results
-# as fast.
+# numpy: an array larger than the machine's memory costs only what is written to it; dense arrays give the
+# same results at the same speed.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 python=/usr/bin/python3
 [ -x $python ] || python=python3
@@ -54,7 +54,7 @@ echo "exec $python ../dense.py" >"$work/body"
 three 180
 was_preloaded
 
-# Speed is shown, not judged: machines and their neighbours differ.
+# Speed is printed, not tested: machines and their load differ.
 cat >"$work/speed.py" <<'END'
 import os
 import time

@@ -1,6 +1,6 @@
 #!/bin/sh
-# python3 on its own test modules for mmap, ctypes, threads and child processes: the same tests run, and
-# all end well.
+# python3's own test modules for mmap, ctypes, threads and child processes: the same tests run, and all
+# succeed.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 python=/usr/bin/python3
 [ -x $python ] || python=python3
@@ -11,8 +11,9 @@ for module in $modules; do
     { echo "skipped: python3's test.$module is missing (Debian package libpython3-testsuite)"; exit 77; }
 done
 
-# test_pass_fds_redirected lists every open descriptor of its child, and so finds those of the library (README, Limits).
-# The modules mostly wait: all three ways at once. Times and paths differ between runs, the counts must not.
+# test_pass_fds_redirected lists every open descriptor of its child, and so finds those of the library
+# (README, Limits). The modules mostly wait, so all three ways run at once. Times and paths differ between
+# runs; the counts must not.
 cat >"$work/body" <<END
 export TMPDIR=\$PWD
 for module in $modules; do

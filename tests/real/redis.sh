@@ -1,7 +1,7 @@
 #!/bin/sh
-# redis-server on a socket of its own: it brings jemalloc and calls malloc_usable_size on what malloc
-# gave it. Loaded with redis-benchmark, checked with redis-cli, saved in the background (fork), restarted
-# from what it saved.
+# redis-server on a socket of its own: it contains jemalloc and calls malloc_usable_size on malloc's blocks.
+# Loaded with redis-benchmark, checked with redis-cli, saved in the background (fork), restarted from the
+# saved data.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 need redis-server redis-server
 need redis-cli redis-tools
@@ -40,7 +40,7 @@ ask eval 'for i = 1, 50000 do redis.call("hset", "hash", i, string.rep("x", i % 
 ask eval 'for i = 1, 50000 do redis.call("zadd", "set", i % 1000, "m" .. i) end
   return redis.call("zcard", "set")' 0
 ask eval 'return redis.sha1hex(table.concat(redis.call("zrange", "set", 0, 2000), ","))' 0
-# Saved twice while clients write: pages are copied on both sides of the fork.
+# Saved twice while clients write: pages are copied in parent and child.
 for save in 1 2; do
   redis-benchmark -s "$socket" -q -n 10000 -c 10 -P 16 -d 3000 -r 3000 -t set,lpush >load 2>&1 &
   load=$!

@@ -1,6 +1,6 @@
 #!/bin/sh
-# sqlite3: a database of 300,000 rows built and queried, in memory maps and in WAL mode; the files must
-# be equal.
+# sqlite3: builds and queries a database of 300,000 rows, with memory maps and in WAL mode; the files must be
+# equal.
 . "$LZ_SRCDIR/tests/real/lib.sh"
 need sqlite3 sqlite3
 cat >"$work/body" <<'END'

@@ -1,7 +1,7 @@
 /*
- * A parent that frees large blocks and allocates others while children of it live on, each of which verifies
- * what it inherited, allocates and frees, and ends when it likes. And what that costs: no child may keep
- * memory from the group that its parent has freed.
+ * A parent frees large blocks and allocates others while its children live on; each child verifies what it
+ * inherited, allocates and frees, and ends at some time. In a control group: no child may keep memory that
+ * its parent has freed.
  */
 #include "marks.h"
 #include "stress.h"
@@ -30,7 +30,7 @@ static size_t some_size(uint64_t *state)
 	return 256 * KB + next_random(state) % 12 * (256 * KB);
 }
 
-/* Lives for some steps, of which each leaves a few milliseconds for the others. */
+/* Lives for some steps, each of which leaves a few milliseconds for other processes. */
 static void live_on(uint64_t seed)
 {
 	uint64_t state = seed * 7919 + 1;
@@ -102,7 +102,7 @@ static void use_blocks(uint64_t rounds)
 
 /* --- in a control group --- */
 
-/* Less than is filled and freed while children live. */
+/* The limit is less than what is filled and freed while children live. */
 #define WORKERS 12u
 #define FREED (10 * MB)
 
@@ -129,13 +129,13 @@ static void fill_and_free(void)
 	free(p);
 }
 
-/* Without room for all, the kernel would kill one of them. */
+/* Without enough memory the kernel would kill one of them. */
 static void fill_beside_children(void)
 {
 	pid_t workers[WORKERS];
 	int status;
 
-	/* Bare, every block is a mapping of its own, which goes when it is freed. */
+	/* Without lazyzero, every block must be a mapping of its own that is unmapped when it is freed. */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		fill_and_free();

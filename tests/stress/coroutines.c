@@ -1,8 +1,8 @@
 /*
- * Preemptive user-level threads in one thread: a timer's handler suspends one wherever it is, also within the
- * library, and goes on with another, whose stack of 16 KiB lies beside, by swapcontext or by a jump. And
- * handlers on a signal stack of 8 KiB that make the same calls. As bare, the malloc family itself is not
- * suspended.
+ * Preemptive user-level threads in one thread: a timer's handler suspends one wherever it is, even inside the
+ * library, and switches to another, whose stack of 16 KiB is adjacent, by swapcontext or by a jump. Also
+ * handlers on a signal stack of 8 KiB that make the same calls. The malloc family itself is not suspended,
+ * since that is not allowed without lazyzero either.
  */
 #include "stress.h"
 
@@ -32,8 +32,8 @@
 enum mode { BY_CONTEXT, BY_JUMP, ON_SIGNAL_STACK };
 enum family { MAPPED, ALLOCATED, OWN };
 
-/* What a coroutine has. */
-struct thing {
+/* What a coroutine owns. */
+struct resource {
 	char *at;
 	size_t size;
 	enum family family;
@@ -43,9 +43,9 @@ static struct coroutine {
 	ucontext_t context;
 	sigjmp_buf jump;
 	bool started, ended;
-	struct thing things[THINGS];
+	struct resource resources[THINGS];
 	uint64_t state;
-} coroutines[COROUTINES + 1]; /* the last is the handler's own, where nothing is switched */
+} coroutines[COROUTINES + 1]; /* the last one is the handler's own, if nothing is switched */
 
 static ucontext_t outside;
 static enum mode mode;
@@ -54,103 +54,104 @@ static volatile uint64_t steps;
 static uint64_t wanted;
 static void *timer;
 
-/* --- what each does --- */
+/* --- the work of a coroutine --- */
 
-static void mark(const struct thing *thing)
+static void mark(const struct resource *resource)
 {
-	char value = (char)((uintptr_t)thing / sizeof *thing | 1);
+	char value = (char)((uintptr_t)resource / sizeof *resource | 1);
 
-	thing->at[0] = thing->at[thing->size / 2] = thing->at[thing->size - 1] = value;
+	resource->at[0] = resource->at[resource->size / 2] = resource->at[resource->size - 1] = value;
 }
 
-static bool is_marked(const struct thing *thing)
+static bool is_marked(const struct resource *resource)
 {
-	char value = (char)((uintptr_t)thing / sizeof *thing | 1);
+	char value = (char)((uintptr_t)resource / sizeof *resource | 1);
 
-	return thing->at[0] == value && thing->at[thing->size / 2] == value &&
-	       thing->at[thing->size - 1] == value;
+	return resource->at[0] == value && resource->at[resource->size / 2] == value &&
+	       resource->at[resource->size - 1] == value;
 }
 
-static void make_thing(struct thing *thing, uint64_t *state, bool may_allocate)
+static void make_resource(struct resource *resource, uint64_t *state, bool may_allocate)
 {
 	enum family family = (enum family)(next_random(state) % 3);
 
-	thing->size = 64 * KB + next_random(state) % (2 * MB);
+	resource->size = 64 * KB + next_random(state) % (2 * MB);
 	if (family == ALLOCATED && !may_allocate)
 		family = MAPPED;
 	if (family == OWN && !preloaded())
 		family = MAPPED;
-	thing->family = family;
+	resource->family = family;
 	if (family == MAPPED) {
-		thing->at = mmap(NULL, thing->size, RW, ANON, -1, 0);
-		if (!CHECK(thing->at != MAP_FAILED))
-			thing->at = NULL;
+		resource->at = mmap(NULL, resource->size, RW, ANON, -1, 0);
+		if (!CHECK(resource->at != MAP_FAILED))
+			resource->at = NULL;
 	} else if (family == ALLOCATED) {
 		in_allocator = 1;
-		thing->at = calloc(1, thing->size);
+		resource->at = calloc(1, resource->size);
 		in_allocator = 0;
-		CHECK(thing->at != NULL);
+		CHECK(resource->at != NULL);
 	} else {
-		/* None where the library cannot serve it now. */
-		thing->at = own_alloc(thing->size);
+		/* NULL if the library cannot serve the request now. */
+		resource->at = own_alloc(resource->size);
 	}
-	if (thing->at == NULL)
+	if (resource->at == NULL)
 		return;
-	CHECK(thing->at[0] == 0 && thing->at[thing->size / 2] == 0 && thing->at[thing->size - 1] == 0);
-	mark(thing);
+	CHECK(resource->at[0] == 0 && resource->at[resource->size / 2] == 0 &&
+		resource->at[resource->size - 1] == 0);
+	mark(resource);
 }
 
-static void end_thing(struct thing *thing)
+static void free_resource(struct resource *resource)
 {
-	CHECK(is_marked(thing));
-	if (thing->family == MAPPED) {
-		CHECK(munmap(thing->at, thing->size) == 0);
-	} else if (thing->family == ALLOCATED) {
+	CHECK(is_marked(resource));
+	if (resource->family == MAPPED) {
+		CHECK(munmap(resource->at, resource->size) == 0);
+	} else if (resource->family == ALLOCATED) {
 		in_allocator = 1;
-		free(thing->at);
+		free(resource->at);
 		in_allocator = 0;
 	} else {
-		own_free(thing->at);
+		own_free(resource->at);
 	}
-	thing->at = NULL;
+	resource->at = NULL;
 }
 
-static void alter_thing(struct thing *thing, uint64_t *state)
+static void change_resource(struct resource *resource, uint64_t *state)
 {
 	char *p;
 
-	CHECK(is_marked(thing));
-	if (thing->family == MAPPED) {
-		CHECK(mprotect(thing->at, 4096, PROT_READ) == 0);
-		CHECK(mprotect(thing->at, 4096, RW) == 0);
-		CHECK(madvise(thing->at, thing->size, MADV_WILLNEED) == 0);
-	} else if (thing->family == ALLOCATED) {
-		size_t size = thing->size + next_random(state) % MB;
+	CHECK(is_marked(resource));
+	if (resource->family == MAPPED) {
+		CHECK(mprotect(resource->at, 4096, PROT_READ) == 0);
+		CHECK(mprotect(resource->at, 4096, RW) == 0);
+		CHECK(madvise(resource->at, resource->size, MADV_WILLNEED) == 0);
+	} else if (resource->family == ALLOCATED) {
+		size_t size = resource->size + next_random(state) % MB;
 
 		in_allocator = 1;
-		p = realloc(thing->at, size);
+		p = realloc(resource->at, size);
 		in_allocator = 0;
 		if (!CHECK(p != NULL))
 			return;
-		thing->at = p;
-		CHECK(p[thing->size - 1] == p[0]);
-		thing->size = size;
-		mark(thing);
+		resource->at = p;
+		CHECK(p[resource->size - 1] == p[0]);
+		resource->size = size;
+		mark(resource);
 	}
 }
 
 static void step(struct coroutine *coroutine, bool may_allocate)
 {
-	struct thing *thing = &coroutine->things[next_random(&coroutine->state) % THINGS];
+	struct resource *resource = &coroutine->resources[next_random(&coroutine->state) % THINGS];
 
-	if (thing->at == NULL)
-		make_thing(thing, &coroutine->state, may_allocate);
-	else if (!may_allocate && thing->family == ALLOCATED)
-		CHECK(is_marked(thing));
+	if (resource->at == NULL)
+		make_resource(resource, &coroutine->state, may_allocate);
+	else if (!may_allocate && resource->family == ALLOCATED)
+		CHECK(is_marked(resource));
 	else if (next_random(&coroutine->state) % 2)
-		alter_thing(thing, &coroutine->state);
+		change_resource(resource, &coroutine->state);
 	else
-		end_thing(thing);
+		free_resource(resource);
 	if (++steps % STEPS_PER_ROUND == 0)
 		progress();
 }
@@ -200,7 +201,7 @@ static void on_tick(int number)
 	errno = saved;
 }
 
-/* The last one goes back to where the first was begun. */
+/* The last coroutine returns to where the first was started. */
 static void end_coroutine(int id)
 {
 	int to;
@@ -227,8 +228,8 @@ static void work(int id)
 		step(coroutine, true);
 	}
 	for (unsigned i = 0; i < THINGS; i++)
-		if (coroutine->things[i].at != NULL)
-			end_thing(&coroutine->things[i]);
+		if (coroutine->resources[i].at != NULL)
+			free_resource(&coroutine->resources[i]);
 	if (mode != ON_SIGNAL_STACK)
 		end_coroutine(id);
 }
@@ -242,7 +243,7 @@ static void run_coroutines(void)
 
 	if (!CHECK(stacks != MAP_FAILED))
 		return;
-	/* Each begins with ticks blocked: setcontext sets the mask while it is on the other's stack. */
+	/* Each starts with the signal blocked: setcontext sets the mask while still on the other's stack. */
 	block_ticks(SIG_BLOCK);
 	for (int i = 0; i < COROUTINES; i++) {
 		getcontext(&coroutines[i].context);
@@ -264,7 +265,7 @@ static void run_coroutines(void)
 static void run_on_signal_stack(void)
 {
 	unsigned long least = getauxval(AT_MINSIGSTKSZ);
-	/* Where a processor's state alone takes most of that, by so much more. */
+	/* More if the processor's state alone takes most of that. */
 	size_t size = SIGNAL_STACK + (least > 4096 ? least - 4096 : 0);
 	stack_t stack = {.ss_sp = malloc(size), .ss_size = size}, none = {.ss_flags = SS_DISABLE};
 
@@ -274,8 +275,8 @@ static void run_on_signal_stack(void)
 	sigaltstack(&none, NULL);
 	free(stack.ss_sp);
 	for (unsigned i = 0; i < THINGS; i++)
-		if (coroutines[COROUTINES].things[i].at != NULL)
-			end_thing(&coroutines[COROUTINES].things[i]);
+		if (coroutines[COROUTINES].resources[i].at != NULL)
+			free_resource(&coroutines[COROUTINES].resources[i]);
 }
 
 static void *run_mode(void *unused)
@@ -295,7 +296,7 @@ static void *run_mode(void *unused)
 	return unused;
 }
 
-/* Each mode in a thread of its own, beside one that allocates. */
+/* Runs each mode in a thread of its own, beside a thread that allocates. */
 void run_switches(uint64_t rounds)
 {
 	pthread_t thread;

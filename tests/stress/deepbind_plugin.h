@@ -1,7 +1,9 @@
-/* A library that is opened with RTLD_DEEPBIND: its references to the malloc family are bound to the C
- * library's own. */
-#ifndef STRESS_PLUGIN_H
-#define STRESS_PLUGIN_H
+/*
+ * A library that is opened with RTLD_DEEPBIND: its references to the malloc family are bound to the C
+ * library's own functions.
+ */
+#ifndef STRESS_DEEPBIND_PLUGIN_H
+#define STRESS_DEEPBIND_PLUGIN_H
 
 #include <stddef.h>
 

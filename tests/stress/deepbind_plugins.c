@@ -1,7 +1,7 @@
 /*
- * Blocks that cross between the program and a plugin that is bound to the C library's own malloc
- * (RTLD_DEEPBIND), in several threads at once: what the plugin frees goes behind the library's back, and
- * another thread may have the address at once.
+ * Blocks that cross between the program and a plugin bound to the C library's own malloc (RTLD_DEEPBIND), in
+ * several threads: lazyzero does not see what the plugin frees, and another thread may get the address at
+ * once.
  */
 #include "marks.h"
 #include "deepbind_plugin.h"
@@ -32,7 +32,7 @@ static size_t some_size(uint64_t *state)
 	return 128 * KB + next_random(state) % (3 * MB);
 }
 
-/* By the program or by the plugin, whatever there is. */
+/* Made by the program or by the plugin. */
 static void make_some_block(struct block *block, uint64_t *state)
 {
 	static const size_t alignments[] = {64, 4096, 64 * KB};
@@ -87,7 +87,7 @@ static void measure(struct block *block, uint64_t *state)
 	block->p[size - 1] = 1;
 }
 
-static void give_back(struct block *block, uint64_t *state)
+static void free_block(struct block *block, uint64_t *state)
 {
 	CHECK(is_whole(block));
 	if (next_random(state) % 2)
@@ -116,12 +116,12 @@ static void *use_plugin(void *seed)
 		if (next_random(&state) % 4 == 0)
 			measure(block, &state);
 		if (next_random(&state) % 2 == 0)
-			give_back(block, &state);
+			free_block(block, &state);
 		progress();
 	}
 	for (unsigned i = 0; i < BLOCKS; i++)
 		if (blocks[i].p != NULL)
-			give_back(&blocks[i], &state);
+			free_block(&blocks[i], &state);
 	return NULL;
 }
 
@@ -138,7 +138,7 @@ void run_plugins(uint64_t rounds)
 		return;
 	}
 	plugin = dlsym(handle, "stress_plugin");
-	/* Each is a step of some microseconds. */
+	/* Each round is a step of some microseconds. */
 	wanted = rounds * 16;
 	start_allocating(1);
 	for (uintptr_t i = 0; i < THREADS; i++)

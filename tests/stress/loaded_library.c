@@ -1,5 +1,4 @@
-/* A library that allocates whenever it can: when it is loaded and unloaded, and for each thread that uses it.
- */
+/* A library that allocates when it is loaded and unloaded, and for each thread that uses it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +7,9 @@
 char *stress_region(void);
 
 static char *whole;
-/* Too large for the room that the C library keeps for such libraries: it is allocated at first use. */
+/*
+ * Larger than the space that the C library reserves for such libraries, so that it is allocated at first use.
+ */
 static __thread char per_thread[256 * 1024];
 
 __attribute__((constructor)) static void load(void)

@@ -1,5 +1,7 @@
-/* Contents by which a range is known: a number of its own, and in each 64 KiB a word made of it and the
- * place. */
+/*
+ * Contents that identify a range: each range has a number, and in each 64 KiB a word made of it and the
+ * offset.
+ */
 #ifndef MARKS_H
 #define MARKS_H
 
@@ -7,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes from one marked word to the next. */
+/* Bytes between two marked words. */
 #define GRAIN ((size_t)64 << 10)
 
 /* A number that no other range has. */
@@ -20,17 +22,20 @@ bool has_marks(const char *p, size_t length, uint64_t number);
 /* Whether all words that would be marked are zero. */
 bool is_zero(const char *p, size_t length);
 
-/* Allocated by the program. p == NULL: none. */
+/* A block of the program. p == NULL: none. */
 struct block {
 	char *p;
 	size_t size;
 	uint64_t number;
 };
 
-/* By calloc; zero, then marked. NULL stays where that failed, which is a failed check. */
+/*
+ * Allocates a block by calloc, checks that it is zero, and marks it. On failure p stays NULL and a check has
+ * failed.
+ */
 void make_block(struct block *block, size_t size);
 
-/* Whether it is none, or whole. */
+/* Whether there is no block, or all its marks are intact. */
 bool is_whole(const struct block *block);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * What a program maps over the addresses of blocks it has just freed, by the C library's names and by system
- * calls that nobody hears, while other threads allocate: nothing allocated lies there, all of it keeps its
- * contents, and files that are mapped there do not change.
+ * Mappings that the program makes over the addresses of blocks it has just freed, by the C library's names
+ * and by raw system calls, while other threads allocate: no allocated block overlaps them, all contents stay,
+ * and files mapped there do not change.
  */
 #include "marks.h"
 #include "stress.h"
@@ -31,15 +31,15 @@
 #endif
 
 /*
- * Bare, an address that was freed may be anybody's a moment later, so nothing is acquired meanwhile. What
- * nobody hears must not meet a call that unmaps what is kept: the kernel offers no way to look and unmap at
- * once.
+ * Without lazyzero, another thread may get a freed address a moment later, so nothing is acquired meanwhile.
+ * A raw call must not coincide with a call that unmaps cached memory: the kernel offers no way to check and
+ * unmap in one step.
  */
 static pthread_rwlock_t acquiring, calling;
 static uint64_t wanted;
 static bool unheard_is_noticed;
 
-/* From Linux 6.11 on the kernel tells the bounds of one mapping. */
+/* Since Linux 6.11 the kernel reports the bounds of a single mapping. */
 static bool is_noticed(void)
 {
 	struct utsname system;
@@ -67,7 +67,7 @@ struct overlay {
 	int file;
 };
 
-/* Of marks, so that what is written into it by mistake shows. */
+/* A file of marks, so that a stray write shows. */
 static int make_file(size_t length, uint64_t number)
 {
 	int file = memfd_create("overlay", MFD_CLOEXEC);
@@ -94,14 +94,15 @@ static bool file_has_marks(const struct overlay *overlay)
 }
 
 /*
- * What MREMAP_FIXED moves there; made before, so that nothing is acquired in between. What is moved by an
- * unheard call must not stand on a window: the bounds of its pieces are those of a freed region's.
+ * The mapping that MREMAP_FIXED moves there; made in advance, so that nothing is acquired in between. A
+ * mapping that is moved by a raw system call must not be on a window: the bounds of its pieces equal those of
+ * a freed region.
  */
 static char *elsewhere(const struct overlay *overlay, bool is_unheard)
 {
 	if (overlay->kind != MOVED)
 		return NULL;
-	return is_unheard ? (char *)unheard(SYS_mmap, 0, (long)overlay->length, RW, ANON, -1, 0)
+	return is_unheard ? (char *)raw_syscall(SYS_mmap, 0, (long)overlay->length, RW, ANON, -1, 0)
 			  : mmap(NULL, overlay->length, RW, ANON, -1, 0);
 }
 
@@ -116,22 +117,22 @@ static char *map_over(struct overlay *overlay, char *at, char *from, bool is_unh
 
 	if (overlay->kind == SEGMENT) {
 		id = shmget(IPC_PRIVATE, overlay->length, 0600 | IPC_CREAT);
-		result = is_unheard ? (char *)unheard(SYS_shmat, id, (long)at, SHM_REMAP, 0, 0, 0)
+		result = is_unheard ? (char *)raw_syscall(SYS_shmat, id, (long)at, SHM_REMAP, 0, 0, 0)
 				    : shmat(id, at, SHM_REMAP);
 		shmctl(id, IPC_RMID, NULL);
 		return result;
 	}
 	if (overlay->kind == MOVED)
-		return is_unheard ? (char *)unheard(SYS_mremap, (long)from, (long)overlay->length,
+		return is_unheard ? (char *)raw_syscall(SYS_mremap, (long)from, (long)overlay->length,
 					    (long)overlay->length, MREMAP_MAYMOVE | MREMAP_FIXED, (long)at, 0)
 				  : mremap(from, overlay->length, overlay->length,
 					    MREMAP_MAYMOVE | MREMAP_FIXED, at);
-	return is_unheard ? (char *)unheard(
+	return is_unheard ? (char *)raw_syscall(
 				    SYS_mmap, (long)at, (long)overlay->length, RW, flags, overlay->file, 0)
 			  : mmap(at, overlay->length, RW, flags, overlay->file, 0);
 }
 
-/* Which part of a block of whole pages. */
+/* Chooses a part of a block in whole pages. */
 static void choose_part(uint64_t *state, size_t length, size_t *from, size_t *part)
 {
 	size_t pages = length / PAGE;
@@ -158,8 +159,10 @@ static void choose_part(uint64_t *state, size_t length, size_t *from, size_t *pa
 	}
 }
 
-/* Blocks are freed and mapped over at once, or, where another thread may take the address, if it is still
- * free. */
+/*
+ * Frees a block and maps over it at once; or, if another thread may take the address, only if it is still
+ * free.
+ */
 static void make_overlay(uint64_t *state, struct overlay *overlay)
 {
 	size_t size = some_size(state), from, length;
@@ -210,7 +213,7 @@ static void end_overlay(struct overlay *overlay, bool is_unheard)
 		close(overlay->file);
 	}
 	if (is_unheard)
-		CHECK(unheard(SYS_munmap, (long)overlay->at, (long)overlay->length, 0, 0, 0, 0) == 0);
+		CHECK(raw_syscall(SYS_munmap, (long)overlay->at, (long)overlay->length, 0, 0, 0, 0) == 0);
 	else
 		CHECK((overlay->kind == SEGMENT ? shmdt(overlay->at)
 						: munmap(overlay->at, overlay->length)) == 0);
@@ -272,7 +275,7 @@ static void *use_blocks(void *seed)
 	return NULL;
 }
 
-/* Who maps over something is not made to wait until nobody else wants to allocate. */
+/* Writers must not wait until no other thread wants to allocate. */
 static void make_locks(void)
 {
 	pthread_rwlockattr_t attributes;
@@ -287,13 +290,13 @@ void run_overlays(uint64_t rounds)
 {
 	pthread_t threads[THREADS];
 
-	/* Each is some hundred microseconds. */
+	/* Each round takes some hundred microseconds. */
 	wanted = rounds * 8;
 	unheard_is_noticed = is_noticed();
 	if (!unheard_is_noticed)
 		fputs("not tested: system calls past the library, over freed blocks (before Linux 6.11)\n",
 			stderr);
-	/* Bare, every block is a mapping of its own. */
+	/* Without lazyzero, every block must be a mapping of its own. */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	make_locks();
 	for (uintptr_t i = 0; i < THREADS; i++)

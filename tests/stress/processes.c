@@ -1,4 +1,7 @@
-/* Children of a threaded parent, libraries that come and go, and exits while other threads allocate. */
+/*
+ * Children of a threaded parent, libraries that are loaded and unloaded, and exits while other threads
+ * allocate.
+ */
 #include "stress.h"
 
 #include <dlfcn.h>
@@ -34,8 +37,8 @@ static void reap(pid_t child)
 
 /* --- fork --- */
 
-/* Allocates at once, frees what it inherited, forks again now and then. */
-static void be_forked(uint64_t round)
+/* Allocates at once, frees what it inherited, sometimes forks again. */
+static void run_forked_child(uint64_t round)
 {
 	uint64_t state = round;
 	double start = seconds();
@@ -56,7 +59,7 @@ static void be_forked(uint64_t round)
 		reap(child);
 	}
 	CHECK(seconds() - start < CHILD_SECONDS / 2);
-	/* Now and then with everything that runs at exit. */
+	/* Sometimes with everything that runs at exit. */
 	if (round % 4 == 0)
 		exit(failed());
 	_exit(failed());
@@ -69,16 +72,16 @@ void run_forks(uint64_t rounds)
 		pid_t child = fork();
 
 		if (child == 0)
-			be_forked(i);
+			run_forked_child(i);
 		reap(child);
 		progress();
 	}
 	stop_allocating();
 }
 
-/* --- clone, which no fork handler sees: the C library's locks may be held for ever in the child --- */
+/* --- clone without fork handlers: the C library's locks may be held for ever in the child --- */
 
-static void be_cloned(uint64_t round)
+static void run_cloned_child(uint64_t round)
 {
 	uint64_t state = round;
 	char *own;
@@ -102,7 +105,7 @@ void run_clones(uint64_t rounds)
 		pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 
 		if (child == 0)
-			be_cloned(i);
+			run_cloned_child(i);
 		reap(child);
 		progress();
 	}
@@ -125,7 +128,7 @@ void run_spawns(uint64_t rounds)
 		} else {
 			child = vfork();
 			if (child == 0) {
-				/* On its parent's memory: what the parent has to find in order again. */
+				/* In its parent's memory; the parent checks it afterwards. */
 				void *p = mmap(NULL, 2 * MB, PROT_READ | PROT_WRITE,
 					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -150,7 +153,9 @@ static void *open_and_close(void *number)
 	char library[512];
 	char *(*region)(void);
 
-	/* A copy for each thread: of one, some thread would always have it open, and it would never go. */
+	/*
+	 * One copy for each thread: a shared one would always be open in some thread and never be unloaded.
+	 */
 	snprintf(library, sizeof library, "%s/library%u.so", getenv("STRESS_LIBRARIES"),
 		(unsigned)(uintptr_t)number);
 	while (rounds_done() < wanted && !failed()) {
@@ -238,8 +243,7 @@ void run_exits(uint64_t rounds)
 	static const char *const ways[] = {"return", "exit", "quick", "at-once", "thread"};
 
 	for (uint64_t i = 0; i < rounds && !failed(); i++) {
-		char *arguments[] = {
-			(char *)stress_program, (char *)"exit", (char *)ways[i % 5], NULL};
+		char *arguments[] = {(char *)stress_program, (char *)"exit", (char *)ways[i % 5], NULL};
 		pid_t child = 0;
 
 		CHECK(posix_spawn(&child, stress_program, NULL, NULL, arguments, environ) == 0);

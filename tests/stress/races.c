@@ -1,9 +1,9 @@
 /*
- * Core and shim inside a program built with ThreadSanitizer: threads that pass regions on to each other to
- * grow, read and free, map, advise and unmap, and ask for statistics meanwhile. It proves that what they share
- * is written under the lock or atomically; what a race would do is for the stress test to see.
+ * Core and shim inside a program built with ThreadSanitizer. Threads pass regions to each other to grow, read
+ * and free; map, advise and unmap; and query statistics. This shows that shared data is written under the
+ * lock or atomically; the effects of a race are for the stress test to find.
  *
- *  races SECONDS
+ *   races SECONDS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,8 +57,8 @@ static uint32_t next_random(uint64_t *state)
 }
 
 /*
- * Bytes of memory that was another thread's a moment ago. Relaxed, because the sanitizer does not know that
- * the kernel orders a munmap before the mmap that is given the same addresses; they order nothing themselves.
+ * Reads memory that was another thread's a moment ago. Relaxed, because the sanitizer does not know that the
+ * kernel orders a munmap before an mmap that gets the same addresses; the accesses themselves order nothing.
  */
 static char get(const char *at)
 {
@@ -70,8 +70,8 @@ static void put(char *at, char value)
 	__atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 
-/* Hands a region over: whoever takes it out of a slot owns it. */
-static char *trade(uint64_t *state, char *mine)
+/* Exchanges a region; the thread that takes it out of a slot owns it. */
+static char *exchange_regions(uint64_t *state, char *mine)
 {
 	return atomic_exchange(&slots[next_random(state) % SLOTS], mine);
 }
@@ -91,12 +91,12 @@ static void make_region(uint64_t *state)
 	expect(get(p) == 0 && get(p + size - 1) == 0, "a fresh region is not zero");
 	put(p, 42);
 	put(p + size - 1, 42);
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
 static void resize_region(uint64_t *state)
 {
-	char *p = trade(state, NULL), *moved;
+	char *p = exchange_regions(state, NULL), *moved;
 
 	if (p == NULL)
 		return;
@@ -106,12 +106,12 @@ static void resize_region(uint64_t *state)
 	if (moved != NULL)
 		p = moved;
 	expect(get(p) == 42, "realloc lost contents");
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
-static void ask_about_region(uint64_t *state)
+static void query_region(uint64_t *state)
 {
-	char *p = trade(state, NULL);
+	char *p = exchange_regions(state, NULL);
 	struct lz_region region;
 
 	if (p == NULL)
@@ -119,7 +119,7 @@ static void ask_about_region(uint64_t *state)
 	lz_region_info(p, &region);
 	lz_zero(p + 64, 32 * KB);
 	expect(get(p) == 42 && get(p + 64) == 0, "lz_zero cleared something else");
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
 static void use_mapping(uint64_t *state)
@@ -144,7 +144,7 @@ static void use_mapping(uint64_t *state)
 	munmap(p, 4096);
 }
 
-/* A reservation, and a part of it made usable in place. */
+/* Reserves address space and makes a part of it usable in place. */
 static void use_fixed(uint64_t *state)
 {
 	size_t size = 8 * MB + next_random(state) % MB;
@@ -158,8 +158,8 @@ static void use_fixed(uint64_t *state)
 }
 
 /*
- * Over a region that was freed. MAP_FIXED only where it is kept, since another thread, or the sanitizer, may otherwise
- * have the address by now; and with nobody else inside, for the same reason.
+ * Maps over a freed region. MAP_FIXED only while it is cached, because another thread or the sanitizer may
+ * otherwise have the address; and with no other thread inside, for the same reason.
  */
 static pthread_rwlock_t inside;
 
@@ -176,7 +176,7 @@ static void map_over_freed(uint64_t *state, bool alone)
 	put(p, 42);
 	put(p + size - 1, 42);
 	free(p);
-	/* Where memory is not kept there is none. */
+	/* If the cache is off there is none. */
 	fixed = alone && msync(p, size, MS_ASYNC) == 0;
 	at = mmap(p + from, size / 2, RW, ANON | (fixed ? MAP_FIXED : MAP_FIXED_NOREPLACE), -1, 0);
 	if (at == MAP_FAILED) /* refused, or in use */
@@ -193,8 +193,8 @@ static void use_freed(uint64_t *state)
 	map_over_freed(state, false);
 }
 
-/* Takes a window's memory off it: it is made plain memory, contents and all. */
-static void leave_window(uint64_t *state)
+/* Turns memory on a window into plain memory, with its contents. */
+static void replace_window_memory(uint64_t *state)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register registration = {.mode = UFFDIO_REGISTER_MODE_MISSING};
@@ -202,7 +202,7 @@ static void leave_window(uint64_t *state)
 	char *p;
 	int fd;
 
-	/* It takes a hundred times as long as the others. */
+	/* Takes a hundred times as long as the others. */
 	p = next_random(state) % 16 == 0 ? lz_alloc(size, LZ_WINDOW) : NULL;
 	if (p == NULL)
 		return;
@@ -222,7 +222,7 @@ static void leave_window(uint64_t *state)
 	lz_free(p);
 }
 
-static void ask(uint64_t *state)
+static void query_statistics(uint64_t *state)
 {
 	struct lz_statistics statistics;
 
@@ -234,14 +234,14 @@ static void ask(uint64_t *state)
 		malloc_trim(0);
 }
 
-/* Asked for by name, so that windows of several sizes replace each other. */
+/* Requested explicitly, so that windows of several sizes replace each other. */
 static void use_window(uint64_t *state)
 {
 	static _Atomic unsigned large;
 	size_t size = some_size(state) * 4;
 	char *p;
 
-	/* Beyond 16 GiB a larger window takes the place of the one there is. */
+	/* Beyond 16 GiB a larger window replaces the current one. */
 	if (next_random(state) % 64 == 0 && atomic_fetch_add(&large, 1) < 3)
 		size = (size_t)20 * large << 30;
 	p = lz_alloc(size, LZ_WINDOW);
@@ -250,13 +250,14 @@ static void use_window(uint64_t *state)
 	expect(get(p + 4096) == 0, "a window is not zero");
 	put(p, 42);
 	put(p + 64 * KB - 1, 42);
-	free(trade(state, p));
+	free(exchange_regions(state, p));
 }
 
 static void *run(void *seed)
 {
-	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, ask_about_region,
-		use_mapping, use_mapping, use_fixed, use_window, use_freed, leave_window, ask};
+	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, query_region,
+		use_mapping, use_mapping, use_fixed, use_window, use_freed, replace_window_memory,
+		query_statistics};
 	uint64_t state = (uintptr_t)seed;
 
 	while (!stop) {
@@ -294,7 +295,8 @@ int main(int argc, char **argv)
 	lz_stats(&statistics, sizeof statistics);
 	printf("%llu operations, %llu of them without the lock, %llu regions, windows of up to %llu MiB\n",
 		(unsigned long long)operations, (unsigned long long)statistics.untracked,
-		(unsigned long long)statistics.regions_total, (unsigned long long)statistics.window_size >> 20);
+		(unsigned long long)statistics.regions_total,
+		(unsigned long long)statistics.window_size >> 20);
 	expect(statistics.regions_total != 0, "the library served nothing, so nothing was tested");
 	return failures != 0;
 }

@@ -1,19 +1,19 @@
 #!/bin/sh
 # Core and shim under ThreadSanitizer: races.c with regions on the zero page and on windows, with and without
-# recycling, with everything logged as over the budget, and refused.
+# the cache, with everything logged as over the budget, and with refusals.
 program=$LZ_BUILDDIR/tests/stress/races
 [ -x "$program" ] || { echo "skipped: this compiler has no ThreadSanitizer, or another sanitizer is in use"; exit 77; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/lazyzero-races.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# Its shadow memory lies at fixed places, which a kernel that randomises 32 bits (vm.mmap_rnd_bits) may take.
+# The shadow memory has fixed addresses, which a kernel that randomises 32 bits (vm.mmap_rnd_bits) may use.
 fixed=
 setarch -R true 2>/dev/null && fixed='setarch -R'
-# Nothing is suppressed. What has a message is a failure, also where the program itself finds nothing wrong.
+# Nothing is suppressed. Any message is a failure, even if the program itself finds nothing wrong.
 export TSAN_OPTIONS='exitcode=66 history_size=4'
 export LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none
-# The sanitizer's shadow alone would need 70 GiB of page tables if it were all touched.
+# The sanitizer's shadow alone would need 70 GiB of page tables if all of it were touched.
 roomy=LAZYZERO_BUDGET=100G
 
 failed=0

@@ -1,13 +1,13 @@
-/* System calls by instructions of our own, which no library hears of. The result or -errno. */
-#ifndef UNHEARD_H
-#define UNHEARD_H
+/* System calls by own instructions, which no library can interpose. The result or -errno. */
+#ifndef RAW_SYSCALLS_H
+#define RAW_SYSCALLS_H
 
 #include <errno.h>
 #include <stdbool.h>
 
 #if defined __x86_64__
 #define has_unheard_calls true
-static inline long unheard(long number, long a, long b, long c, long d, long e, long f)
+static inline long raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
@@ -22,7 +22,7 @@ static inline long unheard(long number, long a, long b, long c, long d, long e, 
 }
 #elif defined __aarch64__
 #define has_unheard_calls true
-static inline long unheard(long number, long a, long b, long c, long d, long e, long f)
+static inline long raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = number;
 	register long x0 __asm__("x0") = a;
@@ -40,7 +40,7 @@ static inline long unheard(long number, long a, long b, long c, long d, long e, 
 }
 #else
 #define has_unheard_calls false
-static inline long unheard(long number, long a, long b, long c, long d, long e, long f)
+static inline long raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	(void)number, (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
 	return -ENOSYS;

@@ -1,4 +1,4 @@
-/* What interrupts a thread: handlers that map and allocate, that jump out, and cancellation. */
+/* Interruptions of a thread: handlers that map and allocate, handlers that jump out, and cancellation. */
 #include "stress.h"
 
 #include <errno.h>
@@ -54,9 +54,11 @@ static void on_tick(int number)
 	errno = saved;
 }
 
-/* Odd ones are interrupted in the allocator, by handlers that leave it alone; even ones the other way round.
+/*
+ * Odd threads are interrupted in the allocator, by handlers that do not use it; even threads the other way
+ * round.
  */
-static void *be_interrupted(void *number)
+static void *run_interrupted_thread(void *number)
 {
 	uint64_t state = handler_state = (uintptr_t)number;
 	void *timer;
@@ -84,13 +86,13 @@ void run_signals(uint64_t rounds)
 	wanted = rounds;
 	sigaction(SIGUSR1, &action, NULL);
 	for (uintptr_t i = 0; i < 4; i++)
-		pthread_create(&threads[i], NULL, be_interrupted, (void *)(i + 1));
+		pthread_create(&threads[i], NULL, run_interrupted_thread, (void *)(i + 1));
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	free_regions();
 }
 
-/* --- handlers that jump --- */
+/* --- handlers that jump out --- */
 
 static __thread sigjmp_buf back __attribute__((tls_model("initial-exec")));
 static __thread volatile sig_atomic_t may_jump __attribute__((tls_model("initial-exec")));
@@ -104,11 +106,14 @@ static void on_jump(int number)
 	}
 }
 
-/* What is interrupted is bare a system call or two; the library's own allocator may be left as well. */
-static void *be_jumped_out_of(void *number)
+/*
+ * The interrupted calls are a system call or two without lazyzero; the library's own allocator may also be
+ * left by a jump.
+ */
+static void *run_interrupted_by_jump(void *number)
 {
 	static __thread uint64_t state
-		__attribute__((tls_model("initial-exec"))); /* a jump leaves it whole */
+		__attribute__((tls_model("initial-exec"))); /* a jump leaves it intact */
 	void *timer = make_timer(SIGUSR2);
 	volatile uint64_t jumps = 0;
 
@@ -141,7 +146,7 @@ void run_jumps(uint64_t rounds)
 	sigaction(SIGUSR2, &action, NULL);
 	start_allocating(1);
 	for (uintptr_t i = first; i < 3; i++)
-		pthread_create(&threads[i], NULL, be_jumped_out_of, (void *)i);
+		pthread_create(&threads[i], NULL, run_interrupted_by_jump, (void *)i);
 	for (unsigned i = first; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	stop_allocating();
@@ -155,18 +160,18 @@ struct victim {
 	uint64_t state;
 };
 
-static void free_it(void *p)
+static void free_block(void *p)
 {
 	free(p);
 }
 
-/* Deferred: every region is freed by a cleanup handler. */
+/* Deferred cancellation: cleanup handlers free every region. */
 static void allocate_until_cancelled(struct victim *victim)
 {
 	for (;;) {
 		char *p = calloc(1, 64 * KB + next_random(&victim->state) % (4 * MB));
 
-		pthread_cleanup_push(free_it, p);
+		pthread_cleanup_push(free_block, p);
 		p[0] = 1;
 		allocate_once(&victim->state);
 		pthread_testcancel();
@@ -174,7 +179,9 @@ static void allocate_until_cancelled(struct victim *victim)
 	}
 }
 
-/* Asynchronous: only what bare is a system call, on address space of its own. */
+/*
+ * Asynchronous cancellation: only calls that are system calls without lazyzero, on address space of its own.
+ */
 static void map_until_cancelled(void)
 {
 	char *room = mmap(NULL, 16 * MB, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
@@ -188,7 +195,7 @@ static void map_until_cancelled(void)
 	}
 }
 
-static void *be_cancelled(void *argument)
+static void *run_cancelled_thread(void *argument)
 {
 	struct victim *victim = argument;
 
@@ -211,7 +218,7 @@ void run_cancels(uint64_t rounds)
 		void *result = NULL;
 		pthread_t thread;
 
-		if (!CHECK(pthread_create(&thread, NULL, be_cancelled, &victim) == 0))
+		if (!CHECK(pthread_create(&thread, NULL, run_cancelled_thread, &victim) == 0))
 			break;
 		while (!atomic_load(&victim.runs))
 			nanosleep(&nap, NULL);

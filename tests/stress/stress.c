@@ -1,10 +1,10 @@
 /*
- * Everything at once: threads, signals, forks, jumps, cancellation, libraries that come and go, exits, and what
- * happens behind the library's back: reads and writes by the kernel, mappings over what was freed, children that
- * live on, plugins with another malloc, preemptive switching. The same program passes bare and preloaded;
- * contents are checked all along, the watchdog finds what waits for ever.
+ * Everything at once: threads, signals, forks, jumps, cancellation, libraries that are loaded and unloaded,
+ * exits, and what lazyzero does not see: reads and writes by the kernel, mappings over freed memory, children
+ * that live on, plugins with another malloc, preemptive switching. The same program must pass without the
+ * library and preloaded. Contents are checked throughout; a watchdog finds deadlocks.
  *
- *  stress ROUNDS [PART...]
+ *   stress ROUNDS [PART...]
  */
 #include "stress.h"
 
@@ -38,7 +38,7 @@ const char *stress_program;
 static struct shared {
 	_Atomic uint64_t rounds;
 	_Atomic uint32_t failures;
-} *shared;
+} * shared;
 
 void progress(void)
 {
@@ -98,7 +98,7 @@ void own_free(void *p)
 		api_free(p);
 }
 
-/* Another thread may be slower than the library's patience, so more than one try is fair. */
+/* Another thread may hold the lock for longer than the library waits, so several attempts are made. */
 bool still_serves(void)
 {
 	struct timespec nap = {.tv_nsec = 20000000};
@@ -154,11 +154,11 @@ void stop_interrupting(void *timer)
 	timer_delete(timer);
 }
 
-/* --- what threads do --- */
+/* --- work of the threads --- */
 
 static _Atomic(char *) slots[SLOTS];
 
-/* A region says in its first word how long it is, and has that in its last word too. */
+/* A region contains its length in its first and in its last word. */
 static char *make_region(size_t size, bool zeroed)
 {
 	char *p = zeroed ? calloc(1, size) : aligned_alloc(4096, size);
@@ -295,7 +295,7 @@ static const struct part parts[] = {{"signals", run_signals}, {"jumps", run_jump
 	{"exits", run_exits}, {"windows", run_windows}, {"overlays", run_overlays},
 	{"children", run_children}, {"plugins", run_plugins}, {"switches", run_switches}};
 
-/* Ends a process group that makes no progress any more, and says so. */
+/* Ends a process group that makes no progress, with a message. */
 static int watch(pid_t child)
 {
 	uint64_t before = 0;
@@ -358,7 +358,7 @@ int main(int argc, char **argv)
 	uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
 	bool ok = true;
 
-	/* The dynamic linker only warns of a library that it cannot load. */
+	/* The dynamic linker only warns about a library that it cannot load. */
 	if (!preloaded() && getenv("LZ_BARE") == NULL) {
 		fputs("stress: the library is not there, and LZ_BARE is not set\n", stderr);
 		return 1;

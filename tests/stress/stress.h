@@ -1,9 +1,9 @@
 /*
- * What the parts of the stress program share. Each part runs in a process of its own under a watchdog: a
- * part that makes no progress for a while has deadlocked.
+ * Shared by the parts of the stress program. Each part runs in a process of its own under a watchdog: a part
+ * that makes no progress for a while is deadlocked.
  *
- * All that a part does is what a program may do bare: a signal handler allocates only where it cannot have
- * interrupted the allocator of its own thread, the child of a raw clone uses the mmap family alone.
+ * A part does only what a program may do without lazyzero: a signal handler allocates only if it cannot have
+ * interrupted its own thread's allocator, and the child of a raw clone uses only the mmap family.
  */
 #ifndef STRESS_H
 #define STRESS_H
@@ -15,37 +15,43 @@
 #define KB ((size_t)1 << 10)
 #define MB ((size_t)1 << 20)
 
-/* A part: does `rounds` of them, calls progress() for each. */
+/* A part: runs `rounds` rounds and calls progress() for each. */
 struct part {
 	const char *name;
 	void (*run)(uint64_t rounds);
 };
 
-/* One round is over. */
+/* Counts a finished round. */
 void progress(void);
 uint64_t rounds_done(void);
 
-/* A failed check is described on stderr and makes the program fail. */
+/* Describes a failed check on stderr; the program then fails. */
 bool check(bool ok, const char *file, int line, const char *what);
 #define CHECK(condition) check(condition, __FILE__, __LINE__, #condition)
 bool failed(void);
 
-/* Whether the library is there, and, if so, whether it still serves: a lock that nobody gives back would show. */
+/*
+ * Whether the library is preloaded; and whether it still serves requests: a lock that was never released
+ * would show.
+ */
 bool preloaded(void);
 bool still_serves(void);
 
-/* lz_alloc and lz_free, which may be called in any handler; NULL bare, and where the library cannot now. */
+/* lz_alloc and lz_free, which any handler may call; NULL without the library, or if it cannot serve now. */
 void *own_alloc(size_t size);
 void own_free(void *p);
 
 uint32_t next_random(uint64_t *state);
 double seconds(void);
 
-/* One step of an allocating thread: makes, passes on, resizes, checks and frees regions. And of a mapping one. */
+/*
+ * One step of an allocating thread: allocates, exchanges, resizes, checks and frees regions. And one of a
+ * mapping thread.
+ */
 void allocate_once(uint64_t *state);
 void map_once(uint64_t *state);
 
-/* Regions that allocate_once passes on: takes one out, or NULL; frees all. */
+/* The regions that allocate_once exchanges: takes one out, or NULL; frees all. */
 char *take_region(uint64_t *state);
 void free_regions(void);
 
@@ -54,8 +60,8 @@ void start_allocating(unsigned threads);
 void stop_allocating(void);
 
 /*
- * A timer for the calling thread alone; it is set anew before each thing that is to be interrupted, since a
- * handler that takes longer than a period would leave no time for anything else.
+ * A timer for the calling thread. It is set again before each interruption, because a handler that takes
+ * longer than a period would leave no time for anything else.
  */
 void *make_timer(int signal);
 void interrupt_me(void *timer, uint64_t *state);
@@ -75,7 +81,7 @@ void run_children(uint64_t rounds);
 void run_plugins(uint64_t rounds);
 void run_switches(uint64_t rounds);
 
-/* What `stress exit HOW` does: never returns from some. */
+/* Implements `stress exit HOW`; some ways never return. */
 int exit_somehow(const char *how);
 
 extern const char *stress_program;

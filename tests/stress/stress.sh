@@ -1,7 +1,7 @@
 #!/bin/sh
-# Threads, signals, jumps, cancellation, forks, libraries, exits and what happens behind the library's back: stress.c
-# bare, then preloaded with the zero page, on windows, far over its budget, and with nothing recycled. ROUNDS of each
-# part (100).
+# Threads, signals, jumps, cancellation, forks, libraries, exits and events that the library does not see:
+# stress.c without the library, then with the zero page, on windows, far over its budget, and without the
+# cache. ROUNDS of each part (100).
 rounds=${ROUNDS:-100}
 program=$LZ_BUILDDIR/tests/stress/stress
 [ -f "$LZ_LIBRARY" ] || { echo "no library at $LZ_LIBRARY"; exit 1; }
@@ -15,7 +15,7 @@ done
 
 cp "$LZ_BUILDDIR/tests/stress/.libs/deepbind_plugin.so" "$STRESS_LIBRARIES/plugin.so" || exit 1
 
-# A control group that "children" puts one process of its own in; without, it says what it did not test.
+# A control group for one process of "children"; without one, the script says what was not tested.
 for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do
   STRESS_GROUP=$parent/lazyzero-stress.$$
   [ -d "$parent" ] && mkdir "$STRESS_GROUP" 2>/dev/null || { STRESS_GROUP=; continue; }
@@ -29,7 +29,8 @@ export STRESS_GROUP
 trap 'rm -rf "$STRESS_LIBRARIES"; [ -z "$STRESS_GROUP" ] || rmdir "$STRESS_GROUP"' EXIT
 
 failed=0
-# run WHAT [VARIABLE=VALUE...]: the program has a watchdog of its own; this one is for the program.
+# run WHAT [VARIABLE=VALUE...]: with a time limit for the program as a whole; the parts have a watchdog of
+# their own.
 run() {
   what=$1
   shift
@@ -38,7 +39,7 @@ run() {
 }
 
 small='LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none'
-# Bare, forks copy the regions of the parent, which takes ten times as long.
+# Without lazyzero, forks copy the parent's regions, which takes ten times as long.
 all=$rounds
 rounds=$((all / 4 + 1))
 run bare LZ_BARE=1

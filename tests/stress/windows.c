@@ -1,7 +1,7 @@
 /*
- * Regions that several threads store to, read(2) into, read into past the page cache and write(2) from, while
- * another thread makes calls on them that change no contents. Each page has one writer, which counts up in it
- * and looks before each write whether what it wrote last is there.
+ * Several threads store to regions, read(2) into them with and without O_DIRECT, and write(2) from them,
+ * while another thread makes calls that do not change contents. Each page has one writer, which increments a
+ * counter in it and checks before each write that its last value is still there.
  */
 #include "stress.h"
 #include "writers.h"
@@ -39,7 +39,7 @@ char *memory;
 
 /* --- the calls --- */
 
-/* What nobody writes meanwhile, but the thread that makes the calls. */
+/* Memory that only the calling thread writes. */
 static uint64_t idle_value;
 
 static char *idle_page(unsigned i)
@@ -54,15 +54,14 @@ static void fill_idle(void)
 		*(volatile uint64_t *)idle_page(i) = idle_value;
 }
 
-/* The first half of the idle block is dropped, the other stays. What MADV_FREE leaves is the kernel's choice.
- */
+/* Drops the first half of the idle block; the other half stays. The kernel decides what MADV_FREE leaves. */
 static void drop_half(char *at, int advice)
 {
 	(void)at;
 	CHECK(madvise(idle_page(0), BLOCK / 2, advice) == 0);
 	for (unsigned i = 0; i < 16; i++)
-		CHECK(look(idle_page(i)) == (i < 8 ? 0 : idle_value) ||
-			(advice == MADV_FREE && look(idle_page(i)) == idle_value));
+		CHECK(check_page(idle_page(i)) == (i < 8 ? 0 : idle_value) ||
+			(advice == MADV_FREE && check_page(idle_page(i)) == idle_value));
 	fill_idle();
 }
 
@@ -71,8 +70,8 @@ static void advise(char *at, int advice)
 	madvise(at, BLOCK, advice);
 }
 
-/* A child finds what some writer wrote, and what it writes itself the parent does not see. */
-static void have_child(char *at, int unused)
+/* A child finds some writer's value, and the parent does not see the child's writes. */
+static void fork_child(char *at, int unused)
 {
 	int status = 0;
 	pid_t child = fork();
@@ -80,7 +79,7 @@ static void have_child(char *at, int unused)
 	(void)unused;
 	if (child == 0) {
 		for (size_t offset = 0; offset < BLOCK; offset += 6 * PAGE)
-			CHECK(look(at + offset) <= FILE_PAGES || at == memory + IDLE * BLOCK);
+			CHECK(check_page(at + offset) <= FILE_PAGES || at == memory + IDLE * BLOCK);
 		*(volatile uint64_t *)at = 99999;
 		_exit(failed());
 	}
@@ -90,7 +89,7 @@ static void have_child(char *at, int unused)
 static void leave_out_of_child(char *at, int unused)
 {
 	CHECK(madvise(at, BLOCK, MADV_DONTFORK) == 0);
-	have_child(at == memory ? memory + BLOCK : memory, unused);
+	fork_child(at == memory ? memory + BLOCK : memory, unused);
 	CHECK(madvise(at, BLOCK, MADV_DOFORK) == 0);
 }
 
@@ -100,14 +99,16 @@ static void protect(char *at, int protection)
 	CHECK(mprotect(at, BLOCK, RW) == 0);
 }
 
-/* Missing pages would be answered by nobody, so it is taken back at once. */
+/* Unregistered at once, because nothing handles missing pages. */
 static void register_faults(char *at, int mode)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register registration = {.range = {(uintptr_t)at, BLOCK}, .mode = (unsigned)mode};
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
-	/* Reads into memory that leaves a window may fail, and what was pinned before is lost. */
+	/*
+	 * Reads into memory that leaves a window may fail, and data written to pages pinned before is lost.
+	 */
 	if (mode != MODE_WP && at < memory + WITHOUT_READS * BLOCK)
 		registration.range.start = (uintptr_t)memory + WITHOUT_READS * BLOCK;
 	if (fd < 0)
@@ -126,7 +127,7 @@ static void grow(char *at, int unused)
 	(void)at, (void)unused;
 	if (!is_mapped || mremap(memory, LENGTH, LENGTH + BLOCK, 0) == MAP_FAILED)
 		return;
-	CHECK(look(memory + LENGTH) == 0);
+	CHECK(check_page(memory + LENGTH) == 0);
 	*(volatile uint64_t *)(memory + LENGTH) = 1;
 	CHECK(mremap(memory, LENGTH + BLOCK, LENGTH, 0) == memory);
 }
@@ -137,7 +138,7 @@ static const struct {
 } calls[] = {{advise, MADV_COLLAPSE}, {advise, MADV_HUGEPAGE}, {advise, MADV_NOHUGEPAGE}, {advise, MADV_COLD},
 	{advise, MADV_PAGEOUT}, {advise, MADV_WILLNEED}, {advise, MADV_MERGEABLE}, {advise, MADV_UNMERGEABLE},
 	{advise, MADV_RANDOM}, {advise, MADV_NORMAL}, {drop_half, MADV_FREE}, {drop_half, MADV_DONTNEED},
-	{have_child, 0}, {have_child, 0}, {leave_out_of_child, 0}, {protect, PROT_EXEC}, {protect, 0},
+	{fork_child, 0}, {fork_child, 0}, {leave_out_of_child, 0}, {protect, PROT_EXEC}, {protect, 0},
 	{register_faults, MODE_WP}, {register_faults, UFFDIO_REGISTER_MODE_MISSING}, {grow, 0}, {grow, 0}};
 
 static void make_call(uint64_t *state)
@@ -146,12 +147,12 @@ static void make_call(uint64_t *state)
 
 	calls[which].make(memory + next_random(state) % 4 * BLOCK, calls[which].argument);
 	for (unsigned i = 0; i < 16; i++)
-		CHECK(look(idle_page(i)) == idle_value);
+		CHECK(check_page(idle_page(i)) == idle_value);
 }
 
 /* --- a region --- */
 
-/* Mapped, it has room to grow behind it. */
+/* A mapping of its own has room to grow. */
 static char *make_region(void)
 {
 	char *block = is_mapped ? mmap(NULL, LENGTH + 2 * BLOCK, RW, ANON, -1, 0) : calloc(1, LENGTH + BLOCK);
@@ -164,8 +165,10 @@ static char *make_region(void)
 	return block;
 }
 
-/* With nobody writing, it may move. What was advised in parts is several mappings, which the kernel does not
- * resize. */
+/*
+ * Without writers it may move. Memory that was advised in parts is several mappings, which the kernel does
+ * not resize.
+ */
 static void end_region(char *block, const struct writer *writers, unsigned count)
 {
 	size_t before = (size_t)(memory - block);
@@ -178,7 +181,7 @@ static void end_region(char *block, const struct writer *writers, unsigned count
 			CHECK(errno == EFAULT && munmap(block, before + LENGTH) == 0);
 			return;
 		}
-		CHECK(look(moved + 2 * LENGTH - 8) == 0);
+		CHECK(check_page(moved + 2 * LENGTH - 8) == 0);
 		memory = moved;
 	} else {
 		moved = realloc(block, 2 * LENGTH);
@@ -188,7 +191,7 @@ static void end_region(char *block, const struct writer *writers, unsigned count
 	}
 	verify_written(writers, count);
 	for (unsigned i = 0; i < 16; i++)
-		CHECK(look(idle_page(i)) == idle_value);
+		CHECK(check_page(idle_page(i)) == idle_value);
 	if (!is_mapped)
 		free(moved);
 	else

@@ -1,5 +1,7 @@
-/* See writers.h. A writer counts up in each of its pages, and looks before it writes whether what it wrote is
- * there. */
+/*
+ * See writers.h. A writer increments a counter in each of its pages, and checks its last value before each
+ * write.
+ */
 #include "writers.h"
 
 #include <fcntl.h>
@@ -23,16 +25,16 @@ static char *page_of(const struct writer *writer, unsigned i)
 	return memory + i / PER_BLOCK * BLOCK + in_block * PAGE;
 }
 
-uint64_t look(const char *page)
+uint64_t check_page(const char *page)
 {
 	return *(const volatile uint64_t *)page;
 }
 
-/* Page n of the file holds n + 1 in each word. */
+/* Page n of the file has n + 1 in each word. */
 static void read_page(int file, char *page, uint64_t value)
 {
 	CHECK(pread(file, page, PAGE, (off_t)((value - 1) * PAGE)) == (ssize_t)PAGE);
-	CHECK(look(page + PAGE - 8) == value);
+	CHECK(check_page(page + PAGE - 8) == value);
 }
 
 static void write_from(char *page, uint64_t value, unsigned i)
@@ -49,7 +51,7 @@ static void write_page(struct writer *writer, unsigned i)
 	char *page = page_of(writer, i);
 	uint64_t next = writer->last[i] % FILE_PAGES + 1;
 
-	CHECK(look(page) == writer->last[i]);
+	CHECK(check_page(page) == writer->last[i]);
 	if (writer->task == READS || writer->task == READS_DIRECTLY)
 		read_page(writer->task == READS ? counted : counted_directly, page, next);
 	else if (writer->task == WRITES_FROM)
@@ -76,7 +78,7 @@ void verify_written(const struct writer *writers, unsigned count)
 {
 	for (unsigned w = 0; w < count; w++)
 		for (unsigned i = 0; i < writers[w].blocks * PER_BLOCK; i++)
-			CHECK(look(page_of(&writers[w], i)) == writers[w].last[i]);
+			CHECK(check_page(page_of(&writers[w], i)) == writers[w].last[i]);
 }
 
 unsigned start_writers(struct writer writers[TASKS], unsigned tasks)

@@ -1,4 +1,4 @@
-/* Threads that write to one region, each page of which has one writer; and what they must have left there. */
+/* Threads that write to one region, each page of which has one writer; and the check of the result. */
 #ifndef WRITERS_H
 #define WRITERS_H
 
@@ -7,14 +7,16 @@
 #define PAGE ((size_t)4096)
 #define BLOCK (2 * MB)
 
-/* Blocks: all write to the first two, the third has no reads from files into it, nobody writes to the last.
+/*
+ * All writers use the first two blocks; the third is not the target of reads from files; the last has no
+ * writers.
  */
 #define LENGTH (4 * BLOCK)
 #define WITHOUT_READS 2
 #define IDLE 3
 #define PER_BLOCK 16u /* pages of each writer */
 
-/* Pages hold numbers up to this. */
+/* File pages contain numbers up to this. */
 #define FILE_PAGES 64u
 
 enum task { STORES, STORES_TOO, READS, READS_DIRECTLY, WRITES_FROM, TASKS };
@@ -22,23 +24,26 @@ enum task { STORES, STORES_TOO, READS, READS_DIRECTLY, WRITES_FROM, TASKS };
 struct writer {
 	enum task task;
 	unsigned blocks;
-	uint64_t last[3 * PER_BLOCK]; /* what it wrote to each of its pages */
+	uint64_t last[3 * PER_BLOCK]; /* the last value written to each of its pages */
 };
 
 /* The region. */
 extern char *memory;
 
-uint64_t look(const char *page);
+uint64_t check_page(const char *page);
 
-/* What is read from and written to, under TMPDIR. False: its file system does not take O_DIRECT. */
+/*
+ * Creates the files to read and write, under TMPDIR. Returns false if the file system does not support
+ * O_DIRECT.
+ */
 bool make_files(void);
 void close_files(void);
 
-/* One for each bit in `tasks`; how many. */
+/* Starts one writer for each bit in `tasks`; returns how many. */
 unsigned start_writers(struct writer writers[TASKS], unsigned tasks);
 void stop_writers(void);
 
-/* With no writer running, everything is as it was written last. */
+/* Checks that every page has its last written value. No writer may be running. */
 void verify_written(const struct writer *writers, unsigned count);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Blocks of the standard functions handed to what an allocator offers beside them (dallocx, mi_free, tc_free,
- * __libc_free), and its own blocks to the same: as a program does that knows which allocator it has. Prints a
- * line for each function there is, equal with and without lazyzero; complains and fails where a block is not
- * what it was. With "served" as its argument, large blocks of malloc must have been served by lazyzero, and
- * every region must be gone at the end.
+ * Passes blocks of the standard functions to the additional functions of allocators (dallocx, mi_free,
+ * tc_free, __libc_free), as a program does that knows its allocator, and passes the allocator's own blocks to
+ * them. Prints a line for each function that exists, the same with and without lazyzero; fails with a message
+ * if a block is damaged. With "served" as its argument, large blocks of malloc must have been served by
+ * lazyzero, and no region may be left at the end.
  */
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -49,7 +49,7 @@ extern void *__libc_realloc(void *, size_t);
 extern WEAK int lz_stats(struct lz_statistics *, size_t);
 
 #define MIB ((size_t)1 << 20)
-#define LARGE (36 * MIB) /* from 32 MiB on, malloc is lazyzero's */
+#define LARGE (36 * MIB) /* from 32 MiB on, lazyzero serves malloc */
 
 static int failures;
 
@@ -66,7 +66,7 @@ static uint64_t regions(void)
 	return lz_stats != NULL && lz_stats(&statistics, sizeof statistics) == 0 ? statistics.regions : 0;
 }
 
-/* A mark in the first and last byte of every MiB, and in the last byte of all. */
+/* Marks the first and last byte of every MiB, and the last byte. */
 static void mark(unsigned char *p, size_t size)
 {
 	for (size_t at = 0; at < size; at += MIB)
@@ -74,7 +74,7 @@ static void mark(unsigned char *p, size_t size)
 	p[size - 1] = 0xee;
 }
 
-static void look(const char *what, const unsigned char *p, size_t size, size_t new_size)
+static void check_contents(const char *what, const unsigned char *p, size_t size, size_t new_size)
 {
 	if (p == NULL) {
 		complain(what, "no block", new_size);
@@ -87,7 +87,7 @@ static void look(const char *what, const unsigned char *p, size_t size, size_t n
 		complain(what, "last byte lost", size);
 }
 
-static void look_zero(const char *what, const unsigned char *p, size_t from, size_t to)
+static void check_zero(const char *what, const unsigned char *p, size_t from, size_t to)
 {
 	for (size_t at = from; p != NULL && at < to; at += at + 2048 < to ? 1031 : 1)
 		if (p[at] != 0) {
@@ -96,7 +96,7 @@ static void look_zero(const char *what, const unsigned char *p, size_t from, siz
 		}
 }
 
-/* --- where a block comes from --- */
+/* --- sources of blocks --- */
 
 static void *by_calloc(size_t size)
 {
@@ -117,7 +117,7 @@ static void *by_mallocx(size_t size)
 
 static const size_t sizes[] = {1, 100, 5000, 3 * MIB, LARGE, LARGE + 12345};
 
-/* --- what is done to it: every function in the shape of its kind --- */
+/* --- operations: each function adapted to the type of its kind --- */
 
 static void free_dallocx(void *p, size_t size)
 {
@@ -186,20 +186,20 @@ static void use(const struct function *function, const char *source, unsigned ch
 	if (function->size != NULL) {
 		if (function->size(p) < (strstr(function->name, "expand") == NULL ? size : 1))
 			complain(what, "a size smaller than what was asked for", function->size(p));
-		look(what, p, size, size);
+		check_contents(what, p, size, size);
 	}
 	for (size_t i = 0; function->resize != NULL && i < sizeof sizes / sizeof *sizes; i++) {
 		size_t new_size = sizes[(i * 5 + 3) % (sizeof sizes / sizeof *sizes)];
 		size_t usable = malloc_usable_size(p);
 
 		p = function->resize(p, new_size);
-		look(what, p, size, new_size);
+		check_contents(what, p, size, new_size);
 		if (p == NULL)
 			return;
 		if (function->alignment != 0 && (uintptr_t)p % function->alignment != 0)
 			complain(what, "not aligned", new_size);
 		if (function->zeroes && usable < new_size)
-			look_zero(what, p, usable, new_size);
+			check_zero(what, p, usable, new_size);
 		size = new_size;
 		mark(p, size);
 	}
@@ -213,7 +213,7 @@ static void use(const struct function *function, const char *source, unsigned ch
 
 static void try_family(const struct family *family)
 {
-	/* Standard ones, and the family's own, which a program without that family has not. */
+	/* Standard sources, and the allocator's own, which only programs with that allocator have. */
 	const struct source sources[] = {{"2 MiB", by_block}, {"page", by_page}, {"malloc", malloc},
 		{"calloc", by_calloc}, family->own};
 	const size_t count = sizeof sources / sizeof *sources - (family->own.make == NULL);
@@ -227,7 +227,10 @@ static void try_family(const struct family *family)
 			s < (function->alignment != 0 ? 1 : count); s++)
 			for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
 				use(function, sources[s].name, sources[s].make(sizes[i]), sizes[i]);
-		/* Who makes no block is not there: then it is nothing that a run without lazyzero has. */
+		/*
+		 * If the allocator's function is missing, the source is missing, as in a run without
+		 * lazyzero.
+		 */
 		if (family->own.make != NULL)
 			printf("%s\n", function->name);
 	}
@@ -249,7 +252,7 @@ static void try_all(void)
 				FREES(tc_free_sized, free_tc_free_sized, .sized = true),
 				TELLS(tc_malloc_size, size_tc),
 				RESIZES(tc_realloc, tc_realloc, .zeroes = false)}},
-		/* jemalloc leaves these to the C library, whose blocks are then not those of malloc. */
+		/* With jemalloc these are the C library's, whose blocks are not those of malloc. */
 		{.own = {"__libc_malloc", mallocx == NULL ? __libc_malloc : NULL},
 			.functions = {{.name = "__libc_free",
 					      .present = mallocx == NULL,
@@ -264,7 +267,7 @@ static void try_all(void)
 	each_mimalloc_family(try_family);
 }
 
-/* Bytes in memory. */
+/* Resident bytes. */
 static size_t resident(void)
 {
 	FILE *file = fopen("/proc/self/statm", "r");
@@ -277,7 +280,7 @@ static size_t resident(void)
 	return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* What is kept for reuse goes back when the program asks for it. */
+/* Cached memory is released when the program asks for it. */
 static void trim(void)
 {
 	unsigned char *p = malloc(LARGE);
@@ -316,7 +319,7 @@ int main(int argc, char **argv)
 			complain("xallocx", "smaller than it was", xallocx(p, LARGE, 0, 0));
 		dallocx(p, 0);
 	}
-	/* To nothing, it frees as realloc does, and not once more. */
+	/* With size 0 it frees like realloc, and not a second time. */
 	if (mi_reallocf != NULL)
 		mi_free(mi_reallocf(malloc(LARGE), 0));
 	if (served)

@@ -1,9 +1,9 @@
 /*
- * What the files of the test of foreign blocks share (allocator_functions.c): how a function is described, so
- * that all of a kind are tried alike. A name that no allocator defines is a null pointer.
+ * Shared by the files of allocator_functions.c: descriptions of functions, so that all of one kind are tested
+ * in the same way. A name that no allocator defines is a null pointer.
  */
-#ifndef FOREIGN_H
-#define FOREIGN_H
+#ifndef ALLOCATOR_FUNCTIONS_H
+#define ALLOCATOR_FUNCTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,12 +19,13 @@ struct source {
 struct function {
 	const char *name;
 	bool present;
-	void (*release)(void *p, size_t size); /* one of the three */
+	void (*release)(void *p, size_t size); /* one of the three is set */
 	size_t (*size)(void *p);
 	void *(*resize)(void *p, size_t size);
-	size_t alignment; /* mimalloc keeps the offset from it that a block has: let there be none */
+	size_t alignment; /* mimalloc preserves the offset of a block from its alignment; use aligned blocks
+			   */
 	bool zeroes;
-	bool sized; /* it is told a size, which must be that of a block without an alignment */
+	bool sized; /* it takes a size, which must be that of a block without an alignment */
 };
 
 struct family {

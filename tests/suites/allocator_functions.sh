@@ -1,10 +1,10 @@
 #!/bin/sh
-# jemalloc, mimalloc and tcmalloc beneath us, above us, and linked by the program: what they offer beside the
-# standard functions is given blocks of malloc, which we served, and their own. Then plugins that bring an
-# allocator nobody else sees, and a malloc of somebody else's in the program or preloaded.
+# jemalloc, mimalloc and tcmalloc below lazyzero, above it, and linked by the program: their additional
+# functions get blocks of malloc, which lazyzero served, and their own. Then plugins with an allocator that
+# only they see, and another malloc in the program or preloaded.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 
-# --- dallocx, mi_free, tc_free and their like ---
+# --- dallocx, mi_free, tc_free and similar functions ---
 
 for allocator in '' $(find_allocators); do
   run_with "$allocator" bare "$suites/allocator_functions"
@@ -27,12 +27,12 @@ for allocator in '' $(find_allocators); do
   echo "$allocator: $(($(wc -l <"$work/bare") - 1)) functions"
 done
 
-# What free says of a block that is freed twice, they say, too.
+# On a double free they print the same message as free.
 run_with "$LZ_LIBRARY" twice "$suites/allocator_functions" twice
 [ "$(grep -c '^lazyzero.*free(.*: double free' "$work/twice")" = 1 ] && grep -qx 'status 134' "$work/twice" ||
   { fail 'mi_free, then dallocx of the same block'; cat "$work/twice"; }
 
-# Who looks for jemalloc, mimalloc or tcmalloc must not find them.
+# Programs that look for jemalloc, mimalloc or tcmalloc must not find them.
 if command -v nm >/dev/null; then
   nm -D --defined-only "$LZ_LIBRARY" | grep -E ' (mallocx|nallocx|mallctl.*|malloc_stats_print|mi_malloc|mi_version|tc_malloc|tc_version|tc_new|MallocExtension.*)$' &&
     fail 'the library looks like another allocator'
@@ -47,7 +47,7 @@ run_with "$LZ_LIBRARY" plugins "$suites/plugin_host" "$rounds" "$@"
 same 'plugins with allocators of their own' bare plugins
 tail -n 1 "$work/bare" | grep -qx 'status 0' || { fail 'plugins, bare'; cat "$work/bare"; }
 
-# --- somebody else's malloc ---
+# --- another malloc in the program ---
 
 run_with '' bare "$suites/large_blocks"
 grep -qx 'status 0' "$work/bare" || { fail 'large, bare'; cat "$work/bare"; }

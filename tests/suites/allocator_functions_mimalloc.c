@@ -1,4 +1,4 @@
-/* What mimalloc offers (mimalloc.h), for allocator_functions.c. */
+/* The functions of mimalloc (mimalloc.h), for allocator_functions.c. */
 #include "allocator_functions.h"
 
 #include <stdint.h>
@@ -130,14 +130,14 @@ static void *resize_mi_recalloc_64K(void *p, size_t size)
 {
 	return mi_recalloc_aligned(p, 1, size, 65536);
 }
-/* The byte at 32 aligned to 64. */
+/* Aligns the byte at offset 32 to 64. */
 static void *resize_mi_at(void *p, size_t size)
 {
 	p = mi_realloc_aligned_at(p, size, 64, 32);
 	return ((uintptr_t)p + 32) % 64 == 0 ? p : NULL;
 }
 
-/* What takes a heap of mimalloc's, or what only mimalloc can make. */
+/* Functions that take a heap of mimalloc, or that make what only mimalloc can make. */
 #define NEEDS_MIMALLOC(f, shape, ...)                                                                        \
 	{                                                                                                    \
 		.name = #f, .present = mi_malloc != NULL && f != NULL, .resize = shape, __VA_ARGS__          \
@@ -169,8 +169,7 @@ void each_mimalloc_family(void (*seen)(const struct family *))
 				NEEDS_MIMALLOC(
 					mi_heap_realloc_aligned, resize_mi_heap_64K, .alignment = 65536),
 				NEEDS_MIMALLOC(mi_realloc_aligned_at, resize_mi_at, .alignment = 16)}},
-		/* Zeros beyond what was asked for are promised only for a block that was zeroed to its end.
-		 */
+		/* The grown part is promised to be zero only if the block was zeroed to its end. */
 		{.own = {"mi_zalloc", mi_zalloc},
 			.functions = {RESIZES(mi_rezalloc, mi_rezalloc, .zeroes = true),
 				RESIZES(mi_recalloc, resize_mi_recalloc, .zeroes = true),

@@ -1,7 +1,7 @@
 /*
- * A library whose constructor makes the process's first allocation, inside bindtextdomain, with the C
- * library's lock of translations held (libgpg-error does). What starts at that moment must not have anything
- * translated: the second call would wait for ever.
+ * A library whose constructor makes the process's first allocation inside bindtextdomain, while the C library
+ * holds its translation lock (libgpg-error does this). Start-up at that moment must not translate a message:
+ * it would deadlock.
  */
 #include <libintl.h>
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# chromium, headless, with a page of ours: what its script computed, in the document it leaves, and the picture it
-# draws, pixel by pixel.
+# chromium, headless, with a test page: compares the document with the results of its script, and the picture
+# pixel by pixel.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 [ -n "$browser" ] || { echo 'skipped: chromium is missing (Debian package chromium)'; exit 77; }

@@ -1,7 +1,7 @@
 /*
- * A malloc of somebody else's, as programs and preloaded libraries bring one to count or to check: it hands
- * everything to the C library by the C library's own names. Built into a program and as a library to preload;
- * with COUNTING_SOME only malloc and free, the rest being whoever's.
+ * A malloc as programs and preloaded libraries define it to count or check calls: it passes everything to the
+ * C library's internal names. Built into a program and as a library to preload; with COUNTING_SOME it defines
+ * only malloc and free.
  */
 #include "counting_malloc.h"
 

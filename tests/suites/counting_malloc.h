@@ -1,7 +1,7 @@
-#ifndef LZ_TESTS_COUNTING_H
-#define LZ_TESTS_COUNTING_H
+#ifndef COUNTING_MALLOC_H
+#define COUNTING_MALLOC_H
 
-/* Calls that counting_malloc.c has seen. */
+/* The number of calls that counting_malloc.c has seen. */
 unsigned long counting_calls(void);
 
 #endif

@@ -1,6 +1,6 @@
 #!/bin/sh
-# gdb and valgrind on a preloaded program: it stops where it is told, shows what it holds, and runs as it does
-# under them without us; memcheck finds nothing wrong in us.
+# gdb and valgrind on a preloaded program: breakpoints, values and results are the same as without lazyzero;
+# memcheck reports no errors in the library.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 tested=0
 program=$suites/large_blocks
@@ -21,7 +21,7 @@ continue
 info inferiors
 kill
 END
-# What differs from one process to the next.
+# Removes what differs between processes.
 plain() {
   sed -E -e 's/0x[0-9a-f]+/ADDRESS/g' -e 's/process [0-9]+/process N/g' -e 's/Breakpoint ADDRESS/Breakpoint/' "$1" >"$1.plain"
   mv "$1.plain" "$1"
@@ -51,7 +51,7 @@ else
 fi
 
 if command -v valgrind >/dev/null; then
-  # none runs our own malloc, memcheck puts its own in its place.
+  # With the tool "none" lazyzero's malloc runs; memcheck replaces it.
   for tool in none memcheck; do
     run_with '' bare valgrind -q --tool=$tool --error-exitcode=9 "$program"
     run_with "$LZ_LIBRARY" checked valgrind -q --tool=$tool --error-exitcode=9 "$program"

@@ -1,11 +1,11 @@
 /*
- * Blocks that cross between the program and a plugin whose references are bound to glibc's malloc directly. Each check
- * has its number:
+ * Blocks that cross between the program and a plugin whose references are bound directly to glibc's malloc.
  *
  *   deepbind PLUGIN deepbind|namespace|libc CHECK BYTES
  *
- * prints what the check found, the same bare and preloaded. "namespace" opens the plugin by dlmopen, with a libc of its
- * own, whose malloc knows only its own mmapped chunks by their look; "libc" calls __libc_free and the like directly.
+ * Prints what the check found, which must be the same with and without lazyzero. "namespace" opens the plugin
+ * by dlmopen with a libc of its own, whose malloc recognises its mmapped chunks only by their header; "libc"
+ * calls __libc_free and the like directly.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,7 +46,7 @@ static void check(int line, int holds)
 }
 #define CHECK(condition) check(__LINE__, condition)
 
-/* A value for each MiB, unlike that of its neighbours. */
+/* Fills each MiB with another value than its neighbours. */
 static void fill(char *p, size_t length)
 {
 	for (size_t at = 0; at < length; at += MIB / 2)
@@ -79,7 +79,7 @@ static char *filled(void)
 	return p;
 }
 
-/* Its pages are gone, and the address serves others before and after the library finds out. */
+/* The pages are released, and other blocks use the addresses before and after the library notices. */
 static void frees(void)
 {
 	for (int round = 0; round < 8; round++) {
@@ -87,9 +87,10 @@ static void frees(void)
 		unsigned char there;
 
 		plugin->free(p);
-		/* By glibc's own hand, what it maps goes at once. */
+		/* glibc itself unmaps such a block at once. */
 		if (size >= 32 * MIB && plugin != &direct)
-			CHECK(mincore((void *)(((uintptr_t)p | 4095) + 1), 4096, &there) == -1 && errno == ENOMEM);
+			CHECK(mincore((void *)(((uintptr_t)p | 4095) + 1), 4096, &there) == -1 &&
+				errno == ENOMEM);
 		p = mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		CHECK(p != MAP_FAILED && is_zero(p, size));
 		fill(p, size);
@@ -164,7 +165,7 @@ static void frees_aligned(void)
 	plugin->free(malloc(size));
 }
 
-/* The other way: blocks of the plugin's allocator. */
+/* The other direction: blocks of the plugin's allocator. */
 static void takes(void)
 {
 	char *p = plugin->malloc(size);
@@ -189,7 +190,7 @@ static void takes(void)
 	}
 }
 
-/* Freed by one after being resized by the other, kept, and served again. */
+/* Blocks resized by one allocator and freed by the other, cached, and reused. */
 static void mixes(void)
 {
 	char *blocks[8];
@@ -214,7 +215,7 @@ static void mixes(void)
 	}
 }
 
-/* Blocks of the plugin's allocator, on page boundaries, where a block lay that the plugin freed. */
+/* Page-aligned blocks of the plugin's allocator, at the address of a region that the plugin freed. */
 static void reuses(void)
 {
 	char *p = filled(), *blocks[32];

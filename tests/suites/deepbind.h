@@ -1,4 +1,4 @@
-/* What a plugin of deepbind.c has: the functions that its own references to malloc are bound to. */
+/* The functions of a plugin of deepbind.c: those to which its references to malloc are bound. */
 #ifndef DEEPBIND_H
 #define DEEPBIND_H
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Blocks of ours in the hands of glibc's own free, realloc and malloc_usable_size: plugins opened with RTLD_DEEPBIND
-# (PHP with ffi, sssd, ODBC drivers), in a namespace of their own (dlmopen), and programs that call __libc_free.
-# Sizes of one piece of a window and of many, at and off page boundaries.
+# lazyzero's blocks passed to glibc's own free, realloc and malloc_usable_size: plugins opened with
+# RTLD_DEEPBIND (PHP with ffi, sssd, ODBC drivers), plugins in a namespace of their own (dlmopen), and
+# programs that call __libc_free. Sizes of one piece of a window and of many, at and off page boundaries.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 plugin=$suites/.libs/deepbind_plugin.so
 tested=0
@@ -22,7 +22,7 @@ for what in frees grows shrinks tells-size frees-aligned takes mixes reuses; do
     check deepbind $what $size
     check libc $what $size
   done
-  # What is no mmapped chunk in one glibc is none in the other: from 32 MiB on, all are.
+  # A block must be an mmapped chunk in both copies of glibc: from 32 MiB on, all are.
   check namespace $what 40000001
 done
 [ $tested -gt 40 ] || fail "only $tested checks could be made"
@@ -39,7 +39,7 @@ foreach ([1500000, 67108864, 100000001] as $size) {
   $bytes = FFI::cast("char *", $p);
   echo $bytes[4095], ord($bytes[4096]), " ", $libc->malloc_usable_size($p) >= 2 * $size ? "enough" : "too little", "\n";
   $libc->free($p);
-  # Persistent memory is of php's own malloc; what ffi.so calls is glibc's, since php opens it with RTLD_DEEPBIND.
+  # Persistent memory comes from php's malloc; ffi.so calls glibc's, since php opens it with RTLD_DEEPBIND.
   foreach (["free", "realloc"] as $by) {
     $block = FFI::new("char[$size]", false, true);
     $block[$size - 1] = "x";
@@ -64,7 +64,7 @@ else
   echo 'not tested: php with ffi (Debian package php-cli)'
 fi
 
-# An audit library has a libc of its own, and sees every object and binding of ours.
+# An audit library has a libc of its own, and sees all of the library's objects and bindings.
 if $CC -shared -fPIC -D_GNU_SOURCE -o "$work/audit.so" -x c - <<'END_OF_C'
 #include <link.h>
 #include <stdlib.h>

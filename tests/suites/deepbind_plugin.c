@@ -1,5 +1,7 @@
-/* A plugin that is bound to another malloc than the program is: opened with RTLD_DEEPBIND, or in a namespace of its
- * own by dlmopen. It knows of no other allocator than glibc. */
+/*
+ * A plugin bound to another malloc than the program: opened with RTLD_DEEPBIND, or in a namespace of its own
+ * by dlmopen. It knows only glibc's allocator.
+ */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>

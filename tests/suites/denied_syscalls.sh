@@ -1,6 +1,6 @@
 #!/bin/sh
-# Real programs under a kernel that refuses one of the system calls that we make, always: they end as they do bare
-# under the same kernel, and hear of it in one line at most.
+# Real programs under a kernel that always refuses one of the system calls that lazyzero makes: they end as
+# they do without lazyzero under the same kernel, with at most one log line.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 python=/usr/bin/python3
 [ -x $python ] || python=python3

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A Go program with cgo: Go's runtime maps its own memory with system calls of its own, C's malloc is ours, and pointers
-# cross between the two from many threads.
+# A Go program with cgo: Go's runtime maps its memory by its own system calls, C's malloc is lazyzero's, and
+# many threads pass pointers between the two.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need go golang-go
 mkdir "$work/go"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Programs in which nothing can or should happen: linked statically, set-user-ID, with a sanitizer. Preloaded
-# they do what they do bare, and `lazyzero run` says why it has no effect.
+# Programs in which the library cannot or must not act: statically linked, set-user-ID, with a sanitizer.
+# Preloaded, they behave as without it, and `lazyzero run` says why it has no effect.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need "$CC" gcc
 
-# Prints whether the library is mapped, uses large memory, and ends with status 5. What only a large block points to is
-# no leak.
+# Prints whether the library is mapped, uses large memory, and exits with status 5. Memory that is referenced
+# only from a large block must not be reported as a leak.
 cat >"$work/program.c" <<'END'
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ int main(void)
 }
 END
 
-# made NAME FLAGS...: whether it can be built, and ends as it should when it runs bare.
+# made NAME FLAGS...: whether the program can be built, and works without lazyzero.
 made() {
   name=$1
   shift
@@ -50,7 +50,7 @@ made() {
   return 1
 }
 
-# says NAME PATTERN: the command runs it as it runs bare, and says what is to be said, once.
+# says NAME PATTERN: the command runs the program as without lazyzero, and prints the message once.
 says() {
   run_with '' run "$LZ_COMMAND" run --summary=none -- "$work/$1"
   [ "$(grep -c "^lazyzero: warning: .*$2" "$work/run")" = 1 ] || { fail "run $1 does not say \"$2\""; cat "$work/run"; }
@@ -72,7 +72,7 @@ if [ "$(id -u)" -eq 0 ] && ! grep -q 'NoNewPrivs:.*1' /proc/self/status; then
   chown 65534 "$work/dynamic" && chmod 4755 "$work/dynamic"
   run_with '' set-user-ID-bare "$work/dynamic"
   run_with "$LZ_LIBRARY" preloaded env LAZYZERO_BUDGET=4K LAZYZERO_LOG="$work/followed" "$work/dynamic"
-  # On a file system where such rights count for nothing, it is a plain program.
+  # On a file system that ignores set-user-ID, it is a plain program.
   if grep -q '^0 ' "$work/preloaded"; then
     sed '/^ERROR: ld.so/d' "$work/preloaded" >"$work/rest"
     same 'set-user-ID' set-user-ID-bare rest
@@ -86,18 +86,18 @@ else
   echo 'not tested: a set-user-ID program (not root)'
 fi
 
-# With gcc, AddressSanitizer must be first in the process and says so itself. All the others do their work,
-# and find nothing that is not there.
+# With gcc, AddressSanitizer must come first in the process and says so itself. The others work, without false
+# reports.
 for pair in address:AddressSanitizer thread:ThreadSanitizer leak:LeakSanitizer; do
   kind=${pair%:*}
   made "$kind" -fsanitize="$kind" || continue
   runtime=$(ldd "$work/$kind" | awk '/lib[a-z]san/ { print $3 }')
   run_with "$LZ_LIBRARY" preloaded "$work/$kind"
-  # As its message says: the runtime before us.
+  # As its message says: preload the runtime first.
   ! grep -q 'runtime does not come first' "$work/preloaded" ||
     run_with "$runtime $LZ_LIBRARY" preloaded "$work/$kind"
-  [ "$(grep -c "^lazyzero.*built with ${pair#*:}.*does nothing" "$work/preloaded")" = 1 ] ||
-    { fail "$kind: nothing says that the library does nothing"; cat "$work/preloaded"; }
+  [ "$(grep -c "^lazyzero.*built with ${pair#*:}.*lazyzero is inactive" "$work/preloaded")" = 1 ] ||
+    { fail "$kind: no message says that lazyzero is inactive"; cat "$work/preloaded"; }
   sed -e '/^lazyzero/d' -e 's/^1 /0 /' "$work/preloaded" >"$work/rest"
   same "with -fsanitize=$kind" bare rest
   says "$kind" "built with ${pair#*:}"

@@ -1,6 +1,7 @@
 /*
- * Makes each system call that lazyzero interposes once, checks what it did, and prints how often a library
- * preloaded beside (syscall_wrapper.c) heard it. The output is the same bare and preloaded, in either order.
+ * Makes each system call that lazyzero interposes once, checks its effect, and prints how often a library
+ * preloaded as well (syscall_wrapper.c) saw it. The output must be the same with and without lazyzero, in
+ * either order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,18 +24,18 @@
 
 #define MIB ((size_t)1 << 20)
 #define MAPPED (PROT_READ | PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
-#define UNTOUCHED 1234 /* of errno */
+#define UNTOUCHED 1234 /* value of errno */
 
-/* libnuma's; only the library beside defines it where lazyzero does not. */
+/* libnuma's; without lazyzero, only the other preloaded library defines it. */
 extern __attribute__((weak)) long mbind(void *address, unsigned long length, int mode,
 	const unsigned long *nodes, unsigned long nodes_max, unsigned flags);
 
 static unsigned count(const char *name)
 {
-	return hearing_count != NULL ? hearing_count(name) : 0;
+	return wrapper_count != NULL ? wrapper_count(name) : 0;
 }
 
-/* What the call gave, whether it left errno alone, how often it was heard. */
+/* Prints the result of a call, whether errno was preserved, and how often the call was seen. */
 #define CALL(name, call)                                                                                     \
 	({                                                                                                   \
 		unsigned before = count(#name), heard;                                                       \
@@ -55,61 +56,65 @@ static void check(int line, int holds)
 
 static void on_mappings(void)
 {
-	static unsigned char pages[HEARD_LENGTH / 4096];
-	char *p = CALL(mmap, mmap(NULL, HEARD_LENGTH, MAPPED)), *q;
+	static unsigned char pages[PROGRAM_RANGE_LENGTH / 4096];
+	char *p = CALL(mmap, mmap(NULL, PROGRAM_RANGE_LENGTH, MAPPED)), *q;
 
 	p[MIB] = 1;
 	CHECK(p[MIB + 1] == 0);
-	CALL(mprotect, mprotect(p, HEARD_LENGTH, PROT_READ));
+	CALL(mprotect, mprotect(p, PROGRAM_RANGE_LENGTH, PROT_READ));
 	CHECK(p[MIB] == 1);
-	CALL(mprotect, mprotect(p, HEARD_LENGTH, PROT_READ | PROT_WRITE));
-	CALL(pkey_mprotect, pkey_mprotect(p, HEARD_LENGTH, PROT_READ | PROT_WRITE, -1));
-	CALL(mincore, mincore(p, HEARD_LENGTH, pages));
+	CALL(mprotect, mprotect(p, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE));
+	CALL(pkey_mprotect, pkey_mprotect(p, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE, -1));
+	CALL(mincore, mincore(p, PROGRAM_RANGE_LENGTH, pages));
 	CHECK(pages[MIB / 4096] & 1);
-	CALL(munmap, munmap(p, HEARD_LENGTH));
-	q = CALL(mmap64, mmap64(NULL, HEARD_LENGTH, MAPPED));
+	CALL(munmap, munmap(p, PROGRAM_RANGE_LENGTH));
+	q = CALL(mmap64, mmap64(NULL, PROGRAM_RANGE_LENGTH, MAPPED));
 	q[5] = 1;
-	/* Over what is there. */
-	p = CALL(mmap, mmap(q, HEARD_LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-			       -1, 0));
+	/* Over an existing mapping. */
+	p = CALL(mmap, mmap(q, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	CHECK(p == q && p[5] == 0);
-	CALL(mmap,
-		mmap(q, HEARD_LENGTH, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
-	CALL(munmap, munmap(p, HEARD_LENGTH));
-	p = CALL(mmap, mmap(q, HEARD_LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-			       -1, 0));
+	CALL(mmap, mmap(q, PROGRAM_RANGE_LENGTH, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+			   -1, 0));
+	CALL(munmap, munmap(p, PROGRAM_RANGE_LENGTH));
+	p = CALL(mmap, mmap(q, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	CHECK(p == q && p[5] == 0);
-	CALL(munmap, munmap(p, HEARD_LENGTH));
-	CALL(mmap, mmap(NULL, HEARD_LENGTH, PROT_READ, MAP_PRIVATE, -1, 0));
-	CALL(munmap, munmap((char *)NULL + 1, HEARD_LENGTH));
-	CALL(mmap,
-		mmap(NULL, HEARD_LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE, open("/dev/zero", O_RDWR), 0));
+	CALL(munmap, munmap(p, PROGRAM_RANGE_LENGTH));
+	CALL(mmap, mmap(NULL, PROGRAM_RANGE_LENGTH, PROT_READ, MAP_PRIVATE, -1, 0));
+	CALL(munmap, munmap((char *)NULL + 1, PROGRAM_RANGE_LENGTH));
+	CALL(mmap, mmap(NULL, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+			   open("/dev/zero", O_RDWR), 0));
 }
 
-/* What is emulated on a window, piece by piece, is heard so: these only on memory that stands on none. */
+/*
+ * Calls that are emulated piece by piece on a window are also seen so; these are made only on plain memory.
+ */
 static void on_plain_memory(void)
 {
-	char *p = mmap(NULL, HEARD_LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *q;
-	struct iovec range = {p, HEARD_LENGTH};
+	char *p = mmap(NULL, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+	     *q;
+	struct iovec range = {p, PROGRAM_RANGE_LENGTH};
 
 	p[MIB] = 1;
-	CALL(madvise, madvise(p, HEARD_LENGTH, MADV_RANDOM));
-	CALL(mlock, mlock(p, HEARD_LENGTH) * 0);
-	munlock(p, HEARD_LENGTH);
-	CALL(mlock2, mlock2(p, HEARD_LENGTH, 1) * 0);
-	munlock(p, HEARD_LENGTH);
-	if (mbind != NULL && hearing_count != NULL)
-		CALL(mbind, mbind(p, HEARD_LENGTH, 0, NULL, 0, 0) * 0);
+	CALL(madvise, madvise(p, PROGRAM_RANGE_LENGTH, MADV_RANDOM));
+	CALL(mlock, mlock(p, PROGRAM_RANGE_LENGTH) * 0);
+	munlock(p, PROGRAM_RANGE_LENGTH);
+	CALL(mlock2, mlock2(p, PROGRAM_RANGE_LENGTH, 1) * 0);
+	munlock(p, PROGRAM_RANGE_LENGTH);
+	if (mbind != NULL && wrapper_count != NULL)
+		CALL(mbind, mbind(p, PROGRAM_RANGE_LENGTH, 0, NULL, 0, 0) * 0);
 	CALL(process_madvise, process_madvise(-1, &range, 1, MADV_COLD, 0));
-	q = CALL(mremap, mremap(p, HEARD_LENGTH, HEARD_LENGTH + MIB, MREMAP_MAYMOVE));
+	q = CALL(mremap, mremap(p, PROGRAM_RANGE_LENGTH, PROGRAM_RANGE_LENGTH + MIB, MREMAP_MAYMOVE));
 	CHECK(q[MIB] == 1);
-	munmap(q, HEARD_LENGTH + MIB);
-	p = mmap(NULL, HEARD_LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	q = mmap(NULL, HEARD_LENGTH, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	munmap(q, PROGRAM_RANGE_LENGTH + MIB);
+	p = mmap(NULL, PROGRAM_RANGE_LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	q = mmap(NULL, PROGRAM_RANGE_LENGTH, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	p[MIB] = 2;
-	p = CALL(mremap, mremap(p, HEARD_LENGTH, HEARD_LENGTH, MREMAP_MAYMOVE | MREMAP_FIXED, q));
+	p = CALL(mremap,
+		mremap(p, PROGRAM_RANGE_LENGTH, PROGRAM_RANGE_LENGTH, MREMAP_MAYMOVE | MREMAP_FIXED, q));
 	CHECK(p == q && p[MIB] == 2);
-	munmap(p, HEARD_LENGTH);
+	munmap(p, PROGRAM_RANGE_LENGTH);
 }
 
 static void on_limits(void)
@@ -152,7 +157,7 @@ static void on_others(void)
 	CHECK(strcmp(name, "calls-program") == 0);
 	CHECK(CALL(syscall, syscall(SYS_getppid)) == getppid());
 	CALL(syscall, syscall(SYS_io_uring_register, -1L, 0L, NULL, 0L));
-	/* Last: later mappings would be locked, as far as the limit goes. */
+	/* Last, because later mappings would be locked, as far as the limit allows. */
 	CALL(mlockall, mlockall(0));
 }
 

@@ -1,7 +1,7 @@
 /*
- * Large blocks of every standard function, and what the C library allocates for its callers: made, filled,
- * resized, freed. Prints a line that is the same wherever the blocks come from. When it was built with a
- * malloc of its own, or runs with one preloaded, that one must have been called.
+ * Large blocks of every standard function, and blocks that the C library allocates for its callers:
+ * allocated, filled, resized, freed. Prints a line that is the same wherever the blocks come from. If it is
+ * built with its own malloc, or runs with one preloaded, that one must have been called.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -18,7 +18,7 @@ extern __attribute__((weak)) unsigned long counting_calls(void);
 
 static uint64_t sum;
 
-/* Adds up what must be zero, writes, and adds up what was written. */
+/* Sums what must be zero, writes, and sums what was written. */
 static void *used(void *block, size_t size, int is_zero)
 {
 	unsigned char *p = block;
@@ -62,7 +62,7 @@ static void standard(size_t size)
 	free(block);
 }
 
-/* What the C library allocates, its callers free. */
+/* Blocks that the C library allocates and its callers free. */
 static void by_the_library(size_t size)
 {
 	char *text = malloc(size + 1), *copy = NULL, *line = NULL;

@@ -1,4 +1,4 @@
-// What a library frees that its program made; see mixed_operators.cc.
+// Frees memory that the main program allocated; see mixed_operators.cc.
 void drop(char *block)
 {
 	delete[] block;

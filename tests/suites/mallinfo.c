@@ -1,9 +1,9 @@
 /*
- * What malloc says of itself, and what huge pages there are, for tunables.sh and as LTP checks it:
+ * What malloc reports about itself, and which huge pages it uses, for tunables.sh and as LTP checks it:
  *
- *   told            mallinfo, mallinfo2, malloc_trim and malloc_stats know a large block
- *   told huge BYTES bytes of the calloc'd block that huge pages stand behind when it is full (smaps), and how
- * it looks
+ *   mallinfo            mallinfo, mallinfo2, malloc_trim and malloc_stats include a large block
+ *   mallinfo huge BYTES prints the bytes of a filled block of calloc that huge pages map (smaps), its advice
+ *                       flags, and who served it
  */
 #include <malloc.h>
 #include <stdint.h>
@@ -23,8 +23,7 @@ static void check(int line, int holds)
 }
 #define CHECK(condition) check(__LINE__, condition)
 
-/* The flags of smaps (VmFlags) of the mapping that an address is in: "hg" is MADV_HUGEPAGE, "nh" its
- * contrary. */
+/* Prints the advice flags of an address (VmFlags in smaps): "hg" is MADV_HUGEPAGE, "nh" MADV_NOHUGEPAGE. */
 static void print_advice(const char *p)
 {
 	char line[512];
@@ -40,7 +39,7 @@ static void print_advice(const char *p)
 				       : strstr(line, " nh") != NULL ? "never"
 								     : "inherit");
 	}
-	/* What glibc maps has its size before it. */
+	/* Blocks that glibc maps have a header before them. */
 	printf("%s\n", (uintptr_t)p % 4096 == 0 ? "ours" : "glibc's");
 }
 

@@ -1,7 +1,7 @@
 /*
- * An allocator beneath lazyzero that maps its memory by the names libc exports, while it holds a lock of its
- * own, and makes its first allocation in its constructor: as jemalloc, mimalloc and tcmalloc do. Whoever
- * allocates from it while it maps is answered by abort, where they would hang.
+ * An allocator below lazyzero that maps its memory through libc's exported names while it holds its own lock,
+ * and makes its first allocation in its constructor, as jemalloc, mimalloc and tcmalloc do. Allocating from
+ * it while it maps aborts; in those allocators it would deadlock.
  */
 #include <malloc.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 #define CHUNK ((size_t)1 << 20)
 
-/* Before each block. */
+/* Precedes each block. */
 struct header {
 	size_t size, unused;
 };
@@ -21,7 +21,7 @@ struct header {
 static char *at, *limit;
 static int held;
 
-/* No lock that other threads wait for: the programs it is used with have one. */
+/* Not a real lock: the programs that use this have a single thread in it. */
 static void enter(void)
 {
 	if (held++ != 0) {
@@ -102,7 +102,7 @@ size_t malloc_usable_size(void *p)
 	return p != NULL ? ((struct header *)p - 1)->size : 0;
 }
 
-/* By its own name, whoever stands before it. */
+/* By its own name, whichever definition comes first. */
 static void *(*volatile own)(size_t, size_t) = take;
 
 __attribute__((constructor)) static void start(void)

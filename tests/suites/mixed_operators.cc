@@ -1,5 +1,6 @@
-// Blocks made by this program's new and freed by a library's delete. Linked with -static-libstdc++, the program has
-// an operator new of its own, and the library's delete is another allocator's where one is preloaded.
+// Blocks allocated by this program's operator new and freed by a library's operator delete. Linked with
+// -static-libstdc++, the program has an operator new of its own, and the library's delete is that of a preloaded
+// allocator, if there is one.
 #include <cstdio>
 
 void drop(char *block);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A program of another C library that inherits LD_PRELOAD starts, and its large blocks are served.
+# A program with another C library that inherits LD_PRELOAD starts, and its large blocks are served.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need musl-gcc musl-tools
 cat >"$work/program.c" <<'END_OF_C'
@@ -66,7 +66,7 @@ for setting in LAZYZERO_LOG=none LAZYZERO_BACKING=window LAZYZERO_DISABLE=1 LAZY
   run_with "$LZ_LIBRARY" both env LAZYZERO_LOG=none $setting "$work/program"
   same "a musl program with $setting" alone both
 done
-# The library acts in it, and what has no name in musl is left out of a message, not the message.
+# The library is active in it; error names that musl lacks are left out of messages.
 run_with "$LZ_LIBRARY" both env LAZYZERO_BUDGET=4K LAZYZERO_STATS=/nowhere/at/all "$work/program"
 grep -q 'served calloc(67108864).*from program+0x' "$work/both" || { fail 'no message in a musl program'; cat "$work/both"; }
 grep -q 'no statistics: cannot write' "$work/both" || { fail 'no message of an error'; cat "$work/both"; }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# nginx with two workers on loopback: files large and small fetched whole and packed, load from wrk, a reload
-# of its configuration under that load, a clean end.
+# nginx with two workers on loopback: large and small files fetched plain and compressed, load from wrk, a
+# reload of its configuration under that load, a clean exit.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need nginx nginx-light
 need wrk wrk

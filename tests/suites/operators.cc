@@ -1,5 +1,5 @@
-// Large blocks of every operator new, given to every operator delete that may free them, and containers that
-// grow. What malloc made goes to free, as C++ code does that hands buffers to C. Prints one line.
+// Large blocks of every operator new, passed to every operator delete that may free them, and growing containers.
+// Blocks of malloc are passed to free, as C++ code does that hands buffers to C. Prints one line.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -73,7 +73,7 @@ static void objects()
 	sum += text.size() + static_cast<unsigned char>(text[20 << 20]);
 	for (int i = 0; i < 8; i++)
 		map[i % 2].resize(static_cast<std::size_t>(i) << 22);
-	/* Made here, freed in another thread. */
+	/* Allocated here, freed in another thread. */
 	std::thread([v = std::vector<char>(40 << 20, 'v')]() mutable { v.clear(); v.shrink_to_fit(); }).join();
 }
 
@@ -85,7 +85,7 @@ int main()
 		objects();
 		std::printf("sum %llu\n", sum);
 		std::fflush(stdout);
-		/* What nobody has: an exception, or, where the operators are written in C, the end that they know. */
+		/* An impossible size: an exception, or, if the operators are written in C, their abort. */
 		void *volatile none = ::operator new(static_cast<std::size_t>(-1) / 2 - 4096);
 		(void)none;
 		std::puts("no exception");

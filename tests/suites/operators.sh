@@ -1,6 +1,6 @@
 #!/bin/sh
-# C++: every operator new and delete, containers and threads, with libstdc++ alone and with the operators of
-# other allocators, preloaded beneath us and above us or linked, and with libstdc++ linked statically.
+# C++: every operator new and delete, containers and threads, with libstdc++ alone, with the operators of
+# other allocators (preloaded below and above lazyzero, or linked), and with libstdc++ linked statically.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need "$CXX" g++
 
@@ -30,7 +30,7 @@ for allocator in '' $(find_allocators); do
   done
 done
 
-# Made by one, freed by another.
+# Allocated by one library, freed by another.
 $CXX -shared -fPIC -o "$work/libdrop.so" "$LZ_SRCDIR/tests/suites/library_delete.cc" &&
   $CXX -o "$work/mixed" "$LZ_SRCDIR/tests/suites/mixed_operators.cc" "$work/libdrop.so" &&
   { [ -z "$static" ] || $CXX -static-libstdc++ -static-libgcc -o "$work/mixed-static" "$LZ_SRCDIR/tests/suites/mixed_operators.cc" \

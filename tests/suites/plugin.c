@@ -1,4 +1,4 @@
-/* A plugin that uses an allocator of its own: linked with one, or holding one. */
+/* A plugin that uses an allocator of its own: linked with one, or containing one. */
 #include "plugin.h"
 
 long plugin_work(long rounds)

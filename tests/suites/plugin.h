@@ -9,7 +9,7 @@ void mi_free(void *p);
 void *mi_realloc(void *p, size_t size);
 size_t mi_usable_size(const void *p);
 
-/* Rounds of blocks made and freed; 0, or the round that went wrong. */
+/* Allocates and frees blocks, `rounds` times; 0, or the round that failed. */
 long plugin_work(long rounds);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Loads plugins so that nobody but they see the allocators they bring, as interpreters do, and lets each work
- * from two threads. lazyzero stands before their references to mi_free; every block must reach the
- * allocator that made it, and after dlclose and dlopen again, too.
+ * Loads plugins, as interpreters do, so that only they see the allocators they bring, and uses each from two
+ * threads. Their references to mi_free are bound to lazyzero; every block must reach the allocator that made
+ * it, also after dlclose and another dlopen.
  *
- *   host ROUNDS PLUGIN...
+ *   plugin_host ROUNDS PLUGIN...
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@ static void *work(void *function)
 {
 	long round = (*(long (**)(long))function)(rounds);
 
-	/* What lazyzero looked for in vain is none of the program's failures. */
+	/* Failed lookups of lazyzero must not show as the program's errors. */
 	if (round == 0 && dlerror() != NULL)
 		round = -1;
 	return (void *)round;

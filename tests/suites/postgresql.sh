@@ -1,6 +1,6 @@
 #!/bin/sh
-# PostgreSQL on a socket of its own, as a user without rights: initdb, pgbench, sorts and hashes larger than
-# our thresholds, parallel workers, a crash and its recovery.
+# PostgreSQL on a socket of its own, as an unprivileged user: initdb, pgbench, sorts and hashes larger than
+# the thresholds, parallel workers, a crash and its recovery.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 programs=
 for directory in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do

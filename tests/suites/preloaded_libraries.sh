@@ -1,19 +1,19 @@
 #!/bin/sh
-# Other libraries that are preloaded for what they do: libeatmydata, libfaketime, fakeroot, stdbuf. Together with us, in
-# either order, each still does it, and large blocks are what they are.
+# Other preloaded libraries: libeatmydata, libfaketime, fakeroot, stdbuf. With lazyzero, in either order, each
+# still works, and large blocks are correct.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 tested=0
 run_with '' plain "$suites/large_blocks"
 grep -qx 'status 0' "$work/plain" || { fail 'large, bare'; cat "$work/plain"; }
 
-# One whose constructor comes before ours, with a lock of the C library held.
+# A library whose constructor runs before lazyzero's, while a lock of the C library is held.
 for order in "$LZ_LIBRARY $suites/.libs/bindtextdomain_allocation.so" "$suites/.libs/bindtextdomain_allocation.so $LZ_LIBRARY"; do
   run_with "$order" large timeout 30 "$suites/large_blocks"
   same "a first allocation inside bindtextdomain, with LD_PRELOAD=\"$order\"" plain large
 done
 
-# together NAME LIBRARY PACKAGE ENVIRONMENT COMMAND...: the command says the same with the library alone and with both,
-# and another thing without it.
+# together NAME LIBRARY PACKAGE ENVIRONMENT COMMAND...: the command has the same output with the library alone
+# and with both, and another output without it.
 together() {
   name=$1
   library=$2
@@ -36,7 +36,7 @@ together() {
   tested=$((tested + 1))
 }
 
-# Nothing is synchronised, so even what cannot be is.
+# Nothing is synchronised, so syncing what cannot be synced succeeds as well.
 python=/usr/bin/python3
 [ -x $python ] || python=python3
 if command -v $python >/dev/null; then
@@ -49,7 +49,7 @@ together libfaketime "$faketime" libfaketime FAKETIME=-9000d date +%Y
 
 if command -v fakeroot >/dev/null; then
   echo 'touch $1; chown 4321:1234 $1 2>&1; stat -c %u:%g $1; rm $1' >"$work/chown"
-  # Nobody's own rights would not do.
+  # An unprivileged user would not be allowed to do this.
   as_nobody=
   if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     as_nobody='setpriv --reuid 65534 --regid 65534 --clear-groups'
@@ -70,7 +70,8 @@ else
   echo 'not tested: fakeroot is missing (Debian package fakeroot)'
 fi
 
-# Line by line, what is said comes before the error; at once, after it. stdbuf puts its library behind what is there.
+# With line buffering, output comes before the error; with full buffering, after it. stdbuf appends its
+# library to LD_PRELOAD.
 if command -v stdbuf >/dev/null; then
   cat >"$work/order" <<'END'
 {

@@ -1,6 +1,6 @@
 /*
- * An allocator that only one plugin sees: mimalloc's names on a few blocks of its own. It aborts when it is
- * given what it did not make, and so would any.
+ * An allocator that only one plugin sees: mimalloc's names on a few blocks of its own. It aborts on blocks
+ * that it did not make, as other allocators do.
  */
 #include "plugin.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BLOCK 8192 /* every other block is page-aligned, as ours are */
+#define BLOCK 8192 /* every other block is page-aligned, like lazyzero's */
 #define BLOCKS 64
 
 static _Alignas(4096) unsigned char memory[BLOCKS][BLOCK];

@@ -1,13 +1,13 @@
 #!/bin/sh
-# More of python3's own tests than tests/real/python.sh runs: the garbage collector, and processes that share memory,
-# locks and queues. The same tests run, and all end well, with what can be on a zero window.
+# More of python3's own tests than in tests/real/python.sh: the garbage collector, and processes that share
+# memory, locks and queues. The same tests run, and all succeed, with everything on a zero window that can be.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 python=/usr/bin/python3
 [ -x $python ] || python=python3
 need $python python3
 modules="test_gc $(at_length '' 'test_multiprocessing_main_handling test_multiprocessing_fork test_mmap test_ctypes
 test_threading test_subprocess test_concurrent_futures test_array test_bytes test_buffer test_io test_memoryio')"
-# Of those that take minutes a part, where there is no time.
+# Without SUITES=full, only a part of the tests that take minutes.
 part=
 [ "$SUITES" = full ] || part='test_multiprocessing_fork -m WithProcessesTestQueue -m WithProcessesTestPool
 -m WithProcessesTestSharedCTypes -m WithProcessesTestHeap -m TestSharedMemory'
@@ -16,8 +16,8 @@ for module in $modules ${part%% *}; do
     { echo "skipped: python3's test.$module is missing (Debian package libpython3-testsuite)"; exit 77; }
 done
 
-# Times and paths differ between runs, the counts must not. Of a test that only sometimes fails, CPython's own runner
-# says whether it passes when it is run once more. Some change their user, who may not write our log.
+# Times and paths differ between runs; the counts must not. If a test fails, CPython's runner runs it once
+# more. Some tests change their user, who may not write the log.
 cat >"$work/tests" <<END
 export TMPDIR=\$PWD
 one() {

@@ -1,9 +1,9 @@
 /*
- * What a registration cache needs (UCX, libfabric): it registers a block with a device, which then has its
- * pages, and hears of the calls that unmap, move or drop them (syscall_wrapper.c). A block that was freed is
- * heard of by the time its pages go; as long as it is not, a block at the same address has the same pages.
+ * What a registration cache (UCX, libfabric) needs. It registers a block with a device, which then uses its
+ * pages, and watches for calls that unmap, move or drop them (syscall_wrapper.c). It must see a call no later
+ * than when the pages of a freed block go; until then, a block at the same address has the same pages.
  *
- *   registered drop|trim|grow|shrink|reuse
+ *   registration_cache drop|trim|grow|shrink|reuse
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -24,7 +24,9 @@ static int fail(const char *what)
 	return 1;
 }
 
-/* The physical page behind an address; 0 where there is none, or nobody says (/proc/self/pagemap, root). */
+/*
+ * The physical page behind an address; 0 if there is none, or it cannot be read (/proc/self/pagemap, root).
+ */
 static uint64_t page_at(const void *address)
 {
 	uint64_t entry = 0;
@@ -49,24 +51,27 @@ static int reuse(char *p)
 		printf("skipped: /proc/self/pagemap does not say which pages these are\n");
 		return 77;
 	}
-	hearing_register(p, LENGTH);
+	wrapper_register(p, LENGTH);
 	for (int round = 0; round < 10; round++) {
 		free(p);
 		q = calloc(1, LENGTH);
 		if (q == NULL || q[0] + q[LENGTH - 1] != 0)
 			return fail("calloc is not zero");
 		q[0] = 1;
-		if (hearing_registered())
+		if (wrapper_registered())
 			for (size_t i = 0; q == p && i < 16; i++, stayed++)
 				if (page_at(q + i * 4 * MIB) != pages[i])
 					return fail("a registration is left, and the pages are other ones");
-		/* Where it is elsewhere, the first one is kept or gone: what is kept may stay registered. */
+		/*
+		 * If the block is elsewhere, the first one is cached or unmapped; a cached one may stay
+		 * registered.
+		 */
 		p = q;
-		if (!hearing_registered()) {
+		if (!wrapper_registered()) {
 			memset(p, 1, LENGTH);
 			for (size_t i = 0; i < 16; i++)
 				pages[i] = page_at(p + i * 4 * MIB);
-			hearing_register(p, LENGTH);
+			wrapper_register(p, LENGTH);
 		}
 	}
 	printf("pages seen to stay: %u\n", stayed);
@@ -79,21 +84,21 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 	char *p = calloc(1, LENGTH), *q = NULL;
 
-	if (hearing_register == NULL || p == NULL)
+	if (wrapper_register == NULL || p == NULL)
 		return fail("syscall_wrapper.so is not preloaded");
 	if (strcmp(what, "reuse") == 0)
 		return reuse(p);
 	p[MIB] = p[LENGTH - 1] = 1;
-	hearing_register(p, LENGTH);
+	wrapper_register(p, LENGTH);
 	if (strcmp(what, "drop") == 0 || strcmp(what, "trim") == 0) {
 		free(p);
 		if (strcmp(what, "trim") == 0)
 			malloc_trim(0);
 	} else if (strcmp(what, "grow") == 0) {
 		q = realloc(p, 4 * LENGTH);
-		/* In place, nothing moved. */
+		/* If it grew in place, nothing moved. */
 		if (q == p)
-			hearing_register(NULL, 0);
+			wrapper_register(NULL, 0);
 		if (q == NULL || q[MIB] != 1 || q[2 * LENGTH] != 0)
 			return fail("contents after growth");
 	} else {
@@ -101,9 +106,9 @@ int main(int argc, char **argv)
 		if (q == NULL || q[MIB] != 1)
 			return fail("contents after shrinking");
 	}
-	if (q != p && hearing_registered())
+	if (q != p && wrapper_registered())
 		return fail("the pages went, and nobody heard of it");
-	if (strcmp(what, "shrink") == 0 && hearing_registered())
+	if (strcmp(what, "shrink") == 0 && wrapper_registered())
 		return fail("the tail went, and nobody heard of it");
 	free(q);
 	printf("heard\n");

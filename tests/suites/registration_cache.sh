@@ -1,11 +1,11 @@
 #!/bin/sh
-# Registration caches (UCX, libfabric) hear of what is unmapped, moved or dropped of a block of ours, outside our lock;
-# and while a block that was freed is kept and serves again, what they know of it stays true.
+# Registration caches (UCX, libfabric) see when memory of a block is unmapped, moved or dropped, and are
+# called without lazyzero's lock held; and while a freed block is cached and reused, their records stay valid.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
-hearing=$suites/.libs/syscall_wrapper.so
+wrapper=$suites/.libs/syscall_wrapper.so
 
-# heard WHAT SETTING...: behind us. In front of us it hears what the program calls alone: what libc does by itself is not for
-# it to hear either.
+# heard WHAT SETTING...: preloaded after lazyzero. Preloaded before it, the library sees only the program's
+# own calls, as it does with libc's internal calls.
 heard() {
   what=$1
   shift
@@ -14,7 +14,7 @@ heard() {
       echo 'not tested: a block on a window grows in pieces, by calls that nobody hears (README, Limits)'
       continue
     fi
-    run_with "$LZ_LIBRARY $hearing" heard env LAZYZERO_LOG=none LAZYZERO_BACKING=$backing "$@" "$suites/registration_cache" $what
+    run_with "$LZ_LIBRARY $wrapper" heard env LAZYZERO_LOG=none LAZYZERO_BACKING=$backing "$@" "$suites/registration_cache" $what
     if grep -q '^skipped' "$work/heard"; then
       echo "not tested: $what: $(head -n 1 "$work/heard")"
     else

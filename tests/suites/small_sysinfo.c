@@ -1,6 +1,6 @@
 /*
- * A library to preload that says the machine has 1 GiB: stress-ng sizes what it does by sysinfo(2), and would
- * take all there is.
+ * A library to preload that reports 1 GiB of memory: stress-ng sizes its work by sysinfo(2), and would use
+ * all memory.
  */
 #include <string.h>
 #include <sys/sysinfo.h>

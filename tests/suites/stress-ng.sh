@@ -1,12 +1,12 @@
 #!/bin/sh
-# stress-ng's stressors of memory and processes, each verifying what it reads: bare, preloaded, and preloaded
-# with everything that can be on a zero window and a budget that nothing fits into. They must end alike and
-# say the same.
+# stress-ng's stressors of memory and processes, each of which verifies what it reads: without lazyzero,
+# preloaded, and preloaded with everything on a zero window that can be and a budget that nothing fits into.
+# Results and output must be equal.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 need stress-ng stress-ng
 
 stressors='vm mmap mmapfork mremap madvise mprotect malloc bigheap brk shm shm-sysv vm-splice userfaultfd fork vfork clone'
-# What each is given beside its time, so that it takes a few hundred MiB at most.
+# Options besides the time, so that each stressor uses a few hundred MiB at most.
 bound() {
   case $1 in
   vm) echo --vm-bytes 64M ;;
@@ -18,7 +18,7 @@ bound() {
   esac
 }
 
-# What it says, without process numbers, times and the order of its processes.
+# Its output without process numbers, times and the order of its processes.
 said() {
   sed -E -e 's/\[[0-9]+\] ?//g' -e 's/ in [0-9.]+(s| secs).*//' -e '/setting to a/d' "$1" | LC_ALL=C sort -u
 }
@@ -30,7 +30,7 @@ stress() {
   shift 2
   for way in bare default window; do
     before=$suites/.libs/small_sysinfo.so
-    # Some (mprotect, fork) ask for no more than pages.
+    # Some (mprotect, fork) only allocate pages.
     all=
     [ $way != window ] || all='env LAZYZERO_THRESHOLD=4K LAZYZERO_MALLOC_THRESHOLD=4K'
     run_way $way 240 $all stress-ng "$@" --timeout "$seconds" --verify --oomable --temp-path .
@@ -46,7 +46,7 @@ stress() {
   grep -hE 'fail|error' "$work/bare.errors" | sort -u | sed "s/^/$name, bare too: /"
 }
 
-# The option of a stressor this version knows, with its number.
+# The options for stressors that this version knows, with their numbers.
 known_options() {
   for stressor in "$@"; do
     if stress-ng --"$stressor" 0 --dry-run --temp-path "$work" >/dev/null 2>&1; then
@@ -63,7 +63,7 @@ if [ "$SUITES" = full ]; then
     [ -z "$options" ] || stress "$stressor" 10 $options
   done
 else
-  # Half of them at once, then the other half: two processors, and none is alone.
+  # Half of them at once, then the other half: with two processors, none runs alone.
   stress 'first half' 3 $(known_options vm mmap madvise malloc brk shm fork clone)
   stress 'second half' 3 $(known_options mremap mprotect mmapfork bigheap shm-sysv vm-splice userfaultfd vfork)
 fi

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the user asks of glibc's malloc, and what programs ask it, holds for our blocks too: GLIBC_TUNABLES, mallinfo,
-# malloc_stats.
+# What the user asks of glibc's malloc, and what programs ask about it, applies to lazyzero's blocks too:
+# GLIBC_TUNABLES, mallinfo, malloc_stats.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 
 run_with '' alone "$suites/mallinfo"
@@ -10,14 +10,14 @@ for name in alone both; do
 done
 grep -qx 'lazyzero: 3 regions, [0-9]* bytes; 0 bytes kept for reuse' "$work/both" || { fail 'malloc_stats'; cat "$work/both"; }
 grep -qx 'lazyzero: 0 regions, 0 bytes; 0 bytes kept for reuse' "$work/both" || { fail 'malloc_stats after malloc_trim'; cat "$work/both"; }
-# What glibc prints comes first, as it is.
+# glibc's own output comes first, unchanged.
 sed '/^lazyzero:/d' "$work/both" | cut -d = -f 1 >"$work/both-names"
 cut -d = -f 1 "$work/alone" >"$work/alone-names"
 same 'malloc_stats' alone-names both-names
 run_with "$LZ_LIBRARY" disabled env LAZYZERO_DISABLE=1 "$suites/mallinfo"
 ! grep -q lazyzero "$work/disabled" || { fail 'malloc_stats, disabled'; cat "$work/disabled"; }
 
-# told BYTES EXPECTED SETTING...: what stands behind a block of that size, and how many notes there are.
+# told BYTES EXPECTED SETTING...: the pages of a block of that size, and the number of notes in the log.
 told() {
   bytes=$1
   expected=$2
@@ -40,7 +40,7 @@ told 67108864 'inherit ours 1' "$(set_to $huge=1)" LAZYZERO_THP=inherit
 told 67108864 'huge ours 0' "$(set_to $huge=1)" LAZYZERO_THP=always
 told 67108864 'huge ours 0' "$(set_to $huge=1)" LAZYZERO_THP=nonsense
 told 67108864 "inherit glibc's 0" "$(set_to $huge=2)" LAZYZERO_DISABLE=1
-# A size that the machine has no pages of is none to glibc.
+# glibc ignores a size for which the machine has no hugetlb pages.
 told 67108864 'inherit ours 0' "$(set_to $huge=12345)"
 if grep -q '^Hugepagesize:' /proc/meminfo; then
   told 67108864 "inherit glibc's 1" "$(set_to $huge=2)"

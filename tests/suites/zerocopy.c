@@ -1,9 +1,9 @@
 /*
  * Memory whose pages the kernel reads after it was freed: a pipe filled by vmsplice, a socket that sends with
- * MSG_ZEROCOPY, registered buffers of io_uring. What was there when it was freed is what arrives, whatever
- * becomes of the memory.
+ * MSG_ZEROCOPY, registered buffers of io_uring. The data at the time of the free must arrive, whatever
+ * happens to the memory.
  *
- *   sharing vmsplice|zerocopy|uring|by-number
+ *   zerocopy vmsplice|zerocopy|uring|by-number
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
-#define BLOCK (64 * MIB)          /* glibc maps it by itself whatever was freed before */
-#define SHARED ((size_t)48 << 10) /* bytes, less than a pipe holds */
+#define BLOCK (64 * MIB)          /* glibc maps it separately, whatever was freed before */
+#define SHARED ((size_t)48 << 10) /* bytes, less than a pipe's capacity */
 
 static int skip(const char *what)
 {
@@ -39,7 +39,7 @@ static char *block_of(char value)
 	return p;
 }
 
-/* Freed, and, if the address comes back, used for something else. */
+/* Frees a block, allocates again, and overwrites it if the address is the same. */
 static void recycle(char *p)
 {
 	char *next;
@@ -55,7 +55,7 @@ static void recycle(char *p)
 	free(next);
 }
 
-/* Reads SHARED bytes, all of which must have that value. */
+/* Reads SHARED bytes and checks that all have that value. */
 static int holds(int fd, char value)
 {
 	static char bytes[SHARED];
@@ -125,7 +125,7 @@ static int by_zerocopy(void)
 	return 0;
 }
 
-/* One write of the registered buffer, whose pages the kernel holds, to a pipe. */
+/* Writes the registered buffer, whose pages the kernel holds, to a pipe. */
 static int by_uring(void)
 {
 	struct io_uring_params parameters = {0};

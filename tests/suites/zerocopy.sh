@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the kernel reads of freed memory is what was there: pipes filled by vmsplice, MSG_ZEROCOPY, registered buffers.
+# The kernel reads the original data of freed memory: pipes filled by vmsplice, MSG_ZEROCOPY, registered
+# buffers.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 for how in vmsplice by-number zerocopy uring; do
   run_with '' alone "$suites/zerocopy" $how

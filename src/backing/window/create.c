@@ -69,7 +69,7 @@ int lz_window_explain_no_huge_pages(
 			"huge pages are denied to shared memory "
 			"(/sys/kernel/mm/transparent_hugepage/shmem_enabled)",
 			0);
-	return lz_window_set_failure(failure, "no huge page to be found (MADV_COLLAPSE)", error);
+	return lz_window_set_failure(failure, "no huge page was available (MADV_COLLAPSE)", error);
 }
 
 /*
@@ -85,7 +85,7 @@ NOINLINE static int collapse(struct lz_backings *backings, struct lz_window_fail
 	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
 		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
 	if (error)
-		return lz_window_set_failure(failure, "memory for its pages", error);
+		return lz_window_set_failure(failure, "allocating its pages", error);
 	/* EAGAIN: a page was locked, or not yet on its LRU list. */
 	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
 		*answer = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
@@ -192,7 +192,7 @@ static int map_keeper_and_source(
 		backings, 2 * bytes, lz_window_map_unit(&backings->books->windows));
 
 	if (lz_os_failed(at))
-		return lz_window_set_failure(failure, "address space for it", (int)at);
+		return lz_window_set_failure(failure, "reserving address space", (int)at);
 	window->keeper = (uintptr_t)at;
 	window->source = window->keeper + bytes;
 	at = map_file(backings, window->keeper, bytes, PROT_READ, fd);
@@ -231,7 +231,7 @@ int lz_window_create(struct lz_backings *backings, struct lz_window_failure *fai
 	*window = (struct lz_window){.bytes = bytes};
 	if (has_hash_mmu(backings))
 		return lz_window_set_failure(
-			failure, "with the hash MMU of this machine it would save nothing", 0);
+			failure, "with this machine's hash MMU it would save no memory", 0);
 	fd = create_sealed_file(backings, failure, bytes);
 	if (fd < 0)
 		return fd;

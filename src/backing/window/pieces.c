@@ -21,7 +21,7 @@ int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *le
 			MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, (void *)start);
 
 		if (lz_os_failed(at)) {
-			lz_window_log_failure(backings, "its mappings (vm.max_map_count?)", (int)at);
+			lz_window_log_failure(backings, "mapping its pieces (vm.max_map_count?)", (int)at);
 			return (int)at;
 		}
 		start += length;

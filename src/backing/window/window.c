@@ -70,11 +70,11 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 		lz_text_string(&text, lz_error_text(error));
 	}
 	if (options->backing == LZ_BACKING_WINDOW)
-		lz_text_string(&text, "; the zero page serves instead");
+		lz_text_string(&text, "; the zero page is used instead");
 	else if (options->policy == LZ_POLICY_REFUSE)
-		lz_text_string(&text, "; what exceeds the budget is refused");
+		lz_text_string(&text, "; requests over the budget are refused");
 	else
-		lz_text_string(&text, "; what exceeds the budget is served from the zero page");
+		lz_text_string(&text, "; requests over the budget are served from the zero page");
 	lz_log_note(backings->log, buffer);
 	lz_scratch_release(backings->os, buffer);
 }
@@ -260,7 +260,7 @@ static bool create_and_install(struct lz_backings *backings, struct lz_window_fa
 	make_slot(backings);
 	if (install(backings, &created, bytes, lease))
 		return true;
-	lz_window_set_failure(failure, "too many of different sizes are in use", 0);
+	lz_window_set_failure(failure, "too many windows of different sizes are in use", 0);
 	backings->os->munmap((void *)created.keeper, 2 * size);
 	return false;
 }
