@@ -29,7 +29,7 @@ void lz_books_read_actual(struct lz_books *books, uint64_t age_ms)
 	else
 		books->actual = UINT64_MAX;
 	lz_stats_set(&books->stats, minor_faults, books->os->minor_faults());
-	books->actual_read_ms = lz_not_never(now);
+	books->actual_read_ms = lz_nonzero_time(now);
 	books->decided_since_read = 0;
 }
 

@@ -9,7 +9,7 @@
 
 void lz_budget_size_set(struct lz_budget_size *budget, uint64_t bytes)
 {
-	struct lz_text source = lz_text_in(budget->source, sizeof budget->source);
+	struct lz_text source = lz_text_init(budget->source, sizeof budget->source);
 
 	budget->bytes = bytes;
 	lz_text_string(&source, "lz_set_budget");
@@ -19,7 +19,7 @@ void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *o
 	const struct lz_budget_spec *spec, const char *root)
 {
 	struct lz_memory_limit limit = lz_memory_limit(os, root);
-	struct lz_text source = lz_text_in(budget->source, sizeof budget->source);
+	struct lz_text source = lz_text_init(budget->source, sizeof budget->source);
 	uint64_t overcommit;
 
 	budget->memory = limit.bytes;

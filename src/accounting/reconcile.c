@@ -93,7 +93,7 @@ int lz_books_reconcile(struct lz_books *books)
 		lz_window_map_remove(&books->windows, gap, UINTPTR_MAX);
 	lz_lines_close(&lines);
 	ledger->inexact = error != 0;
-	books->reconciled_ms = lz_not_never(books->os->now_ms());
+	books->reconciled_ms = lz_nonzero_time(books->os->now_ms());
 	lz_books_publish(books);
 	return error;
 }

@@ -19,7 +19,7 @@
  */
 static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
 {
-	struct lz_text path = lz_text_in(buffer, LZ_SCRATCH_BYTES);
+	struct lz_text path = lz_text_init(buffer, LZ_SCRATCH_BYTES);
 	uint64_t value = 0;
 	const char *cursor;
 	ssize_t length;
@@ -65,7 +65,7 @@ static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *exec
 	wire->pid = (uint64_t)stats->os->getpid();
 	wire->state = LZ_WIRE_RUNNING;
 	wire->budget = UINT64_MAX;
-	name = lz_text_in(wire->executable, sizeof wire->executable);
+	name = lz_text_init(wire->executable, sizeof wire->executable);
 	lz_text_string(&name, executable);
 }
 
@@ -90,7 +90,7 @@ static int open_file(const struct lz_stats *stats)
 	_Static_assert(LZ_OPTION_TEXT_MAX + 40 <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
 	if (name == NULL)
 		return -ENOMEM;
-	text = lz_text_in(name, LZ_SCRATCH_BYTES);
+	text = lz_text_init(name, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, stats->path);
 	if (is_directory(stats)) {
 		lz_text_string(&text, "/lazyzero.");

@@ -43,7 +43,7 @@ static inline uint64_t lz_max_u64(uint64_t a, uint64_t b)
 }
 
 /* A time that is not 0, which stands for "never"; and no later than it is, so that its age is not below 0. */
-static inline uint64_t lz_not_never(uint64_t now)
+static inline uint64_t lz_nonzero_time(uint64_t now)
 {
 	return now != 0 ? now : 1;
 }

@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 
-#define NEAREST_LIMIT 40u
+#define MAX_NAME_LENGTH 40u
 
 static bool is_digit(char c)
 {
@@ -146,10 +146,10 @@ int lz_parse_percent(const char *string, uint32_t *millionths)
 	return 0;
 }
 
-/* Levenshtein distance with one row; both words at most NEAREST_LIMIT characters. */
+/* Levenshtein distance with one row; both words at most MAX_NAME_LENGTH characters. */
 static size_t edit_distance(const char *a, const char *b)
 {
-	size_t row[NEAREST_LIMIT + 1];
+	size_t row[MAX_NAME_LENGTH + 1];
 	size_t width = strlen(b);
 
 	for (size_t j = 0; j <= width; j++)
@@ -169,16 +169,16 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[width];
 }
 
-int lz_nearest(const char *word, const char *const names[], size_t count)
+int lz_nearest_name(const char *word, const char *const names[], size_t count)
 {
-	size_t length = strnlen(word, NEAREST_LIMIT + 1);
+	size_t length = strnlen(word, MAX_NAME_LENGTH + 1);
 	size_t best = length / 3 + 1;
 	int nearest = -1;
 
-	if (length > NEAREST_LIMIT)
+	if (length > MAX_NAME_LENGTH)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		if (strlen(names[i]) > NEAREST_LIMIT)
+		if (strlen(names[i]) > MAX_NAME_LENGTH)
 			continue;
 		size_t distance = edit_distance(word, names[i]);
 

@@ -37,6 +37,6 @@ int lz_scan_hex(const char **cursor, uint64_t *value);
  * The index of the name nearest to `word` by edit distance (insert, delete, replace), or -1 when none is
  * within a third of the word's length. Words over 40 characters match nothing.
  */
-int lz_nearest(const char *word, const char *const names[], size_t count);
+int lz_nearest_name(const char *word, const char *const names[], size_t count);
 
 #endif

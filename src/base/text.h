@@ -2,7 +2,7 @@
  * Text built in a caller's buffer: numbers, sizes, escapes, JSON strings.
  *
  * Nothing here allocates, locks, or makes a system call, so it may run inside malloc and in a signal
- * handler. A text that does not fit is cut and stays NUL-terminated; `cut` says so.
+ * handler. A text that does not fit is truncated and stays NUL-terminated; `truncated` says so.
  */
 #ifndef LZ_BASE_TEXT_H
 #define LZ_BASE_TEXT_H
@@ -15,11 +15,11 @@ struct lz_text {
 	char *buffer;    /* always NUL-terminated */
 	size_t capacity; /* bytes of buffer, the NUL included; at least 1 */
 	size_t length;   /* bytes written, the NUL not included */
-	bool cut;        /* something did not fit */
+	bool truncated;  /* something did not fit */
 };
 
 /* Starts an empty text in buffer; capacity must be at least 1. */
-struct lz_text lz_text_in(char *buffer, size_t capacity);
+struct lz_text lz_text_init(char *buffer, size_t capacity);
 
 void lz_text_char(struct lz_text *text, char c);
 void lz_text_string(struct lz_text *text, const char *string);
@@ -38,11 +38,11 @@ void lz_text_size(struct lz_text *text, uint64_t bytes);
 
 /*
  * Text that came from outside (an environment value, a file name), made safe for a terminal: bytes outside
- * printable ASCII become \xNN, and what is longer than 64 bytes is cut with "...".
+ * printable ASCII become \xNN, and what is longer than 64 bytes is truncated with "...".
  */
-void lz_text_foreign(struct lz_text *text, const char *string);
+void lz_text_escaped(struct lz_text *text, const char *string);
 
 /* A JSON string with its quotes; bytes outside printable ASCII become \u00NN. */
-void lz_text_json(struct lz_text *text, const char *string);
+void lz_text_json_string(struct lz_text *text, const char *string);
 
 #endif

@@ -71,7 +71,7 @@ static void find_limits(struct lz_cache *cache, uint64_t now)
 		limited ? 0 : lz_min_u64(cache->options->cache, cache->books->budget.memory / MEMORY_SHARE));
 	atomic_store(&cache->allowance,
 		limited ? 0 : lz_min_u64(UNRECLAIMABLE_BYTES, free_memory(cache) / UNRECLAIMABLE_SHARE));
-	atomic_store(&cache->limits_ms, lz_not_never(now));
+	atomic_store(&cache->limits_ms, lz_nonzero_time(now));
 }
 
 /* The limit, as it was at most LIMITS_MS ago; 0 where nothing can be kept. */

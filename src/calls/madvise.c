@@ -118,7 +118,7 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 static bool is_self(struct lz_calls *calls, int pidfd)
 {
 	char path[64];
-	struct lz_text text = lz_text_in(path, sizeof path);
+	struct lz_text text = lz_text_init(path, sizeof path);
 	uint64_t pid = 0;
 
 	if (pidfd == SELF_THREAD || pidfd == SELF_THREAD_GROUP)

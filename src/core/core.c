@@ -33,7 +33,7 @@ static const char *base_name(const char *path)
 static void log_stats_failure(struct lz_core *core, int error)
 {
 	char buffer[256];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 	size_t length = strlen(core->options.stats);
 
 	/* A directory (by its last slash) that is gone: whoever wanted to read it is, too, and this process
@@ -41,7 +41,7 @@ static void log_stats_failure(struct lz_core *core, int error)
 	if (core->options.stats[length - 1] == '/' && (error == -EISDIR || error == -ENOENT))
 		return;
 	lz_text_string(&text, "no statistics: cannot write LAZYZERO_STATS=\"");
-	lz_text_foreign(&text, core->options.stats);
+	lz_text_escaped(&text, core->options.stats);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
 	lz_log_note(&core->log, buffer);

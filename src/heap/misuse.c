@@ -51,7 +51,7 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 	enum lz_misuse misuse, uintptr_t base, size_t length)
 {
 	char buffer[256], module[64] = "";
-	struct lz_text text = lz_text_in(buffer, sizeof buffer - 1);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer - 1);
 	uint64_t offset = (uintptr_t)caller;
 
 	lz_text_string(&text, call);
@@ -72,7 +72,7 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 	if (lz_module_of(heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
 		0) {
 		offset++;
-		lz_text_foreign(&text, module);
+		lz_text_escaped(&text, module);
 		lz_text_char(&text, '+');
 	}
 	lz_text_hex(&text, offset);

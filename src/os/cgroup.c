@@ -76,8 +76,8 @@ static char *next_word(char **cursor)
 __attribute__((noinline)) static void parse_mount(char *line, struct mount *mount)
 {
 	char *cursor = line;
-	struct lz_text root = lz_text_in(mount->root, sizeof mount->root);
-	struct lz_text point = lz_text_in(mount->point, sizeof mount->point);
+	struct lz_text root = lz_text_init(mount->root, sizeof mount->root);
+	struct lz_text point = lz_text_init(mount->point, sizeof mount->point);
 	char *separator = strstr(line, " - ");
 	char *type, *super;
 
@@ -119,7 +119,7 @@ static const char *membership_path(char *line, enum hierarchy hierarchy)
 /* Opens `path` under the prefix. */
 static int open_under_root(struct work *work, struct lz_lines *lines, const char *path)
 {
-	struct lz_text name = lz_text_in(work->name, sizeof work->name);
+	struct lz_text name = lz_text_init(work->name, sizeof work->name);
 
 	lz_text_string(&name, work->root);
 	lz_text_string(&name, path);
@@ -153,7 +153,7 @@ static size_t find_group(struct work *work, const char *path, struct lz_text *gr
 		path += mounted;
 	else
 		path = "";
-	*group = lz_text_in(work->group, sizeof work->group);
+	*group = lz_text_init(work->group, sizeof work->group);
 	lz_text_string(group, work->root);
 	lz_text_string(group, mount->point);
 	top = group->length;
@@ -190,7 +190,7 @@ static uint64_t note_limit(struct work *work, struct lz_text *group)
 	if (limit >= work->tightest)
 		return limit;
 	work->tightest = limit;
-	usage = lz_text_in(work->usage, sizeof work->usage);
+	usage = lz_text_init(work->usage, sizeof work->usage);
 	lz_text_string(&usage, work->group);
 	lz_text_string(
 		&usage, work->mount.hierarchy == VERSION_2 ? "/memory.current" : "/memory.usage_in_bytes");
@@ -288,7 +288,7 @@ __attribute__((noinline)) static uint64_t smallest_of_groups(struct work *work)
 /* A value of /proc/meminfo under the prefix, bytes; UINT64_MAX where it cannot be read. */
 static uint64_t machine_value(struct work *work, const char *key)
 {
-	struct lz_text name = lz_text_in(work->name, sizeof work->name);
+	struct lz_text name = lz_text_init(work->name, sizeof work->name);
 	uint64_t bytes;
 
 	lz_text_string(&name, work->root);

@@ -336,7 +336,7 @@ int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address
 		return error;
 	error = -ENOENT;
 	if (find_module(&lines, address, &mapping, &base)) {
-		struct lz_text text = lz_text_in(name, capacity);
+		struct lz_text text = lz_text_init(name, capacity);
 		const char *slash = strrchr(mapping.path, '/');
 
 		copy_undeleted(&text, slash != NULL ? slash + 1 : mapping.path, &deleted);
@@ -357,11 +357,11 @@ int lz_module_find(const struct lz_os *os, const char *maps_path, uint64_t addre
 		return error;
 	error = -ENOENT;
 	if (find_module(&lines, address, &mapping, &module->base)) {
-		struct lz_text text = lz_text_in(module->path, sizeof module->path);
+		struct lz_text text = lz_text_init(module->path, sizeof module->path);
 
 		copy_undeleted(&text, mapping.path, &module->deleted);
 		module->inode = mapping.inode;
-		error = text.cut ? -ENAMETOOLONG : 0;
+		error = text.truncated ? -ENAMETOOLONG : 0;
 	}
 	lz_lines_close(&lines);
 	return error;

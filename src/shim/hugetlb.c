@@ -17,7 +17,7 @@
 static bool has_pages(const struct lz_os *os, uint64_t value)
 {
 	char name[80];
-	struct lz_text path = lz_text_in(name, sizeof name);
+	struct lz_text path = lz_text_init(name, sizeof name);
 	uint64_t standard = 0;
 	int fd;
 
@@ -37,7 +37,7 @@ static bool has_pages(const struct lz_os *os, uint64_t value)
 static void note(struct lz_log *log, uint64_t value, const char *what)
 {
 	char buffer[240];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, "GLIBC_TUNABLES has " TUNABLE "=");
 	lz_text_u64(&text, value);

@@ -289,7 +289,7 @@ static bool leave_to_sanitizer(void)
 {
 	const char *sanitizer = lz_company_sanitizer();
 	char buffer[160];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	if (sanitizer == NULL)
 		return false;

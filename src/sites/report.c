@@ -81,7 +81,7 @@ static int open_file(const struct lz_reporter *reporter)
 {
 	const struct lz_os *os = reporter->os;
 	char *path = reporter->report->opened;
-	struct lz_text text = lz_text_in(path, sizeof reporter->report->opened);
+	struct lz_text text = lz_text_init(path, sizeof reporter->report->opened);
 	struct lz_file_id id;
 	int fd, error;
 
@@ -92,7 +92,7 @@ static int open_file(const struct lz_reporter *reporter)
 		lz_text_string(&text, "/lazyzero-report.");
 		lz_text_i64(&text, os->getpid());
 	}
-	if (text.cut)
+	if (text.truncated)
 		return -ENAMETOOLONG;
 	fd = os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0)
@@ -110,10 +110,10 @@ static int open_file(const struct lz_reporter *reporter)
 static void say_broken(struct lz_reporter *reporter, int error)
 {
 	char buffer[320];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, "no report: cannot write LAZYZERO_REPORT=\"");
-	lz_text_foreign(&text, reporter->options->report);
+	lz_text_escaped(&text, reporter->options->report);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
 	lz_log_note(reporter->log, buffer);
@@ -164,7 +164,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	report = (struct lz_report *)at;
 	report->sites.os = reporter->os;
 	report->start_time = lz_start_time(reporter->os, (uint64_t)reporter->os->getpid());
-	name = lz_text_in(report->executable, sizeof report->executable);
+	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
 	lz_pattern_keep(report->path, sizeof report->path, reporter->os, reporter->options->report);
 	/* What was kept would be told as written by who gets it next. */

@@ -64,7 +64,7 @@ static int write_descriptor(
  */
 static int write_path(struct lz_log *log, char *path, const char *line, size_t length)
 {
-	struct lz_text text = lz_text_in(path, PATH_BYTES);
+	struct lz_text text = lz_text_init(path, PATH_BYTES);
 	struct lz_file_id id;
 	int fd, error;
 
@@ -112,10 +112,10 @@ static void report_broken(struct lz_log *log, int error)
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_line(log, &text);
 	lz_text_string(&text, "cannot write the log \"");
-	lz_text_foreign(&text, log->path);
+	lz_text_escaped(&text, log->path);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
 	lz_text_string(&text, "; messages are lost: set LAZYZERO_LOG to something that can be written\n");
@@ -135,7 +135,7 @@ void lz_log_open(
 {
 	uint64_t fd = STDERR_FILENO;
 	int error;
-	struct lz_text name = lz_text_in(log->executable, sizeof log->executable);
+	struct lz_text name = lz_text_init(log->executable, sizeof log->executable);
 
 	log->os = os;
 	log->format = (enum lz_log_format)options->log_format;
@@ -159,7 +159,7 @@ void lz_log_open(
 		return;
 	error = os->identify(log->fd, &log->id);
 	if (error) {
-		struct lz_text path = lz_text_in(log->path, sizeof log->path);
+		struct lz_text path = lz_text_init(log->path, sizeof log->path);
 
 		lz_text_string(&path, options->log);
 		report_broken(log, error);
@@ -210,13 +210,13 @@ static void member_string(struct lz_text *text, const char *name, const char *va
 	lz_text_string(text, ",\"");
 	lz_text_string(text, name);
 	lz_text_string(text, "\":");
-	lz_text_json(text, value);
+	lz_text_json_string(text, value);
 }
 
 static void begin_json(struct lz_log *log, struct lz_text *text, const char *event)
 {
 	lz_text_string(text, "{\"event\":");
-	lz_text_json(text, event);
+	lz_text_json_string(text, event);
 	lz_text_string(text, ",\"pid\":");
 	lz_text_i64(text, log->os->getpid());
 }
@@ -294,7 +294,7 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 	}
 	lz_text_string(text, ", from ");
 	if (*event->module != '\0') {
-		lz_text_foreign(text, event->module);
+		lz_text_escaped(text, event->module);
 		lz_text_char(text, '+');
 	}
 	lz_text_hex(text, event->offset);
@@ -317,7 +317,7 @@ void lz_log_event(struct lz_log *log, const struct lz_event *event)
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_WARNING);
 	if (log->format == LZ_LOG_JSON)
 		event_json(log, &text, event);
@@ -334,7 +334,7 @@ static void emit_note(struct lz_log *log, const char *message)
 
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, kind_names[LZ_EVENT_NOTE]);
@@ -360,7 +360,7 @@ void lz_log_note(struct lz_log *log, const char *message)
 void lz_log_fatal(struct lz_log *log, const char *message)
 {
 	char buffer[LINE_BYTES];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	if (log->target != LZ_LOG_NONE)
 		emit_note(log, message);
@@ -392,7 +392,7 @@ void lz_log_close(struct lz_log *log)
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, "not_shown");

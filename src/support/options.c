@@ -124,7 +124,7 @@ static int set_size(uint64_t *field, const char *value)
 static int set_budget(struct lz_budget_spec *field, const char *value)
 {
 	struct lz_budget_spec spec = {.is_percent = strchr(value, '%') != NULL};
-	struct lz_text text = lz_text_in(spec.text, sizeof spec.text);
+	struct lz_text text = lz_text_init(spec.text, sizeof spec.text);
 	int error = spec.is_percent ? lz_parse_percent(value, &spec.millionths)
 				    : lz_parse_size(value, &spec.bytes);
 
@@ -158,7 +158,7 @@ static int set_text(char *field, const char *value)
 
 	if (strnlen(value, LZ_OPTION_TEXT_MAX) == LZ_OPTION_TEXT_MAX)
 		return -ENAMETOOLONG;
-	text = lz_text_in(field, LZ_OPTION_TEXT_MAX);
+	text = lz_text_init(field, LZ_OPTION_TEXT_MAX);
 	lz_text_string(&text, value);
 	return 0;
 }
@@ -235,12 +235,12 @@ static void warn_value(
 	const struct lz_option *option, const char *value, lz_option_warning *warn, void *context)
 {
 	char buffer[400];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
 	lz_text_string(&text, option->name);
 	lz_text_string(&text, "=\"");
-	lz_text_foreign(&text, value);
+	lz_text_escaped(&text, value);
 	lz_text_string(&text, "\" is not accepted: it takes ");
 	lz_text_string(&text, option->accepts);
 	lz_text_string(&text, "; using ");
@@ -253,18 +253,19 @@ static void warn_unknown(const char *variable, size_t length, lz_option_warning 
 	const char *names[sizeof lz_option_table / sizeof *lz_option_table];
 	char word[48] = "";
 	char buffer[256];
-	struct lz_text short_name = lz_text_in(word, sizeof word);
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text short_name = lz_text_init(word, sizeof word);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 	int nearest = -1;
 
 	for (size_t i = 0; i < lz_option_count; i++)
 		names[i] = lz_option_table[i].name;
 	lz_text_bytes(&short_name, variable, length);
-	if (!short_name.cut)
-		nearest = lz_nearest(word, names, lz_option_count);
+	if (!short_name.truncated)
+		nearest = lz_nearest_name(word, names, lz_option_count);
 	lz_text_string(&text, LZ_OPTION_PREFIX);
-	lz_text_foreign(&text, word);
-	lz_text_string(&text, short_name.cut ? "... is not a known variable" : " is not a known variable");
+	lz_text_escaped(&text, word);
+	lz_text_string(
+		&text, short_name.truncated ? "... is not a known variable" : " is not a known variable");
 	if (nearest >= 0) {
 		lz_text_string(&text, "; did you mean " LZ_OPTION_PREFIX);
 		lz_text_string(&text, names[nearest]);

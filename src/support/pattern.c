@@ -5,7 +5,7 @@
 
 void lz_pattern_keep(char *kept, size_t capacity, const struct lz_os *os, const char *pattern)
 {
-	struct lz_text text = lz_text_in(kept, capacity);
+	struct lz_text text = lz_text_init(kept, capacity);
 
 	if (*pattern != '/') {
 		char directory[LZ_OPTION_TEXT_MAX];

@@ -54,7 +54,7 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 {
 	const struct lz_options *options = backings->options;
 	char buffer[400];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	if (!is_first(backings->windows, step))
 		return;
@@ -290,7 +290,7 @@ static int acquire_new(
 	if (make_and_install(
 		    backings, &failure, lz_window_next_bytes(backings, bytes, last, free), bytes, lease))
 		return 0;
-	backings->windows->failed_ms = lz_not_never(backings->os->now_ms());
+	backings->windows->failed_ms = lz_nonzero_time(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);
 	return -EAGAIN;
 }

@@ -16,7 +16,7 @@ unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts
 struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry)
 {
 	struct lz_display display;
-	struct lz_text text = lz_text_in(display.text, sizeof display.text);
+	struct lz_text text = lz_text_init(display.text, sizeof display.text);
 	unsigned shifts[LZ_PAGE_SIZES_MAX];
 	unsigned count = lz_cost_page_shifts(geometry, shifts);
 

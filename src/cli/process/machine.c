@@ -33,7 +33,7 @@ void lz_machine_read(const char *root, struct lz_machine *machine)
 struct lz_display lz_machine_line(const struct lz_machine *machine)
 {
 	struct lz_display display;
-	struct lz_text text = lz_text_in(display.text, sizeof display.text);
+	struct lz_text text = lz_text_init(display.text, sizeof display.text);
 	char percent[32];
 
 	lz_text_string(&text, "Page tables of the machine: ");
