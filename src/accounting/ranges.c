@@ -60,7 +60,7 @@ unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address)
 	if (error == 0)
 		bytes = vma.page_size;
 	else if (error != -ENOENT)
-		error = lz_mapping_value(books->os, SMAPS, address, "KernelPageSize:", &bytes);
+		error = lz_smaps_value(books->os, SMAPS, address, "KernelPageSize:", &bytes);
 	if (error != 0 || !lz_is_power_of_two(bytes) || bytes < books->page)
 		return books->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);

@@ -59,14 +59,14 @@ int lz_books_reconcile(struct lz_books *books)
 {
 	const uintptr_t top = (uintptr_t)1 << books->geometry->user_bits;
 	struct lz_ledger *ledger = &books->ledger;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	uintptr_t gap = 0; /* end of the mapping before */
 	char *line;
-	int error = lz_lines_open(&lines, books->os, LZ_MAPS);
+	int error = lz_line_reader_open(&lines, books->os, LZ_MAPS);
 
 	if (error)
 		return error;
-	while (error == 0 && (line = lz_lines_next(&lines)) != NULL) {
+	while (error == 0 && (line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start >= top)
@@ -91,7 +91,7 @@ int lz_books_reconcile(struct lz_books *books)
 					 : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
 	if (error == 0)
 		lz_window_map_remove(&books->windows, gap, UINTPTR_MAX);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	ledger->inexact = error != 0;
 	books->reconciled_ms = lz_nonzero_time(books->os->now_ms());
 	lz_books_publish(books);

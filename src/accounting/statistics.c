@@ -127,11 +127,11 @@ static int reserve(const struct lz_os *os, int fd)
 		error = os->fallocate(fd, LZ_WIRE_FILE_BYTES);
 		return error == -EOPNOTSUPP ? 0 : error;
 	}
-	error = os->quiet_begin(&saved);
+	error = os->block_write_signals(&saved);
 	if (error)
 		return error;
 	written = os->write(fd, zeros, sizeof zeros);
-	os->quiet_end(saved);
+	os->restore_write_signals(saved);
 	return written < 0 ? (int)written : (size_t)written < sizeof zeros ? -ENOSPC : 0;
 }
 

@@ -49,7 +49,7 @@ static void copy_away(const struct copy *copy, uintptr_t start, uintptr_t end)
  */
 static void copy_run(void *context, const struct lz_page_run *run)
 {
-	if (run->away)
+	if (run->not_present)
 		copy_away(context, run->start, run->end);
 	else if (!run->zero && !run->file)
 		copy_pages(context, run->start, run->end);
@@ -72,20 +72,20 @@ static bool reads_as_zero(const struct lz_mapping *mapping)
 void lz_copy_written(struct lz_backings *backings, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 
 	if (!atomic_load_explicit(&backings->overlaid, memory_order_relaxed)) {
 		copy_sparsely(backings, start, end, to);
 		return;
 	}
-	if (lz_lines_open(&lines, backings->os, MAPS) != 0) {
+	if (lz_line_reader_open(&lines, backings->os, MAPS) != 0) {
 		copy_pages(
 			&(struct copy){.from = start, .to = to, .page = backings->books->page}, start, end);
 		return;
 	}
 	/* The kernel goes on behind the last mapping it named, though the copy adds to them. */
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		uintptr_t from, until, target;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
@@ -100,7 +100,7 @@ void lz_copy_written(struct lz_backings *backings, uintptr_t start, uintptr_t en
 		else
 			memcpy((void *)target, (const void *)from, until - from);
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 }
 
 void lz_copy_sparsely(struct lz_backings *backings, const void *from, size_t size, void *to)

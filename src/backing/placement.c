@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/checked.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 
 /* Maps more than is needed and unmaps what lies before `lead` bytes and behind the aligned part. */
@@ -155,6 +155,6 @@ void lz_placement_unmap(struct lz_backings *backings, uintptr_t base, size_t len
 	uintptr_t start = base - backings->header.bytes;
 
 	length += backings->header.bytes;
-	if (lz_announced_munmap(backings->os, backings->next, start, length) != 0)
-		lz_announced_madvise(backings->os, backings->next, start, length, MADV_DONTNEED);
+	if (lz_munmap_via_next(backings->os, backings->next, start, length) != 0)
+		lz_madvise_via_next(backings->os, backings->next, start, length, MADV_DONTNEED);
 }

@@ -10,7 +10,7 @@
 #include "backing/placement.h"
 #include "backing/strategies.h"
 #include "base/checked.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 #include "os/vma.h"
 
@@ -128,7 +128,7 @@ static bool is_intact_mapping(
 static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped)
 {
 	*dropped = false;
-	return lz_announced_madvise(backings->os, backings->next, start, length, MADV_FREE);
+	return lz_madvise_via_next(backings->os, backings->next, start, length, MADV_FREE);
 }
 
 const struct lz_backing lz_zero_page_backing = {

@@ -7,7 +7,7 @@
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 
 /* Regions that were not used for longer are unmapped. */
@@ -138,7 +138,7 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
 	if (lz_header_matches(&backings->header, region->base, region->length))
 		lz_placement_unmap(backings, region->base, region->length);
 	else
-		lz_announced_munmap(cache->os, backings->next, region->base, region->length);
+		lz_munmap_via_next(cache->os, backings->next, region->base, region->length);
 	lz_backings_release_unused(backings);
 }
 

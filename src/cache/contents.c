@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 #include "cache/internal.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 
@@ -37,7 +37,7 @@ static void add_run(void *context, const struct lz_page_run *run)
 
 	if (!run->zero && !run->file) {
 		usage->bytes += run->end - run->start;
-		if (usage->bytes <= CLEAR_AT_ONCE && !run->away)
+		if (usage->bytes <= CLEAR_AT_ONCE && !run->not_present)
 			memset((void *)run->start, 0, run->end - run->start);
 		else
 			usage->dirty += run->end - run->start;
@@ -80,7 +80,7 @@ static void clear_run(void *context, const struct lz_page_run *run)
 	if (run->zero || run->file)
 		return;
 	/* Swapped: not to be read in just for that. Or a guard, by a system call that nobody saw. */
-	if (run->away) {
+	if (run->not_present) {
 		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
 		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
 			return;
@@ -118,7 +118,7 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 	*cleared = 0;
 	/* Where that cannot be seen, all pages seem to be there. */
 	if (!full && (!residency_is_visible || !is_mostly_resident(cache, base, length)) &&
-		lz_announced_madvise(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
+		lz_madvise_via_next(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
 		return false;
 	memset((void *)base, 0, length);
 	*cleared = length;
@@ -154,8 +154,7 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	if (rest == 0)
 		return all;
 	if (atomic_load_explicit(&cache->slow_rewrites, memory_order_relaxed) >= 2 &&
-		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) ==
-			0)
+		lz_madvise_via_next(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) == 0)
 		return false;
 	started = cache->os->now_ms();
 	all &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
@@ -163,6 +162,6 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	/* Pages that the new owner does not write are the kernel's to take, as if they had never been
 	 * written. */
 	if (cleared != 0)
-		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
+		lz_madvise_via_next(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
 	return all;
 }

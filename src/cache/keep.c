@@ -38,12 +38,12 @@ static uint64_t free_memory(struct lz_cache *cache)
 	struct sysinfo info;
 	uint64_t bytes, used = UINT64_MAX;
 
-	if (cache->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+	if (cache->os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
 		return 0;
 	bytes = ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
 	if (!cache->books->budget.from_cgroup)
 		return bytes;
-	lz_memory_group_usage(cache->os, &used);
+	lz_memory_cgroup_usage(cache->os, &used);
 	return lz_min_u64(bytes, lz_sub_clamped(cache->books->budget.memory, used));
 }
 
@@ -55,8 +55,8 @@ static bool is_limited(struct lz_cache *cache)
 {
 	uint64_t space = RLIM_INFINITY, data = RLIM_INFINITY;
 
-	cache->os->limit(RLIMIT_AS, &space);
-	cache->os->limit(RLIMIT_DATA, &data);
+	cache->os->rlimit(RLIMIT_AS, &space);
+	cache->os->rlimit(RLIMIT_DATA, &data);
 	return space != RLIM_INFINITY || data != RLIM_INFINITY || cache->books->budget.never_overcommits;
 }
 

@@ -28,19 +28,19 @@ static bool is_ours_by_maps(struct lz_cache *cache, const struct lz_cached_regio
 	uintptr_t at = backing->keep_mark_start(cache->backings, region->base);
 	uintptr_t end = region->base + region->length;
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 
-	if (lz_lines_open(&lines, cache->os, LZ_MAPS) != 0)
+	if (lz_line_reader_open(&lines, cache->os, LZ_MAPS) != 0)
 		return false;
-	while (at < end && (line = lz_lines_next(&lines)) != NULL) {
+	while (at < end && (line = lz_line_reader_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
 			continue;
 		if (!mapping.readable || !mapping.writable || mapping.shared ||
 			!backing->is_intact_mapping(cache->backings, &mapping, &at, end))
 			break;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return at >= end;
 }
 

@@ -14,7 +14,7 @@
 #include "backing/all.h"
 #include "base/text.h"
 #include "calls/internal.h"
-#include "os/fetch.h"
+#include "os/copy_from_program.h"
 #include "os/mman.h"
 #include "os/procfs.h"
 
@@ -140,7 +140,7 @@ struct request {
 
 static long pass(struct lz_calls *calls, const struct request *request)
 {
-	return calls->next->pass(SYS_process_madvise, request->pidfd, (long)request->ranges,
+	return calls->next->any_syscall(SYS_process_madvise, request->pidfd, (long)request->ranges,
 		(long)request->count, request->advice, (long)request->flags, 0);
 }
 
@@ -153,7 +153,7 @@ static bool note_all(struct lz_calls *calls, const struct request *request)
 	bool otherwise = false;
 
 	for (size_t i = 0; i < request->count && i < IOV_MAX &&
-			   lz_fetch(calls->os, &request->ranges[i], &range, sizeof range);
+			   lz_copy_from_program(calls->os, &request->ranges[i], &range, sizeof range);
 		i++) {
 		if (!lz_books_page_range(calls->books, range.iov_base, range.iov_len,
 			    calls->books->page_shift, &start, &end))
@@ -196,7 +196,7 @@ static long advise_each(struct lz_calls *calls, const struct request *request)
 	none.count = 0;
 	result = request->count > IOV_MAX ? -EINVAL : pass(calls, &none);
 	for (size_t i = 0; i < request->count && result >= 0; i++) {
-		result = lz_fetch(calls->os, &request->ranges[i], &range, sizeof range)
+		result = lz_copy_from_program(calls->os, &request->ranges[i], &range, sizeof range)
 				 ? advise_range(calls, request, &range)
 				 : -EFAULT;
 		total += result > 0 ? result : 0;

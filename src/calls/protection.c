@@ -11,7 +11,8 @@ static int protect(struct lz_calls *calls, void *address, size_t length, int pro
 {
 	if (key == -1)
 		return calls->next->mprotect(address, length, protection);
-	return (int)calls->next->pass(SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
+	return (int)calls->next->any_syscall(
+		SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
 }
 
 int lz_calls_mprotect(

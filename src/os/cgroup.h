@@ -28,7 +28,7 @@ struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
  * file is kept open from then on (descriptors.h). 0 or -errno: -ENOENT where no group's limit was the
  * smallest.
  */
-int lz_memory_group_usage(const struct lz_os *os, uint64_t *bytes);
+int lz_memory_cgroup_usage(const struct lz_os *os, uint64_t *bytes);
 
 /*
  * How much memory this process can take now, bytes: the least that the machine (MemAvailable) and any control
@@ -36,13 +36,13 @@ int lz_memory_group_usage(const struct lz_os *os, uint64_t *bytes);
  * memory.limit_in_bytes) less what is used, where inactive pages of files do not count as used. UINT64_MAX
  * when nothing could be read. 0.1 to 0.3 ms.
  */
-uint64_t lz_memory_free(const struct lz_os *os, const char *root);
+uint64_t lz_memory_available(const struct lz_os *os, const char *root);
 
 /*
  * A value of memory.stat ("pagetables ", with its space) of this process's own group, bytes, under `root` as
  * above. Returns 0 or -errno: -ENOENT without version 2's memory controller (version 1 does not count page
  * tables).
  */
-int lz_memory_group_value(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes);
+int lz_memory_cgroup_stat(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes);
 
 #endif

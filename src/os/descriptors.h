@@ -12,8 +12,8 @@
  * kept.
  *  - Before each use, device, inode and type are compared with what was opened (identify of the os table). A
  *    number that shows another file is forgotten, never closed, and the file opened anew.
- *  - A forked child finds out by lz_forked_settled that they show its parent: it closes them, and opens its
- *    own. The child of vfork(2) shares the table but not the descriptors: it replaces nothing.
+ *  - A forked child finds out by lz_fork_state_is_current that they show its parent: it closes them, and
+ * opens its own. The child of vfork(2) shares the table but not the descriptors: it replaces nothing.
  *  - No lock. A reader of maps or status has the file to itself by an atomic exchange, since two readers
  * would make the kernel begin anew for each other; who does not get it, or finds the file being replaced,
  * opens a descriptor for the one use. Where a reader does not come back (siglongjmp, a cancelled thread), all
@@ -41,7 +41,7 @@ void lz_descriptors_open(const struct lz_os *os);
  * others are. 0, or -errno: -ENAMETOOLONG from 512 bytes on, -EMFILE where nothing is kept. Called at
  * start-up, after lz_descriptors_open; again to name another file.
  */
-int lz_descriptors_keep(const struct lz_os *os, const char *path);
+int lz_descriptors_add(const struct lz_os *os, const char *path);
 
 /*
  * In a forked child: closes the parent's and opens its own now, while it may still have the rights to. Each
@@ -56,7 +56,7 @@ void lz_descriptors_close(const struct lz_os *os);
  * Duplicates a descriptor to the highest free number, close-on-exec. Returns that, or -EMFILE where there is
  * none. The old one stays open.
  */
-int lz_descriptors_raise(const struct lz_os *os, int fd);
+int lz_descriptors_dup_high(const struct lz_os *os, int fd);
 
 /* A file in use: one that is kept, or one opened for this use. */
 struct lz_file {
@@ -68,22 +68,23 @@ struct lz_file {
 };
 
 /*
- * Opens a path for reading; `alone` where the file is read, which needs explicit offsets (pread): its
+ * Opens a path for reading; `exclusive` where the file is read, which needs explicit offsets (pread): its
  * position is whatever the last user left. 0 or -errno; lz_file_close after success.
  */
-int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool alone);
+int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool exclusive);
 
 /*
- * A kept file that is read alone turned out to show nothing: /proc/self is the first thread, which may have
- * called pthread_exit(3), and /proc/thread-self one that may have ended. Opens the calling thread's in its
- * place. 0 or -errno: -ENOENT where the file was opened for this use; the file is closed after an error too.
+ * A kept file that is read exclusive turned out to show nothing: /proc/self is the first thread, which may
+ * have called pthread_exit(3), and /proc/thread-self one that may have ended. Opens the calling thread's in
+ * its place. 0 or -errno: -ENOENT where the file was opened for this use; the file is closed after an error
+ * too.
  */
-int lz_file_renew(struct lz_file *file);
+int lz_file_reopen(struct lz_file *file);
 
 void lz_file_close(struct lz_file *file);
 
 /* Whether its bytes must be read by pread. */
-static inline bool lz_file_is_kept(const struct lz_file *file)
+static inline bool lz_file_is_persistent(const struct lz_file *file)
 {
 	return file->slot >= 0;
 }

@@ -4,8 +4,8 @@
  *
  * Every function returns its result, or -errno on failure (mmap, mremap and shmat as intptr_t: test with
  * lz_os_failed), and leaves the caller's errno as it was. The Linux table never goes through an interposed
- * symbol, of which libc's syscall(2) is one: each entry makes its system call itself (raw.h). All are safe in
- * signal handlers and threads.
+ * symbol, of which libc's syscall(2) is one: each entry makes its system call itself (raw_syscall.h). All are
+ * safe in signal handlers and threads.
  */
 #ifndef LZ_OS_OS_H
 #define LZ_OS_OS_H
@@ -37,11 +37,11 @@ struct lz_os {
 	/* mincore(2): a byte for each page of [address, address + length). */
 	int (*mincore)(void *address, size_t length, unsigned char *pages);
 	/* Copies memory that may be gone meanwhile (process_vm_readv(2) of this process). */
-	ssize_t (*peek)(const void *address, void *buffer, size_t length);
+	ssize_t (*read_memory)(const void *address, void *buffer, size_t length);
 	/* mlock(2). */
 	int (*mlock)(void *address, size_t length);
 	/* Any system call, as syscall(2) takes it; for those that are only passed on. */
-	long (*pass)(long number, long a, long b, long c, long d, long e, long f);
+	long (*any_syscall)(long number, long a, long b, long c, long d, long e, long f);
 
 	/*
 	 * memfd_create(2), close-on-exec, sealable and not executable; ftruncate(2), of which SIGXFSZ is kept
@@ -49,11 +49,11 @@ struct lz_os {
 	 */
 	int (*memfd_create)(const char *name);
 	int (*ftruncate)(int fd, int64_t length);
-	int (*seal)(int fd);
+	int (*add_seals)(int fd);
 	/* The seals of a file (F_GET_SEALS); -EINVAL of what cannot be sealed, as most files. */
-	int (*seals)(int fd);
+	int (*get_seals)(int fd);
 	/* The soft limit of a resource, RLIM_INFINITY for none (getrlimit(2)). */
-	int (*limit)(int resource, uint64_t *bytes);
+	int (*rlimit)(int resource, uint64_t *bytes);
 	/* 1 when transparent huge pages are disabled for this process (PR_GET_THP_DISABLE), 0 when not. */
 	int (*thp_disabled)(void);
 
@@ -83,7 +83,7 @@ struct lz_os {
 	ssize_t (*getcwd)(char *buffer, size_t capacity);
 	int (*ioctl)(int fd, unsigned long request, void *argument);
 	/* 1 when a write to fd would not block now, 0 when it would (poll(2) with no wait). */
-	int (*writable)(int fd);
+	int (*poll_writable)(int fd);
 	/* A datagram to a Unix socket by path, never waiting; 0 or -errno. */
 	int (*send_datagram)(const char *path, const void *bytes, size_t length);
 
@@ -92,8 +92,8 @@ struct lz_os {
 	 * SIGTTOU goes through: all are blocked for the calling thread, and what became pending meanwhile is
 	 * taken away. *saved is private.
 	 */
-	int (*quiet_begin)(uint64_t *saved);
-	void (*quiet_end)(uint64_t saved);
+	int (*block_write_signals)(uint64_t *saved);
+	void (*restore_write_signals)(uint64_t saved);
 
 	/*
 	 * Blocks all signals for the calling thread but those that its own instructions raise (SIGSEGV,
@@ -107,14 +107,14 @@ struct lz_os {
 	 * Has a signal handled that the program leaves at its default, with SA_RESTART and SA_ONSTACK. -EBUSY
 	 * when it does not, and nothing happened.
 	 */
-	int (*handle_signal)(int signal, void (*handler)(int signal));
+	int (*install_signal_handler)(int signal, void (*handler)(int signal));
 
 	/* futex(2) private wait, at most timeout_ms milliseconds, and wake of `count` waiters. */
 	int (*futex_wait)(_Atomic uint32_t *word, uint32_t expected, unsigned timeout_ms);
 	int (*futex_wake)(_Atomic uint32_t *word, int count);
 	/* 1 when an aligned word holds a value, 0 when another, or when nothing is mapped there; or -errno.
 	 */
-	int (*holds)(const _Atomic uint32_t *word, uint32_t value);
+	int (*word_equals)(const _Atomic uint32_t *word, uint32_t value);
 
 	/* Milliseconds of CLOCK_MONOTONIC. */
 	uint64_t (*now_ms)(void);

@@ -17,25 +17,25 @@
 #include "os/os.h"
 
 /* How much of a mapping's path lz_smaps_next keeps: more than the names that are looked for. */
-#define LZ_PATH_KEPT 31
+#define LZ_SMAPS_PATH_LENGTH 31
 
 /*
  * A file read line by line. Of a line longer than its buffer (4,000 bytes) the front is given out, the rest
  * skipped. The reader is in the scratch buffer, too: this is all that stands on a stack.
  */
-struct lz_reader;
-struct lz_lines {
-	struct lz_reader *reader;
+struct lz_line_buffer;
+struct lz_line_reader {
+	struct lz_line_buffer *reader;
 	int error; /* what a read failed with: then the lines so far are not all */
 };
 
-/* Opens path for reading. Returns 0 or -errno; lz_lines_close only after success. */
-int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path);
+/* Opens path for reading. Returns 0 or -errno; lz_line_reader_close only after success. */
+int lz_line_reader_open(struct lz_line_reader *lines, const struct lz_os *os, const char *path);
 
 /* The next line without its newline, NUL-terminated, valid until the next call; NULL at the end. */
-char *lz_lines_next(struct lz_lines *lines);
+char *lz_line_reader_next(struct lz_line_reader *lines);
 
-void lz_lines_close(struct lz_lines *lines);
+void lz_line_reader_close(struct lz_line_reader *lines);
 
 /*
  * The value of `name` ("VmPTE:") in a file of "Name:   N kB" lines, in bytes. Returns 0, -ENOENT when the
@@ -63,24 +63,24 @@ int lz_mapping_protection(const struct lz_mapping *mapping);
  * which the kernel walks over the page tables of all mappings below. Returns 0, -ENOENT when nothing is
  * mapped there, or the error of opening smaps_path.
  */
-int lz_mapping_value(
+int lz_smaps_value(
 	const struct lz_os *os, const char *smaps_path, uint64_t address, const char *name, uint64_t *bytes);
 
-/* What a program asked of a mapping, as VmFlags in an smaps file has it: madvise(2), mlock(2). */
-enum lz_asked {
-	LZ_ASKED_DONTFORK = 1,
-	LZ_ASKED_DONTDUMP = 2,
-	LZ_ASKED_MERGEABLE = 4,
-	LZ_ASKED_RANDOM = 8,
-	LZ_ASKED_SEQUENTIAL = 16,
-	LZ_ASKED_HUGEPAGE = 32,
-	LZ_ASKED_LOCKED = 64,
-	LZ_ASKED_WIPEONFORK = 128, /* never of a window */
+/* What a program vm_flags of a mapping, as VmFlags in an smaps file has it: madvise(2), mlock(2). */
+enum lz_vm_flag {
+	LZ_VM_DONTFORK = 1,
+	LZ_VM_DONTDUMP = 2,
+	LZ_VM_MERGEABLE = 4,
+	LZ_VM_RANDOM = 8,
+	LZ_VM_SEQUENTIAL = 16,
+	LZ_VM_HUGEPAGE = 32,
+	LZ_VM_LOCKED = 64,
+	LZ_VM_WIPEONFORK = 128, /* never of a window */
 };
 
-/* The next mapping of an smaps file, the path cut to LZ_PATH_KEPT, and the LZ_ASKED_ bits of it; false at the
- * end. */
-bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned *asked);
+/* The next mapping of an smaps file, the path cut to LZ_SMAPS_PATH_LENGTH, and the LZ_ASKED_ bits of it;
+ * false at the end. */
+bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, unsigned *vm_flags);
 
 /* The number that a file begins with ("/proc/sys/vm/max_map_count"). Returns 0 or -errno. */
 int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value);
@@ -92,8 +92,8 @@ int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value);
  * that is the offset there. Returns 0, -ENOENT when no file is mapped there, or the error of opening
  * maps_path.
  */
-int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
-	uint64_t *offset);
+int lz_module_and_offset(const struct lz_os *os, const char *maps_path, uint64_t address, char *name,
+	size_t capacity, uint64_t *offset);
 
 /* A mapped file that holds code. */
 struct lz_module {

@@ -92,7 +92,7 @@ static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end
 	char *bytes = lz_scratch_take(census->os);
 
 	for (; bytes != NULL && start < end; start += most)
-		if (census->os->peek((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
+		if (census->os->read_memory((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
 			bytes[0] != 0 || memcmp(bytes, bytes + 1, most - 1) != 0)
 			break;
 	lz_scratch_release(census->os, bytes);

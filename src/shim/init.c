@@ -314,7 +314,7 @@ static void set_report_signal(void)
 		lz_log_note(&lz_core.log,
 			"LAZYZERO_REPORT_SIGNAL has no effect: there is no LAZYZERO_REPORT, and the "
 			"signal does what it does without");
-	if (signal != 0 && lz_core.os->handle_signal(signal, report_now) != 0)
+	if (signal != 0 && lz_core.os->install_signal_handler(signal, report_now) != 0)
 		lz_log_note(&lz_core.log, "no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or "
 					  "ignored already");
 }

@@ -12,7 +12,7 @@
 /* --- directly --- */
 
 #define PASS(number, a, b, c, d, e, f)                                                                       \
-	lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+	lz_os_linux.any_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 static void *direct_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
@@ -314,7 +314,7 @@ static long next_pass(long number, long a, long b, long c, long d, long e, long 
 	if (number == SYS_process_madvise && process_madvise != NULL)
 		return PASSED(long,
 			process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e), -1);
-	return lz_os_linux.pass(number, a, b, c, d, e, f);
+	return lz_os_linux.any_syscall(number, a, b, c, d, e, f);
 }
 
 const struct lz_os *lz_next_calls_os(void)
@@ -332,6 +332,6 @@ const struct lz_os *lz_next_calls_os(void)
 	os.ioctl = next_ioctl;
 	os.shmat = next_shmat;
 	os.shmdt = next_shmdt;
-	os.pass = next_pass;
+	os.any_syscall = next_pass;
 	return &os;
 }

@@ -215,9 +215,9 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	if (entered)
 		lz_books_unlock(reporter->books);
 	report->fd = open_file(reporter);
-	if (report->fd >= 0 && reporter->os->quiet_begin(&saved) == 0) {
+	if (report->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
 		lz_report_put(reporter, reason);
-		reporter->os->quiet_end(saved);
+		reporter->os->restore_write_signals(saved);
 	} else if (report->fd >= 0) {
 		report->error = -EIO;
 	}

@@ -51,7 +51,7 @@ void lz_mark_clear(struct lz_mark *mark)
 
 bool lz_mark_alive(const struct lz_os *os, uintptr_t at)
 {
-	return os->holds((const _Atomic uint32_t *)at, mark_of(at)) != 0;
+	return os->word_equals((const _Atomic uint32_t *)at, mark_of(at)) != 0;
 }
 
 uintptr_t lz_lock_self(void)

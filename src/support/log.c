@@ -48,13 +48,13 @@ static int write_descriptor(
 		return error;
 	if (id != NULL && !same_file(&now, id))
 		return -EBADF;
-	if (log->os->writable(fd) != 1)
+	if (log->os->poll_writable(fd) != 1)
 		return -EAGAIN;
-	error = log->os->quiet_begin(&saved);
+	error = log->os->block_write_signals(&saved);
 	if (error)
 		return error;
 	written = log->os->write(fd, line, length);
-	log->os->quiet_end(saved);
+	log->os->restore_write_signals(saved);
 	return written < 0 ? (int)written : (size_t)written < length ? -ENOSPC : 0;
 }
 

@@ -122,14 +122,14 @@ static uint64_t free_of(const struct fake_file *files)
 	uint64_t bytes;
 
 	fake.files = files;
-	bytes = lz_memory_free(os, "");
+	bytes = lz_memory_available(os, "");
 	cr_expect_eq(fake.mapped, fake.unmapped, "the work area is given back");
 	return bytes;
 }
 
 #define AVAILABLE                                                                                            \
 	{                                                                                                    \
-		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"         \
+		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"          \
 	}
 
 Test(cgroup, free_is_what_the_tightest_group_of_version_2_has_left)
@@ -174,8 +174,8 @@ Test(cgroup, a_group_beyond_its_limit_has_nothing_free)
 
 Test(cgroup, free_is_what_the_machine_has_where_no_group_limits)
 {
-	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", NULL},
-		{"/proc/thread-self/cgroup", NULL}, {0}};
+	static const struct fake_file files[] = {
+		AVAILABLE, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	static const struct fake_file nothing[] = {{"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	uint64_t bytes = free_of(nothing); /* by sysinfo(2) */

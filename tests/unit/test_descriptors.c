@@ -13,7 +13,7 @@
 
 #include "fake_os.h"
 #include "os/descriptors.h"
-#include "os/forked.h"
+#include "os/fork_state.h"
 #include "os/procfs.h"
 #include "os/scratch.h"
 #include "os/vma.h"
@@ -42,7 +42,7 @@ static int number(const char *path)
 	int fd = -1;
 
 	cr_assert_eq(lz_file_open(&file, os, path, false), 0);
-	if (lz_file_is_kept(&file))
+	if (lz_file_is_persistent(&file))
 		fd = file.fd;
 	lz_file_close(&file);
 	return fd;
@@ -105,7 +105,7 @@ Test(descriptors, few_numbers_are_the_programs)
 	cr_expect_eq(number(LZ_MAPS), -1);
 	cr_expect_eq(open_from(0, 1024), all);
 	cr_expect(works());
-	cr_expect_eq(lz_descriptors_keep(os, "/proc/version"), -EMFILE);
+	cr_expect_eq(lz_descriptors_add(os, "/proc/version"), -EMFILE);
 }
 
 Test(descriptors, a_small_limit_is_kept_to)
@@ -164,30 +164,30 @@ Test(descriptors, no_number_to_be_had)
 
 Test(descriptors, two_readers_do_not_disturb_each_other)
 {
-	struct lz_lines one, two;
+	struct lz_line_reader one, two;
 	char first[256];
 	unsigned lines = 0, low;
 
 	start();
 	low = open_from(0, 512);
-	cr_assert_eq(lz_lines_open(&one, os, LZ_MAPS), 0);
-	snprintf(first, sizeof first, "%s", lz_lines_next(&one));
+	cr_assert_eq(lz_line_reader_open(&one, os, LZ_MAPS), 0);
+	snprintf(first, sizeof first, "%s", lz_line_reader_next(&one));
 	cr_expect_eq(open_from(0, 512), low);
-	cr_assert_eq(lz_lines_open(&two, os, LZ_MAPS), 0);
+	cr_assert_eq(lz_line_reader_open(&two, os, LZ_MAPS), 0);
 	cr_expect_eq(open_from(0, 512), low + 1);
-	cr_expect_str_eq(lz_lines_next(&two), first);
-	while (lz_lines_next(&one) != NULL)
+	cr_expect_str_eq(lz_line_reader_next(&two), first);
+	while (lz_line_reader_next(&one) != NULL)
 		lines++;
-	while (lz_lines_next(&two) != NULL)
+	while (lz_line_reader_next(&two) != NULL)
 		lines--;
 	cr_expect_eq(lines, 0);
-	lz_lines_close(&two);
-	lz_lines_close(&one);
+	lz_line_reader_close(&two);
+	lz_line_reader_close(&one);
 	cr_expect_eq(open_from(0, 512), low);
-	cr_assert_eq(lz_lines_open(&one, os, LZ_MAPS), 0);
+	cr_assert_eq(lz_line_reader_open(&one, os, LZ_MAPS), 0);
 	cr_expect_eq(open_from(0, 512), low);
-	cr_expect_str_eq(lz_lines_next(&one), first);
-	lz_lines_close(&one);
+	cr_expect_str_eq(lz_line_reader_next(&one), first);
+	lz_line_reader_close(&one);
 }
 
 Test(descriptors, a_forked_child_has_its_own)
@@ -238,7 +238,7 @@ Test(descriptors, one_more_file_is_answered_by_its_path)
 
 	start();
 	cr_assert_eq(pwrite(theirs, "100\n", 4, 0), 4);
-	cr_expect_eq(lz_descriptors_keep(os, path), 0);
+	cr_expect_eq(lz_descriptors_add(os, path), 0);
 	cr_expect_geq(number(path), 960);
 	cr_expect_eq(lz_proc_number(os, path, &value), 0);
 	cr_expect_eq(value, 100);
@@ -249,8 +249,8 @@ Test(descriptors, one_more_file_is_answered_by_its_path)
 	cr_expect_eq(value, 234);
 	memset(longest, 'x', sizeof longest - 1);
 	longest[sizeof longest - 1] = '\0';
-	cr_expect_eq(lz_descriptors_keep(os, longest), -ENAMETOOLONG);
-	cr_expect_eq(lz_descriptors_keep(os, "/no/such"), -ENOENT);
+	cr_expect_eq(lz_descriptors_add(os, longest), -ENAMETOOLONG);
+	cr_expect_eq(lz_descriptors_add(os, "/no/such"), -ENOENT);
 	cr_expect(works());
 }
 
@@ -279,7 +279,7 @@ Test(scratch, a_ninth_is_mapped_and_a_child_has_the_others)
 	void *p;
 
 	os = fake_os();
-	cr_assert_eq(lz_forked_init(os), 0);
+	cr_assert_eq(lz_fork_state_init(os), 0);
 	mapped = fake.mapped;
 	pthread_barrier_init(&barrier, NULL, 2);
 	pthread_create(&thread, NULL, take_eight, &barrier);
@@ -310,7 +310,7 @@ Test(scratch, a_child_keeps_what_its_thread_holds)
 	pid_t pid;
 
 	os = fake_os();
-	cr_assert_eq(lz_forked_init(os), 0);
+	cr_assert_eq(lz_fork_state_init(os), 0);
 	mine = lz_scratch_take(os);
 	pid = fork();
 	if (pid == 0) {

@@ -23,15 +23,16 @@
 	X(int, mprotect, (void *a, size_t b, int c), (a, b, c))                                              \
 	X(int, madvise, (void *a, size_t b, int c), (a, b, c))                                               \
 	X(int, mincore, (void *a, size_t b, unsigned char *c), (a, b, c))                                    \
-	X(ssize_t, peek, (const void *a, void *b, size_t c), (a, b, c))                                      \
-	X(int, handle_signal, (int a, void (*b)(int)), (a, b))                                               \
+	X(ssize_t, read_memory, (const void *a, void *b, size_t c), (a, b, c))                               \
+	X(int, install_signal_handler, (int a, void (*b)(int)), (a, b))                                      \
 	X(int, mlock, (void *a, size_t b), (a, b))                                                           \
-	X(long, pass, (long a, long b, long c, long d, long e, long f, long g), (a, b, c, d, e, f, g))       \
+	X(long, any_syscall, (long a, long b, long c, long d, long e, long f, long g),                       \
+		(a, b, c, d, e, f, g))                                                                       \
 	X(int, memfd_create, (const char *a), (a))                                                           \
 	X(int, ftruncate, (int a, int64_t b), (a, b))                                                        \
-	X(int, seal, (int a), (a))                                                                           \
-	X(int, seals, (int a), (a))                                                                          \
-	X(int, limit, (int a, uint64_t *b), (a, b))                                                          \
+	X(int, add_seals, (int a), (a))                                                                      \
+	X(int, get_seals, (int a), (a))                                                                      \
+	X(int, rlimit, (int a, uint64_t *b), (a, b))                                                         \
 	X(int, thp_disabled, (void), ())                                                                     \
 	X(intptr_t, shmat, (int a, const void *b, int c), (a, b, c))                                         \
 	X(int, shmdt, (const void *a), (a))                                                                  \
@@ -47,13 +48,13 @@
 	X(ssize_t, readlink, (const char *a, char *b, size_t c), (a, b, c))                                  \
 	X(ssize_t, getcwd, (char *a, size_t b), (a, b))                                                      \
 	X(int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                                          \
-	X(int, writable, (int a), (a))                                                                       \
+	X(int, poll_writable, (int a), (a))                                                                  \
 	X(int, send_datagram, (const char *a, const void *b, size_t c), (a, b, c))                           \
-	X(int, quiet_begin, (uint64_t * a), (a))                                                             \
+	X(int, block_write_signals, (uint64_t * a), (a))                                                     \
 	X(int, futex_wait, (_Atomic uint32_t *a, uint32_t b, unsigned c), (a, b, c))                         \
 	X(int, futex_wake, (_Atomic uint32_t *a, int b), (a, b))                                             \
-	X(int, holds, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                       \
-	X(int, block_signals, (uint64_t *a), (a))
+	X(int, word_equals, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                 \
+	X(int, block_signals, (uint64_t * a), (a))
 
 /* close frees the descriptor even where it says that it failed; the other seven cannot fail. */
 #define CANNOT_FAIL 8

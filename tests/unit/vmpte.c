@@ -107,7 +107,8 @@ static void do_mmap(int protection, int kind)
 			     : MAP_SHARED;
 	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is
 	 * mapped. */
-	lz_calls_mmap(&core.calls, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
+	lz_calls_mmap(
+		&core.calls, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
 	if (spare != 0)
 		lz_calls_munmap(&core.calls, (void *)(at + length), spare);
 }
@@ -191,13 +192,13 @@ static uint64_t model(void)
 /* Reads a byte of every page that can be read, by the kernel's own account. Returns how many. */
 static size_t touch_everything(void)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	size_t pages = 0;
 	char *line;
 
-	if (lz_lines_open(&lines, &lz_os_linux, "/proc/thread-self/maps") != 0)
+	if (lz_line_reader_open(&lines, &lz_os_linux, "/proc/thread-self/maps") != 0)
 		fail("opening /proc/self/maps");
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < window ||
@@ -206,7 +207,7 @@ static size_t touch_everything(void)
 		for (uint64_t at = mapping.start; at < mapping.end; at += core.books.page, pages++)
 			(void)*(volatile char *)at;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return pages;
 }
 

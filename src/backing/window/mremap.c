@@ -72,12 +72,12 @@ static int look_whether_uniform(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
 {
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	unsigned asked;
 	uintptr_t first_kind = 0;
 	bool first = true;
 
-	if (lz_lines_open(&lines, backings->os, "/proc/thread-self/smaps") != 0)
+	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/smaps") != 0)
 		return uniform_by_books(backings, start, end, manner);
 	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
 		struct lz_window_manner seen = {
@@ -96,7 +96,7 @@ static int look_whether_uniform(
 		first = false;
 		start = mapping.end;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
 }
 
@@ -120,7 +120,7 @@ static int key_of(struct lz_backings *backings, uintptr_t at)
 	uint64_t key;
 
 	if (!atomic_load_explicit(&backings->windows->keyed, memory_order_relaxed) ||
-		lz_mapping_value(backings->os, "/proc/thread-self/smaps", at, "ProtectionKey:", &key) != 0)
+		lz_smaps_value(backings->os, "/proc/thread-self/smaps", at, "ProtectionKey:", &key) != 0)
 		return 0;
 	return (int)key;
 }

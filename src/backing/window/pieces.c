@@ -51,20 +51,20 @@ static bool next_by_maps(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	bool found = false;
 	char *line;
 
-	if (lz_lines_open(&lines, backings->os, MAPS) != 0)
+	if (lz_line_reader_open(&lines, backings->os, MAPS) != 0)
 		return false;
-	while (!found && (line = lz_lines_next(&lines)) != NULL) {
+	while (!found && (line = lz_line_reader_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
 			continue;
 		if (mapping.start >= end)
 			break;
 		found = lz_mapping_is_window(&mapping);
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	if (found) {
 		part->start = lz_max_u64(start, mapping.start);
 		part->end = part->piece_end = lz_min_u64(end, mapping.end);
@@ -92,14 +92,14 @@ void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_
 	static const struct {
 		unsigned flag;
 		int advice;
-	} table[] = {{LZ_ASKED_DONTFORK, MADV_DONTFORK}, {LZ_ASKED_DONTDUMP, MADV_DONTDUMP},
-		{LZ_ASKED_MERGEABLE, MADV_MERGEABLE}, {LZ_ASKED_RANDOM, MADV_RANDOM},
-		{LZ_ASKED_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_ASKED_HUGEPAGE, MADV_HUGEPAGE}};
+	} table[] = {{LZ_VM_DONTFORK, MADV_DONTFORK}, {LZ_VM_DONTDUMP, MADV_DONTDUMP},
+		{LZ_VM_MERGEABLE, MADV_MERGEABLE}, {LZ_VM_RANDOM, MADV_RANDOM},
+		{LZ_VM_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_VM_HUGEPAGE, MADV_HUGEPAGE}};
 
 	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
 		if (asked & table[i].flag)
 			backings->os->madvise((void *)start, length, table[i].advice);
-	if (asked & LZ_ASKED_LOCKED)
+	if (asked & LZ_VM_LOCKED)
 		backings->os->mlock((void *)start, length);
 }
 
@@ -209,8 +209,8 @@ static void give_key(
 	struct lz_backings *backings, uintptr_t from, uintptr_t to, const struct lz_window_manner *manner)
 {
 	if (manner->key != 0)
-		backings->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), manner->protection,
-			manner->key, 0, 0);
+		backings->os->any_syscall(SYS_pkey_mprotect, (long)from, (long)(to - from),
+			manner->protection, manner->key, 0, 0);
 }
 
 int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t from, uintptr_t to,

@@ -25,7 +25,7 @@
 static uint64_t mappings_free(struct lz_backings *backings, uint64_t wanted)
 {
 	uint64_t limit, ours, used, room;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 
 	if (lz_proc_number(backings->os, "/proc/sys/vm/max_map_count", &limit) != 0)
 		limit = MAX_MAP_COUNT;
@@ -34,11 +34,11 @@ static uint64_t mappings_free(struct lz_backings *backings, uint64_t wanted)
 	       lz_stats_get(&backings->books->stats, window_regions);
 	room = lz_sub_clamped(limit / 2, ours);
 	if (wanted < limit / UNCOUNTED_SHARE ||
-		lz_lines_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
+		lz_line_reader_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
 		return room;
-	for (used = 0; lz_lines_next(&lines) != NULL;)
+	for (used = 0; lz_line_reader_next(&lines) != NULL;)
 		used++;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return lz_min_u64(room, lz_sub_clamped(limit - limit / 8, used));
 }
 

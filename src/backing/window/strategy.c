@@ -9,7 +9,7 @@
 #include "backing/strategies.h"
 #include "backing/window/window.h"
 #include "base/checked.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/vma.h"
@@ -173,7 +173,7 @@ static bool is_intact_mapping(
 static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped)
 {
 	*dropped = true;
-	return lz_announced_madvise(backings->os, backings->next, start, length, MADV_DONTNEED);
+	return lz_madvise_via_next(backings->os, backings->next, start, length, MADV_DONTNEED);
 }
 
 /* --- the program's mappings --- */

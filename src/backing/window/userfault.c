@@ -64,11 +64,11 @@ struct run {
 static int open_holder(struct lz_backings *backings)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP | FEATURE_WP_SHMEM};
-	int fd = (int)backings->os->pass(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+	int fd = (int)backings->os->any_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
 	int error;
 
 	if (fd < 0)
-		fd = (int)backings->os->pass(
+		fd = (int)backings->os->any_syscall(
 			SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY, 0, 0, 0, 0, 0);
 	if (fd < 0)
 		return fd;
@@ -128,7 +128,8 @@ static void note_run(void *context, const struct lz_page_run *run)
 	struct block *block = context;
 
 	block->holds |= !run->file;
-	for (uintptr_t at = run->start; run->away && at < run->end; at += block->run->backings->books->page)
+	for (uintptr_t at = run->start; run->not_present && at < run->end;
+		at += block->run->backings->books->page)
 		block->away[page_of(block, at) / 64] |= UINT64_C(1) << page_of(block, at) % 64;
 }
 
@@ -167,7 +168,7 @@ static void copy_run(void *context, const struct lz_page_run *run)
 
 	if (run->file)
 		return;
-	if (!run->away) {
+	if (!run->not_present) {
 		memcpy((void *)copy_of(block, run->start), (const void *)run->start, run->end - run->start);
 		return;
 	}
@@ -202,7 +203,7 @@ static int give_manner(const struct run *run, const struct block *block, size_t 
 	for (size_t i = 0; i < wiped.count; i++)
 		backings->os->madvise((void *)(copy + wiped.part[i].start),
 			wiped.part[i].end - wiped.part[i].start, MADV_WIPEONFORK);
-	lz_window_advise_alike(backings, copy, length, run->asked & ~(unsigned)LZ_ASKED_LOCKED);
+	lz_window_advise_alike(backings, copy, length, run->asked & ~(unsigned)LZ_VM_LOCKED);
 	return backings->os->mprotect((void *)copy, length, run->protection);
 }
 
@@ -273,7 +274,8 @@ static bool leave_block(struct run *run, uintptr_t start, uintptr_t end)
 	bool seen = lz_pagemap_walk(os, start, end, note_run, &block) == 0, held;
 	int error;
 
-	if (os->pass(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0) != 0)
+	if (os->any_syscall(
+		    SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0) != 0)
 		return false;
 	held = hold(run, start, end) == 0;
 	if (held)
@@ -284,10 +286,10 @@ static bool leave_block(struct run *run, uintptr_t start, uintptr_t end)
 		let_go(run, start, end, error == 0);
 	if (error == 0)
 		note_left(run->backings, start, end);
-	os->pass(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
+	os->any_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
 	/* Not before: what the process may lock is limited. */
 	if (error == 0)
-		lz_window_advise_alike(run->backings, start, end - start, run->asked & LZ_ASKED_LOCKED);
+		lz_window_advise_alike(run->backings, start, end - start, run->asked & LZ_VM_LOCKED);
 	return error == 0;
 }
 
@@ -295,7 +297,7 @@ static bool some_is_swapped(struct lz_backings *backings)
 {
 	struct sysinfo info;
 
-	return backings->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 ||
+	return backings->os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 ||
 	       info.freeswap != info.totalswap;
 }
 
@@ -362,18 +364,18 @@ void lz_window_prepare_missing_faults(struct lz_backings *backings, uintptr_t st
 	struct run run = {.backings = backings};
 	struct lz_window_part part;
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	unsigned asked;
 
 	if (!lz_window_next_part(backings, start, end, &part))
 		return;
 	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
-	if (lz_lines_open(&lines, backings->os, SMAPS) != 0)
+	if (lz_line_reader_open(&lines, backings->os, SMAPS) != 0)
 		return;
 	run.holder = open_holder(backings);
 	while (lz_smaps_next(&lines, &mapping, &asked) && mapping.start < end)
 		add_mapping(&run, &mapping, asked, start, end);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	leave_run(&run);
 	if (run.holder >= 0)
 		backings->os->close(run.holder);

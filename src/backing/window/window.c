@@ -108,13 +108,13 @@ static void sweep(struct lz_backings *backings, struct swept *swept)
 /* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
 static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	uintptr_t covered = start;
 	char *line;
 
-	if (lz_lines_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
+	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
 		return false;
-	while (covered < end && (line = lz_lines_next(&lines)) != NULL) {
+	while (covered < end && (line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
@@ -123,7 +123,7 @@ static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t e
 			break;
 		covered = mapping.end;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return covered == end;
 }
 
@@ -281,7 +281,7 @@ static int acquire_new(
 	struct lz_backings *backings, size_t bytes, size_t length, size_t last, struct lz_lease *lease)
 {
 	struct lz_window_failure failure = {NULL, 0};
-	uint64_t free = lz_memory_free(backings->os, "");
+	uint64_t free = lz_memory_available(backings->os, "");
 
 	if (!lz_window_is_affordable(bytes, length, free)) {
 		lz_window_log_failure(backings, "too little memory is free", 0);

@@ -26,7 +26,7 @@ void lz_machine_read(const char *root, struct lz_machine *machine)
 	machine->available = value_of(path, "MemAvailable:");
 	machine->tables = value_of(path, "PageTables:");
 	machine->secondary_tables = value_of(path, "SecPageTables:");
-	if (lz_memory_group_value(&lz_os_linux, root, "pagetables ", &machine->cgroup_tables) != 0)
+	if (lz_memory_cgroup_stat(&lz_os_linux, root, "pagetables ", &machine->cgroup_tables) != 0)
 		machine->cgroup_tables = LZ_UNKNOWN;
 }
 

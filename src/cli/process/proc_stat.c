@@ -20,19 +20,19 @@ int lz_proc_stat_read(const char *root, pid_t pid, struct lz_proc_stat *stat)
 	static const int fields[] = {10, 12, 22};
 	uint64_t *const values[] = {&stat->minor_faults, &stat->major_faults, &stat->start_time};
 	char path[PATH_MAX];
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 	int error;
 
 	*stat = (struct lz_proc_stat){'\0', LZ_UNKNOWN, LZ_UNKNOWN, LZ_UNKNOWN};
 	lz_proc_path(path, root, pid, "stat");
-	error = lz_lines_open(&lines, &lz_os_linux, path);
+	error = lz_line_reader_open(&lines, &lz_os_linux, path);
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
 	/*
 	 * Fields are counted from the last ')', since field 2, the name, may contain spaces and parentheses.
 	 */
-	line = lz_lines_next(&lines);
+	line = lz_line_reader_next(&lines);
 	line = line != NULL ? strrchr(line, ')') : NULL;
 	if (line != NULL && line[1] == ' ')
 		stat->state = line[2];
@@ -44,7 +44,7 @@ int lz_proc_stat_read(const char *root, pid_t pid, struct lz_proc_stat *stat)
 		line = strchr(line + 1, ' ');
 	}
 	error = lines.error;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error != 0 ? error : stat->start_time == LZ_UNKNOWN ? -ESRCH : 0;
 }
 

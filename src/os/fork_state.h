@@ -6,24 +6,24 @@
  * Each user of os/ that keeps state which a child must not take over has a word. No lock; safe in threads and
  * signal handlers.
  */
-#ifndef LZ_OS_FORKED_H
-#define LZ_OS_FORKED_H
+#ifndef LZ_OS_FORK_STATE_H
+#define LZ_OS_FORK_STATE_H
 
 #include <stdbool.h>
 
 #include "os/os.h"
 
-enum lz_forked { LZ_FORKED_DESCRIPTORS, LZ_FORKED_SCRATCH, LZ_FORKED_WORDS };
+enum lz_fork_state { LZ_FORK_STATE_DESCRIPTORS, LZ_FORK_STATE_SCRATCH, LZ_FORK_STATES };
 
 /* Maps the page, the first time. 0 or -errno: then no child can be told from its parent. */
-int lz_forked_init(const struct lz_os *os);
+int lz_fork_state_init(const struct lz_os *os);
 
 /*
- * Whether the state may be used. In a forked child the first call runs put_right(os), which brings it in
+ * Whether the state may be used. In a forked child the first call runs reset(os), which brings it in
  * line; who calls meanwhile (another thread, a handler) is told false and does without. True where no child
  * can be told.
  */
-bool lz_forked_settled(
-	enum lz_forked which, void (*put_right)(const struct lz_os *os), const struct lz_os *os);
+bool lz_fork_state_is_current(
+	enum lz_fork_state which, void (*reset)(const struct lz_os *os), const struct lz_os *os);
 
 #endif

@@ -4,8 +4,8 @@
  * in such a call already (a library that frees blocks when it hears of one), by the kernel. Without a lock
  * held. Thread-safe.
  */
-#ifndef LZ_OS_ANNOUNCED_H
-#define LZ_OS_ANNOUNCED_H
+#ifndef LZ_OS_VIA_NEXT_H
+#define LZ_OS_VIA_NEXT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -13,8 +13,8 @@
 #include "os/os.h"
 
 /* `os` is the kernel, `calls` the next definition. 0 or -errno. */
-int lz_announced_munmap(const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length);
-int lz_announced_madvise(
+int lz_munmap_via_next(const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length);
+int lz_madvise_via_next(
 	const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length, int advice);
 
 #endif
