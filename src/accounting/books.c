@@ -38,7 +38,7 @@ static void prepare(struct lz_books *books)
  */
 static void recover_torn(struct lz_books *books)
 {
-	lz_pool_abandon(&books->regions.pool);
+	lz_pool_reset(&books->regions.pool);
 	if (!books->prepared)
 		return;
 	lz_ledger_abandon(&books->ledger);
@@ -62,7 +62,7 @@ static void after_fork(struct lz_books *books)
 	lz_log_after_fork(books->log);
 }
 
-bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark)
+bool lz_books_lock_at(struct lz_books *books, struct lz_frame_mark *mark)
 {
 	enum lz_lock_result result;
 
@@ -70,7 +70,7 @@ bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark)
 		return false; /* not set up: too early, or there was no memory for it */
 	if (atomic_load_explicit(&books->passive, memory_order_relaxed))
 		return false;
-	result = lz_lock_enter(&books->lock, mark);
+	result = lz_lock_acquire(&books->lock, mark);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&books->stats, untracked, 1);
 		/* The call goes on untracked: whatever it changes, no region that lives now is used again. */
@@ -78,11 +78,11 @@ bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark)
 		atomic_fetch_add_explicit(&books->regions.changes, 1, memory_order_relaxed);
 		return false;
 	}
-	if (result == LZ_LOCK_TORN || result == LZ_LOCK_FORKED_TORN)
+	if (result == LZ_LOCK_INCONSISTENT || result == LZ_LOCK_FORKED_INCONSISTENT)
 		recover_torn(books);
 	if (!books->prepared)
 		prepare(books);
-	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_TORN)
+	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_INCONSISTENT)
 		after_fork(books);
 	lz_regions_sweep(&books->regions);
 	return true;
@@ -90,5 +90,5 @@ bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark)
 
 void lz_books_unlock(struct lz_books *books)
 {
-	lz_lock_leave(&books->lock);
+	lz_lock_release(&books->lock);
 }

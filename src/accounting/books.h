@@ -88,8 +88,8 @@ void lz_books_register(struct lz_books *books, const struct lz_books_observer *o
  * caller does then is not followed. lz_books_unlock must follow true, before the function returns: the mark
  * is in its frame, where, unlike a variable of a block, it stays until then.
  */
-#define lz_books_lock(books) lz_books_lock_at(books, __builtin_alloca(sizeof(struct lz_mark)))
-bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark);
+#define lz_books_lock(books) lz_books_lock_at(books, __builtin_alloca(sizeof(struct lz_frame_mark)))
+bool lz_books_lock_at(struct lz_books *books, struct lz_frame_mark *mark);
 void lz_books_unlock(struct lz_books *books);
 
 /* --- figures: actual.c --- */

@@ -99,7 +99,7 @@ bool lz_regions_near(const struct lz_regions *regions, uintptr_t p)
 
 int lz_regions_insert(struct lz_regions *regions, uintptr_t base, size_t length, struct lz_served_how how)
 {
-	struct lz_served *region = lz_pool_take(&regions->pool);
+	struct lz_served *region = lz_pool_alloc(&regions->pool);
 
 	if (region == NULL)
 		return -ENOMEM;
@@ -126,7 +126,7 @@ void lz_regions_rebase(struct lz_regions *regions, struct lz_served *region, uin
 void lz_regions_unlink(struct lz_regions *regions, struct lz_served *region)
 {
 	unlink_record(regions, region);
-	lz_pool_give(&regions->pool, region);
+	lz_pool_free(&regions->pool, region);
 }
 
 void lz_regions_abandon(struct lz_regions *regions, struct lz_served *region)

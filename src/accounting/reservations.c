@@ -10,13 +10,13 @@ void lz_reservation_add(struct lz_reservations *reservations, struct lz_hold *ho
 	const struct lz_users *users)
 {
 	hold->slot = NULL;
-	lz_mark_set(&hold->mark);
+	lz_frame_mark_set(&hold->mark);
 	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {
 		struct lz_reservation *slot = &reservations->slot[i];
 
 		if (atomic_load_explicit(&slot->mark, memory_order_acquire) != 0)
 			continue;
-		slot->thread = lz_lock_self();
+		slot->thread = lz_lock_thread_id();
 		slot->cost = cost;
 		slot->users = users != NULL ? *users : (struct lz_users){NULL, NULL};
 		hold->slot = slot;
@@ -31,7 +31,7 @@ bool lz_reservation_remove(struct lz_hold *hold)
 	bool ours = hold->slot == NULL || atomic_compare_exchange_strong_explicit(&hold->slot->mark, &mark, 0,
 						  memory_order_release, memory_order_relaxed);
 
-	lz_mark_clear(&hold->mark);
+	lz_frame_mark_clear(&hold->mark);
 	return ours;
 }
 
@@ -62,14 +62,14 @@ void lz_reservations_reclaim(struct lz_reservations *reservations)
 		struct lz_reservation *slot = &reservations->slot[i];
 		uintptr_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
 
-		if (mark != 0 && !lz_mark_alive(reservations->os, mark))
+		if (mark != 0 && !lz_frame_mark_may_be_alive(reservations->os, mark))
 			give_back(reservations, slot, mark);
 	}
 }
 
 void lz_reservations_after_fork(struct lz_reservations *reservations)
 {
-	uintptr_t self = lz_lock_self();
+	uintptr_t self = lz_lock_thread_id();
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {

@@ -25,7 +25,7 @@ struct lz_users {
 
 struct lz_reservation {
 	_Atomic uintptr_t mark; /* address of its mark; 0: a free slot */
-	uintptr_t thread;       /* lz_lock_self() of the thread whose frame that is */
+	uintptr_t thread;       /* lz_lock_thread_id() of the thread whose frame that is */
 	uint64_t cost;          /* bytes of page tables reserved */
 	struct lz_users users;  /* count is NULL where it uses nothing */
 };
@@ -38,7 +38,7 @@ struct lz_reservations {
 
 /* The part of a reservation that lies in the frame of the call. */
 struct lz_hold {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	struct lz_reservation *slot; /* NULL: without a record */
 };
 

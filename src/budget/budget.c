@@ -74,8 +74,8 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		lz_books_unlock(budget->books);
 	}
 	/* The return address may be the first byte of another line: the call is the byte before it. */
-	if (lz_log_wants(budget->log, kind) && lz_module_and_offset(budget->os, LZ_MAPS, address - 1, module,
-						       sizeof module, &event.offset) == 0)
+	if (lz_log_would_show(budget->log, kind) && lz_module_and_offset(budget->os, LZ_MAPS, address - 1,
+							    module, sizeof module, &event.offset) == 0)
 		event.offset++;
 	lz_log_event(budget->log, &event);
 }

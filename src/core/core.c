@@ -54,9 +54,9 @@ static bool is_wanted(struct lz_core *core, const char *executable)
 
 	if (core->options.disable)
 		return false;
-	return lz_options_apply_to(&core->options, executable) ||
+	return lz_options_match_executable(&core->options, executable) ||
 	       (core->os->readlink("/proc/self/exe", path, sizeof path) > 0 &&
-		       lz_options_apply_to(&core->options, path));
+		       lz_options_match_executable(&core->options, path));
 }
 
 /* Hands each room the others that it uses. */

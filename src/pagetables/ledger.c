@@ -25,7 +25,7 @@ void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry
 void lz_ledger_abandon(struct lz_ledger *ledger)
 {
 	RB_INIT(&ledger->ranges);
-	lz_pool_abandon(&ledger->pool);
+	lz_pool_reset(&ledger->pool);
 	ledger->tables = (struct lz_tables){{0}};
 	ledger->committed = 0;
 	ledger->bytes = 0;
@@ -120,7 +120,7 @@ static void unlink_range(struct lz_ledger *ledger, struct lz_range *range)
 	count_tables(ledger, &tables, -1);
 	ledger->bytes -= range->end - range->start;
 	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
-	lz_pool_give(&ledger->pool, range);
+	lz_pool_free(&ledger->pool, range);
 }
 
 /* Adds [start, end), which lies between the neighbours `below` and `above` and overlaps neither. */
@@ -134,13 +134,13 @@ static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_
 	if (joins_below && joins_above) {
 		below->end = above->end;
 		RB_REMOVE(lz_range_tree, &ledger->ranges, above);
-		lz_pool_give(&ledger->pool, above);
+		lz_pool_free(&ledger->pool, above);
 	} else if (joins_below) {
 		below->end = end;
 	} else if (joins_above) {
 		above->start = start; /* keeps its place in the order */
 	} else {
-		struct lz_range *range = lz_pool_take(&ledger->pool);
+		struct lz_range *range = lz_pool_alloc(&ledger->pool);
 
 		if (range == NULL) {
 			ledger->inexact = true;

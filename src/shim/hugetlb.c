@@ -53,7 +53,7 @@ bool lz_hugetlb_leaves_to_next(struct lz_core *core, bool next_is_glibc, char *c
 	if (value == 0 || (core->options.intercept & (LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC)) == 0 ||
 		(value > 1 && !has_pages(core->os, value)))
 		return false;
-	if (lz_option_is_given(&core->options, "THP")) {
+	if (lz_option_is_set(&core->options, "THP")) {
 		if (value != 1 || core->options.thp != LZ_THP_ALWAYS)
 			note(&core->log, value,
 				"no effect in regions that lazyzero serves, since LAZYZERO_THP is set");

@@ -12,7 +12,7 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "os/scratch.h"
-#include "support/pattern.h"
+#include "support/path_pattern.h"
 
 void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
@@ -85,7 +85,7 @@ static int open_file(const struct lz_reporter *reporter)
 	struct lz_file_id id;
 	int fd, error;
 
-	lz_pattern_expand(reporter->report->path, os, reporter->report->executable, &text);
+	lz_path_pattern_expand(reporter->report->path, os, reporter->report->executable, &text);
 	fd = os->open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
 	if (fd >= 0) {
 		os->close(fd);
@@ -166,7 +166,8 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	report->start_time = lz_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
-	lz_pattern_keep(report->path, sizeof report->path, reporter->os, reporter->options->report);
+	lz_path_pattern_make_absolute(
+		report->path, sizeof report->path, reporter->os, reporter->options->report);
 	/* What was kept would be told as written by who gets it next. */
 	reporter->options->cache = 0;
 	reporter->report = report;

@@ -11,7 +11,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/scratch.h"
-#include "support/pattern.h"
+#include "support/path_pattern.h"
 
 #define LINE_BYTES 640u
 #define PATH_BYTES (sizeof((struct lz_log *)0)->path + 80)
@@ -68,7 +68,7 @@ static int write_path(struct lz_log *log, char *path, const char *line, size_t l
 	struct lz_file_id id;
 	int fd, error;
 
-	lz_pattern_expand(log->path, log->os, log->executable, &text);
+	lz_path_pattern_expand(log->path, log->os, log->executable, &text);
 	fd = log->os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0)
 		return fd;
@@ -99,15 +99,15 @@ static void begin_line(struct lz_log *log, struct lz_text *text)
 }
 
 /* Says once, on the standard error the program started with, that the log cannot be written. */
-static void report_broken(struct lz_log *log, int error)
+static void report_write_failure(struct lz_log *log, int error)
 {
 	struct lz_text text;
 	char *buffer;
 
-	if (log->broken)
+	if (log->write_failed)
 		return;
-	log->broken = true;
-	if (!log->errors_known)
+	log->write_failed = true;
+	if (!log->stderr_known)
 		return;
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
@@ -119,7 +119,7 @@ static void report_broken(struct lz_log *log, int error)
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
 	lz_text_string(&text, "; messages are lost: set LAZYZERO_LOG to something that can be written\n");
-	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
 	lz_scratch_release(log->os, buffer);
 }
 
@@ -127,7 +127,7 @@ void lz_log_after_fork(struct lz_log *log)
 {
 	log->pid = log->os->getpid();
 	for (size_t i = 0; i < LZ_EVENT_KINDS; i++)
-		atomic_store_explicit(&log->seen[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&log->count[i], 0, memory_order_relaxed);
 }
 
 void lz_log_open(
@@ -140,10 +140,10 @@ void lz_log_open(
 	log->os = os;
 	log->format = (enum lz_log_format)options->log_format;
 	log->target = LZ_LOG_DESCRIPTOR;
-	log->broken = false;
+	log->write_failed = false;
 	lz_log_after_fork(log);
 	lz_text_string(&name, executable);
-	log->errors_known = os->identify(STDERR_FILENO, &log->errors_id) == 0;
+	log->stderr_known = os->identify(STDERR_FILENO, &log->stderr_id) == 0;
 	if (strcmp(options->log, "none") == 0) {
 		log->target = LZ_LOG_NONE;
 	} else if (strcmp(options->log, "syslog") == 0) {
@@ -152,7 +152,7 @@ void lz_log_open(
 		lz_parse_u64(options->log + 3, &fd);
 	} else if (strcmp(options->log, "stderr") != 0) {
 		log->target = LZ_LOG_FILE;
-		lz_pattern_keep(log->path, sizeof log->path, os, options->log);
+		lz_path_pattern_make_absolute(log->path, sizeof log->path, os, options->log);
 	}
 	log->fd = (int)fd;
 	if (log->target != LZ_LOG_DESCRIPTOR)
@@ -162,7 +162,7 @@ void lz_log_open(
 		struct lz_text path = lz_text_init(log->path, sizeof log->path);
 
 		lz_text_string(&path, options->log);
-		report_broken(log, error);
+		report_write_failure(log, error);
 		log->target = LZ_LOG_NONE;
 	}
 }
@@ -182,7 +182,7 @@ static void emit(struct lz_log *log, struct lz_text *text)
 	else if (log->target == LZ_LOG_FILE)
 		error = write_file(log, text->buffer, text->length);
 	if (error != 0 && error != -EAGAIN)
-		report_broken(log, error);
+		report_write_failure(log, error);
 }
 
 static void begin_syslog(const struct lz_log *log, struct lz_text *text, int priority)
@@ -300,19 +300,19 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_hex(text, event->offset);
 }
 
-bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind)
+bool lz_log_would_show(const struct lz_log *log, enum lz_event_kind kind)
 {
 	return log->target != LZ_LOG_NONE &&
-	       atomic_load_explicit(&log->seen[kind], memory_order_relaxed) < LZ_LOG_CAP;
+	       atomic_load_explicit(&log->count[kind], memory_order_relaxed) < LZ_LOG_MAX_LINES;
 }
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event)
 {
-	uint64_t before = atomic_fetch_add_explicit(&log->seen[event->kind], 1, memory_order_relaxed);
+	uint64_t before = atomic_fetch_add_explicit(&log->count[event->kind], 1, memory_order_relaxed);
 	struct lz_text text;
 	char *buffer;
 
-	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_CAP)
+	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_MAX_LINES)
 		return;
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
@@ -350,9 +350,9 @@ static void emit_note(struct lz_log *log, const char *message)
 
 void lz_log_note(struct lz_log *log, const char *message)
 {
-	uint64_t before = atomic_fetch_add_explicit(&log->seen[LZ_EVENT_NOTE], 1, memory_order_relaxed);
+	uint64_t before = atomic_fetch_add_explicit(&log->count[LZ_EVENT_NOTE], 1, memory_order_relaxed);
 
-	if (log->target != LZ_LOG_NONE && before < LZ_LOG_CAP)
+	if (log->target != LZ_LOG_NONE && before < LZ_LOG_MAX_LINES)
 		emit_note(log, message);
 }
 
@@ -364,12 +364,12 @@ void lz_log_fatal(struct lz_log *log, const char *message)
 
 	if (log->target != LZ_LOG_NONE)
 		emit_note(log, message);
-	if ((log->target == LZ_LOG_DESCRIPTOR && log->fd == STDERR_FILENO) || !log->errors_known)
+	if ((log->target == LZ_LOG_DESCRIPTOR && log->fd == STDERR_FILENO) || !log->stderr_known)
 		return;
 	begin_line(log, &text);
 	lz_text_string(&text, message);
 	lz_text_char(&text, '\n');
-	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
 }
 
 void lz_log_close(struct lz_log *log)
@@ -379,9 +379,9 @@ void lz_log_close(struct lz_log *log)
 	char *buffer;
 
 	for (size_t i = 0; i < LZ_EVENT_KINDS; i++) {
-		uint64_t seen = atomic_load_explicit(&log->seen[i], memory_order_relaxed);
+		uint64_t seen = atomic_load_explicit(&log->count[i], memory_order_relaxed);
 
-		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
+		hidden[i] = seen > LZ_LOG_MAX_LINES ? seen - LZ_LOG_MAX_LINES : 0;
 	}
 	/* No system call where there is nothing to say: a filter may kill on it. */
 	if (log->target == LZ_LOG_NONE ||
@@ -403,7 +403,7 @@ void lz_log_close(struct lz_log *log)
 	} else {
 		begin_line(log, &text);
 		lz_text_string(&text, "not shown after the first ");
-		lz_text_u64(&text, LZ_LOG_CAP);
+		lz_text_u64(&text, LZ_LOG_MAX_LINES);
 		lz_text_string(&text, " of each kind: ");
 		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);
 		lz_text_string(&text, " served over the budget, ");

@@ -15,7 +15,7 @@
 #include "os/os.h"
 #include "support/options.h"
 
-#define LZ_LOG_CAP 20u /* lines shown of each kind */
+#define LZ_LOG_MAX_LINES 20u /* lines shown of each kind */
 
 enum lz_log_target { LZ_LOG_NONE, LZ_LOG_DESCRIPTOR, LZ_LOG_SYSLOG, LZ_LOG_FILE };
 
@@ -48,14 +48,14 @@ struct lz_log {
 	enum lz_log_target target;
 	enum lz_log_format format;
 	int fd;
-	bool broken;                 /* the file could not be written; said once */
+	bool write_failed;           /* the file could not be written; said once */
 	struct lz_file_id id;        /* of fd at start-up */
-	struct lz_file_id errors_id; /* of fd 2 at start-up: where a broken log is reported */
-	bool errors_known;
+	struct lz_file_id stderr_id; /* of fd 2 at start-up: where a write_failed log is reported */
+	bool stderr_known;
 	char path[2 * LZ_OPTION_TEXT_MAX]; /* absolute, with its % sequences */
 	char executable[64];               /* base name, for %e */
 	pid_t pid;                         /* whose events are counted */
-	_Atomic uint64_t seen[LZ_EVENT_KINDS];
+	_Atomic uint64_t count[LZ_EVENT_KINDS];
 };
 
 /* Chooses the target. executable is a base name. What cannot be opened is reported by the first message. */
@@ -63,7 +63,7 @@ void lz_log_open(
 	struct lz_log *log, const struct lz_os *os, const struct lz_options *options, const char *executable);
 
 /* Whether the next event of this kind would be shown: one need not find its caller's name otherwise. */
-bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind);
+bool lz_log_would_show(const struct lz_log *log, enum lz_event_kind kind);
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event);
 void lz_log_note(struct lz_log *log, const char *text);

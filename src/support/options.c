@@ -10,12 +10,12 @@
 
 static const char *const policies[] = {"log", "refuse", NULL};
 static const char *const backings[] = {"auto", "zeropage", "window", NULL};
-static const char *const thps[] = {"auto", "never", "inherit", "always", NULL};
-static const char *const populates[] = {"off", "read", NULL};
-static const char *const families[] = {"malloc", "calloc", "mmap", NULL};
-static const char *const formats[] = {"text", "json", NULL};
-static const char *const signals[] = {"none", "HUP", "USR1", "USR2", NULL};
-static const char *const switches[] = {"0", "1", NULL};
+static const char *const thp_modes[] = {"auto", "never", "inherit", "always", NULL};
+static const char *const populate_modes[] = {"off", "read", NULL};
+static const char *const call_families[] = {"malloc", "calloc", "mmap", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const report_signals[] = {"none", "HUP", "USR1", "USR2", NULL};
+static const char *const zero_or_one[] = {"0", "1", NULL};
 
 #define FIELD(member) .offset = offsetof(struct lz_options, member)
 
@@ -53,11 +53,11 @@ const struct lz_option lz_option_table[] = {
 		"always: asked for; auto: never for a region larger than half of min(RAM, cgroup limit), "
 		"which "
 		"must be sparse, else inherit.",
-		thps, LZ_OPTION_CHOICE, FIELD(thp)},
+		thp_modes, LZ_OPTION_CHOICE, FIELD(thp)},
 	{"POPULATE", "populate", "MODE", "off", "off or read",
 		"read fills the page-table entries of each region with the zero page when it is made "
 		"(MADV_POPULATE_READ, Linux 5.14): no page faults on reading later, page tables at once.",
-		populates, LZ_OPTION_CHOICE, FIELD(populate)},
+		populate_modes, LZ_OPTION_CHOICE, FIELD(populate)},
 	{"CACHE", "cache", "SIZE", "64M", "a size such as 64M, or 0",
 		"Freed regions that are kept for reuse: what they hold in memory, at most; never more than "
 		"an "
@@ -65,8 +65,8 @@ const struct lz_option lz_option_table[] = {
 		NULL, LZ_OPTION_CACHE, FIELD(cache)},
 	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap",
 		"a comma-separated list of malloc, calloc, mmap",
-		"Which families of calls are handled; the others pass through untouched. Empty: none.",
-		families, LZ_OPTION_SET, FIELD(intercept)},
+		"Which call_families of calls are handled; the others pass through untouched. Empty: none.",
+		call_families, LZ_OPTION_SET, FIELD(intercept)},
 	{"ONLY", "only", "NAMES", "", "names of executables separated by colons, at most 1023 bytes",
 		"Act only in programs of these names, the base name or the path they were started by; all "
 		"others "
@@ -77,7 +77,7 @@ const struct lz_option lz_option_table[] = {
 		"percent sign. A file is created with mode 0600 and appended to; links are not followed.",
 		NULL, LZ_OPTION_LOG, FIELD(log)},
 	{"LOG_FORMAT", "log-format", "FORMAT", "text", "text or json",
-		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE,
+		"One event a line, as text or as a JSON object.", log_formats, LZ_OPTION_CHOICE,
 		FIELD(log_format)},
 	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
 		"Keep live statistics: in a directory, in lazyzero.PID for each process; in a file, of the "
@@ -92,8 +92,8 @@ const struct lz_option lz_option_table[] = {
 		NULL, LZ_OPTION_PATTERN, FIELD(report)},
 	{"REPORT_SIGNAL", "report-signal", "SIGNAL", "none", "none, HUP, USR1 or USR2",
 		"Report also when this signal comes, unless the program handles or ignores it itself.",
-		signals, LZ_OPTION_CHOICE, FIELD(report_signal)},
-	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches,
+		report_signals, LZ_OPTION_CHOICE, FIELD(report_signal)},
+	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", zero_or_one,
 		LZ_OPTION_CHOICE, FIELD(disable)},
 };
 
@@ -208,7 +208,7 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 void lz_options_defaults(struct lz_options *options)
 {
 	for (size_t i = 0; i < lz_option_count; i++)
-		lz_option_set(options, &lz_option_table[i], lz_option_table[i].standard);
+		lz_option_set(options, &lz_option_table[i], lz_option_table[i].default_value);
 }
 
 bool lz_option_is_path(const struct lz_option *option, const char *value)
@@ -244,7 +244,7 @@ static void warn_value(
 	lz_text_string(&text, "\" is not accepted: it takes ");
 	lz_text_string(&text, option->accepts);
 	lz_text_string(&text, "; using ");
-	lz_text_string(&text, *option->standard != '\0' ? option->standard : "the default, none");
+	lz_text_string(&text, *option->default_value != '\0' ? option->default_value : "the default, none");
 	warn(context, buffer);
 }
 
@@ -282,7 +282,7 @@ void lz_options_from_environment(
 	const size_t prefix = strlen(LZ_OPTION_PREFIX);
 
 	lz_options_defaults(options);
-	options->given = 0;
+	options->set_in_environment = 0;
 	if (envp == NULL)
 		return;
 	for (; *envp != NULL; envp++) {
@@ -301,18 +301,18 @@ void lz_options_from_environment(
 		else if (lz_option_set(options, option, equals + 1) != 0)
 			warn_value(option, equals + 1, warn, context);
 		else
-			options->given |= 1u << (option - lz_option_table);
+			options->set_in_environment |= 1u << (option - lz_option_table);
 	}
 }
 
-bool lz_option_is_given(const struct lz_options *options, const char *name)
+bool lz_option_is_set(const struct lz_options *options, const char *name)
 {
 	const struct lz_option *option = lz_option_by_name(name, strlen(name));
 
-	return option != NULL && (options->given >> (option - lz_option_table) & 1) != 0;
+	return option != NULL && (options->set_in_environment >> (option - lz_option_table) & 1) != 0;
 }
 
-bool lz_options_apply_to(const struct lz_options *options, const char *executable)
+bool lz_options_match_executable(const struct lz_options *options, const char *executable)
 {
 	const char *slash = strrchr(executable, '/');
 	const char *base = slash != NULL ? slash + 1 : executable;

@@ -36,15 +36,15 @@ struct lz_options {
 	uint64_t malloc_threshold; /* bytes, at least 1 */
 	uint64_t cache;            /* bytes, 0 for none */
 	struct lz_budget_spec budget;
-	uint32_t policy;        /* enum lz_policy */
-	uint32_t backing;       /* enum lz_backing_choice */
-	uint32_t thp;           /* enum lz_thp */
-	uint32_t populate;      /* enum lz_populate */
-	uint32_t intercept;     /* bits of enum lz_intercept */
-	uint32_t log_format;    /* enum lz_log_format */
-	uint32_t disable;       /* 0 or 1 */
-	uint32_t report_signal; /* enum lz_report_signal */
-	uint32_t given;         /* bit i: the environment sets lz_option_table[i] */
+	uint32_t policy;             /* enum lz_policy */
+	uint32_t backing;            /* enum lz_backing_choice */
+	uint32_t thp;                /* enum lz_thp */
+	uint32_t populate;           /* enum lz_populate */
+	uint32_t intercept;          /* bits of enum lz_intercept */
+	uint32_t log_format;         /* enum lz_log_format */
+	uint32_t disable;            /* 0 or 1 */
+	uint32_t report_signal;      /* enum lz_report_signal */
+	uint32_t set_in_environment; /* bit i: the environment sets lz_option_table[i] */
 	char only[LZ_OPTION_TEXT_MAX];
 	char log[LZ_OPTION_TEXT_MAX];
 	char stats[LZ_OPTION_TEXT_MAX];
@@ -64,12 +64,12 @@ enum lz_option_kind {
 };
 
 struct lz_option {
-	const char *name;     /* of the variable behind the prefix: "MALLOC_THRESHOLD" */
-	const char *flag;     /* of the command: "malloc-threshold" */
-	const char *value;    /* a word for the value in usage lines: "SIZE" */
-	const char *standard; /* the default, as one would write it */
-	const char *accepts;  /* what is accepted, to end the sentence "it accepts ..." */
-	const char *help;     /* what it means: a sentence or two */
+	const char *name;          /* of the variable behind the prefix: "MALLOC_THRESHOLD" */
+	const char *flag;          /* of the command: "malloc-threshold" */
+	const char *value;         /* a word for the value in usage lines: "SIZE" */
+	const char *default_value; /* the default, as one would write it */
+	const char *accepts;       /* what is accepted, to end the sentence "it accepts ..." */
+	const char *help;          /* what it means: a sentence or two */
 	const char *const *choices;
 	enum lz_option_kind kind;
 	size_t offset; /* in struct lz_options */
@@ -99,9 +99,9 @@ void lz_options_from_environment(
 
 /* Whether the environment set the option of that variable name (without prefix), to a value that was
  * accepted. */
-bool lz_option_is_given(const struct lz_options *options, const char *name);
+bool lz_option_is_set(const struct lz_options *options, const char *name);
 
 /* Whether a program of this executable name (path or base name) is to be acted in, by LAZYZERO_ONLY. */
-bool lz_options_apply_to(const struct lz_options *options, const char *executable);
+bool lz_options_match_executable(const struct lz_options *options, const char *executable);
 
 #endif

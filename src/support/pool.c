@@ -9,24 +9,24 @@
 
 void lz_pool_init(struct lz_pool *pool, const struct lz_os *os, size_t block, size_t link)
 {
-	*pool = (struct lz_pool){.os = os, .block = (block + 15) & ~(size_t)15, .link = link};
+	*pool = (struct lz_pool){.os = os, .block_bytes = (block + 15) & ~(size_t)15, .link_offset = link};
 }
 
-void lz_pool_abandon(struct lz_pool *pool)
+void lz_pool_reset(struct lz_pool *pool)
 {
 	pool->free_list = NULL;
-	pool->fresh = pool->end = NULL;
+	pool->unused = pool->end = NULL;
 }
 
-void *lz_pool_take(struct lz_pool *pool)
+void *lz_pool_alloc(struct lz_pool *pool)
 {
 	char *block = pool->free_list;
 
 	if (block != NULL) {
-		memcpy(&pool->free_list, block + pool->link, sizeof pool->free_list);
+		memcpy(&pool->free_list, block + pool->link_offset, sizeof pool->free_list);
 		return block;
 	}
-	if ((size_t)(pool->end - pool->fresh) < pool->block) {
+	if ((size_t)(pool->end - pool->unused) < pool->block_bytes) {
 		/*
 		 * MAP_NORESERVE, so that the kernel does not join this with the program's next mapping: it
 		 * would have to cut the two apart at each munmap, which made a mmap and munmap of 64 KiB take
@@ -37,16 +37,16 @@ void *lz_pool_take(struct lz_pool *pool)
 
 		if (lz_os_failed(chunk))
 			return NULL;
-		pool->fresh = (char *)chunk;
-		pool->end = pool->fresh + CHUNK_BYTES;
+		pool->unused = (char *)chunk;
+		pool->end = pool->unused + CHUNK_BYTES;
 	}
-	block = pool->fresh;
-	pool->fresh += pool->block;
+	block = pool->unused;
+	pool->unused += pool->block_bytes;
 	return block;
 }
 
-void lz_pool_give(struct lz_pool *pool, void *block)
+void lz_pool_free(struct lz_pool *pool, void *block)
 {
-	memcpy((char *)block + pool->link, &pool->free_list, sizeof pool->free_list);
+	memcpy((char *)block + pool->link_offset, &pool->free_list, sizeof pool->free_list);
 	pool->free_list = block;
 }

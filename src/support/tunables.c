@@ -12,7 +12,7 @@ static int digit_of(char c)
 }
 
 /* _dl_strtoul of glibc's elf/dl-misc.c: it saturates, and a sign negates. */
-static uint64_t number(const char *text)
+static uint64_t parse_number(const char *text)
 {
 	uint64_t value = 0;
 	bool negative;
@@ -35,7 +35,7 @@ static uint64_t number(const char *text)
 }
 
 /* The last of a list's entries of that name sets *value. */
-static void find_in(const char *list, const char *name, uint64_t *value)
+static void find_in_list(const char *list, const char *name, uint64_t *value)
 {
 	const size_t length = strlen(name);
 
@@ -44,7 +44,7 @@ static void find_in(const char *list, const char *name, uint64_t *value)
 
 		if (list[entry] == '=') {
 			if (entry == length && memcmp(list, name, length) == 0)
-				*value = number(list + entry + 1);
+				*value = parse_number(list + entry + 1);
 			entry += strcspn(list + entry, ":");
 		}
 		list += entry + (list[entry] == ':');
@@ -57,6 +57,6 @@ uint64_t lz_tunable_number(char *const *envp, const char *name)
 
 	for (; envp != NULL && *envp != NULL; envp++)
 		if (strncmp(*envp, VARIABLE, strlen(VARIABLE)) == 0)
-			find_in(*envp + strlen(VARIABLE), name, &value);
+			find_in_list(*envp + strlen(VARIABLE), name, &value);
 	return value;
 }

@@ -216,26 +216,27 @@ Test(core, a_forked_child_has_books_of_its_own)
 {
 	void *p = NULL;
 	int status = 0;
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	pid_t child;
 
 	start_core(quiet);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	/* As if another thread had been inside at the time of the fork. */
-	cr_assert_neq(lz_lock_enter(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
+	cr_assert_neq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
 	child = fork();
 	if (child == 0) {
 		void *q = NULL;
 
-		lz_lock_leave(
-			&core.books.lock); /* the thread that forked is inside, as a signal handler's fork is */
+		lz_lock_release(
+			&core.books
+				 .lock); /* the thread that forked is inside, as a signal handler's fork is */
 		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_heap_free(&core.heap, q) != 0)
 			_exit(1);
 		if (lz_heap_free(&core.heap, p) != 0)
 			_exit(2);
 		_exit(core.books.stats.wire->pid == (uint64_t)getpid() ? 0 : 3);
 	}
-	lz_lock_leave(&core.books.lock);
+	lz_lock_release(&core.books.lock);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
@@ -244,16 +245,16 @@ Test(core, a_forked_child_has_books_of_its_own)
 Test(core, inside_the_lock_calls_pass_by)
 {
 	void *p = NULL, *q = NULL;
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	size_t size;
 
 	start_core(quiet);
 	cr_assert_eq(allocate(MIB, &p), 0);
-	cr_assert_eq(lz_lock_enter(&core.books.lock, &mark), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_ACQUIRED);
 	cr_expect_eq(allocate(MIB, &q), -EAGAIN);
 	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0, "looking up needs no lock");
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0, "nor does freeing");
-	lz_lock_leave(&core.books.lock);
+	lz_lock_release(&core.books.lock);
 	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT);
 	cr_assert_eq(allocate(MIB, &q), 0);
 	cr_expect_eq(atomic_load(&core.books.regions.leftover), 0, "what was left is swept");
@@ -267,18 +268,21 @@ Test(misuse, near_is_where_a_region_lies)
 	static const struct {
 		uintptr_t base;
 		size_t length;
-	} regions[] = {{UINTPTR_MAX / 2 + 1 - GIB, MIB}, {0x7f0000000000, 64 * MIB}, {0x7e0003ff0000, 2 * MIB},
-		{0x100000000000, 512 * GIB}, {0x200004000000, 7 * 64 * MIB}, {0x300000000000, 8 * 64 * MIB}};
+	} regions[] = {{UINTPTR_MAX / 2 + 1 - GIB, MIB}, {0x7f0000000000, 64 * MIB},
+		{0x7e0003ff0000, 2 * MIB}, {0x100000000000, 512 * GIB}, {0x200004000000, 7 * 64 * MIB},
+		{0x300000000000, 8 * 64 * MIB}};
 	const uintptr_t unit = 64 * MIB;
 
 	start_core(quiet);
 	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
-		uintptr_t first = regions[i].base & -unit, last = (regions[i].base + regions[i].length - 1) & -unit;
+		uintptr_t first = regions[i].base & -unit,
+			  last = (regions[i].base + regions[i].length - 1) & -unit;
 
 		cr_expect_not(lz_regions_near(&core.books.regions, first), "%zu", i);
 		lz_regions_note(&core.books.regions, regions[i].base, regions[i].length);
 		for (uintptr_t at = first; at <= last; at += unit)
-			cr_assert(lz_regions_near(&core.books.regions, at) && lz_regions_near(&core.books.regions, at + unit - 1));
+			cr_assert(lz_regions_near(&core.books.regions, at) &&
+				  lz_regions_near(&core.books.regions, at + unit - 1));
 		cr_expect_not(lz_regions_near(&core.books.regions, first - 1), "%zu", i);
 		cr_expect_not(lz_regions_near(&core.books.regions, last + unit), "%zu", i);
 	}

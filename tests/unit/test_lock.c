@@ -31,7 +31,7 @@ static void start(void)
 /* Enters at some depth of the stack; leaves, or jumps. */
 static __attribute__((noinline)) enum lz_lock_result visit(unsigned depth, bool jump)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	enum lz_lock_result result;
 
 	if (depth > 0) {
@@ -40,11 +40,11 @@ static __attribute__((noinline)) enum lz_lock_result visit(unsigned depth, bool 
 		__asm__ volatile("" ::"r"(&mark) : "memory");
 		return result;
 	}
-	result = lz_lock_enter(&lock, &mark);
+	result = lz_lock_acquire(&lock, &mark);
 	if (result != LZ_LOCK_UNAVAILABLE && jump)
 		longjmp(out, 1);
 	if (result != LZ_LOCK_UNAVAILABLE)
-		lz_lock_leave(&lock);
+		lz_lock_release(&lock);
 	return result;
 }
 
@@ -67,21 +67,21 @@ Test(lock, is_taken_and_left)
 {
 	start();
 	for (unsigned i = 0; i < 100000; i++)
-		cr_assert_eq(visit(i % 3, false), LZ_LOCK_TAKEN);
+		cr_assert_eq(visit(i % 3, false), LZ_LOCK_ACQUIRED);
 }
 
 Test(lock, inside_a_section_there_is_no_other)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 
 	start();
-	cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
 	for (unsigned depth = 0; depth < 5; depth++)
 		cr_expect_eq(visit(depth, false), LZ_LOCK_UNAVAILABLE);
 	use_stack();
 	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
-	lz_lock_leave(&lock);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	lz_lock_release(&lock);
+	cr_expect_eq(visit(0, false), LZ_LOCK_ACQUIRED);
 }
 
 Test(lock, a_section_that_was_jumped_out_of_is_taken_over)
@@ -90,15 +90,15 @@ Test(lock, a_section_that_was_jumped_out_of_is_taken_over)
 	/* From the same place, where the old mark still stands. */
 	for (unsigned depth = 0; depth < 5; depth++) {
 		jump_out(depth);
-		cr_expect_eq(visit(depth, false), LZ_LOCK_TORN, "at depth %u", depth);
-		cr_expect_eq(visit(depth, false), LZ_LOCK_TAKEN);
+		cr_expect_eq(visit(depth, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
+		cr_expect_eq(visit(depth, false), LZ_LOCK_ACQUIRED);
 	}
 	/* From another, once the stack has been used. */
 	for (unsigned depth = 0; depth < 5; depth++) {
 		jump_out(depth);
 		use_stack();
-		cr_expect_eq(visit(7, false), LZ_LOCK_TORN, "at depth %u", depth);
-		cr_expect_eq(visit(7, false), LZ_LOCK_TAKEN);
+		cr_expect_eq(visit(7, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
+		cr_expect_eq(visit(7, false), LZ_LOCK_ACQUIRED);
 	}
 }
 
@@ -130,9 +130,9 @@ Test(lock, another_thread_does_not_take_it_from_one_that_lives)
 	jump_out(3);
 	use_stack();
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_UNAVAILABLE);
-	cr_expect_geq(milliseconds, LZ_LOCK_PATIENCE_MS);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TORN, "the thread that jumped goes on");
-	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TAKEN);
+	cr_expect_geq(milliseconds, LZ_LOCK_TIMEOUT_MS);
+	cr_expect_eq(visit(0, false), LZ_LOCK_INCONSISTENT, "the thread that jumped goes on");
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
 static volatile sig_atomic_t handled;
@@ -145,7 +145,7 @@ static void on_signal(int number)
 Test(lock, no_handler_runs_inside_a_section)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 
 	start();
 	for (int number = 1; number <= SIGRTMAX; number++) {
@@ -155,28 +155,28 @@ Test(lock, no_handler_runs_inside_a_section)
 		if (sigaction(number, &action, NULL) != 0)
 			continue;
 		handled = 0;
-		cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+		cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
 		pthread_kill(pthread_self(), number);
 		cr_expect_eq(handled != 0, by_instruction, "signal %d", number);
-		lz_lock_leave(&lock);
+		lz_lock_release(&lock);
 		cr_expect_eq(handled, number, "after the section");
 	}
 }
 
 Test(lock, the_mask_of_the_program_comes_back)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	sigset_t set, found;
 
 	start();
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
-	cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
 	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
 	pthread_sigmask(SIG_SETMASK, NULL, &found);
 	cr_expect(sigismember(&found, SIGALRM), "still blocked after a nested attempt");
-	lz_lock_leave(&lock);
+	lz_lock_release(&lock);
 	pthread_sigmask(SIG_SETMASK, NULL, &found);
 	cr_expect(sigismember(&found, SIGUSR1));
 	cr_expect_not(sigismember(&found, SIGALRM));
@@ -184,10 +184,10 @@ Test(lock, the_mask_of_the_program_comes_back)
 
 static int child_dies_inside(void *unused)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 
 	(void)unused;
-	lz_lock_enter(&lock, &mark);
+	lz_lock_acquire(&lock, &mark);
 	_exit(0);
 }
 
@@ -204,24 +204,24 @@ Test(lock, a_child_that_was_killed_inside_holds_nobody_up_for_long)
 	cr_assert_gt(child, 0);
 	waitpid(child, &status, 0);
 	in_a_thread(&milliseconds);
-	cr_expect_lt(milliseconds, 2 * LZ_LOCK_PATIENCE_MS);
+	cr_expect_lt(milliseconds, 2 * LZ_LOCK_TIMEOUT_MS);
 	memset(stack, 1, sizeof stack);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TORN);
-	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TAKEN);
+	cr_expect_eq(visit(0, false), LZ_LOCK_INCONSISTENT);
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
 static atomic_int stage;
 
 static void *linger(void *unused)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	struct timespec nap = {.tv_nsec = 1000000};
 
-	lz_lock_enter(&lock, &mark);
+	lz_lock_acquire(&lock, &mark);
 	stage = 1;
 	while (stage == 1)
 		nanosleep(&nap, NULL);
-	lz_lock_leave(&lock);
+	lz_lock_release(&lock);
 	return unused;
 }
 
@@ -236,12 +236,12 @@ Test(lock, a_living_holder_keeps_it_and_is_not_waited_for_twice)
 		continue;
 	before = now();
 	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
-	cr_expect_geq(now() - before, LZ_LOCK_PATIENCE_MS);
+	cr_expect_geq(now() - before, LZ_LOCK_TIMEOUT_MS);
 	before = now();
 	for (unsigned i = 0; i < 5; i++)
 		cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
-	cr_expect_lt(now() - before, 5 * LZ_LOCK_PATIENCE_MS);
+	cr_expect_lt(now() - before, 5 * LZ_LOCK_TIMEOUT_MS);
 	stage = 2;
 	pthread_join(thread, NULL);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	cr_expect_eq(visit(0, false), LZ_LOCK_ACQUIRED);
 }

@@ -70,7 +70,7 @@ Test(log, repeats_are_capped_and_counted)
 
 	open_log("stderr", "text");
 	for (int i = 0; i < 100; i++) {
-		cr_expect_eq(lz_log_wants(&log_state, LZ_EVENT_REFUSED), i < (int)LZ_LOG_CAP);
+		cr_expect_eq(lz_log_would_show(&log_state, LZ_EVENT_REFUSED), i < (int)LZ_LOG_MAX_LINES);
 		lz_log_event(&log_state, &refused);
 		if (i % 10 == 0)
 			fake.written_length = 0; /* the buffer is smaller than 20 lines */
@@ -78,7 +78,7 @@ Test(log, repeats_are_capped_and_counted)
 		fake.written[0] = '\0';
 		fake.written_length = 0;
 	}
-	cr_expect_eq(lines, LZ_LOG_CAP);
+	cr_expect_eq(lines, LZ_LOG_MAX_LINES);
 	lz_log_close(&log_state);
 	cr_expect_not_null(strstr(fake.written, "0 served over the budget, 80 refused"), "%s", fake.written);
 }

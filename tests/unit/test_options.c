@@ -54,7 +54,7 @@ Test(options, every_default_is_accepted_and_documented)
 	for (size_t i = 0; i < lz_option_count; i++) {
 		const struct lz_option *option = &lz_option_table[i];
 
-		cr_expect_eq(lz_option_set(&options, option, option->standard), 0, "%s", option->name);
+		cr_expect_eq(lz_option_set(&options, option, option->default_value), 0, "%s", option->name);
 		cr_expect_neq(*option->help, '\0', "%s", option->name);
 		cr_expect_neq(*option->accepts, '\0', "%s", option->name);
 		cr_expect_eq(lz_option_by_name(option->name, strlen(option->name)), option);
@@ -168,22 +168,23 @@ Test(options, only_matches_base_names_and_paths)
 
 		lz_options_defaults(&options);
 		strcpy(options.only, cases[i].only);
-		cr_expect_eq(lz_options_apply_to(&options, cases[i].executable), cases[i].applies, "%s on %s",
-			cases[i].only, cases[i].executable);
+		cr_expect_eq(lz_options_match_executable(&options, cases[i].executable), cases[i].applies,
+			"%s on %s", cases[i].only, cases[i].executable);
 	}
 }
 
 Test(options, given)
 {
 	static struct lz_options options;
-	char *envp[] = {(char *)"LAZYZERO_THP=never", (char *)"LAZYZERO_CACHE=nonsense", (char *)"LAZYZERO_BUDGET=5%", NULL};
+	char *envp[] = {(char *)"LAZYZERO_THP=never", (char *)"LAZYZERO_CACHE=nonsense",
+		(char *)"LAZYZERO_BUDGET=5%", NULL};
 
 	lz_options_from_environment(&options, envp, collect, NULL);
-	cr_expect(lz_option_is_given(&options, "THP"));
-	cr_expect(lz_option_is_given(&options, "BUDGET"));
-	cr_expect_not(lz_option_is_given(&options, "CACHE"));
-	cr_expect_not(lz_option_is_given(&options, "BACKING"));
-	cr_expect_not(lz_option_is_given(&options, "NONE"));
+	cr_expect(lz_option_is_set(&options, "THP"));
+	cr_expect(lz_option_is_set(&options, "BUDGET"));
+	cr_expect_not(lz_option_is_set(&options, "CACHE"));
+	cr_expect_not(lz_option_is_set(&options, "BACKING"));
+	cr_expect_not(lz_option_is_set(&options, "NONE"));
 	lz_options_from_environment(&options, NULL, collect, NULL);
-	cr_expect_not(lz_option_is_given(&options, "THP"));
+	cr_expect_not(lz_option_is_set(&options, "THP"));
 }

@@ -2,8 +2,8 @@
  * Paths with % sequences, as LAZYZERO_LOG and LAZYZERO_REPORT take them: %p is the process id, %e the
  * executable's name, %% a percent sign. Allocates nothing; safe in signal handlers.
  */
-#ifndef LZ_SUPPORT_PATTERN_H
-#define LZ_SUPPORT_PATTERN_H
+#ifndef LZ_SUPPORT_PATH_PATTERN_H
+#define LZ_SUPPORT_PATH_PATTERN_H
 
 #include <stddef.h>
 
@@ -11,10 +11,11 @@
 #include "os/os.h"
 
 /* Keeps a pattern as an absolute one: the program may change its directory. Cut where it does not fit. */
-void lz_pattern_keep(char *kept, size_t capacity, const struct lz_os *os, const char *pattern);
+void lz_path_pattern_make_absolute(
+	char *absolute, size_t capacity, const struct lz_os *os, const char *pattern);
 
 /* Appends the path of this process. executable is a base name: what is put in contains no slash. */
-void lz_pattern_expand(
+void lz_path_pattern_expand(
 	const char *pattern, const struct lz_os *os, const char *executable, struct lz_text *path);
 
 #endif
