@@ -41,7 +41,7 @@ static void recover_torn(struct lz_books *books)
 	lz_pool_reset(&books->regions.pool);
 	if (!books->prepared)
 		return;
-	lz_ledger_abandon(&books->ledger);
+	lz_ledger_reset(&books->ledger);
 	lz_window_map_abandon(&books->windows);
 	for (unsigned i = 0; i < books->observers; i++)
 		if (books->observer[i].after_torn != NULL)

@@ -129,7 +129,7 @@ bool lz_books_page_range(const struct lz_books *books, const void *address, size
 	unsigned page_shift, uintptr_t *start, uintptr_t *end);
 
 /* Traits of memory on a window: whole blocks need no page table. */
-static inline void lz_books_window_traits(const struct lz_books *books, struct lz_traits *traits)
+static inline void lz_books_window_traits(const struct lz_books *books, struct lz_range_traits *traits)
 {
 	traits->window = true;
 	traits->page_shift = (uint8_t)books->ledger.span_shift[0];
@@ -139,7 +139,7 @@ static inline void lz_books_window_traits(const struct lz_books *books, struct l
  * [start, end) can be touched: what is known of it stays, the rest has these traits, except where the map of
  * windows says that it stands on one; with the lock.
  */
-void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_traits traits);
+void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
 
 /* The page size, as a shift, of the mapping at an address: asks the kernel, before Linux 6.11 in up to
  * milliseconds. */

@@ -11,7 +11,7 @@ static uint64_t edge_cost(const struct lz_geometry *geometry, uint64_t edge, uns
 
 static uint64_t fewest_cost(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
 {
-	struct lz_tables tables = lz_tables_fewest(geometry, bytes, page_shift);
+	struct lz_tables tables = lz_tables_minimum(geometry, bytes, page_shift);
 
 	return lz_tables_counted_bytes(geometry, &tables) + edge_cost(geometry, bytes, page_shift);
 }
@@ -22,7 +22,8 @@ uint64_t lz_cost_of(struct lz_books *books, const struct lz_need *need)
 	struct lz_tables tables;
 
 	if (need->start != need->end) {
-		tables = lz_ledger_marginal(&books->ledger, need->start, need->end, need->page_shift);
+		tables =
+			lz_ledger_additional_tables(&books->ledger, need->start, need->end, need->page_shift);
 		return lz_tables_counted_bytes(geometry, &tables) +
 		       edge_cost(geometry, need->start, need->page_shift) +
 		       edge_cost(geometry, need->end, need->page_shift);

@@ -35,20 +35,20 @@ bool lz_books_page_range(const struct lz_books *books, const void *address, size
 	return true;
 }
 
-void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_traits traits)
+void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	struct lz_window_part part;
 
 	while (atomic_load_explicit(&books->windows.any, memory_order_relaxed) && start < end &&
 		lz_window_map_find(&books->windows, start, end, &part)) {
-		struct lz_traits window = {.tag = traits.tag};
+		struct lz_range_traits window = {.tag = traits.tag};
 
 		lz_books_window_traits(books, &window);
-		lz_ledger_cover(&books->ledger, start, part.start, traits);
-		lz_ledger_cover(&books->ledger, part.start, part.end, window);
+		lz_ledger_add_missing(&books->ledger, start, part.start, traits);
+		lz_ledger_add_missing(&books->ledger, part.start, part.end, window);
 		start = part.end;
 	}
-	lz_ledger_cover(&books->ledger, start, end, traits);
+	lz_ledger_add_missing(&books->ledger, start, end, traits);
 }
 
 unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address)

@@ -34,7 +34,7 @@ static uintptr_t window_tag(const struct lz_books *books, const struct lz_mappin
 /* The map of windows follows /proc/self/maps. Where pieces begin is kept where it was known. */
 static void follow_window(struct lz_books *books, const struct lz_mapping *mapping)
 {
-	struct lz_traits traits = {
+	struct lz_range_traits traits = {
 		.page_shift = (uint8_t)books->page_shift, .tag = window_tag(books, mapping)};
 
 	if (traits.tag == 0) {
@@ -42,17 +42,17 @@ static void follow_window(struct lz_books *books, const struct lz_mapping *mappi
 		return;
 	}
 	atomic_store_explicit(&books->windows.any, true, memory_order_relaxed);
-	lz_ledger_cover(&books->windows.where, mapping->start, mapping->end, traits);
+	lz_ledger_add_missing(&books->windows.where, mapping->start, mapping->end, traits);
 }
 
 /* Of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
-static struct lz_traits listed_traits(struct lz_books *books, const struct lz_mapping *mapping)
+static struct lz_range_traits listed_traits(struct lz_books *books, const struct lz_mapping *mapping)
 {
 	unsigned page_shift = books->page_shift;
 
 	if (strncmp(mapping->path, "/anon_hugepage", 14) == 0)
 		page_shift = lz_books_mapped_page_shift(books, mapping->start);
-	return (struct lz_traits){.page_shift = (uint8_t)page_shift};
+	return (struct lz_range_traits){.page_shift = (uint8_t)page_shift};
 }
 
 int lz_books_reconcile(struct lz_books *books)

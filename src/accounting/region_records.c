@@ -78,7 +78,7 @@ int lz_books_add_region(
 	struct lz_books *books, const struct lz_region_entry *entry, uintptr_t from, size_t from_length)
 {
 	uintptr_t base = entry->base, end = base + entry->length, start = base - entry->lead;
-	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
+	struct lz_range_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
 	int error;
 
 	if (!lz_books_lock(books))

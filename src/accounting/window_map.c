@@ -28,12 +28,12 @@ void lz_window_map_init(struct lz_window_map *map, const struct lz_geometry *geo
 
 void lz_window_map_abandon(struct lz_window_map *map)
 {
-	lz_ledger_abandon(&map->where);
+	lz_ledger_reset(&map->where);
 }
 
 void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end, uintptr_t tag)
 {
-	struct lz_traits traits = {.page_shift = map->where.geometry->page_shift, .tag = tag};
+	struct lz_range_traits traits = {.page_shift = map->where.geometry->page_shift, .tag = tag};
 
 	atomic_store_explicit(&map->any, true, memory_order_relaxed);
 	atomic_store_explicit(&map->emptied, false, memory_order_relaxed);

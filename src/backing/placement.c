@@ -56,7 +56,7 @@ static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, si
 
 	if (!lz_books_lock(backings->books))
 		return chosen;
-	tables = lz_ledger_marginal(
+	tables = lz_ledger_additional_tables(
 		&backings->books->ledger, chosen, chosen + length, backings->books->page_shift);
 	fewest = lz_tables_counted_bytes(geometry, &tables);
 	for (unsigned level = 0; level + 1 < geometry->levels; level++) {
@@ -68,7 +68,7 @@ static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, si
 		/* Below the chosen address, but not among the lowest ones, where mmap_min_addr holds. */
 		if (begin >= chosen || begin < span)
 			continue;
-		tables = lz_ledger_marginal(
+		tables = lz_ledger_additional_tables(
 			&backings->books->ledger, begin, begin + length, backings->books->page_shift);
 		cost = lz_tables_counted_bytes(geometry, &tables);
 		if (cost < fewest) {

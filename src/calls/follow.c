@@ -102,7 +102,7 @@ void lz_calls_save_range(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 static void restore(struct lz_ledger *ledger, uintptr_t start, const struct lz_pieces *pieces)
 {
 	for (size_t i = 0; i < pieces->count; i++)
-		lz_ledger_cover(ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
+		lz_ledger_add_missing(ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
 			pieces->piece[i].traits);
 }
 

@@ -32,7 +32,7 @@ int lz_calls_request(struct lz_calls *calls, const char *call, const void *calle
 struct lz_made {
 	uintptr_t start, end;
 	bool touchable;
-	struct lz_traits traits;
+	struct lz_range_traits traits;
 	uintptr_t window_tag;  /* 0: it stands on no window */
 	bool placed_by_kernel; /* only where nothing is: regions that the books have there are stale */
 };
@@ -58,7 +58,7 @@ struct lz_pieces {
 	bool all; /* there were no more than fit */
 	struct {
 		size_t start, end;
-		struct lz_traits traits;
+		struct lz_range_traits traits;
 	} piece[LZ_PIECES];
 };
 

@@ -36,11 +36,11 @@ __attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintp
 			end = new_length;
 		if (start >= end)
 			continue;
-		struct lz_traits traits = pieces->piece[i].traits;
+		struct lz_range_traits traits = pieces->piece[i].traits;
 
 		/* What grew stands on a window only if there was one to be had. */
 		if (traits.window)
-			traits = (struct lz_traits){
+			traits = (struct lz_range_traits){
 				.page_shift = (uint8_t)calls->books->page_shift, .tag = traits.tag};
 		lz_ledger_remove(&calls->books->ledger, base + start, base + end);
 		lz_books_cover(calls->books, base + start, base + end, traits);

@@ -49,7 +49,7 @@ int lz_calls_mprotect(
 	} else if (error == 0 && lz_books_lock(calls->books)) {
 		if (touchable)
 			lz_books_cover(calls->books, start, end,
-				(struct lz_traits){.page_shift = (uint8_t)need.page_shift});
+				(struct lz_range_traits){.page_shift = (uint8_t)need.page_shift});
 		else
 			lz_ledger_remove(&calls->books->ledger, start, end);
 		lz_books_publish(calls->books);

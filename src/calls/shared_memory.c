@@ -60,7 +60,7 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 	result = calls->next->shmat(id, address, flags);
 	if (!lz_os_failed(result) && lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift,
 					     &made.start, &made.end)) {
-		made.traits = (struct lz_traits){
+		made.traits = (struct lz_range_traits){
 			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(made.start)};
 		lz_calls_follow_made(calls, &made);
 		lz_calls_count_mapping(calls, bytes);

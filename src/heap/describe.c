@@ -63,7 +63,7 @@ int lz_heap_region_info(struct lz_heap *heap, const void *p, struct lz_region *i
 		.page_table_bytes = LZ_UNKNOWN,
 		.window_bytes = LZ_UNKNOWN,
 	};
-	if (lz_census_take(&census, heap->os, heap->books->geometry, base, base + length) == 0) {
+	if (lz_census_of_range(&census, heap->os, heap->books->geometry, base, base + length) == 0) {
 		info->resident_bytes = census.written;
 		info->zero_mapped_bytes = census.zero_mapped;
 		info->window_bytes = census.window;

@@ -55,7 +55,7 @@ static void set_length(
 	struct lz_heap *heap, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
 {
 	struct lz_books *books = heap->books;
-	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
+	struct lz_range_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
 
 	lz_header_write(&heap->backings->header, base, new_length);
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
@@ -125,7 +125,7 @@ static int move(
 static int move_anywhere(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
 	struct lz_books *books = heap->books;
-	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift};
+	struct lz_range_traits traits = {.page_shift = (uint8_t)books->page_shift};
 	size_t lead = heap->backings->header.bytes;
 	uintptr_t base = resized->base;
 	intptr_t at;

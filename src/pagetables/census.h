@@ -3,8 +3,8 @@
  *
  * Asks PAGEMAP_SCAN (Linux 6.7). Allocates nothing, takes no lock, safe in signal handlers.
  */
-#ifndef LZ_CORE_CENSUS_H
-#define LZ_CORE_CENSUS_H
+#ifndef LZ_PAGETABLES_CENSUS_H
+#define LZ_PAGETABLES_CENSUS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ struct lz_census {
 	uint64_t start, end, last_end, last_block; /* last_block: of those that were written to, plus 1 */
 	struct lz_tables tables;
 	uint64_t covered[LZ_LEVELS_MAX], written_covered; /* bytes of the range below its tables */
-	struct lz_census_map *map; /* for the caller to set after lz_census_begin, or not */
+	struct lz_census_map *map; /* for the caller to set after lz_census_init, or not */
 	/* Results, bytes: */
 	uint64_t written, zero_mapped, window; /* window: of a zero window, mapped */
 	uint64_t table_bytes;                  /* all page tables that these need */
@@ -38,20 +38,20 @@ struct lz_census {
 	uint64_t table_share, window_share;
 };
 
-void lz_census_begin(
+void lz_census_init(
 	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end);
 
 /* Walks over the range. 0, or -errno: -ENOTTY before Linux 6.7; then the results mean nothing. */
 int lz_census_walk(struct lz_census *census, const struct lz_os *os);
 
 /* The share of so many bytes that are touched everywhere, in tables from a level on. */
-uint64_t lz_census_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
+uint64_t lz_census_table_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
 
 /* Both, of [start, end), for the sums alone. */
-int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
+int lz_census_of_range(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
 	uint64_t start, uint64_t end);
 
 /* Begins the picture of a range of that many bytes. */
-void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page);
+void lz_census_map_init(struct lz_census_map *map, uint64_t bytes, uint64_t page);
 
 #endif

@@ -138,7 +138,7 @@ struct lz_tables lz_tables_of(
 	return tables;
 }
 
-struct lz_tables lz_tables_fewest(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
+struct lz_tables lz_tables_minimum(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
 {
 	return lz_tables_of(geometry, 0, bytes, page_shift);
 }
@@ -163,7 +163,7 @@ uint64_t lz_tables_counted_bytes(const struct lz_geometry *geometry, const struc
 }
 
 /* Whether mmap grants an address in the upper half of the geometry's range; *granted is where. */
-static bool reaches(const struct lz_os *os, const struct lz_geometry *geometry, uintptr_t *granted)
+static bool can_map_upper_half(const struct lz_os *os, const struct lz_geometry *geometry, uintptr_t *granted)
 {
 	uintptr_t hint = (uintptr_t)1 << (geometry->user_bits - 1);
 	size_t page = (size_t)1 << geometry->page_shift;
@@ -203,10 +203,10 @@ static bool is_candidate(const struct lz_geometry *row, unsigned page_shift)
 /*
  * Whether one page was seen to cost what the row says; other threads' faults may spoil a measurement or two.
  */
-static bool confirmed(
+static bool is_confirmed(
 	const struct lz_os *os, const struct lz_geometry *row, uintptr_t address, uint64_t *measured)
 {
-	struct lz_tables tables = lz_tables_fewest(row, 1, row->page_shift);
+	struct lz_tables tables = lz_tables_minimum(row, 1, row->page_shift);
 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		*measured = measure_one_page(os, address, row->page_shift);
@@ -226,18 +226,18 @@ const struct lz_geometry *lz_geometry_probe(const struct lz_os *os)
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *row = &lz_geometry_table[i];
 
-		if (is_candidate(row, page_shift) && reaches(os, row, &granted)) {
+		if (is_candidate(row, page_shift) && can_map_upper_half(os, row, &granted)) {
 			found = row;
 			address = granted;
 		}
 	}
 	if (found == NULL)
 		return page_shift <= 12 ? &assumed_4k : page_shift <= 14 ? &assumed_16k : &assumed_64k;
-	if (confirmed(os, found, address, &measured) || measured == 0)
+	if (is_confirmed(os, found, address, &measured) || measured == 0)
 		return found;
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *row = &lz_geometry_table[i];
-		struct lz_tables tables = lz_tables_fewest(row, 1, page_shift);
+		struct lz_tables tables = lz_tables_minimum(row, 1, page_shift);
 
 		if (is_candidate(row, page_shift) && lz_tables_counted_bytes(row, &tables) == measured)
 			return row;

@@ -4,8 +4,8 @@
  * Arithmetic only, apart from lz_geometry_probe. Levels are numbered from the leaf: 0 is the PTE table. All
  * sizes are bytes. Thread-safe.
  */
-#ifndef LZ_CORE_GEOMETRY_H
-#define LZ_CORE_GEOMETRY_H
+#ifndef LZ_PAGETABLES_GEOMETRY_H
+#define LZ_PAGETABLES_GEOMETRY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ struct lz_tables lz_tables_of(
 	const struct lz_geometry *geometry, uint64_t start, uint64_t end, unsigned page_shift);
 
 /* The fewest tables any placement of that many bytes needs. bytes > 0. */
-struct lz_tables lz_tables_fewest(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift);
+struct lz_tables lz_tables_minimum(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift);
 
 /* Their size in bytes: of all levels, or only of those that VmPTE counts. */
 uint64_t lz_tables_bytes(const struct lz_geometry *geometry, const struct lz_tables *tables);

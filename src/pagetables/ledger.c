@@ -22,7 +22,7 @@ void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry
 	lz_pool_init(&ledger->pool, os, sizeof(struct lz_range), offsetof(struct lz_range, start));
 }
 
-void lz_ledger_abandon(struct lz_ledger *ledger)
+void lz_ledger_reset(struct lz_ledger *ledger)
 {
 	RB_INIT(&ledger->ranges);
 	lz_pool_reset(&ledger->pool);
@@ -42,7 +42,7 @@ static struct lz_range *previous(struct lz_range *range)
 	return RB_PREV(lz_range_tree, NULL, range);
 }
 
-static bool same_traits(struct lz_traits a, struct lz_traits b)
+static bool same_traits(struct lz_range_traits a, struct lz_range_traits b)
 {
 	return a.page_shift == b.page_shift && a.window == b.window && a.tag == b.tag;
 }
@@ -64,7 +64,7 @@ struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
  * which do not overlap it. A neighbour in huge pages that needs no table of some level fills whole tables'
  * spans there, so it never shares one with this range: looking at the nearest neighbour only is exact.
  */
-static struct lz_tables gap_tables(const struct lz_ledger *ledger, const struct lz_range *below,
+static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, const struct lz_range *below,
 	const struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables tables = {{0}};
@@ -99,7 +99,7 @@ static void add_tables(struct lz_tables *sum, const struct lz_tables *tables)
 }
 
 /* Enters tables into the sums; sign -1 takes them out. */
-static void count_tables(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
+static void add_to_totals(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
 {
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
 		uint64_t count = sign < 0 ? -tables->count[level] : tables->count[level];
@@ -112,22 +112,22 @@ static void count_tables(struct lz_ledger *ledger, const struct lz_tables *table
 	}
 }
 
-static void unlink_range(struct lz_ledger *ledger, struct lz_range *range)
+static void remove_whole_range(struct lz_ledger *ledger, struct lz_range *range)
 {
-	struct lz_tables tables = gap_tables(ledger, previous(range), lz_ledger_next(range), range->start,
+	struct lz_tables tables = tables_of_gap(ledger, previous(range), lz_ledger_next(range), range->start,
 		range->end, range->traits.page_shift);
 
-	count_tables(ledger, &tables, -1);
+	add_to_totals(ledger, &tables, -1);
 	ledger->bytes -= range->end - range->start;
 	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
 	lz_pool_free(&ledger->pool, range);
 }
 
 /* Adds [start, end), which lies between the neighbours `below` and `above` and overlaps neither. */
-static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above, uintptr_t start,
-	uintptr_t end, struct lz_traits traits)
+static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above,
+	uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
-	struct lz_tables tables = gap_tables(ledger, below, above, start, end, traits.page_shift);
+	struct lz_tables tables = tables_of_gap(ledger, below, above, start, end, traits.page_shift);
 	bool joins_below = below != NULL && below->end == start && same_traits(below->traits, traits);
 	bool joins_above = above != NULL && above->start == end && same_traits(above->traits, traits);
 
@@ -151,7 +151,7 @@ static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_
 		range->traits = traits;
 		RB_INSERT(lz_range_tree, &ledger->ranges, range);
 	}
-	count_tables(ledger, &tables, 1);
+	add_to_totals(ledger, &tables, 1);
 	ledger->bytes += end - start;
 	return 0;
 }
@@ -162,7 +162,8 @@ static struct lz_range *range_below(struct lz_ledger *ledger, struct lz_range *a
 	return above != NULL ? previous(above) : RB_MAX(lz_range_tree, &ledger->ranges);
 }
 
-static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+static int add_missing(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	while (start < end) {
 		struct lz_range *above = lz_ledger_find(ledger, start);
@@ -173,7 +174,7 @@ static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struc
 			continue;
 		}
 		gap_end = above != NULL && above->start < end ? above->start : end;
-		int error = fill_gap(ledger, range_below(ledger, above), above, start, gap_end, traits);
+		int error = add_in_gap(ledger, range_below(ledger, above), above, start, gap_end, traits);
 		if (error)
 			return error;
 		start = gap_end;
@@ -181,23 +182,24 @@ static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struc
 	return 0;
 }
 
-int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+int lz_ledger_add_missing(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	uint64_t huge = UINT64_C(1) << traits.page_shift;
-	struct lz_traits edge = traits;
+	struct lz_range_traits edge = traits;
 	uint64_t first;
 	uintptr_t last = lz_round_down(end, huge);
 	int error;
 
 	if (!traits.window)
-		return cover(ledger, start, end, traits);
+		return add_missing(ledger, start, end, traits);
 	edge.page_shift = ledger->geometry->page_shift;
 	if (!lz_round_up(start, huge, &first) || first >= last)
-		return cover(ledger, start, end, edge);
-	error = cover(ledger, start, first, edge);
+		return add_missing(ledger, start, end, edge);
+	error = add_missing(ledger, start, first, edge);
 	if (error == 0)
-		error = cover(ledger, first, last, traits);
-	return error ? error : cover(ledger, last, end, edge);
+		error = add_missing(ledger, first, last, traits);
+	return error ? error : add_missing(ledger, last, end, edge);
 }
 
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
@@ -208,14 +210,14 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 	/* An empty range inside another would cut it in two that join again, for ever. */
 	while (start < end && range != NULL && range->start < end) {
 		uintptr_t left_start = range->start, right_end = range->end;
-		struct lz_traits traits = range->traits;
+		struct lz_range_traits traits = range->traits;
 		int error = 0;
 
-		unlink_range(ledger, range);
+		remove_whole_range(ledger, range);
 		if (left_start < start)
-			error = lz_ledger_cover(ledger, left_start, start, traits);
+			error = lz_ledger_add_missing(ledger, left_start, start, traits);
 		if (error == 0 && right_end > end)
-			error = lz_ledger_cover(ledger, end, right_end, traits);
+			error = lz_ledger_add_missing(ledger, end, right_end, traits);
 		if (error)
 			return error;
 		range = lz_ledger_find(ledger, start);
@@ -223,14 +225,14 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 	return 0;
 }
 
-int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	int error = lz_ledger_remove(ledger, start, end);
 
-	return error ? error : lz_ledger_cover(ledger, start, end, traits);
+	return error ? error : lz_ledger_add_missing(ledger, start, end, traits);
 }
 
-struct lz_tables lz_ledger_marginal(
+struct lz_tables lz_ledger_additional_tables(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables sum = {{0}};
@@ -242,7 +244,8 @@ struct lz_tables lz_ledger_marginal(
 		uintptr_t gap_end = above != NULL && above->start < end ? above->start : end;
 
 		if (start < gap_end) {
-			struct lz_tables gap = gap_tables(ledger, below, above, start, gap_end, page_shift);
+			struct lz_tables gap =
+				tables_of_gap(ledger, below, above, start, gap_end, page_shift);
 
 			add_tables(&sum, &gap);
 		}

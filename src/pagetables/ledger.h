@@ -9,8 +9,8 @@
  * Not thread-safe; the caller holds the core's lock. Memory for records comes from the os layer; when there
  * is none, functions return -ENOMEM and the ledger is inexact until it is next reconciled.
  */
-#ifndef LZ_CORE_LEDGER_H
-#define LZ_CORE_LEDGER_H
+#ifndef LZ_PAGETABLES_LEDGER_H
+#define LZ_PAGETABLES_LEDGER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@
 #include "support/pool.h"
 
 /* What a range is, as far as its costs and later calls need to know. Ranges of equal traits join. */
-struct lz_traits {
+struct lz_range_traits {
 	uint8_t page_shift; /* of the pages it is mapped with */
 	bool window;        /* on a zero window, whose huge pages the kernel divides where they are cut */
 	uintptr_t tag; /* the region or the attached segment it belongs to, by start address; 0 for others */
@@ -32,7 +32,7 @@ struct lz_traits {
 struct lz_range {
 	RB_ENTRY(lz_range) node;
 	uintptr_t start, end; /* [start, end) */
-	struct lz_traits traits;
+	struct lz_range_traits traits;
 };
 
 RB_HEAD(lz_range_tree, lz_range);
@@ -51,16 +51,17 @@ struct lz_ledger {
 void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry, const struct lz_os *os);
 
 /* Starts over with an empty ledger, losing the memory of the old one: for a forked child. */
-void lz_ledger_abandon(struct lz_ledger *ledger);
+void lz_ledger_reset(struct lz_ledger *ledger);
 
 /* [start, end) can be touched and has these traits, whatever it was before. Returns 0 or -ENOMEM. */
-int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits);
+int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
 
 /*
  * [start, end) can be touched; what is known of parts of it stays, the rest gets these traits. On a window,
  * what does not fill a whole huge page is in small ones.
  */
-int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits);
+int lz_ledger_add_missing(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
 
 /* [start, end) cannot be touched any more. */
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end);
@@ -69,7 +70,7 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end);
  * The tables that touching all of [start, end) in pages of 2^page_shift bytes would need beyond those that
  * the ranges in the ledger need already.
  */
-struct lz_tables lz_ledger_marginal(
+struct lz_tables lz_ledger_additional_tables(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift);
 
 /* Page-table bytes, as VmPTE counts them, that touching everything in the ledger needs. */

@@ -33,9 +33,9 @@ struct lz_look *lz_report_look(struct lz_reporter *reporter, uintptr_t start, ui
 	census = &look->census;
 	look->fate = (struct lz_fate){.regions = 1, .bytes = end - start, .on_window = on_window};
 	memset(&look->cells, 0, sizeof look->cells);
-	look->fate.full_tables = lz_census_share(reporter->books->geometry, end - start, 0);
-	lz_census_begin(census, reporter->books->geometry, start, end);
-	lz_census_map_begin(&look->map, end - start, reporter->books->page);
+	look->fate.full_tables = lz_census_table_share(reporter->books->geometry, end - start, 0);
+	lz_census_init(census, reporter->books->geometry, start, end);
+	lz_census_map_init(&look->map, end - start, reporter->books->page);
 	census->map = &look->map;
 	if (lz_census_walk(census, reporter->os) != 0) {
 		look->fate.unseen = look->fate.bytes;

@@ -5,8 +5,8 @@
  * else, so a reader without the lock may look at a stale pointer. Not thread-safe; the caller holds the
  * core's lock.
  */
-#ifndef LZ_CORE_POOL_H
-#define LZ_CORE_POOL_H
+#ifndef LZ_SUPPORT_POOL_H
+#define LZ_SUPPORT_POOL_H
 
 #include <stddef.h>
 

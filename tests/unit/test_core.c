@@ -104,7 +104,7 @@ Test(core, regions_lie_where_they_need_the_fewest_tables)
 	before = core.books.ledger.tables.count[0];
 	for (int i = 0; i < 400; i++) {
 		size_t size = MIB + (size_t)rand_r(&seed) % (40 * MIB);
-		struct lz_tables fewest = lz_tables_fewest(core.books.geometry, size, core.books.page_shift);
+		struct lz_tables fewest = lz_tables_minimum(core.books.geometry, size, core.books.page_shift);
 
 		cr_assert_eq(allocate(size, &p), 0);
 		alone += fewest.count[0];

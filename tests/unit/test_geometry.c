@@ -18,7 +18,7 @@ static uint64_t counted(const struct lz_geometry *geometry, uint64_t start, uint
 Test(geometry, the_figures_of_the_story)
 {
 	const struct lz_geometry *x86 = lz_geometry_by_name("x86-64 4-level");
-	struct lz_tables one = lz_tables_fewest(x86, 4096, 12);
+	struct lz_tables one = lz_tables_minimum(x86, 4096, 12);
 
 	cr_assert_not_null(x86);
 	/* E7: one page needs one table on each of 4 levels. */

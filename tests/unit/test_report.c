@@ -94,8 +94,8 @@ Test(sites, peak_and_fate_and_the_largest_picture)
 #define NEEDS_SCAN(at)                                                                                       \
 	do {                                                                                                 \
 		struct lz_census probe;                                                                      \
-		if (lz_census_take(&probe, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)(at),   \
-			    (uintptr_t)(at) + 4096) != 0)                                                    \
+		if (lz_census_of_range(&probe, &lz_os_linux, lz_geometry_probe(&lz_os_linux),                \
+			    (uintptr_t)(at), (uintptr_t)(at) + 4096) != 0)                                   \
 			cr_skip_test("this kernel has no PAGEMAP_SCAN");                                     \
 	} while (0)
 
@@ -123,8 +123,8 @@ Test(census, tells_written_from_read_from_untouched)
 	at[0] = at[1] = at[6 * MIB] = 1;
 	for (size_t i = 2 * MIB; i < 4 * MIB; i += page)
 		(void)at[i];
-	lz_census_begin(&census, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB);
-	lz_census_map_begin(&map, 8 * MIB, page);
+	lz_census_init(&census, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB);
+	lz_census_map_init(&map, 8 * MIB, page);
 	census.map = &map;
 	cr_assert_eq(lz_census_walk(&census, &lz_os_linux), 0);
 	if (has_zero_page) {
@@ -161,14 +161,15 @@ Test(census, shares_of_neighbours_add_up)
 	NEEDS_SCAN(at);
 	memset(at, 1, 8 * MIB);
 	cr_assert_eq(
-		lz_census_take(&census, &lz_os_linux, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB), 0);
+		lz_census_of_range(&census, &lz_os_linux, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB),
+		0);
 	whole = census.table_share;
-	cr_expect_eq(whole, lz_census_share(geometry, 8 * MIB, 0));
+	cr_expect_eq(whole, lz_census_table_share(geometry, 8 * MIB, 0));
 	cr_expect_eq(whole, census.window_share);
 	for (size_t i = 0; i < 16; i++) {
 		uintptr_t part = (uintptr_t)at + i * MIB / 2;
 
-		cr_assert_eq(lz_census_take(&census, &lz_os_linux, geometry, part, part + MIB / 2), 0);
+		cr_assert_eq(lz_census_of_range(&census, &lz_os_linux, geometry, part, part + MIB / 2), 0);
 		sum += census.table_share;
 	}
 	cr_expect(sum <= whole && whole - sum < 16 * LZ_LEVELS_MAX, "%zu of %zu", (size_t)sum, (size_t)whole);
@@ -183,7 +184,7 @@ Test(census, the_huge_zero_page_is_not_taken_for_written)
 	(void)at[0];
 	(void)at[2 * MIB];
 	at[4 * MIB] = 1;
-	cr_assert_eq(lz_census_take(&census, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)at,
+	cr_assert_eq(lz_census_of_range(&census, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)at,
 			     (uintptr_t)at + 8 * MIB),
 		0);
 	if (census.zero_mapped < 4 * MIB)

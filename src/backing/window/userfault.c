@@ -224,7 +224,7 @@ static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	/* What becomes anonymous may join what lies behind it: that is no part of it. */
 	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
 		range->start < end) {
-		struct lz_traits traits = {
+		struct lz_range_traits traits = {
 			.page_shift = (uint8_t)backings->books->page_shift, .tag = range->traits.tag};
 		uintptr_t from = lz_max_u64(range->start, start), to = lz_min_u64(range->end, end);
 

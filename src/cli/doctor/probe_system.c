@@ -46,7 +46,7 @@ static void probe_kernel(struct lz_probe_context *context, struct lz_finding *fi
 static void probe_geometry(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	const struct lz_geometry *geometry = context->geometry;
-	struct lz_tables tables = lz_tables_fewest(geometry, UINT64_C(512) << 30, geometry->page_shift);
+	struct lz_tables tables = lz_tables_minimum(geometry, UINT64_C(512) << 30, geometry->page_shift);
 
 	lz_finding_set(finding, LZ_HEALTH_OK, "%s, pages of %s", geometry->name,
 		lz_size_text(UINT64_C(1) << geometry->page_shift).text);
