@@ -36,7 +36,7 @@ static void prepare(struct lz_books *books)
  * A thread was changing the books and will not end: keeps the table of regions, whose changes are single
  * stores, lets the observers count anew what they guard, and starts the ledger over.
  */
-static void recover_torn(struct lz_books *books)
+static void recover_inconsistent(struct lz_books *books)
 {
 	lz_pool_reset(&books->regions.pool);
 	if (!books->prepared)
@@ -44,8 +44,8 @@ static void recover_torn(struct lz_books *books)
 	lz_ledger_reset(&books->ledger);
 	lz_window_map_abandon(&books->windows);
 	for (unsigned i = 0; i < books->observers; i++)
-		if (books->observer[i].after_torn != NULL)
-			books->observer[i].after_torn(books->observer[i].context);
+		if (books->observer[i].recount != NULL)
+			books->observer[i].recount(books->observer[i].context);
 	lz_books_reconcile(books);
 }
 
@@ -68,23 +68,23 @@ bool lz_books_lock_at(struct lz_books *books, struct lz_frame_mark *mark)
 
 	if (books->lock.page == NULL)
 		return false; /* not set up: too early, or there was no memory for it */
-	if (atomic_load_explicit(&books->passive, memory_order_relaxed))
+	if (atomic_load_explicit(&books->disabled, memory_order_relaxed))
 		return false;
 	result = lz_lock_acquire(&books->lock, mark);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&books->stats, untracked, 1);
 		/* The call goes on untracked: whatever it changes, no region that lives now is used again. */
-		atomic_store_explicit(&books->missed, true, memory_order_relaxed);
-		atomic_fetch_add_explicit(&books->regions.changes, 1, memory_order_relaxed);
+		atomic_store_explicit(&books->has_untracked_calls, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&books->regions.untracked_changes, 1, memory_order_relaxed);
 		return false;
 	}
 	if (result == LZ_LOCK_INCONSISTENT || result == LZ_LOCK_FORKED_INCONSISTENT)
-		recover_torn(books);
+		recover_inconsistent(books);
 	if (!books->prepared)
 		prepare(books);
 	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_INCONSISTENT)
 		after_fork(books);
-	lz_regions_sweep(&books->regions);
+	lz_regions_unlink_deferred(&books->regions);
 	return true;
 }
 

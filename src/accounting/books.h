@@ -38,7 +38,7 @@ struct lz_books_observer {
 	/* In a forked child, before anything else is done with the books. */
 	void (*after_fork)(void *context);
 	/* A section was left half done: state that it guards has to be counted anew. */
-	void (*after_torn)(void *context);
+	void (*recount)(void *context);
 	/* The window map's tag of a mapping in /proc/self/maps; 0 where it is no piece of a window. */
 	uintptr_t (*window_tag)(void *context, const struct lz_mapping *mapping);
 };
@@ -64,13 +64,14 @@ struct lz_books {
 	struct lz_budget_size budget;
 	uint64_t actual;             /* VmPTE when last read; UINT64_MAX when it cannot be */
 	uint64_t actual_read_ms;     /* when; 0: never */
-	uint64_t decided_since_read; /* page-table bytes granted since then */
+	uint64_t granted_since_read; /* page-table bytes granted since then */
 	uint64_t reconciled_ms;      /* when the ledger was last compared with /proc/self/maps; 0: never */
 
 	/* Without: */
+	_Atomic bool disabled; /* the program is about to install a seccomp filter: the lock is never taken
+				  again */
 	_Atomic bool
-		passive; /* the program is about to install a seccomp filter: the lock is never taken again */
-	_Atomic bool missed; /* a call could not be followed since the ledger was last reconciled */
+		has_untracked_calls; /* a call could not be followed since the ledger was last reconciled */
 	struct lz_reservations reservations; /* see reservations.h */
 	struct lz_regions regions;           /* see regions.h for what needs the lock */
 };
@@ -95,7 +96,7 @@ void lz_books_unlock(struct lz_books *books);
 /* --- figures: actual.c --- */
 
 /* Reads VmPTE again unless that was done in the last `age_ms` milliseconds; with the lock. */
-void lz_books_read_actual(struct lz_books *books, uint64_t age_ms);
+void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms);
 
 /*
  * VmPTE falls when memory is unmapped, so its peak is just before: reads it when `bytes_to_go` is large and
@@ -108,7 +109,7 @@ void lz_books_sample_peak(struct lz_books *books, uint64_t bytes_to_go);
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost);
 
 /* Writes the ledger's sums into the statistics; with the lock. */
-void lz_books_publish(struct lz_books *books);
+void lz_books_publish_statistics(struct lz_books *books);
 
 /* Finds out what the budget is, the first time; with the lock. */
 void lz_books_resolve_budget(struct lz_books *books);
@@ -139,7 +140,8 @@ static inline void lz_books_window_traits(const struct lz_books *books, struct l
  * [start, end) can be touched: what is known of it stays, the rest has these traits, except where the map of
  * windows says that it stands on one; with the lock.
  */
-void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
+void lz_books_add_missing(
+	struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
 
 /* The page size, as a shift, of the mapping at an address: asks the kernel, before Linux 6.11 in up to
  * milliseconds. */
@@ -169,8 +171,8 @@ void lz_books_resolve_budget_early(struct lz_books *books);
 /* A region as it enters the books. */
 struct lz_region_entry {
 	uintptr_t base;
-	size_t length, lead; /* bytes; of the header before it */
-	struct lz_served_how how;
+	size_t length, header_bytes; /* bytes; of the header before it */
+	struct lz_region_attributes attributes;
 	uintptr_t window_tag; /* 0 where the map of windows knows already, or it stands on none */
 };
 
@@ -182,23 +184,23 @@ struct lz_region_entry {
 int lz_books_add_region(
 	struct lz_books *books, const struct lz_region_entry *entry, uintptr_t from, size_t from_length);
 
-/* Removes a claimed region from the books; `lead` bytes of header lie before it. Takes the lock. */
-void lz_books_remove_region(
-	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t length, size_t lead);
+/* Removes a claimed region from the books; `header_bytes` bytes of header lie before it. Takes the lock. */
+void lz_books_remove_region(struct lz_books *books, struct lz_region_record *region, uintptr_t base,
+	size_t length, size_t header_bytes);
 
 /*
  * A region was unmapped, moved or resized without our knowledge: whoever did so knows how to free what is
  * there now. Removes its record if nobody has claimed it. Takes the lock.
  */
-void lz_books_remove_lost_region(
-	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t lead);
+void lz_books_remove_unmapped_region(
+	struct lz_books *books, struct lz_region_record *region, uintptr_t base, size_t header_bytes);
 
 /*
  * The kernel chose [start, end) for a new mapping, so no region is left there: regions that the books still
  * have were unmapped by a call that was not followed (glibc's free, called by a plugin). Removes them; with
  * the lock.
  */
-void lz_books_drop_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end);
+void lz_books_remove_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end);
 
 /*
  * The program changed what can be done with [start, end): a region there is not kept when freed. Takes the
@@ -214,12 +216,12 @@ void lz_books_uncount_region(struct lz_books *books, size_t length, bool on_wind
 void lz_books_count_window(struct lz_books *books, size_t length);
 
 /* The live region that contains p, or NULL; with the lock. */
-struct lz_served *lz_books_region_around(struct lz_books *books, uintptr_t p);
+struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p);
 
 /* Whether calls may have changed memory without the books' knowledge. With the lock. */
-static inline bool lz_books_are_doubtful(const struct lz_books *books)
+static inline bool lz_books_may_be_stale(const struct lz_books *books)
 {
-	return books->ledger.inexact || books->missed;
+	return books->ledger.inexact || books->has_untracked_calls;
 }
 
 #endif

@@ -24,7 +24,7 @@ void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *o
 
 	budget->memory = limit.bytes;
 	budget->from_cgroup = limit.from_cgroup;
-	budget->never_overcommits =
+	budget->overcommit_never =
 		lz_proc_number(os, "/proc/sys/vm/overcommit_memory", &overcommit) == 0 && overcommit == 2;
 	if (!spec->is_percent) {
 		budget->bytes = spec->bytes;

@@ -4,8 +4,8 @@
  * Resolved once, when it is first needed: finding the memory limit opens about ten files (150 us), which a
  * program that makes no large allocation should not pay. Not thread-safe; the caller holds the core's lock.
  */
-#ifndef LZ_CORE_BUDGET_H
-#define LZ_CORE_BUDGET_H
+#ifndef LZ_ACCOUNTING_BUDGET_SIZE_H
+#define LZ_ACCOUNTING_BUDGET_SIZE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,11 +16,11 @@
 struct lz_budget_size {
 	bool resolved;
 	uint64_t bytes;
-	uint64_t memory;        /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
-	bool from_cgroup;       /* the cgroup limit is the smaller */
-	bool never_overcommits; /* vm.overcommit_memory is 2: the kernel counts what may be written, not what
+	uint64_t memory;       /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
+	bool from_cgroup;      /* the cgroup limit is the smaller */
+	bool overcommit_never; /* vm.overcommit_memory is 2: the kernel counts what may be written, not what
 				   is */
-	char source[64];        /* "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
+	char source[64];       /* "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
 };
 
 /* Reads the machine's limits under root (see lz_memory_limit) and applies the spec. */

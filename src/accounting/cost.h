@@ -12,15 +12,15 @@
  * What a request is about to make touchable: a known range, or bytes (instead of old_bytes) whose place the
  * kernel will choose.
  */
-struct lz_need {
+struct lz_table_demand {
 	uintptr_t start, end; /* a known range; start == end for none */
 	uint64_t bytes, old_bytes;
 	unsigned page_shift;
-	bool windowable;     /* a zero window could stand behind it */
+	bool can_use_window; /* a zero window could stand behind it */
 	uint64_t plain_cost; /* on a window in answer to an excess: what it would cost without one */
 };
 
 /* Bytes, as VmPTE counts them; with the lock of the books. */
-uint64_t lz_cost_of(struct lz_books *books, const struct lz_need *need);
+uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand);
 
 #endif

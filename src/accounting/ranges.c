@@ -35,11 +35,12 @@ bool lz_books_page_range(const struct lz_books *books, const void *address, size
 	return true;
 }
 
-void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
+void lz_books_add_missing(
+	struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	struct lz_window_part part;
 
-	while (atomic_load_explicit(&books->windows.any, memory_order_relaxed) && start < end &&
+	while (atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed) && start < end &&
 		lz_window_map_find(&books->windows, start, end, &part)) {
 		struct lz_range_traits window = {.tag = traits.tag};
 

@@ -17,7 +17,7 @@ static void remove_from_window_map(struct lz_books *books, const struct lz_mappi
 	struct lz_window_part part;
 
 	for (; lz_window_map_find(&books->windows, start, mapping->end, &part); start = part.end)
-		if (!part.of_file || !anonymous)
+		if (!part.dev_zero || !anonymous)
 			lz_window_map_remove(&books->windows, part.start, part.end);
 }
 
@@ -41,8 +41,8 @@ static void follow_window(struct lz_books *books, const struct lz_mapping *mappi
 		remove_from_window_map(books, mapping);
 		return;
 	}
-	atomic_store_explicit(&books->windows.any, true, memory_order_relaxed);
-	lz_ledger_add_missing(&books->windows.where, mapping->start, mapping->end, traits);
+	atomic_store_explicit(&books->windows.ever_used, true, memory_order_relaxed);
+	lz_ledger_add_missing(&books->windows.ranges, mapping->start, mapping->end, traits);
 }
 
 /* Of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
@@ -80,7 +80,8 @@ int lz_books_reconcile(struct lz_books *books)
 			break;
 		follow_window(books, &mapping);
 		if (mapping.readable || mapping.writable || mapping.executable)
-			lz_books_cover(books, mapping.start, mapping.end, listed_traits(books, &mapping));
+			lz_books_add_missing(
+				books, mapping.start, mapping.end, listed_traits(books, &mapping));
 		else
 			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
 	}
@@ -94,6 +95,6 @@ int lz_books_reconcile(struct lz_books *books)
 	lz_line_reader_close(&lines);
 	ledger->inexact = error != 0;
 	books->reconciled_ms = lz_nonzero_time(books->os->now_ms());
-	lz_books_publish(books);
+	lz_books_publish_statistics(books);
 	return error;
 }

@@ -45,7 +45,7 @@ static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buff
 	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
 }
 
-uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+uint64_t lz_process_start_time(const struct lz_os *os, uint64_t pid)
 {
 	char *buffer = lz_scratch_take(os);
 	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
@@ -54,7 +54,7 @@ uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 	return value;
 }
 
-static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
+static void init_wire(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
 {
 	struct lz_text name;
 
@@ -105,7 +105,7 @@ static int open_file(const struct lz_stats *stats)
  * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its
  * length, with memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
  */
-static int reserve(const struct lz_os *os, int fd)
+static int check_and_allocate(const struct lz_os *os, int fd)
 {
 	static const char zeros[LZ_WIRE_FILE_BYTES];
 	char magic[sizeof LZ_WIRE_MAGIC] = "";
@@ -136,33 +136,34 @@ static int reserve(const struct lz_os *os, int fd)
 }
 
 /* Whether a file has been written by this version. */
-static bool is_known(const struct lz_wire *mapped, const struct lz_wire *fresh)
+static bool has_same_layout(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 &&
 	       mapped->version == fresh->version && mapped->size == fresh->size;
 }
 
 /* Whether it is another process's, which still runs. */
-static bool is_taken(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
+static bool is_in_use(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return is_known(mapped, fresh) && mapped->pid != fresh->pid && mapped->state == LZ_WIRE_RUNNING &&
-	       mapped->start_time != 0 && lz_start_time(os, mapped->pid) == mapped->start_time;
+	return has_same_layout(mapped, fresh) && mapped->pid != fresh->pid &&
+	       mapped->state == LZ_WIRE_RUNNING && mapped->start_time != 0 &&
+	       lz_process_start_time(os, mapped->pid) == mapped->start_time;
 }
 
 /* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
 static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return is_known(mapped, fresh) && mapped->pid == fresh->pid &&
+	return has_same_layout(mapped, fresh) && mapped->pid == fresh->pid &&
 	       mapped->start_time == fresh->start_time;
 }
 
-static int attach(struct lz_stats *stats)
+static int map_file(struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
 	struct lz_wire *mapped;
 	intptr_t at;
 	int fd = open_file(stats);
-	int error = fd < 0 ? fd : reserve(os, fd);
+	int error = fd < 0 ? fd : check_and_allocate(os, fd);
 
 	if (error) {
 		if (fd >= 0)
@@ -174,8 +175,8 @@ static int attach(struct lz_stats *stats)
 	if (lz_os_failed(at))
 		return (int)at;
 	mapped = (struct lz_wire *)at;
-	stats->own.start_time = lz_start_time(os, stats->own.pid);
-	if (is_taken(os, mapped, &stats->own)) {
+	stats->own.start_time = lz_process_start_time(os, stats->own.pid);
+	if (is_in_use(os, mapped, &stats->own)) {
 		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
 		return 0;
 	}
@@ -196,15 +197,15 @@ int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *pa
 	stats->os = os;
 	stats->path = path;
 	stats->wire = &stats->own;
-	begin(stats, &stats->own, executable);
-	return *path != '\0' ? attach(stats) : 0;
+	init_wire(stats, &stats->own, executable);
+	return *path != '\0' ? map_file(stats) : 0;
 }
 
 /* `inherited` is a copy of what the parent counts, which goes on counting. */
-static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
+static void init_child(struct lz_stats *stats, const struct lz_wire *inherited)
 {
 	stats->wire = &stats->own;
-	begin(stats, &stats->own, inherited->executable);
+	init_wire(stats, &stats->own, inherited->executable);
 	stats->own.budget = inherited->budget;
 	memcpy(stats->own.budget_source, inherited->budget_source, sizeof inherited->budget_source);
 	stats->own.regions = inherited->regions;
@@ -216,27 +217,27 @@ static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
 
 void lz_stats_after_fork(struct lz_stats *stats)
 {
-	struct lz_wire *parents = stats->wire;
+	struct lz_wire *parent_wire = stats->wire;
 	struct lz_wire *inherited = lz_scratch_take(stats->os);
 
 	_Static_assert(sizeof *inherited <= LZ_SCRATCH_BYTES, "the counters fit a scratch buffer");
 	if (inherited != NULL) {
-		memcpy(inherited, parents, sizeof *inherited);
-		begin_child(stats, inherited);
+		memcpy(inherited, parent_wire, sizeof *inherited);
+		init_child(stats, inherited);
 		lz_scratch_release(stats->os, inherited);
 	} else {
 		/* No memory: it counts on from what its parent had, but not in the parent's file. */
-		if (parents != &stats->own)
-			memcpy(&stats->own, parents, sizeof stats->own);
+		if (parent_wire != &stats->own)
+			memcpy(&stats->own, parent_wire, sizeof stats->own);
 		stats->wire = &stats->own;
 	}
-	if (parents == &stats->own)
+	if (parent_wire == &stats->own)
 		return;
 	/* Over it, not away: another thread may be about to count there. */
-	stats->os->mmap(parents, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
+	stats->os->mmap(parent_wire, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (is_directory(stats))
-		attach(stats);
+		map_file(stats);
 }
 
 void lz_stats_close(struct lz_stats *stats)

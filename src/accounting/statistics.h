@@ -5,8 +5,8 @@
  * Counting is one relaxed atomic operation and needs no lock; opening and following a fork happen with the
  * core's lock.
  */
-#ifndef LZ_CORE_STATS_H
-#define LZ_CORE_STATS_H
+#ifndef LZ_ACCOUNTING_STATISTICS_H
+#define LZ_ACCOUNTING_STATISTICS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ struct lz_stats {
 #define lz_stats_get(stats, field) __atomic_load_n(&(stats)->wire->field, __ATOMIC_RELAXED)
 
 /* Sets a value and the highest it ever was. */
-#define lz_stats_peak(stats, field, value)                                                                   \
+#define lz_stats_set_peak(stats, field, value)                                                               \
 	do {                                                                                                 \
 		uint64_t peak_value = (value);                                                               \
 		lz_stats_set(stats, field, peak_value);                                                      \
@@ -44,7 +44,7 @@ struct lz_stats {
 int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable);
 
 /* When a process started, in clock ticks since boot; 0 when there is none. */
-uint64_t lz_start_time(const struct lz_os *os, uint64_t pid);
+uint64_t lz_process_start_time(const struct lz_os *os, uint64_t pid);
 
 /* Whether the counters stand in a file, for others to read. */
 static inline bool lz_stats_in_file(const struct lz_stats *stats)

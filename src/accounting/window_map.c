@@ -15,7 +15,7 @@ struct pieces {
 static struct pieces pieces_of(const struct lz_window_map *map, uintptr_t tag)
 {
 	size_t unit = lz_window_map_unit(map);
-	size_t units = tag & (lz_window_map_of_file(map) - 1);
+	size_t units = tag & (lz_window_map_dev_zero_bit(map) - 1);
 
 	return (struct pieces){lz_round_down(tag, unit), units * unit};
 }
@@ -23,45 +23,45 @@ static struct pieces pieces_of(const struct lz_window_map *map, uintptr_t tag)
 void lz_window_map_init(struct lz_window_map *map, const struct lz_geometry *geometry, const struct lz_os *os)
 {
 	map->os = os;
-	lz_ledger_init(&map->where, geometry, os);
+	lz_ledger_init(&map->ranges, geometry, os);
 }
 
 void lz_window_map_abandon(struct lz_window_map *map)
 {
-	lz_ledger_reset(&map->where);
+	lz_ledger_reset(&map->ranges);
 }
 
 void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end, uintptr_t tag)
 {
-	struct lz_range_traits traits = {.page_shift = map->where.geometry->page_shift, .tag = tag};
+	struct lz_range_traits traits = {.page_shift = map->ranges.geometry->page_shift, .tag = tag};
 
-	atomic_store_explicit(&map->any, true, memory_order_relaxed);
-	atomic_store_explicit(&map->emptied, false, memory_order_relaxed);
+	atomic_store_explicit(&map->ever_used, true, memory_order_relaxed);
+	atomic_store_explicit(&map->is_empty, false, memory_order_relaxed);
 	lz_wipe_table_remove(&map->wipes, start, end);
-	lz_ledger_set(&map->where, start, end, traits);
+	lz_ledger_set(&map->ranges, start, end, traits);
 }
 
-void lz_window_map_set_emptied(struct lz_window_map *map)
+void lz_window_map_set_empty(struct lz_window_map *map)
 {
-	map->emptied_ms = map->os->now_ms();
-	atomic_store_explicit(&map->emptied, true, memory_order_relaxed);
+	map->empty_since_ms = map->os->now_ms();
+	atomic_store_explicit(&map->is_empty, true, memory_order_relaxed);
 }
 
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end)
 {
-	if (!atomic_load_explicit(&map->any, memory_order_relaxed))
+	if (!atomic_load_explicit(&map->ever_used, memory_order_relaxed))
 		return;
 	lz_wipe_table_remove(&map->wipes, start, end);
-	lz_ledger_remove(&map->where, start, end);
-	if (!atomic_load_explicit(&map->emptied, memory_order_relaxed) &&
-		lz_ledger_find(&map->where, 0) == NULL)
-		lz_window_map_set_emptied(map);
+	lz_ledger_remove(&map->ranges, start, end);
+	if (!atomic_load_explicit(&map->is_empty, memory_order_relaxed) &&
+		lz_ledger_find(&map->ranges, 0) == NULL)
+		lz_window_map_set_empty(map);
 }
 
 bool lz_window_map_find(
 	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
-	struct lz_range *range = lz_ledger_find(&map->where, start);
+	struct lz_range *range = lz_ledger_find(&map->ranges, start);
 	struct pieces pieces;
 
 	if (start >= end || range == NULL || range->start >= end)
@@ -69,7 +69,7 @@ bool lz_window_map_find(
 	pieces = pieces_of(map, range->traits.tag);
 	part->start = lz_max_u64(start, range->start);
 	part->end = part->piece_end = lz_min_u64(end, range->end);
-	part->of_file = (range->traits.tag & lz_window_map_of_file(map)) != 0;
+	part->dev_zero = (range->traits.tag & lz_window_map_dev_zero_bit(map)) != 0;
 	if (pieces.bytes != 0)
 		part->piece_end = lz_min_u64(
 			part->end, part->start + pieces.bytes - (part->start - pieces.anchor) % pieces.bytes);
@@ -78,16 +78,16 @@ bool lz_window_map_find(
 
 uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address)
 {
-	struct lz_range *range = lz_ledger_find(&map->where, address);
+	struct lz_range *range = lz_ledger_find(&map->ranges, address);
 
 	return range != NULL && range->start <= address ? range->traits.tag : 0;
 }
 
-uint64_t lz_window_map_mappings(struct lz_window_map *map)
+uint64_t lz_window_map_count_mappings(struct lz_window_map *map)
 {
 	uint64_t count = 0;
 
-	for (struct lz_range *range = lz_ledger_find(&map->where, 0); range != NULL;
+	for (struct lz_range *range = lz_ledger_find(&map->ranges, 0); range != NULL;
 		range = lz_ledger_next(range)) {
 		struct pieces pieces = pieces_of(map, range->traits.tag);
 

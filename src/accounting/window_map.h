@@ -25,11 +25,12 @@
 
 struct lz_window_map {
 	const struct lz_os *os;
-	struct lz_ledger where;     /* ranges on windows; traits.tag as above */
+	struct lz_ledger ranges;    /* ranges on windows; traits.tag as above */
 	struct lz_wipe_table wipes; /* MADV_WIPEONFORK */
-	_Atomic bool any;     /* some address stands or stood on a window: madvise and others have to look */
-	_Atomic bool emptied; /* nothing stands on a window any more, since */
-	uint64_t emptied_ms;  /* this time */
+	_Atomic bool
+		ever_used;     /* some address stands or stood on a window: madvise and others have to look */
+	_Atomic bool is_empty; /* nothing stands on a window any more, since */
+	uint64_t empty_since_ms; /* this time */
 };
 
 void lz_window_map_init(
@@ -42,7 +43,7 @@ void lz_window_map_abandon(struct lz_window_map *map);
  * lock. */
 static inline size_t lz_window_map_unit(const struct lz_window_map *map)
 {
-	return (size_t)1 << map->where.span_shift[0];
+	return (size_t)1 << map->ranges.span_shift[0];
 }
 
 /* The tag of pieces of `bytes` (0: unknown) that begin at an anchor, a multiple of the unit. */
@@ -55,16 +56,16 @@ static inline uintptr_t lz_window_map_tag(const struct lz_window_map *map, uintp
  * In a tag as well: the program mapped /dev/zero, not anonymous memory. To it that is a file, which a few
  * calls tell (vm_file in mm/madvise.c). Far above the units of any window.
  */
-static inline uintptr_t lz_window_map_of_file(const struct lz_window_map *map)
+static inline uintptr_t lz_window_map_dev_zero_bit(const struct lz_window_map *map)
 {
 	return lz_window_map_unit(map) / 2;
 }
 
 /* The tag of such memory of which nothing else is known, or which is on no window any more. */
-static inline uintptr_t lz_window_map_of_file_tag(const struct lz_window_map *map, uintptr_t start)
+static inline uintptr_t lz_window_map_dev_zero_tag(const struct lz_window_map *map, uintptr_t start)
 {
 	return lz_window_map_tag(map, lz_round_down(start, lz_window_map_unit(map)), 0) |
-	       lz_window_map_of_file(map);
+	       lz_window_map_dev_zero_bit(map);
 }
 
 /* Adds and removes ranges; none of them is wiped on fork then. */
@@ -72,13 +73,13 @@ void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end);
 
 /* Starts the time since which nothing stands on a window. */
-void lz_window_map_set_emptied(struct lz_window_map *map);
+void lz_window_map_set_empty(struct lz_window_map *map);
 
 /* A part of a range that stands on a window. */
 struct lz_window_part {
 	uintptr_t start, end;
 	uintptr_t piece_end; /* where its first piece ends, or its end where that is not known */
-	bool of_file;        /* see lz_window_map_of_file */
+	bool dev_zero;       /* see lz_window_map_dev_zero_bit */
 };
 
 /* The first part of [start, end) that stands on a window; false: none does. */
@@ -93,6 +94,6 @@ struct lz_mapping;
 bool lz_mapping_is_window(const struct lz_mapping *mapping);
 
 /* Mappings that all that stands on windows consists of. */
-uint64_t lz_window_map_mappings(struct lz_window_map *map);
+uint64_t lz_window_map_count_mappings(struct lz_window_map *map);
 
 #endif

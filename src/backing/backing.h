@@ -43,7 +43,7 @@ struct lz_lease {
 	void *object;                     /* what is held; of the backing's own, as are the next two */
 	uintptr_t keeper, source;
 	size_t bytes; /* of what is mapped over and over in each piece */
-	struct lz_hold hold;
+	struct lz_reservation_handle hold;
 };
 
 /* Where a region is to be put, and how. */

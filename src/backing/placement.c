@@ -136,7 +136,7 @@ int lz_placement_make_header(struct lz_backings *backings, const struct lz_regio
 {
 	size_t lead = backings->header.bytes;
 	intptr_t at = backings->os->mmap((void *)(entry->base - lead), lead, PROT_READ | PROT_WRITE,
-		lz_placement_flags(entry->how.accounted) | MAP_FIXED, -1, 0);
+		lz_placement_flags(entry->attributes.accounted) | MAP_FIXED, -1, 0);
 
 	if (lz_os_failed(at))
 		return (int)at;

@@ -33,7 +33,7 @@ static bool truly_exceeds(struct lz_budget *budget, uint64_t cost, bool refusabl
 	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact ||
 		age >= RECONCILE_AGE_MS)
 		lz_books_reconcile(budget->books);
-	lz_books_read_actual(budget->books, 0);
+	lz_books_read_vmpte(budget->books, 0);
 	return lz_books_exceeds(budget->books, cost);
 }
 
@@ -41,11 +41,11 @@ static bool truly_exceeds(struct lz_budget *budget, uint64_t cost, bool refusabl
  * budget. */
 static void reconcile_missed(struct lz_budget *budget)
 {
-	if (!lz_books_are_doubtful(budget->books))
+	if (!lz_books_may_be_stale(budget->books))
 		return;
 	if (budget->os->now_ms() - budget->books->reconciled_ms < RECONCILE_AGE_MS)
 		return;
-	atomic_store_explicit(&budget->books->missed, false, memory_order_relaxed);
+	atomic_store_explicit(&budget->books->has_untracked_calls, false, memory_order_relaxed);
 	lz_books_reconcile(budget->books);
 }
 
@@ -83,24 +83,24 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 /*
  * One decision. -EXDEV: it exceeds the budget, and a window may answer; nothing was granted or said.
  */
-static int decide(struct lz_budget *budget, const struct lz_need *need, struct lz_grant *grant)
+static int decide(struct lz_budget *budget, const struct lz_table_demand *need, struct lz_grant *grant)
 {
-	bool refusable = budget->options->policy == LZ_POLICY_REFUSE && !need->windowable;
+	bool refusable = budget->options->policy == LZ_POLICY_REFUSE && !need->can_use_window;
 	bool refused, windowed;
 
 	if (!lz_books_lock(budget->books))
 		return -EAGAIN;
 	lz_books_resolve_budget(budget->books);
 	grant->cost = lz_cost_of(budget->books, need);
-	budget->books->decided_since_read += grant->cost;
-	lz_books_read_actual(
-		budget->books, budget->books->decided_since_read > budget->books->budget.bytes / ACTUAL_SHARE
+	budget->books->granted_since_read += grant->cost;
+	lz_books_read_vmpte(
+		budget->books, budget->books->granted_since_read > budget->books->budget.bytes / ACTUAL_SHARE
 				       ? 0
 				       : ACTUAL_AGE_MS);
 	reconcile_missed(budget);
 	grant->over = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 		      truly_exceeds(budget, grant->cost, refusable);
-	windowed = grant->over && need->windowable;
+	windowed = grant->over && need->can_use_window;
 	grant->committed = lz_ledger_committed(&budget->books->ledger);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
@@ -115,24 +115,25 @@ static int decide(struct lz_budget *budget, const struct lz_need *need, struct l
 	return windowed ? -EXDEV : refused ? -ENOMEM : 0;
 }
 
-static int acquire_window(struct lz_budget *budget, const struct lz_need *need, struct lz_lease *lease)
+static int acquire_window(
+	struct lz_budget *budget, const struct lz_table_demand *need, struct lz_lease *lease)
 {
 	return lz_backing_of(LZ_BACKING_WINDOW)->acquire(budget->backings, need->bytes, need->bytes, lease);
 }
 
 /* The need on a window, once there is one. */
-static void put_on_window(
-	struct lz_budget *budget, struct lz_need *need, struct lz_grant *grant, const struct lz_lease *lease)
+static void put_on_window(struct lz_budget *budget, struct lz_table_demand *need, struct lz_grant *grant,
+	const struct lz_lease *lease)
 {
 	grant->window = lease->bytes;
 	if (lease->bytes != 0)
 		need->page_shift = budget->books->ledger.span_shift[0];
 }
 
-int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, const struct lz_need *asked,
-	struct lz_grant *grant, struct lz_lease *lease)
+int lz_budget_request(struct lz_budget *budget, const struct lz_request *request,
+	const struct lz_table_demand *asked, struct lz_grant *grant, struct lz_lease *lease)
 {
-	struct lz_need need = *asked;
+	struct lz_table_demand need = *asked;
 	int error;
 
 	grant->request = *request;
@@ -140,11 +141,11 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 	if (lease != NULL)
 		*lease = (struct lz_lease){.backing = NULL};
 	else
-		need.windowable = false;
+		need.can_use_window = false;
 	/* Here, and not where a window asks for it with twice the stack in use. */
 	lz_books_resolve_budget_early(budget->books);
-	if (need.windowable && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
-		need.windowable = false;
+	if (need.can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
+		need.can_use_window = false;
 		if (acquire_window(budget, &need, lease) == 0)
 			put_on_window(budget, &need, grant, lease);
 	}
@@ -157,7 +158,7 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		error = decide(budget, &need, grant);
 	}
 	if (error == -EXDEV) {
-		need.windowable = false;
+		need.can_use_window = false;
 		if (acquire_window(budget, &need, lease) == 0) {
 			need.plain_cost = grant->cost;
 			put_on_window(budget, &need, grant, lease);

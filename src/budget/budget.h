@@ -34,7 +34,7 @@ struct lz_grant {
 	uint64_t plain_cost;                /* as in the need */
 	uint64_t committed, actual, budget; /* bytes, at the time of the decision */
 	struct lz_request request;
-	struct lz_hold hold; /* the reservation, as others see it */
+	struct lz_reservation_handle hold; /* the reservation, as others see it */
 };
 
 /* A grant of nothing: sets only what is looked at, for this is on the way of every small mmap. */
@@ -51,8 +51,8 @@ static inline void lz_grant_nothing(struct lz_grant *grant)
  * NULL where there is to be no window. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock
  * cannot be had. Only 0 reserves or holds anything.
  */
-int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, const struct lz_need *need,
-	struct lz_grant *grant, struct lz_lease *lease);
+int lz_budget_request(struct lz_budget *budget, const struct lz_request *request,
+	const struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);
 
 /*
  * Gives a reservation back, its range being in the ledger or not to come; a request that was granted over the

@@ -100,7 +100,7 @@ static void after_fork(void *context)
 void lz_cache_init(struct lz_cache *cache)
 {
 	const struct lz_books_observer observer = {
-		.context = cache, .after_fork = after_fork, .after_torn = recount};
+		.context = cache, .after_fork = after_fork, .recount = recount};
 
 	lz_books_register(cache->books, &observer);
 }
@@ -132,7 +132,7 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
 
 	if (!lz_cache_is_ours(cache, region)) {
 		/* The books do not know what is there now. */
-		atomic_store_explicit(&cache->books->missed, true, memory_order_relaxed);
+		atomic_store_explicit(&cache->books->has_untracked_calls, true, memory_order_relaxed);
 		return;
 	}
 	if (lz_header_matches(&backings->header, region->base, region->length))
@@ -160,7 +160,7 @@ bool lz_cache_unmap_one(struct lz_cache *cache,
 	}
 	if (found != NULL) {
 		region = lz_cache_remove(cache, found);
-		lz_books_publish(cache->books);
+		lz_books_publish_statistics(cache->books);
 	}
 	lz_books_unlock(cache->books);
 	if (found != NULL)

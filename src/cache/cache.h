@@ -39,7 +39,7 @@
 struct lz_cached_region {
 	uintptr_t base;
 	size_t length;
-	struct lz_served_how how;
+	struct lz_region_attributes how;
 	uint64_t resident;      /* bytes that it holds, page tables included; at most, where nobody looked */
 	uint64_t freed_ms;      /* when */
 	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
@@ -95,7 +95,7 @@ int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size
  * Keeps a claimed region, which leaves the table of regions, and unmaps others that have to go for it. False:
  * it is not worth keeping, or was altered by the program, or cannot be: the caller unmaps it. Takes the lock.
  */
-bool lz_cache_keep(struct lz_cache *cache, struct lz_served *region);
+bool lz_cache_keep(struct lz_cache *cache, struct lz_region_record *region);
 
 /* Whether p lies in a kept region that is still ours. With the lock. */
 bool lz_cache_contains(struct lz_cache *cache, uintptr_t p);

@@ -57,7 +57,7 @@ static bool is_limited(struct lz_cache *cache)
 
 	cache->os->rlimit(RLIMIT_AS, &space);
 	cache->os->rlimit(RLIMIT_DATA, &data);
-	return space != RLIM_INFINITY || data != RLIM_INFINITY || cache->books->budget.never_overcommits;
+	return space != RLIM_INFINITY || data != RLIM_INFINITY || cache->books->budget.overcommit_never;
 }
 
 /* With the lock. */
@@ -90,11 +90,12 @@ static uint64_t current_limit(struct lz_cache *cache, uint64_t now)
 
 /* Whether the ledger knows the region as it was made: nothing unmapped, replaced or made inaccessible. */
 static bool is_unaltered(
-	struct lz_cache *cache, const struct lz_served *record, uintptr_t base, size_t length)
+	struct lz_cache *cache, const struct lz_region_record *record, uintptr_t base, size_t length)
 {
 	uintptr_t at = base;
 
-	if (lz_regions_spoiled(&cache->books->regions, record) || lz_books_are_doubtful(cache->books))
+	if (lz_regions_altered_by_program(&cache->books->regions, record) ||
+		lz_books_may_be_stale(cache->books))
 		return false;
 	for (struct lz_range *range = lz_ledger_find(&cache->books->ledger, base); at < base + length;
 		range = lz_ledger_next(range)) {
@@ -201,7 +202,8 @@ static bool make_reclaimable(struct lz_cache *cache, struct lz_cached_region *re
 }
 
 /* Enters a region that is ready to be kept. False where the books cannot be had, or know of a change. */
-static bool insert(struct lz_cache *cache, struct lz_served *record, const struct lz_cached_region *region)
+static bool insert(
+	struct lz_cache *cache, struct lz_region_record *record, const struct lz_cached_region *region)
 {
 	struct lz_cached_region out[REPLACED];
 	struct lz_cache_slot *slot = NULL;
@@ -216,7 +218,7 @@ static bool insert(struct lz_cache *cache, struct lz_served *record, const struc
 		lz_regions_unlink(&cache->books->regions, record);
 	}
 	if (count != 0)
-		lz_books_publish(cache->books);
+		lz_books_publish_statistics(cache->books);
 	lz_books_unlock(cache->books);
 	for (unsigned i = 0; i < count; i++)
 		lz_cache_unmap(cache, &out[i]);
@@ -227,22 +229,22 @@ static bool insert(struct lz_cache *cache, struct lz_served *record, const struc
  * Without the mmap family, what the program does to a region is not seen. And pages that the kernel still
  * reads for the program, which nobody can see, must not be cleared.
  */
-static bool may_keep(const struct lz_cache *cache, const struct lz_served *record)
+static bool may_keep(const struct lz_cache *cache, const struct lz_region_record *record)
 {
 	return cache->options->cache != 0 && (cache->options->intercept & LZ_INTERCEPT_MMAP) != 0 &&
 	       !atomic_load_explicit(&cache->pages_shared_with_kernel, memory_order_relaxed) &&
-	       !atomic_load_explicit(&cache->books->passive, memory_order_relaxed) &&
-	       !lz_regions_spoiled(&cache->books->regions, record) &&
+	       !atomic_load_explicit(&cache->books->disabled, memory_order_relaxed) &&
+	       !lz_regions_altered_by_program(&cache->books->regions, record) &&
 	       !atomic_load_explicit(&cache->memory_locked, memory_order_relaxed);
 }
 
-bool lz_cache_keep(struct lz_cache *cache, struct lz_served *record)
+bool lz_cache_keep(struct lz_cache *cache, struct lz_region_record *record)
 {
 	struct lz_cached_region region = {.base = atomic_load_explicit(&record->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&record->length, memory_order_relaxed),
 		.how = {record->backing, record->huge_pages_refused, record->on_window, record->accounted},
-		.changes = record->changes,
-		.full = record->full};
+		.changes = record->changes_at_creation,
+		.full = record->fully_resident};
 	uint64_t limit, tables = 0;
 
 	if (!may_keep(cache, record))

@@ -10,8 +10,9 @@ bool lz_cache_is_doubtful(const struct lz_cache *cache, const struct lz_cached_r
 {
 	const struct lz_books *books = cache->books;
 
-	return region->changes != atomic_load_explicit(&books->regions.changes, memory_order_relaxed) ||
-	       lz_books_are_doubtful(books);
+	return region->changes !=
+		       atomic_load_explicit(&books->regions.untracked_changes, memory_order_relaxed) ||
+	       lz_books_may_be_stale(books);
 }
 
 int lz_cache_advise_fork(struct lz_cache *cache, const struct lz_cached_region *region, int advice)

@@ -109,7 +109,7 @@ static struct lz_cache_slot *choose(
  * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it.
  * NULL: it stays in *unfit, for the caller to unmap. With the lock.
  */
-static struct lz_served *revive(
+static struct lz_region_record *revive(
 	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *unfit)
 {
 	struct lz_cached_region region = slot->region;
@@ -131,10 +131,10 @@ static struct lz_served *revive(
 }
 
 /* One that serves the request: its record, and what was kept of it. NULL: there is none. */
-static struct lz_served *take_best(struct lz_cache *cache, const struct lz_request *request, size_t length,
-	size_t alignment, struct lz_cached_region *taken)
+static struct lz_region_record *take_best(struct lz_cache *cache, const struct lz_request *request,
+	size_t length, size_t alignment, struct lz_cached_region *taken)
 {
-	struct lz_served *record = NULL;
+	struct lz_region_record *record = NULL;
 	struct lz_cache_slot *slot;
 	struct lz_cached_region unfit;
 
@@ -159,7 +159,7 @@ int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size
 	uintptr_t *base, size_t *got)
 {
 	struct lz_cached_region taken;
-	struct lz_served *record = take_best(cache, request, length, alignment, &taken);
+	struct lz_region_record *record = take_best(cache, request, length, alignment, &taken);
 	size_t lead = cache->backings->header.bytes;
 	bool full = taken.full;
 
@@ -178,7 +178,7 @@ int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size
 	if (request->zeroed && !taken.is_zero)
 		full = lz_cache_clear(
 			cache, &taken, lz_cache_fits(*got, length) ? *got : lz_min_u64(*got, length));
-	record->full = full;
+	record->fully_resident = full;
 	lz_stats_add(&cache->books->stats, recycled, 1);
 	lz_stats_add(&cache->books->stats, recycled_bytes, *got);
 	return 0;

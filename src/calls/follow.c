@@ -26,7 +26,7 @@ void lz_calls_note_altered(struct lz_calls *calls, uintptr_t start, uintptr_t en
 }
 
 int lz_calls_request(struct lz_calls *calls, const char *call, const void *caller, size_t size,
-	const struct lz_need *need, struct lz_grant *grant, struct lz_lease *lease)
+	const struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease)
 {
 	struct lz_request request = {.call = call, .size = size, .caller = caller};
 	int error;
@@ -49,7 +49,7 @@ void lz_calls_follow_made(struct lz_calls *calls, const struct lz_made *made)
 	if (!lz_books_lock(books))
 		return;
 	if (made->placed_by_kernel)
-		lz_books_drop_stale_regions(books, made->start, made->end);
+		lz_books_remove_stale_regions(books, made->start, made->end);
 	lz_backings_range_overwritten(calls->backings, made->start, made->end);
 	if (made->window_tag != 0)
 		lz_window_map_add(&books->windows, made->start, made->end, made->window_tag);
@@ -59,7 +59,7 @@ void lz_calls_follow_made(struct lz_calls *calls, const struct lz_made *made)
 		lz_ledger_set(&books->ledger, made->start, made->end, made->traits);
 	else
 		lz_ledger_remove(&books->ledger, made->start, made->end);
-	lz_books_publish(books);
+	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }
 
@@ -92,9 +92,9 @@ void lz_calls_save_range(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
-	if (!atomic_load_explicit(&books->windows.any, memory_order_relaxed))
+	if (!atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed))
 		return;
-	lz_pieces_save(&books->windows.where, start, end, &saved->windows);
+	lz_pieces_save(&books->windows.ranges, start, end, &saved->windows);
 	lz_wipe_table_list(&books->windows.wipes, start, end, &saved->wiped);
 	lz_window_map_remove(&books->windows, start, end);
 }
@@ -113,10 +113,10 @@ void lz_calls_restore_range(struct lz_calls *calls, uintptr_t start, const struc
 	if (!lz_books_lock(books))
 		return;
 	restore(&books->ledger, start, &saved->touchable);
-	restore(&books->windows.where, start, &saved->windows);
+	restore(&books->windows.ranges, start, &saved->windows);
 	lz_wipe_table_restore(&books->windows.wipes, start, &saved->wiped, SIZE_MAX, SIZE_MAX);
 	if (!saved->touchable.all || !saved->windows.all)
 		lz_books_reconcile(books);
-	lz_books_publish(books);
+	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }

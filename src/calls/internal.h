@@ -26,7 +26,7 @@ void lz_calls_note_altered(struct lz_calls *calls, uintptr_t start, uintptr_t en
  * are granted nothing. `lease` is NULL where there is to be no window. 0 or -ENOMEM.
  */
 int lz_calls_request(struct lz_calls *calls, const char *call, const void *caller, size_t size,
-	const struct lz_need *need, struct lz_grant *grant, struct lz_lease *lease);
+	const struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);
 
 /* A mapping that a call made: what the books are to know of it. */
 struct lz_made {
@@ -65,7 +65,7 @@ struct lz_pieces {
 /* The same of what can be touched, of what stands on a window, and what of that is wiped on fork. */
 struct lz_saved_range {
 	struct lz_pieces touchable, windows;
-	struct lz_wiped wiped;
+	struct lz_wipe_list wiped;
 };
 
 void lz_pieces_save(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_pieces *pieces);

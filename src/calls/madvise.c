@@ -53,7 +53,7 @@ static int advise(struct lz_calls *calls, uintptr_t start, size_t length, int ad
 /* MADV_HUGEPAGE is ignored on regions that LAZYZERO_THP keeps sparse. */
 static bool is_ignored(struct lz_calls *calls, const void *address, size_t length, int advice)
 {
-	struct lz_served *region = NULL;
+	struct lz_region_record *region = NULL;
 	struct lz_range *range;
 	bool ignored;
 

@@ -43,7 +43,7 @@ __attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintp
 			traits = (struct lz_range_traits){
 				.page_shift = (uint8_t)calls->books->page_shift, .tag = traits.tag};
 		lz_ledger_remove(&calls->books->ledger, base + start, base + end);
-		lz_books_cover(calls->books, base + start, base + end, traits);
+		lz_books_add_missing(calls->books, base + start, base + end, traits);
 		covered += end - start;
 	}
 	if ((covered < new_length && !was_empty) || !pieces->all)
@@ -51,10 +51,10 @@ __attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintp
 }
 
 /* What an mremap will need: its growth, or all of it where the old range stays mapped as well. */
-__attribute__((noinline)) static struct lz_need remap_need(
+__attribute__((noinline)) static struct lz_table_demand remap_need(
 	struct lz_calls *calls, uintptr_t start, size_t old_length, size_t new_length, int flags)
 {
-	struct lz_need need = {
+	struct lz_table_demand need = {
 		.bytes = new_length, .old_bytes = old_length, .page_shift = calls->books->page_shift};
 	struct lz_range *range;
 
@@ -107,7 +107,7 @@ __attribute__((noinline)) static void follow_target(struct lz_calls *calls, uint
 	if (!is_backed)
 		lz_window_map_remove(&calls->books->windows, start, end);
 	enter_pieces(calls, start, old_length, end - start, &saved->touchable);
-	lz_books_publish(calls->books);
+	lz_books_publish_statistics(calls->books);
 	lz_books_unlock(calls->books);
 }
 
@@ -139,7 +139,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	if (backing != NULL && rounded > end - start && rounded >> calls->books->geometry->user_bits == 0)
 		backing->acquire(calls->backings, rounded, rounded - (end - start), &lease);
 	if (new_length > old_length || stays) {
-		struct lz_need need = remap_need(calls, start, old_length, new_length, flags);
+		struct lz_table_demand need = remap_need(calls, start, old_length, new_length, flags);
 
 		/* A window that is lost leaves plain memory to grow. */
 		if (backing != NULL && rounded > end - start && lease.backing == NULL)

@@ -112,10 +112,10 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 
 void lz_calls_before_seccomp(struct lz_calls *calls)
 {
-	if (atomic_load(&calls->books->passive))
+	if (atomic_load(&calls->books->disabled))
 		return;
 	lz_cache_flush(calls->cache);
-	atomic_store(&calls->books->passive, true);
+	atomic_store(&calls->books->disabled, true);
 }
 
 /* What is kept could be what the next request lacks. */

@@ -40,7 +40,7 @@ static uintptr_t segment_tag(uintptr_t start)
 
 intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int flags, const void *caller)
 {
-	struct lz_need need = {.page_shift = calls->books->page_shift};
+	struct lz_table_demand need = {.page_shift = calls->books->page_shift};
 	struct lz_grant grant;
 	struct lz_made made = {.touchable = true, .placed_by_kernel = address == NULL};
 	size_t bytes = 0;
@@ -81,7 +81,7 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address)
 			lz_ledger_remove(&calls->books->ledger, range->start, range->end);
 			range = lz_ledger_find(&calls->books->ledger, start);
 		}
-		lz_books_publish(calls->books);
+		lz_books_publish_statistics(calls->books);
 		lz_books_unlock(calls->books);
 	}
 	error = calls->next->shmdt(address);

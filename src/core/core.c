@@ -143,7 +143,7 @@ void lz_core_after_fork(struct lz_core *core)
 
 void lz_core_close(struct lz_core *core)
 {
-	if (atomic_load(&core->books.passive))
+	if (atomic_load(&core->books.disabled))
 		return;
 	lz_report_write(&core->reporter, "exit");
 	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
@@ -152,7 +152,7 @@ void lz_core_close(struct lz_core *core)
 		lz_backings_sample_resident(&core->backings, true);
 		if (!lz_books_lock(&core->books))
 			return;
-		lz_books_read_actual(&core->books, 0);
+		lz_books_read_vmpte(&core->books, 0);
 		lz_books_unlock(&core->books);
 	}
 	lz_log_close(&core->log);

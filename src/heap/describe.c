@@ -8,29 +8,29 @@
 #include "heap/heap.h"
 #include "pagetables/census.h"
 
-static size_t length_of(const struct lz_served *region)
+static size_t length_of(const struct lz_region_record *region)
 {
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p)
+struct lz_region_record *lz_heap_find(struct lz_heap *heap, const void *p)
 {
 	struct lz_books *books = heap->books;
 	const struct lz_region_header *header = &heap->backings->header;
 	uintptr_t base = (uintptr_t)p;
-	struct lz_served *region = lz_regions_find(&books->regions, base);
+	struct lz_region_record *region = lz_regions_find(&books->regions, base);
 
-	if (region == NULL || atomic_load_explicit(&books->passive, memory_order_relaxed) ||
+	if (region == NULL || atomic_load_explicit(&books->disabled, memory_order_relaxed) ||
 		lz_header_matches(header, base, length_of(region)))
 		return region;
-	lz_books_remove_lost_region(books, region, base, header->bytes);
+	lz_books_remove_unmapped_region(books, region, base, header->bytes);
 	return NULL;
 }
 
 /* The region that contains p: its first address and length. */
 static int find_around(struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
 {
-	struct lz_served *region;
+	struct lz_region_record *region;
 
 	if (!lz_books_lock(heap->books))
 		return -EAGAIN;
@@ -99,7 +99,7 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 
 int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes)
 {
-	struct lz_served *region = lz_heap_find(heap, p);
+	struct lz_region_record *region = lz_heap_find(heap, p);
 
 	if (region == NULL)
 		return -ENOENT;

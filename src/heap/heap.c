@@ -7,7 +7,7 @@
 #include "backing/all.h"
 #include "backing/placement.h"
 
-static size_t length_of(const struct lz_served *region)
+static size_t length_of(const struct lz_region_record *region)
 {
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
@@ -25,7 +25,8 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	lz_header_write(&heap->backings->header, entry->base, entry->length);
 	error = lz_books_add_region(heap->books, entry, 0, 0);
 	if (error)
-		heap->os->munmap((void *)(entry->base - entry->lead), entry->length + entry->lead);
+		heap->os->munmap(
+			(void *)(entry->base - entry->header_bytes), entry->length + entry->header_bytes);
 	return error;
 }
 
@@ -49,8 +50,8 @@ static int reuse(
 
 int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
-	struct lz_need need = {.page_shift = heap->books->page_shift,
-		.windowable = lz_request_backing(request, heap->options) != LZ_BACKING_ZEROPAGE};
+	struct lz_table_demand need = {.page_shift = heap->books->page_shift,
+		.can_use_window = lz_request_backing(request, heap->options) != LZ_BACKING_ZEROPAGE};
 	struct lz_placement placement = {.alignment = alignment, .accounted = request->accounted};
 	struct lz_region_entry entry;
 	struct lz_lease lease;
@@ -75,12 +76,12 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 		lz_budget_settle(heap->budget, &grant, error == 0);
 		lz_lease_release(heap->backings, &lease);
 		/* Some of its many mappings could not be had: the zero page needs one. */
-		need.windowable = false;
+		need.can_use_window = false;
 	} while (error != 0 && !is_plain);
 	if (error)
 		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
-	lz_books_count_region(heap->books, entry.length, entry.how.on_window);
-	if (entry.how.on_window)
+	lz_books_count_region(heap->books, entry.length, entry.attributes.on_window);
+	if (entry.attributes.on_window)
 		lz_books_count_window(heap->books, entry.length);
 	if (!grant.over)
 		lz_placement_populate(heap->backings, entry.base, entry.length);
@@ -93,7 +94,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 int lz_heap_free(struct lz_heap *heap, void *p)
 {
 	uintptr_t base = (uintptr_t)p;
-	struct lz_served *region = lz_heap_find(heap, p);
+	struct lz_region_record *region = lz_heap_find(heap, p);
 	size_t length;
 	bool on_window;
 

@@ -16,10 +16,10 @@
 /* With the lock. */
 static enum lz_misuse classify(struct lz_heap *heap, uintptr_t p, uintptr_t *base, size_t *length)
 {
-	const struct lz_served *region = lz_books_region_around(heap->books, p);
+	const struct lz_region_record *region = lz_books_region_around(heap->books, p);
 
 	/* Books that a call got past may tell of a block that is another's by now. */
-	if (lz_books_are_doubtful(heap->books))
+	if (lz_books_may_be_stale(heap->books))
 		return LZ_MISUSE_NONE;
 	if (region == NULL)
 		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_FREED : LZ_MISUSE_NONE;
@@ -37,7 +37,7 @@ enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *
 	enum lz_misuse misuse;
 	unsigned char resident;
 
-	if (!lz_regions_near(&heap->books->regions, address) || !lz_books_lock(heap->books))
+	if (!lz_regions_may_be_near(&heap->books->regions, address) || !lz_books_lock(heap->books))
 		return LZ_MISUSE_NONE;
 	misuse = classify(heap, address, base, length);
 	lz_books_unlock(heap->books);

@@ -16,7 +16,7 @@
 
 void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
-	struct lz_served *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
+	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	struct lz_sites *sites = &reporter->report->sites;
 
 	if (region == NULL)
@@ -28,7 +28,7 @@ void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request
 
 void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length)
 {
-	struct lz_served *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
+	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	size_t length;
 
 	if (region == NULL || site == LZ_SITE_NONE)
@@ -40,7 +40,7 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 }
 
 void lz_report_range_ends(
-	struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end)
+	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end)
 {
 	struct lz_look *look;
 
@@ -57,7 +57,7 @@ void lz_report_range_ends(
 	lz_scratch_release(reporter->os, look);
 }
 
-static void note_alive(void *context, struct lz_served *region)
+static void note_alive(void *context, struct lz_region_record *region)
 {
 	struct lz_report *report = context;
 
@@ -126,7 +126,7 @@ static void say_broken_once(struct lz_reporter *reporter, int error)
 	reporter->report->broken = true;
 }
 
-static void forget_site(void *context, struct lz_served *region)
+static void forget_site(void *context, struct lz_region_record *region)
 {
 	(void)context;
 	region->site = LZ_SITE_NONE;
@@ -140,8 +140,8 @@ static void after_fork(void *context)
 	struct lz_report *report = reporter->report;
 
 	lz_sites_forget(&report->sites);
-	lz_regions_each(&reporter->books->regions, forget_site, NULL);
-	report->start_time = lz_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	lz_regions_for_each(&reporter->books->regions, forget_site, NULL);
+	report->start_time = lz_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
@@ -163,7 +163,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	}
 	report = (struct lz_report *)at;
 	report->sites.os = reporter->os;
-	report->start_time = lz_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	report->start_time = lz_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
 	lz_path_pattern_make_absolute(
@@ -212,7 +212,7 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	report->left_out = report->lines = report->used = 0;
 	report->error = 0;
 	memset(report->alive_fate, 0, sizeof report->alive_fate);
-	lz_regions_each(&reporter->books->regions, note_alive, report);
+	lz_regions_for_each(&reporter->books->regions, note_alive, report);
 	if (entered)
 		lz_books_unlock(reporter->books);
 	report->fd = open_file(reporter);

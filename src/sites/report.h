@@ -51,7 +51,7 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 
 /* [start, end) of a region is about to go: all of it, or what realloc cuts off. */
 void lz_report_range_ends(
-	struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end);
+	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end);
 
 /* Writes the report; `reason` is "exit" or "signal". */
 void lz_report_write(struct lz_reporter *reporter, const char *reason);

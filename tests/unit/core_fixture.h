@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
-#include "accounting/figures.h"
+#include "accounting/api.h"
 #include "fake_os.h"
 
 #define MIB (UINT64_C(1) << 20)

@@ -97,7 +97,8 @@ static bool was_made_of_a_kept_one(size_t from, size_t to)
 	for (size_t i = 0; i < to; i++)
 		cr_assert_eq(q[i], 0, "%zu bytes from %zu: byte %zu", to, from, i);
 	cr_expect_eq(core.books.stats.wire->regions, 1);
-	cr_expect_eq(core.books.stats.wire->region_bytes, lz_regions_find(&core.books.regions, (uintptr_t)q)->length);
+	cr_expect_eq(core.books.stats.wire->region_bytes,
+		lz_regions_find(&core.books.regions, (uintptr_t)q)->length);
 	recycled = core.books.stats.wire->recycled - recycled;
 	cr_expect_eq(recycled, kept() == 0);
 	cr_assert_eq(lz_heap_free(&core.heap, q), 0);
@@ -235,19 +236,21 @@ Test(cache, altered_regions_are_not_kept)
 			lz_calls_madvise(&core.calls, p, 4096, MADV_DONTFORK);
 			break;
 		case 5:
-			lz_calls_before_userfault(&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
+			lz_calls_before_userfault(
+				&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
 			break;
 		case 6: /* at a hole, after it has protected what lies before */
 			fake.error = -ENOMEM;
 			fake.fail_at[FAKE_MPROTECT] = fake.calls[FAKE_MPROTECT] + 1;
-			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
+			cr_expect_eq(
+				lz_calls_mprotect(&core.calls, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
 			break;
 		case 7: /* in a handler that interrupted us: nothing of the call can be entered */
 			cr_assert(lz_books_lock(&core.books));
 			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 4096, PROT_READ, -1, NULL), 0);
 			lz_books_unlock(&core.books);
 			lz_books_reconcile_after_failure(&core.books);
-			atomic_store(&core.books.missed, false);
+			atomic_store(&core.books.has_untracked_calls, false);
 			break;
 		case 8: /* and what realloc moves stays altered */
 			lz_calls_madvise(&core.calls, p, 2 * MIB, MADV_DONTDUMP);

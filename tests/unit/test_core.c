@@ -257,7 +257,7 @@ Test(core, inside_the_lock_calls_pass_by)
 	lz_lock_release(&core.books.lock);
 	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT);
 	cr_assert_eq(allocate(MIB, &q), 0);
-	cr_expect_eq(atomic_load(&core.books.regions.leftover), 0, "what was left is swept");
+	cr_expect_eq(atomic_load(&core.books.regions.deferred_count), 0, "what was left is swept");
 	lz_heap_free(&core.heap, q);
 }
 
@@ -278,13 +278,13 @@ Test(misuse, near_is_where_a_region_lies)
 		uintptr_t first = regions[i].base & -unit,
 			  last = (regions[i].base + regions[i].length - 1) & -unit;
 
-		cr_expect_not(lz_regions_near(&core.books.regions, first), "%zu", i);
-		lz_regions_note(&core.books.regions, regions[i].base, regions[i].length);
+		cr_expect_not(lz_regions_may_be_near(&core.books.regions, first), "%zu", i);
+		lz_regions_filter_add(&core.books.regions, regions[i].base, regions[i].length);
 		for (uintptr_t at = first; at <= last; at += unit)
-			cr_assert(lz_regions_near(&core.books.regions, at) &&
-				  lz_regions_near(&core.books.regions, at + unit - 1));
-		cr_expect_not(lz_regions_near(&core.books.regions, first - 1), "%zu", i);
-		cr_expect_not(lz_regions_near(&core.books.regions, last + unit), "%zu", i);
+			cr_assert(lz_regions_may_be_near(&core.books.regions, at) &&
+				  lz_regions_may_be_near(&core.books.regions, at + unit - 1));
+		cr_expect_not(lz_regions_may_be_near(&core.books.regions, first - 1), "%zu", i);
+		cr_expect_not(lz_regions_may_be_near(&core.books.regions, last + unit), "%zu", i);
 	}
 }
 
@@ -301,9 +301,9 @@ Test(misuse, only_what_is_certain)
 	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
 	cr_expect_eq(lz_heap_classify(&core.heap, foreign, &base, &length), LZ_MISUSE_NONE);
 	/* Books that a call got past are not believed. */
-	atomic_store(&core.books.missed, true);
+	atomic_store(&core.books.has_untracked_calls, true);
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_NONE);
-	atomic_store(&core.books.missed, false);
+	atomic_store(&core.books.has_untracked_calls, false);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_FREED);
 	lz_cache_flush(&core.cache);
@@ -320,12 +320,12 @@ Test(core, what_was_read_in_this_millisecond_is_not_read_again)
 		start_core(quiet);
 		fake.now_ms = now;
 		cr_assert(lz_books_lock(&core.books));
-		lz_books_read_actual(&core.books, 1);
+		lz_books_read_vmpte(&core.books, 1);
 		opened = fake.calls[FAKE_OPEN];
-		lz_books_read_actual(&core.books, 1);
+		lz_books_read_vmpte(&core.books, 1);
 		cr_expect_eq(fake.calls[FAKE_OPEN], opened, "at %d", (int)now);
 		fake.now_ms++;
-		lz_books_read_actual(&core.books, 1);
+		lz_books_read_vmpte(&core.books, 1);
 		cr_expect_eq(fake.calls[FAKE_OPEN], opened + 1, "at %d", (int)now);
 		lz_books_reconcile(&core.books);
 		cr_expect_leq(core.books.reconciled_ms, fake.now_ms);

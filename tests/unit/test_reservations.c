@@ -19,7 +19,7 @@ static __attribute__((noinline)) void use_stack(void)
 static __attribute__((noinline)) void jump_out_of_a_grant(uint64_t bytes)
 {
 	struct lz_request request = {.call = "mmap", .size = bytes};
-	struct lz_need need = {.bytes = bytes, .page_shift = core.books.page_shift};
+	struct lz_table_demand need = {.bytes = bytes, .page_shift = core.books.page_shift};
 	struct lz_grant grant;
 
 	cr_assert_eq(lz_budget_request(&core.budget, &request, &need, &grant, NULL), 0);
@@ -46,7 +46,7 @@ Test(reservations, what_was_reserved_by_a_call_that_was_left_is_not_for_ever)
 Test(reservations, what_lives_keeps_what_it_holds)
 {
 	struct lz_request request = {.call = "mmap", .size = 128 * MIB};
-	struct lz_need need = {.bytes = 128 * MIB, .page_shift = core.books.page_shift};
+	struct lz_table_demand need = {.bytes = 128 * MIB, .page_shift = core.books.page_shift};
 	struct lz_grant grants[2 * LZ_RESERVATIONS];
 	uint64_t cost;
 

@@ -20,7 +20,7 @@ static void start(void)
 
 static bool is_wiped(uintptr_t start, uintptr_t end)
 {
-	struct lz_wiped wiped;
+	struct lz_wipe_list wiped;
 
 	lz_wipe_table_list(&core.books.windows.wipes, start, end, &wiped);
 	return wiped.count == 1 && wiped.part[0].start == 0 && wiped.part[0].end == end - start;
@@ -28,7 +28,7 @@ static bool is_wiped(uintptr_t start, uintptr_t end)
 
 static void compare(void)
 {
-	struct lz_wiped wiped;
+	struct lz_wipe_list wiped;
 
 	for (unsigned i = 0; i < UNITS; i++) {
 		lz_wipe_table_list(&core.books.windows.wipes, AT(i + 1), AT(i + 2), &wiped);
@@ -41,7 +41,7 @@ static unsigned ranges(void)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < LZ_WIPES; i++)
+	for (unsigned i = 0; i < LZ_WIPE_TABLE_RANGES; i++)
 		count += core.books.windows.wipes.range[i].start != 0;
 	return count;
 }
@@ -59,7 +59,8 @@ Test(wipe, any_sequence_of_changes, .init = start)
 		for (unsigned i = from; i < to; i++)
 			model[i] = (state >> 60 & 1) != 0;
 		if (state >> 60 & 1)
-			cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(from + 1), AT(to + 1)), 0);
+			cr_assert_eq(
+				lz_wipe_table_add(&core.books.windows.wipes, AT(from + 1), AT(to + 1)), 0);
 		else
 			lz_wipe_table_remove(&core.books.windows.wipes, AT(from + 1), AT(to + 1));
 		if (round % 16 == 0)
@@ -82,7 +83,7 @@ Test(wipe, ranges_that_touch_are_one, .init = start)
 
 Test(wipe, a_full_table_says_so_and_never_wipes_too_much, .init = start)
 {
-	for (unsigned i = 0; i < LZ_WIPES; i++)
+	for (unsigned i = 0; i < LZ_WIPE_TABLE_RANGES; i++)
 		cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(1 + 10 * i), AT(6 + 10 * i)), 0);
 	cr_expect_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(8), AT(9)), -EAGAIN);
 	/* The smaller part of what is cut is forgotten. */
@@ -90,12 +91,12 @@ Test(wipe, a_full_table_says_so_and_never_wipes_too_much, .init = start)
 	cr_expect(is_wiped(AT(3), AT(6)));
 	cr_expect_not(is_wiped(AT(1), AT(2)));
 	cr_expect_not(is_wiped(AT(2), AT(3)));
-	cr_expect_eq(ranges(), LZ_WIPES);
+	cr_expect_eq(ranges(), LZ_WIPE_TABLE_RANGES);
 }
 
 Test(wipe, what_moves_keeps_its_parts, .init = start)
 {
-	struct lz_wiped wiped;
+	struct lz_wipe_list wiped;
 
 	lz_wipe_table_add(&core.books.windows.wipes, AT(2), AT(3));
 	lz_wipe_table_add(&core.books.windows.wipes, AT(5), AT(8));

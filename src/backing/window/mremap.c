@@ -44,7 +44,7 @@ static uintptr_t kind_of(struct lz_backings *backings, const struct lz_mapping *
 	/* By its name as well: a handler that interrupted us cannot ask the map of windows. */
 	if (tag == 0 && (mapping->inode != 0 || mapping->shared) && !lz_mapping_is_window(mapping))
 		return mapping->start | 1;
-	return tag & lz_window_map_of_file(&backings->books->windows);
+	return tag & lz_window_map_dev_zero_bit(&backings->books->windows);
 }
 
 /* For `uniform`, where no descriptor is to be had to look with: what was never altered is as it was made. */
@@ -61,7 +61,7 @@ static int uniform_by_books(
 			return -ENOMEM;
 		if (first.start == 0)
 			first = part;
-		if (part.of_file != first.of_file)
+		if (part.dev_zero != first.dev_zero)
 			return -EFAULT;
 		start = part.end;
 	}
@@ -104,7 +104,7 @@ static int look_whether_uniform(
 __attribute__((noinline)) static bool is_wiped_alike(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
-	struct lz_wiped wiped = {.count = 0};
+	struct lz_wipe_list wiped = {.count = 0};
 
 	if (lz_books_lock(backings->books)) {
 		lz_wipe_table_list(&backings->books->windows.wipes, start, end, &wiped);
@@ -262,7 +262,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	/* Several mappings at once, as long as the first is no file (vma_multi_allowed in mm/mremap.c). */
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
 			  !(lz_books_window_tag_at(backings->books, start) &
-				  lz_window_map_of_file(&backings->books->windows)) &&
+				  lz_window_map_dev_zero_bit(&backings->books->windows)) &&
 			  lz_fact_mremap_many(backings->os);
 	struct lz_window_manner manner = {0};
 	intptr_t at;
@@ -321,10 +321,10 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 
 /* Each apart, so that the stack of its section is not below the call. */
 __attribute__((noinline)) static void list_wiped(
-	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_wiped *wiped)
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_wipe_list *wiped)
 {
 	wiped->count = 0;
-	wiped->all = true;
+	wiped->is_complete = true;
 	if (!lz_books_lock(backings->books))
 		return;
 	lz_wipe_table_list(&backings->books->windows.wipes, start, end, wiped);
@@ -332,7 +332,7 @@ __attribute__((noinline)) static void list_wiped(
 }
 
 __attribute__((noinline)) static void put_wiped(struct lz_backings *backings, uintptr_t base,
-	const struct lz_wiped *wiped, size_t old_length, size_t new_length)
+	const struct lz_wipe_list *wiped, size_t old_length, size_t new_length)
 {
 	if (wiped->count == 0 || !lz_books_lock(backings->books))
 		return;
@@ -345,14 +345,14 @@ intptr_t lz_window_remap(
 	struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *asked)
 {
 	uintptr_t start = asked->start;
-	struct lz_wiped *wiped = lz_scratch_take(backings->os);
+	struct lz_wipe_list *wiped = lz_scratch_take(backings->os);
 	intptr_t result = -ENOMEM;
 
 	if (wiped == NULL)
 		return -ENOMEM;
 	list_wiped(backings, start, start + asked->old_length, wiped);
 	/* Else as where the kernel has no room for another mapping. */
-	if (wiped->all) {
+	if (wiped->is_complete) {
 		result = remap(backings, lease, start, asked->old_length, asked->new_length, asked->flags,
 			asked->target);
 		if (lz_os_failed(result))

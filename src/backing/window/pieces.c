@@ -68,7 +68,7 @@ static bool next_by_maps(
 	if (found) {
 		part->start = lz_max_u64(start, mapping.start);
 		part->end = part->piece_end = lz_min_u64(end, mapping.end);
-		part->of_file = false;
+		part->dev_zero = false;
 	}
 	return found;
 }
@@ -78,7 +78,7 @@ bool lz_window_next_part(
 {
 	bool found;
 
-	if (start >= end || !atomic_load_explicit(&backings->books->windows.any, memory_order_relaxed))
+	if (start >= end || !atomic_load_explicit(&backings->books->windows.ever_used, memory_order_relaxed))
 		return false;
 	if (!lz_books_lock(backings->books))
 		return next_by_maps(backings, start, end, part);
@@ -111,7 +111,7 @@ uintptr_t lz_window_moved_tag(const struct lz_backings *backings, uintptr_t tag,
 	if ((to - from) % unit == 0)
 		return tag + (to - from);
 	return lz_window_map_tag(&backings->books->windows, lz_round_down(to, unit), 0) |
-	       (tag & lz_window_map_of_file(&backings->books->windows));
+	       (tag & lz_window_map_dev_zero_bit(&backings->books->windows));
 }
 
 /* --- moving --- */
@@ -217,7 +217,7 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	uintptr_t tag, const struct lz_window_manner *manner)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
-	size_t units = tag & (lz_window_map_of_file(&backings->books->windows) - 1);
+	size_t units = tag & (lz_window_map_dev_zero_bit(&backings->books->windows) - 1);
 	uintptr_t anchor = lz_round_down(tag, unit);
 	uintptr_t middle = from;
 	struct lz_lease first = *lease;
@@ -233,9 +233,9 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 		give_key(backings, from, to, manner);
 		lz_window_advise_alike(backings, from, to - from, manner->asked);
 		/* What was /dev/zero stays a file in all that is told of it. */
-		if (tag & lz_window_map_of_file(&backings->books->windows))
+		if (tag & lz_window_map_dev_zero_bit(&backings->books->windows))
 			lz_window_set_tag(backings, from, to - from,
-				lz_window_map_of_file_tag(&backings->books->windows, from));
+				lz_window_map_dev_zero_tag(&backings->books->windows, from));
 		return 0;
 	}
 	/* First the rest of the last piece, so that it becomes one mapping again. */
@@ -257,6 +257,6 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	if (middle < to)
 		lz_window_set_tag(backings, middle, to - middle,
 			lz_window_map_tag(&backings->books->windows, anchor, lease->bytes) |
-				(tag & lz_window_map_of_file(&backings->books->windows)));
+				(tag & lz_window_map_dev_zero_bit(&backings->books->windows)));
 	return 0;
 }

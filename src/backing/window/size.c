@@ -30,7 +30,7 @@ static uint64_t mappings_free(struct lz_backings *backings, uint64_t wanted)
 	if (lz_proc_number(backings->os, "/proc/sys/vm/max_map_count", &limit) != 0)
 		limit = MAX_MAP_COUNT;
 	/* Each region's header is one more. */
-	ours = lz_window_map_mappings(&backings->books->windows) +
+	ours = lz_window_map_count_mappings(&backings->books->windows) +
 	       lz_stats_get(&backings->books->stats, window_regions);
 	room = lz_sub_clamped(limit / 2, ours);
 	if (wanted < limit / UNCOUNTED_SHARE ||

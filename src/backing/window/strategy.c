@@ -57,10 +57,11 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease,
 	at = lz_placement_map(backings, &aligned);
 	if (lz_os_failed(at))
 		return (int)at;
-	*entry = (struct lz_region_entry){.base = (uintptr_t)at, .length = placement->length, .lead = lead};
-	entry->how.backing = &lz_window_backing;
-	entry->how.on_window = true;
-	entry->how.accounted = placement->accounted;
+	*entry = (struct lz_region_entry){
+		.base = (uintptr_t)at, .length = placement->length, .header_bytes = lead};
+	entry->attributes.backing = &lz_window_backing;
+	entry->attributes.on_window = true;
+	entry->attributes.accounted = placement->accounted;
 	entry->window_tag = lz_window_map_tag(&backings->books->windows, entry->base, lease->bytes);
 	error = lz_window_map_pieces(backings, lease, entry->base, entry->base + entry->length, entry->base);
 	if (error)
@@ -104,7 +105,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	if (error == 0)
 		error = lz_window_move_pieces(backings, base, length, to->base, 0, true);
 	if (error == 0)
-		backings->os->munmap((void *)(base - to->lead), to->lead);
+		backings->os->munmap((void *)(base - to->header_bytes), to->header_bytes);
 	return error;
 }
 
@@ -190,7 +191,7 @@ static int cover_mapping(struct lz_backings *backings, const struct lz_lease *le
 		error = backings->os->mprotect((void *)start, end - start, protection);
 	}
 	*tag = lz_window_map_tag(map_of_windows, anchor, lease->bytes) |
-	       (of_file ? lz_window_map_of_file(map_of_windows) : 0);
+	       (of_file ? lz_window_map_dev_zero_bit(map_of_windows) : 0);
 	return error;
 }
 

@@ -193,7 +193,7 @@ static int give_manner(const struct run *run, const struct block *block, size_t 
 {
 	struct lz_backings *backings = run->backings;
 	uintptr_t copy = copy_of(block, block->start);
-	struct lz_wiped wiped = {.count = 0};
+	struct lz_wipe_list wiped = {.count = 0};
 
 	if (lz_books_lock(backings->books)) {
 		lz_wipe_table_list(
@@ -216,11 +216,11 @@ static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t e
 
 	if (!lz_books_lock(backings->books))
 		return;
-	of_file = lz_window_map_find(&backings->books->windows, start, end, &part) && part.of_file;
+	of_file = lz_window_map_find(&backings->books->windows, start, end, &part) && part.dev_zero;
 	lz_window_map_remove(&backings->books->windows, start, end);
 	if (of_file)
 		lz_window_map_add(&backings->books->windows, start, end,
-			lz_window_map_of_file_tag(&backings->books->windows, start));
+			lz_window_map_dev_zero_tag(&backings->books->windows, start));
 	/* What becomes anonymous may join what lies behind it: that is no part of it. */
 	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
 		range->start < end) {
@@ -231,7 +231,7 @@ static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t e
 		lz_ledger_set(&backings->books->ledger, from, to, traits);
 		start = to;
 	}
-	lz_books_publish(backings->books);
+	lz_books_publish_statistics(backings->books);
 	lz_books_unlock(backings->books);
 }
 

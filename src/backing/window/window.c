@@ -141,7 +141,7 @@ static void unmap_swept(struct lz_backings *backings, const struct swept *swept)
 static void fill_lease(
 	struct lz_backings *backings, struct lz_window *window, size_t bytes, struct lz_lease *lease)
 {
-	const struct lz_users users = {&window->users, &backings->windows->retirees};
+	const struct lz_use_count users = {&window->users, &backings->windows->retirees};
 
 	lease->object = window;
 	lease->keeper = window->keeper;
@@ -205,7 +205,7 @@ static bool install(
 		atomic_signal_fence(memory_order_seq_cst);
 		place->bytes = made->bytes;
 		publish_size(backings);
-		lz_window_map_set_emptied(&backings->books->windows);
+		lz_window_map_set_empty(&backings->books->windows);
 	}
 	lz_books_unlock(backings->books);
 	unmap_swept(backings, &swept);
@@ -380,8 +380,8 @@ static bool can_go(struct lz_backings *backings)
 
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		bytes += backings->windows->window[i].bytes;
-	if (bytes == 0 || lz_ledger_find(&backings->books->windows.where, 0) != NULL) {
-		atomic_store_explicit(&backings->books->windows.emptied, false, memory_order_relaxed);
+	if (bytes == 0 || lz_ledger_find(&backings->books->windows.ranges, 0) != NULL) {
+		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
 		return false;
 	}
 	lz_reservations_reclaim(&backings->books->reservations);
@@ -392,7 +392,7 @@ static bool can_go(struct lz_backings *backings)
 			return false;
 	}
 	return bytes > lz_window_map_unit(&backings->books->windows) ||
-	       backings->os->now_ms() - backings->books->windows.emptied_ms >= LINGER_MS;
+	       backings->os->now_ms() - backings->books->windows.empty_since_ms >= LINGER_MS;
 }
 
 void lz_windows_release_unused(struct lz_backings *backings)
@@ -400,14 +400,14 @@ void lz_windows_release_unused(struct lz_backings *backings)
 	struct swept swept;
 	bool go;
 
-	if (!atomic_load_explicit(&backings->books->windows.emptied, memory_order_relaxed) ||
+	if (!atomic_load_explicit(&backings->books->windows.is_empty, memory_order_relaxed) ||
 		!lz_books_lock(backings->books))
 		return;
 	go = can_go(backings);
 	if (go) {
 		retire_all(backings, &swept);
-		atomic_store_explicit(&backings->books->windows.emptied, false, memory_order_relaxed);
-		lz_books_publish(backings->books);
+		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
+		lz_books_publish_statistics(backings->books);
 	}
 	lz_books_unlock(backings->books);
 	if (go)

@@ -17,7 +17,7 @@
 void lz_window_wipe_after_fork(struct lz_backings *backings)
 {
 	const struct lz_wipe_table *wipes = &backings->books->windows.wipes;
-	_Atomic uint32_t *alive = atomic_load_explicit(&wipes->alive, memory_order_acquire);
+	_Atomic uint32_t *alive = atomic_load_explicit(&wipes->fork_sentinel, memory_order_acquire);
 	struct lz_line_reader lines;
 	const char *line;
 	bool all;
@@ -30,7 +30,7 @@ void lz_window_wipe_after_fork(struct lz_backings *backings)
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) == 0 && lz_mapping_is_window(&mapping))
-			lz_wipe_table_drop(wipes, backings->os, mapping.start, mapping.end);
+			lz_wipe_table_discard(wipes, backings->os, mapping.start, mapping.end);
 	}
 	if (all) {
 		all = lines.error == 0;
@@ -38,5 +38,5 @@ void lz_window_wipe_after_fork(struct lz_backings *backings)
 	}
 	/* Where maps cannot be read, the records are believed. */
 	if (!all)
-		lz_wipe_table_drop(wipes, backings->os, 0, UINTPTR_MAX);
+		lz_wipe_table_discard(wipes, backings->os, 0, UINTPTR_MAX);
 }
