@@ -45,7 +45,7 @@ static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buff
 	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
 }
 
-uint64_t lz_process_start_time(const struct lz_os *os, uint64_t pid)
+uint64_t lz_stats_process_start_time(const struct lz_os *os, uint64_t pid)
 {
 	char *buffer = lz_scratch_take(os);
 	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
@@ -147,7 +147,7 @@ static bool is_in_use(const struct lz_os *os, const struct lz_wire *mapped, cons
 {
 	return has_same_layout(mapped, fresh) && mapped->pid != fresh->pid &&
 	       mapped->state == LZ_WIRE_RUNNING && mapped->start_time != 0 &&
-	       lz_process_start_time(os, mapped->pid) == mapped->start_time;
+	       lz_stats_process_start_time(os, mapped->pid) == mapped->start_time;
 }
 
 /* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
@@ -175,7 +175,7 @@ static int map_file(struct lz_stats *stats)
 	if (lz_os_failed(at))
 		return (int)at;
 	mapped = (struct lz_wire *)at;
-	stats->own.start_time = lz_process_start_time(os, stats->own.pid);
+	stats->own.start_time = lz_stats_process_start_time(os, stats->own.pid);
 	if (is_in_use(os, mapped, &stats->own)) {
 		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
 		return 0;

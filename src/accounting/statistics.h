@@ -44,7 +44,7 @@ struct lz_stats {
 int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable);
 
 /* When a process started, in clock ticks since boot; 0 when there is none. */
-uint64_t lz_process_start_time(const struct lz_os *os, uint64_t pid);
+uint64_t lz_stats_process_start_time(const struct lz_os *os, uint64_t pid);
 
 /* Whether the counters stand in a file, for others to read. */
 static inline bool lz_stats_in_file(const struct lz_stats *stats)

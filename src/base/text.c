@@ -1,4 +1,4 @@
-/* Text in a caller's buffer; see text.h. */
+/* Builds text in a buffer of the caller; see text.h. */
 #include "base/text.h"
 
 #include <string.h>
@@ -70,7 +70,7 @@ void lz_text_hex(struct lz_text *text, uint64_t value)
 	lz_text_bytes(text, digits + at, sizeof digits - at);
 }
 
-/* Writes `scaled` / 10^places with exactly that many decimals. */
+/* Appends scaled / 10^places with exactly that many decimals. */
 static void append_fixed_point(struct lz_text *text, uint64_t scaled, unsigned places)
 {
 	uint64_t unit = places == 2 ? 100 : places == 1 ? 10 : 1;
@@ -97,7 +97,7 @@ void lz_text_size(struct lz_text *text, uint64_t bytes)
 	if (unit == 0) {
 		lz_text_u64(text, bytes);
 	} else {
-		/* 128 bits, because 100 times an EiB does not fit in 64. */
+		/* The products need 128 bits: 100 times one EiB does not fit in 64. */
 		__uint128_t half = (__uint128_t)1 << (shift - 1);
 		uint64_t hundredths = (uint64_t)(((__uint128_t)bytes * 100 + half) >> shift);
 		uint64_t tenths = (uint64_t)(((__uint128_t)bytes * 10 + half) >> shift);

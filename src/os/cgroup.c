@@ -1,4 +1,4 @@
-/* Memory limits of control groups, and what they leave free; see cgroup.h. */
+/* Memory limits of control groups, and how much memory they leave available; see cgroup.h. */
 #include "os/cgroup.h"
 
 #include <errno.h>
@@ -14,36 +14,36 @@
 #include "base/text.h"
 #include "os/procfs.h"
 
-/* Which of the two hierarchies a mount or a membership line belongs to. */
+/* The cgroup hierarchy that a mount or a membership line belongs to. */
 enum hierarchy { NOT_MEMORY, VERSION_1, VERSION_2 };
 
 struct mount {
 	enum hierarchy hierarchy;
 	char root[PATH_MAX];  /* the group that is mounted there */
-	char point[PATH_MAX]; /* where */
+	char point[PATH_MAX]; /* mount point */
 };
 
-/* Room for a path; a longer one is not kept. */
+/* Bytes reserved for a path. A longer path is not stored. */
 #define USAGE_PATH 512u
 
-/* What one look-up needs: three files open inside one another, and a name for each. */
+/* State of one lookup: three files that are open at the same time, and a name for each. */
 struct lookup {
 	const struct lz_os *os;
 	const char *root; /* prefix of every path */
 	struct lz_line_reader mounts, memberships, limit;
 	struct mount mount;
-	uint64_t (*measure)(
-		struct lookup *lookup, struct lz_text *group); /* of one group: the limit, or what is free */
+	uint64_t (*measure)(struct lookup *lookup,
+		struct lz_text *group); /* of one group: its limit, or the memory it has available */
 	char name[PATH_MAX];
 	char group[2 * PATH_MAX + 64];
-	uint64_t tightest;           /* limit so far */
-	char usage_file[USAGE_PATH]; /* the file that tells how much of it is used */
+	uint64_t tightest;           /* smallest limit so far */
+	char usage_file[USAGE_PATH]; /* the file that holds the usage of the group with that limit */
 };
 
-/* That of the group whose limit was found last; "" for none. */
+/* The usage file of the group whose limit was found last; "" if there is none. */
 static char usage_path[USAGE_PATH];
 
-/* Whether `word` stands in a comma-separated list. */
+/* Whether a comma-separated list contains `word`. */
 static bool list_has(const char *list, const char *word)
 {
 	size_t length = strlen(word);
@@ -58,7 +58,7 @@ static bool list_has(const char *list, const char *word)
 	return false;
 }
 
-/* The next space-separated word of *cursor, cut off in place; "" at the end. */
+/* Returns the next space-separated word of *cursor, terminated in place; "" at the end. */
 static char *next_word(char **cursor)
 {
 	char *word = *cursor;
@@ -70,8 +70,9 @@ static char *next_word(char **cursor)
 }
 
 /*
- * A line of /proc/self/mountinfo: "id parent maj:min root point options [tags] - type source superoptions".
- * Octal escapes (\040 for a space) are left as they are: such a mount is not found, and does not limit.
+ * Parses a line of /proc/self/mountinfo: "id parent maj:min root point options [tags] - type source
+ * superoptions". Octal escapes (\040 for a space) are not decoded: a mount point that contains one is not
+ * found, so its limit is ignored.
  */
 __attribute__((noinline)) static void parse_mount(char *line, struct mount *mount)
 {
@@ -99,8 +100,8 @@ __attribute__((noinline)) static void parse_mount(char *line, struct mount *moun
 }
 
 /*
- * A line of /proc/self/cgroup: "0::/path" for version 2, "N:controllers:/path" for version 1. The path of
- * the membership in `hierarchy`, or NULL.
+ * Parses a line of /proc/self/cgroup: "0::/path" for version 2, "N:controllers:/path" for version 1. Returns
+ * the path if the line belongs to `hierarchy`, else NULL.
  */
 static const char *membership_path(char *line, enum hierarchy hierarchy)
 {
@@ -116,7 +117,7 @@ static const char *membership_path(char *line, enum hierarchy hierarchy)
 	return list_has(controllers, "memory") ? path : NULL;
 }
 
-/* Opens `path` under the prefix. */
+/* Opens `path` below the prefix. */
 static int open_under_root(struct lookup *lookup, struct lz_line_reader *lines, const char *path)
 {
 	struct lz_text name = lz_text_init(lookup->name, sizeof lookup->name);
@@ -126,7 +127,10 @@ static int open_under_root(struct lookup *lookup, struct lz_line_reader *lines, 
 	return lz_line_reader_open(lines, lookup->os, lookup->name);
 }
 
-/* The number in the limit file lookup->group; "max" and what cannot be read limit nothing. */
+/*
+ * Reads the number in the file lookup->group. Returns UINT64_MAX for "max" and for a file that cannot be
+ * read.
+ */
 static uint64_t read_limit(struct lookup *lookup)
 {
 	uint64_t limit = UINT64_MAX;
@@ -141,14 +145,20 @@ static uint64_t read_limit(struct lookup *lookup)
 	return limit;
 }
 
-/* Where the group at `path` lies: in lookup->group. Returns the length of the part that no group is above. */
+/*
+ * Writes the directory of the group at `path` to lookup->group. Returns the length of the part that names the
+ * topmost visible group.
+ */
 static size_t find_group(struct lookup *lookup, const char *path, struct lz_text *group)
 {
 	const struct mount *mount = &lookup->mount;
 	size_t mounted = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
 	size_t top;
 
-	/* In a container the mount shows a subtree; outside that subtree only its root can be asked. */
+	/*
+	 * In a container, the mount shows a subtree. For a path outside it, only the root of the subtree can
+	 * be read.
+	 */
 	if (strncmp(path, mount->root, mounted) == 0 && (path[mounted] == '/' || path[mounted] == '\0'))
 		path += mounted;
 	else
@@ -162,7 +172,7 @@ static size_t find_group(struct lookup *lookup, const char *path, struct lz_text
 	return top;
 }
 
-/* The number in a file of the group; UINT64_MAX where there is none. */
+/* Reads the number in a file of the group. Returns UINT64_MAX if there is none. */
 static uint64_t group_number(struct lookup *lookup, struct lz_text *group, const char *file)
 {
 	size_t length = group->length;
@@ -181,7 +191,7 @@ static uint64_t group_limit(struct lookup *lookup, struct lz_text *group)
 		lookup->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes");
 }
 
-/* The same; notes where the usage_file of the tightest group stands. */
+/* Returns the group's limit, and records the usage file of the group with the smallest limit so far. */
 static uint64_t limit_and_usage_file(struct lookup *lookup, struct lz_text *group)
 {
 	uint64_t limit = group_limit(lookup, group);
@@ -199,7 +209,10 @@ static uint64_t limit_and_usage_file(struct lookup *lookup, struct lz_text *grou
 	return limit;
 }
 
-/* Bytes of files that the kernel drops before it kills: memory.stat of the group and all below it. */
+/*
+ * Returns the bytes of inactive file pages, which the kernel reclaims before it invokes the OOM killer
+ * (memory.stat, including all descendants).
+ */
 static uint64_t group_inactive_file(struct lookup *lookup, struct lz_text *group)
 {
 	const char *key = lookup->mount.hierarchy == VERSION_2 ? "inactive_file " : "total_inactive_file ";
@@ -214,7 +227,7 @@ static uint64_t group_inactive_file(struct lookup *lookup, struct lz_text *group
 	return bytes;
 }
 
-/* Up to memory.high: beyond it the kernel slows every allocation down. */
+/* Counts up to memory.high: beyond it the kernel throttles every allocation. */
 static uint64_t group_available(struct lookup *lookup, struct lz_text *group)
 {
 	bool version_2 = lookup->mount.hierarchy == VERSION_2;
@@ -230,7 +243,7 @@ static uint64_t group_available(struct lookup *lookup, struct lz_text *group)
 	return lz_sub_clamped(limit, lz_sub_clamped(used, group_inactive_file(lookup, group)));
 }
 
-/* The smallest measure of the group at `path` and of every group above it that the mount shows. */
+/* Returns the smallest measure of the group at `path` and of all its ancestors that the mount shows. */
 static uint64_t smallest_on_path(struct lookup *lookup, const char *path)
 {
 	struct lz_text group;
@@ -250,7 +263,7 @@ static uint64_t smallest_on_path(struct lookup *lookup, const char *path)
 	}
 }
 
-/* The smallest measure in the hierarchy of lookup->mount. */
+/* Returns the smallest measure in the hierarchy of lookup->mount. */
 static uint64_t smallest_in_hierarchy(struct lookup *lookup)
 {
 	uint64_t smallest = UINT64_MAX;
@@ -268,7 +281,10 @@ static uint64_t smallest_in_hierarchy(struct lookup *lookup)
 	return smallest;
 }
 
-/* The smallest measure in any hierarchy. Apart, so that its stack is not below the reading of meminfo. */
+/*
+ * Returns the smallest measure in any hierarchy. Not inlined, so that its stack frame is gone when meminfo is
+ * read.
+ */
 __attribute__((noinline)) static uint64_t smallest_of_hierarchies(struct lookup *lookup)
 {
 	uint64_t smallest = UINT64_MAX;
@@ -285,7 +301,7 @@ __attribute__((noinline)) static uint64_t smallest_of_hierarchies(struct lookup 
 	return smallest;
 }
 
-/* A value of /proc/meminfo under the prefix, bytes; UINT64_MAX where it cannot be read. */
+/* Returns a value of /proc/meminfo below the prefix, in bytes; UINT64_MAX if it cannot be read. */
 static uint64_t machine_value(struct lookup *lookup, const char *key)
 {
 	struct lz_text name = lz_text_init(lookup->name, sizeof lookup->name);
@@ -296,7 +312,7 @@ static uint64_t machine_value(struct lookup *lookup, const char *key)
 	return lz_proc_value(lookup->os, lookup->name, key, &bytes) == 0 ? bytes : UINT64_MAX;
 }
 
-/* A lookup area, mapped; NULL where there is no memory for it. */
+/* Maps the state of a lookup. Returns NULL if there is no memory for it. */
 static struct lookup *lookup_begin(const struct lz_os *os, const char *root,
 	uint64_t (*measure)(struct lookup *lookup, struct lz_text *group))
 {
@@ -340,7 +356,10 @@ int lz_memory_cgroup_usage(const struct lz_os *os, uint64_t *bytes)
 	return *usage_path == '\0' ? -ENOENT : lz_proc_number(os, usage_path, bytes);
 }
 
-/* Without /proc: what is free now (sysinfo(2)), which leaves out the files that could be dropped. */
+/*
+ * Returns the free memory by sysinfo(2), for systems without /proc. It does not count page cache that could
+ * be reclaimed.
+ */
 static uint64_t machine_free_by_sysinfo(const struct lz_os *os)
 {
 	struct sysinfo info;
@@ -365,7 +384,7 @@ uint64_t lz_memory_available(const struct lz_os *os, const char *root)
 	return bytes;
 }
 
-/* The value in the version 2 hierarchy of lookup->mount. */
+/* Reads a value from the version 2 hierarchy of lookup->mount. */
 static int group_stat(struct lookup *lookup, const char *key, uint64_t *bytes)
 {
 	int error = open_under_root(lookup, &lookup->memberships, "/proc/thread-self/cgroup");

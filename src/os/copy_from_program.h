@@ -1,4 +1,4 @@
-/* Reading what a program's pointer points to, which may be any. */
+/* Reads memory through a pointer that the program passed, which may be invalid. */
 #ifndef LZ_OS_COPY_FROM_PROGRAM_H
 #define LZ_OS_COPY_FROM_PROGRAM_H
 
@@ -8,14 +8,14 @@
 
 #include "os/os.h"
 
-/* Copies length bytes; false where the kernel will answer EFAULT. */
+/* Copies length bytes. Returns false if the kernel would answer EFAULT. Thread-safe. */
 static inline bool lz_copy_from_program(const struct lz_os *os, const void *from, void *to, size_t length)
 {
 	ssize_t got = os->read_memory(from, to, length);
 
 	if (got >= 0 || got == -EFAULT)
 		return got == (ssize_t)length;
-	/* In a sandbox that denies the look, the pointer has to be believed. */
+	/* If a sandbox denies process_vm_readv(2), assume that the pointer is valid. */
 	memcpy(to, from, length);
 	return true;
 }

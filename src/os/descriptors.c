@@ -1,4 +1,4 @@
-/* The descriptors that are persistent; see descriptors.h. */
+/* Persistent descriptors of /proc files; see descriptors.h. */
 #include "os/descriptors.h"
 
 #include <errno.h>
@@ -10,40 +10,46 @@
 #include "os/fork_state.h"
 
 #define FD_LIMIT 1024   /* FD_SETSIZE */
-#define MIN_NOFILE 64   /* of RLIMIT_NOFILE: with less, the program needs all it has */
-#define MAX_ATTEMPTS 64 /* numbers looked at from the top; not below half of the limit */
+#define MIN_NOFILE 64   /* of RLIMIT_NOFILE: below it, the program needs every descriptor */
+#define MAX_ATTEMPTS 64 /* descriptor numbers tried from the top, down to half of the limit */
 
-/* Not inlined: opening a file stands at the end of the deepest paths, and is not to have all of their frames
- * below. */
+/*
+ * Files are opened at the end of the deepest call paths. Not inlined, so that these frames do not add to
+ * those of the callers.
+ */
 #define NOINLINE __attribute__((noinline))
 
 enum { PAGEMAP, MAPS, STATUS, CGROUP, SLOTS };
 
 /*
- * A descriptor, and what it shows. `fd_and_sequence` is its number plus 1, 0 for none, and above it a count
- * of changes: whoever reads the identity without a claim sees by it that the slot was changed meanwhile.
+ * A descriptor and the identity of the file it refers to. The low half of `fd_and_sequence` is the descriptor
+ * plus 1, 0 for none; the high half counts changes. A thread that reads the identity without a claim uses the
+ * count to detect a concurrent change.
  */
 struct slot {
 	_Atomic uint64_t fd_and_sequence;
 	_Atomic uint64_t device, inode;
 	_Atomic uint32_t type;
 	_Atomic uintptr_t
-		claim; /* who reads or replaces it: the address of `self` in the thread; 0: nobody */
-	_Atomic bool not_persistent; /* it could not be moved up: not tried again */
+		claim; /* the thread that reads or replaces the file, by the address of its `self`; 0: none */
+	_Atomic bool not_persistent; /* it could not be moved to a high number; do not try again */
 };
 
 static struct slot slots[SLOTS];
 static char cgroup_path[512];
 static _Atomic bool enabled;
-static _Atomic pid_t owner_pid; /* whose descriptors these are */
+static _Atomic pid_t owner_pid; /* the process that opened the descriptors */
 
-/* The same address in a forked child, so that what it has claimed stays its own. */
+/*
+ * Its address identifies the thread. It is the same in a forked child, so a claim of the forking thread stays
+ * valid there.
+ */
 static __thread char self __attribute__((tls_model("initial-exec")));
 
 /*
- * What is asked for, and what is opened to be persistent. The memory map that pagemap shows is fixed when it
- * is opened; maps and status also ask for the thread whose folder they are in, and the first thread is there
- * the longest.
+ * The path that callers pass, and the path that is opened. pagemap refers to the memory map that existed when
+ * it was opened. maps and status also depend on the thread whose directory they are in, so they are opened
+ * for the main thread, which usually lives longest.
  */
 static const struct {
 	const char *path, *opened_path;
@@ -51,9 +57,10 @@ static const struct {
 	[PAGEMAP] = {LZ_PAGEMAP, LZ_PAGEMAP},
 	[MAPS] = {LZ_MAPS, "/proc/self/maps"},
 	/*
-	 * Kept because VmPTE is read before decisions, up to 100 times a second: open, read and close took
-	 * 10.2 us, statx and pread 5.9 on the same machine (a bare system call 1.0). And it is the one file
-	 * whose opening would let a seccomp filter kill the program in the middle of its run.
+	 * status stays open because VmPTE is read before decisions, up to 100 times a second: open, read and
+	 * close took 10.2 us, statx and pread 5.9 us on the same machine (a bare system call takes 1.0 us).
+	 * It is also the only file that would otherwise be opened in the middle of the program's run, where a
+	 * seccomp filter could kill it.
 	 */
 	[STATUS] = {LZ_STATUS, "/proc/self/status"},
 	[CGROUP] = {cgroup_path, cgroup_path},
@@ -77,7 +84,7 @@ static bool claim(struct slot *slot)
 		&slot->claim, &nobody, (uintptr_t)&self, memory_order_acquire, memory_order_relaxed);
 }
 
-/* Unless a fork in the middle has freed it, and another thread of the child has it. */
+/* Clears the claim, unless a fork in the meantime has cleared it and another thread of the child holds it. */
 static void unclaim(struct slot *slot)
 {
 	uintptr_t mine = (uintptr_t)&self;
@@ -86,7 +93,7 @@ static void unclaim(struct slot *slot)
 		&slot->claim, &mine, 0, memory_order_release, memory_order_relaxed);
 }
 
-/* Sets the number, -1 for none; claimed, or before anyone else knows of the slot. */
+/* Sets the descriptor, -1 for none. The caller holds the claim, or no other thread knows the slot yet. */
 static void set_fd(struct slot *slot, int fd)
 {
 	uint64_t count = (atomic_load_explicit(&slot->fd_and_sequence, memory_order_relaxed) >> 32) + 1;
@@ -94,7 +101,9 @@ static void set_fd(struct slot *slot, int fd)
 	atomic_store_explicit(&slot->fd_and_sequence, count << 32 | (uint32_t)(fd + 1), memory_order_release);
 }
 
-/* The number that still shows what was opened; -EBADF: it must be opened anew; -EAGAIN: not to be told now.
+/*
+ * Returns the descriptor if it still refers to the file that was opened. Returns -EBADF if the file must be
+ * opened again, -EAGAIN if the state cannot be determined now.
  */
 NOINLINE static int valid_fd(const struct lz_os *os, struct slot *slot)
 {
@@ -118,7 +127,7 @@ NOINLINE static int valid_fd(const struct lz_os *os, struct slot *slot)
 	return error == 0 ? fd : error;
 }
 
-/* The limit of numbers to keep, or 0. */
+/* Returns the limit below which persistent descriptors are placed, or 0 if none may be kept. */
 static int fd_limit(const struct lz_os *os)
 {
 	uint64_t limit;
@@ -128,7 +137,7 @@ static int fd_limit(const struct lz_os *os)
 	return limit < FD_LIMIT ? (int)limit : FD_LIMIT;
 }
 
-/* A second number of a descriptor, as high as there is a free one below the limit; -EMFILE. */
+/* Duplicates a descriptor to the highest free number below the limit. Returns -EMFILE if there is none. */
 NOINLINE int lz_descriptors_dup_high(const struct lz_os *os, int fd)
 {
 	int limit = fd_limit(os);
@@ -138,7 +147,7 @@ NOINLINE int lz_descriptors_dup_high(const struct lz_os *os, int fd)
 
 		if (raised >= 0 && raised < limit)
 			return raised;
-		/* All from n up to 1,024 are used. */
+		/* All numbers from n to the limit are in use. */
 		if (raised >= 0)
 			os->close(raised);
 		else if (raised != -EMFILE)
@@ -148,8 +157,9 @@ NOINLINE int lz_descriptors_dup_high(const struct lz_os *os, int fd)
 }
 
 /*
- * Opens a file and keeps it, claimed. Returns its number; *persistent is false where it could not be
- * persistent, and is the caller's to close. -errno where it cannot be opened.
+ * Opens a file and stores it in a slot that the caller has claimed. Returns the descriptor. If *persistent is
+ * false, the file could not be stored and the caller must close it. Returns -errno if the file cannot be
+ * opened.
  */
 static int open_slot(const struct lz_os *os, struct slot *slot, const char *path, bool *persistent)
 {
@@ -175,7 +185,7 @@ static int open_slot(const struct lz_os *os, struct slot *slot, const char *path
 	return raised;
 }
 
-/* --- all of them --- */
+/* --- all slots --- */
 
 static void open_all(const struct lz_os *os)
 {
@@ -208,7 +218,7 @@ static void close_all(const struct lz_os *os)
 	}
 }
 
-/* In a forked child, whose numbers show its parent. */
+/* In a forked child: the inherited descriptors refer to the parent. */
 static void reopen_in_child(const struct lz_os *os)
 {
 	close_all(os);
@@ -221,7 +231,10 @@ static bool is_enabled(const struct lz_os *os)
 	       lz_fork_state_is_current(LZ_FORK_STATE_DESCRIPTORS, reopen_in_child, os);
 }
 
-/* The child of vfork has the table, but descriptors of its own: what it opens, its parent does not have. */
+/*
+ * The child of vfork(2) shares this table with its parent, but has its own descriptors: a descriptor that it
+ * opens does not exist in the parent.
+ */
 static bool may_replace(const struct lz_os *os, const struct slot *slot)
 {
 	return !atomic_load_explicit(&slot->not_persistent, memory_order_relaxed) &&
@@ -269,7 +282,7 @@ void lz_descriptors_close(const struct lz_os *os)
 	close_all(os);
 }
 
-/* --- using them --- */
+/* --- using a file --- */
 
 static void set_file(struct lz_file *file, int slot, int fd, bool claimed)
 {
@@ -278,7 +291,9 @@ static void set_file(struct lz_file *file, int slot, int fd, bool claimed)
 	file->claimed = claimed;
 }
 
-/* What a slot held is gone: opens it anew into *file. `claimed` as it is now. */
+/*
+ * The file of a slot is gone. Opens it again into *file. `claimed` says whether the caller holds the claim.
+ */
 NOINLINE static bool use_reopened_slot(struct lz_file *file, int i, bool exclusive, bool claimed)
 {
 	struct slot *slot = &slots[i];
@@ -295,7 +310,7 @@ NOINLINE static bool use_reopened_slot(struct lz_file *file, int i, bool exclusi
 	return fd >= 0;
 }
 
-/* The persistent descriptor into *file; false where there is none to be had now. */
+/* Puts the persistent descriptor into *file. Returns false if it is not available now. */
 static bool use_slot(struct lz_file *file, int i, bool exclusive)
 {
 	bool claimed = exclusive && claim(&slots[i]);
@@ -316,7 +331,10 @@ static bool use_slot(struct lz_file *file, int i, bool exclusive)
 static int open_temporarily(struct lz_file *file)
 {
 	set_file(file, -1, -1, false);
-	/* In a recorded tree, a name may be a pipe's, which would be waited for. */
+	/*
+	 * O_NONBLOCK: in a recorded /proc tree, the name may refer to a FIFO, and open(2) would wait for a
+	 * writer.
+	 */
 	file->fd = file->os->open(file->path, O_RDONLY | O_NONBLOCK, 0);
 	return file->fd < 0 ? file->fd : 0;
 }

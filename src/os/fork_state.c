@@ -1,4 +1,4 @@
-/* Words that a fork sets to 0; see fork_state.h. */
+/* State that a fork invalidates; see fork_state.h. */
 #include "os/fork_state.h"
 
 #include <stdatomic.h>

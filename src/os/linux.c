@@ -1,6 +1,7 @@
 /*
- * The Linux table of os.h. Each call is a system call with the caller's errno put back; no interposed symbol
- * is used, so these work inside malloc, before constructors, and in the child of a threaded parent.
+ * The Linux implementation of os.h. Each function makes a system call and preserves the caller's errno. It
+ * uses no interposed symbol, so it works inside malloc, before constructors, and in the child of a threaded
+ * parent.
  */
 #include "os/mman.h"
 #include "os/os.h"
@@ -29,13 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* In this file syscall(2) is not libc's function, which is interposed, but the call itself. */
+/* In this file, syscall(2) is not the function of libc, which is interposed, but the system call itself. */
 #ifdef LZ_HAVE_RAW_SYSCALL
 static long raw_syscall_errno(long number, long a, long b, long c, long d, long e, long f)
 {
 	long result = lz_raw_syscall(number, a, b, c, d, e, f);
 
-	/* Results from -4095 on are errors: the kernel's MAX_ERRNO (include/linux/err.h). */
+	/* Results from -4095 to -1 are errors: MAX_ERRNO of the kernel (include/linux/err.h). */
 	if ((unsigned long)result <= -4096ul)
 		return result;
 	errno = (int)-result;
@@ -48,7 +49,7 @@ static long raw_syscall_errno(long number, long a, long b, long c, long d, long 
 #define syscall(...) SYSCALL_WITH(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #endif
 
-/* The result of a system call expression, or -errno, with errno as it was before. */
+/* The result of a system call expression, or -errno. Preserves errno. */
 #define RESULT_OF(call)                                                                                      \
 	({                                                                                                   \
 		int saved_errno = errno;                                                                     \
@@ -61,8 +62,8 @@ static long raw_syscall_errno(long number, long a, long b, long c, long d, long 
 	})
 
 /*
- * ThreadSanitizer sees none of these calls: that memory which one thread unmapped or moved away is given to
- * another afterwards has to be said, for each 64 KiB.
+ * ThreadSanitizer does not see these calls. It must be told, for each 64 KiB, that memory unmapped or moved
+ * by one thread may be handed to another thread later.
  */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
@@ -70,7 +71,8 @@ void __tsan_release(void *address);
 
 static void tsan_order(void (*by)(void *), void *address, size_t length)
 {
-	/* What stands for an address: where the sanitizer has no memory of its own for one, it would crash.
+	/*
+	 * Keys stand for addresses: an address for which the sanitizer has no shadow memory would crash it.
 	 */
 	static char key[4096];
 	uintptr_t at = (uintptr_t)address >> 16, end = ((uintptr_t)address + length + 65535) >> 16;
@@ -85,7 +87,7 @@ static void tsan_order(void (*by)(void *), void *address, size_t length)
 static intptr_t map(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
 #ifdef __s390x__
-	/* There the call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
+	/* On s390x, the system call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
 	unsigned long arguments[] = {(unsigned long)address, length, (unsigned long)protection,
 		(unsigned long)flags, (unsigned long)fd, (unsigned long)offset};
 
@@ -153,7 +155,7 @@ static ssize_t raw_read_memory(const void *address, void *buffer, size_t length)
 	return RESULT_OF(syscall(SYS_process_vm_readv, syscall(SYS_getpid), &to, 1ul, &from, 1ul, 0ul));
 }
 
-/* By libc's call, which knows what a handler returns through. */
+/* Uses libc's sigaction(3), which knows the signal return trampoline. */
 static int raw_install_signal_handler(int signal, void (*handler)(int signal))
 {
 	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK}, found;
@@ -187,7 +189,7 @@ static int raw_get_seals(int fd)
 
 static int raw_rlimit(int resource, uint64_t *bytes)
 {
-	struct rlimit limit; /* the kernel's struct rlimit64 is the same on 64-bit machines */
+	struct rlimit limit; /* the kernel's struct rlimit64 is identical on 64-bit machines */
 	int error = (int)RESULT_OF(syscall(SYS_prlimit64, 0, resource, NULL, &limit));
 
 	if (error == 0)
@@ -267,7 +269,10 @@ static int identify_with(struct statx *stat, int fd, struct lz_file_id *id)
 	return 0;
 }
 
-/* A struct statx has 256 bytes, which is much of the stack that is used below a program's call. */
+/*
+ * A struct statx takes 256 bytes, a large part of the stack that may be used below a call of the program.
+ * Hence the scratch buffer.
+ */
 static int raw_identify(int fd, struct lz_file_id *id)
 {
 	struct statx *stat = lz_scratch_take(&lz_os_linux);
@@ -282,7 +287,8 @@ static int hugetlb_page_size_with(struct statx *cached, struct statfs *stat, int
 	int error;
 
 	/*
-	 * What is known without asking a server that may be dead: hugetlbfs has blocks as large as its pages.
+	 * AT_STATX_DONT_SYNC asks for what is known without contacting a file server, which may be dead.
+	 * hugetlbfs reports its page size as the block size.
 	 */
 	*bytes = 0;
 	error = (int)RESULT_OF(
@@ -354,10 +360,11 @@ static int raw_send_datagram(const char *path, const void *bytes, size_t length)
 	return error < 0 ? (int)error : 0;
 }
 
-/* The kernel's signal set is one 64-bit word wherever Linux runs with 64 signals; glibc's is larger. */
+/* The kernel's signal set is one 64-bit word on every architecture with 64 signals; glibc's is larger. */
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
-/* SIGTTOU: a write from the background to a terminal with tostop goes through when it is blocked
- * (tty_check_change). */
+/*
+ * SIGTTOU: when it is blocked, a background process may write to a terminal with tostop (tty_check_change).
+ */
 #define WRITE_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
 
 static int raw_block_write_signals(uint64_t *saved)
@@ -368,8 +375,10 @@ static int raw_block_write_signals(uint64_t *saved)
 
 	if (error)
 		return (int)error;
-	/* A signal that already waits is the program's own and stays; two bits of the saved mask that
-	 * rt_sigprocmask never sets (SIGKILL, SIGSTOP) remember it. */
+	/*
+	 * A signal that is already pending belongs to the program and stays pending. It is recorded in two
+	 * bits of the saved mask that rt_sigprocmask never sets (SIGKILL, SIGSTOP).
+	 */
 	RESULT_OF(syscall(SYS_rt_sigpending, &pending, sizeof pending));
 	*saved &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
 	if (pending & SIGNAL_BIT(SIGPIPE))
@@ -397,7 +406,7 @@ static void raw_restore_write_signals(uint64_t saved)
 	RESULT_OF(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask));
 }
 
-/* The signals that a thread's own instructions raise. */
+/* Signals that are raised by an instruction of the thread itself. */
 #define INSTRUCTION_SIGNALS                                                                                  \
 	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) |                \
 		SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSYS))
@@ -440,8 +449,10 @@ static int raw_futex_wake(_Atomic uint32_t *word, int count)
 
 static int raw_word_equals(const _Atomic uint32_t *word, uint32_t value)
 {
-	/* Compares first, and then requeues nobody: the one call programs may make in any sandbox that reads
-	 * memory without a fault and does not sleep. */
+	/*
+	 * The kernel compares first and then requeues no waiter. This is the one system call allowed in every
+	 * sandbox that reads memory without a fault and does not sleep.
+	 */
 	int error = (int)RESULT_OF(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0L, word, value));
 
 	return error == -EAGAIN || error == -EFAULT ? 0 : error < 0 ? error : 1;
@@ -459,8 +470,10 @@ static uint64_t raw_now_ms(void)
 {
 	struct timespec now = {0};
 
-	/* Not by libc's function: a library that fakes the time may stand for it, and call malloc, or take
-	 * locks. */
+	/*
+	 * Not by libc's function: a library that fakes the time may replace it, and may call malloc or take
+	 * locks.
+	 */
 	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

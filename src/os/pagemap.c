@@ -8,7 +8,10 @@
 #include "os/descriptors.h"
 #include "os/scratch.h"
 
-/* include/uapi/linux/fs.h of Linux 6.7, under our own names: older headers lack it, newer ones have it. */
+/*
+ * Copied from include/uapi/linux/fs.h of Linux 6.7 under names of our own: older headers lack it, newer ones
+ * define it.
+ */
 struct scan_run {
 	uint64_t start, end, categories;
 };
@@ -25,7 +28,7 @@ struct scan {
 #define PAGE_IS_PFNZERO (UINT64_C(1) << 5)
 #define PAGE_IS_HUGE (UINT64_C(1) << 6)
 
-/* Question and answer are in one scratch buffer. */
+/* One scratch buffer holds the request and the result. */
 #define MAX_RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
 static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
@@ -56,8 +59,10 @@ static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t star
 
 			visit(context, &run);
 		}
-		/* The kernel stops early when the vector is full. Without any progress the walk is not
-		 * complete. */
+		/*
+		 * The kernel stops early if the vector is full. If there is no progress, the walk cannot
+		 * complete.
+		 */
 		if (scan->walk_end <= scan->start && found == 0) {
 			found = -EIO;
 			break;

@@ -9,14 +9,15 @@
 #include "base/text.h"
 #include "os/scratch.h"
 
-/* At the front of a scratch buffer, of which the rest holds text. */
+/* Lies at the start of a scratch buffer; the rest of the buffer holds text. */
 struct lz_line_buffer {
 	struct lz_file file;
 	int64_t offset;    /* bytes read so far */
-	size_t start, end; /* unread bytes of buffer */
+	size_t start, end; /* the unread bytes of buffer */
 	bool eof;
-	bool skip;                           /* the last line was cut: its rest is still to come */
-	char path[LZ_SMAPS_PATH_LENGTH + 1]; /* of the last mapping, where other lines were read since */
+	bool skip; /* the last line was truncated, and its rest must be skipped */
+	char path[LZ_SMAPS_PATH_LENGTH +
+		  1]; /* of the last mapping, saved because other lines were read since */
 	char buffer[];
 };
 
@@ -61,14 +62,14 @@ static ssize_t read_some(struct lz_line_buffer *reader)
 	size_t room = CAPACITY - 1 - reader->end;
 	ssize_t got = -EINTR;
 
-	/* What fails like this every time is a filter, not a signal. */
+	/* If every attempt fails with EINTR, the cause is a seccomp filter and not a signal. */
 	for (unsigned attempt = 0; attempt < 16 && got == -EINTR; attempt++)
 		got = lz_file_is_persistent(file) ? file->os->pread(file->fd, to, room, reader->offset)
 						  : file->os->read(file->fd, to, room);
 	return got;
 }
 
-/* A kept file that shows nothing is opened anew and read from the start. */
+/* Reopens a persistent file that is empty, to read it from the start. */
 static bool reopen(struct lz_line_reader *lines)
 {
 	struct lz_line_buffer *reader = lines->reader;
@@ -85,7 +86,7 @@ static bool reopen(struct lz_line_reader *lines)
 	return true;
 }
 
-/* Moves the unread bytes to the front and reads more behind them. */
+/* Moves the unread bytes to the front and reads more after them. */
 static void refill(struct lz_line_reader *lines)
 {
 	struct lz_line_buffer *reader = lines->reader;
@@ -151,7 +152,7 @@ char *lz_line_reader_next(struct lz_line_reader *lines)
 	}
 }
 
-/* The value behind `name` on the next line that begins with it, in bytes. */
+/* Returns the value after `name`, in bytes, from the next line that starts with it. */
 static int next_value(struct lz_line_reader *lines, const char *name, uint64_t *bytes)
 {
 	size_t length = strlen(name);
@@ -181,7 +182,7 @@ int lz_proc_value(const struct lz_os *os, const char *path, const char *name, ui
 	if (error)
 		return error;
 	error = next_value(&lines, name, bytes);
-	/* Of a thread that has ended, status has no memory. */
+	/* The status file of a thread that has ended has no memory fields. */
 	if (error == -ENOENT && reopen(&lines))
 		error = next_value(&lines, name, bytes);
 	lz_line_reader_close(&lines);
@@ -267,7 +268,10 @@ int lz_smaps_value(
 
 bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, unsigned *vm_flags)
 {
-	/* In the order of the bits (Documentation/filesystems/proc.rst). */
+	/*
+	 * In the order of the bits of enum lz_vm_flag. The names are those of
+	 * Documentation/filesystems/proc.rst.
+	 */
 	static const char names[][3] = {"dc", "dd", "mg", "rr", "sr", "hg", "lo", "wf"};
 	static const char title[] = "VmFlags:";
 	const char *line;
@@ -293,7 +297,10 @@ bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, uns
 	return true;
 }
 
-/* Goes on to the file mapping that holds the address; *base is where its file's first mapping starts. */
+/*
+ * Advances to the file mapping that contains the address. *base is the start of the first mapping of that
+ * file.
+ */
 static bool find_module(
 	struct lz_line_reader *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *base)
 {
@@ -306,7 +313,7 @@ static bool find_module(
 			continue;
 		if (mapping->start > address)
 			break;
-		/* The mappings of one object lie together; its first one gives the base. */
+		/* The mappings of one object are adjacent; the first one gives the base. */
 		if (mapping->inode != 0 && mapping->inode != inode) {
 			*base = mapping->start >> 32 == 0 ? 0 : mapping->start;
 			inode = mapping->inode;

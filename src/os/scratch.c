@@ -1,4 +1,4 @@
-/* Buffers that need no stack; see scratch.h. */
+/* Scratch buffers; see scratch.h. */
 #include "os/scratch.h"
 
 #include <stdalign.h>
@@ -11,8 +11,8 @@
 #define BUFFERS 8u
 
 /*
- * A page that one thread unmapped may be mapped again by another at the same address. The kernel orders the
- * two; ThreadSanitizer does not see raw system calls, and has to be told.
+ * Another thread may map a page again at the address where one thread unmapped it. The kernel orders the two,
+ * but ThreadSanitizer does not see raw system calls and must be told.
  */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
@@ -25,11 +25,14 @@
 
 static alignas(64) char pool[BUFFERS][LZ_SCRATCH_BYTES];
 
-/* Whose each one is: the address of `self` in the thread, which is the same in a forked child; 0: free. */
+/*
+ * The thread that uses each buffer, by the address of its `self`, which is the same in a forked child; 0:
+ * free.
+ */
 static _Atomic uintptr_t owner[BUFFERS];
 static __thread char self __attribute__((tls_model("initial-exec")));
 
-/* In a forked child only the thread that forked is there, perhaps in the middle of a use. */
+/* In a forked child, only the thread that forked exists. It may be using a buffer. */
 static void reset_in_child(const struct lz_os *os)
 {
 	(void)os;

@@ -1,4 +1,4 @@
-/* Calls that other libraries hear of; see via_next.h. */
+/* System calls through the next definition of their function; see via_next.h. */
 #include "os/via_next.h"
 
 #include <stdbool.h>

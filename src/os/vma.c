@@ -7,7 +7,10 @@
 #include "os/descriptors.h"
 #include "os/scratch.h"
 
-/* include/uapi/linux/fs.h of Linux 6.11, under our own names: older headers lack it, newer ones have it. */
+/*
+ * Copied from include/uapi/linux/fs.h of Linux 6.11 under names of our own: older headers lack it, newer ones
+ * define it.
+ */
 struct vma_query {
 	uint64_t size, flags, address, start, end, vma_flags, page_size, offset, inode;
 	uint32_t device_major, device_minor, name_size, build_id_size;
@@ -28,8 +31,10 @@ static int run_query(
 
 	if (error)
 		return error;
-	/* No flag: the mapping must hold the address. A name without a size is EINVAL, and so is a size
-	 * without. */
+	/*
+	 * Without a flag, the mapping must contain the address. The kernel rejects a name without a size, and
+	 * a size without a name, with EINVAL.
+	 */
 	*query = (struct vma_query){.size = sizeof *query,
 		.address = address,
 		.name = size != 0 ? (uintptr_t)name : 0,

@@ -141,7 +141,7 @@ static void after_fork(void *context)
 
 	lz_sites_forget(&report->sites);
 	lz_regions_for_each(&reporter->books->regions, forget_site, NULL);
-	report->start_time = lz_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
@@ -163,7 +163,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	}
 	report = (struct lz_report *)at;
 	report->sites.os = reporter->os;
-	report->start_time = lz_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
 	lz_path_pattern_make_absolute(
