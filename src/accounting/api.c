@@ -1,4 +1,4 @@
-/* Costs and counters for the public API; see figures.h. */
+/* Costs and counters for the public API; see api.h. */
 #include "accounting/api.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* The budget; see budget.h. */
+/* The size of the budget; see budget_size.h. */
 #include "accounting/budget_size.h"
 
 #include "base/text.h"
@@ -32,7 +32,8 @@ void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *o
 		lz_text_string(&source, spec->text);
 	} else if (limit.bytes == UINT64_MAX) {
 		/*
-		 * Without /proc nothing says what the percentage is of: no budget rather than a made-up one.
+		 * Without /proc, the memory size is unknown and a percentage cannot be applied. Set no limit
+		 * rather than an arbitrary one.
 		 */
 		budget->bytes = UINT64_MAX;
 		lz_text_string(&source, spec->text);
@@ -43,6 +44,6 @@ void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *o
 		lz_text_string(&source, limit.from_cgroup ? " of cgroup limit " : " of RAM ");
 		lz_text_size(&source, limit.bytes);
 	}
-	/* Last: a fork in the middle leaves the child an unresolved budget, not one of 0. */
+	/* Set last: if a fork happens before, the child has an unresolved budget and not one of 0. */
 	__atomic_store_n(&budget->resolved, true, __ATOMIC_RELEASE);
 }

@@ -1,9 +1,12 @@
-/* What a request costs in page tables; see cost.h. */
+/* The cost of a request in page tables; see cost.h. */
 #include "accounting/cost.h"
 
 #include "base/checked.h"
 
-/* Where a window ends within a block of a huge page, the rest of the block needs a table of its own. */
+/*
+ * Returns the cost of the PTE table that the rest of a huge page needs if a window ends inside that huge
+ * page.
+ */
 static uint64_t edge_cost(const struct lz_geometry *geometry, uint64_t edge, unsigned page_shift)
 {
 	return edge % (UINT64_C(1) << page_shift) == 0 ? 0 : lz_table_bytes(geometry, 0);

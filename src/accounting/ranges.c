@@ -1,4 +1,4 @@
-/* Ranges of addresses: rounding, covering, and what the kernel has mapped at one; see books.h. */
+/* Address ranges: rounding, adding to the ledger, and the page size of a mapping; see books.h. */
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -6,8 +6,7 @@
 #include "base/checked.h"
 #include "os/vma.h"
 
-/* Of the calling thread: /proc/self is the first thread, whose files are empty once it has called
- * pthread_exit. */
+/* Of the calling thread: /proc/self refers to the main thread, whose files are empty after pthread_exit. */
 #define SMAPS "/proc/thread-self/smaps"
 
 bool lz_books_page_length(const struct lz_books *books, uint64_t size, size_t *length)

@@ -1,4 +1,4 @@
-/* The ledger and the map of windows, brought in line with what the kernel says is mapped; see books.h. */
+/* Reconciles the ledger and the map of windows with /proc/self/maps; see books.h. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -8,7 +8,9 @@
 #include "os/descriptors.h"
 #include "os/procfs.h"
 
-/* A mapping that is no piece of a window. Memory of /dev/zero that left a window stays a file in all answers.
+/*
+ * Removes a mapping that is not a piece of a window. Memory of /dev/zero that left its window must still be
+ * treated as a file, so it stays in the map.
  */
 static void remove_from_window_map(struct lz_books *books, const struct lz_mapping *mapping)
 {
@@ -31,7 +33,10 @@ static uintptr_t window_tag(const struct lz_books *books, const struct lz_mappin
 	return tag;
 }
 
-/* The map of windows follows /proc/self/maps. Where pieces begin is kept where it was known. */
+/*
+ * Updates the map of windows from a mapping of /proc/self/maps. If the position of the pieces is known, it is
+ * kept.
+ */
 static void follow_window(struct lz_books *books, const struct lz_mapping *mapping)
 {
 	struct lz_range_traits traits = {
@@ -45,7 +50,10 @@ static void follow_window(struct lz_books *books, const struct lz_mapping *mappi
 	lz_ledger_add_missing(&books->windows.ranges, mapping->start, mapping->end, traits);
 }
 
-/* Of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
+/*
+ * Returns the traits of a mapping of /proc/self/maps, which identifies huge pages only by the names of some
+ * mappings.
+ */
 static struct lz_range_traits listed_traits(struct lz_books *books, const struct lz_mapping *mapping)
 {
 	unsigned page_shift = books->page_shift;
@@ -60,7 +68,7 @@ int lz_books_reconcile(struct lz_books *books)
 	const uintptr_t top = (uintptr_t)1 << books->geometry->user_bits;
 	struct lz_ledger *ledger = &books->ledger;
 	struct lz_line_reader lines;
-	uintptr_t gap = 0; /* end of the mapping before */
+	uintptr_t gap = 0; /* end of the previous mapping */
 	char *line;
 	int error = lz_line_reader_open(&lines, books->os, LZ_MAPS);
 
@@ -85,7 +93,7 @@ int lz_books_reconcile(struct lz_books *books)
 		else
 			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
 	}
-	/* A file that broke off, or is empty, says nothing of what lies above. */
+	/* If reading the file failed, or it was empty, nothing is known about higher addresses. */
 	if (error == 0)
 		error = lines.error != 0 ? lines.error
 			: gap == 0       ? -ENODATA

@@ -1,4 +1,4 @@
-/* Records of the heap's regions entering and leaving the books; see books.h. */
+/* Adds the heap's regions to the books and removes them; see books.h. */
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -33,7 +33,7 @@ void lz_books_count_window(struct lz_books *books, size_t length)
 	lz_stats_add(&books->stats, window_bytes_total, length);
 }
 
-/* Removes the record of a claimed region; the ledger is the caller's. With the lock. */
+/* Removes the record of a claimed region. The caller updates the ledger. Needs the lock. */
 static void remove_record(struct lz_books *books, struct lz_region_record *region)
 {
 	lz_books_uncount_region(books, length_of(region), region->on_window);
@@ -59,13 +59,13 @@ void lz_books_remove_stale_regions(struct lz_books *books, uintptr_t start, uint
 
 		if (region != NULL && lz_regions_claim(region)) {
 			remove_record(books, region);
-			/* Other parts of it may still be in the ledger. */
+			/* Other parts of the region may still be in the ledger. */
 			atomic_store_explicit(&books->has_untracked_calls, true, memory_order_relaxed);
 		}
 	}
 }
 
-/* The program has unmapped a region as memory, without freeing it: its record is all that is left. */
+/* Removes the record of a region that the program unmapped without freeing it. */
 static void remove_record_at(struct lz_books *books, uintptr_t base)
 {
 	struct lz_region_record *region = lz_regions_find(&books->regions, base);

@@ -1,4 +1,4 @@
-/* The regions we served; see regions.h. */
+/* The table of regions; see regions.h. */
 #include "accounting/regions.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@ void lz_regions_init(struct lz_regions *regions, const struct lz_os *os)
 }
 
 /*
- * Regions start on page boundaries, mostly on multiples of 2 MiB: fold the high bits in (Fibonacci hashing).
+ * Regions start on page boundaries, mostly on multiples of 2 MiB, so the hash must mix in the high bits
+ * (Fibonacci hashing).
  */
 static _Atomic(struct lz_region_record *) *bucket_of(struct lz_regions *regions, uintptr_t base)
 {
@@ -31,8 +32,9 @@ struct lz_region_record *lz_regions_find(struct lz_regions *regions, uintptr_t b
 						 load(region->state, acquire) != LZ_REGION_LIVE))
 			region = load(region->next, acquire);
 		/*
-		 * A region unlinked and used again while this reader stood on it leads into another bucket. A
-		 * caller's own region is never missed for that: what it missed on the way shows in the count.
+		 * If a region is unlinked and reused while this reader is at it, its link leads into another
+		 * bucket. The count then has changed, and the search is repeated. So a live region of the
+		 * caller is never missed.
 		 */
 		if (region != NULL || load(regions->unlink_count, acquire) == before)
 			return region;
@@ -52,7 +54,7 @@ void lz_regions_unclaim(struct lz_region_record *region)
 	store(region->state, LZ_REGION_LIVE, release);
 }
 
-/* Publishes a record that is in no bucket: everything in it is there before it can be found. */
+/* Publishes a record that is in no bucket. All its members are stored before it can be found. */
 static void link_record(
 	struct lz_regions *regions, struct lz_region_record *region, uintptr_t base, size_t length)
 {
@@ -146,7 +148,7 @@ void lz_regions_for_each(struct lz_regions *regions,
 	for (size_t i = 0; i < LZ_REGION_BUCKETS; i++) {
 		struct lz_region_record *region = load(regions->bucket[i], acquire);
 
-		/* Bounded, for without the lock a record used again may header_bytes back. */
+		/* Bounded: without the lock, a reused record may lead back to an earlier one. */
 		for (unsigned step = 0; region != NULL && step < 65536; step++) {
 			if (load(region->state, acquire) == LZ_REGION_LIVE)
 				visit(context, region);

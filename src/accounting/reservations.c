@@ -1,4 +1,4 @@
-/* What calls handle while they run; see reservations.h. */
+/* Reservations of calls that are in progress; see reservations.h. */
 #include "accounting/reservations.h"
 
 #include <stdatomic.h>

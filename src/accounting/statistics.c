@@ -1,4 +1,4 @@
-/* The counters and their file; see stats.h. */
+/* The counters and the statistics file; see statistics.h. */
 #include "accounting/statistics.h"
 
 #include <errno.h>
@@ -14,8 +14,8 @@
 #include "support/options.h"
 
 /*
- * Field 22 of /proc/PID/stat. The fields are counted behind the last ')',
- * since a name may hold anything.
+ * Returns field 22 of /proc/PID/stat. Fields are counted from the last ')', because the process name may
+ * contain any character.
  */
 static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
 {
@@ -69,7 +69,7 @@ static void init_wire(struct lz_stats *stats, struct lz_wire *wire, const char *
 	lz_text_string(&name, executable);
 }
 
-/* Whether LAZYZERO_STATS names a directory: each process then has a file of its own in it. */
+/* Whether LAZYZERO_STATS names a directory, in which each process has its own file. */
 static bool is_directory(const struct lz_stats *stats)
 {
 	int fd = stats->os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
@@ -79,7 +79,7 @@ static bool is_directory(const struct lz_stats *stats)
 	return fd >= 0;
 }
 
-/* The file's name: path itself, or lazyzero.PID in it when it is a directory. */
+/* Opens the statistics file: `path`, or lazyzero.PID in it if it is a directory. */
 static int open_file(const struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
@@ -102,8 +102,8 @@ static int open_file(const struct lz_stats *stats)
 }
 
 /*
- * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its
- * length, with memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
+ * Checks that the file may be written: it is empty, or a statistics file of this user. Then allocates all of
+ * it: writing to a hole on a full disk would raise SIGBUS.
  */
 static int check_and_allocate(const struct lz_os *os, int fd)
 {
@@ -135,14 +135,14 @@ static int check_and_allocate(const struct lz_os *os, int fd)
 	return written < 0 ? (int)written : (size_t)written < sizeof zeros ? -ENOSPC : 0;
 }
 
-/* Whether a file has been written by this version. */
+/* Whether the file was written by a library with the same layout. */
 static bool has_same_layout(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 &&
 	       mapped->version == fresh->version && mapped->size == fresh->size;
 }
 
-/* Whether it is another process's, which still runs. */
+/* Whether the file belongs to another process that is still running. */
 static bool is_in_use(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return has_same_layout(mapped, fresh) && mapped->pid != fresh->pid &&
@@ -150,7 +150,10 @@ static bool is_in_use(const struct lz_os *os, const struct lz_wire *mapped, cons
 	       lz_stats_process_start_time(os, mapped->pid) == mapped->start_time;
 }
 
-/* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
+/*
+ * Whether an earlier image of this process, before exec, wrote the file. Its totals continue; its regions are
+ * gone.
+ */
 static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return has_same_layout(mapped, fresh) && mapped->pid == fresh->pid &&
@@ -201,7 +204,7 @@ int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *pa
 	return *path != '\0' ? map_file(stats) : 0;
 }
 
-/* `inherited` is a copy of what the parent counts, which goes on counting. */
+/* `inherited` is a copy of the parent's counters, which the parent goes on changing. */
 static void init_child(struct lz_stats *stats, const struct lz_wire *inherited)
 {
 	stats->wire = &stats->own;
@@ -226,14 +229,14 @@ void lz_stats_after_fork(struct lz_stats *stats)
 		init_child(stats, inherited);
 		lz_scratch_release(stats->os, inherited);
 	} else {
-		/* No memory: it counts on from what its parent had, but not in the parent's file. */
+		/* No memory for a copy: start from the parent's values, but not in the parent's file. */
 		if (parent_wire != &stats->own)
 			memcpy(&stats->own, parent_wire, sizeof stats->own);
 		stats->wire = &stats->own;
 	}
 	if (parent_wire == &stats->own)
 		return;
-	/* Over it, not away: another thread may be about to count there. */
+	/* Map over the file instead of unmapping it: another thread may be about to write to a counter. */
 	stats->os->mmap(parent_wire, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (is_directory(stats))

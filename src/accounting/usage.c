@@ -1,4 +1,5 @@
-/* The figures that a decision needs: what is committed, VmPTE, the budget, and what is reserved; see books.h.
+/*
+ * The figures that a decision needs: committed page tables, VmPTE, the budget, and reservations; see books.h.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -7,9 +8,9 @@
 #include "base/checked.h"
 #include "os/descriptors.h"
 
-/* Less than 64 MiB has at most 128 KiB of page tables: not worth reading VmPTE for. */
+/* Less than 64 MiB has at most 128 KiB of page tables, which does not justify reading VmPTE. */
 #define SAMPLE_BYTES (UINT64_C(64) << 20)
-#define SAMPLE_AGE_MS 2u /* one read in 2 ms is half a percent */
+#define SAMPLE_AGE_MS 2u /* reading VmPTE once in 2 ms takes half a percent of the time */
 
 void lz_books_publish_statistics(struct lz_books *books)
 {

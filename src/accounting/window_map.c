@@ -1,4 +1,4 @@
-/* Which addresses stand on a window; see window_map.h. */
+/* The map of windows; see window_map.h. */
 #include "accounting/window_map.h"
 
 #include <stdatomic.h>
@@ -6,10 +6,10 @@
 
 #include "os/procfs.h"
 
-/* What a tag says. */
+/* The contents of a tag. */
 struct pieces {
 	uintptr_t anchor;
-	size_t bytes; /* 0: not known */
+	size_t bytes; /* 0: unknown */
 };
 
 static struct pieces pieces_of(const struct lz_window_map *map, uintptr_t tag)
@@ -26,7 +26,7 @@ void lz_window_map_init(struct lz_window_map *map, const struct lz_geometry *geo
 	lz_ledger_init(&map->ranges, geometry, os);
 }
 
-void lz_window_map_abandon(struct lz_window_map *map)
+void lz_window_map_reset(struct lz_window_map *map)
 {
 	lz_ledger_reset(&map->ranges);
 }

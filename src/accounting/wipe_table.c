@@ -1,4 +1,4 @@
-/* The ranges on windows that a forked child must find empty; see wipe_table.h. */
+/* Ranges on windows with MADV_WIPEONFORK; see wipe_table.h. */
 #include "accounting/wipe_table.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static void release_slot(struct lz_wipe_range *wipe)
 	atomic_store_explicit(&wipe->start, 0, memory_order_relaxed);
 }
 
-/* Its start comes last: by that the slot is in use. */
+/* `start` is stored last: it marks the slot as used. */
 static bool fill_slot(struct lz_wipe_table *table, uintptr_t start, uintptr_t end)
 {
 	for (unsigned i = 0; i < LZ_WIPE_TABLE_RANGES; i++)
@@ -53,7 +53,10 @@ int lz_wipe_table_prepare(struct lz_wipe_table *table, const struct lz_os *os, s
 	return error;
 }
 
-/* All that it touches becomes one range, so that what is advised page by page needs one slot. */
+/*
+ * Merges the range with all ranges that it touches, so that memory that is advised page by page needs one
+ * slot.
+ */
 int lz_wipe_table_add(struct lz_wipe_table *table, uintptr_t start, uintptr_t end)
 {
 	struct lz_wipe_range *merged = NULL;
@@ -67,7 +70,10 @@ int lz_wipe_table_add(struct lz_wipe_table *table, uintptr_t start, uintptr_t en
 		end = lz_max_u64(end, end_of(wipe));
 		if (merged == NULL)
 			merged = wipe;
-		/* Two ranges do not touch one another, so no other than these touches the sum. */
+		/*
+		 * Recorded ranges do not touch one another, so the union touches no others than the new range
+		 * does.
+		 */
 		atomic_store_explicit(&merged->end, lz_max_u64(end, end_of(merged)), memory_order_relaxed);
 		atomic_store_explicit(
 			&merged->start, lz_min_u64(start, start_of(merged)), memory_order_relaxed);
@@ -77,7 +83,7 @@ int lz_wipe_table_add(struct lz_wipe_table *table, uintptr_t start, uintptr_t en
 	return merged != NULL || fill_slot(table, start, end) ? 0 : -EAGAIN;
 }
 
-/* The middle of a range goes. */
+/* Removes the middle of a range. */
 static void remove_middle(
 	struct lz_wipe_table *table, struct lz_wipe_range *wipe, uintptr_t start, uintptr_t end)
 {
@@ -150,7 +156,9 @@ bool lz_wipe_table_is_empty(const struct lz_wipe_table *table)
 	return true;
 }
 
-/* Guard pages go as well, as they do when the kernel wipes (before Linux 6.13 there are none). */
+/*
+ * Guard pages are removed too, as they are when the kernel wipes memory (before Linux 6.13 there are none).
+ */
 void lz_wipe_table_discard(
 	const struct lz_wipe_table *table, const struct lz_os *os, uintptr_t start, uintptr_t end)
 {

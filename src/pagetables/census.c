@@ -1,4 +1,4 @@
-/* Counting pages; see census.h. */
+/* Counts the pages of a range; see census.h. */
 #include "pagetables/census.h"
 
 #include <stddef.h>
@@ -39,7 +39,7 @@ static void add_to_map(struct lz_census *census, uint64_t start, uint64_t end, b
 	}
 }
 
-/* Bytes of the range in the spans number `first` to `last`. */
+/* Returns how many bytes of the range lie in the spans number `first` to `last`. */
 static uint64_t covered_bytes(const struct lz_census *census, unsigned shift, uint64_t first, uint64_t last)
 {
 	uint64_t from = lz_max_u64(first << shift, census->start);
@@ -85,7 +85,7 @@ static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
 	add_to_map(census, start, end, false);
 }
 
-/* Read by the kernel: another thread may be unmapping it. */
+/* The kernel reads the memory, because another thread may be unmapping it. */
 static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end)
 {
 	const size_t most = LZ_SCRATCH_BYTES;
@@ -100,8 +100,8 @@ static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end
 }
 
 /*
- * The kernel does not mark its huge zero page as one (6.7 and later), so the contents tell; of memory that
- * was written, almost always its first bytes.
+ * The kernel does not report its huge zero page as such (Linux 6.7 and later), so the contents are examined.
+ * For written memory, the first bytes almost always suffice.
  */
 static void add_huge(struct lz_census *census, uint64_t start, uint64_t end)
 {

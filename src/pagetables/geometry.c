@@ -1,4 +1,4 @@
-/* The shape of page tables; see geometry.h. */
+/* The layout of page tables; see geometry.h. */
 #include "pagetables/geometry.h"
 
 #include <string.h>
@@ -7,11 +7,11 @@
 #include "os/mman.h"
 #include "os/procfs.h"
 
-#define ENTRY_SHIFT 3 /* every architecture below has 8-byte entries */
+#define ENTRY_SHIFT 3 /* all architectures below have 8-byte entries */
 
 /*
- * The kernel counts PTE, PMD and PUD tables (include/linux/mm.h) where they are not folded into the level
- * above; the top level of each geometry and P4D tables are not counted.
+ * The kernel counts PTE, PMD and PUD tables (include/linux/mm.h) unless they are folded into the level above.
+ * The top level of each geometry and P4D tables are not counted.
  */
 #define PTE(bits)                                                                                            \
 	{                                                                                                    \
@@ -41,7 +41,10 @@
 #define S390 "s390x", "arch/s390/include/asm/pgtable.h"
 #define LOONGARCH "loongarch64", "arch/loongarch/include/asm/pgtable.h"
 
-/* Within an architecture and page size, the tallest comes last: the probe takes the tallest that fits. */
+/*
+ * Within an architecture and page size, the geometry with the largest address space comes last: the probe
+ * selects the last one that fits.
+ */
 const struct lz_geometry lz_geometry_table[] = {
 	{"x86-64 4-level", X86, 12, 47, 4, {PTE(9), PMD(9), PUD(9), PGD(9)}},
 	{"x86-64 5-level", X86, 12, 56, 5, {PTE(9), PMD(9), PUD(9), P4D(9), PGD(9)}},
@@ -60,7 +63,7 @@ const struct lz_geometry lz_geometry_table[] = {
 	{"riscv64 sv57", RISCV, 12, 56, 5, {PTE(9), PMD(9), PUD(9), P4D(9), PGD(9)}},
 	{"ppc64 radix 4K", PPC64, 12, 52, 4, {PTE(9), PMD(9), PUD(9), PGD(13)}},
 	{"ppc64 radix 64K", PPC64, 16, 52, 4, {PTE(5), PMD(9), PUD(9), PGD(13)}},
-	/* s390x adds a level when a mapping needs it: asking for the upper half of 53 bits makes it so. */
+	/* s390x adds a level when a mapping needs it. Asking for the upper half of 53 bits causes that. */
 	{"s390x 3-level", S390, 12, 42, 3, {PTE(8), PMD(11), PGD(11)}},
 	{"s390x 4-level", S390, 12, 53, 4, {PTE(8), PMD(11), PUD(11), PGD(11)}},
 	{"loongarch64 4K 3-level", LOONGARCH, 12, 39, 3, {PTE(9), PMD(9), PGD(9)}},
@@ -73,7 +76,7 @@ const struct lz_geometry lz_geometry_table[] = {
 
 const size_t lz_geometry_count = sizeof lz_geometry_table / sizeof *lz_geometry_table;
 
-/* For architectures that are not in the table: tables of one page, as most have. */
+/* For other architectures: tables of one page, as on most. */
 static const struct lz_geometry assumed_4k = {
 	"assumed 4K 4-level", "", "", 12, 47, 4, {PTE(9), PMD(9), PUD(9), PGD(9)}};
 static const struct lz_geometry assumed_16k = {
@@ -162,7 +165,10 @@ uint64_t lz_tables_counted_bytes(const struct lz_geometry *geometry, const struc
 	return bytes;
 }
 
-/* Whether mmap grants an address in the upper half of the geometry's range; *granted is where. */
+/*
+ * Whether mmap returns an address in the upper half of the geometry's address range; *granted is that
+ * address.
+ */
 static bool can_map_upper_half(const struct lz_os *os, const struct lz_geometry *geometry, uintptr_t *granted)
 {
 	uintptr_t hint = (uintptr_t)1 << (geometry->user_bits - 1);
@@ -176,7 +182,9 @@ static bool can_map_upper_half(const struct lz_os *os, const struct lz_geometry 
 	return *granted >= hint;
 }
 
-/* What touching one page, far from all others, adds to VmPTE; 0 when that cannot be told. */
+/*
+ * Returns by how much VmPTE grows when one page far from all others is touched; 0 if that cannot be measured.
+ */
 static uint64_t measure_one_page(const struct lz_os *os, uintptr_t address, unsigned page_shift)
 {
 	size_t page = (size_t)1 << page_shift;
@@ -201,7 +209,8 @@ static bool is_candidate(const struct lz_geometry *row, unsigned page_shift)
 }
 
 /*
- * Whether one page was seen to cost what the row says; other threads' faults may spoil a measurement or two.
+ * Whether touching one page was measured to cost what the row predicts. Retries, because page faults of other
+ * threads may disturb a measurement.
  */
 static bool is_confirmed(
 	const struct lz_os *os, const struct lz_geometry *row, uintptr_t address, uint64_t *measured)

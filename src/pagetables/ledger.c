@@ -1,4 +1,4 @@
-/* The ledger of touchable ranges; see ledger.h. */
+/* The ledger of accessible ranges; see ledger.h. */
 #include "pagetables/ledger.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@ static int compare(const struct lz_range *a, const struct lz_range *b)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-/* RB_GENERATE_STATIC leans on __unused, which libbsd defines only in its overlay mode. */
+/* RB_GENERATE_STATIC uses __unused, which libbsd defines only in its overlay mode. */
 RB_GENERATE_INTERNAL(lz_range_tree, lz_range, node, compare, __attribute__((unused)) static)
 
 void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry, const struct lz_os *os)
@@ -60,9 +60,10 @@ struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
 }
 
 /*
- * Tables that [start, end) needs beyond those of its neighbours `below` and `above` (either may be NULL),
- * which do not overlap it. A neighbour in huge pages that needs no table of some level fills whole tables'
- * spans there, so it never shares one with this range: looking at the nearest neighbour only is exact.
+ * Returns the tables that [start, end) needs in addition to those of its neighbours `below` and `above`.
+ * Either may be NULL; neither overlaps the range. A neighbour in huge pages that needs no table of some level
+ * covers whole spans of that level, so it never shares such a table with this range. Hence considering only
+ * the nearest neighbours is exact.
  */
 static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, const struct lz_range *below,
 	const struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
@@ -85,7 +86,10 @@ static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, const stru
 		if (above != NULL && above->start >> shift == last && (shared == 0 || first != last))
 			shared++;
 		tables.count[level] = last - first + 1 - shared;
-		/* Who shares a table shares all above it: a small mapping beside another ends here. */
+		/*
+		 * Ranges that share a table share all tables above it. For a small mapping next to another,
+		 * the loop ends here.
+		 */
 		if (tables.count[level] == 0)
 			break;
 	}
@@ -98,7 +102,7 @@ static void add_tables(struct lz_tables *sum, const struct lz_tables *tables)
 		sum->count[level] += tables->count[level];
 }
 
-/* Enters tables into the sums; sign -1 takes them out. */
+/* Adds tables to the sums, or subtracts them if sign is -1. */
 static void add_to_totals(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
 {
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
@@ -138,7 +142,7 @@ static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct l
 	} else if (joins_below) {
 		below->end = end;
 	} else if (joins_above) {
-		above->start = start; /* keeps its place in the order */
+		above->start = start; /* does not change its position in the tree */
 	} else {
 		struct lz_range *range = lz_pool_alloc(&ledger->pool);
 
@@ -156,7 +160,7 @@ static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct l
 	return 0;
 }
 
-/* The last range that ends at or below address, given the first one that ends above it. */
+/* Returns the last range that ends at or below an address, given the first one that ends above it. */
 static struct lz_range *range_below(struct lz_ledger *ledger, struct lz_range *above)
 {
 	return above != NULL ? previous(above) : RB_MAX(lz_range_tree, &ledger->ranges);
@@ -204,10 +208,9 @@ int lz_ledger_add_missing(
 
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 {
-	/* An empty range would be found in the one around it for ever. */
 	struct lz_range *range = start < end ? lz_ledger_find(ledger, start) : NULL;
 
-	/* An empty range inside another would cut it in two that join again, for ever. */
+	/* An empty range inside another would split it in two, which would be merged again, forever. */
 	while (start < end && range != NULL && range->start < end) {
 		uintptr_t left_start = range->start, right_end = range->end;
 		struct lz_range_traits traits = range->traits;
@@ -239,7 +242,7 @@ struct lz_tables lz_ledger_additional_tables(
 	struct lz_range *above = lz_ledger_find(ledger, start);
 	struct lz_range *below = range_below(ledger, above);
 
-	/* Two gaps of one call never share a table that the range between them does not need as well. */
+	/* Two gaps of one call share no table that the range between them does not need as well. */
 	while (start < end) {
 		uintptr_t gap_end = above != NULL && above->start < end ? above->start : end;
 

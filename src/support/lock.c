@@ -9,23 +9,26 @@
 
 #define PAGE_BYTES 4096u
 
-/* How long a thread waits before it asks whether the holder still exists. */
+/*
+ * Time a thread waits before it checks again whether the lock is free or the timeout has passed,
+ * milliseconds.
+ */
 #define WAIT_SLICE_MS 10u
 
 /*
- * The lock word: its state (Ulrich Drepper, "Futexes Are Tricky", mutex 2) in the lowest two bits, and in the
- * others lz_lock_thread_id() of the holder.
+ * The lock word. The two lowest bits are the state (Ulrich Drepper, "Futexes Are Tricky", mutex 2); the
+ * others are lz_lock_thread_id() of the holder.
  */
 enum { FREE, LOCKED, CONTENDED, STATE = 3 };
 
 struct lz_lock_page {
 	_Atomic uint64_t word;
-	_Atomic uint32_t not_forked; /* 1 where the page was set up, 0 after a fork wiped it */
+	_Atomic uint32_t not_forked; /* 1 after set-up; 0 after a fork wiped the page */
 };
 
 /*
- * The mark of this thread's open section. Initial-exec: the first access to a lazily allocated TLS block
- * would call malloc.
+ * The mark of the section that this thread has open. Initial-exec: the first access to a lazily allocated TLS
+ * block would call malloc.
  */
 static __thread struct lz_frame_mark *_Atomic open_section __attribute__((tls_model("initial-exec")));
 
@@ -33,7 +36,7 @@ _Static_assert(_Alignof(struct lz_frame_mark *_Atomic) > STATE, "its address lea
 
 /* --- marks --- */
 
-/* A different value for each address, and one that a program's memory is unlikely to hold. */
+/* Returns a value that differs for each address and that the program's memory is unlikely to hold. */
 static uint32_t mark_value(uintptr_t at)
 {
 	return (uint32_t)((at >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32) | 1;
@@ -78,13 +81,16 @@ int lz_lock_init(struct lz_lock *lock, const struct lz_os *os)
 	return 0;
 }
 
-/* The half of the word that a futex can wait for. */
+/* Returns the half of the word that a futex can wait for: the one with the state. */
 static _Atomic uint32_t *futex_word(struct lz_lock *lock)
 {
 	return (_Atomic uint32_t *)&lock->page->word + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
-/* Release as well: on arm64 the section's stores could otherwise be visible before the word is taken. */
+/*
+ * Acquire and release: on arm64, without release, the stores of the section could become visible before the
+ * word is taken.
+ */
 static bool try_acquire(struct lz_lock *lock, uint64_t *seen, uint64_t state)
 {
 	return atomic_compare_exchange_strong_explicit(&lock->page->word, seen, lz_lock_thread_id() | state,
@@ -92,8 +98,8 @@ static bool try_acquire(struct lz_lock *lock, uint64_t *seen, uint64_t state)
 }
 
 /*
- * Another thread holds the lock. Others may wait for it, too, so the word is CONTENDED from here on, which
- * costs the last one a useless wake-up.
+ * Acquires the lock while another thread holds it. Other threads may be waiting too, so the state is
+ * CONTENDED from here on; the last waiter then makes one unneeded wake-up call.
  */
 static bool acquire_contended(struct lz_lock *lock, uint64_t seen)
 {
@@ -135,8 +141,9 @@ static bool acquire_word(struct lz_lock *lock)
 	return acquire_contended(lock, seen);
 }
 
-/* Frees the word if this thread holds it: in a child forked from open_section, by a handler of SIGSYS, nobody
- * does.
+/*
+ * Frees the word if this thread holds it. In a child that a SIGSYS handler forked inside a section, no thread
+ * holds it.
  */
 static void release_word(struct lz_lock *lock)
 {
@@ -151,7 +158,7 @@ static void release_word(struct lz_lock *lock)
 		}
 }
 
-/* Whether this is the first section of a process that was forked off; with the lock. */
+/* Whether this is the first section of a forked process. Needs the lock. */
 static bool is_first_section_after_fork(struct lz_lock *lock)
 {
 	if (lock->pid == 0)
@@ -182,10 +189,10 @@ enum lz_lock_result lz_lock_acquire(struct lz_lock *lock, struct lz_frame_mark *
 
 	if (lock->page == NULL)
 		return LZ_LOCK_UNAVAILABLE;
-	/* A filter that denies the call leaves signals as they are. */
+	/* If a seccomp filter denies the call, signals stay unblocked. */
 	mark->signals_blocked = lock->os->block_signals(&mark->saved_signals) == 0;
 	open = atomic_load_explicit(&open_section, memory_order_relaxed);
-	/* A section whose frame lies where ours does was left by a jump. */
+	/* If the open section's mark is at the same address, its frame was left by a jump. */
 	if (__builtin_expect(
 		    open != NULL && open != mark && lz_frame_mark_may_be_alive(lock->os, (uintptr_t)open),
 		    0)) {
@@ -195,7 +202,7 @@ enum lz_lock_result lz_lock_acquire(struct lz_lock *lock, struct lz_frame_mark *
 	lz_frame_mark_set(mark);
 	atomic_store_explicit(&open_section, mark, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
-	/* `section_is_open` stays set: the state that section left is inconsistent. */
+	/* `section_is_open` stays set: the state that the section left is inconsistent. */
 	if (__builtin_expect(open != NULL, 0))
 		release_word(lock);
 	if (!acquire_word(lock)) {
@@ -207,8 +214,10 @@ enum lz_lock_result lz_lock_acquire(struct lz_lock *lock, struct lz_frame_mark *
 	bool inconsistent = atomic_load_explicit(&lock->section_is_open, memory_order_relaxed) != 0;
 	atomic_store_explicit(&lock->section_is_open, 1, memory_order_relaxed);
 	lock->mark = mark;
-	/* A fork copies memory at any moment: `section_is_open` must be in the copy before anything that it
-	 * guards. */
+	/*
+	 * A fork may copy the memory at any moment. The copy must contain `section_is_open` before any change
+	 * to the guarded state.
+	 */
 	atomic_thread_fence(memory_order_release);
 	bool forked = is_first_section_after_fork(lock);
 	if (forked)
@@ -216,8 +225,10 @@ enum lz_lock_result lz_lock_acquire(struct lz_lock *lock, struct lz_frame_mark *
 	return inconsistent ? LZ_LOCK_INCONSISTENT : LZ_LOCK_ACQUIRED;
 }
 
-/* The mark is the lock's, not the thread's: clone(CLONE_VM) may run two processes on one thread-local
- * storage. */
+/*
+ * The mark is stored in the lock, not in the thread: after clone(CLONE_VM), two processes may use one
+ * thread-local storage.
+ */
 void lz_lock_release(struct lz_lock *lock)
 {
 	struct lz_frame_mark *mark = lock->mark;

@@ -1,4 +1,4 @@
-/* Messages to a person; see log.h. */
+/* Log messages; see log.h. */
 #include "support/log.h"
 
 #include <errno.h>
@@ -19,12 +19,15 @@ _Static_assert(PATH_BYTES <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
 
 static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused", "windowed"};
 
-/* Not in musl, whose programs may inherit LD_PRELOAD. */
+/* musl lacks it, and a program that uses musl may inherit LD_PRELOAD. */
 #pragma weak strerrordesc_np
 
 const char *lz_error_text(int error)
 {
-	/* strerror may translate, and so allocate; this glibc call returns the untranslated constant. */
+	/*
+	 * strerror may translate the text, and therefore allocate. This function of glibc returns an
+	 * untranslated constant.
+	 */
 	const char *text = strerrordesc_np != NULL ? strerrordesc_np(error < 0 ? -error : error) : NULL;
 
 	return text != NULL ? text : "unknown error";
@@ -35,7 +38,10 @@ static bool same_file(const struct lz_file_id *a, const struct lz_file_id *b)
 	return a->device == b->device && a->inode == b->inode && a->type == b->type;
 }
 
-/* Writes to a descriptor that is still the file `id`; drops the line where that would wait or fail. */
+/*
+ * Writes to a descriptor if it still refers to the file `id`. Drops the line if the write would block or
+ * fail.
+ */
 static int write_descriptor(
 	struct lz_log *log, int fd, const struct lz_file_id *id, const char *line, size_t length)
 {
@@ -59,8 +65,8 @@ static int write_descriptor(
 }
 
 /*
- * Opened for each line: events are few, and a descriptor kept open would be closed, counted or inherited by
- * programs. O_NONBLOCK, for a path that is a FIFO without a reader.
+ * The file is opened for each line: events are rare, and programs might close, count or inherit a descriptor
+ * that stays open. O_NONBLOCK is for a FIFO without a reader.
  */
 static int write_path(struct lz_log *log, char *path, const char *line, size_t length)
 {
@@ -73,7 +79,7 @@ static int write_path(struct lz_log *log, char *path, const char *line, size_t l
 	if (fd < 0)
 		return fd;
 	error = log->os->identify(fd, &id);
-	/* In a shared directory somebody may have made the file before us, to read it. */
+	/* In a shared directory, another user may have created the file in order to read it. */
 	if (error == 0 && id.type == S_IFREG && id.owner != 0 && id.owner != log->os->geteuid())
 		error = -EPERM;
 	if (error == 0)
@@ -98,7 +104,7 @@ static void begin_line(struct lz_log *log, struct lz_text *text)
 	lz_text_string(text, "] ");
 }
 
-/* Says once, on the standard error the program started with, that the log cannot be written. */
+/* Reports once, on the standard error with which the program started, that the log cannot be written. */
 static void report_write_failure(struct lz_log *log, int error)
 {
 	struct lz_text text;
@@ -240,7 +246,7 @@ static void event_json(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_char(text, '}');
 }
 
-/* A window's size is a multiple of 2 MiB where pages have 4 KiB: it is said exactly. */
+/* The size of a window is a multiple of 2 MiB with 4 KiB pages, so whole MiB are exact. */
 static void text_window(struct lz_text *text, const struct lz_event *event)
 {
 	lz_text_u64(text, event->window >> 20);
@@ -356,7 +362,10 @@ void lz_log_note(struct lz_log *log, const char *message)
 		emit_note(log, message);
 }
 
-/* The one line that has its buffer on the stack: it must come out whatever the state of the rest. */
+/*
+ * This is the only function with its buffer on the stack: the line must be written whatever the state of the
+ * scratch buffers.
+ */
 void lz_log_fatal(struct lz_log *log, const char *message)
 {
 	char buffer[LINE_BYTES];
@@ -383,7 +392,7 @@ void lz_log_close(struct lz_log *log)
 
 		hidden[i] = seen > LZ_LOG_MAX_LINES ? seen - LZ_LOG_MAX_LINES : 0;
 	}
-	/* No system call where there is nothing to say: a filter may kill on it. */
+	/* Avoid the system call if there is nothing to report: a seccomp filter may kill on it. */
 	if (log->target == LZ_LOG_NONE ||
 		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0 &&
 			hidden[LZ_EVENT_WINDOWED] == 0) ||

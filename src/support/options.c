@@ -1,4 +1,4 @@
-/* The table of options and its readers; see options.h. */
+/* The table of options and its parsers; see options.h. */
 #include "support/options.h"
 
 #include <assert.h>
@@ -163,7 +163,10 @@ static int set_text(char *field, const char *value)
 	return 0;
 }
 
-/* A log target is a word of its own, fd:N, or any path; an empty one would silently log nowhere. */
+/*
+ * A log target is a keyword, fd:N, or any path. An empty target is rejected, because it would discard all
+ * messages without a warning.
+ */
 static int set_log(char *field, const char *value)
 {
 	uint64_t fd;

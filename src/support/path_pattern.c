@@ -1,4 +1,4 @@
-/* Paths with % sequences; see path_pattern.h. */
+/* Path patterns; see path_pattern.h. */
 #include "support/path_pattern.h"
 
 #include "support/options.h"

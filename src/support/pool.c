@@ -1,10 +1,10 @@
-/* Blocks of one size; see pool.h. */
+/* Pools of blocks of one size; see pool.h. */
 #include "support/pool.h"
 
 #include <string.h>
 #include <sys/mman.h>
 
-/* 64 KiB hold about a thousand ranges; most programs never need a second mapping. */
+/* 64 KiB hold about a thousand ranges. Most programs never need a second mapping. */
 #define CHUNK_BYTES 65536u
 
 void lz_pool_init(struct lz_pool *pool, const struct lz_os *os, size_t block, size_t link)
@@ -28,9 +28,9 @@ void *lz_pool_alloc(struct lz_pool *pool)
 	}
 	if ((size_t)(pool->end - pool->unused) < pool->block_bytes) {
 		/*
-		 * MAP_NORESERVE, so that the kernel does not join this with the program's next mapping: it
-		 * would have to cut the two apart at each munmap, which made a mmap and munmap of 64 KiB take
-		 * a third longer.
+		 * MAP_NORESERVE prevents the kernel from merging this mapping with the program's next one. It
+		 * would have to split the two at each munmap, which made a mmap and munmap of 64 KiB take a
+		 * third longer.
 		 */
 		intptr_t chunk = pool->os->mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

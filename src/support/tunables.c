@@ -1,4 +1,4 @@
-/* Reading GLIBC_TUNABLES; see tunables.h. */
+/* Parses GLIBC_TUNABLES; see tunables.h. */
 #include "support/tunables.h"
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@ static int digit_of(char c)
 	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
 }
 
-/* _dl_strtoul of glibc's elf/dl-misc.c: it saturates, and a sign negates. */
+/* Parses as _dl_strtoul in glibc's elf/dl-misc.c: the value saturates, and a sign negates it. */
 static uint64_t parse_number(const char *text)
 {
 	uint64_t value = 0;
@@ -34,7 +34,7 @@ static uint64_t parse_number(const char *text)
 	return negative ? -value : value;
 }
 
-/* The last of a list's entries of that name sets *value. */
+/* Sets *value to the last entry with this name in the list. */
 static void find_in_list(const char *list, const char *name, uint64_t *value)
 {
 	const size_t length = strlen(name);
