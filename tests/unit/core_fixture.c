@@ -16,10 +16,9 @@ void start_core(char *const *envp)
 	lz_descriptors_close(os);
 }
 
-char *const quiet_refuse[] = {
-	"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage",
-	"LAZYZERO_CACHE=0", NULL};
-char *const quiet[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
+char *const refuse_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M",
+	"LAZYZERO_BACKING=zeropage", "LAZYZERO_CACHE=0", NULL};
+char *const no_log_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
 
 int allocate(size_t size, void **out)
 {

@@ -21,16 +21,16 @@
 /* AddressSanitizer's shadow memory alone would need gigabytes of page tables: small budgets mean nothing
  * there. */
 #ifdef __SANITIZE_ADDRESS__
-#define NEEDS_SMALL_BUDGET() cr_skip_test("the sanitizer's shadow memory exceeds a small budget")
+#define SKIP_WITHOUT_SMALL_BUDGETS() cr_skip_test("the sanitizer's shadow memory exceeds a small budget")
 #else
-#define NEEDS_SMALL_BUDGET() ((void)0)
+#define SKIP_WITHOUT_SMALL_BUDGETS() ((void)0)
 #endif
 
 extern struct lz_core core;
 
 /* Environments: nothing is logged; and a budget of 1 MiB that refuses. */
-extern char *const quiet[];
-extern char *const quiet_refuse[];
+extern char *const no_log_env[];
+extern char *const refuse_env[];
 
 /* A new core with this environment. */
 void start_core(char *const *envp);

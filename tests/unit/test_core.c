@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-Test(core, a_region_lives_and_dies)
+Test(core, allocate_measure_free)
 {
 	void *p = NULL;
 	size_t size = 0;
 	uint64_t before;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(1, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	before = committed();
@@ -35,7 +35,7 @@ Test(core, impossible_sizes)
 {
 	void *p = NULL;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_expect_eq(allocate(0, &p), -ENOMEM);
 	cr_expect_eq(allocate(SIZE_MAX, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)PTRDIFF_MAX + 1, &p), -ENOMEM);
@@ -45,12 +45,12 @@ Test(core, impossible_sizes)
 	cr_expect_null(p);
 }
 
-Test(core, refusal_loses_nothing)
+Test(core, refusal_leaves_existing_regions_unchanged)
 {
 	void *p = NULL, *q = NULL;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	cr_assert_eq(allocate(16 * MIB, &p), 0);
 	memset(p, 7, 16 * MIB);
 	cr_expect_eq(allocate(GIB, &q), -ENOMEM);
@@ -62,12 +62,12 @@ Test(core, refusal_loses_nothing)
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
-Test(core, what_others_unmap_is_found_before_refusing)
+Test(core, untracked_unmaps_are_reconciled_before_refusal)
 {
 	void *p = NULL, *q = NULL;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	cr_assert_eq(allocate(400 * MIB, &p), 0);
 	cr_expect_eq(allocate(300 * MIB, &q), -ENOMEM);
 	/* Behind the ledger's back: only /proc/self/maps knows. */
@@ -76,14 +76,14 @@ Test(core, what_others_unmap_is_found_before_refusing)
 	lz_heap_free(&core.heap, q);
 }
 
-Test(core, what_others_map_counts_by_vmpte)
+Test(core, untracked_mappings_count_through_vmpte)
 {
 	size_t length = GIB;
 	void *p = NULL;
 	volatile char *other;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	other = mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	cr_assert_neq(other, MAP_FAILED);
 	for (size_t i = 0; i < length; i += 4096)
@@ -93,13 +93,13 @@ Test(core, what_others_map_counts_by_vmpte)
 	cr_expect_eq(allocate(2 * MIB, &p), 0);
 }
 
-Test(core, regions_lie_where_they_need_the_fewest_tables)
+Test(core, regions_are_placed_to_share_page_tables)
 {
 	unsigned seed = 7;
 	uint64_t alone = 0, before;
 	void *p = NULL;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(MIB, &p), 0);
 	before = core.books.ledger.tables.count[0];
 	for (int i = 0; i < 400; i++) {
@@ -115,7 +115,7 @@ Test(core, regions_lie_where_they_need_the_fewest_tables)
 		core.books.ledger.tables.count[0] - before, alone);
 }
 
-Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
+Test(core, failed_mmap_is_not_logged_as_served)
 {
 	static char *const tight[] = {"LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage", NULL};
 	void *p = NULL;
@@ -131,7 +131,7 @@ Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
 }
 
 /* Every mapping call of a request fails in turn: nothing leaks, the books agree, the next request works. */
-Test(core, failures_at_any_point_leave_no_trace)
+Test(core, failures_at_any_call_are_rolled_back)
 {
 	for (enum fake_call call = FAKE_MMAP; call <= FAKE_MADVISE; call++) {
 		for (unsigned n = 1; n < 8; n++) {
@@ -139,7 +139,7 @@ Test(core, failures_at_any_point_leave_no_trace)
 			uint64_t before;
 			size_t size;
 
-			start_core(quiet);
+			start_core(no_log_env);
 			cr_assert_eq(allocate(3 * MIB, &p), 0);
 			before = committed();
 			memset(fake.calls, 0, sizeof fake.calls);
@@ -163,14 +163,14 @@ Test(core, failures_at_any_point_leave_no_trace)
 	}
 }
 
-Test(core, without_proc_it_still_serves)
+Test(core, serves_without_proc)
 {
 	static const struct fake_file files[] = {{"/proc/thread-self/status", NULL},
 		{"/proc/thread-self/maps", NULL}, {"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	void *p = NULL;
 
-	start_core(quiet_refuse);
+	start_core(refuse_env);
 	fake.files = files;
 	cr_assert_eq(allocate(16 * MIB, &p), 0);
 	cr_expect_eq(allocate(GIB, &p), -ENOMEM, "the ledger alone can refuse");
@@ -182,7 +182,7 @@ Test(core, region_info_counts_pages)
 	char *p = NULL;
 	volatile char sink;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(16 * MIB, (void **)&p), 0);
 	cr_assert_eq(lz_heap_region_info(&core.heap, p + 5, &info), 0);
 	cr_expect_eq(info.base, (void *)p);
@@ -212,14 +212,14 @@ Test(core, region_info_counts_pages)
 	cr_expect_eq(lz_heap_region_info(&core.heap, &core, &info), -EINVAL);
 }
 
-Test(core, a_forked_child_has_books_of_its_own)
+Test(core, forked_child_has_its_own_books)
 {
 	void *p = NULL;
 	int status = 0;
 	struct lz_frame_mark mark;
 	pid_t child;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	/* As if another thread had been inside at the time of the fork. */
 	cr_assert_neq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
@@ -242,13 +242,13 @@ Test(core, a_forked_child_has_books_of_its_own)
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
-Test(core, inside_the_lock_calls_pass_by)
+Test(core, reentrant_calls_bypass_the_library)
 {
 	void *p = NULL, *q = NULL;
 	struct lz_frame_mark mark;
 	size_t size;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(MIB, &p), 0);
 	cr_assert_eq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_ACQUIRED);
 	cr_expect_eq(allocate(MIB, &q), -EAGAIN);
@@ -263,7 +263,7 @@ Test(core, inside_the_lock_calls_pass_by)
 
 /* --- frees of what is no block --- */
 
-Test(misuse, near_is_where_a_region_lies)
+Test(misuse, filter_contains_every_region)
 {
 	static const struct {
 		uintptr_t base;
@@ -273,7 +273,7 @@ Test(misuse, near_is_where_a_region_lies)
 		{0x300000000000, 8 * 64 * MIB}};
 	const uintptr_t unit = 64 * MIB;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
 		uintptr_t first = regions[i].base & -unit,
 			  last = (regions[i].base + regions[i].length - 1) & -unit;
@@ -288,7 +288,7 @@ Test(misuse, near_is_where_a_region_lies)
 	}
 }
 
-Test(misuse, only_what_is_certain)
+Test(misuse, only_certain_misuse_is_classified)
 {
 	char *p, *foreign = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uintptr_t base = 0;
@@ -312,12 +312,12 @@ Test(misuse, only_what_is_certain)
 }
 
 /* An age of -1 ms is no age beyond all limits. */
-Test(core, what_was_read_in_this_millisecond_is_not_read_again)
+Test(core, vmpte_is_not_read_twice_in_one_millisecond)
 {
 	for (uint64_t now = 5000; now < 5002; now++) {
 		unsigned opened;
 
-		start_core(quiet);
+		start_core(no_log_env);
 		fake.now_ms = now;
 		cr_assert(lz_books_lock(&core.books));
 		lz_books_read_vmpte(&core.books, 1);

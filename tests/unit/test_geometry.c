@@ -15,7 +15,7 @@ static uint64_t counted(const struct lz_geometry *geometry, uint64_t start, uint
 	return lz_tables_counted_bytes(geometry, &tables);
 }
 
-Test(geometry, the_figures_of_the_story)
+Test(geometry, figures_of_the_demand_paging_article)
 {
 	const struct lz_geometry *x86 = lz_geometry_by_name("x86-64 4-level");
 	struct lz_tables one = lz_tables_minimum(x86, 4096, 12);
@@ -81,7 +81,7 @@ static const struct {
 	{"loongarch64 64K 3-level", 512 << 20, 65536, 131072, 3, 55},
 };
 
-Test(geometry, every_row_adds_up)
+Test(geometry, every_row_is_consistent)
 {
 	cr_assert_eq(sizeof rows / sizeof *rows, lz_geometry_count, "a row of the table has no test");
 	for (size_t i = 0; i < lz_geometry_count; i++) {
@@ -102,7 +102,7 @@ Test(geometry, every_row_adds_up)
 	}
 }
 
-Test(geometry, the_probe_knows_this_machine)
+Test(geometry, probe_finds_the_running_kernels_geometry)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 

@@ -51,7 +51,7 @@ static uint64_t model_bytes(const bool *touchable)
 	return bytes;
 }
 
-Test(ledger, random_changes_agree_with_every_page)
+Test(ledger, random_changes_match_a_per_page_model)
 {
 	struct lz_ledger *ledger = new_ledger();
 	bool touchable[MODEL_PAGES] = {false};
@@ -91,7 +91,7 @@ Test(ledger, random_changes_agree_with_every_page)
 	}
 }
 
-Test(ledger, finds_and_joins)
+Test(ledger, find_and_merge_ranges)
 {
 	struct lz_ledger *ledger = new_ledger();
 	struct lz_range_traits tagged = {.page_shift = 12, .tag = 5};
@@ -131,7 +131,7 @@ Test(ledger, huge_pages_need_no_lower_tables)
 	cr_expect_eq(ledger->tables.count[1], 1);
 }
 
-Test(ledger, without_memory_it_says_so)
+Test(ledger, becomes_inexact_without_memory)
 {
 	struct lz_ledger *ledger = new_ledger();
 
@@ -144,7 +144,7 @@ Test(ledger, without_memory_it_says_so)
 	cr_expect_eq(lz_ledger_committed(ledger), 12288);
 }
 
-Test(ledger, the_whole_address_space)
+Test(ledger, whole_address_space)
 {
 	struct lz_ledger *ledger = new_ledger();
 

@@ -29,13 +29,13 @@ static void start(void)
 }
 
 /* Enters at some depth of the stack; leaves, or jumps. */
-static __attribute__((noinline)) enum lz_lock_result visit(unsigned depth, bool jump)
+static __attribute__((noinline)) enum lz_lock_result acquire_at_depth(unsigned depth, bool jump)
 {
 	struct lz_frame_mark mark;
 	enum lz_lock_result result;
 
 	if (depth > 0) {
-		result = visit(depth - 1, jump);
+		result = acquire_at_depth(depth - 1, jump);
 		/* No tail call: each level has a frame of its own. */
 		__asm__ volatile("" ::"r"(&mark) : "memory");
 		return result;
@@ -48,10 +48,10 @@ static __attribute__((noinline)) enum lz_lock_result visit(unsigned depth, bool 
 	return result;
 }
 
-static void jump_out(unsigned depth)
+static void leave_by_longjmp(unsigned depth)
 {
 	if (setjmp(out) == 0)
-		visit(depth, true);
+		acquire_at_depth(depth, true);
 }
 
 /* What a program does with its stack after a jump. */
@@ -63,49 +63,49 @@ static __attribute__((noinline)) void use_stack(void)
 		frame[i] = 1;
 }
 
-Test(lock, is_taken_and_left)
+Test(lock, acquire_and_release)
 {
 	start();
 	for (unsigned i = 0; i < 100000; i++)
-		cr_assert_eq(visit(i % 3, false), LZ_LOCK_ACQUIRED);
+		cr_assert_eq(acquire_at_depth(i % 3, false), LZ_LOCK_ACQUIRED);
 }
 
-Test(lock, inside_a_section_there_is_no_other)
+Test(lock, reentry_is_unavailable)
 {
 	struct lz_frame_mark mark;
 
 	start();
 	cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
 	for (unsigned depth = 0; depth < 5; depth++)
-		cr_expect_eq(visit(depth, false), LZ_LOCK_UNAVAILABLE);
+		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_UNAVAILABLE);
 	use_stack();
-	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
 	lz_lock_release(&lock);
-	cr_expect_eq(visit(0, false), LZ_LOCK_ACQUIRED);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_ACQUIRED);
 }
 
-Test(lock, a_section_that_was_jumped_out_of_is_taken_over)
+Test(lock, section_left_by_longjmp_is_recovered)
 {
 	start();
 	/* From the same place, where the old mark still stands. */
 	for (unsigned depth = 0; depth < 5; depth++) {
-		jump_out(depth);
-		cr_expect_eq(visit(depth, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
-		cr_expect_eq(visit(depth, false), LZ_LOCK_ACQUIRED);
+		leave_by_longjmp(depth);
+		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
+		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_ACQUIRED);
 	}
 	/* From another, once the stack has been used. */
 	for (unsigned depth = 0; depth < 5; depth++) {
-		jump_out(depth);
+		leave_by_longjmp(depth);
 		use_stack();
-		cr_expect_eq(visit(7, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
-		cr_expect_eq(visit(7, false), LZ_LOCK_ACQUIRED);
+		cr_expect_eq(acquire_at_depth(7, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
+		cr_expect_eq(acquire_at_depth(7, false), LZ_LOCK_ACQUIRED);
 	}
 }
 
-static void *visit_once(void *milliseconds)
+static void *acquire_once(void *milliseconds)
 {
 	uint64_t before = now();
-	enum lz_lock_result result = visit(0, false);
+	enum lz_lock_result result = acquire_at_depth(0, false);
 
 	*(uint64_t *)milliseconds = now() - before;
 	return (void *)(uintptr_t)result;
@@ -116,22 +116,22 @@ static enum lz_lock_result in_a_thread(uint64_t *milliseconds)
 	pthread_t thread;
 	void *result;
 
-	cr_assert_eq(pthread_create(&thread, NULL, visit_once, milliseconds), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, acquire_once, milliseconds), 0);
 	pthread_join(thread, &result);
 	return (enum lz_lock_result)(uintptr_t)result;
 }
 
 /* The holder lives, so nobody may take the lock from it; it frees the lock itself when it comes back. */
-Test(lock, another_thread_does_not_take_it_from_one_that_lives)
+Test(lock, not_taken_from_a_running_thread)
 {
 	uint64_t milliseconds;
 
 	start();
-	jump_out(3);
+	leave_by_longjmp(3);
 	use_stack();
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_UNAVAILABLE);
 	cr_expect_geq(milliseconds, LZ_LOCK_TIMEOUT_MS);
-	cr_expect_eq(visit(0, false), LZ_LOCK_INCONSISTENT, "the thread that jumped goes on");
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_INCONSISTENT, "the thread that jumped goes on");
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
@@ -142,7 +142,7 @@ static void on_signal(int number)
 	handled = number;
 }
 
-Test(lock, no_handler_runs_inside_a_section)
+Test(lock, signals_are_blocked_in_a_section)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	struct lz_frame_mark mark;
@@ -163,7 +163,7 @@ Test(lock, no_handler_runs_inside_a_section)
 	}
 }
 
-Test(lock, the_mask_of_the_program_comes_back)
+Test(lock, signal_mask_is_restored)
 {
 	struct lz_frame_mark mark;
 	sigset_t set, found;
@@ -173,7 +173,7 @@ Test(lock, the_mask_of_the_program_comes_back)
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
 	cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
-	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
 	pthread_sigmask(SIG_SETMASK, NULL, &found);
 	cr_expect(sigismember(&found, SIGALRM), "still blocked after a nested attempt");
 	lz_lock_release(&lock);
@@ -182,7 +182,7 @@ Test(lock, the_mask_of_the_program_comes_back)
 	cr_expect_not(sigismember(&found, SIGALRM));
 }
 
-static int child_dies_inside(void *unused)
+static int child_exits_in_section(void *unused)
 {
 	struct lz_frame_mark mark;
 
@@ -192,7 +192,7 @@ static int child_dies_inside(void *unused)
 }
 
 /* The child shares memory and thread-local storage, as one of vfork(2) does, and never leaves its section. */
-Test(lock, a_child_that_was_killed_inside_holds_nobody_up_for_long)
+Test(lock, vfork_child_killed_in_a_section_delays_at_most_the_timeout)
 {
 	static char stack[65536] __attribute__((aligned(16)));
 	uint64_t milliseconds;
@@ -200,19 +200,19 @@ Test(lock, a_child_that_was_killed_inside_holds_nobody_up_for_long)
 	int status;
 
 	start();
-	child = clone(child_dies_inside, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+	child = clone(child_exits_in_section, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 	cr_assert_gt(child, 0);
 	waitpid(child, &status, 0);
 	in_a_thread(&milliseconds);
 	cr_expect_lt(milliseconds, 2 * LZ_LOCK_TIMEOUT_MS);
 	memset(stack, 1, sizeof stack);
-	cr_expect_eq(visit(0, false), LZ_LOCK_INCONSISTENT);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_INCONSISTENT);
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
 static atomic_int stage;
 
-static void *linger(void *unused)
+static void *hold_until_told(void *unused)
 {
 	struct lz_frame_mark mark;
 	struct timespec nap = {.tv_nsec = 1000000};
@@ -225,23 +225,23 @@ static void *linger(void *unused)
 	return unused;
 }
 
-Test(lock, a_living_holder_keeps_it_and_is_not_waited_for_twice)
+Test(lock, second_waiter_does_not_wait_for_a_slow_holder)
 {
 	uint64_t before;
 	pthread_t thread;
 
 	start();
-	cr_assert_eq(pthread_create(&thread, NULL, linger, NULL), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, hold_until_told, NULL), 0);
 	while (stage == 0)
 		continue;
 	before = now();
-	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
 	cr_expect_geq(now() - before, LZ_LOCK_TIMEOUT_MS);
 	before = now();
 	for (unsigned i = 0; i < 5; i++)
-		cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
+		cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
 	cr_expect_lt(now() - before, 5 * LZ_LOCK_TIMEOUT_MS);
 	stage = 2;
 	pthread_join(thread, NULL);
-	cr_expect_eq(visit(0, false), LZ_LOCK_ACQUIRED);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_ACQUIRED);
 }

@@ -25,7 +25,7 @@ static void read_environment(struct lz_options *options, char *const *envp)
 	lz_options_from_environment(options, envp, collect, NULL);
 }
 
-Test(options, defaults_are_those_of_the_table)
+Test(options, defaults_match_the_table)
 {
 	struct lz_options options;
 
@@ -61,7 +61,7 @@ Test(options, every_default_is_accepted_and_documented)
 	}
 }
 
-Test(options, values_are_read)
+Test(options, values_are_parsed)
 {
 	char *envp[] = {"HOME=/", "LAZYZERO_THRESHOLD=64K", "LAZYZERO_BUDGET=64M", "LAZYZERO_POLICY=refuse",
 		"LAZYZERO_THP=never", "LAZYZERO_INTERCEPT=mmap,calloc", "LAZYZERO_ONLY=a:b",
@@ -107,7 +107,7 @@ Test(options, bad_values_warn_once_and_keep_the_default)
 	}
 }
 
-Test(options, a_megabyte_is_cut_in_the_message)
+Test(options, long_value_is_truncated_in_the_warning)
 {
 	size_t length = 1 << 20;
 	char *huge = malloc(length + 1);
@@ -173,7 +173,7 @@ Test(options, only_matches_base_names_and_paths)
 	}
 }
 
-Test(options, given)
+Test(options, is_set)
 {
 	static struct lz_options options;
 	char *envp[] = {(char *)"LAZYZERO_THP=never", (char *)"LAZYZERO_CACHE=nonsense",

@@ -7,7 +7,7 @@
 #include "fake_os.h"
 #include "os/procfs.h"
 
-Test(procfs, long_lines_are_cut_and_the_rest_skipped)
+Test(procfs, long_lines_are_truncated)
 {
 	static char content[20000];
 	static struct fake_file files[] = {{"/f", content}, {0}};
@@ -31,7 +31,7 @@ Test(procfs, long_lines_are_cut_and_the_rest_skipped)
 	lz_line_reader_close(&lines);
 }
 
-Test(procfs, a_read_error_ends_the_file)
+Test(procfs, read_error_ends_the_file)
 {
 	static struct fake_file files[] = {{"/f", "a\nb\n"}, {0}};
 	const struct lz_os *os = fake_os();

@@ -17,7 +17,7 @@ static void fresh_sites(void)
 	sites.os = fake_os();
 }
 
-Test(sites, one_for_each_return_address)
+Test(sites, one_site_per_return_address)
 {
 	const char *here = (const char *)start_core;
 	unsigned first, second;
@@ -36,7 +36,7 @@ Test(sites, one_for_each_return_address)
 	cr_expect_not(sites.module[0].module.deleted);
 }
 
-Test(sites, an_address_without_a_file_is_kept_as_it_is)
+Test(sites, address_outside_any_file_is_kept_unchanged)
 {
 	void *code = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned site;
@@ -48,7 +48,7 @@ Test(sites, an_address_without_a_file_is_kept_as_it_is)
 	cr_expect_eq(lz_sites_find(&sites, NULL, "calloc"), LZ_SITE_OTHER);
 }
 
-Test(sites, a_full_table_counts_the_rest_together)
+Test(sites, sites_beyond_a_full_table_are_counted_together)
 {
 	unsigned others = 0;
 
@@ -61,7 +61,7 @@ Test(sites, a_full_table_counts_the_rest_together)
 	cr_expect_eq(others, 0, "each is found again where it was");
 }
 
-Test(sites, peak_and_fate_and_the_largest_picture)
+Test(sites, peak_page_counts_and_largest_histogram)
 {
 	struct lz_fate small = {.regions = 1, .bytes = 100, .written = 40},
 		       large = {.regions = 1, .bytes = 300};
@@ -110,7 +110,7 @@ static char *aligned(size_t bytes, int advice)
 	return at;
 }
 
-Test(census, tells_written_from_read_from_untouched)
+Test(census, distinguishes_written_read_and_untouched_pages)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 	volatile char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
@@ -151,7 +151,7 @@ Test(census, tells_written_from_read_from_untouched)
 }
 
 /* What two have in common is shared between them, not counted twice. */
-Test(census, shares_of_neighbours_add_up)
+Test(census, proportional_shares_of_neighbours_add_up)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 	char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
@@ -175,7 +175,7 @@ Test(census, shares_of_neighbours_add_up)
 	cr_expect(sum <= whole && whole - sum < 16 * LZ_LEVELS_MAX, "%zu of %zu", (size_t)sum, (size_t)whole);
 }
 
-Test(census, the_huge_zero_page_is_not_taken_for_written)
+Test(census, huge_zero_page_is_not_counted_as_written)
 {
 	volatile char *at = aligned(8 * MIB, MADV_HUGEPAGE);
 	struct lz_census census;
@@ -197,7 +197,7 @@ Test(census, the_huge_zero_page_is_not_taken_for_written)
 /* --- the report --- */
 
 static char path[64], variable[96], text[1 << 20];
-static char *asking[] = {"LAZYZERO_THP=never", "LAZYZERO_BACKING=zeropage", variable, NULL};
+static char *report_env[] = {"LAZYZERO_THP=never", "LAZYZERO_BACKING=zeropage", variable, NULL};
 
 static void start_reporting(void)
 {
@@ -208,7 +208,7 @@ static void start_reporting(void)
 	cr_assert_geq(fd, 0);
 	close(fd);
 	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
-	start_core(asking);
+	start_core(report_env);
 	cr_assert_not_null(core.reporter.report);
 }
 
@@ -232,11 +232,11 @@ static unsigned lines_with(const char *word)
 	return count;
 }
 
-Test(report, is_off_unless_asked_for)
+Test(report, is_not_written_by_default)
 {
 	void *p;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_expect_null(core.reporter.report);
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)p)->site, LZ_SITE_NONE);
@@ -245,7 +245,7 @@ Test(report, is_off_unless_asked_for)
 	cr_expect_eq(lz_report_signal(&core.reporter), 0);
 }
 
-Test(report, holds_a_line_for_each_site_and_region)
+Test(report, contains_a_line_for_each_site_and_region)
 {
 	void *p, *q, *r;
 
@@ -284,7 +284,7 @@ static int no_ioctl(int fd, unsigned long request, void *argument)
 	return -ENOTTY;
 }
 
-Test(report, says_what_is_not_known_before_linux_6_7)
+Test(report, marks_unknown_values_without_pagemap_scan)
 {
 	struct lz_os before;
 	void *p, *q;
@@ -304,7 +304,7 @@ Test(report, says_what_is_not_known_before_linux_6_7)
 	cr_expect_eq(lines_with("\"bytes\":2097152,"), 3);
 }
 
-Test(report, a_full_disk_is_said_once)
+Test(report, full_disk_is_reported_once)
 {
 	void *p;
 
@@ -323,7 +323,7 @@ Test(report, a_full_disk_is_said_once)
 	unlink(path);
 }
 
-Test(report, a_link_and_a_missing_directory_are_said_at_the_start)
+Test(report, unusable_paths_are_reported_at_startup)
 {
 	static char *const nowhere[] = {"LAZYZERO_REPORT=/nowhere/report", NULL};
 

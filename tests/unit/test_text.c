@@ -13,7 +13,7 @@ static const char *size_text(uint64_t bytes)
 	return buffer;
 }
 
-Test(text, sizes_have_three_digits)
+Test(text, sizes_have_three_significant_digits)
 {
 	static const struct {
 		uint64_t bytes;
@@ -53,7 +53,7 @@ Test(text, numbers)
 	cr_expect_str_eq(buffer, "18446744073709551615 -9223372036854775808 0xdeadbeef00x0");
 }
 
-Test(text, what_does_not_fit_is_cut)
+Test(text, long_text_is_truncated)
 {
 	char buffer[8];
 	struct lz_text text = lz_text_init(buffer, sizeof buffer);
@@ -66,7 +66,7 @@ Test(text, what_does_not_fit_is_cut)
 	cr_expect_eq(text.length, 7);
 }
 
-Test(text, foreign_text_is_made_safe)
+Test(text, unprintable_bytes_are_escaped)
 {
 	char buffer[400];
 	char longer[200];

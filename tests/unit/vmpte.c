@@ -1,5 +1,5 @@
 /*
- * The model of page tables against the kernel, to the byte.
+ * The expected_table_bytes of page tables against the kernel, to the byte.
  *
  * Random layouts are made through the core's mmap family, in address space that nothing else uses, around the
  * boundaries of tables: adjacent and overlapping ranges, holes, partial unmaps, fixed mappings over others,
@@ -25,14 +25,14 @@
 #define MAX_CALLS 40
 
 #define LAYOUTS 2500u
-#define LEAST_LAYOUTS 500u
+#define MIN_LAYOUTS 500u
 #define SECONDS 10
 
 static struct lz_core core;
-static struct lz_ledger window_ledger;
-static uintptr_t window; /* start of our address space, on a boundary of the next to highest level */
-static uint64_t window_bytes;
-static unsigned window_level; /* whose tables it does not share */
+static struct lz_ledger area_ledger;
+static uintptr_t area; /* start of our address space, on a boundary of the next to highest level */
+static uint64_t area_bytes;
+static unsigned area_level; /* whose tables it does not share */
 static uint64_t random_state;
 static int file;
 
@@ -57,37 +57,37 @@ static void fail(const char *what)
 /*
  * Address space of three times the second highest span, aligned to it: no table in it but the top is shared.
  */
-static void find_window(void)
+static void find_area(void)
 {
 	const struct lz_geometry *geometry = core.books.geometry;
 	/* With five levels, that of the PUD: three spans of the P4D would be more than a program is given
 	 * unasked. */
-	window_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
-	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, window_level);
+	area_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
+	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, area_level);
 	char *at;
 
-	window_bytes = 2 * span;
-	at = mmap(NULL, window_bytes + span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	area_bytes = 2 * span;
+	at = mmap(NULL, area_bytes + span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (at == MAP_FAILED)
 		fail("reserving address space");
-	window = ((uintptr_t)at + span - 1) & ~(span - 1);
-	munmap(at, window_bytes + span);
+	area = ((uintptr_t)at + span - 1) & ~(span - 1);
+	munmap(at, area_bytes + span);
 }
 
 /* A page address near a boundary of some level, or near the middle of a few tables that are used often. */
 static uintptr_t random_place(void)
 {
 	const struct lz_geometry *geometry = core.books.geometry;
-	unsigned level = (unsigned)random_below(window_level + 1u);
+	unsigned level = (unsigned)random_below(area_level + 1u);
 	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
 	uint64_t boundary = random_below(3) * span;
 	uint64_t near = random_below(2048) * core.books.page;
 
-	if (boundary + (UINT64_C(4) << 20) > window_bytes - (UINT64_C(64) << 20))
+	if (boundary + (UINT64_C(4) << 20) > area_bytes - (UINT64_C(64) << 20))
 		boundary = span / 2;
 	if (boundary >= near && random_below(2))
-		return window + boundary - near;
-	return window + boundary + near;
+		return area + boundary - near;
+	return area + boundary + near;
 }
 
 static size_t random_length(void)
@@ -122,7 +122,7 @@ static void do_mremap(void)
 		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}[random_below(3)];
 
 	/* Aim at something that is there, mostly all of it. */
-	if (range != NULL && range->start >= window && range->start < window + window_bytes) {
+	if (range != NULL && range->start >= area && range->start < area + area_bytes) {
 		at = range->start;
 		if (random_below(3))
 			old_length = range->end - range->start;
@@ -134,7 +134,7 @@ static void do_mremap(void)
 	lz_calls_mremap(&core.calls, (void *)at, old_length, new_length, flags, (void *)to, NULL);
 }
 
-static void one_call(void)
+static void random_call(void)
 {
 	static const char *const names[] = {"mmap private", "mmap private", "mmap shared", "mmap file",
 		"mmap PROT_NONE", "munmap", "mprotect to NONE", "mprotect to READ", "mremap", "mremap"};
@@ -178,15 +178,15 @@ static uint64_t vmpte(void)
 	return bytes;
 }
 
-/* What the ledger says of the window alone. */
-static uint64_t model(void)
+/* What the ledger says of the area alone. */
+static uint64_t expected_table_bytes(void)
 {
-	struct lz_range *range = lz_ledger_find(&core.books.ledger, window);
+	struct lz_range *range = lz_ledger_find(&core.books.ledger, area);
 
-	lz_ledger_remove(&window_ledger, 0, UINTPTR_MAX);
-	for (; range != NULL && range->start < window + window_bytes; range = lz_ledger_next(range))
-		lz_ledger_set(&window_ledger, range->start, range->end, range->traits);
-	return lz_ledger_committed(&window_ledger);
+	lz_ledger_remove(&area_ledger, 0, UINTPTR_MAX);
+	for (; range != NULL && range->start < area + area_bytes; range = lz_ledger_next(range))
+		lz_ledger_set(&area_ledger, range->start, range->end, range->traits);
+	return lz_ledger_committed(&area_ledger);
 }
 
 /* Reads a byte of every page that can be read, by the kernel's own account. Returns how many. */
@@ -201,8 +201,8 @@ static size_t touch_everything(void)
 	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
-		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < window ||
-			mapping.start >= window + window_bytes || !mapping.readable)
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < area ||
+			mapping.start >= area + area_bytes || !mapping.readable)
 			continue;
 		for (uint64_t at = mapping.start; at < mapping.end; at += core.books.page, pages++)
 			(void)*(volatile char *)at;
@@ -213,38 +213,38 @@ static size_t touch_everything(void)
 
 static int check_layout(uint64_t seed, uint64_t *pages)
 {
-	uint64_t before, grown, said;
+	uint64_t before, grown, expected;
 
 	random_state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) | 1;
 	call_count = 0;
 	for (uint64_t calls = 4 + random_below(MAX_CALLS - 8); calls > 0; calls--)
-		one_call();
-	said = model(); /* before measuring: it may touch a new page for its records */
+		random_call();
+	expected = expected_table_bytes(); /* before measuring: it may touch a new page for its records */
 	before = vmpte();
 	*pages += touch_everything();
 	grown = vmpte() - before;
-	lz_calls_munmap(&core.calls, (void *)window, window_bytes);
+	lz_calls_munmap(&core.calls, (void *)area, area_bytes);
 	if (ftruncate(file, 0) != 0 || ftruncate(file, (off_t)1 << 32) != 0)
 		fail("ftruncate");
-	if (grown == said)
+	if (grown == expected)
 		return 0;
 	printf("layout of LZ_SEED=%" PRIu64 " LZ_LAYOUTS=1: VmPTE grew by %" PRIu64
 	       " bytes, the ledger says %" PRIu64 "\n",
-		seed, grown, said);
+		seed, grown, expected);
 	for (int i = 0; i < call_count; i++)
 		printf("  %s\n", call_log[i]);
 	return 1;
 }
 
-static uint64_t number_from(const char *name, uint64_t standard)
+static uint64_t number_from_environment(const char *name, uint64_t default_value)
 {
 	const char *value = getenv(name);
 
-	return value != NULL ? strtoull(value, NULL, 10) : standard;
+	return value != NULL ? strtoull(value, NULL, 10) : default_value;
 }
 
 /* Whether the i-th layout is still to be made. */
-static bool goes_on(uint64_t i)
+static bool should_continue(uint64_t i)
 {
 	static struct timespec start;
 	struct timespec now;
@@ -252,15 +252,15 @@ static bool goes_on(uint64_t i)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (i == 0)
 		start = now;
-	if (getenv("LZ_LAYOUTS") != NULL || i < LEAST_LAYOUTS)
-		return i < number_from("LZ_LAYOUTS", LAYOUTS);
+	if (getenv("LZ_LAYOUTS") != NULL || i < MIN_LAYOUTS)
+		return i < number_from_environment("LZ_LAYOUTS", LAYOUTS);
 	return i < LAYOUTS && now.tv_sec - start.tv_sec < SECONDS;
 }
 
 int main(void)
 {
 	char *const quiet[] = {"LAZYZERO_LOG=none", "LAZYZERO_BUDGET=1E", NULL};
-	uint64_t layouts = 0, seed = number_from("LZ_SEED", 1), pages = 0;
+	uint64_t layouts = 0, seed = number_from_environment("LZ_SEED", 1), pages = 0;
 	int failures = 0;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -270,10 +270,10 @@ int main(void)
 	if (lz_core_init(&core, &lz_os_linux, quiet, "vmpte") != 0 || !lz_books_lock(&core.books))
 		fail("starting the core");
 	lz_books_unlock(&core.books);
-	lz_ledger_init(&window_ledger, core.books.geometry, &lz_os_linux);
-	find_window();
+	lz_ledger_init(&area_ledger, core.books.geometry, &lz_os_linux);
+	find_area();
 	printf("%s: layouts from seed %" PRIu64 "\n", core.books.geometry->name, seed);
-	for (; failures < 5 && goes_on(layouts); layouts++)
+	for (; failures < 5 && should_continue(layouts); layouts++)
 		failures += check_layout(seed + layouts, &pages);
 	printf("%" PRIu64 " layouts, %" PRIu64 " pages touched, %d layouts differ\n", layouts, pages,
 		failures);
