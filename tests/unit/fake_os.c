@@ -1,4 +1,4 @@
-/* An os table for tests; see fake_os.h. */
+/* The os table for tests; see fake_os.h. */
 #include "fake_os.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ static int fake_madvise(void *address, size_t length, int advice)
 	return fails(FAKE_MADVISE) ? fake.error : lz_os_linux.madvise(address, length, advice);
 }
 
-/* A descriptor from which the content can be read. */
+/* Returns a descriptor from which the content can be read. */
 static int open_content(const char *content)
 {
 	int fd = memfd_create("fake", MFD_CLOEXEC);
@@ -114,7 +114,7 @@ static ssize_t fake_write(int fd, const void *bytes, size_t length)
 	return (ssize_t)length;
 }
 
-/* Descriptor 2 is taken to be writable whatever the test was started with. */
+/* Descriptor 2 counts as writable, whatever the test was started with. */
 static int fake_poll_writable(int fd)
 {
 	return fd == STDERR_FILENO ? 1 : lz_os_linux.poll_writable(fd);

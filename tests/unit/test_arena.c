@@ -1,4 +1,4 @@
-/* shim/arena.c: the bootstrap arena's blocks, their alignment, and its end. */
+/* shim/arena.c: blocks of the bootstrap arena, their alignment, and exhaustion. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-/* cache/cache.c: what is cached_regions, for how long, and what comes back. */
+/* cache/cache.c: which regions are cached, for how long, and their contents when they are reused. */
 #include "core_fixture.h"
 
 #include <linux/userfaultfd.h>
@@ -33,7 +33,7 @@ Test(cache, reused_region_is_zero_and_reused_once)
 	cr_expect_eq(cached_regions(), 1);
 	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT, "freed twice");
 	cr_assert_eq(allocate_zeroed(2 * MIB - 9000, &q), 0);
-	cr_expect_eq(q, p, "a little smaller is served, too");
+	cr_expect_eq(q, p, "serves a slightly smaller request");
 	cr_expect_eq(cached_regions(), 0);
 	cr_expect_eq(core.books.stats.wire->recycled, 1);
 	for (size_t i = 0; i < 2 * MIB; i++)
@@ -56,7 +56,10 @@ Test(cache, fully_resident_regions_are_zero_on_every_reuse)
 		for (size_t i = 0; i < MIB; i++)
 			cr_assert_eq(p[i], 0, "round %d, byte %zu", round, i);
 		memset(p, 1 + round, MIB);
-		/* Given back in between: still known as full, and still zero when it comes back. */
+		/*
+		 * Part of the memory is dropped: the region still counts as fully resident, and must be zero
+		 * when reused.
+		 */
 		if (round == 3)
 			lz_calls_madvise(&core.calls, p, MIB / 2, MADV_DONTNEED);
 		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
@@ -64,7 +67,7 @@ Test(cache, fully_resident_regions_are_zero_on_every_reuse)
 	cr_expect_eq(core.books.stats.wire->recycled, 4);
 }
 
-/* Freeing a large region looks at its page tables, but not where it was full when it was last made zero. */
+/* Freeing a large region scans its page tables, unless it was fully resident when it was last zeroed. */
 Test(cache, known_resident_regions_are_not_scanned)
 {
 	char *p;
@@ -84,7 +87,9 @@ Test(cache, known_resident_regions_are_not_scanned)
 	cr_expect_eq(cached_regions(), 1);
 }
 
-/* A cached_regions region of `from` bytes that hold something, then a request for `to`. */
+/*
+ * Caches a written region of `from` bytes, then requests `to` bytes. Returns whether the region was reused.
+ */
 static bool reuses_with_other_size(size_t from, size_t to)
 {
 	uint64_t recycled = core.books.stats.wire->recycled;
@@ -112,10 +117,10 @@ Test(cache, cached_regions_are_resized_if_that_saves_page_faults)
 	start_core(cache_8m_env);
 	cr_expect(reuses_with_other_size(2 * MIB, 2 * MIB + 4096), "grown");
 	cr_expect(reuses_with_other_size(MIB, 7 * MIB), "grown");
-	cr_expect(reuses_with_other_size(4 * MIB, 3 * MIB), "cut");
-	cr_expect_not(reuses_with_other_size(MIB / 2, 7 * MIB), "hardly anything is there");
-	cr_expect_not(reuses_with_other_size(7 * MIB, MIB), "most would be lost");
-	cr_expect_not(reuses_with_other_size(4 * MIB, 9 * MIB), "could not be cached_regions itself");
+	cr_expect(reuses_with_other_size(4 * MIB, 3 * MIB), "shrunk");
+	cr_expect_not(reuses_with_other_size(MIB / 2, 7 * MIB), "too few resident pages");
+	cr_expect_not(reuses_with_other_size(7 * MIB, MIB), "would discard most of the region");
+	cr_expect_not(reuses_with_other_size(4 * MIB, 9 * MIB), "the result would be too large to cache");
 	cr_expect_eq(committed(), 0);
 }
 
@@ -239,22 +244,22 @@ Test(cache, regions_altered_by_the_program_are_not_cached)
 			lz_calls_before_userfault(
 				&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
 			break;
-		case 6: /* at a hole, after it has protected what lies before */
+		case 6: /* fails at a hole, after protecting the memory before it */
 			fake.error = -ENOMEM;
 			fake.fail_at[FAKE_MPROTECT] = fake.calls[FAKE_MPROTECT] + 1;
 			cr_expect_eq(
 				lz_calls_mprotect(&core.calls, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
 			break;
-		case 7: /* in a handler that interrupted us: nothing of the call can be entered */
+		case 7: /* re-entrant call, as from a signal handler: it cannot be recorded */
 			cr_assert(lz_books_lock(&core.books));
 			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 4096, PROT_READ, -1, NULL), 0);
 			lz_books_unlock(&core.books);
 			lz_books_reconcile_after_failure(&core.books);
 			atomic_store(&core.books.has_untracked_calls, false);
 			break;
-		case 8: /* and what realloc moves stays altered */
+		case 8: /* a region moved by realloc stays altered */
 			lz_calls_madvise(&core.calls, p, 2 * MIB, MADV_DONTDUMP);
-			/* In the way, unless something of the process is already. */
+			/* Occupies the memory after the region, unless something else of the process does. */
 			map_anonymous(p + 2 * MIB, 4096, PROT_NONE, MAP_FIXED_NOREPLACE);
 			cr_assert_eq(resize(p, 3 * MIB, &moved), 0);
 			cr_assert_neq(moved, p);
@@ -262,7 +267,7 @@ Test(cache, regions_altered_by_the_program_are_not_cached)
 			break;
 		}
 		cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-		cr_expect_eq(cached_regions(), 0, "way %d", how);
+		cr_expect_eq(cached_regions(), 0, "alteration %d", how);
 	}
 }
 
@@ -286,7 +291,7 @@ Test(cache, unnoticed_guard_pages_are_removed_before_reuse)
 	cr_assert_eq(allocate_zeroed(4 * MIB, &p), 0);
 	p[MIB] = 1;
 	if (lz_os_linux.madvise(p + 2 * MIB, 8192, MADV_GUARD_INSTALL) != 0)
-		cr_skip_test("guards need Linux 6.13");
+		cr_skip_test("guard pages need Linux 6.13");
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_assert_eq(allocate_zeroed(4 * MIB, &q), 0);
 	cr_expect_eq(p, q);
@@ -306,7 +311,7 @@ Test(cache, cache_is_flushed_before_a_request_is_refused)
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	if (cached_regions() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
-	cr_expect_eq(allocate_zeroed(400 * MIB, &q), 0, "with what was cached_regions, it would be too much");
+	cr_expect_eq(allocate_zeroed(400 * MIB, &q), 0, "with the cached region it would exceed the budget");
 	cr_expect_eq(cached_regions(), 0);
 }
 
@@ -356,7 +361,7 @@ Test(cache, nothing_is_cached_if_disabled_or_under_rlimit_as)
 	cr_expect_eq(cached_regions(), 0);
 }
 
-/* Without PAGEMAP_SCAN: all is cleared, or given back. */
+/* Without PAGEMAP_SCAN, a region is cleared as a whole, or dropped. */
 Test(cache, works_without_pagemap_scan)
 {
 	static const struct fake_file none[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
@@ -376,7 +381,7 @@ Test(cache, works_without_pagemap_scan)
 	}
 }
 
-/* Every byte is filled before every free, so whatever comes back dirty is seen. */
+/* Fills every byte before every free, so that reused memory that was not zeroed is noticed. */
 static void *fill_and_free(void *argument)
 {
 	unsigned seed = (unsigned)(uintptr_t)argument;

@@ -1,4 +1,4 @@
-/* os/cgroup.c: recorded trees of both versions, nested groups, containers, and what is missing. */
+/* os/cgroup.c: recorded trees of both versions, nested groups, containers, and missing files. */
 #include <criterion/criterion.h>
 
 #include "accounting/budget_size.h"
@@ -144,7 +144,10 @@ Test(cgroup, available_memory_is_the_minimum_of_version_2_groups)
 		{"/sys/fs/cgroup/a/memory.stat", "inactive_file 300000\n"}, NONE,
 		{"/sys/fs/cgroup/memory.high", NULL}, {0}};
 
-	/* 900000 - (800000 - 300000), before 1000000 - (700000 - 200000). */
+	/*
+	 * The parent: 900000 - (800000 - 300000). The group itself has 1000000 - (700000 - 200000), which is
+	 * more.
+	 */
 	cr_expect_eq(available_with(files), 400000);
 }
 
@@ -178,7 +181,7 @@ Test(cgroup, available_memory_without_a_group_limit_is_mem_available)
 		AVAILABLE, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	static const struct fake_file nothing[] = {{"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
-	uint64_t bytes = available_with(nothing); /* by sysinfo(2) */
+	uint64_t bytes = available_with(nothing); /* from sysinfo(2) */
 
 	cr_expect_eq(available_with(files), 8 * GIB);
 	cr_expect(bytes > 0 && bytes < UINT64_MAX);

@@ -1,4 +1,6 @@
-/* core/: requests served, refused and failing half-way, with an os table that fails on command. */
+/*
+ * core/: requests that are served, refused, or fail half-way, on an os table whose calls can be made to fail.
+ */
 #include "core_fixture.h"
 #include "kernel.h"
 
@@ -40,7 +42,7 @@ Test(core, impossible_sizes)
 	cr_expect_eq(allocate(SIZE_MAX, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)PTRDIFF_MAX + 1, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN,
-		"no such address space: for the next allocator to say");
+		"more than the address space: left to the next allocator");
 	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 	cr_expect_null(p);
 }
@@ -70,7 +72,7 @@ Test(core, untracked_unmaps_are_reconciled_before_refusal)
 	start_core(refuse_env);
 	cr_assert_eq(allocate(400 * MIB, &p), 0);
 	cr_expect_eq(allocate(300 * MIB, &q), -ENOMEM);
-	/* Behind the ledger's back: only /proc/self/maps knows. */
+	/* The ledger does not record this call; only /proc/self/maps shows it. */
 	cr_assert_eq(munmap(p, 400 * MIB), 0);
 	cr_expect_eq(allocate(300 * MIB, &q), 0);
 	lz_heap_free(&core.heap, q);
@@ -109,9 +111,9 @@ Test(core, regions_are_placed_to_share_page_tables)
 		cr_assert_eq(allocate(size, &p), 0);
 		alone += fewest.count[0];
 	}
-	/* Each by itself could not do with less; neighbours that share a table do. */
+	/* No region could have fewer tables by itself; neighbours share some. */
 	cr_expect_leq(core.books.ledger.tables.count[0] - before, alone);
-	printf("%lu PTE tables for 400 regions, %lu if each lay alone\n",
+	printf("%lu PTE tables for 400 regions, %lu if each lay apart\n",
 		core.books.ledger.tables.count[0] - before, alone);
 }
 
@@ -130,7 +132,10 @@ Test(core, failed_mmap_is_not_logged_as_served)
 		strstr(fake.written, "served calloc(8589934592) over the budget"), "%s", fake.written);
 }
 
-/* Every mapping call of a request fails in turn: nothing leaks, the books agree, the next request works. */
+/*
+ * Each mapping call of a request fails in turn: nothing leaks, the books are correct, the next request
+ * succeeds.
+ */
 Test(core, failures_at_any_call_are_rolled_back)
 {
 	for (enum fake_call call = FAKE_MMAP; call <= FAKE_MADVISE; call++) {
@@ -173,7 +178,7 @@ Test(core, serves_without_proc)
 	start_core(refuse_env);
 	fake.files = files;
 	cr_assert_eq(allocate(16 * MIB, &p), 0);
-	cr_expect_eq(allocate(GIB, &p), -ENOMEM, "the ledger alone can refuse");
+	cr_expect_eq(allocate(GIB, &p), -ENOMEM, "the ledger suffices to refuse");
 }
 
 Test(core, region_info_counts_pages)
@@ -202,8 +207,9 @@ Test(core, region_info_counts_pages)
 	if (kernel_has_zero_page())
 		cr_expect_eq(info.resident_bytes, 8192);
 	else
-		printf("skipped: what is resident after reads: this kernel answers reads of untouched memory "
-		       "with memory of its own, not the zero page\n");
+		printf("skipped: resident size after reads: this kernel maps its own pages on reads of "
+		       "untouched memory, "
+		       "not the zero page\n");
 	cr_expect_geq(info.page_table_bytes, 4 * 4096);
 	cr_expect_eq(lz_heap_zero(&core.heap, p + 1, 8 * MIB), 0);
 	cr_expect_eq(p[0], 1);
@@ -221,15 +227,14 @@ Test(core, forked_child_has_its_own_books)
 
 	start_core(no_log_env);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
-	/* As if another thread had been inside at the time of the fork. */
+	/* As if another thread were in a section at the time of the fork. */
 	cr_assert_neq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
 	child = fork();
 	if (child == 0) {
 		void *q = NULL;
 
-		lz_lock_release(
-			&core.books
-				 .lock); /* the thread that forked is inside, as a signal handler's fork is */
+		lz_lock_release(&core.books.lock); /* the forking thread is in a section, as if a signal
+						      handler had forked */
 		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_heap_free(&core.heap, q) != 0)
 			_exit(1);
 		if (lz_heap_free(&core.heap, p) != 0)
@@ -252,16 +257,16 @@ Test(core, reentrant_calls_bypass_the_library)
 	cr_assert_eq(allocate(MIB, &p), 0);
 	cr_assert_eq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_ACQUIRED);
 	cr_expect_eq(allocate(MIB, &q), -EAGAIN);
-	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0, "looking up needs no lock");
-	cr_expect_eq(lz_heap_free(&core.heap, p), 0, "nor does freeing");
+	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0, "lookups need no lock");
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0, "freeing needs no lock");
 	lz_lock_release(&core.books.lock);
 	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT);
 	cr_assert_eq(allocate(MIB, &q), 0);
-	cr_expect_eq(atomic_load(&core.books.regions.deferred_count), 0, "what was left is swept");
+	cr_expect_eq(atomic_load(&core.books.regions.deferred_count), 0, "deferred regions are unlinked");
 	lz_heap_free(&core.heap, q);
 }
 
-/* --- frees of what is no block --- */
+/* --- frees of pointers that are not blocks --- */
 
 Test(misuse, filter_contains_every_region)
 {
@@ -296,11 +301,11 @@ Test(misuse, only_certain_misuse_is_classified)
 
 	start_core((char *[]){"LAZYZERO_LOG=none", NULL});
 	cr_assert_eq(allocate(2 * MIB, (void **)&p), 0);
-	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "a block is one");
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "the start of a block");
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INSIDE);
 	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
 	cr_expect_eq(lz_heap_classify(&core.heap, foreign, &base, &length), LZ_MISUSE_NONE);
-	/* Books that a call got past are not believed. */
+	/* If an untracked call was made, the books are not trusted. */
 	atomic_store(&core.books.has_untracked_calls, true);
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_NONE);
 	atomic_store(&core.books.has_untracked_calls, false);
@@ -311,7 +316,7 @@ Test(misuse, only_certain_misuse_is_classified)
 	munmap(foreign, 4096);
 }
 
-/* An age of -1 ms is no age beyond all limits. */
+/* An unsigned age of -1 ms must not count as very old. */
 Test(core, vmpte_is_not_read_twice_in_one_millisecond)
 {
 	for (uint64_t now = 5000; now < 5002; now++) {

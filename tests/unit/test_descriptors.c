@@ -1,4 +1,6 @@
-/* Descriptors that are kept, buffers, and what is mapped at an address. */
+/*
+ * os/descriptors.c, os/scratch.c, os/vma.c: persistent descriptors, scratch buffers, and mappings by address.
+ */
 #include <criterion/criterion.h>
 
 #include <errno.h>
@@ -35,7 +37,7 @@ static unsigned count_open(int first, int end)
 	return count;
 }
 
-/* The persistent_fd that answers a path now. */
+/* Returns the persistent descriptor that serves a path now, or -1. */
 static int persistent_fd(const char *path)
 {
 	struct lz_file file;
@@ -69,7 +71,7 @@ Test(descriptors, have_the_highest_numbers_and_close_on_exec)
 	}
 	cr_expect_eq(count_open(0, 512), low);
 	cr_expect(status_is_readable());
-	/* Once more is nothing. */
+	/* A second call does nothing. */
 	unsigned calls = fake.calls[FAKE_DUPLICATE];
 
 	lz_descriptors_open(os);
@@ -145,7 +147,7 @@ Test(descriptors, a_number_reused_by_the_program_is_not_closed)
 	cr_expect_eq(before.inode, after.inode);
 }
 
-/* What cannot be moved up is used once, and not tried again each time. */
+/* A file that cannot be moved to a high number is used once, and moving it is not tried again. */
 Test(descriptors, temporary_descriptors_if_no_high_number_is_free)
 {
 	unsigned all = count_open(0, 1024), calls;
@@ -243,7 +245,7 @@ Test(descriptors, added_file_is_served_by_its_path)
 	cr_expect_eq(lz_proc_number(os, path, &value), 0);
 	cr_expect_eq(value, 100);
 	cr_assert_eq(pwrite(program_fd, "234\n", 4, 0), 4);
-	/* Its name is not needed any more. */
+	/* The name is no longer needed. */
 	unlink(path);
 	cr_expect_eq(lz_proc_number(os, path, &value), 0);
 	cr_expect_eq(value, 234);
@@ -302,7 +304,10 @@ Test(scratch, ninth_buffer_is_mapped_and_a_child_reclaims_the_others)
 	cr_expect_eq(lz_scratch_take(os), buffers[0]);
 }
 
-/* What the thread that forks holds itself (a handler that forks in the middle of a use) stays its own. */
+/*
+ * A buffer that the forking thread itself holds (a handler that forks during a use) stays in use in the
+ * child.
+ */
 Test(scratch, forked_child_keeps_the_buffers_of_its_own_thread)
 {
 	void *program_fd, *other;
@@ -344,7 +349,7 @@ Test(vma, query_returns_bounds_and_protection_and_detects_holes)
 	cr_expect_eq(vma.page_size, page);
 	cr_expect_eq(vma.inode, 0);
 	cr_expect_eq(vma.device, 0);
-	/* Exact: not the next one. */
+	/* Exactly this address, not the next mapping. */
 	cr_expect_eq(lz_vma_query(os, (uintptr_t)p + 4 * page, &vma), -ENOENT);
 	cr_expect_eq(lz_vma_query(os, (uintptr_t)p + 5 * page - 1, &vma), -ENOENT);
 	cr_expect_eq(lz_vma_query(os, (uintptr_t)p + 5 * page, &vma), 0);
@@ -373,7 +378,7 @@ Test(vma, query_returns_file_and_offset)
 	cr_expect_eq(vma.inode, id.inode);
 	cr_expect_eq(vma.device, id.device);
 	cr_expect(vma.shared && vma.writable);
-	/* Its name, where there is room for it. */
+	/* The name, if the buffer is large enough. */
 	cr_expect_eq(lz_vma_query_named(os, (uintptr_t)p, &vma, name, sizeof name), 0);
 	cr_expect_str_eq(name, "/memfd:file (deleted)");
 	cr_expect_eq(lz_vma_query_named(os, (uintptr_t)p, &vma, name, 8), -ENAMETOOLONG);

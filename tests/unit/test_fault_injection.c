@@ -1,7 +1,7 @@
 /*
- * Every call of the os table fails: the first, the nth, and all of them, while a program allocates, resizes,
- * frees, maps and remaps. Whatever fails: what is was_served reads as zero, nothing written is lost, nothing
- * stays mapped or open, and nobody is told the same thing twice.
+ * Fault injection: each call of the os table fails, the first, the nth, and all of them, while a scenario
+ * allocates, resizes, frees, maps and remaps. In every case served memory reads as zero, written data is
+ * preserved, nothing stays mapped or open, and no message is repeated.
  */
 #include "core_fixture.h"
 
@@ -14,7 +14,7 @@
 
 #include "cache/cache.h"
 
-/* --- a table of which any call can fail --- */
+/* --- a table in which any call can fail --- */
 
 #define CALLS(X)                                                                                             \
 	X(intptr_t, mmap, (void *a, size_t b, int c, int d, int e, int64_t f), (a, b, c, d, e, f))           \
@@ -56,7 +56,7 @@
 	X(int, word_equals, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                 \
 	X(int, block_signals, (uint64_t * a), (a))
 
-/* close frees the descriptor even where it says that it failed; the other seven cannot fail. */
+/* close frees the descriptor even if it returns an error; the other seven cannot fail. */
 #define CANNOT_FAIL 8
 
 enum call {
@@ -67,8 +67,8 @@ static const char *const names[] = {
 #define NAME(type, name, parameters, arguments) #name,
 	CALLS(NAME)};
 
-_Static_assert(
-	COUNT + CANNOT_FAIL == sizeof(struct lz_os) / sizeof(void (*)(void)), "a call is not in the list");
+_Static_assert(COUNT + CANNOT_FAIL == sizeof(struct lz_os) / sizeof(void (*)(void)),
+	"a function of the os table is missing from the list");
 
 static struct {
 	int call; /* -1: none */
@@ -107,7 +107,7 @@ static void start(char *const *envp)
 	cr_assert_eq(lz_core_init(&core, &table, envp, "prog"), 0);
 }
 
-/* --- what must hold --- */
+/* --- invariants --- */
 
 static char fault_description[128];
 
@@ -142,7 +142,7 @@ static void free_block(char *p)
 		CHECK(lz_heap_free(&core.heap, p) == 0);
 }
 
-/* A page in each 256 KiB: enough to tell pages that were lost, few enough to be sparse. */
+/* Writes one page in each 256 KiB: enough to detect lost pages, few enough to stay sparse. */
 static void fill_pattern(char *p, size_t size)
 {
 	for (size_t i = 0; i < size; i += 256 << 10)
@@ -212,7 +212,7 @@ static void use_mappings(void)
 		check_pattern(p, size);
 		size = 12 * MIB;
 	}
-	/* A munmap that fails has done nothing; then the kernel itself must be asked. */
+	/* A failed munmap has changed nothing, so the kernel must unmap the memory. */
 	if (lz_calls_munmap(&core.calls, p + MIB, 2 * MIB) != 0)
 		check_pattern(p, MIB);
 	if (lz_calls_munmap(&core.calls, p, size) != 0)
@@ -226,7 +226,7 @@ static void run_scenario(void)
 	lz_cache_flush(&core.cache);
 }
 
-/* Bytes of address space, and open descriptors. */
+/* Mapped address space in bytes, and the number of open descriptors. */
 static size_t mapped_bytes(void)
 {
 	static char line[512];
@@ -252,7 +252,7 @@ static unsigned descriptors(void)
 	return count;
 }
 
-/* Digits apart, no two lines are the same. */
+/* No two lines may be equal, apart from digits. */
 static void check_no_repeated_messages(void)
 {
 	static char text[sizeof fake.written];
@@ -265,20 +265,25 @@ static void check_no_repeated_messages(void)
 	for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
 		for (char *other = text; other < line; other += strlen(other) + 1)
-			cr_assert(*line == '\0' || strcmp(line, other) != 0, "%s: said twice: %s",
+			cr_assert(*line == '\0' || strcmp(line, other) != 0, "%s: message repeated: %s",
 				fault_description, fake.written);
 	}
 }
 
-/* --- the run_all_faults --- */
+/* --- running the scenario with each fault --- */
 
-/* Limits are read ten times a second: here in each run, however long it takes. */
+/*
+ * Limits are read ten times a second. Expire them, so that each run reads them once, however long it takes.
+ */
 static void expire_cached_limits(void)
 {
 	atomic_store(&core.cache.limits_ms, 0);
 }
 
-/* A sanitizer's shadow is many use_mappings: when the ledger is compared with them, its own memory grows. */
+/*
+ * With a sanitizer, its shadow memory adds many mappings: reconciling with them makes the ledger allocate
+ * memory.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #define LEDGER_GROWTH ((size_t)256 << 10)
 #else
@@ -293,9 +298,9 @@ static void run_with_fault(char *const *envp, int call, unsigned from, unsigned 
 	snprintf(fault_description, sizeof fault_description, "%s %s, %u from the %uth, %s", envp[0],
 		names[call], count, from, strerror(-error));
 	start(envp);
-	/* What the core keeps for itself is there after the first run. */
+	/* After the first run, the core has allocated its own memory. */
 	run_scenario();
-	/* In this order: counting descriptors makes the heap grow. */
+	/* Must come first: counting descriptors makes the heap grow. */
 	open_before = descriptors();
 	before = mapped_bytes();
 	memset(fault.seen, 0, sizeof fault.seen);
@@ -310,17 +315,20 @@ static void run_with_fault(char *const *envp, int call, unsigned from, unsigned 
 	fault.call = -1;
 	check_no_repeated_messages();
 	cr_assert_eq(descriptors(), open_before, "%s: descriptors", fault_description);
-	/* What munmap did not give back, nobody can. */
+	/* Memory that munmap failed to release cannot be released otherwise. */
 	if (call != CALL_munmap)
-		cr_assert_leq(mapped_bytes(), before + LEDGER_GROWTH, "%s: %zu bytes more are mapped",
+		cr_assert_leq(mapped_bytes(), before + LEDGER_GROWTH, "%s: %zu more bytes are mapped",
 			fault_description, mapped_bytes() - before);
-	/* And it is well again. */
+	/* Without faults, everything must work again. */
 	run_scenario();
 	CHECK(core.books.stats.wire->region_bytes == 0);
 	CHECK(core.books.stats.wire->window_regions == 0 && core.books.stats.wire->window_region_bytes == 0);
 }
 
-/* As run_with_fault, but from the first call on: what start-up cannot have, it does without. */
+/*
+ * Like run_with_fault, but from the first call of start-up on. The library works without what start-up could
+ * not get.
+ */
 static void run_with_fault_from_startup(char *const *envp, int call, int error)
 {
 	snprintf(fault_description, sizeof fault_description, "%s %s from start-up, %s", envp[0], names[call],
@@ -336,7 +344,7 @@ static void run_with_fault_from_startup(char *const *envp, int call, int error)
 	check_no_repeated_messages();
 }
 
-/* A crash says where it was. */
+/* Reports the injected fault on a crash. */
 static void on_crash(int number)
 {
 	(void)!write(STDERR_FILENO, fault_description, strlen(fault_description));
@@ -355,7 +363,7 @@ static void run_all_faults(char *const *envp)
 	start(envp);
 	run_scenario();
 	memset(fault.seen, 0, sizeof fault.seen);
-	strcpy(fault_description, "no fault");
+	strcpy(fault_description, "no fault injected");
 	expire_cached_limits();
 	run_scenario();
 	memcpy(total, fault.seen, sizeof total);

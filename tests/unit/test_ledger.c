@@ -1,4 +1,4 @@
-/* pagetables/ledger.c: random changes against a model that knows every page by itself. */
+/* pagetables/ledger.c: random changes against a model that stores every page separately. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "fake_os.h"
 
 #define PAGE UINT64_C(4096)
-/* Three PTE spans, at the edge of a PMD span, so that every kind of boundary is crossed. */
+/* Three PTE spans at the edge of a PMD span, so that every kind of boundary occurs. */
 #define MODEL_BASE ((UINT64_C(1) << 30) - (UINT64_C(3) << 20))
 #define MODEL_PAGES 1536u
 
@@ -21,7 +21,7 @@ static struct lz_ledger *new_ledger(void)
 	return &ledger;
 }
 
-/* Tables by looking at every page: a table is needed when a page in its span is touchable. */
+/* Counts tables page by page: a table is needed if any page in its span is accessible. */
 static struct lz_tables brute_force(const bool *touchable)
 {
 	struct lz_tables tables = {{0}};
@@ -110,7 +110,7 @@ Test(ledger, find_and_merge_ranges)
 	cr_expect_eq(lz_ledger_find(ledger, 3 * PAGE)->traits.tag, 5);
 	cr_expect_eq(lz_ledger_find(ledger, 5 * PAGE)->traits.tag, 0);
 	lz_ledger_add_missing(ledger, 0, 8 * PAGE, plain);
-	cr_expect_eq(lz_ledger_find(ledger, 4 * PAGE)->traits.tag, 5, "cover keeps what is known");
+	cr_expect_eq(lz_ledger_find(ledger, 4 * PAGE)->traits.tag, 5, "existing ranges keep their traits");
 	cr_expect_eq(ledger->bytes, 8 * PAGE);
 }
 

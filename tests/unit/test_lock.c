@@ -1,4 +1,4 @@
-/* support/lock.c: sections that nest, that are left by a jump, and whose thread is gone. */
+/* support/lock.c: nested sections, sections left by a jump, and holders whose thread is gone. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -28,7 +28,7 @@ static void start(void)
 	cr_assert_eq(lz_lock_init(&lock, &lz_os_linux), 0);
 }
 
-/* Enters at some depth of the stack; leaves, or jumps. */
+/* Acquires the lock at some stack depth; then releases it, or jumps out. */
 static __attribute__((noinline)) enum lz_lock_result acquire_at_depth(unsigned depth, bool jump)
 {
 	struct lz_frame_mark mark;
@@ -36,7 +36,7 @@ static __attribute__((noinline)) enum lz_lock_result acquire_at_depth(unsigned d
 
 	if (depth > 0) {
 		result = acquire_at_depth(depth - 1, jump);
-		/* No tail call: each level has a frame of its own. */
+		/* Prevents a tail call, so that each level has its own frame. */
 		__asm__ volatile("" ::"r"(&mark) : "memory");
 		return result;
 	}
@@ -54,7 +54,7 @@ static void leave_by_longjmp(unsigned depth)
 		acquire_at_depth(depth, true);
 }
 
-/* What a program does with its stack after a jump. */
+/* Overwrites the stack, as a program does after a jump. */
 static __attribute__((noinline)) void use_stack(void)
 {
 	volatile char frame[16384];
@@ -87,13 +87,13 @@ Test(lock, reentry_is_unavailable)
 Test(lock, section_left_by_longjmp_is_recovered)
 {
 	start();
-	/* From the same place, where the old mark still stands. */
+	/* From the same stack depth, where the old mark is still intact. */
 	for (unsigned depth = 0; depth < 5; depth++) {
 		leave_by_longjmp(depth);
 		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
 		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_ACQUIRED);
 	}
-	/* From another, once the stack has been used. */
+	/* From another depth, after the stack was overwritten. */
 	for (unsigned depth = 0; depth < 5; depth++) {
 		leave_by_longjmp(depth);
 		use_stack();
@@ -121,7 +121,10 @@ static enum lz_lock_result in_a_thread(uint64_t *milliseconds)
 	return (enum lz_lock_result)(uintptr_t)result;
 }
 
-/* The holder lives, so nobody may take the lock from it; it frees the lock itself when it comes back. */
+/*
+ * The holder is running, so no other thread may take the lock. The holder releases it at its next
+ * acquisition.
+ */
 Test(lock, not_taken_from_a_running_thread)
 {
 	uint64_t milliseconds;
@@ -131,7 +134,8 @@ Test(lock, not_taken_from_a_running_thread)
 	use_stack();
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_UNAVAILABLE);
 	cr_expect_geq(milliseconds, LZ_LOCK_TIMEOUT_MS);
-	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_INCONSISTENT, "the thread that jumped goes on");
+	cr_expect_eq(
+		acquire_at_depth(0, false), LZ_LOCK_INCONSISTENT, "the thread that jumped recovers the lock");
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
@@ -191,7 +195,10 @@ static int child_exits_in_section(void *unused)
 	_exit(0);
 }
 
-/* The child shares memory and thread-local storage, as one of vfork(2) does, and never leaves its section. */
+/*
+ * The child shares memory and thread-local storage with its parent, like a child of vfork(2), and never
+ * leaves its section.
+ */
 Test(lock, vfork_child_killed_in_a_section_delays_at_most_the_timeout)
 {
 	static char stack[65536] __attribute__((aligned(16)));

@@ -1,4 +1,4 @@
-/* support/log.c: the form of a line, targets, caps, and descriptors that changed hands. */
+/* support/log.c: the format of lines, targets, limits, and descriptors that were reused. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -73,7 +73,7 @@ Test(log, repeated_events_are_limited_and_counted)
 		cr_expect_eq(lz_log_would_show(&log_state, LZ_EVENT_REFUSED), i < (int)LZ_LOG_MAX_LINES);
 		lz_log_event(&log_state, &refused);
 		if (i % 10 == 0)
-			fake.written_length = 0; /* the buffer is smaller than 20 lines */
+			fake.written_length = 0; /* the buffer holds less than 20 lines */
 		lines += strlen(fake.written) != 0;
 		fake.written[0] = '\0';
 		fake.written_length = 0;
@@ -161,7 +161,7 @@ Test(log, files_have_mode_0600_and_links_are_not_followed)
 	fake.written_length = 0;
 	fake.written[0] = '\0';
 	lz_log_note(&log_state, "three");
-	cr_expect_str_eq(fake.written, "", "said once");
+	cr_expect_str_eq(fake.written, "", "reported once");
 	unlink(link_path);
 	unlink(want);
 	rmdir(directory);

@@ -1,4 +1,4 @@
-/* calls/mmap.c, calls/mremap.c: the program's own calls, followed, refused and failing. */
+/* calls/mmap.c, calls/mremap.c: the program's own calls, tracked, refused and failing. */
 #include "core_fixture.h"
 
 #include <sys/ipc.h>
@@ -49,7 +49,8 @@ Test(mmap_calls, prot_none_costs_nothing_until_made_accessible)
 	SKIP_WITHOUT_SMALL_BUDGETS();
 	start_core(refuse_env);
 	cr_assert_not(lz_os_failed(at = map_anonymous(NULL, 4096, PROT_READ, 0)));
-	cr_assert(lz_books_lock(&core.books)); /* refusing reconciles: know everything from the start */
+	cr_assert(lz_books_lock(
+		&core.books)); /* a refusal reconciles; reconcile before, so that the figures do not change */
 	lz_books_reconcile(&core.books);
 	lz_books_unlock(&core.books);
 	before = committed();
@@ -75,15 +76,15 @@ Test(mmap_calls, huge_pages_cost_what_their_size_needs)
 	start_core(no_log_env);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
 	before = core.books.ledger.tables.count[0];
-	/* Without a reservation, address space for huge pages is to be had even where none are set aside. */
+	/* With MAP_NORESERVE, hugetlb address space can be mapped even if no huge pages are reserved. */
 	at = map_anonymous(NULL, 64 * MIB, PROT_READ, MAP_HUGETLB);
 	if (lz_os_failed(at))
-		cr_skip_test("no hugetlb memory here");
+		cr_skip_test("hugetlb memory is not available");
 	cr_expect_eq(core.books.ledger.tables.count[0], before);
 	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 3 * MIB), -EINVAL,
-		"not a multiple of the huge page");
+		"not a multiple of the huge page size");
 	cr_expect_eq(core.books.ledger.tables.count[0], before);
-	/* Made inaccessible and accessible again, and found in the kernel's list: still huge. */
+	/* After mprotect to PROT_NONE and back, and after reconciling, the pages still count as huge. */
 	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 64 * MIB, PROT_NONE, -1, NULL), 0);
 	cr_expect_eq(lz_ledger_find(&core.books.ledger, (uintptr_t)at) == NULL ||
 			     lz_ledger_find(&core.books.ledger, (uintptr_t)at)->start > (uintptr_t)at,
@@ -105,7 +106,7 @@ Test(mmap_calls, shm_segment_in_huge_pages)
 	intptr_t at;
 
 	if (id < 0)
-		cr_skip_test("no segment in huge pages to be had");
+		cr_skip_test("no shared memory segment in huge pages available");
 	start_core(no_log_env);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
 	before = core.books.ledger.tables.count[0];
@@ -116,7 +117,7 @@ Test(mmap_calls, shm_segment_in_huge_pages)
 	cr_expect_eq(lz_calls_shmdt(&core.calls, (void *)at), 0);
 }
 
-/* The look at its pages leaves nothing attached, and is not charged beside the segment itself. */
+/* Determining the page size leaves nothing attached, and only the segment itself is charged. */
 Test(mmap_calls, shm_segment_is_charged_once)
 {
 	static char *const fits_once[] = {

@@ -1,4 +1,4 @@
-/* support/options.c: every option by its table, bad values, unknown names, LAZYZERO_ONLY. */
+/* support/options.c: all options of the table, bad values, unknown names, LAZYZERO_ONLY. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static void read_environment(struct lz_options *options, char *const *envp)
 {
 	warnings[0] = '\0';
 	warning_count = 0;
-	memset(options, 0, sizeof *options); /* so that two can be compared byte by byte */
+	memset(options, 0, sizeof *options); /* so that two structs can be compared byte by byte */
 	lz_options_from_environment(options, envp, collect, NULL);
 }
 
@@ -91,16 +91,16 @@ Test(options, bad_values_warn_once_and_keep_the_default)
 		"LAZYZERO_POLICY=refused", "LAZYZERO_INTERCEPT=malloc;calloc", "LAZYZERO_INTERCEPT=,",
 		"LAZYZERO_LOG=", "LAZYZERO_LOG=fd:", "LAZYZERO_LOG=fd:x", "LAZYZERO_LOG=fd:99999999999",
 		"LAZYZERO_DISABLE=yes", "LAZYZERO_THP=1"};
-	struct lz_options standard, options;
+	struct lz_options default_options, options;
 
-	read_environment(&standard, NULL);
+	read_environment(&default_options, NULL);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char *envp[] = {bad[i], NULL};
 		const char *value = strchr(bad[i], '=') + 1;
 
 		read_environment(&options, envp);
 		cr_expect_eq(warning_count, 1, "%s: %s", bad[i], warnings);
-		cr_expect_eq(memcmp(&options, &standard, sizeof options), 0, "%s", bad[i]);
+		cr_expect_eq(memcmp(&options, &default_options, sizeof options), 0, "%s", bad[i]);
 		cr_expect_eq(strncmp(warnings, bad[i], (size_t)(value - bad[i])), 0, "%s", warnings);
 		cr_expect_not_null(strstr(warnings, "it takes "), "%s", warnings);
 		cr_expect_not_null(strstr(warnings, "using "), "%s", warnings);

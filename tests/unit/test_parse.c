@@ -1,4 +1,4 @@
-/* base/parse.c: sizes, percentages and the nearest name, with what is not one. */
+/* base/parse.c: sizes, percentages, the nearest name, and invalid input. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>

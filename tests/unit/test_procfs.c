@@ -1,4 +1,4 @@
-/* os/procfs.c: lines of any length, values, maps lines good and bad, modules. */
+/* os/procfs.c: lines of any length, values, valid and invalid maps lines, modules. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>

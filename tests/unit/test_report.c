@@ -1,5 +1,4 @@
-/* pagetables/census.c, sites/sites.c, sites/report.c: what is counted of pages and of call sites, and what is
- * written. */
+/* pagetables/census.c, sites/sites.c, sites/report.c: page counts, call-site counts, and the report file. */
 #include "core_fixture.h"
 
 #include <fcntl.h>
@@ -9,7 +8,7 @@
 #include "sites/report.h"
 #include "kernel.h"
 
-static struct lz_sites sites; /* zero, as the report's mapping is */
+static struct lz_sites sites; /* zeroed, like the report's mapping */
 
 static void fresh_sites(void)
 {
@@ -28,7 +27,7 @@ Test(sites, one_site_per_return_address)
 	cr_expect_geq(first, LZ_SITE_FIRST);
 	cr_expect_neq(first, second);
 	cr_expect_eq(lz_sites_find(&sites, here, "calloc"), first);
-	cr_expect_eq(sites.modules, 1, "both lie in this program");
+	cr_expect_eq(sites.modules, 1, "both are in this program");
 	cr_expect_eq(sites.site[first].module, 1);
 	cr_expect_eq(sites.site[second].offset - sites.site[first].offset, 16);
 	cr_expect_str_eq(sites.site[second].call, "malloc");
@@ -58,7 +57,7 @@ Test(sites, sites_beyond_a_full_table_are_counted_together)
 	cr_expect_geq(others, LZ_SITES);
 	for (uintptr_t i = 1; i <= 2 * LZ_SITES; i++)
 		others -= lz_sites_find(&sites, (void *)(i * 64), "calloc") == LZ_SITE_OTHER;
-	cr_expect_eq(others, 0, "each is found again where it was");
+	cr_expect_eq(others, 0, "each is found again");
 }
 
 Test(sites, peak_page_counts_and_largest_histogram)
@@ -89,7 +88,7 @@ Test(sites, peak_page_counts_and_largest_histogram)
 		site->count + site->asked + site->peak + site->alive + site->ended.bytes + site->largest, 0);
 }
 
-/* --- pages --- */
+/* --- census --- */
 
 #define NEEDS_SCAN(at)                                                                                       \
 	do {                                                                                                 \
@@ -130,7 +129,7 @@ Test(census, distinguishes_written_read_and_untouched_pages)
 	if (has_zero_page) {
 		cr_expect_eq(census.written, 2 * page);
 		cr_expect_eq(census.zero_mapped, 2 * MIB);
-		/* Two lowest tables, and what 8 MiB are of the higher ones. */
+		/* Two tables of the lowest level, and the proportion of 8 MiB in the higher ones. */
 		if (geometry->level[0].index_bits == 9 && page == 4096)
 			cr_expect_eq(census.window_share,
 				2 * page + 8 * MIB / 512 / 512 +
@@ -150,7 +149,7 @@ Test(census, distinguishes_written_read_and_untouched_pages)
 		cr_expect_eq(map.zero[3 * MIB / map.cell_bytes], map.cell_bytes / page);
 }
 
-/* What two have in common is shared between them, not counted twice. */
+/* Tables that two ranges have in common are divided between them, not counted twice. */
 Test(census, proportional_shares_of_neighbours_add_up)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
@@ -188,7 +187,7 @@ Test(census, huge_zero_page_is_not_counted_as_written)
 			     (uintptr_t)at + 8 * MIB),
 		0);
 	if (census.zero_mapped < 4 * MIB)
-		cr_skip_test("no transparent huge pages here");
+		cr_skip_test("transparent huge pages are not available");
 	cr_expect_eq(census.zero_mapped, 4 * MIB);
 	cr_expect_leq(census.written, 2 * MIB);
 	cr_expect_leq(census.window_share, 2 * 4096);
@@ -250,14 +249,15 @@ Test(report, contains_a_line_for_each_site_and_region)
 	void *p, *q, *r;
 
 	start_reporting();
-	cr_expect_eq(core.options.cache, 0, "what is kept would be told as written");
+	cr_expect_eq(core.options.cache, 0, "cached regions would be reported as written");
 	cr_assert_eq(allocate(4 * MIB, &p), 0);
 	cr_assert_eq(allocate(2 * MIB, &q), 0);
 	NEEDS_SCAN(p);
 	memset(p, 1, 3 * MIB);
 	unsigned site = lz_regions_find(&core.books.regions, (uintptr_t)p)->site;
 	cr_assert_eq(resize(p, 64 * MIB, &r), 0);
-	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)r)->site, site, "it keeps its site");
+	cr_expect_eq(
+		lz_regions_find(&core.books.regions, (uintptr_t)r)->site, site, "the region keeps its site");
 	cr_assert_eq(resize(r, 2 * MIB, &p), 0);
 	cr_expect_eq(lz_heap_free(&core.heap, q), 0);
 	lz_core_close(&core);
@@ -267,7 +267,10 @@ Test(report, contains_a_line_for_each_site_and_region)
 	cr_expect_eq(lines_with("{\"region\":"), 1);
 	cr_expect_eq(lines_with("{\"site\":"), 2);
 	cr_expect_eq(lines_with("{\"end\":5,"), 1, "%s", text);
-	/* What realloc cut off: 1 MiB written, the rest never touched; 2 MiB written live on. */
+	/*
+	 * The part that realloc cut off had 1 MiB written and the rest untouched; 2 MiB of written memory are
+	 * still live.
+	 */
 	cr_expect_eq(
 		lines_with("\"count\":1,\"asked\":67108864,\"peak\":67108864,\"alive\":2097152,\"regions\":1,"
 			   "\"bytes\":67108864,\"written\":3145728,\"zero\":0,\"untouched\":63963136,"),
@@ -316,7 +319,7 @@ Test(report, full_disk_is_reported_once)
 	fake.fail_from[FAKE_WRITE] = 0;
 	lz_report_write(&core.reporter, "signal");
 	reported();
-	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second one is whole");
+	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second report is complete");
 	cr_expect_eq(lines_with("{\"end\":"), 1);
 	fake.fail_at[FAKE_OPEN] = fake.calls[FAKE_OPEN] + 1;
 	lz_report_write(&core.reporter, "exit");

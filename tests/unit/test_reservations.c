@@ -1,4 +1,4 @@
-/* accounting/reservations.c: calls that never end give back what they hold. */
+/* accounting/reservations.c: reservations of calls that never end are reclaimed. */
 #include "core_fixture.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@ static __attribute__((noinline)) void use_stack(void)
 		frame[i] = 1;
 }
 
-/* A request that is granted, and left before its range is in the ledger. */
+/* A request that is granted, and left by a jump before its range enters the ledger. */
 static __attribute__((noinline)) void longjmp_after_grant(uint64_t bytes)
 {
 	struct lz_request request = {.call = "mmap", .size = bytes};
@@ -32,13 +32,13 @@ Test(reservations, reservation_of_an_abandoned_call_is_reclaimed)
 	void *p = NULL;
 
 	SKIP_WITHOUT_SMALL_BUDGETS();
-	start_core(refuse_env); /* 1 MiB */
+	start_core(refuse_env); /* the budget is 1 MiB */
 	for (volatile int i = 0; i < 50; i++)
 		if (setjmp(out) == 0)
 			longjmp_after_grant(128 * MIB);
 		else
 			use_stack();
-	cr_assert_eq(allocate(256 * MIB, &p), 0, "a budget that nobody uses is spent");
+	cr_assert_eq(allocate(256 * MIB, &p), 0, "reservations were not reclaimed");
 	cr_expect_lt(atomic_load(&core.books.reservations.bytes), 256 * 1024);
 	lz_heap_free(&core.heap, p);
 }
@@ -67,7 +67,7 @@ Test(reservations, live_calls_keep_their_reservations)
 static pthread_barrier_t barrier;
 static int acquired;
 
-/* Holds a window over the fork. */
+/* Holds a window across the fork. */
 static void *hold_a_window(void *unused)
 {
 	struct lz_lease lease;
@@ -79,7 +79,7 @@ static void *hold_a_window(void *unused)
 	return unused;
 }
 
-/* Retired windows that somebody seems to use. */
+/* The number of retired windows that seem to be in use. */
 static unsigned retired_windows_in_use(void)
 {
 	unsigned count = 0;
@@ -118,12 +118,12 @@ Test(reservations, forked_child_releases_windows_held_by_other_threads)
 		waitpid(child, &status, 0);
 	if (acquired == 0) {
 		cr_expect_eq(acquire_larger(100 * GIB), 0);
-		cr_expect_eq(retired_windows_in_use(), 1, "in the parent it still is in use");
+		cr_expect_eq(retired_windows_in_use(), 1, "still in use in the parent");
 	}
 	pthread_barrier_wait(&barrier);
 	pthread_join(thread, NULL);
 	cr_expect_eq(retired_windows_in_use(), 0);
 	if (acquired != 0)
-		cr_skip_test("no zero window on this machine");
+		cr_skip_test("zero windows are not available");
 	cr_expect_eq(status, 0);
 }

@@ -1,4 +1,4 @@
-/* heap/resize.c: growth that moves page tables, and growth that cannot. */
+/* heap/resize.c: growth that moves page tables, and growth that cannot move them. */
 #include "core_fixture.h"
 
 Test(resize, resizing_keeps_contents_and_statistics)
@@ -43,7 +43,7 @@ Test(resize, growth_works_without_a_second_mapping)
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
-/* As numpy does: advice on a part makes several mappings of one region. */
+/* As numpy does: advice on a part splits a region into several mappings. */
 static void grow_a_split_region(void)
 {
 	void *p = NULL, *q = NULL;

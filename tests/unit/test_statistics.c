@@ -1,4 +1,4 @@
-/* accounting/statistics.c: the file of counters, as others read it; what is not such a file. */
+/* accounting/statistics.c: the statistics file as other processes read it, and files that are not one. */
 #include "core_fixture.h"
 
 Test(statistics, other_files_are_not_overwritten)
@@ -45,7 +45,7 @@ Test(statistics, file_contains_the_counters)
 	lz_core_close(&core);
 	cr_assert_eq(pread(fd, &wire, sizeof wire, 0), (ssize_t)sizeof wire);
 	cr_expect_eq(wire.state, LZ_WIRE_EXITED);
-	/* As after exec: the same process counts on. */
+	/* As after exec: the same process continues its totals. */
 	start_core(envp);
 	cr_expect_eq(core.books.stats.wire->regions_total, 1);
 	cr_expect_eq(core.books.stats.wire->regions, 0);

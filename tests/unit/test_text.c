@@ -1,4 +1,4 @@
-/* base/text.c: sizes as a person reads them, escapes, texts that do not fit. */
+/* base/text.c: human-readable sizes, escapes, truncation. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 

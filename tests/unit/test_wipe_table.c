@@ -1,4 +1,4 @@
-/* backing/window/wipe_on_fork.c: which ranges are list in a forked child, through every change of them. */
+/* accounting/wipe_table.c: the recorded ranges after every kind of change. */
 #include "core_fixture.h"
 
 #include <sys/wait.h>
@@ -7,7 +7,7 @@
 
 #define AT(n) ((uintptr_t)(n) << 20)
 
-/* The table against a map of units of 1 MiB. */
+/* The model: one flag for each MiB. */
 #define UNITS 64u
 static bool model[UNITS];
 
@@ -86,7 +86,7 @@ Test(wipe_table, full_table_fails_and_never_wipes_other_memory, .init = start)
 	for (unsigned i = 0; i < LZ_WIPE_TABLE_RANGES; i++)
 		cr_assert_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(1 + 10 * i), AT(6 + 10 * i)), 0);
 	cr_expect_eq(lz_wipe_table_add(&core.books.windows.wipes, AT(8), AT(9)), -EAGAIN);
-	/* The smaller part of what is cut is forgotten. */
+	/* The smaller part of a split range is dropped. */
 	lz_wipe_table_remove(&core.books.windows.wipes, AT(2), AT(3));
 	cr_expect(is_wiped(AT(3), AT(6)));
 	cr_expect_not(is_wiped(AT(1), AT(2)));
@@ -110,7 +110,7 @@ Test(wipe_table, moved_memory_keeps_its_ranges, .init = start)
 	cr_expect_eq(ranges(), 3);
 }
 
-/* Recorded, but nothing there is a window's: a child leaves it alone. */
+/* The range is recorded but not on a window, so a child must not discard it. */
 Test(wipe_table, memory_off_windows_is_not_discarded, .init = start)
 {
 	char *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

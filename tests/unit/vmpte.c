@@ -1,14 +1,14 @@
 /*
- * The expected_table_bytes of page tables against the kernel, to the byte.
+ * Compares the page-table model with the kernel, to the byte.
  *
  * Random layouts are made through the core's mmap family, in address space that nothing else uses, around the
  * boundaries of tables: adjacent and overlapping ranges, holes, partial unmaps, fixed mappings over others,
- * mremap in all its forms, mprotect to and from PROT_NONE, private, shared and file memory. Then every page
- * that /proc/self/maps shows as accessible is read, and the growth of VmPTE must be what the ledger says.
+ * all forms of mremap, mprotect to and from PROT_NONE, private, shared and file memory. Then every page that
+ * /proc/self/maps shows as accessible is read. VmPTE must have grown by what the ledger predicts.
  *
- * No heap and no stdio while it measures: both would change VmPTE. LZ_LAYOUTS sets how many layouts (2500,
- * or, where that takes longer than 10 s, as many as are done by then, and 500 at least), LZ_SEED the first
- * seed; a failure prints both, to repeat it.
+ * No heap and no stdio are used while measuring, because both would change VmPTE. LZ_LAYOUTS sets the number
+ * of layouts. The default is 2500, or as many as are done in 10 s, but at least 500. LZ_SEED sets the first
+ * seed. A failure prints both, to repeat it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,9 +30,9 @@
 
 static struct lz_core core;
 static struct lz_ledger area_ledger;
-static uintptr_t area; /* start of our address space, on a boundary of the next to highest level */
+static uintptr_t area; /* start of the test's address space, on a boundary of the second highest level */
 static uint64_t area_bytes;
-static unsigned area_level; /* whose tables it does not share */
+static unsigned area_level; /* the area shares no tables of this level and below */
 static uint64_t random_state;
 static int file;
 
@@ -41,7 +41,7 @@ static int call_count;
 
 static uint64_t random_below(uint64_t limit)
 {
-	/* xorshift64*: repeatable everywhere. */
+	/* xorshift64*: the same sequence everywhere. */
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;
 	random_state ^= random_state >> 27;
@@ -55,13 +55,15 @@ static void fail(const char *what)
 }
 
 /*
- * Address space of three times the second highest span, aligned to it: no table in it but the top is shared.
+ * Finds address space of two spans of the second highest level, aligned to it: of the tables that map it,
+ * only the top one is shared.
  */
 static void find_area(void)
 {
 	const struct lz_geometry *geometry = core.books.geometry;
-	/* With five levels, that of the PUD: three spans of the P4D would be more than a program is given
-	 * unasked. */
+	/*
+	 * With five levels, the PUD's span: three spans of the P4D exceed what mmap returns without a hint.
+	 */
 	area_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
 	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, area_level);
 	char *at;
@@ -74,7 +76,7 @@ static void find_area(void)
 	munmap(at, area_bytes + span);
 }
 
-/* A page address near a boundary of some level, or near the middle of a few tables that are used often. */
+/* Returns a page address near a boundary of some level, or in one of a few tables that are often used. */
 static uintptr_t random_place(void)
 {
 	const struct lz_geometry *geometry = core.books.geometry;
@@ -105,8 +107,10 @@ static void do_mmap(int protection, int kind)
 	flags |= kind == 0   ? MAP_PRIVATE | MAP_ANONYMOUS
 		 : kind == 1 ? MAP_SHARED | MAP_ANONYMOUS
 			     : MAP_SHARED;
-	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is
-	 * mapped. */
+	/*
+	 * mremap can grow shared memory only up to the size of its object, so the object is larger than the
+	 * mapping.
+	 */
 	lz_calls_mmap(
 		&core.calls, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
 	if (spare != 0)
@@ -121,7 +125,7 @@ static void do_mremap(void)
 	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED,
 		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}[random_below(3)];
 
-	/* Aim at something that is there, mostly all of it. */
+	/* Use an existing range, mostly all of it. */
 	if (range != NULL && range->start >= area && range->start < area + area_bytes) {
 		at = range->start;
 		if (random_below(3))
@@ -178,7 +182,7 @@ static uint64_t vmpte(void)
 	return bytes;
 }
 
-/* What the ledger says of the area alone. */
+/* Returns the bytes of page tables that the ledger predicts for the area. */
 static uint64_t expected_table_bytes(void)
 {
 	struct lz_range *range = lz_ledger_find(&core.books.ledger, area);
@@ -189,7 +193,7 @@ static uint64_t expected_table_bytes(void)
 	return lz_ledger_committed(&area_ledger);
 }
 
-/* Reads a byte of every page that can be read, by the kernel's own account. Returns how many. */
+/* Reads one byte of every page that is readable according to the kernel. Returns the number of pages. */
 static size_t touch_everything(void)
 {
 	struct lz_line_reader lines;
@@ -219,7 +223,8 @@ static int check_layout(uint64_t seed, uint64_t *pages)
 	call_count = 0;
 	for (uint64_t calls = 4 + random_below(MAX_CALLS - 8); calls > 0; calls--)
 		random_call();
-	expected = expected_table_bytes(); /* before measuring: it may touch a new page for its records */
+	expected = expected_table_bytes(); /* computed before the measurement, because it may touch a new page
+					      for its records */
 	before = vmpte();
 	*pages += touch_everything();
 	grown = vmpte() - before;
@@ -229,7 +234,7 @@ static int check_layout(uint64_t seed, uint64_t *pages)
 	if (grown == expected)
 		return 0;
 	printf("layout of LZ_SEED=%" PRIu64 " LZ_LAYOUTS=1: VmPTE grew by %" PRIu64
-	       " bytes, the ledger says %" PRIu64 "\n",
+	       " bytes, the ledger predicts %" PRIu64 "\n",
 		seed, grown, expected);
 	for (int i = 0; i < call_count; i++)
 		printf("  %s\n", call_log[i]);
@@ -243,7 +248,7 @@ static uint64_t number_from_environment(const char *name, uint64_t default_value
 	return value != NULL ? strtoull(value, NULL, 10) : default_value;
 }
 
-/* Whether the i-th layout is still to be made. */
+/* Whether to make another layout. */
 static bool should_continue(uint64_t i)
 {
 	static struct timespec start;
