@@ -124,7 +124,7 @@ static void report_write_failure(struct lz_log *log, int error)
 	lz_text_escaped(&text, log->path);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
-	lz_text_string(&text, "; messages are lost: set LAZYZERO_LOG to something that can be written\n");
+	lz_text_string(&text, "; messages are lost. Set LAZYZERO_LOG to a target that can be written\n");
 	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
 	lz_scratch_release(log->os, buffer);
 }
@@ -289,7 +289,7 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_size(text, event->kind == LZ_EVENT_WINDOWED ? event->plain_cost : event->cost);
 	text_in_use(text, event);
 	if (event->window != 0 && event->kind != LZ_EVENT_WINDOWED) {
-		lz_text_string(text, ", even on a ");
+		lz_text_string(text, ", even with a ");
 		text_window(text, event);
 	} else if (event->window != 0) {
 		lz_text_string(text, "; served from a ");
