@@ -1,15 +1,17 @@
 /*
- * What stands behind memory. A backing is a table of functions; whoever allocates, follows calls or reuses
- * memory goes through it and does not ask which one it is. Each is a file or a folder that nobody else
- * includes; all.c lists them.
+ * A backing provides the pages behind a range. It is a table of functions: code that allocates, follows the
+ * program's calls or reuses memory calls through the table and does not depend on the kind of backing. Each
+ * backing is one file or one folder that no other file includes; strategies.h lists them.
  *
- *  zero page   private anonymous memory, which the kernel answers with its one zero page until it is written.
- * All memory that no other backing claims is plain in this sense. window      many private mappings of one
- * small sealed memfd in huge pages, see window/window.h.
+ *  - zero page: private anonymous memory. The kernel maps its one zero page there until a page is written.
+ *    All memory that no other backing claims counts as plain memory of this kind.
+ *  - window: many private mappings of one small sealed memfd in huge pages, see window/window.h.
  *
- * struct lz_backings is what they share: the books, the system calls, the options. It is set up once, before
- * there are threads. Functions take the lock of the books by themselves and must be called without it, unless
- * they say otherwise; they return 0 or -errno, or an address or -errno; thread-safe.
+ * struct lz_backings is the state that all backings share: the books, the system calls, the options. It is
+ * set up once, before there are threads.
+ *
+ * Unless a comment says otherwise, functions take the lock of the books themselves and must be called without
+ * it, are thread-safe, and return 0 or -errno, or an address or -errno.
  */
 #ifndef LZ_BACKING_BACKING_H
 #define LZ_BACKING_BACKING_H
@@ -25,41 +27,46 @@
 struct lz_windows;
 
 struct lz_backings {
-	const struct lz_os *os; /* our own system calls */
-	/* What calls of the program are passed on to: the next definition, or the kernel. */
+	const struct lz_os *os; /* lazyzero's own system calls */
+	/*
+	 * The program's calls are passed on to these: the next definition in the search order, or the kernel.
+	 */
 	const struct lz_os *next;
 	struct lz_books *books;
 	const struct lz_options *options;
 	struct lz_log *log;
 	struct lz_windows *windows;
 	struct lz_region_header header;
-	_Atomic bool overlaid; /* the program maps files or shared memory where it likes: perhaps inside a
-				  region */
+	_Atomic bool may_map_over_regions; /* The program maps files or shared memory at addresses that it
+					      names, perhaps inside a region. Never reset. */
 };
 
-/* Held while memory is mapped from a backing, so that what it is mapped from stays. Filled by the backing. */
+/*
+ * Keeps the source of a mapping, such as a window, in existence while memory is mapped from it. The backing
+ * fills it in.
+ */
 struct lz_lease {
 	const struct lz_backing *backing; /* NULL: nothing is held, memory is plain */
-	void *object;                     /* what is held; of the backing's own, as are the next two */
+	void *object; /* the object held; private to the backing, as are the next two members */
 	uintptr_t keeper, source;
-	size_t bytes; /* of what is mapped over and over in each piece */
+	size_t bytes; /* bytes of the source that each piece of a mapping shows */
 	struct lz_reservation_handle hold;
 };
 
-/* Where a region is to be put, and how. */
+/* How to place a region in the address space. */
 struct lz_placement {
-	size_t length;    /* bytes, whole pages, without its header */
-	size_t alignment; /* at least this, bytes; up to a page: to a page */
-	bool accounted;   /* the kernel applies its overcommit rules */
+	size_t length;    /* bytes, a multiple of the page size, without the header */
+	size_t alignment; /* bytes, a power of two; values below the page size mean the page size */
+	bool accounted;   /* the kernel's overcommit rules apply (no MAP_NORESERVE) */
 };
 
-/* A part of a range that stands on another backing than plain memory. */
+/* A part of a range that has another backing than plain memory. */
 struct lz_backed_part {
 	const struct lz_backing *backing;
 	struct lz_window_part where;
 };
 
-/* A call of mremap(2) on whole pages. */
+/* The arguments of mremap(2), rounded to whole pages. */
 struct lz_remap {
 	uintptr_t start;
 	size_t old_length, new_length;
@@ -68,129 +75,149 @@ struct lz_remap {
 };
 
 struct lz_backing {
-	const char *name; /* as LAZYZERO_BACKING names it */
+	const char *name; /* its value in LAZYZERO_BACKING */
 
-	/* Sets up what it keeps for the process, before there are threads. */
+	/* Initialises the state of this backing in the process, before there are threads. */
 	void (*init)(struct lz_backings *backings);
 
 	/*
-	 * Acquires what `length` bytes of a region of `total` bytes are mapped from. -EAGAIN: not to be had,
-	 * and why was logged once. NULL: nothing needs to be held.
+	 * Acquires the source from which `length` bytes of a region of `total` bytes can be mapped. Returns
+	 * 0, or -EAGAIN if it is not available; the reason is logged once. NULL: the backing has no source to
+	 * hold.
 	 */
 	int (*acquire)(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease);
 	void (*release)(struct lz_backings *backings, struct lz_lease *lease);
 
-	/* --- regions of the heap --- */
+	/* --- heap regions --- */
 
-	/* Bytes of the smallest region that can stand on it; NULL: any. */
-	size_t (*least_region)(const struct lz_backings *backings);
+	/* Size in bytes of the smallest region on this backing; NULL: no minimum. */
+	size_t (*min_region)(const struct lz_backings *backings);
 
-	/* Maps a region with room for its header before it. Touches no page. */
+	/* Maps a region, and a page for its header before it. Touches no page. 0 or -errno. */
 	int (*map)(struct lz_backings *backings, const struct lz_lease *lease,
 		const struct lz_placement *placement, struct lz_region_entry *entry);
 
-	/* Grows a region where it is; *joined: it is one mapping with its header. */
+	/* Grows a region in place. Sets *joined if the region and its header are one mapping. 0 or -errno. */
 	int (*grow)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 		size_t new_length, bool *joined);
 
 	/*
-	 * Moves a region over address space that was reserved for it and its header, and makes it new_length
-	 * bytes long. `joined` as grow said. The old header is unmapped; on failure the region is where it
-	 * was.
+	 * Moves a region onto address space that is reserved for it and its header, and makes it to->length
+	 * bytes long. `joined` is the value that `grow` set. Unmaps the old header. 0 or -errno; on failure
+	 * the region stays where it was.
 	 */
 	int (*move)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 		const struct lz_region_entry *to, bool joined);
 
-	/* --- regions that are kept for reuse --- */
-
-	/* Whether a freed region of that length may be kept, of which `allowance` bytes may be out of the
-	 * kernel's reach. */
-	bool (*may_keep)(struct lz_backings *backings, size_t length, uint64_t allowance);
-
-	/* Where MADV_DONTFORK begins in a kept region, by which its mappings are told from others. */
-	uintptr_t (*keep_mark_start)(struct lz_backings *backings, uintptr_t base);
+	/* --- cached regions --- */
 
 	/*
-	 * Whether all of a kept region is still the mapping that was kept; `thorough` where calls were
-	 * missed. -errno where the kernel cannot be asked (before Linux 6.11).
+	 * Whether a freed region of `length` bytes may be cached, given that `allowance` more bytes may be
+	 * kept that the kernel cannot reclaim.
+	 */
+	bool (*may_cache)(struct lz_backings *backings, size_t length, uint64_t allowance);
+
+	/*
+	 * The address where MADV_DONTFORK starts in a cached region; the flag tells its mappings from others.
+	 */
+	uintptr_t (*dontfork_start)(struct lz_backings *backings, uintptr_t base);
+
+	/*
+	 * Sets *intact if all of a cached region is still the mapping that was cached. `thorough`: check
+	 * every piece, because calls of the program may have been missed. Returns -errno if the kernel cannot
+	 * be asked (PROCMAP_QUERY, Linux 6.11).
 	 */
 	int (*is_intact)(
 		struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact);
 
-	/* The same by the mappings in /proc/self/maps, of which this is the next; *at advances. False: it is
-	 * not. */
+	/*
+	 * The same check by /proc/self/maps: `mapping` is the next entry, *at is advanced to its end. Returns
+	 * false if the mapping is not part of the cached region.
+	 */
 	bool (*is_intact_mapping)(
 		struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t *at, uintptr_t end);
 
-	/* Lets the kernel take the contents of a range; *dropped: it has them already. */
+	/*
+	 * Lets the kernel reclaim the contents of a range. Sets *dropped if the contents are already gone. 0
+	 * or -errno.
+	 */
 	int (*make_reclaimable)(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped);
 
-	/* Whether a kept region can be given another size when it serves again. */
-	bool can_resize_kept;
+	/* a cached region can be resized when it is reused */
+	bool can_resize_cached;
 
-	/* Whether mincore(2) tells which pages hold something. */
+	/* mincore(2) reports which pages are resident */
 	bool residency_is_visible;
 
-	/* --- the program's own calls --- */
+	/* --- calls of the program --- */
 
-	/* The next part of [start, end) that stands on this backing; false where there is none. */
+	/* Finds the next part of [start, end) on this backing; false if there is none. */
 	bool (*next_part)(
 		struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part);
 
 	/*
-	 * Lays the backing over a fresh plain mapping of the program; of_file: it mapped /dev/zero. *tag is
-	 * for the map of windows. On failure a part may be mapped.
+	 * Replaces a new plain mapping of the program by the backing. `of_file`: the program mapped
+	 * /dev/zero. *tag is the entry for the map of windows. 0 or -errno; on failure a part may be mapped.
 	 */
 	int (*cover_mapping)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
 		uintptr_t end, int protection, bool of_file, uintptr_t *tag);
 
-	/* mremap(2) of a range of which some stands on this backing, as for anonymous memory. The map of
-	 * windows follows. */
+	/*
+	 * mremap(2) of a range that is partly on this backing; behaves as on anonymous memory. Updates the
+	 * map of windows. Returns the address or -errno.
+	 */
 	intptr_t (*remap)(
 		struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *remap);
 
-	/* Whether advice has to be given by `advise`, because the kernel would answer otherwise than on plain
-	 * memory. */
-	bool (*has_own_answer)(int advice);
+	/*
+	 * Whether this advice must be given through `advise`, because the kernel would answer differently
+	 * than on plain memory. Needs no lock.
+	 */
+	bool (*needs_advise)(int advice);
 
-	/* madvise(2) on a part that stands on this backing as a whole. */
+	/* madvise(2) on a part that lies entirely on this backing. 0 or -errno. */
 	int (*advise)(struct lz_backings *backings, const struct lz_window_part *part, int advice);
 
-	/* mincore(2): sets a byte for each page of the part that holds something of its own. */
+	/* For mincore(2): sets the byte of each page of the part that has contents of its own. */
 	void (*mark_resident)(
 		struct lz_backings *backings, const struct lz_window_part *part, unsigned char *pages);
 
-	/* Makes a range ready for a userfaultfd of the program that answers missing pages. */
+	/* Prepares a range for a userfaultfd of the program that handles missing pages. */
 	void (*prepare_missing_faults)(struct lz_backings *backings, uintptr_t start, uintptr_t end);
 
-	/* The program changed protection or advice there; `keyed`: gave it a protection key. */
-	void (*note_altered)(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool keyed);
+	/* The program changed protection or advice in the range; `has_key`: it set a protection key. */
+	void (*note_attributes_changed)(
+		struct lz_backings *backings, uintptr_t start, uintptr_t end, bool has_key);
 
-	/* --- the memory that it takes itself --- */
+	/* --- memory of the backing itself --- */
 
-	/* After memory was unmapped, moved or replaced: gives back what nothing stands on any more. */
+	/* Called after memory was unmapped, moved or replaced: frees what is not in use any more. */
 	void (*release_unused)(struct lz_backings *backings);
 
-	/* The program is about to lock all its memory: gives back what is not in use. */
+	/* The program is about to lock all its memory: frees what is not in use. */
 	void (*retire_all)(struct lz_backings *backings);
 
-	/* The program maps or unmaps [start, end) itself: what the backing had there is lost. With the lock.
+	/*
+	 * The program maps or unmaps [start, end): the backing must forget what it had there. Needs the lock
+	 * of the books.
 	 */
 	void (*range_overwritten)(struct lz_backings *backings, uintptr_t start, uintptr_t end);
 
-	/* Notes in the statistics how much of VmRSS is its own, unless `now` is false and that was done
-	 * lately. */
+	/*
+	 * Records in the statistics how much of VmRSS belongs to the backing. Unless `now` is set, returns at
+	 * once if the last sample is recent.
+	 */
 	void (*sample_resident)(struct lz_backings *backings, bool now);
 };
 
-/* Bytes of the smallest region that can stand on a backing. */
-static inline size_t lz_backing_least_region(
+/* Size in bytes of the smallest region on a backing; 0: no minimum. Needs no lock. */
+static inline size_t lz_backing_min_region(
 	const struct lz_backings *backings, const struct lz_backing *backing)
 {
-	return backing->least_region != NULL ? backing->least_region(backings) : 0;
+	return backing->min_region != NULL ? backing->min_region(backings) : 0;
 }
 
-/* Bytes that a lease maps over and over, 0 for plain memory. */
+/* Bytes of the source that each piece shows; 0 for plain memory. Needs no lock. */
 static inline size_t lz_lease_bytes(const struct lz_lease *lease)
 {
 	return lease != NULL && lease->backing != NULL ? lease->bytes : 0;

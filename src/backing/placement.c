@@ -7,7 +7,7 @@
 #include "os/via_next.h"
 #include "os/mman.h"
 
-/* Maps more than is needed and unmaps what lies before `lead` bytes and behind the aligned part. */
+/* Maps more than is needed, then unmaps the excess before the `lead` bytes and after the aligned part. */
 static intptr_t map_aligned(
 	struct lz_backings *backings, size_t lead, size_t length, size_t alignment, int protection, int flags)
 {
@@ -43,11 +43,11 @@ intptr_t lz_placement_map(struct lz_backings *backings, const struct lz_placemen
 }
 
 /*
- * Of the address the kernel chose and the lower ones that begin or end where a table begins, the one that
- * needs the fewest new tables. The kernel packs mappings from the top down, so its own choice is often as
- * good; lower ones are mostly free.
+ * Compares the address the kernel chose with lower addresses at which a page table begins or ends, and
+ * returns the one that needs the fewest new tables. The kernel packs mappings from the top down, so its own
+ * choice is often as good; lower addresses are mostly free.
  */
-static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, size_t length)
+static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen, size_t length)
 {
 	const struct lz_geometry *geometry = backings->books->geometry;
 	uintptr_t best = chosen;
@@ -65,7 +65,7 @@ static uintptr_t best_address(struct lz_backings *backings, uintptr_t chosen, si
 						 : lz_round_down(chosen + length, span) - length;
 		uint64_t cost;
 
-		/* Below the chosen address, but not among the lowest ones, where mmap_min_addr holds. */
+		/* Below the chosen address, but not in the lowest span, because of vm.mmap_min_addr. */
 		if (begin >= chosen || begin < span)
 			continue;
 		tables = lz_ledger_additional_tables(
@@ -93,13 +93,16 @@ static intptr_t map_cheapest(struct lz_backings *backings, size_t length, int fl
 
 	if (lz_os_failed(at))
 		return at;
-	best = best_address(backings, (uintptr_t)at, length);
+	best = cheapest_address(backings, (uintptr_t)at, length);
 	if (best == (uintptr_t)at)
 		return at;
-	/* The two may overlap: give the first one back, and take what comes if somebody is quicker. */
+	/*
+	 * The two ranges may overlap, so unmap the first one. If another thread takes the address first,
+	 * accept the kernel's choice.
+	 */
 	backings->os->munmap((void *)at, length);
 	moved = map_at(backings, best, length, flags | MAP_FIXED_NOREPLACE);
-	/* Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint, and may answer with another address. */
+	/* Kernels before 4.17 treat MAP_FIXED_NOREPLACE as a hint and may return another address. */
 	return lz_os_failed(moved) ? map_at(backings, 0, length, flags) : moved;
 }
 
@@ -119,8 +122,10 @@ intptr_t lz_placement_reserve_aligned(struct lz_backings *backings, size_t lengt
 
 intptr_t lz_placement_reserve_alike(struct lz_backings *backings, uintptr_t base, size_t length)
 {
-	/* The kernel moves whole page tables only between addresses that lie alike in a table's span, and
-	 * else entry by entry (move_normal_pmd in mm/mremap.c). */
+	/*
+	 * The kernel moves whole page tables only between addresses at the same offset within a table's span,
+	 * and otherwise entry by entry (move_normal_pmd in mm/mremap.c).
+	 */
 	size_t span = (size_t)1 << lz_table_span_shift(backings->books->geometry, 0);
 	size_t offset = base & (span - 1);
 	intptr_t target = lz_placement_reserve_aligned(backings, length + offset, span);

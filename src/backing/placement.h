@@ -1,4 +1,7 @@
-/* Address space for regions and windows: aligned, or where it needs the fewest page tables. */
+/*
+ * Reserves and maps address space for regions and windows: aligned, or where it needs the fewest page tables.
+ * Functions return an address or -errno unless a comment says otherwise; thread-safe.
+ */
 #ifndef LZ_BACKING_PLACEMENT_H
 #define LZ_BACKING_PLACEMENT_H
 
@@ -8,36 +11,36 @@
 
 #include "backing/backing.h"
 
-/* The flags of mmap for private anonymous memory; not accounted: MAP_NORESERVE. */
+/* The mmap(2) flags for private anonymous memory; MAP_NORESERVE unless `accounted`. */
 int lz_placement_flags(bool accounted);
 
 /*
- * Private anonymous memory for a region at a multiple of its alignment, behind a page for its header, without
- * advice. Returns the address behind the header or -errno.
+ * Maps private anonymous memory for a region, at a multiple of the placement's alignment and with a page for
+ * the header before it. Gives no advice. Returns the address of the region, after the header.
  */
 intptr_t lz_placement_map(struct lz_backings *backings, const struct lz_placement *placement);
 
-/* The same, where it needs the fewest page tables beside what is mapped already. */
+/* The same, at the address that needs the fewest new page tables. Takes the lock of the books. */
 intptr_t lz_placement_map_cheapest(struct lz_backings *backings, const struct lz_placement *placement);
 
-/* Inaccessible address space at a multiple of `alignment`. Returns the address or -errno. */
+/* Reserves inaccessible address space at a multiple of `alignment`, a power of two. */
 intptr_t lz_placement_reserve_aligned(struct lz_backings *backings, size_t length, size_t alignment);
 
 /*
- * Inaccessible address space that lies in its page tables as the memory at base does, so that a mapping moved
- * from base to there takes its tables along. Returns the address or -errno.
+ * Reserves inaccessible address space at the same offset within a PMD's span as `base`, so that mremap(2) can
+ * move whole page tables from `base` to it.
  */
 intptr_t lz_placement_reserve_alike(struct lz_backings *backings, uintptr_t base, size_t length);
 
-/* Makes the first page before `base`, which is reserved, the header of a region. 0 or -errno. */
+/* Makes the page before entry->base, which must be reserved, the header of the region. 0 or -errno. */
 int lz_placement_make_header(struct lz_backings *backings, const struct lz_region_entry *entry);
 
-/* Fills the page-table entries of fresh memory, where LAZYZERO_POPULATE says so. */
+/* Fills the page-table entries of new memory, if LAZYZERO_POPULATE asks for it. */
 void lz_placement_populate(struct lz_backings *backings, uintptr_t base, size_t length);
 
 /*
- * Unmaps a region of that base and length, its header included. At vm.max_map_count the kernel cannot cut a
- * mapping in two: then its pages are given back.
+ * Unmaps a region and its header. At vm.max_map_count the kernel cannot split a mapping; then only the pages
+ * are given back (MADV_DONTNEED).
  */
 void lz_placement_unmap(struct lz_backings *backings, uintptr_t base, size_t length);
 

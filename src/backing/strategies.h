@@ -1,6 +1,6 @@
 /*
- * The backings there are. A new one is a file or a folder that defines its table, a line here and in all.c,
- * and a value of LAZYZERO_BACKING in support/options.c.
+ * The list of backings. To add one, write a file or a folder that defines its table, and add a line here, a
+ * line in backings.c, and a value of LAZYZERO_BACKING in support/options.c.
  */
 #ifndef LZ_BACKING_STRATEGIES_H
 #define LZ_BACKING_STRATEGIES_H

@@ -1,9 +1,10 @@
 /*
- * The zero-page backing: private anonymous memory, which the kernel answers with its one zero page until it
- * is written. What can be chosen is where it lies, so that it needs the fewest page tables, and whether huge
- * pages may stand in it.
+ * The zero-page backing: private anonymous memory. The kernel maps its one zero page there until a page is
+ * written. The library chooses the address, so that few page tables are needed, and whether transparent huge
+ * pages are allowed.
  *
- * A region and its header are one mapping, so that the kernel moves them together; the program can split it.
+ * A region and its header are one mapping, so the kernel moves them together; the program can split that
+ * mapping.
  */
 #include <errno.h>
 
@@ -14,8 +15,10 @@
 #include "os/mman.h"
 #include "os/vma.h"
 
-/* Applies LAZYZERO_THP; true when the program's own MADV_HUGEPAGE is to be ignored. Kernels without it:
- * EINVAL. */
+/*
+ * Applies LAZYZERO_THP. Returns true if the program's own MADV_HUGEPAGE is to be ignored. Kernels without THP
+ * answer EINVAL.
+ */
 static bool advise_huge_pages(struct lz_backings *backings, uintptr_t base, size_t length)
 {
 	enum lz_thp thp = (enum lz_thp)backings->options->thp;
@@ -44,7 +47,7 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease,
 		.base = (uintptr_t)at, .length = placement->length, .header_bytes = lead};
 	entry->attributes.backing = &lz_zero_page_backing;
 	entry->attributes.accounted = placement->accounted;
-	/* With its header, so that they stay one mapping. */
+	/* The header gets the same advice, so that both stay one mapping. */
 	entry->attributes.huge_pages_refused =
 		advise_huge_pages(backings, entry->base - lead, placement->length + lead);
 	return 0;
@@ -85,7 +88,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	return 0;
 }
 
-static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allowance)
+static bool may_cache(struct lz_backings *backings, size_t length, uint64_t allowance)
 {
 	(void)backings;
 	(void)length;
@@ -93,16 +96,18 @@ static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allow
 	return true;
 }
 
-/* At the header, so that a mapping made exactly over the region, or over its first page, is not at one of its
- * bounds. */
-static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
+/*
+ * Starts at the header: a mapping made exactly over the region or over its first page then does not start or
+ * end at a bound of the MADV_DONTFORK mapping.
+ */
+static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
 {
 	return base - backings->header.bytes;
 }
 
 /*
- * A kept region lies within one mapping with its header, perhaps with other kept regions beside: memory that
- * is not under MADV_DONTFORK never joins it.
+ * A cached region and its header lie within one mapping, possibly with other cached regions: memory without
+ * MADV_DONTFORK is never merged with it.
  */
 static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
 {
@@ -137,11 +142,11 @@ const struct lz_backing lz_zero_page_backing = {
 	.map = map,
 	.grow = grow,
 	.move = move,
-	.may_keep = may_keep,
-	.keep_mark_start = keep_mark_start,
+	.may_cache = may_cache,
+	.dontfork_start = dontfork_start,
 	.is_intact = is_intact,
 	.is_intact_mapping = is_intact_mapping,
 	.make_reclaimable = make_reclaimable,
-	.can_resize_kept = true,
+	.can_resize_cached = true,
 	.residency_is_visible = true,
 };

@@ -1,10 +1,10 @@
 /*
- * The budget: decides on each large request before it is made. A request within the budget is granted; one
- * that exceeds it is put on a window, or logged, or refused, as the options say. What is kept for reuse is
- * unmapped before it is the reason of an excess.
+ * The budget: decides on each large request before the memory is mapped. A request within the budget is
+ * granted. A request that would exceed it is put on a window, logged, or refused, as the options say. Cached
+ * regions are unmapped before they make a request exceed the budget.
  *
  * A grant reserves the page tables of the request until lz_budget_settle, so that requests of other threads
- * count them. Thread-safe; functions take the lock of the books.
+ * take them into account. Thread-safe; functions take the lock of the books.
  */
 #ifndef LZ_BUDGET_BUDGET_H
 #define LZ_BUDGET_BUDGET_H
@@ -26,38 +26,42 @@ struct lz_budget {
 	struct lz_log *log;
 };
 
-/* What was granted; the rest is undefined where cost is 0. */
+/* The result of a decision; members after `window` are undefined if cost is 0. */
 struct lz_grant {
 	uint64_t cost;                      /* bytes of page tables, reserved until lz_budget_settle */
-	bool over;                          /* in spite of the budget */
-	uint64_t window;                    /* bytes of the zero window it stands on, 0 for none */
-	uint64_t plain_cost;                /* as in the need */
-	uint64_t committed, actual, budget; /* bytes, at the time of the decision */
-	struct lz_request request;
-	struct lz_reservation_handle hold; /* the reservation, as others see it */
+	bool over_budget;                   /* granted although it exceeds the budget */
+	uint64_t window;                    /* bytes of the zero window that is used; 0: none */
+	uint64_t plain_cost;                /* bytes of page tables without a window, as in struct lz_need */
+	uint64_t committed, actual, budget; /* bytes, when the decision was made */
+	const struct lz_request *request;
+	struct lz_reservation_handle hold; /* the reservation, visible to other threads */
 };
 
-/* A grant of nothing: sets only what is looked at, for this is on the way of every small mmap. */
-static inline void lz_grant_nothing(struct lz_grant *grant)
+/*
+ * Initialises an empty grant. Sets only the members that are read, because every small mmap(2) takes this
+ * path.
+ */
+static inline void lz_grant_init_empty(struct lz_grant *grant)
 {
 	grant->cost = 0;
-	grant->over = false;
+	grant->over_budget = false;
 	grant->window = 0;
 }
 
 /*
- * Decides on a request. Where the need is windowable, and the user asked for the window or the budget asks
- * for it, the grant is for the window and *lease holds it: release it when the mapping stands. `lease` is
- * NULL where there is to be no window. Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock
- * cannot be had. Only 0 reserves or holds anything.
+ * Decides on a request. If need->windowable is set and the user or the budget asks for a window, the grant is
+ * for a window and *lease holds it; release the lease after mapping. `lease` may be NULL: no window. Returns
+ * 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock cannot be had. Only on 0 is something reserved
+ * or held. The request must live until lz_budget_settle. *need becomes that of
+ * the backing that was decided on.
  */
 int lz_budget_request(struct lz_budget *budget, const struct lz_request *request,
-	const struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);
+	struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);
 
 /*
- * Gives a reservation back, its range being in the ledger or not to come; a request that was granted over the
- * budget is logged now that it has happened. No lock.
+ * Ends a reservation, after the range was entered into the ledger or if it will not be. If `succeeded`, a
+ * request that was granted over the budget is logged now. Needs no lock.
  */
-void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool happened);
+void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool succeeded);
 
 #endif

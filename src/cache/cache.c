@@ -1,24 +1,24 @@
-/* The slots of the cache, and unmapping what is in them; see cache.h. */
+/* The slots of the cache, and unmapping cached regions; see cache.h. */
 #include "cache/cache.h"
 
 #include <stdatomic.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
 #include "os/via_next.h"
 #include "os/mman.h"
 
-/* Regions that were not used for longer are unmapped. */
+/* Regions that were not reused for this long are unmapped. */
 #define IDLE_MS 1000u
 
-/* --- the slots --- */
+/* --- slots --- */
 
-static void tell_filled(struct lz_cache *cache, bool filled)
+static void report_occupancy(struct lz_cache *cache, bool filled)
 {
-	if (cache->on_filled != NULL)
-		cache->on_filled(filled);
+	if (cache->on_occupancy_change != NULL)
+		cache->on_occupancy_change(filled);
 }
 
 static void set_resident(struct lz_cache *cache, uint64_t resident)
@@ -33,7 +33,7 @@ void lz_cache_slot_clear(struct lz_cache *cache, struct lz_cache_slot *slot)
 	set_resident(cache, cache->resident - slot->region.resident);
 	atomic_fetch_sub(&cache->unreclaimable, slot->region.unreclaimable);
 	if (atomic_fetch_sub_explicit(&cache->count, 1, memory_order_relaxed) == 1)
-		tell_filled(cache, false);
+		report_occupancy(cache, false);
 }
 
 void lz_cache_slot_fill(
@@ -44,10 +44,13 @@ void lz_cache_slot_fill(
 	atomic_store_explicit(&slot->base, region->base, memory_order_release);
 	set_resident(cache, cache->resident + region->resident);
 	if (atomic_fetch_add_explicit(&cache->count, 1, memory_order_relaxed) == 0)
-		tell_filled(cache, true);
+		report_occupancy(cache, true);
 }
 
-/* Counts the slots anew after a change was left half done: a slot is in use or not by a single store. */
+/*
+ * Recomputes the sums after the lock was found torn, that is, after its holder stopped half way. Whether a
+ * slot is in use is decided by a single store.
+ */
 static void recount(void *context)
 {
 	struct lz_cache *cache = context;
@@ -66,10 +69,10 @@ static void recount(void *context)
 	}
 	atomic_store(&cache->unreclaimable, unreclaimable);
 	atomic_store_explicit(&cache->count, count, memory_order_relaxed);
-	tell_filled(cache, count != 0);
+	report_occupancy(cache, count != 0);
 }
 
-static void remove_from_books(struct lz_cache *cache, struct lz_cache_slot *slot)
+void lz_cache_slot_remove(struct lz_cache *cache, struct lz_cache_slot *slot)
 {
 	uintptr_t base = slot->region.base, end = base + slot->region.length;
 
@@ -78,7 +81,10 @@ static void remove_from_books(struct lz_cache *cache, struct lz_cache_slot *slot
 	lz_cache_slot_clear(cache, slot);
 }
 
-/* A forked child has none of what is kept, except for headers that are not under MADV_DONTFORK. */
+/*
+ * A forked child has no cached regions (MADV_DONTFORK), except for headers that are not covered by the
+ * advice.
+ */
 static void after_fork(void *context)
 {
 	struct lz_cache *cache = context;
@@ -89,10 +95,10 @@ static void after_fork(void *context)
 
 		if (slot->base == 0)
 			continue;
-		mark = slot->region.how.backing->keep_mark_start(cache->backings, base);
+		mark = slot->region.how.backing->dontfork_start(cache->backings, base);
 		if (mark > start && lz_header_matches(&cache->backings->header, base, slot->region.length))
 			cache->os->munmap((void *)start, mark - start);
-		remove_from_books(cache, slot);
+		lz_cache_slot_remove(cache, slot);
 	}
 	atomic_store(&cache->unreclaimable, 0);
 }
@@ -111,27 +117,19 @@ bool lz_cache_contains(struct lz_cache *cache, uintptr_t p)
 		const struct lz_cache_slot *slot = &cache->slot[i];
 
 		if (slot->base != 0 && p - slot->base < slot->length)
-			return lz_cache_is_ours(cache, &slot->region);
+			return lz_cache_region_is_intact(cache, &slot->region);
 	}
 	return false;
 }
 
 /* --- unmapping --- */
 
-struct lz_cached_region lz_cache_remove(struct lz_cache *cache, struct lz_cache_slot *slot)
-{
-	struct lz_cached_region region = slot->region;
-
-	remove_from_books(cache, slot);
-	return region;
-}
-
 void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	struct lz_backings *backings = cache->backings;
 
-	if (!lz_cache_is_ours(cache, region)) {
-		/* The books do not know what is there now. */
+	if (!lz_cache_region_is_intact(cache, region)) {
+		/* The books do not know what is mapped there now. */
 		atomic_store_explicit(&cache->books->has_untracked_calls, true, memory_order_relaxed);
 		return;
 	}
@@ -142,7 +140,7 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
 	lz_backings_release_unused(backings);
 }
 
-bool lz_cache_unmap_one(struct lz_cache *cache,
+bool lz_cache_evict_one(struct lz_cache *cache,
 	bool (*selects)(const struct lz_cached_region *region, uint64_t a, uint64_t b), uint64_t a,
 	uint64_t b)
 {
@@ -159,7 +157,8 @@ bool lz_cache_unmap_one(struct lz_cache *cache,
 			found = slot;
 	}
 	if (found != NULL) {
-		region = lz_cache_remove(cache, found);
+		region = found->region;
+		lz_cache_slot_remove(cache, found);
 		lz_books_publish_statistics(cache->books);
 	}
 	lz_books_unlock(cache->books);
@@ -168,7 +167,7 @@ bool lz_cache_unmap_one(struct lz_cache *cache,
 	return found != NULL;
 }
 
-static bool was_freed_before(const struct lz_cached_region *region, uint64_t ms, uint64_t unused)
+static bool was_freed_before_ms(const struct lz_cached_region *region, uint64_t ms, uint64_t unused)
 {
 	(void)unused;
 	return region->freed_ms < ms;
@@ -186,7 +185,7 @@ void lz_cache_trim_idle(struct lz_cache *cache)
 	if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0)
 		return;
 	now = cache->os->now_ms();
-	while (lz_cache_unmap_one(cache, was_freed_before, lz_sub_clamped(now, IDLE_MS), 0))
+	while (lz_cache_evict_one(cache, was_freed_before_ms, lz_sub_clamped(now, IDLE_MS), 0))
 		continue;
 }
 
@@ -194,7 +193,7 @@ bool lz_cache_flush(struct lz_cache *cache)
 {
 	bool any = false;
 
-	while (lz_cache_unmap_one(cache, was_freed_before, UINT64_MAX, 0))
+	while (lz_cache_evict_one(cache, was_freed_before_ms, UINT64_MAX, 0))
 		any = true;
 	return any;
 }
@@ -210,10 +209,12 @@ void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end
 		uintptr_t base = atomic_load_explicit(&slot->base, memory_order_acquire);
 		size_t length = atomic_load_explicit(&slot->length, memory_order_relaxed);
 
-		/* A slot that changes meanwhile holds another thread's region, on which this call cannot be.
+		/*
+		 * A slot that changes meanwhile holds a region that another thread freed or took; this call
+		 * cannot be on it.
 		 */
 		if (base != 0 && base - lead < end && start < base + length) {
-			while (lz_cache_unmap_one(cache, overlaps, start, end + lead))
+			while (lz_cache_evict_one(cache, overlaps, start, end + lead))
 				continue;
 			return;
 		}
@@ -222,6 +223,6 @@ void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end
 
 void lz_cache_limits_changed(struct lz_cache *cache)
 {
-	atomic_store(&cache->limits_ms, 0);
+	atomic_store(&cache->limits_read_ms, 0);
 	lz_cache_flush(cache);
 }

@@ -1,28 +1,30 @@
 /*
- * The cache: freed regions kept for the next request. Fresh memory costs a page fault for each page, a kept
- * one only what clearing its written pages takes. A kept region of about the size wanted serves as it is;
- * where there is none, another that holds much is grown or cut.
+ * The cache: freed regions that are kept for later requests. A new mapping costs a page fault for each page;
+ * a cached region costs only the clearing of its written pages. A cached region of about the requested size
+ * is used as it is. If there is none, a region with many resident pages is grown or shrunk.
  *
- * What always holds:
- *  - At most LAZYZERO_CACHE bytes of contents are kept, and no more than an eighth of the memory that this
- * process may use; nothing under a limit of address space or data, under mlockall, and where the kernel never
- * overcommits. A region that was not used for a second is unmapped at the next call of any kind.
- *  - The kernel can take what is kept with nothing of ours running: it is under MADV_FREE, except for at most
- * 8 MiB or 1% of the memory that is free, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages,
- * 0.06 in huge ones.
- *  - A forked child does not have it (MADV_DONTFORK), so that it does not hold the parent's pages.
- *  - A kept region and its header are alone under MADV_DONTFORK, so any mapping made over it ends the one
- * mapping that they lie in; on a window, whose pieces are a file's mappings, it shows in their bounds or
- * names. PROCMAP_QUERY tells (Linux 6.11). It does not tell a piece of the window from another that a system
- * call moved there. It is asked before a region is looked into, used again or unmapped. A region that is not
- * ours any more is only forgotten.
- *  - Memory that the program gave other properties (protection, advice, keys, locks, policies, names) is not
- * kept, nor is anything that lived while a call could not be followed.
- *  - A call of the program's on memory that is kept finds it unmapped (lz_cache_evict_range), as it is
- * without us.
+ * Invariants:
  *
- * Kept regions stay in the ledger, since their page tables are there; before a request is refused or fails,
- * all are unmapped. Thread-safe; the lock of the books guards the slots, and no region is unmapped with it.
+ * - At most LAZYZERO_CACHE bytes of contents are cached, and at most an eighth of the memory that the process
+ *   may use. Nothing is cached under RLIMIT_AS or RLIMIT_DATA, after mlockall, or if the kernel never
+ *   overcommits. A region that was not reused for a second is unmapped at the next call of any kind.
+ * - The kernel can reclaim cached memory without help from this process: it is under MADV_FREE, except for at
+ *   most 8 MiB or 1% of the free memory, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages,
+ *   0.06 ms in huge pages.
+ * - A forked child does not inherit cached regions (MADV_DONTFORK), so it does not hold the parent's pages.
+ * - Only cached regions and their headers are under MADV_DONTFORK. A mapping made over a cached region
+ *   therefore splits the mapping that contains it; on a window, whose pieces are mappings of a file, it shows
+ *   in the pieces' bounds or names. PROCMAP_QUERY reports this (Linux 6.11), but cannot tell a piece of the
+ *   window from another piece that a raw system call moved there. It is asked before a region is read, reused
+ *   or unmapped. A region that is not intact is only forgotten.
+ * - Memory whose attributes the program changed (protection, advice, keys, locks, policies, names) is not
+ *   cached, nor is any region that existed while a call could not be followed.
+ * - If the program makes a call on cached memory, the memory is unmapped first (lz_cache_evict_range), so
+ *   that the call finds what it would find without lazyzero.
+ *
+ * Cached regions stay in the ledger, because their page tables exist; all are unmapped before a request is
+ * refused or fails. Thread-safe: the lock of the books guards the slots. No region is unmapped while the lock
+ * is held.
  */
 #ifndef LZ_CACHE_CACHE_H
 #define LZ_CACHE_CACHE_H
@@ -40,22 +42,23 @@ struct lz_cached_region {
 	uintptr_t base;
 	size_t length;
 	struct lz_region_attributes how;
-	uint64_t resident;      /* bytes that it holds, page tables included; at most, where nobody looked */
-	uint64_t freed_ms;      /* when */
+	uint64_t
+		resident; /* bytes of contents and page tables; an upper bound if the region was not walked */
+	uint64_t freed_ms;      /* when it was freed */
 	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
-	uint32_t changes;       /* lz_regions.changes at that time */
+	uint32_t changes;       /* value of lz_regions.changes when it was freed */
 	bool full;              /* as in struct lz_served */
-	bool is_zero;           /* nothing is left to clear */
+	bool is_zero;           /* no page needs clearing */
 };
 
-/* Where a region is can be read without the lock. */
+/* Base and length can be read without the lock. */
 struct lz_cache_slot {
-	_Atomic uintptr_t base; /* 0: none in this slot; written last */
+	_Atomic uintptr_t base; /* 0: the slot is free; written last */
 	_Atomic size_t length;
 	struct lz_cached_region region;
 };
 
-/* Needs the lock of the books, except for atomic members. */
+/* Members need the lock of the books, except for atomic ones. */
 struct lz_cache {
 	const struct lz_os *os;
 	struct lz_books *books;
@@ -63,56 +66,64 @@ struct lz_cache {
 	struct lz_options *options;
 	struct lz_cache_slot slot[LZ_CACHE_SLOTS];
 	_Atomic uint32_t count;
-	uint64_t resident;              /* the sum over all slots */
-	_Atomic uint64_t unreclaimable; /* of it, what is not under MADV_FREE */
-	_Atomic uint64_t limit;         /* of `resident`, at most */
-	_Atomic uint64_t allowance;     /* of `unreclaimable`, at most */
-	_Atomic uint64_t limits_ms;     /* when the two were last found out; 0: never */
-	_Atomic bool memory_locked;     /* mlockall was called: nothing is kept */
-	_Atomic uint32_t slow_rewrites; /* from 2 on: see lz_cache_clear */
-	/* The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets
-	 * with MSG_ZEROCOPY, registered buffers of io_uring. Never unset. */
+	uint64_t resident;                    /* sum over all slots */
+	_Atomic uint64_t unreclaimable;       /* part of `resident` that is not under MADV_FREE */
+	_Atomic uint64_t limit;               /* upper limit of `resident` */
+	_Atomic uint64_t unreclaimable_limit; /* upper limit of `unreclaimable` */
+	_Atomic uint64_t limits_read_ms;      /* when the two limits were last read; 0: never */
+	_Atomic bool memory_locked;           /* mlockall was called: nothing is cached */
+	_Atomic uint32_t
+		slow_first_writes; /* 2 or more: first writes after MADV_FREE are slow here, see clear.c */
+	/*
+	 * The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets
+	 * with MSG_ZEROCOPY, registered buffers of io_uring. Never reset.
+	 */
 	_Atomic bool pages_shared_with_kernel;
-	/* Called with the lock when the first region comes in and when the last one goes; NULL: nobody. */
-	void (*on_filled)(bool filled);
+	/* Called with the lock held when the cache becomes non-empty (true) or empty (false); may be NULL. */
+	void (*on_occupancy_change)(bool filled);
 };
 
-/* Sets up a zeroed cache whose first four members are set, before there are threads. */
+/* Initialises a zeroed cache whose first four members are set. Called before there are threads. */
 void lz_cache_init(struct lz_cache *cache);
 
-/* Whether a kept region of that size serves the request as it is: at most a fifth of it may be wasted. */
-bool lz_cache_fits(size_t kept, size_t length);
+/*
+ * Whether a cached region of `kept` bytes serves a request of `length` bytes without resizing: at most a
+ * fifth of it may be unused. Needs no lock.
+ */
+bool lz_cache_size_fits(size_t kept, size_t length);
 
 /*
- * Takes a kept region, which gets a record; its range is in the ledger; *got is its length. Where that does
- * not fit, the caller resizes it. Its first `length` bytes, or all of one that fits, are zero where the
- * request is for zeros. -ENOENT: there is none. Takes the lock.
+ * Takes a region out of the cache and gives it a record; its range is in the ledger. *kept_length is its
+ * length; if that does not fit (lz_cache_size_fits), the caller resizes the region. If the request is for
+ * zeroed memory, the first `length` bytes are zero, or all of a region that fits. Returns 0, or -ENOENT if no
+ * region is suitable. Takes the lock of the books.
  */
-int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
-	uintptr_t *base, size_t *got);
+int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
+	uintptr_t *base, size_t *kept_length);
 
 /*
- * Keeps a claimed region, which leaves the table of regions, and unmaps others that have to go for it. False:
- * it is not worth keeping, or was altered by the program, or cannot be: the caller unmaps it. Takes the lock.
+ * Moves a claimed region from the table of regions to the cache, and unmaps other regions to make room for
+ * it. Returns false if the region is not worth keeping, was changed by the program, or cannot be kept; the
+ * caller then unmaps it. Takes the lock of the books.
  */
-bool lz_cache_keep(struct lz_cache *cache, struct lz_region_record *region);
+bool lz_cache_insert(struct lz_cache *cache, struct lz_region_record *region);
 
-/* Whether p lies in a kept region that is still ours. With the lock. */
+/* Whether p lies in a cached region that is still intact. Needs the lock of the books. */
 bool lz_cache_contains(struct lz_cache *cache, uintptr_t p);
 
-/* Unmaps regions that were not used for a second; costs a load where nothing is kept. */
+/* Unmaps regions that were not reused for a second. Costs one load if the cache is empty. */
 void lz_cache_trim_idle(struct lz_cache *cache);
 
-/* Unmaps all. True when that was anything. */
+/* Unmaps all cached regions. Returns whether there was any. */
 bool lz_cache_flush(struct lz_cache *cache);
 
 /*
- * The program makes a call on [start, end), or at an address that it names: unmaps what is kept there first.
- * Costs a load where nothing is kept, and takes the lock only where something lies there.
+ * The program makes a call on [start, end), or at an address that it names: unmaps the cached regions there
+ * first. Costs one load if the cache is empty; takes the lock only if a cached region overlaps the range.
  */
 void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end);
 
-/* Unmaps all, and finds the resource limits out again: the program changed them. */
+/* Unmaps all cached regions and reads the resource limits again: the program changed them. */
 void lz_cache_limits_changed(struct lz_cache *cache);
 
 #endif

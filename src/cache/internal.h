@@ -1,4 +1,4 @@
-/* What the files of the cache share. */
+/* Declarations shared by the files of the cache. */
 #ifndef LZ_CACHE_INTERNAL_H
 #define LZ_CACHE_INTERNAL_H
 
@@ -6,59 +6,64 @@
 
 /* --- cache.c --- */
 
-/* Enters a region into a free slot; its unreclaimable bytes are in the sum already. With the lock. */
+/*
+ * Puts a region into a free slot; its unreclaimable bytes are already in the sum. Needs the lock of the
+ * books.
+ */
 void lz_cache_slot_fill(
 	struct lz_cache *cache, struct lz_cache_slot *slot, const struct lz_cached_region *region);
 
-/* Empties a slot; the ledger is the caller's. With the lock. */
+/* Empties a slot; the caller updates the ledger. Needs the lock of the books. */
 void lz_cache_slot_clear(struct lz_cache *cache, struct lz_cache_slot *slot);
 
-/* Removes a region from the slots and from the books; the caller unmaps it without the lock. With the lock.
- */
-struct lz_cached_region lz_cache_remove(struct lz_cache *cache, struct lz_cache_slot *slot);
+/* Removes a region from its slot and from the books. The caller unmaps it after unlocking. Needs the lock of the books. */
+void lz_cache_slot_remove(struct lz_cache *cache, struct lz_cache_slot *slot);
 
-/* Unmaps a region that was removed, if it is still ours. No lock. */
+/* Unmaps a removed region if it is still intact. Called without the lock. */
 void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *region);
 
 /*
- * Unmaps the region freed first of those that `selects` is true of; false where there is none. Takes the
- * lock.
+ * Unmaps the region that was freed first among those for which `selects` returns true. Returns false if there
+ * is none. Takes the lock of the books.
  */
-bool lz_cache_unmap_one(struct lz_cache *cache,
+bool lz_cache_evict_one(struct lz_cache *cache,
 	bool (*selects)(const struct lz_cached_region *region, uint64_t a, uint64_t b), uint64_t a,
 	uint64_t b);
 
-/* --- ownership.c --- */
-
-/* Whether something may have changed memory without our knowledge since the region was freed. */
-bool lz_cache_is_doubtful(const struct lz_cache *cache, const struct lz_cached_region *region);
+/* --- verify.c --- */
 
 /*
- * Whether all of a kept region is still the mapping that was kept. A program may map over memory that it
- * freed: a call that passed us has made it leave, what did not (raw system calls, glibc's free by a plugin)
- * shows here.
+ * Whether memory may have been changed without lazyzero's knowledge since the region was freed. Needs no
+ * lock.
  */
-bool lz_cache_is_ours(struct lz_cache *cache, const struct lz_cached_region *region);
+bool lz_cache_region_may_be_stale(const struct lz_cache *cache, const struct lz_cached_region *region);
 
-/* Gives the mappings of a region MADV_DONTFORK or MADV_DOFORK. */
+/*
+ * Whether all of a cached region is still the mapping that was cached. A program may map over freed memory:
+ * calls that lazyzero sees evict the region first; others (raw system calls, glibc's free called by a plugin)
+ * are found here. Needs no lock.
+ */
+bool lz_cache_region_is_intact(struct lz_cache *cache, const struct lz_cached_region *region);
+
+/* Gives the mappings of a region MADV_DONTFORK or MADV_DOFORK. 0 or -errno. */
 int lz_cache_advise_fork(struct lz_cache *cache, const struct lz_cached_region *region, int advice);
 
-/* --- contents.c --- */
+/* --- clear.c --- */
 
 /*
- * Bytes that a region holds, written pages and page tables, or as soon as that is clear `enough` and more;
- * *is_zero: all of it reads as zero now; *tables: bytes of its page tables. No lock.
+ * Bytes of written pages and page tables of a region; stops at `enough`. Sets *is_zero if all of it reads as
+ * zero now, and *tables to the bytes of its page tables. Needs no lock.
  */
 uint64_t lz_cache_resident_bytes(struct lz_cache *cache, uintptr_t base, size_t length, uint64_t enough,
 	bool *is_zero, uint64_t *tables);
 
 /*
- * Makes the first `length` bytes of a kept region zero; true when all of its pages are in memory now. A
- * region that was full once stays so, and needs no second look: where a system call empties the TLB, that
- * costs a full 16 MiB half as much as clearing.
+ * Clears the first `length` bytes of a cached region. Returns true if all its pages are resident now. A
+ * region that was fully resident once stays so and is not walked again: where a system call flushes the TLB,
+ * a walk costs half as much as clearing a full 16 MiB.
  *
- * Before Linux 6.7 nothing tells written pages: all of them are cleared where most are in memory (faulting
- * them in anew takes four times as long), and given back where not.
+ * Before Linux 6.7 written pages cannot be told apart. Then all pages are cleared if most are resident,
+ * because faulting them in again takes four times as long, and dropped otherwise.
  */
 bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *region, size_t length);
 

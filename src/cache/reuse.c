@@ -2,19 +2,21 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
 #include "os/mman.h"
 
 /*
- * Another size is made of a kept region that holds at least this share of it: what is in memory already needs
- * no page fault. Less, and moving page tables costs more than that saves.
+ * A cached region is resized if it has at least this share of the request resident, since resident pages need
+ * no page fault. Below that, moving page tables costs more than it saves.
  */
-#define WORTH_RESIZING 8u
+#define RESIZE_MIN_SHARE 8u
 
-/* Whether it stands where the request wants to. Requests that are too small for a backing get the zero page.
+/*
+ * Whether the region is on the backing that the request asks for. Requests below a backing's minimum get the
+ * zero page.
  */
 static bool backing_matches(const struct lz_cache *cache, const struct lz_cached_region *region,
 	const struct lz_request *request, size_t length)
@@ -23,10 +25,10 @@ static bool backing_matches(const struct lz_cache *cache, const struct lz_cached
 	const struct lz_backing *wanted = lz_backing_of(choice);
 
 	return choice == LZ_BACKING_AUTO || region->how.backing == wanted ||
-	       length < lz_backing_least_region(cache->backings, wanted);
+	       length < lz_backing_min_region(cache->backings, wanted);
 }
 
-bool lz_cache_fits(size_t kept, size_t length)
+bool lz_cache_size_fits(size_t kept, size_t length)
 {
 	return kept >= length && kept - length <= length / 4;
 }
@@ -34,12 +36,16 @@ bool lz_cache_fits(size_t kept, size_t length)
 static bool fits(const struct lz_cache *cache, const struct lz_cached_region *region,
 	const struct lz_request *request, size_t length, size_t alignment)
 {
-	return lz_cache_fits(region->length, length) && (alignment <= 1 || region->base % alignment == 0) &&
+	return lz_cache_size_fits(region->length, length) &&
+	       (alignment <= 1 || region->base % alignment == 0) &&
 	       backing_matches(cache, region, request, length);
 }
 
-/* The smallest that fits; of equals, the one freed last, which is warmest. */
-static struct lz_cache_slot *best(
+/*
+ * The smallest region that fits; among equals, the one freed last, whose pages are most likely in the CPU
+ * cache.
+ */
+static struct lz_cache_slot *best_fit(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
 	struct lz_cache_slot *found = NULL;
@@ -57,19 +63,21 @@ static struct lz_cache_slot *best(
 	return found;
 }
 
-/* Of two to make another size of, the one that holds more of what is wanted is better. */
-static bool is_nearer(const struct lz_cached_region *region, const struct lz_cache_slot *found, size_t length)
+/* Of two regions to resize, the one with more resident bytes of the request is better. */
+static bool holds_more(
+	const struct lz_cached_region *region, const struct lz_cache_slot *found, size_t length)
 {
 	return found == NULL ||
 	       lz_min_u64(region->resident, length) > lz_min_u64(found->region.resident, length);
 }
 
 /*
- * Where none fits, one that can be resized: grown, or cut where not much more is lost than is used. Random
- * sizes that are mostly written then take a quarter less page faults. Only a region that could be kept again,
- * so that a huge request, which will be sparse, does not wait for pages to be cleared that it may never use.
+ * Finds a region to resize: to grow, or to shrink if it does not lose much more than is used. With random
+ * sizes that are mostly written, this saves a quarter of the page faults. Requests larger than the cache's
+ * limit are excluded: they are likely to be sparse, and should not wait for the clearing of pages that they
+ * may never use.
  */
-static struct lz_cache_slot *nearest(
+static struct lz_cache_slot *find_resizable(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
 	const struct lz_geometry *geometry = cache->books->geometry;
@@ -84,102 +92,105 @@ static struct lz_cache_slot *nearest(
 		struct lz_cache_slot *slot = &cache->slot[i];
 		const struct lz_cached_region *region = &slot->region;
 
-		if (slot->base != 0 && region->how.backing->can_resize_kept &&
+		if (slot->base != 0 && region->how.backing->can_resize_cached &&
 			backing_matches(cache, region, request, length) &&
 			region->how.huge_pages_refused == (cache->options->thp == LZ_THP_NEVER) &&
-			region->resident >= length / WORTH_RESIZING && region->resident / 2 <= length &&
-			is_nearer(region, found, length))
+			region->resident >= length / RESIZE_MIN_SHARE && region->resident / 2 <= length &&
+			holds_more(region, found, length))
 			found = slot;
 	}
 	return found;
 }
 
-static struct lz_cache_slot *choose(
+static struct lz_cache_slot *choose_slot(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
 {
-	/* Beyond the budget, which may have shrunk since, what is kept is unmapped instead, and the policy
-	 * decides. */
+	/*
+	 * Over the budget, which may have been lowered since, cached regions are unmapped instead, and the
+	 * policy decides on the request.
+	 */
 	bool exceeds = cache->books->budget.resolved && lz_books_exceeds(cache->books, 0);
-	struct lz_cache_slot *slot = exceeds ? NULL : best(cache, request, length, alignment);
+	struct lz_cache_slot *slot = exceeds ? NULL : best_fit(cache, request, length, alignment);
 
-	return slot != NULL ? slot : nearest(cache, request, length, alignment);
+	return slot != NULL ? slot : find_resizable(cache, request, length, alignment);
 }
 
 /*
- * Moves a region from the cache to the table of regions, if it is still ours and nothing may have changed it.
- * NULL: it stays in *unfit, for the caller to unmap. With the lock.
+ * Moves a region from the cache to the table of regions, if it is intact and cannot have been changed.
+ * Otherwise removes it and returns NULL; the caller unmaps it. Needs the lock of the books.
  */
-static struct lz_region_record *revive(
-	struct lz_cache *cache, struct lz_cache_slot *slot, struct lz_cached_region *unfit)
+__attribute__((noinline)) static struct lz_region_record *move_to_regions(
+	struct lz_cache *cache, struct lz_cache_slot *slot)
 {
-	struct lz_cached_region region = slot->region;
-	size_t lead = cache->backings->header.bytes;
+	const struct lz_cached_region *region = &slot->region;
+	uintptr_t base = region->base, end = base + region->length;
 
-	if (lz_cache_is_doubtful(cache, &region) || !lz_cache_is_ours(cache, &region) ||
-		!lz_header_matches(&cache->backings->header, region.base, region.length)) {
-		*unfit = lz_cache_remove(cache, slot);
+	if (lz_cache_region_may_be_stale(cache, region) || !lz_cache_region_is_intact(cache, region) ||
+		!lz_header_matches(&cache->backings->header, base, region->length)) {
+		lz_cache_slot_remove(cache, slot);
 		return NULL;
 	}
-	/* First: it must never be in both places, should this be left half done. */
+	/* Cleared first, so that the region is never in both places if this is interrupted. */
 	lz_cache_slot_clear(cache, slot);
-	if (lz_regions_insert(&cache->books->regions, region.base, region.length, region.how) == 0)
-		return lz_regions_find(&cache->books->regions, region.base);
-	lz_ledger_remove(&cache->books->ledger, region.base - lead, region.base + region.length);
-	lz_window_map_remove(&cache->books->windows, region.base, region.base + region.length);
-	*unfit = region;
+	if (lz_regions_insert(&cache->books->regions, base, region->length, region->how) == 0)
+		return lz_regions_find(&cache->books->regions, base);
+	lz_ledger_remove(&cache->books->ledger, base - cache->backings->header.bytes, end);
+	lz_window_map_remove(&cache->books->windows, base, end);
 	return NULL;
 }
 
-/* One that serves the request: its record, and what was kept of it. NULL: there is none. */
-static struct lz_region_record *take_best(struct lz_cache *cache, const struct lz_request *request,
-	size_t length, size_t alignment, struct lz_cached_region *taken)
+/*
+ * Finds a region for the request. Returns its record, and in *kept what the cache knew of it; NULL if there
+ * is none.
+ */
+static struct lz_region_record *reuse_region(struct lz_cache *cache, const struct lz_request *request,
+	size_t length, size_t alignment, struct lz_cached_region *kept)
 {
 	struct lz_region_record *record = NULL;
 	struct lz_cache_slot *slot;
-	struct lz_cached_region unfit;
 
 	do {
 		if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0 ||
 			!lz_books_lock(cache->books))
 			return NULL;
-		unfit.base = 0;
-		slot = choose(cache, request, length, alignment);
+		slot = choose_slot(cache, request, length, alignment);
 		if (slot != NULL) {
-			*taken = slot->region;
-			record = revive(cache, slot, &unfit);
+			*kept = slot->region;
+			record = move_to_regions(cache, slot);
 		}
 		lz_books_unlock(cache->books);
-		if (unfit.base != 0)
-			lz_cache_unmap(cache, &unfit);
+		if (slot != NULL && record == NULL)
+			lz_cache_unmap(cache, kept);
 	} while (slot != NULL && record == NULL);
 	return record;
 }
 
-int lz_cache_take(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
-	uintptr_t *base, size_t *got)
+int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
+	uintptr_t *base, size_t *kept_length)
 {
-	struct lz_cached_region taken;
-	struct lz_region_record *record = take_best(cache, request, length, alignment, &taken);
+	struct lz_cached_region kept;
+	struct lz_region_record *record = reuse_region(cache, request, length, alignment, &kept);
 	size_t lead = cache->backings->header.bytes;
-	bool full = taken.full;
+	bool full = kept.full;
 
 	if (record == NULL)
 		return -ENOENT;
-	*base = taken.base;
-	*got = taken.length;
-	if (lz_cache_advise_fork(cache, &taken, MADV_DOFORK) != 0) {
-		/* A child of the program would lack it. */
+	*base = kept.base;
+	*kept_length = kept.length;
+	if (lz_cache_advise_fork(cache, &kept, MADV_DOFORK) != 0) {
+		/* The region would be missing in a forked child. */
 		if (lz_regions_claim(record)) {
-			lz_books_remove_region(cache->books, record, *base, *got, lead);
-			lz_placement_unmap(cache->backings, *base, *got);
+			lz_books_remove_region(cache->books, record, *base, *kept_length, lead);
+			lz_placement_unmap(cache->backings, *base, *kept_length);
 		}
 		return -ENOENT;
 	}
-	if (request->zeroed && !taken.is_zero)
-		full = lz_cache_clear(
-			cache, &taken, lz_cache_fits(*got, length) ? *got : lz_min_u64(*got, length));
+	if (request->zeroed && !kept.is_zero)
+		full = lz_cache_clear(cache, &kept,
+			lz_cache_size_fits(*kept_length, length) ? *kept_length
+								 : lz_min_u64(*kept_length, length));
 	record->fully_resident = full;
 	lz_stats_add(&cache->books->stats, recycled, 1);
-	lz_stats_add(&cache->books->stats, recycled_bytes, *got);
+	lz_stats_add(&cache->books->stats, recycled_bytes, *kept_length);
 	return 0;
 }

@@ -25,7 +25,7 @@ struct lz_calls {
 	struct lz_cache *cache;
 	struct lz_budget *budget;
 	const struct lz_options *options;
-	_Atomic bool huge_pages; /* hugetlb memory was seen: what mprotect opens may be more of it */
+	_Atomic bool hugetlb_seen; /* hugetlb memory was seen: what mprotect opens may be more of it */
 };
 
 struct uffdio_register;

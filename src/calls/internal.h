@@ -5,13 +5,13 @@
 #include "base/checked.h"
 #include "calls/calls.h"
 
-static inline bool lz_can_be_touched(int protection)
+static inline bool lz_is_accessible(int protection)
 {
 	return (protection & (1 | 2 | 4)) != 0; /* PROT_READ, PROT_WRITE, PROT_EXEC */
 }
 
 /* The end of a range that a program names, which may reach beyond the address space. */
-static inline uintptr_t lz_end_of(const void *address, size_t length)
+static inline uintptr_t lz_range_end(const void *address, size_t length)
 {
 	uintptr_t end;
 
@@ -19,17 +19,17 @@ static inline uintptr_t lz_end_of(const void *address, size_t length)
 }
 
 /* The program changes what can be done with [start, end), and how it is to be handled. Takes the lock. */
-void lz_calls_note_altered(struct lz_calls *calls, uintptr_t start, uintptr_t end);
+void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end);
 
 /*
  * Decides on a call of at least LAZYZERO_THRESHOLD bytes; smaller ones, and those that cannot be decided on,
  * are granted nothing. `lease` is NULL where there is to be no window. 0 or -ENOMEM.
  */
-int lz_calls_request(struct lz_calls *calls, const char *call, const void *caller, size_t size,
-	const struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);
+int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_table_demand *need,
+	struct lz_grant *grant, struct lz_lease *lease);
 
 /* A mapping that a call made: what the books are to know of it. */
-struct lz_made {
+struct lz_new_mapping {
 	uintptr_t start, end;
 	bool touchable;
 	struct lz_range_traits traits;
@@ -38,7 +38,7 @@ struct lz_made {
 };
 
 /* The books follow a mapping that was made. Takes the lock. */
-void lz_calls_follow_made(struct lz_calls *calls, const struct lz_made *made);
+void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping *mapping);
 
 /* Counts a mapping of that many bytes in the statistics. */
 void lz_calls_count_mapping(struct lz_calls *calls, size_t length);
@@ -47,28 +47,29 @@ void lz_calls_count_mapping(struct lz_calls *calls, size_t length);
 void lz_calls_note_page_size(struct lz_calls *calls, unsigned page_shift);
 
 /* The smallest huge page that needs fewer tables than small pages do: that of s390x. */
-#define LZ_HUGE_PAGE_LEAST (1u << 20)
+#define LZ_HUGE_PAGE_MIN (1u << 20)
 
 /* Ranges of different traits inside one call; more, and the kernel is asked afterwards. */
-#define LZ_PIECES 4u
+#define LZ_SAVED_PIECES_MAX 4u
 
 /* What a ledger knew of a range, relative to its start. */
-struct lz_pieces {
+struct lz_saved_pieces {
 	size_t count;
 	bool all; /* there were no more than fit */
 	struct {
 		size_t start, end;
 		struct lz_range_traits traits;
-	} piece[LZ_PIECES];
+	} piece[LZ_SAVED_PIECES_MAX];
 };
 
 /* The same of what can be touched, of what stands on a window, and what of that is wiped on fork. */
 struct lz_saved_range {
-	struct lz_pieces touchable, windows;
+	struct lz_saved_pieces touchable, windows;
 	struct lz_wipe_list wiped;
 };
 
-void lz_pieces_save(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_pieces *pieces);
+void lz_saved_pieces_fill(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_saved_pieces *pieces);
 
 /* Saves what the books know of [start, end), which is about to go away, and removes it; with the lock. */
 void lz_calls_save_range(

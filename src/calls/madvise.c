@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "base/text.h"
 #include "calls/internal.h"
 #include "os/copy_from_program.h"
@@ -31,7 +31,7 @@ static int advise(struct lz_calls *calls, uintptr_t start, size_t length, int ad
 	bool holes = false;
 
 	while (start < end) {
-		bool found = lz_backings_next(calls->backings, start, end, &part);
+		bool found = lz_backings_next_part(calls->backings, start, end, &part);
 		int error = 0;
 
 		if (!found)
@@ -74,7 +74,7 @@ static bool is_ignored(struct lz_calls *calls, const void *address, size_t lengt
  * or MADV_NOHUGEPAGE back (each only turns one into the other), and of the others nobody counts who gave
  * them.
  */
-static bool is_lasting(int advice)
+static bool persists(int advice)
 {
 	return advice == MADV_DONTFORK || advice == MADV_WIPEONFORK || advice == MADV_DONTDUMP ||
 	       advice == MADV_HWPOISON || advice == MADV_GUARD_INSTALL || advice == MADV_MERGEABLE ||
@@ -84,12 +84,12 @@ static bool is_lasting(int advice)
 
 static void note_advice(struct lz_calls *calls, uintptr_t start, uintptr_t end, int advice)
 {
-	if (!is_lasting(advice))
+	if (!persists(advice))
 		return;
 	lz_books_invalidate_range(calls->books, start, end);
 	/* What is wiped on fork is recorded. */
 	if (advice != MADV_WIPEONFORK)
-		lz_backings_note_altered(calls->backings, start, end, false);
+		lz_backings_note_attributes_changed(calls->backings, start, end, false);
 }
 
 int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int advice)
@@ -103,7 +103,7 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 		return calls->next->madvise(address, length, advice);
 	lz_cache_evict_range(calls->cache, start, end);
 	note_advice(calls, start, end, advice);
-	if (lz_backings_next(calls->backings, start, end, &part))
+	if (lz_backings_next_part(calls->backings, start, end, &part))
 		return advise(calls, start, end - start, advice);
 	return calls->next->madvise(address, length, advice);
 }
@@ -144,13 +144,13 @@ static long pass(struct lz_calls *calls, const struct request *request)
 		(long)request->count, request->advice, (long)request->flags, 0);
 }
 
-/* Notes what is advised; true where some of it stands on a window, which answers otherwise. */
-static bool note_all(struct lz_calls *calls, const struct request *request)
+/* Notes what is advised; true where some of it stands on a window, which answers needs_advise_call. */
+static bool note_ranges(struct lz_calls *calls, const struct request *request)
 {
 	struct lz_backed_part part;
 	struct iovec range;
 	uintptr_t start, end;
-	bool otherwise = false;
+	bool needs_advise_call = false;
 
 	for (size_t i = 0; i < request->count && i < IOV_MAX &&
 			   lz_copy_from_program(calls->os, &request->ranges[i], &range, sizeof range);
@@ -159,10 +159,10 @@ static bool note_all(struct lz_calls *calls, const struct request *request)
 			    calls->books->page_shift, &start, &end))
 			continue;
 		note_advice(calls, start, end, request->advice);
-		otherwise |= lz_backings_next(calls->backings, start, end, &part) &&
-			     part.backing->has_own_answer(request->advice);
+		needs_advise_call |= lz_backings_next_part(calls->backings, start, end, &part) &&
+				     part.backing->needs_advise(request->advice);
 	}
-	return otherwise;
+	return needs_advise_call;
 }
 
 /* One range of several: its length, or -errno. */
@@ -175,7 +175,7 @@ static long advise_range(struct lz_calls *calls, const struct request *request, 
 
 	if (lz_books_page_range(
 		    calls->books, range->iov_base, range->iov_len, calls->books->page_shift, &start, &end) &&
-		lz_backings_next(calls->backings, start, end, &part)) {
+		lz_backings_next_part(calls->backings, start, end, &part)) {
 		error = advise(calls, start, end - start, request->advice);
 		return error ? error : (long)range->iov_len;
 	}
@@ -209,8 +209,8 @@ long lz_calls_process_madvise(struct lz_calls *calls, int pidfd, const struct io
 {
 	const struct request request = {pidfd, ranges, count, advice, flags};
 
-	if ((is_lasting(advice) || lz_backings_have_own_answer(advice)) && flags == 0 &&
-		is_self(calls, pidfd) && note_all(calls, &request))
+	if ((persists(advice) || lz_backings_need_advise(advice)) && flags == 0 && is_self(calls, pidfd) &&
+		note_ranges(calls, &request))
 		return advise_each(calls, &request);
 	return pass(calls, &request);
 }
@@ -229,7 +229,8 @@ int lz_calls_mincore(struct lz_calls *calls, void *address, size_t length, unsig
 	error = calls->next->mincore(address, length, pages);
 	if (error != 0 || !lz_books_page_range(books, address, length, books->page_shift, &start, &end))
 		return error;
-	for (uintptr_t at = start; lz_backings_next(calls->backings, at, end, &part); at = part.where.end)
+	for (uintptr_t at = start; lz_backings_next_part(calls->backings, at, end, &part);
+		at = part.where.end)
 		part.backing->mark_resident(calls->backings, &part.where,
 			pages + ((part.where.start - start) >> books->page_shift));
 	return error;

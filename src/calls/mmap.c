@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "backing/placement.h"
 #include "calls/internal.h"
 #include "os/mman.h"
@@ -13,7 +13,7 @@
 #define HUGE_SHIFT_OF(flags)                                                                                 \
 	((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
 
-/* The page size of a mapping about to be made. */
+/* The page size of a mapping about to be mapping. */
 static unsigned page_shift_for(struct lz_calls *calls, size_t length, int flags, int fd)
 {
 	size_t bytes = 0;
@@ -27,7 +27,7 @@ static unsigned page_shift_for(struct lz_calls *calls, size_t length, int flags,
 			return HUGE_SHIFT_OF(flags);
 		if (lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
 			bytes = standard;
-	} else if (length >= LZ_HUGE_PAGE_LEAST) {
+	} else if (length >= LZ_HUGE_PAGE_MIN) {
 		/* One statx costs 0.2 us. */
 		calls->os->hugetlb_page_size(fd, &bytes);
 	}
@@ -56,7 +56,7 @@ static bool is_dev_zero(struct lz_calls *calls, int fd)
 }
 
 /* Whether a zero window could stand behind it and the program not notice. */
-static bool is_windowable(struct lz_calls *calls, const struct call *call)
+static bool can_use_window(struct lz_calls *calls, const struct call *call)
 {
 	const int allowed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE |
 			    MAP_DENYWRITE | MAP_EXECUTABLE;
@@ -68,14 +68,14 @@ static bool is_windowable(struct lz_calls *calls, const struct call *call)
 	       ((call->flags & MAP_ANONYMOUS) != 0 || is_dev_zero(calls, call->fd));
 }
 
-static intptr_t make(struct lz_calls *calls, const struct call *call, int flags)
+static intptr_t forward(struct lz_calls *calls, const struct call *call, int flags)
 {
 	return calls->next->mmap(
 		call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
 /* An address that was free a moment ago, aligned for a window; NULL where none was found. */
-static void *place_for_window(struct lz_calls *calls, size_t length)
+static void *aligned_hint(struct lz_calls *calls, size_t length)
 {
 	size_t unit = lz_window_map_unit(&calls->books->windows), whole;
 	intptr_t at;
@@ -95,22 +95,22 @@ static void *place_for_window(struct lz_calls *calls, size_t length)
  * kernel, aligned. What the program called is passed on once, whatever is tried before; -EEXIST: it was not,
  * since something is there.
  */
-static intptr_t make_room(struct lz_calls *calls, const struct call *call)
+static intptr_t map_plain_for_window(struct lz_calls *calls, const struct call *call)
 {
 	struct call placed = *call;
 	intptr_t at;
 
 	if (call->address == NULL && !is_fixed(call) && (call->flags & MAP_ANONYMOUS))
-		placed.address = place_for_window(calls, call->length);
+		placed.address = aligned_hint(calls, call->length);
 	if (!(call->flags & MAP_FIXED))
-		return make(calls, &placed, call->flags);
+		return forward(calls, &placed, call->flags);
 	at = calls->os->mmap(call->address, call->length, PROT_NONE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	if (at == -EEXIST)
 		return at;
 	if (lz_os_failed(at))
-		return make(calls, call, call->flags);
-	at = make(calls, call, call->flags);
+		return forward(calls, call, call->flags);
+	at = forward(calls, call, call->flags);
 	if (lz_os_failed(at))
 		calls->os->munmap(call->address, call->length);
 	return at;
@@ -121,10 +121,10 @@ static intptr_t make_room(struct lz_calls *calls, const struct call *call)
  * that its answer is the program's; then pieces of the window are laid over. *tag stays 0 where it is to be
  * a plain mapping after all. -EXDEV: not on a window, nothing is mapped.
  */
-static intptr_t make_on_window(
+__attribute__((noinline)) static intptr_t map_on_window(
 	struct lz_calls *calls, const struct call *call, const struct lz_lease *lease, uintptr_t *tag)
 {
-	intptr_t at = make_room(calls, call);
+	intptr_t at = map_plain_for_window(calls, call);
 	uintptr_t start, end;
 
 	if (at == -EEXIST && (call->flags & MAP_FIXED))
@@ -143,32 +143,33 @@ static intptr_t make_on_window(
 }
 
 /* The books follow a successful mmap. */
-static void follow(struct lz_calls *calls, const struct call *call, intptr_t result, unsigned page_shift,
-	uintptr_t window_tag, bool populate)
+__attribute__((noinline)) static void record(struct lz_calls *calls, const struct call *call, intptr_t result,
+	unsigned page_shift, uintptr_t window_tag, bool populate)
 {
-	struct lz_made made = {.touchable = lz_can_be_touched(call->protection),
+	struct lz_new_mapping mapping = {.touchable = lz_is_accessible(call->protection),
 		.traits = {.page_shift = (uint8_t)page_shift},
 		.window_tag = window_tag,
 		.placed_by_kernel = !is_fixed(call)};
 
 	if (!lz_books_page_range(
-		    calls->books, (void *)result, call->length, page_shift, &made.start, &made.end))
+		    calls->books, (void *)result, call->length, page_shift, &mapping.start, &mapping.end))
 		return;
 	if (window_tag != 0)
-		lz_books_window_traits(calls->books, &made.traits);
-	lz_calls_follow_made(calls, &made);
-	if (made.touchable)
+		lz_books_window_traits(calls->books, &mapping.traits);
+	lz_calls_record_mapping(calls, &mapping);
+	if (mapping.touchable)
 		lz_calls_count_mapping(calls, call->length);
 	if ((call->flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) && populate &&
 		(call->protection & PROT_READ) && call->length >= calls->options->threshold &&
 		page_shift == calls->books->page_shift)
-		lz_placement_populate(calls->backings, made.start, made.end - made.start);
+		lz_placement_populate(calls->backings, mapping.start, mapping.end - mapping.start);
 }
 
 intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags,
 	int fd, int64_t offset, const void *caller)
 {
 	const struct call call = {address, length, protection, flags, fd, offset};
+	const struct lz_request request = {.call = "mmap", .size = length, .caller = caller};
 	unsigned page_shift = page_shift_for(calls, length, flags, fd);
 	struct lz_table_demand need = {.bytes = length, .page_shift = page_shift};
 	struct lz_lease lease = {.backing = NULL};
@@ -176,41 +177,42 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	uintptr_t tag = 0;
 	intptr_t result;
 
-	lz_grant_nothing(&grant);
+	lz_grant_init_empty(&grant);
 	lz_cache_trim_idle(calls->cache);
 	lz_calls_note_page_size(calls, page_shift);
 	if (address != NULL)
-		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_end_of(address, length));
+		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (is_fixed(&call))
 		lz_books_page_range(calls->books, address, length, page_shift, &need.start, &need.end);
-	need.can_use_window = is_windowable(calls, &call);
+	need.can_use_window = can_use_window(calls, &call);
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
-		atomic_store_explicit(&calls->backings->overlaid, true, memory_order_relaxed);
+		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	/* A window that it maps over must not be cloned from any more. */
 	if ((flags & MAP_FIXED) && need.start != need.end && lz_books_lock(calls->books)) {
 		lz_backings_range_overwritten(calls->backings, need.start, need.end);
 		lz_books_unlock(calls->books);
 	}
 	do {
-		if (lz_can_be_touched(protection) && length <= PTRDIFF_MAX &&
-			lz_calls_request(calls, "mmap", caller, length, &need, &grant, &lease) != 0)
+		if (lz_is_accessible(protection) && length <= PTRDIFF_MAX &&
+			lz_calls_request(calls, &request, &need, &grant, &lease) != 0)
 			return -ENOMEM;
-		result = lease.backing != NULL ? make_on_window(calls, &call, &lease, &tag)
-					       : make(calls, &call, flags);
+		result = lease.backing != NULL ? map_on_window(calls, &call, &lease, &tag)
+					       : forward(calls, &call, flags);
 		if (result == -ENOMEM && lease.backing != NULL)
 			result = -EXDEV; /* address space is limited, and a window takes some itself */
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
-			result = make(calls, &call, flags);
+			result = forward(calls, &call, flags);
 		if (!lz_os_failed(result))
-			follow(calls, &call, result, page_shift, tag, !grant.over);
+			record(calls, &call, result, page_shift, tag, !grant.over_budget);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)
 			lz_books_reconcile_after_failure(
-				calls->books); /* the kernel may have made room already */
+				calls->books); /* the kernel may have mapping room already */
 		lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
 		lz_lease_release(calls->backings, &lease);
 		lz_backings_release_unused(calls->backings);
 		/* Something lies there, or not all pieces could be had: without, if the budget allows. */
 		need.can_use_window = false;
+		need.page_shift = page_shift;
 	} while (result == -EXDEV);
 	return result;
 }
@@ -222,7 +224,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 	bool is_saved = false;
 	int error;
 
-	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_end_of(address, length));
+	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) &&
 		lz_books_lock(calls->books)) {
 		/* What reaches beyond user space the kernel will refuse as a whole. */

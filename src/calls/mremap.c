@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "calls/internal.h"
 #include "os/mman.h"
 #include "os/scratch.h"
@@ -21,8 +21,8 @@
  * target, or, since Linux 6.17, holes, which have not. Where that makes a difference, only the kernel can
  * tell.
  */
-__attribute__((noinline)) static void enter_pieces(struct lz_calls *calls, uintptr_t base, size_t old_length,
-	size_t new_length, const struct lz_pieces *pieces)
+__attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uintptr_t base,
+	size_t old_length, size_t new_length, const struct lz_saved_pieces *pieces)
 {
 	struct lz_range *there = lz_ledger_find(&calls->books->ledger, base);
 	bool was_empty = there == NULL || there->start >= base + new_length;
@@ -77,7 +77,7 @@ __attribute__((noinline)) static const struct lz_backing *backing_of_range(
 {
 	struct lz_backed_part part;
 
-	return lz_backings_next(calls->backings, start, end, &part) ? part.backing : NULL;
+	return lz_backings_next_part(calls->backings, start, end, &part) ? part.backing : NULL;
 }
 
 /* The old range leaves the books before the call. False where they are not to be had. */
@@ -87,7 +87,7 @@ __attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintpt
 	if (!lz_books_lock(calls->books))
 		return false;
 	lz_books_sample_peak(calls->books, end - start);
-	lz_pieces_save(&calls->books->ledger, start, end, &saved->touchable);
+	lz_saved_pieces_fill(&calls->books->ledger, start, end, &saved->touchable);
 	if (goes_away)
 		lz_ledger_remove(&calls->books->ledger, start, end);
 	/* A window that it maps over must not be cloned from any more. */
@@ -98,7 +98,7 @@ __attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintpt
 }
 
 /* The books follow a call that succeeded. */
-__attribute__((noinline)) static void follow_target(struct lz_calls *calls, uintptr_t start, uintptr_t end,
+__attribute__((noinline)) static void record_target(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 	size_t old_length, bool is_backed, const struct lz_saved_range *saved)
 {
 	if (!lz_books_lock(calls->books))
@@ -106,7 +106,7 @@ __attribute__((noinline)) static void follow_target(struct lz_calls *calls, uint
 	/* What stood on a window there is gone, if it is: a call that fails may have left it alone. */
 	if (!is_backed)
 		lz_window_map_remove(&calls->books->windows, start, end);
-	enter_pieces(calls, start, old_length, end - start, &saved->touchable);
+	restore_pieces(calls, start, old_length, end - start, &saved->touchable);
 	lz_books_publish_statistics(calls->books);
 	lz_books_unlock(calls->books);
 }
@@ -115,6 +115,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	void *target, const void *caller, struct lz_saved_range *saved)
 {
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
+	const struct lz_request request = {.call = "mremap", .size = new_length, .caller = caller};
 	struct lz_lease lease = {.backing = NULL};
 	struct lz_grant grant;
 	uintptr_t start, end, new_start, new_end;
@@ -134,7 +135,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
-	lz_grant_nothing(&grant);
+	lz_grant_init_empty(&grant);
 	backing = old_length != 0 ? backing_of_range(calls, start, end) : NULL;
 	if (backing != NULL && rounded > end - start && rounded >> calls->books->geometry->user_bits == 0)
 		backing->acquire(calls->backings, rounded, rounded - (end - start), &lease);
@@ -145,13 +146,13 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 		if (backing != NULL && rounded > end - start && lease.backing == NULL)
 			need.page_shift = calls->books->page_shift;
 		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
-			lz_calls_request(calls, "mremap", caller, new_length, &need, &grant, NULL) != 0) {
+			lz_calls_request(calls, &request, &need, &grant, NULL) != 0) {
 			lz_lease_release(calls->backings, &lease);
 			return -ENOMEM;
 		}
 	}
 	if (flags & MREMAP_FIXED)
-		atomic_store_explicit(&calls->backings->overlaid, true, memory_order_relaxed);
+		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	new_start = new_end = 0;
 	if (flags & MREMAP_FIXED)
 		lz_books_page_range(
@@ -170,7 +171,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 			lz_books_reconcile_after_failure(calls->books);
 	} else if (tracked && lz_books_page_range(calls->books, (void *)result, rounded,
 				      calls->books->page_shift, &new_start, &new_end)) {
-		follow_target(calls, new_start, new_end, end - start, backing != NULL, saved);
+		record_target(calls, new_start, new_end, end - start, backing != NULL, saved);
 	}
 	lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
 	lz_lease_release(calls->backings, &lease);

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "calls/internal.h"
 #include "os/mman.h"
 
@@ -19,31 +19,32 @@ int lz_calls_mprotect(
 	struct lz_calls *calls, void *address, size_t length, int protection, int key, const void *caller)
 {
 	struct lz_table_demand need = {.page_shift = calls->books->page_shift};
+	const struct lz_request request = {.call = "mprotect", .size = length, .caller = caller};
 	struct lz_grant grant;
-	bool touchable = lz_can_be_touched(protection);
+	bool touchable = lz_is_accessible(protection);
 	struct lz_backed_part part;
 	uintptr_t start, end;
 	int error;
 
-	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_end_of(address, length));
+	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (!lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end))
 		return protect(calls, address, length, protection, key);
-	if (touchable && atomic_load_explicit(&calls->huge_pages, memory_order_relaxed))
+	if (touchable && atomic_load_explicit(&calls->hugetlb_seen, memory_order_relaxed))
 		need.page_shift = lz_books_mapped_page_shift(calls->books, start);
-	else if (touchable && lz_backings_next(calls->backings, start, end, &part) &&
+	else if (touchable && lz_backings_next_part(calls->backings, start, end, &part) &&
 		 part.where.start == start && part.where.end == end)
 		need.page_shift = calls->books->ledger.span_shift[0];
 	need.start = start;
 	need.end = end;
-	lz_grant_nothing(&grant);
-	if (touchable && lz_calls_request(calls, "mprotect", caller, length, &need, &grant, NULL) != 0)
+	lz_grant_init_empty(&grant);
+	if (touchable && lz_calls_request(calls, &request, &need, &grant, NULL) != 0)
 		return -ENOMEM;
 	error = protect(calls, address, length, protection, key);
 	/* ENOMEM at a hole: what lies before it was changed. */
 	if (error != -EINVAL && (protection != (PROT_READ | PROT_WRITE) || key != -1))
-		lz_calls_note_altered(calls, start, end);
+		lz_calls_note_attributes_changed(calls, start, end);
 	if (error != -EINVAL && key > 0)
-		lz_backings_note_altered(calls->backings, start, end, true);
+		lz_backings_note_attributes_changed(calls->backings, start, end, true);
 	if (error != 0 && error != -EINVAL) {
 		lz_books_reconcile_after_failure(calls->books);
 	} else if (error == 0 && lz_books_lock(calls->books)) {

@@ -17,7 +17,7 @@ static unsigned segment_page_shift(struct lz_calls *calls, int id, size_t bytes)
 	uint64_t forced = 0;
 	intptr_t at;
 
-	if (bytes < LZ_HUGE_PAGE_LEAST)
+	if (bytes < LZ_HUGE_PAGE_MIN)
 		return calls->books->page_shift;
 	/* Where segments go with their last attachment (kernel.shm_rmid_forced), the look would be the end of
 	 * it. */
@@ -41,28 +41,29 @@ static uintptr_t segment_tag(uintptr_t start)
 intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int flags, const void *caller)
 {
 	struct lz_table_demand need = {.page_shift = calls->books->page_shift};
+	struct lz_request request = {.call = "shmat", .caller = caller};
 	struct lz_grant grant;
-	struct lz_made made = {.touchable = true, .placed_by_kernel = address == NULL};
+	struct lz_new_mapping mapping = {.touchable = true, .placed_by_kernel = address == NULL};
 	size_t bytes = 0;
 	intptr_t result;
 
-	lz_grant_nothing(&grant);
+	lz_grant_init_empty(&grant);
 	if (calls->os->shm_size(id, &bytes) == 0) {
-		need.bytes = bytes;
+		need.bytes = request.size = bytes;
 		need.page_shift = segment_page_shift(calls, id, bytes);
-		if (lz_calls_request(calls, "shmat", caller, bytes, &need, &grant, NULL) != 0)
+		if (lz_calls_request(calls, &request, &need, &grant, NULL) != 0)
 			return -ENOMEM;
 	}
 	if (address != NULL)
-		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_end_of(address, bytes));
+		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, bytes));
 	if (flags & SHM_REMAP)
-		atomic_store_explicit(&calls->backings->overlaid, true, memory_order_relaxed);
+		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	result = calls->next->shmat(id, address, flags);
 	if (!lz_os_failed(result) && lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift,
-					     &made.start, &made.end)) {
-		made.traits = (struct lz_range_traits){
-			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(made.start)};
-		lz_calls_follow_made(calls, &made);
+					     &mapping.start, &mapping.end)) {
+		mapping.traits = (struct lz_range_traits){
+			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(mapping.start)};
+		lz_calls_record_mapping(calls, &mapping);
 		lz_calls_count_mapping(calls, bytes);
 	}
 	lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));

@@ -1,11 +1,11 @@
-/* The rooms of a process: set up before the first request, closed at exit; see core.h. */
+/* Sets up the rooms of a process before the first request, and closes them at exit; see core.h. */
 #include "core/core.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "base/text.h"
 #include "os/descriptors.h"
 
@@ -36,8 +36,10 @@ static void log_stats_failure(struct lz_core *core, int error)
 	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 	size_t length = strlen(core->options.stats);
 
-	/* A directory (by its last slash) that is gone: whoever wanted to read it is, too, and this process
-	 * has outlived `lazyzero run`. */
+	/*
+	 * The path ends in a slash, so it was a directory, and it is gone. Nobody reads the statistics any
+	 * more: this process has outlived `lazyzero run`.
+	 */
 	if (core->options.stats[length - 1] == '/' && (error == -EISDIR || error == -ENOENT))
 		return;
 	lz_text_string(&text, "no statistics: cannot write LAZYZERO_STATS=\"");
@@ -47,7 +49,7 @@ static void log_stats_failure(struct lz_core *core, int error)
 	lz_log_note(&core->log, buffer);
 }
 
-/* LAZYZERO_ONLY names programs as they were started (a script) or as they are (its interpreter). */
+/* LAZYZERO_ONLY may name a program as it was started (a script) or as it is (its interpreter). */
 static bool is_wanted(struct lz_core *core, const char *executable)
 {
 	char path[LZ_OPTION_TEXT_MAX];
@@ -59,7 +61,7 @@ static bool is_wanted(struct lz_core *core, const char *executable)
 		       lz_options_match_executable(&core->options, path));
 }
 
-/* Hands each room the others that it uses. */
+/* Gives each room the rooms that it uses. */
 static void wire(struct lz_core *core)
 {
 	const struct lz_os *os = core->os;
@@ -109,7 +111,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	core->os = os;
 	lz_books_init(&core->books, os, &core->options, &core->log);
 	wire(core);
-	/* Twice: the log's own options must be known before it can say what is wrong with any. */
+	/* Parsed twice: the log's own options must be known before problems with any option can be logged. */
 	lz_options_from_environment(&core->options, envp, ignore, NULL);
 	lz_log_open(&core->log, os, &core->options, base_name(executable));
 	wanted = is_wanted(core, executable);
@@ -123,7 +125,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 		log_stats_failure(core, error);
 	error = lz_lock_init(&core->books.lock, os);
 	core->active = wanted && error == 0;
-	/* In the order in which they are to do their part after a fork. */
+	/* In the order in which they must be called after a fork. */
 	lz_backings_init(&core->backings);
 	lz_cache_init(&core->cache);
 	if (core->active)
@@ -146,8 +148,10 @@ void lz_core_close(struct lz_core *core)
 	if (atomic_load(&core->books.disabled))
 		return;
 	lz_report_write(&core->reporter, "exit");
-	/* Without a file nobody would read the last figures, and a sandboxed program may no longer open
-	 * /proc. In a forked child the file is still the parent's until the lock has been taken. */
+	/*
+	 * Without a statistics file nobody reads the last figures, and a sandboxed program may not be able to
+	 * open /proc. In a forked child the file is the parent's until the lock has been taken once.
+	 */
 	if (lz_stats_in_file(&core->books.stats)) {
 		lz_backings_sample_resident(&core->backings, true);
 		if (!lz_books_lock(&core->books))

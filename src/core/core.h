@@ -1,9 +1,9 @@
 /*
- * The core: the rooms of one process, wired together. This file and core.c, the shim, and tests are the only
- * ones that see all of them; each room has only those that it was given.
+ * The core: the rooms of one process, wired together. Only core.c, the shim and tests see all rooms; each
+ * room sees only those it was given.
  *
- * It knows nothing of interposition, so it runs in tests with any os table; the shim calls it, and it never
- * calls back but through functions that the shim registers.
+ * The core does not know about interposition, so tests run it with any os table. The shim calls the core; the
+ * core calls back only through functions that the shim registers.
  */
 #ifndef LZ_CORE_CORE_H
 #define LZ_CORE_CORE_H
@@ -20,10 +20,10 @@
 #include "sites/report.h"
 
 struct lz_core {
-	const struct lz_os *os; /* our own system calls */
+	const struct lz_os *os; /* lazyzero's own system calls */
 	struct lz_options options;
 	struct lz_log log;
-	bool active; /* malloc, calloc and mmap are to be handled in this program */
+	bool active; /* malloc, calloc and mmap are handled in this program */
 	struct lz_books books;
 	struct lz_windows windows;
 	struct lz_backings backings;
@@ -35,19 +35,19 @@ struct lz_core {
 };
 
 /*
- * Prepares a zeroed core: reads the options from envp, opens log and statistics. Leaves the rest for the
- * first call that needs it. executable is the name the program was started by. 0 or -errno: then it is not
- * active.
+ * Initialises a zeroed core: reads the options from envp, opens the log and the statistics. The rest is set
+ * up by the first call that needs it. `executable` is the name the program was started with. 0 or -errno; on
+ * failure the core is not active. Called before there are threads.
  */
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable);
 
-/* From now on, calls of the program are passed on to the functions in `next`; to the kernel until then. */
+/* From now on, the program's calls are passed on to the functions in `next`; before, to the kernel. */
 void lz_core_set_next(struct lz_core *core, const struct lz_os *next);
 
-/* In a forked child, before the program runs on: ranges of MADV_WIPEONFORK are wiped. */
+/* In a forked child, before the program continues: wipes the ranges marked MADV_WIPEONFORK. */
 void lz_core_after_fork(struct lz_core *core);
 
-/* At exit: last counters and the log's closing line. */
+/* At exit: writes the last counters and the log's closing line. */
 void lz_core_close(struct lz_core *core);
 
 #endif

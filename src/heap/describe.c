@@ -1,4 +1,4 @@
-/* Finding a region of the heap, what is known of it, and making a part of it zero; see heap.h. */
+/* Finding a region of the heap, describing it, and zeroing a part of it; see heap.h. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -27,8 +27,9 @@ struct lz_region_record *lz_heap_find(struct lz_heap *heap, const void *p)
 	return NULL;
 }
 
-/* The region that contains p: its first address and length. */
-static int find_around(struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
+/* Finds the region that contains p. 0, -EINVAL if there is none, or -EAGAIN. */
+static int find_containing(
+	struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
 {
 	struct lz_region_record *region;
 
@@ -50,7 +51,7 @@ int lz_heap_region_info(struct lz_heap *heap, const void *p, struct lz_region *i
 	uintptr_t base;
 	size_t length;
 	bool on_window;
-	int error = find_around(heap, p, &base, &length, &on_window);
+	int error = find_containing(heap, p, &base, &length, &on_window);
 
 	if (error)
 		return error;
@@ -77,7 +78,7 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 	uintptr_t start = (uintptr_t)p, base, end, first, last;
 	size_t length;
 	bool on_window;
-	int error = find_around(heap, p, &base, &length, &on_window);
+	int error = find_containing(heap, p, &base, &length, &on_window);
 
 	if (error)
 		return error;
@@ -91,7 +92,7 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 	}
 	memset(p, 0, first - start);
 	memset((void *)last, 0, end - last);
-	/* Locked memory keeps its pages (madvise(2): EINVAL); clear them instead. */
+	/* MADV_DONTNEED fails on locked memory (EINVAL); clear the pages instead. */
 	if (heap->os->madvise((void *)first, last - first, MADV_DONTNEED) != 0)
 		memset((void *)first, 0, last - first);
 	return 0;

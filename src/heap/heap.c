@@ -1,10 +1,10 @@
-/* Regions of the heap: allocate and free; see heap.h. */
+/* Allocating and freeing regions of the heap; see heap.h. */
 #include "heap/heap.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
+#include "backing/backings.h"
 #include "backing/placement.h"
 
 static size_t length_of(const struct lz_region_record *region)
@@ -12,7 +12,7 @@ static size_t length_of(const struct lz_region_record *region)
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-/* Maps a region and enters it into the books. On failure there is none. */
+/* Maps a region and enters it into the books. 0 or -errno; on failure nothing is mapped. */
 static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	const struct lz_placement *placement, struct lz_region_entry *entry)
 {
@@ -30,25 +30,45 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	return error;
 }
 
-/* Serves from the cache. -ENOENT: there is nothing of use. */
-static int reuse(
-	struct lz_heap *heap, const struct lz_request *request, size_t length, size_t alignment, void **out)
+/*
+ * Serves a request from the cache. Returns 0, -ENOENT if no region is suitable, or -ENOMEM for a size that no
+ * region can have. Its stack frame is gone before a fresh region is mapped.
+ */
+__attribute__((noinline)) static int allocate_from_cache(
+	struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
+	size_t length, kept_length;
 	uintptr_t base;
-	size_t got;
-	int error = lz_cache_take(heap->cache, request, length, alignment, &base, &got);
+	int error;
 
+	if (!lz_books_page_length(heap->books, request->size, &length))
+		return -ENOMEM;
+	error = lz_cache_reuse(heap->cache, request, length, alignment, &base, &kept_length);
 	if (error)
 		return error;
-	lz_books_count_region(heap->books, got, lz_regions_find(&heap->books->regions, base)->on_window);
+	lz_books_count_region(
+		heap->books, kept_length, lz_regions_find(&heap->books->regions, base)->on_window);
 	*out = (void *)base;
-	if (lz_cache_fits(got, length) || lz_heap_resize(heap, request, (void *)base, out) == 0)
+	if (lz_cache_size_fits(kept_length, length) || lz_heap_resize(heap, request, (void *)base, out) == 0)
 		return 0;
 	lz_heap_free(heap, (void *)base);
 	return -ENOENT;
 }
 
-int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
+static void count_allocated(struct lz_heap *heap, const struct lz_request *request,
+	const struct lz_region_entry *entry, bool over_budget)
+{
+	lz_books_count_region(heap->books, entry->length, entry->attributes.on_window);
+	if (entry->attributes.on_window)
+		lz_books_count_window(heap->books, entry->length);
+	if (!over_budget)
+		lz_placement_populate(heap->backings, entry->base, entry->length);
+	if (heap->reporter->report != NULL)
+		lz_report_region_allocated(heap->reporter, request, (void *)entry->base);
+}
+
+__attribute__((noinline)) static int allocate_fresh(
+	struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
 	struct lz_table_demand need = {.page_shift = heap->books->page_shift,
 		.can_use_window = lz_request_backing(request, heap->options) != LZ_BACKING_ZEROPAGE};
@@ -59,11 +79,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 	bool is_plain;
 	int error;
 
-	if (!lz_books_page_length(heap->books, request->size, &placement.length))
-		return -ENOMEM;
-	/* Nothing is kept where a report is wanted. */
-	if (reuse(heap, request, placement.length, alignment, out) == 0)
-		return 0;
+	lz_books_page_length(heap->books, request->size, &placement.length);
 	need.bytes = placement.length + heap->backings->header.bytes;
 	do {
 		error = lz_budget_request(heap->budget, request, &need, &grant, &lease);
@@ -75,20 +91,26 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 			error = map_region(heap, &lease, &placement, &entry);
 		lz_budget_settle(heap->budget, &grant, error == 0);
 		lz_lease_release(heap->backings, &lease);
-		/* Some of its many mappings could not be had: the zero page needs one. */
+		/*
+		 * A window needs many mappings, and some of them failed; retry on the zero page, which needs
+		 * one.
+		 */
 		need.can_use_window = false;
+		need.page_shift = heap->books->page_shift;
 	} while (error != 0 && !is_plain);
 	if (error)
-		return -EAGAIN; /* the allocator below may still find room: it has some mapped already */
-	lz_books_count_region(heap->books, entry.length, entry.attributes.on_window);
-	if (entry.attributes.on_window)
-		lz_books_count_window(heap->books, entry.length);
-	if (!grant.over)
-		lz_placement_populate(heap->backings, entry.base, entry.length);
+		return -EAGAIN; /* the allocator below may have mapped memory left */
 	*out = (void *)entry.base;
-	if (heap->reporter->report != NULL)
-		lz_report_region_made(heap->reporter, request, *out);
+	count_allocated(heap, request, &entry, grant.over_budget);
 	return 0;
+}
+
+int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
+{
+	/* The cache is empty if a report is requested. */
+	int error = allocate_from_cache(heap, request, alignment, out);
+
+	return error == -ENOENT ? allocate_fresh(heap, request, alignment, out) : error;
 }
 
 int lz_heap_free(struct lz_heap *heap, void *p)
@@ -103,10 +125,10 @@ int lz_heap_free(struct lz_heap *heap, void *p)
 	length = length_of(region);
 	on_window = region->on_window;
 	if (heap->reporter->report != NULL)
-		lz_report_range_ends(heap->reporter, region, base, base + length);
+		lz_report_range_freed(heap->reporter, region, base, base + length);
 	if (on_window)
 		lz_backings_sample_resident(heap->backings, false);
-	if (!lz_cache_keep(heap->cache, region)) {
+	if (!lz_cache_insert(heap->cache, region)) {
 		lz_books_remove_region(heap->books, region, base, length, heap->backings->header.bytes);
 		lz_placement_unmap(heap->backings, base, length);
 		lz_backings_release_unused(heap->backings);

@@ -1,10 +1,10 @@
 /*
- * Frees of pointers that are no block: freed twice, or in the middle of one. Handed to the next allocator,
- * such a pointer is taken for a block of its own: glibc reads a header from our program's data, or from
- * memory that is gone.
+ * Frees of pointers that are not blocks: double frees, and pointers into a block. The next allocator would
+ * take such a pointer for one of its blocks: glibc would read a chunk header from the program's data, or from
+ * unmapped memory.
  *
- * Only what is certain is called misuse. A page-aligned block of the next allocator comes here as well; where
- * none of ours ever lay near, one load tells, and no lock is taken.
+ * Only certain misuse is reported. Page-aligned blocks of the next allocator are checked here as well; if no
+ * region was ever near, that costs one load and takes no lock.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,21 +13,21 @@
 #include "heap/heap.h"
 #include "os/procfs.h"
 
-/* With the lock. */
+/* Needs the lock of the books. */
 static enum lz_misuse classify(struct lz_heap *heap, uintptr_t p, uintptr_t *base, size_t *length)
 {
 	const struct lz_region_record *region = lz_books_region_around(heap->books, p);
 
-	/* Books that a call got past may tell of a block that is another's by now. */
+	/* If a call was missed, a block of another allocator may be there by now. */
 	if (lz_books_may_be_stale(heap->books))
 		return LZ_MISUSE_NONE;
 	if (region == NULL)
-		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_FREED : LZ_MISUSE_NONE;
+		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_DOUBLE_FREE : LZ_MISUSE_NONE;
 	*base = atomic_load_explicit(&region->base, memory_order_relaxed);
 	*length = atomic_load_explicit(&region->length, memory_order_relaxed);
-	/* A plugin may have freed it by glibc's free, and another's block lie there now. */
+	/* A plugin may have freed the region with glibc's free, and another block may be there now. */
 	return p > *base && p - *base < *length && lz_header_matches(&heap->backings->header, *base, *length)
-		       ? LZ_MISUSE_INSIDE
+		       ? LZ_MISUSE_INTERIOR
 		       : LZ_MISUSE_NONE;
 }
 
@@ -43,7 +43,7 @@ enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *
 	lz_books_unlock(heap->books);
 	if (misuse == LZ_MISUSE_NONE &&
 		heap->os->mincore((void *)address, heap->books->page, &resident) == -ENOMEM)
-		misuse = LZ_MISUSE_GONE;
+		misuse = LZ_MISUSE_UNMAPPED;
 	return misuse;
 }
 
@@ -58,13 +58,13 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 	lz_text_char(&text, '(');
 	lz_text_hex(&text, (uintptr_t)p);
 	lz_text_string(&text, "): ");
-	if (misuse == LZ_MISUSE_INSIDE) {
+	if (misuse == LZ_MISUSE_INTERIOR) {
 		lz_text_string(&text, "invalid pointer, ");
 		lz_text_u64(&text, (uintptr_t)p - base);
 		lz_text_string(&text, " bytes into a block of ");
 		lz_text_u64(&text, length);
 	} else {
-		lz_text_string(&text, misuse == LZ_MISUSE_FREED
+		lz_text_string(&text, misuse == LZ_MISUSE_DOUBLE_FREE
 					      ? "double free: the block was freed before"
 					      : "invalid pointer, or double free: no memory is there");
 	}

@@ -1,18 +1,19 @@
 /*
- * Regions of the heap made smaller or larger. Growth moves page tables, not bytes: in place, or to a place
- * that lies alike in its tables; only a region in several mappings is copied.
+ * Resizing regions of the heap. To grow, page tables are moved and no bytes are copied: the region grows in
+ * place, or moves to an address at the same offset within its page tables' span. Only a region that consists
+ * of several mappings is copied.
  */
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "backing/all.h"
-#include "backing/copy.h"
+#include "backing/backings.h"
+#include "backing/sparse_copy.h"
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "heap/heap.h"
 #include "os/mman.h"
 
-/* Growth of less is not held against the kernel's overcommit rules. */
+/* Smaller growth is not checked against the kernel's overcommit rules. */
 #define OVERCOMMIT_BYTES ((size_t)256 << 20)
 
 /* A region about to be resized. */
@@ -23,7 +24,7 @@ struct resized {
 	bool joined; /* the region and its header are one mapping */
 };
 
-/* Gives the tail back. Where the kernel cannot cut it off (vm.max_map_count), only its pages go. */
+/* Unmaps the tail. If the kernel cannot split the mapping (vm.max_map_count), only the pages are dropped. */
 static void shrink(struct lz_heap *heap, const struct resized *resized)
 {
 	struct lz_region_record *region = resized->region;
@@ -32,7 +33,7 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	const struct lz_os *next = heap->backings->next;
 
 	if (heap->reporter->report != NULL)
-		lz_report_range_ends(heap->reporter, region, start, end);
+		lz_report_range_freed(heap->reporter, region, start, end);
 	if (lz_books_lock(books)) {
 		lz_ledger_remove(&books->ledger, start, end);
 		lz_window_map_remove(&books->windows, start, end);
@@ -49,8 +50,10 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	lz_stats_sub(&books->stats, window_region_bytes, region->on_window ? end - start : 0);
 }
 
-/* The books follow a region that is `new_length` bytes long where it is, of which `length` were in the
- * ledger. */
+/*
+ * Updates the books for a region that is now `new_length` bytes long at the same place; `length` bytes were
+ * in the ledger.
+ */
 static void set_length(struct lz_heap *heap, struct lz_region_record *region, uintptr_t base, size_t length,
 	size_t new_length)
 {
@@ -69,7 +72,7 @@ static void set_length(struct lz_heap *heap, struct lz_region_record *region, ui
 	lz_books_unlock(books);
 }
 
-/* Takes only the record of a claimed region out of the table. */
+/* Removes only the record of a claimed region from the table. */
 static void remove_record(struct lz_heap *heap, struct lz_region_record *region)
 {
 	if (!lz_books_lock(heap->books)) {
@@ -80,7 +83,7 @@ static void remove_record(struct lz_heap *heap, struct lz_region_record *region)
 	lz_books_unlock(heap->books);
 }
 
-/* Moves a claimed region to a new place. On failure it is where it was, and has a record of its own again. */
+/* Moves a claimed region to a new place. 0 or -errno; on failure it is where it was and is still claimed. */
 static int move(
 	struct lz_heap *heap, const struct lz_lease *lease, const struct resized *resized, uintptr_t *moved)
 {
@@ -102,7 +105,7 @@ static int move(
 		heap->os->munmap((void *)target, whole);
 		return error;
 	}
-	/* What the program did to its mappings moves along. */
+	/* Attributes that the program changed move along with the mapping. */
 	record = lz_regions_find(&heap->books->regions, to.base);
 	if (record != NULL && lz_regions_altered_by_program(&heap->books->regions, region))
 		record->altered_by_program = true;
@@ -119,9 +122,9 @@ static int move(
 }
 
 /*
- * The last resort for a region that is one mapping with its header, where there is no address space for both
- * places at once (RLIMIT_AS): the kernel moves it to wherever it fits. The one system call made with the
- * lock, since the books must follow without fail.
+ * The last resort for a region that is one mapping with its header, if address space does not suffice for
+ * both places (RLIMIT_AS): the kernel chooses the address. This is the only system call made with the lock
+ * held, because the books must be updated without fail.
  */
 static int move_anywhere(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
@@ -148,11 +151,11 @@ static int move_anywhere(struct lz_heap *heap, const struct resized *resized, ui
 }
 
 /*
- * For a claimed region that the program has split into several mappings by advising, protecting or locking a
- * part of it (numpy advises MADV_HUGEPAGE from the second page on): mremap answers EFAULT, and the bytes have
- * to move, to plain memory.
+ * Copies a claimed region that the program has split into several mappings, by advising, protecting or
+ * locking a part of it (numpy gives MADV_HUGEPAGE from the second page on). mremap fails with EFAULT on such
+ * a region, so its bytes are copied to plain memory.
  */
-static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
+static int copy_to_new_region(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *plain = lz_backing_of(LZ_BACKING_ZEROPAGE);
 	struct lz_placement placement = {
@@ -170,7 +173,7 @@ static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, ui
 			(void *)(entry.base - entry.header_bytes), entry.length + entry.header_bytes);
 		return error;
 	}
-	lz_copy_written(heap->backings, resized->base, end, entry.base);
+	lz_sparse_copy_pages(heap->backings, resized->base, end, entry.base);
 	if (lz_books_lock(heap->books)) {
 		lz_window_map_remove(&heap->books->windows, resized->base, end);
 		lz_books_unlock(heap->books);
@@ -182,11 +185,11 @@ static int copy_to_fresh(struct lz_heap *heap, const struct resized *resized, ui
 }
 
 /*
- * Whether the kernel would grant that much more to a program without us. A region made with MAP_NORESERVE, or
- * on a window, grows past its overcommit rules; they refuse no request smaller than the memory of the machine
- * (__vm_enough_memory in mm/util.c).
+ * Whether the kernel would grant that much memory to a program without lazyzero. A region made with
+ * MAP_NORESERVE, or on a window, is exempt from the overcommit rules. They never refuse a request smaller
+ * than the machine's memory (__vm_enough_memory in mm/util.c).
  */
-static bool would_be_granted(struct lz_heap *heap, size_t bytes)
+static bool overcommit_allows(struct lz_heap *heap, size_t bytes)
 {
 	intptr_t at;
 
@@ -199,13 +202,14 @@ static bool would_be_granted(struct lz_heap *heap, size_t bytes)
 	return true;
 }
 
-static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resized *resized, uintptr_t *moved)
+__attribute__((noinline)) static int grow(
+	struct lz_heap *heap, const struct lz_lease *lease, struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *backing = resized->region->backing;
 	int error;
 
 	*moved = resized->base;
-	if (!would_be_granted(heap, resized->new_length - resized->length))
+	if (!overcommit_allows(heap, resized->new_length - resized->length))
 		return -ENOMEM;
 	error = backing->grow(
 		heap->backings, lease, resized->base, resized->length, resized->new_length, &resized->joined);
@@ -215,27 +219,29 @@ static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resiz
 	}
 	if (!lz_regions_claim(resized->region))
 		return -ENOENT;
-	/* Each way is tried where the one before failed; a region in several mappings (EFAULT) can only be
-	 * copied. */
+	/*
+	 * Each method is tried if the one before failed; a region in several mappings (EFAULT) can only be
+	 * copied.
+	 */
 	if (error != -EFAULT && move(heap, lease, resized, moved) == 0) {
 		remove_record(heap, resized->region);
 		return 0;
 	}
 	if (resized->joined && move_anywhere(heap, resized, moved) == 0)
 		return 0;
-	error = copy_to_fresh(heap, resized, moved);
+	error = copy_to_new_region(heap, resized, moved);
 	if (error == 0) {
 		remove_record(heap, resized->region);
 		return 0;
 	}
-	/* Still here: the record lives again, and the range is back in the ledger. */
+	/* The region is unchanged: its record becomes live again, and its range returns to the ledger. */
 	*moved = resized->base;
 	lz_regions_unclaim(resized->region);
 	set_length(heap, resized->region, resized->base, 0, resized->length);
 	return error;
 }
 
-/* A region that had to be copied to grow has left its window. */
+/* Updates the statistics after growth; a region that was copied is not on a window any more. */
 static void count_growth(
 	struct lz_heap *heap, bool was_on_window, uintptr_t base, const struct resized *resized)
 {
@@ -250,7 +256,7 @@ static void count_growth(
 }
 
 /* Decides on growth, and grows. 0, -ENOMEM or -EAGAIN. */
-static int request_growth(
+__attribute__((noinline)) static int request_growth(
 	struct lz_heap *heap, const struct lz_request *request, struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *backing = resized->region->backing;
@@ -274,7 +280,7 @@ static int request_growth(
 	lz_lease_release(heap->backings, &lease);
 	if (error)
 		return error;
-	if (!grant.over)
+	if (!grant.over_budget)
 		lz_placement_populate(
 			heap->backings, *moved + resized->length, resized->new_length - resized->length);
 	count_growth(heap, on_window, *moved, resized);

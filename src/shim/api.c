@@ -13,7 +13,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* -1 and errno for an internal error. The core is set up by the first call of any kind. */
-static int answer(int error)
+static int libc_result(int error)
 {
 	if (error == 0)
 		return 0;
@@ -23,7 +23,7 @@ static int answer(int error)
 
 static struct lz_core *ready_core(void)
 {
-	lz_start();
+	lz_resolve_next();
 	return &lz_core;
 }
 
@@ -42,7 +42,7 @@ EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
 	struct lz_statistics all;
 
 	if (size == 0)
-		return answer(-EINVAL);
+		return libc_result(-EINVAL);
 	lz_accounting_statistics(&ready_core()->books, &all);
 	memset(statistics, 0, size);
 	memcpy(statistics, &all, size < sizeof all ? size : sizeof all);
@@ -51,7 +51,7 @@ EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
 
 EXPORT int lz_set_budget(uint64_t bytes)
 {
-	return answer(lz_accounting_set_budget(&ready_core()->books, bytes));
+	return libc_result(lz_accounting_set_budget(&ready_core()->books, bytes));
 }
 
 EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
@@ -81,15 +81,15 @@ EXPORT int lz_free(void *pointer)
 {
 	if (pointer == NULL)
 		return 0;
-	return answer(lz_heap_free(&ready_core()->heap, pointer) == 0 ? 0 : -EINVAL);
+	return libc_result(lz_heap_free(&ready_core()->heap, pointer) == 0 ? 0 : -EINVAL);
 }
 
 EXPORT int lz_region_info(const void *pointer, struct lz_region *info)
 {
-	return answer(lz_heap_region_info(&ready_core()->heap, pointer, info));
+	return libc_result(lz_heap_region_info(&ready_core()->heap, pointer, info));
 }
 
 EXPORT int lz_zero(void *pointer, size_t size)
 {
-	return answer(lz_heap_zero(&ready_core()->heap, pointer, size));
+	return libc_result(lz_heap_zero(&ready_core()->heap, pointer, size));
 }

@@ -19,6 +19,6 @@ void *lz_arena_allocate(size_t size, size_t alignment);
 bool lz_arena_owns(const void *p);
 
 /* Bytes that the block starting at p may use: up to the end of its last page. 0 for what is no block. */
-size_t lz_arena_size(const void *p);
+size_t lz_arena_usable_size(const void *p);
 
 #endif

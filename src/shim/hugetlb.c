@@ -14,7 +14,7 @@
 
 /* Whether glibc would map hugetlb pages: 2 is for the default size, more is a size
  * (__malloc_hugepage_config). */
-static bool has_pages(const struct lz_os *os, uint64_t value)
+static bool hugetlb_pages_exist(const struct lz_os *os, uint64_t value)
 {
 	char name[80];
 	struct lz_text path = lz_text_init(name, sizeof name);
@@ -34,7 +34,7 @@ static bool has_pages(const struct lz_os *os, uint64_t value)
 	return fd >= 0;
 }
 
-static void note(struct lz_log *log, uint64_t value, const char *what)
+static void log_tunable_note(struct lz_log *log, uint64_t value, const char *what)
 {
 	char buffer[240];
 	struct lz_text text = lz_text_init(buffer, sizeof buffer);
@@ -46,16 +46,16 @@ static void note(struct lz_log *log, uint64_t value, const char *what)
 	lz_log_note(log, buffer);
 }
 
-bool lz_hugetlb_leaves_to_next(struct lz_core *core, bool next_is_glibc, char *const *environment)
+bool lz_hugetlb_defers_to_next(struct lz_core *core, bool next_is_glibc, char *const *environment)
 {
 	uint64_t value = next_is_glibc ? lz_tunable_number(environment, TUNABLE) : 0;
 
 	if (value == 0 || (core->options.intercept & (LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC)) == 0 ||
-		(value > 1 && !has_pages(core->os, value)))
+		(value > 1 && !hugetlb_pages_exist(core->os, value)))
 		return false;
 	if (lz_option_is_set(&core->options, "THP")) {
 		if (value != 1 || core->options.thp != LZ_THP_ALWAYS)
-			note(&core->log, value,
+			log_tunable_note(&core->log, value,
 				"no effect in regions that lazyzero serves, since LAZYZERO_THP is set");
 		return false;
 	}
@@ -63,7 +63,7 @@ bool lz_hugetlb_leaves_to_next(struct lz_core *core, bool next_is_glibc, char *c
 		core->options.thp = LZ_THP_ALWAYS;
 		return false;
 	}
-	note(&core->log, value,
+	log_tunable_note(&core->log, value,
 		"requests of malloc and calloc are left to the C library; LAZYZERO_THP=inherit has lazyzero "
 		"serve them");
 	return true;

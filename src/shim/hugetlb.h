@@ -14,6 +14,6 @@
  * True for 2 or the size of a hugetlb page, which only glibc can serve: requests of malloc and calloc are
  * left to it. Says in a note what has no effect.
  */
-bool lz_hugetlb_leaves_to_next(struct lz_core *core, bool next_is_glibc, char *const *environment);
+bool lz_hugetlb_defers_to_next(struct lz_core *core, bool next_is_glibc, char *const *environment);
 
 #endif

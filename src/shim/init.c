@@ -13,16 +13,16 @@
 
 #include "base/text.h"
 #include "shim/arena.h"
-#include "shim/company.h"
+#include "shim/loaded_objects.h"
 #include "shim/hugetlb.h"
 #include "shim/interpose_syscall.h"
 #include "shim/next.h"
 #include "shim/next_calls.h"
 
-enum start_state { COLD, STARTING, READY };
+enum start_state { NOT_STARTED, STARTING, READY };
 
-static _Atomic int next_state = COLD;
-static _Atomic int core_state = COLD;
+static _Atomic int next_state = NOT_STARTED;
+static _Atomic int core_state = NOT_STARTED;
 
 /*
  * Whether this thread is starting. Initial-exec, because a lazily allocated TLS block would call us;
@@ -43,52 +43,52 @@ static struct {
 	void *(*malloc)(size_t);
 	void *(*calloc)(size_t, size_t);
 	void *(*realloc)(void *, size_t);
-} next_of_small;
+} next_functions;
 
 /* --- looking up --- */
 
 /* dlsym returns an object pointer; POSIX says it can be called. */
-#define LOOK_UP(table, name) (*(void **)&(table)->name = dlsym(RTLD_NEXT, #name))
+#define FIND_NEXT(table, name) (*(void **)&(table)->name = dlsym(RTLD_NEXT, #name))
 
-static void look_up(struct lz_next *table)
+static void find_next_functions(struct lz_next *table)
 {
-	LOOK_UP(table, malloc);
-	LOOK_UP(table, calloc);
-	LOOK_UP(table, realloc);
-	LOOK_UP(table, free);
-	LOOK_UP(table, memalign);
-	LOOK_UP(table, aligned_alloc);
-	LOOK_UP(table, posix_memalign);
-	LOOK_UP(table, valloc);
-	LOOK_UP(table, pvalloc);
-	LOOK_UP(table, malloc_usable_size);
-	/* cppcheck-suppress uninitvar ; LOOK_UP writes it by another type */
+	FIND_NEXT(table, malloc);
+	FIND_NEXT(table, calloc);
+	FIND_NEXT(table, realloc);
+	FIND_NEXT(table, free);
+	FIND_NEXT(table, memalign);
+	FIND_NEXT(table, aligned_alloc);
+	FIND_NEXT(table, posix_memalign);
+	FIND_NEXT(table, valloc);
+	FIND_NEXT(table, pvalloc);
+	FIND_NEXT(table, malloc_usable_size);
+	/* cppcheck-suppress uninitvar ; FIND_NEXT writes it by another type */
 	table->known_size = table->malloc_usable_size;
 	if (table->malloc_usable_size == NULL)
 		table->malloc_usable_size = unknown_size;
 	/* By a function that is no allocator's: tcmalloc takes the name __libc_malloc as well. */
-	table->is_glibc =
-		lz_company_is_together((const void *)table->malloc, dlsym(RTLD_NEXT, "gnu_get_libc_version"));
+	table->is_glibc = lz_loaded_in_same_object(
+		(const void *)table->malloc, dlsym(RTLD_NEXT, "gnu_get_libc_version"));
 }
 
-bool lz_start(void)
+bool lz_resolve_next(void)
 {
 	int saved_errno = errno;
-	int cold = COLD;
+	int not_started = NOT_STARTED;
 
 	if (starting)
 		return false;
-	if (atomic_compare_exchange_strong(&next_state, &cold, STARTING)) {
+	if (atomic_compare_exchange_strong(&next_state, &not_started, STARTING)) {
 		struct lz_next found;
 
 		starting = true;
-		look_up(&found);
+		find_next_functions(&found);
 		lz_next_calls_find();
 		lz_syscall_find();
 		lz_next = found;
-		next_of_small.malloc = found.malloc;
-		next_of_small.calloc = found.calloc;
-		next_of_small.realloc = found.realloc;
+		next_functions.malloc = found.malloc;
+		next_functions.calloc = found.calloc;
+		next_functions.realloc = found.realloc;
 		starting = false;
 		atomic_store(&next_state, READY);
 		/* What was not found is not for the program to read at its first dlerror. */
@@ -111,14 +111,14 @@ bool lz_start(void)
 
 static void *resolve_malloc(size_t size)
 {
-	return lz_start() ? malloc(size) : lz_arena_allocate(size, 1);
+	return lz_resolve_next() ? malloc(size) : lz_arena_allocate(size, 1);
 }
 
 static void *resolve_calloc(size_t count, size_t size)
 {
 	size_t bytes;
 
-	if (lz_start())
+	if (lz_resolve_next())
 		return calloc(count, size);
 	return __builtin_mul_overflow(count, size, &bytes) ? NULL : lz_arena_allocate(bytes, 1);
 }
@@ -126,30 +126,30 @@ static void *resolve_calloc(size_t count, size_t size)
 static void *resolve_realloc(void *p, size_t size)
 {
 	/* While starting, nothing but arena blocks exists, and those do not come here. */
-	return lz_start() ? realloc(p, size) : p == NULL ? lz_arena_allocate(size, 1) : NULL;
+	return lz_resolve_next() ? realloc(p, size) : p == NULL ? lz_arena_allocate(size, 1) : NULL;
 }
 
 static void resolve_free(void *p)
 {
-	if (lz_start())
+	if (lz_resolve_next())
 		lz_next.free(p);
 }
 
 static void *resolve_memalign(size_t alignment, size_t size)
 {
-	return lz_start() ? memalign(alignment, size) : lz_arena_allocate(size, alignment);
+	return lz_resolve_next() ? memalign(alignment, size) : lz_arena_allocate(size, alignment);
 }
 
 static void *resolve_aligned_alloc(size_t alignment, size_t size)
 {
-	return lz_start() ? aligned_alloc(alignment, size) : lz_arena_allocate(size, alignment);
+	return lz_resolve_next() ? aligned_alloc(alignment, size) : lz_arena_allocate(size, alignment);
 }
 
 static int resolve_posix_memalign(void **out, size_t alignment, size_t size)
 {
 	void *block;
 
-	if (lz_start())
+	if (lz_resolve_next())
 		return posix_memalign(out, alignment, size);
 	block = lz_arena_allocate(size, alignment);
 	if (block == NULL)
@@ -160,17 +160,17 @@ static int resolve_posix_memalign(void **out, size_t alignment, size_t size)
 
 static void *resolve_valloc(size_t size)
 {
-	return lz_start() ? valloc(size) : lz_arena_allocate(size, 1);
+	return lz_resolve_next() ? valloc(size) : lz_arena_allocate(size, 1);
 }
 
 static void *resolve_pvalloc(size_t size)
 {
-	return lz_start() ? pvalloc(size) : lz_arena_allocate(size, 1);
+	return lz_resolve_next() ? pvalloc(size) : lz_arena_allocate(size, 1);
 }
 
 static size_t resolve_usable_size(void *p)
 {
-	return lz_start() ? lz_next.malloc_usable_size(p) : 0;
+	return lz_resolve_next() ? lz_next.malloc_usable_size(p) : 0;
 }
 
 struct lz_next lz_next = {
@@ -193,14 +193,14 @@ struct lz_next lz_next = {
  * that kept memory is unmapped in time though the program makes small requests only. 20 ns each, and nothing
  * on the fast path where nothing is kept.
  */
-#define TRIM_EVERY_MS 250u
+#define TRIM_INTERVAL_MS 250u
 
 /*
  * Something that changes at least every 2^24 steps, cheaply: the processor's counter of cycles, 10 to 25 ns,
  * or, where none can be read, one step for each request. libc's clock_gettime is no way: a library that fakes
  * the time may stand for it, and call malloc.
  */
-static inline uint64_t ticks(void)
+static inline uint64_t coarse_clock(void)
 {
 #if defined(__x86_64__)
 	return __builtin_ia32_rdtsc() >> 24;
@@ -216,23 +216,23 @@ static inline uint64_t ticks(void)
 #endif
 }
 
-static _Atomic uint64_t last_ticks, trim_ms;
+static _Atomic uint64_t last_clock, next_trim_ms;
 
-static void trim_in_time(void)
+static void trim_periodically(void)
 {
-	uint64_t now = ticks();
+	uint64_t now = coarse_clock();
 
-	if (atomic_exchange_explicit(&last_ticks, now, memory_order_relaxed) == now)
+	if (atomic_exchange_explicit(&last_clock, now, memory_order_relaxed) == now)
 		return;
 	now = lz_os_linux.now_ms();
-	if (now < atomic_load_explicit(&trim_ms, memory_order_relaxed))
+	if (now < atomic_load_explicit(&next_trim_ms, memory_order_relaxed))
 		return;
-	atomic_store_explicit(&trim_ms, now + TRIM_EVERY_MS, memory_order_relaxed);
+	atomic_store_explicit(&next_trim_ms, now + TRIM_INTERVAL_MS, memory_order_relaxed);
 	lz_cache_trim_idle(&lz_core.cache);
 }
 
 /* What is kept counts against limits that another process may have lowered (prlimit(1)). */
-static bool gave_back(void)
+static bool flush_cache(void)
 {
 	return lz_cache_flush(&lz_core.cache);
 }
@@ -241,34 +241,34 @@ static void *trim_then_malloc(size_t size)
 {
 	void *p;
 
-	trim_in_time();
-	p = next_of_small.malloc(size);
-	return p != NULL || !gave_back() ? p : next_of_small.malloc(size);
+	trim_periodically();
+	p = next_functions.malloc(size);
+	return p != NULL || !flush_cache() ? p : next_functions.malloc(size);
 }
 
 static void *trim_then_calloc(size_t count, size_t size)
 {
 	void *p;
 
-	trim_in_time();
-	p = next_of_small.calloc(count, size);
-	return p != NULL || !gave_back() ? p : next_of_small.calloc(count, size);
+	trim_periodically();
+	p = next_functions.calloc(count, size);
+	return p != NULL || !flush_cache() ? p : next_functions.calloc(count, size);
 }
 
 static void *trim_then_realloc(void *p, size_t size)
 {
-	trim_in_time();
-	return next_of_small.realloc(p, size);
+	trim_periodically();
+	return next_functions.realloc(p, size);
 }
 
 #define SET_NEXT(name, function) __atomic_store_n(&lz_next.name, function, __ATOMIC_RELAXED)
 
 /* Called with the core's lock, so that the last call is the last change. */
-static void watch_small_requests(bool kept)
+static void set_trimming(bool kept)
 {
-	SET_NEXT(malloc, kept ? trim_then_malloc : next_of_small.malloc);
-	SET_NEXT(calloc, kept ? trim_then_calloc : next_of_small.calloc);
-	SET_NEXT(realloc, kept ? trim_then_realloc : next_of_small.realloc);
+	SET_NEXT(malloc, kept ? trim_then_malloc : next_functions.malloc);
+	SET_NEXT(calloc, kept ? trim_then_calloc : next_functions.calloc);
+	SET_NEXT(realloc, kept ? trim_then_realloc : next_functions.realloc);
 }
 
 /* --- the core --- */
@@ -285,9 +285,9 @@ static char **trusted_environment(void)
  * A sanitizer's runtime watches every block and keeps what it knows of it; what we served, it would not know,
  * and LeakSanitizer would call lost what only our regions point to.
  */
-static bool leave_to_sanitizer(void)
+static bool defer_to_sanitizer(void)
 {
-	const char *sanitizer = lz_company_sanitizer();
+	const char *sanitizer = lz_loaded_sanitizer();
 	char buffer[160];
 	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
@@ -321,17 +321,17 @@ static void set_report_signal(void)
 
 static void set_thresholds(const struct lz_options *options, char *const *environment)
 {
-	if (lz_core.active && leave_to_sanitizer())
+	if (lz_core.active && defer_to_sanitizer())
 		lz_core.active = false;
 	if (!lz_core.active)
 		return;
 	set_report_signal();
-	lz_core.cache.on_filled = watch_small_requests;
-	if (!lz_hugetlb_leaves_to_next(&lz_core, lz_next.is_glibc, environment)) {
+	lz_core.cache.on_occupancy_change = set_trimming;
+	if (!lz_hugetlb_defers_to_next(&lz_core, lz_next.is_glibc, environment)) {
 		if (options->intercept & LZ_INTERCEPT_CALLOC)
 			lz_calloc_threshold = options->threshold;
 		if ((options->intercept & LZ_INTERCEPT_MALLOC) &&
-			!lz_company_mixes_operators((const void *)lz_next.malloc))
+			!lz_loaded_mixes_new_delete((const void *)lz_next.malloc))
 			lz_malloc_threshold = options->malloc_threshold;
 	}
 	/* Last, and released: another thread may see it at once, and must then see a whole core. */
@@ -341,14 +341,14 @@ static void set_thresholds(const struct lz_options *options, char *const *enviro
 
 bool lz_configure(void)
 {
-	int cold = COLD;
+	int not_started = NOT_STARTED;
 
 	if (atomic_load_explicit(&core_state, memory_order_acquire) == READY)
 		return true;
 	/* ld.so allocates before libc has been given its environment. */
 	if (environ == NULL && getauxval(AT_SECURE) == 0)
 		return false;
-	if (atomic_compare_exchange_strong(&core_state, &cold, STARTING)) {
+	if (atomic_compare_exchange_strong(&core_state, &not_started, STARTING)) {
 		int saved_errno = errno;
 		const char *name = (const char *)getauxval(AT_EXECFN);
 		char *const *environment = trusted_environment();
@@ -363,18 +363,18 @@ bool lz_configure(void)
 	return atomic_load(&core_state) == READY;
 }
 
-bool lz_begin(void)
+bool lz_ensure_ready(void)
 {
 	return atomic_load_explicit(&core_state, memory_order_acquire) == READY ||
-	       (lz_start() && atomic_load(&core_state) == READY);
+	       (lz_resolve_next() && atomic_load(&core_state) == READY);
 }
 
-__attribute__((constructor)) static void enter_program(void)
+__attribute__((constructor)) static void start_library(void)
 {
-	lz_start();
+	lz_resolve_next();
 }
 
-__attribute__((destructor)) static void leave_program(void)
+__attribute__((destructor)) static void close_library(void)
 {
 	if (atomic_load(&core_state) == READY)
 		lz_core_close(&lz_core);

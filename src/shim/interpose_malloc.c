@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "backing/copy.h"
+#include "backing/sparse_copy.h"
 #include "shim/arena.h"
 #include "shim/next.h"
 #include "shim/shim.h"
@@ -21,13 +21,13 @@
 
 /* Our blocks start on a page boundary, as bootstrap blocks do; of others, one in 256. 4 KiB is the smallest
  * page. */
-#define MAY_BE_OURS(p) (((uintptr_t)(p)&4095) == 0)
+#define IS_PAGE_ALIGNED(p) (((uintptr_t)(p)&4095) == 0)
 
 void free_sized(void *p, size_t size);
 void free_aligned_sized(void *p, size_t alignment, size_t size);
 
 /* A request that is not for zeros: the kernel decides on it as on malloc's without us. */
-#define UNZEROED(function, bytes, by)                                                                        \
+#define ACCOUNTED_REQUEST(function, bytes, by)                                                               \
 	(&(struct lz_request){.call = function, .size = bytes, .caller = by, .accounted = true})
 
 static _Atomic bool layout_checked;
@@ -36,7 +36,7 @@ static _Atomic bool layout_checked;
  * Asks glibc once whether it takes a block of ours for one of its own mmapped chunks, as the page before it
  * says (backing/region_header.h): the layout is glibc's own, and no interface.
  */
-static SLOW void check_layout(void *block)
+static SLOW void check_glibc_layout(void *block)
 {
 	size_t length;
 
@@ -44,7 +44,7 @@ static SLOW void check_layout(void *block)
 		lz_heap_size(&lz_core.heap, block, &length) != 0 ||
 		lz_next.malloc_usable_size(block) == length)
 		return;
-	atomic_store_explicit(&lz_core.backings.header.unlike_glibc, true, memory_order_relaxed);
+	atomic_store_explicit(&lz_core.backings.header.layout_differs, true, memory_order_relaxed);
 	lz_header_write(&lz_core.backings.header, (uintptr_t)block, length);
 	lz_log_note(&lz_core.log, "this C library lays out its blocks otherwise than glibc 2.26 to 2.41: a "
 				  "plugin that calls its "
@@ -52,7 +52,7 @@ static SLOW void check_layout(void *block)
 }
 
 /* 0 and a block, or ENOMEM, or -EAGAIN: the next allocator is to answer. */
-static int serve(const struct lz_request *request, size_t alignment, void **out)
+static int allocate_region(const struct lz_request *request, size_t alignment, void **out)
 {
 	int error;
 
@@ -60,14 +60,14 @@ static int serve(const struct lz_request *request, size_t alignment, void **out)
 		return -EAGAIN;
 	error = lz_heap_allocate(&lz_core.heap, request, alignment, out);
 	if (error == 0 && lz_next.is_glibc && !atomic_load_explicit(&layout_checked, memory_order_relaxed))
-		check_layout(*out);
+		check_glibc_layout(*out);
 	return error == -EAGAIN ? -EAGAIN : error ? ENOMEM : 0;
 }
 
 static SLOW void *large_malloc(size_t size, const void *caller)
 {
 	void *block;
-	int error = serve(UNZEROED("malloc", size, caller), 0, &block);
+	int error = allocate_region(ACCOUNTED_REQUEST("malloc", size, caller), 0, &block);
 
 	if (error == 0)
 		return block;
@@ -89,7 +89,7 @@ static SLOW void *large_calloc(size_t count, size_t size, const void *caller)
 	struct lz_request request = {
 		.call = "calloc", .size = count * size, .caller = caller, .zeroed = true};
 	void *block;
-	int error = serve(&request, 0, &block);
+	int error = allocate_region(&request, 0, &block);
 
 	if (error == 0)
 		return block;
@@ -109,7 +109,7 @@ EXPORT void *calloc(size_t count, size_t size)
 	return LZ_NEXT(calloc)(count, size);
 }
 
-void lz_stop_misuse(const char *call, const void *p, const void *caller)
+void lz_abort_on_misuse(const char *call, const void *p, const void *caller)
 {
 	uintptr_t base = 0;
 	size_t length = 0;
@@ -121,18 +121,18 @@ void lz_stop_misuse(const char *call, const void *p, const void *caller)
 	abort();
 }
 
-static SLOW void aligned_free(void *p, const void *caller)
+static SLOW void free_aligned(void *p, const void *caller)
 {
 	if (p == NULL || lz_arena_owns(p) || lz_heap_free(&lz_core.heap, p) == 0)
 		return;
-	lz_stop_misuse("free", p, caller);
+	lz_abort_on_misuse("free", p, caller);
 	lz_next.free(p);
 }
 
 EXPORT void free(void *p)
 {
-	if (__builtin_expect(MAY_BE_OURS(p), 0))
-		aligned_free(p, CALLER);
+	if (__builtin_expect(IS_PAGE_ALIGNED(p), 0))
+		free_aligned(p, CALLER);
 	else
 		lz_next.free(p);
 }
@@ -151,26 +151,26 @@ EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size)
 	free(p);
 }
 
-static SLOW size_t aligned_usable_size(void *p)
+static SLOW size_t usable_size_of_aligned(void *p)
 {
 	size_t bytes;
 
 	if (p == NULL)
 		return 0;
 	if (lz_arena_owns(p))
-		return lz_arena_size(p);
+		return lz_arena_usable_size(p);
 	return lz_heap_size(&lz_core.heap, p, &bytes) == 0 ? bytes : lz_next.malloc_usable_size(p);
 }
 
 EXPORT size_t malloc_usable_size(void *p)
 {
-	return MAY_BE_OURS(p) ? aligned_usable_size(p) : lz_next.malloc_usable_size(p);
+	return IS_PAGE_ALIGNED(p) ? usable_size_of_aligned(p) : lz_next.malloc_usable_size(p);
 }
 
 /* --- realloc --- */
 
 /* A fresh block of any kind with the first `keep` bytes of p; p stays. */
-static void *copy_of(const void *p, size_t keep, size_t size)
+static void *copy_to_new_block(const void *p, size_t keep, size_t size)
 {
 	void *block = LZ_NEXT(malloc)(size);
 
@@ -180,7 +180,7 @@ static void *copy_of(const void *p, size_t keep, size_t size)
 }
 
 /* Whatever the next allocator makes of realloc(p, 0): glibc frees and returns NULL, others keep a block. */
-static void *realloc_to_nothing(void *p)
+static void *realloc_to_zero(void *p)
 {
 	void *small = LZ_NEXT(malloc)(1);
 
@@ -190,19 +190,19 @@ static void *realloc_to_nothing(void *p)
 	return LZ_NEXT(realloc)(small, 0);
 }
 
-static void *realloc_ours(void *p, size_t length, size_t size, const void *caller)
+static void *realloc_region(void *p, size_t length, size_t size, const void *caller)
 {
 	struct lz_request request = {.call = "realloc", .size = size, .caller = caller, .accounted = true};
 	void *block;
 	int error = -EAGAIN;
 
 	if (size == 0)
-		return realloc_to_nothing(p);
+		return realloc_to_zero(p);
 	/* What has become small goes where small blocks live; a region costs at least a page and a table. */
 	if (size >= lz_min_u64(lz_core.options.threshold, lz_core.options.malloc_threshold))
 		error = lz_heap_resize(&lz_core.heap, &request, p, &block);
 	if (error == -EAGAIN) {
-		block = copy_of(p, length, size);
+		block = copy_to_new_block(p, length, size);
 		if (block != NULL) {
 			lz_heap_free(&lz_core.heap, p);
 			return block;
@@ -220,7 +220,7 @@ static void *realloc_ours(void *p, size_t length, size_t size, const void *calle
  * A block of the next allocator that grows past our threshold becomes ours: one copy, of less than that. What
  * was never written is not copied where that can be known.
  */
-static void *take_over(void *p, size_t size, const void *caller)
+static void *move_to_region(void *p, size_t size, const void *caller)
 {
 	struct lz_request request = {.call = "realloc",
 		.size = size,
@@ -236,7 +236,7 @@ static void *take_over(void *p, size_t size, const void *caller)
 	length = lz_next.known_size(p);
 	if (length >= lz_malloc_threshold)
 		return LZ_NEXT(realloc)(p, size);
-	error = serve(&request, 0, &block);
+	error = allocate_region(&request, 0, &block);
 	if (error == -EAGAIN)
 		return LZ_NEXT(realloc)(p, size);
 	if (error != 0) {
@@ -245,7 +245,7 @@ static void *take_over(void *p, size_t size, const void *caller)
 	}
 	length = lz_min_u64(length, size);
 	if (lz_next.is_glibc)
-		lz_copy_sparsely(&lz_core.backings, p, length, block);
+		lz_sparse_copy(&lz_core.backings, p, length, block);
 	else
 		memcpy(block, p, length);
 	lz_next.free(p);
@@ -260,18 +260,18 @@ SLOW void *lz_realloc(void *p, size_t size, const void *caller)
 		return size >= lz_malloc_threshold ? large_malloc(size, caller)
 						   : LZ_NEXT(realloc)(NULL, size);
 	if (lz_arena_owns(p))
-		return copy_of(p, lz_arena_size(p), size);
-	if (MAY_BE_OURS(p)) {
+		return copy_to_new_block(p, lz_arena_usable_size(p), size);
+	if (IS_PAGE_ALIGNED(p)) {
 		if (lz_heap_size(&lz_core.heap, p, &length) == 0)
-			return realloc_ours(p, length, size, caller);
-		lz_stop_misuse("realloc", p, caller);
+			return realloc_region(p, length, size, caller);
+		lz_abort_on_misuse("realloc", p, caller);
 	}
-	return size >= lz_malloc_threshold ? take_over(p, size, caller) : LZ_NEXT(realloc)(p, size);
+	return size >= lz_malloc_threshold ? move_to_region(p, size, caller) : LZ_NEXT(realloc)(p, size);
 }
 
 EXPORT void *realloc(void *p, size_t size)
 {
-	if (__builtin_expect(MAY_BE_OURS(p) || size >= lz_malloc_threshold, 0))
+	if (__builtin_expect(IS_PAGE_ALIGNED(p) || size >= lz_malloc_threshold, 0))
 		return lz_realloc(p, size, CALLER);
 	return LZ_NEXT(realloc)(p, size);
 }
@@ -296,7 +296,7 @@ static bool is_large_aligned(size_t alignment, size_t size)
 	return size >= lz_malloc_threshold && lz_is_power_of_two(alignment);
 }
 
-static void *answer(int error, void *block)
+static void *block_result(int error, void *block)
 {
 	if (error == 0)
 		return block;
@@ -308,20 +308,21 @@ EXPORT void *memalign(size_t alignment, size_t size)
 {
 	void *block = NULL;
 	int error = is_large_aligned(alignment, size)
-			    ? serve(UNZEROED("memalign", size, CALLER), alignment, &block)
+			    ? allocate_region(ACCOUNTED_REQUEST("memalign", size, CALLER), alignment, &block)
 			    : -EAGAIN;
 
-	return error == -EAGAIN ? lz_next.memalign(alignment, size) : answer(error, block);
+	return error == -EAGAIN ? lz_next.memalign(alignment, size) : block_result(error, block);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	void *block = NULL;
-	int error = is_large_aligned(alignment, size)
-			    ? serve(UNZEROED("aligned_alloc", size, CALLER), alignment, &block)
-			    : -EAGAIN;
+	int error =
+		is_large_aligned(alignment, size)
+			? allocate_region(ACCOUNTED_REQUEST("aligned_alloc", size, CALLER), alignment, &block)
+			: -EAGAIN;
 
-	return error == -EAGAIN ? lz_next.aligned_alloc(alignment, size) : answer(error, block);
+	return error == -EAGAIN ? lz_next.aligned_alloc(alignment, size) : block_result(error, block);
 }
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
@@ -330,7 +331,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 	int error = -EAGAIN;
 
 	if (is_large_aligned(alignment, size) && alignment % sizeof(void *) == 0)
-		error = serve(UNZEROED("posix_memalign", size, CALLER), alignment, &block);
+		error = allocate_region(ACCOUNTED_REQUEST("posix_memalign", size, CALLER), alignment, &block);
 	if (error == -EAGAIN)
 		return lz_next.posix_memalign(out, alignment, size);
 	if (error == 0)
@@ -341,17 +342,19 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 EXPORT void *valloc(size_t size)
 {
 	void *block = NULL;
-	int error =
-		size >= lz_malloc_threshold ? serve(UNZEROED("valloc", size, CALLER), 0, &block) : -EAGAIN;
+	int error = size >= lz_malloc_threshold
+			    ? allocate_region(ACCOUNTED_REQUEST("valloc", size, CALLER), 0, &block)
+			    : -EAGAIN;
 
-	return error == -EAGAIN ? lz_next.valloc(size) : answer(error, block);
+	return error == -EAGAIN ? lz_next.valloc(size) : block_result(error, block);
 }
 
 EXPORT void *pvalloc(size_t size)
 {
 	void *block = NULL;
-	int error =
-		size >= lz_malloc_threshold ? serve(UNZEROED("pvalloc", size, CALLER), 0, &block) : -EAGAIN;
+	int error = size >= lz_malloc_threshold
+			    ? allocate_region(ACCOUNTED_REQUEST("pvalloc", size, CALLER), 0, &block)
+			    : -EAGAIN;
 
-	return error == -EAGAIN ? lz_next.pvalloc(size) : answer(error, block);
+	return error == -EAGAIN ? lz_next.pvalloc(size) : block_result(error, block);
 }

@@ -9,7 +9,7 @@
 #include <sys/shm.h>
 
 #include "os/mman.h"
-#include "shim/answer.h"
+#include "shim/interpose.h"
 #include "shim/next_calls.h"
 #include "shim/shim.h"
 
@@ -21,12 +21,12 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int f
 	enum lz_called_as before;
 	intptr_t result;
 
-	if (!followed())
+	if (!mmap_is_followed())
 		return lz_next_calls.mmap(address, length, protection, flags, fd, offset);
-	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	before = lz_next_calls_set_name(LZ_CALLED_BY_STANDARD_NAME);
 	result = lz_calls_mmap(&lz_core.calls, address, length, protection, flags, fd, offset, CALLER);
-	lz_next_calls_as(before);
-	return pointer_answer(result);
+	lz_next_calls_set_name(before);
+	return pointer_result(result);
 }
 
 EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t offset)
@@ -34,18 +34,18 @@ EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int
 	enum lz_called_as before;
 	intptr_t result;
 
-	if (!followed())
+	if (!mmap_is_followed())
 		return lz_next_calls.mmap64(address, length, protection, flags, fd, offset);
-	before = lz_next_calls_as(LZ_CALLED_AS_MMAP64);
+	before = lz_next_calls_set_name(LZ_CALLED_AS_MMAP64);
 	result = lz_calls_mmap(&lz_core.calls, address, length, protection, flags, fd, offset, CALLER);
-	lz_next_calls_as(before);
-	return pointer_answer(result);
+	lz_next_calls_set_name(before);
+	return pointer_result(result);
 }
 
 EXPORT int munmap(void *address, size_t length)
 {
-	if (followed())
-		return int_answer(lz_calls_munmap(&lz_core.calls, address, length));
+	if (mmap_is_followed())
+		return int_result(lz_calls_munmap(&lz_core.calls, address, length));
 	return lz_next_calls.munmap(address, length);
 }
 
@@ -59,8 +59,8 @@ EXPORT void *mremap(void *address, size_t old_length, size_t new_length, int fla
 		target = va_arg(arguments, void *);
 		va_end(arguments);
 	}
-	if (followed())
-		return pointer_answer(lz_calls_mremap(
+	if (mmap_is_followed())
+		return pointer_result(lz_calls_mremap(
 			&lz_core.calls, address, old_length, new_length, flags, target, CALLER));
 	return lz_next_calls.mremap(address, old_length, new_length, flags, target);
 }
@@ -70,28 +70,28 @@ EXPORT int mprotect(void *address, size_t length, int protection)
 	enum lz_called_as before;
 	int error;
 
-	if (!followed())
+	if (!mmap_is_followed())
 		return lz_next_calls.mprotect(address, length, protection);
-	before = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	before = lz_next_calls_set_name(LZ_CALLED_BY_STANDARD_NAME);
 	error = lz_calls_mprotect(&lz_core.calls, address, length, protection, -1, CALLER);
-	lz_next_calls_as(before);
-	return int_answer(error);
+	lz_next_calls_set_name(before);
+	return int_result(error);
 }
 
 EXPORT int madvise(void *address, size_t length, int advice)
 {
 	if (advice == MADV_WIPEONFORK)
-		lz_watch_forks();
+		lz_register_fork_handler();
 	/* Whatever is followed: the advice may be on a region that calloc served. */
-	if (active())
-		return int_answer(lz_calls_madvise(&lz_core.calls, address, length, advice));
+	if (is_active())
+		return int_result(lz_calls_madvise(&lz_core.calls, address, length, advice));
 	return lz_next_calls.madvise(address, length, advice);
 }
 
 EXPORT int mincore(void *address, size_t length, unsigned char *pages)
 {
-	if (active())
-		return int_answer(lz_calls_mincore(&lz_core.calls, address, length, pages));
+	if (is_active())
+		return int_result(lz_calls_mincore(&lz_core.calls, address, length, pages));
 	return lz_next_calls.mincore(address, length, pages);
 }
 
@@ -104,21 +104,21 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
-	if (active() && request == UFFDIO_REGISTER)
+	if (is_active() && request == UFFDIO_REGISTER)
 		lz_calls_before_userfault(&lz_core.calls, argument);
 	return lz_next_calls.ioctl(fd, request, argument);
 }
 
 EXPORT void *shmat(int id, const void *address, int flags)
 {
-	if (followed())
-		return pointer_answer(lz_calls_shmat(&lz_core.calls, id, address, flags, CALLER));
+	if (mmap_is_followed())
+		return pointer_result(lz_calls_shmat(&lz_core.calls, id, address, flags, CALLER));
 	return lz_next_calls.shmat(id, address, flags);
 }
 
 EXPORT int shmdt(const void *address)
 {
-	if (followed())
-		return int_answer(lz_calls_shmdt(&lz_core.calls, address));
+	if (mmap_is_followed())
+		return int_result(lz_calls_shmdt(&lz_core.calls, address));
 	return lz_next_calls.shmdt(address);
 }

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "shim/answer.h"
+#include "shim/interpose.h"
 
 /* --- directly --- */
 
@@ -16,12 +16,12 @@
 
 static void *direct_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-	return pointer_answer(lz_os_linux.mmap(address, length, protection, flags, fd, offset));
+	return pointer_result(lz_os_linux.mmap(address, length, protection, flags, fd, offset));
 }
 
 static int direct_munmap(void *address, size_t length)
 {
-	return int_answer(lz_os_linux.munmap(address, length));
+	return int_result(lz_os_linux.munmap(address, length));
 }
 
 static void *direct_mremap(void *address, size_t old_length, size_t new_length, int flags, ...)
@@ -32,22 +32,22 @@ static void *direct_mremap(void *address, size_t old_length, size_t new_length, 
 	va_start(arguments, flags);
 	target = va_arg(arguments, void *);
 	va_end(arguments);
-	return pointer_answer(lz_os_linux.mremap(address, old_length, new_length, flags, target));
+	return pointer_result(lz_os_linux.mremap(address, old_length, new_length, flags, target));
 }
 
 static int direct_mprotect(void *address, size_t length, int protection)
 {
-	return int_answer(lz_os_linux.mprotect(address, length, protection));
+	return int_result(lz_os_linux.mprotect(address, length, protection));
 }
 
 static int direct_madvise(void *address, size_t length, int advice)
 {
-	return int_answer(lz_os_linux.madvise(address, length, advice));
+	return int_result(lz_os_linux.madvise(address, length, advice));
 }
 
 static int direct_mincore(void *address, size_t length, unsigned char *pages)
 {
-	return int_answer(lz_os_linux.mincore(address, length, pages));
+	return int_result(lz_os_linux.mincore(address, length, pages));
 }
 
 /* libc adds nothing to the system call on the machines that have a zero window. */
@@ -59,52 +59,52 @@ static int direct_ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
-	return int_answer(lz_os_linux.ioctl(fd, request, argument));
+	return int_result(lz_os_linux.ioctl(fd, request, argument));
 }
 
 static void *direct_shmat(int id, const void *address, int flags)
 {
-	return pointer_answer(lz_os_linux.shmat(id, address, flags));
+	return pointer_result(lz_os_linux.shmat(id, address, flags));
 }
 
 static int direct_shmdt(const void *address)
 {
-	return int_answer(lz_os_linux.shmdt(address));
+	return int_result(lz_os_linux.shmdt(address));
 }
 
 static int direct_pkey_mprotect(void *address, size_t length, int protection, int key)
 {
-	return int_answer(PASS(SYS_pkey_mprotect, address, length, protection, key, 0, 0));
+	return int_result(PASS(SYS_pkey_mprotect, address, length, protection, key, 0, 0));
 }
 
 static int direct_mlock(const void *address, size_t length)
 {
-	return int_answer(PASS(SYS_mlock, address, length, 0, 0, 0, 0));
+	return int_result(PASS(SYS_mlock, address, length, 0, 0, 0, 0));
 }
 
 static int direct_mlock2(const void *address, size_t length, unsigned flags)
 {
 	/* A kernel that lacks it has mlock. */
 	return flags == 0 ? direct_mlock(address, length)
-			  : int_answer(PASS(SYS_mlock2, address, length, flags, 0, 0, 0));
+			  : int_result(PASS(SYS_mlock2, address, length, flags, 0, 0, 0));
 }
 
 static int direct_mlockall(int flags)
 {
-	return int_answer(PASS(SYS_mlockall, flags, 0, 0, 0, 0, 0));
+	return int_result(PASS(SYS_mlockall, flags, 0, 0, 0, 0, 0));
 }
 
 /* On 64-bit machines struct rlimit and struct rlimit64 are one type under two names. */
 static int direct_prlimit(
 	pid_t pid, __rlimit_resource_t resource, const struct rlimit *changed, struct rlimit *found)
 {
-	return int_answer(PASS(SYS_prlimit64, pid, resource, changed, found, 0, 0));
+	return int_result(PASS(SYS_prlimit64, pid, resource, changed, found, 0, 0));
 }
 
 static int direct_prlimit64(
 	pid_t pid, __rlimit_resource_t resource, const struct rlimit64 *changed, struct rlimit64 *found)
 {
-	return int_answer(PASS(SYS_prlimit64, pid, resource, changed, found, 0, 0));
+	return int_result(PASS(SYS_prlimit64, pid, resource, changed, found, 0, 0));
 }
 
 static int direct_setrlimit(__rlimit_resource_t resource, const struct rlimit *changed)
@@ -126,17 +126,17 @@ static int direct_prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		argument[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	return int_answer(PASS(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3], 0));
+	return int_result(PASS(SYS_prctl, option, argument[0], argument[1], argument[2], argument[3], 0));
 }
 
 static int direct_setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
-	return int_answer(PASS(SYS_setsockopt, fd, level, option, value, length, 0));
+	return int_result(PASS(SYS_setsockopt, fd, level, option, value, length, 0));
 }
 
 static ssize_t direct_vmsplice(int fd, const struct iovec *ranges, size_t count, unsigned flags)
 {
-	return long_answer(PASS(SYS_vmsplice, fd, ranges, count, flags, 0, 0));
+	return long_result(PASS(SYS_vmsplice, fd, ranges, count, flags, 0, 0));
 }
 
 struct lz_next_calls lz_next_calls = {
@@ -209,7 +209,7 @@ void lz_next_calls_find(void)
 /* Initial-exec, because a lazily allocated TLS block would call us. */
 static __thread enum lz_called_as called_as __attribute__((tls_model("initial-exec")));
 
-enum lz_called_as lz_next_calls_as(enum lz_called_as name)
+enum lz_called_as lz_next_calls_set_name(enum lz_called_as name)
 {
 	enum lz_called_as before = called_as;
 
@@ -236,12 +236,12 @@ static int failure(void)
 static intptr_t next_mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
 	/* What is called from within has a name of its own. */
-	enum lz_called_as name = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	enum lz_called_as name = lz_next_calls_set_name(LZ_CALLED_BY_STANDARD_NAME);
 	void *(*map)(void *, size_t, int, int, int, off64_t) =
 		name == LZ_CALLED_AS_MMAP64 ? lz_next_calls.mmap64 : lz_next_calls.mmap;
 	intptr_t result = PASSED(intptr_t, map(address, length, protection, flags, fd, offset), MAP_FAILED);
 
-	lz_next_calls_as(name);
+	lz_next_calls_set_name(name);
 	return result;
 }
 
@@ -258,12 +258,12 @@ static intptr_t next_mremap(void *address, size_t old_length, size_t new_length,
 
 static int next_mprotect(void *address, size_t length, int protection)
 {
-	enum lz_called_as name = lz_next_calls_as(LZ_CALLED_PLAINLY);
+	enum lz_called_as name = lz_next_calls_set_name(LZ_CALLED_BY_STANDARD_NAME);
 	int error = name == LZ_CALLED_AS_PKEY_MPROTECT
 			    ? PASSED(int, lz_next_calls.pkey_mprotect(address, length, protection, -1), -1)
 			    : PASSED(int, lz_next_calls.mprotect(address, length, protection), -1);
 
-	lz_next_calls_as(name);
+	lz_next_calls_set_name(name);
 	return error;
 }
 
@@ -300,20 +300,21 @@ static int next_shmdt(const void *address)
 /* Calls of the program that the core makes by number. */
 static long next_pass(long number, long a, long b, long c, long d, long e, long f)
 {
-	__typeof__(lz_next_calls.mbind) mbind = __atomic_load_n(&lz_next_calls.mbind, __ATOMIC_RELAXED);
-	__typeof__(lz_next_calls.process_madvise) process_madvise =
+	__typeof__(lz_next_calls.mbind) next_mbind = __atomic_load_n(&lz_next_calls.mbind, __ATOMIC_RELAXED);
+	__typeof__(lz_next_calls.process_madvise) next_process_madvise =
 		__atomic_load_n(&lz_next_calls.process_madvise, __ATOMIC_RELAXED);
 
 	if (number == SYS_pkey_mprotect)
 		return PASSED(int, lz_next_calls.pkey_mprotect((void *)a, (size_t)b, (int)c, (int)d), -1);
-	if (number == SYS_mbind && mbind != NULL)
+	if (number == SYS_mbind && next_mbind != NULL)
 		return PASSED(long,
-			mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d, (unsigned long)e,
-				(unsigned)f),
+			next_mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d,
+				(unsigned long)e, (unsigned)f),
 			-1);
-	if (number == SYS_process_madvise && process_madvise != NULL)
+	if (number == SYS_process_madvise && next_process_madvise != NULL)
 		return PASSED(long,
-			process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e), -1);
+			next_process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e),
+			-1);
 	return lz_os_linux.any_syscall(number, a, b, c, d, e, f);
 }
 

@@ -65,8 +65,8 @@ const struct lz_os *lz_next_calls_os(void);
  * The name by which the program called, where the core has one function for two: the calling thread's mmap
  * goes to mmap64, its mprotect to pkey_mprotect with key -1. Returns what it was before.
  */
-enum lz_called_as { LZ_CALLED_PLAINLY, LZ_CALLED_AS_MMAP64, LZ_CALLED_AS_PKEY_MPROTECT };
-enum lz_called_as lz_next_calls_as(enum lz_called_as name);
+enum lz_called_as { LZ_CALLED_BY_STANDARD_NAME, LZ_CALLED_AS_MMAP64, LZ_CALLED_AS_PKEY_MPROTECT };
+enum lz_called_as lz_next_calls_set_name(enum lz_called_as name);
 
 #pragma GCC visibility pop
 

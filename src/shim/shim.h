@@ -29,16 +29,16 @@ extern bool lz_mappings_followed;
 
 /* Ends the program, with a line, where p is certain to be no block; otherwise it may be the next allocator's.
  */
-void lz_stop_misuse(const char *call, const void *p, const void *caller);
+void lz_abort_on_misuse(const char *call, const void *p, const void *caller);
 
 /* The program is about to install a seccomp filter; see lz_calls_before_seccomp. */
-void lz_stop_serving(void);
+void lz_deactivate(void);
 
 /* realloc of any block, in the name of `caller`. */
 void *lz_realloc(void *p, size_t size, const void *caller);
 
 /* Has forked children wipe what is to be wiped: before the first MADV_WIPEONFORK. */
-void lz_watch_forks(void);
+void lz_register_fork_handler(void);
 
 #pragma GCC visibility pop
 
@@ -46,7 +46,7 @@ void lz_watch_forks(void);
  * Makes lz_next usable. False when the calling thread is in the middle of doing so: it then has only the
  * bootstrap arena. Thread-safe.
  */
-bool lz_start(void);
+bool lz_resolve_next(void);
 
 /* Configures the core if that was not possible before. True when the core can be used. */
 bool lz_configure(void);
@@ -55,6 +55,6 @@ bool lz_configure(void);
  * Both, for a call that may be a process's first. False while the calling thread is in the middle of it, or
  * libc has no environment yet: the call then goes where lz_next_calls says.
  */
-bool lz_begin(void);
+bool lz_ensure_ready(void);
 
 #endif

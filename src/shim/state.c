@@ -8,7 +8,7 @@ size_t lz_calloc_threshold = SIZE_MAX;
 size_t lz_malloc_threshold = SIZE_MAX;
 bool lz_mappings_followed;
 
-void lz_stop_serving(void)
+void lz_deactivate(void)
 {
 	lz_calloc_threshold = SIZE_MAX;
 	lz_malloc_threshold = SIZE_MAX;

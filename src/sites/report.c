@@ -14,7 +14,7 @@
 #include "os/scratch.h"
 #include "support/path_pattern.h"
 
-void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
+void lz_report_region_allocated(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	struct lz_sites *sites = &reporter->report->sites;
@@ -22,8 +22,8 @@ void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request
 	if (region == NULL)
 		return;
 	region->site = (uint16_t)lz_sites_find(sites, request->caller, request->call);
-	lz_sites_made(sites, region->site, atomic_load_explicit(&region->length, memory_order_relaxed),
-		request->size);
+	lz_sites_note_allocated(sites, region->site,
+		atomic_load_explicit(&region->length, memory_order_relaxed), request->size);
 }
 
 void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length)
@@ -36,38 +36,38 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 	length = atomic_load_explicit(&region->length, memory_order_relaxed);
 	region->site = (uint16_t)site;
 	if (length > old_length)
-		lz_sites_grew(&reporter->report->sites, site, length - old_length);
+		lz_sites_note_grown(&reporter->report->sites, site, length - old_length);
 }
 
-void lz_report_range_ends(
+void lz_report_range_freed(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end)
 {
-	struct lz_look *look;
+	struct lz_inspection *inspection;
 
 	if (region->site == LZ_SITE_NONE || reporter->books->geometry == NULL)
 		return;
-	look = lz_report_look(reporter, start, end, region->on_window);
-	if (look == NULL)
+	inspection = lz_report_inspect(reporter, start, end, region->on_window);
+	if (inspection == NULL)
 		return;
-	/* What is cut off is no region of its own. */
-	look->fate.regions = start == atomic_load_explicit(&region->base, memory_order_relaxed);
-	look->fate.on_window *= look->fate.regions;
-	lz_sites_ended(&reporter->report->sites, region->site, &look->fate,
-		look->fate.regions ? &look->cells : NULL);
-	lz_scratch_release(reporter->os, look);
+	/* A tail that realloc cuts off is not counted as a region. */
+	inspection->usage.regions = start == atomic_load_explicit(&region->base, memory_order_relaxed);
+	inspection->usage.on_window *= inspection->usage.regions;
+	lz_sites_note_freed(&reporter->report->sites, region->site, &inspection->usage,
+		inspection->usage.regions ? &inspection->cells : NULL);
+	lz_scratch_release(reporter->os, inspection);
 }
 
-static void note_alive(void *context, struct lz_region_record *region)
+static void note_live(void *context, struct lz_region_record *region)
 {
 	struct lz_report *report = context;
 
 	if (region->site == LZ_SITE_NONE || region->site >= LZ_SITES)
 		return;
-	if (report->alive_count == LZ_REPORT_ALIVE) {
+	if (report->live_count == LZ_REPORT_LIVE_MAX) {
 		report->left_out++;
 		return;
 	}
-	report->alive[report->alive_count++] = (struct lz_alive){
+	report->live[report->live_count++] = (struct lz_live_region){
 		.base = atomic_load_explicit(&region->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&region->length, memory_order_relaxed),
 		.site = region->site,
@@ -75,13 +75,13 @@ static void note_alive(void *context, struct lz_region_record *region)
 	};
 }
 
-/* --- the file --- */
+/* --- the report file --- */
 
 static int open_file(const struct lz_reporter *reporter)
 {
 	const struct lz_os *os = reporter->os;
-	char *path = reporter->report->opened;
-	struct lz_text text = lz_text_init(path, sizeof reporter->report->opened);
+	char *path = reporter->report->opened_path;
+	struct lz_text text = lz_text_init(path, sizeof reporter->report->opened_path);
 	struct lz_file_id id;
 	int fd, error;
 
@@ -98,7 +98,7 @@ static int open_file(const struct lz_reporter *reporter)
 	if (fd < 0)
 		return fd;
 	error = os->identify(fd, &id);
-	/* In a shared directory somebody may have made the file before us, to read it. */
+	/* In a shared directory another user may have created the file in order to read it. */
 	if (error == 0 && id.type == S_IFREG && id.owner != 0 && id.owner != os->geteuid())
 		error = -EPERM;
 	if (error == 0)
@@ -107,7 +107,7 @@ static int open_file(const struct lz_reporter *reporter)
 	return error;
 }
 
-static void say_broken(struct lz_reporter *reporter, int error)
+static void log_failure(struct lz_reporter *reporter, int error)
 {
 	char buffer[320];
 	struct lz_text text = lz_text_init(buffer, sizeof buffer);
@@ -119,28 +119,30 @@ static void say_broken(struct lz_reporter *reporter, int error)
 	lz_log_note(reporter->log, buffer);
 }
 
-static void say_broken_once(struct lz_reporter *reporter, int error)
+static void log_failure_once(struct lz_reporter *reporter, int error)
 {
-	if (!reporter->report->broken)
-		say_broken(reporter, error);
-	reporter->report->broken = true;
+	if (!reporter->report->failure_logged)
+		log_failure(reporter, error);
+	reporter->report->failure_logged = true;
 }
 
-static void forget_site(void *context, struct lz_region_record *region)
+static void clear_site(void *context, struct lz_region_record *region)
 {
 	(void)context;
 	region->site = LZ_SITE_NONE;
 }
 
-/* In a forked child: what was counted, and the regions it inherited, are the parent's to tell. With the lock.
+/*
+ * In a forked child: counts and inherited regions belong to the parent's report. Called with the lock of the
+ * books.
  */
 static void after_fork(void *context)
 {
 	struct lz_reporter *reporter = context;
 	struct lz_report *report = reporter->report;
 
-	lz_sites_forget(&report->sites);
-	lz_regions_for_each(&reporter->books->regions, forget_site, NULL);
+	lz_sites_reset(&report->sites);
+	lz_regions_for_each(&reporter->books->regions, clear_site, NULL);
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
@@ -158,7 +160,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	at = reporter->os->mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (lz_os_failed(at)) {
-		say_broken(reporter, (int)at);
+		log_failure(reporter, (int)at);
 		return;
 	}
 	report = (struct lz_report *)at;
@@ -168,15 +170,15 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	lz_text_string(&name, executable);
 	lz_path_pattern_make_absolute(
 		report->path, sizeof report->path, reporter->os, reporter->options->report);
-	/* What was kept would be told as written by who gets it next. */
+	/* A reused region would have its old contents counted as written by its next owner. */
 	reporter->options->cache = 0;
 	reporter->report = report;
 	lz_books_register(
 		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
-	/* What is wrong is worth more now than at the end of a long run. */
+	/* Open the file now: an error is more useful at the start than at the end of a long run. */
 	fd = open_file(reporter);
 	if (fd < 0)
-		say_broken_once(reporter, fd);
+		log_failure_once(reporter, fd);
 	else
 		reporter->os->close(fd);
 }
@@ -201,23 +203,26 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 
 	if (report == NULL)
 		return;
-	/* A signal handler may have interrupted who holds the lock. In a forked child this makes all anew. */
+	/*
+	 * A signal handler may have interrupted the holder of the lock; then the report is written without
+	 * it. In a forked child, taking the lock resets the report first.
+	 */
 	entered = lz_books_lock(reporter->books);
 	if (atomic_exchange_explicit(&report->busy, 1, memory_order_acquire) != 0) {
 		if (entered)
 			lz_books_unlock(reporter->books);
 		return;
 	}
-	report->alive_count = 0;
+	report->live_count = 0;
 	report->left_out = report->lines = report->used = 0;
 	report->error = 0;
-	memset(report->alive_fate, 0, sizeof report->alive_fate);
-	lz_regions_for_each(&reporter->books->regions, note_alive, report);
+	memset(report->live_usage, 0, sizeof report->live_usage);
+	lz_regions_for_each(&reporter->books->regions, note_live, report);
 	if (entered)
 		lz_books_unlock(reporter->books);
 	report->fd = open_file(reporter);
 	if (report->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
-		lz_report_put(reporter, reason);
+		lz_report_write_lines(reporter, reason);
 		reporter->os->restore_write_signals(saved);
 	} else if (report->fd >= 0) {
 		report->error = -EIO;
@@ -225,6 +230,6 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	if (report->fd >= 0)
 		reporter->os->close(report->fd);
 	if (report->fd < 0 || report->error != 0)
-		say_broken_once(reporter, report->fd < 0 ? report->fd : report->error);
+		log_failure_once(reporter, report->fd < 0 ? report->fd : report->error);
 	atomic_store_explicit(&report->busy, 0, memory_order_release);
 }

@@ -1,16 +1,16 @@
 /*
- * The report of LAZYZERO_REPORT: JSON lines, at exit or at a signal, of what became of the regions that each
- * call site made. `lazyzero report` reads them.
+ * The report of LAZYZERO_REPORT: JSON lines, written at exit or on a signal, about the use of the regions
+ * that each call site allocated. `lazyzero report` reads them.
  *
- * reporter->report is NULL where no report is asked for: one test for each region made or freed. A region is
- * looked at when it goes, and all that are alive when the report is written. Safe in signal handlers; a
- * report that is asked for while one is written is left out. Thread-safe; functions take the lock of the
- * books where they need it.
+ * reporter->report is NULL if no report is requested; then each allocation or free costs one test. A region
+ * is inspected when it is freed, and live regions when the report is written. Safe in signal handlers; a
+ * report that is requested while another is being written is skipped. Thread-safe; functions take the lock of
+ * the books where they need it.
  *
- * Each line has "pid". First {"lazyzero_report":1,...}, which begins a report of that process and voids an
- * earlier one of it; then {"module":N,...}, {"site":N,...}, {"region":"0x...",...}; {"end":lines} last. Sizes
- * are bytes, null what is not known. "written" and "zero" of a picture are strings of a digit for each of
- * equal parts, 0 for nothing, 9 for all of it.
+ * Each line has "pid". {"lazyzero_report":1,...} comes first; it begins a report of that process and replaces
+ * an earlier one. Then come {"module":N,...}, {"site":N,...} and {"region":"0x...",...}, and {"end":lines}
+ * last. Sizes are in bytes; null means unknown. A map ("map_written", "freed_zero" and so on) is a string
+ * with one digit for each of several equal parts of a region: 0 for nothing, 9 for all of it.
  */
 #ifndef LZ_SITES_REPORT_H
 #define LZ_SITES_REPORT_H
@@ -31,26 +31,31 @@ struct lz_reporter {
 	struct lz_books *books;
 	struct lz_options *options;
 	struct lz_log *log;
-	struct lz_report *report; /* NULL: none is asked for */
+	struct lz_report *report; /* NULL: no report is requested */
 };
 
 /*
- * Sets up what a report needs, where the options ask for one, and logs what is wrong with its file. Nothing
- * is cached then: a region that is reused would be told as written by its next owner.
+ * Sets up the report if the options request one, and logs problems with its file. Turns the cache off,
+ * because a reused region would have its old contents counted as written by its next owner. Called before
+ * there are threads.
  */
 void lz_report_open(struct lz_reporter *reporter, const char *executable);
 
-/* The signal to report at, by the options; 0: none. */
+/* The signal number that requests a report, from the options; 0: none. Needs no lock. */
 int lz_report_signal(const struct lz_reporter *reporter);
 
-/* A region stands at p, for a request. */
-void lz_report_region_made(struct lz_reporter *reporter, const struct lz_request *request, const void *p);
+/* Notes that a region at p was allocated for a request. */
+void lz_report_region_allocated(
+	struct lz_reporter *reporter, const struct lz_request *request, const void *p);
 
-/* A region of a site got another size, and is at p now. */
+/* Notes that a region of a site was resized from old_length bytes, and is now at p. */
 void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length);
 
-/* [start, end) of a region is about to go: all of it, or what realloc cuts off. */
-void lz_report_range_ends(
+/*
+ * Inspects [start, end) of a region before it is unmapped: the whole region, or the tail that realloc cuts
+ * off.
+ */
+void lz_report_range_freed(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end);
 
 /* Writes the report; `reason` is "exit" or "signal". */

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "os/scratch.h"
 
-#define LINES_MAX 2048u /* regions that have a line of their own */
+#define LINES_MAX 2048u /* most regions that get a line of their own */
 
 static void flush(struct lz_reporter *reporter)
 {
@@ -31,8 +31,8 @@ static void flush(struct lz_reporter *reporter)
 	report->used = 0;
 }
 
-/* Whole lines go to the file at once: other processes may write there, too. */
-static void put(struct lz_reporter *reporter, struct lz_text *line)
+/* Ends a line. Only whole lines are written to the file, because other processes may write to it too. */
+static void end_line(struct lz_reporter *reporter, struct lz_text *line)
 {
 	struct lz_report *report = reporter->report;
 
@@ -70,7 +70,7 @@ static struct lz_text begin_line(struct lz_report *report)
 	return lz_text_init(report->line, sizeof report->line);
 }
 
-static void begin(struct lz_reporter *reporter, struct lz_text *line, const char *kind, uint64_t value)
+static void begin_object(struct lz_reporter *reporter, struct lz_text *line, const char *kind, uint64_t value)
 {
 	lz_text_char(line, '{');
 	lz_text_char(line, '"');
@@ -81,24 +81,24 @@ static void begin(struct lz_reporter *reporter, struct lz_text *line, const char
 	lz_text_i64(line, reporter->os->getpid());
 }
 
-static void put_header(struct lz_reporter *reporter, const char *reason)
+static void write_header(struct lz_reporter *reporter, const char *reason)
 {
 	struct lz_report *report = reporter->report;
 	struct lz_text line = begin_line(reporter->report);
 
-	begin(reporter, &line, "lazyzero_report", LZ_REPORT_VERSION);
+	begin_object(reporter, &line, "lazyzero_report", LZ_REPORT_VERSION);
 	member_u64(&line, "start_time", report->start_time);
 	member_string(&line, "executable", report->executable);
 	member_string(&line, "reason", reason);
 	member_string(
 		&line, "geometry", reporter->books->geometry != NULL ? reporter->books->geometry->name : "");
 	member_u64(&line, "page", reporter->books->page);
-	member_u64(&line, "alive", report->alive_count);
+	member_u64(&line, "alive", report->live_count);
 	member_u64(&line, "left_out", report->left_out);
-	put(reporter, &line);
+	end_line(reporter, &line);
 }
 
-static void put_modules(struct lz_reporter *reporter)
+static void write_modules(struct lz_reporter *reporter)
 {
 	struct lz_sites *sites = &reporter->report->sites;
 
@@ -107,38 +107,39 @@ static void put_modules(struct lz_reporter *reporter)
 
 		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
 			continue;
-		begin(reporter, &line, "module", i);
+		begin_object(reporter, &line, "module", i);
 		member_string(&line, "path", sites->module[i].module.path);
 		member_u64(&line, "inode", sites->module[i].module.inode);
 		member(&line, "deleted");
 		lz_text_string(&line, sites->module[i].module.deleted ? "true" : "false");
-		put(reporter, &line);
+		end_line(reporter, &line);
 	}
 }
 
-static void member_seen(struct lz_text *line, const char *name, uint64_t value, const struct lz_fate *fate)
+static void member_if_known(
+	struct lz_text *line, const char *name, uint64_t value, const struct lz_site_usage *usage)
 {
 	member(line, name);
-	if (fate->unseen != 0)
+	if (usage->unknown_bytes != 0)
 		lz_text_string(line, "null");
 	else
 		lz_text_u64(line, value);
 }
 
-static void member_fate(struct lz_text *line, const struct lz_fate *fate)
+static void member_usage(struct lz_text *line, const struct lz_site_usage *usage)
 {
-	member_u64(line, "regions", fate->regions);
-	member_u64(line, "bytes", fate->bytes);
-	member_seen(line, "written", fate->written, fate);
-	member_seen(line, "zero", fate->zero, fate);
-	member_seen(line, "untouched", lz_sub_clamped(fate->bytes, fate->written + fate->zero), fate);
-	member_seen(line, "tables", fate->tables, fate);
-	member_seen(line, "window_tables", fate->window_tables, fate);
-	member_u64(line, "full_tables", fate->full_tables);
+	member_u64(line, "regions", usage->regions);
+	member_u64(line, "bytes", usage->bytes);
+	member_if_known(line, "written", usage->written, usage);
+	member_if_known(line, "zero", usage->zero, usage);
+	member_if_known(line, "untouched", lz_sub_clamped(usage->bytes, usage->written + usage->zero), usage);
+	member_if_known(line, "tables", usage->tables, usage);
+	member_if_known(line, "window_tables", usage->window_tables, usage);
+	member_u64(line, "full_tables", usage->full_tables);
 	member_string(line, "backing",
-		fate->on_window == 0               ? "zeropage"
-		: fate->on_window >= fate->regions ? "window"
-						   : "both");
+		usage->on_window == 0                ? "zeropage"
+		: usage->on_window >= usage->regions ? "window"
+						     : "both");
 }
 
 static void member_digits(struct lz_text *line, const char *name, const uint8_t *digits, unsigned count)
@@ -150,17 +151,17 @@ static void member_digits(struct lz_text *line, const char *name, const uint8_t 
 	lz_text_char(line, '"');
 }
 
-static void put_site(struct lz_reporter *reporter, unsigned number)
+static void write_site(struct lz_reporter *reporter, unsigned number)
 {
 	const struct lz_site *site = &reporter->report->sites.site[number];
-	struct lz_fate fate = site->ended;
+	struct lz_site_usage usage = site->freed;
 	struct lz_text line = begin_line(reporter->report);
 
-	lz_fate_add(&fate, &reporter->report->alive_fate[number]);
+	lz_site_usage_add(&usage, &reporter->report->live_usage[number]);
 	if (!atomic_load_explicit(&site->known, memory_order_acquire) ||
-		(site->count == 0 && fate.bytes == 0))
+		(site->count == 0 && usage.bytes == 0))
 		return;
-	begin(reporter, &line, "site", number);
+	begin_object(reporter, &line, "site", number);
 	member_string(&line, "call", site->call);
 	member(&line, "module");
 	if (site->module != 0)
@@ -169,63 +170,64 @@ static void put_site(struct lz_reporter *reporter, unsigned number)
 		lz_text_string(&line, "null");
 	member_u64(&line, "offset", site->offset);
 	member_u64(&line, "count", site->count);
-	member_u64(&line, "asked", site->asked);
+	member_u64(&line, "asked", site->requested);
 	member_u64(&line, "peak", site->peak);
-	member_u64(&line, "alive", reporter->report->alive_fate[number].bytes);
-	member_fate(&line, &fate);
+	member_u64(&line, "alive", reporter->report->live_usage[number].bytes);
+	member_usage(&line, &usage);
 	if (site->largest != 0) {
 		member_u64(&line, "freed", site->largest);
 		member_digits(&line, "freed_written", site->cells.written, site->cells.count);
 		member_digits(&line, "freed_zero", site->cells.zero, site->cells.count);
 	}
-	put(reporter, &line);
+	end_line(reporter, &line);
 }
 
-static void put_look(struct lz_reporter *reporter, const struct lz_alive *region, const struct lz_look *look)
+static void write_region_line(struct lz_reporter *reporter, const struct lz_live_region *region,
+	const struct lz_inspection *inspection)
 {
 	struct lz_text line = begin_line(reporter->report);
 
-	begin(reporter, &line, "region", region->base);
+	begin_object(reporter, &line, "region", region->base);
 	member_u64(&line, "site", region->site);
-	member_fate(&line, &look->fate);
-	member_digits(&line, "map_written", look->cells.written, look->cells.count);
-	member_digits(&line, "map_zero", look->cells.zero, look->cells.count);
-	put(reporter, &line);
+	member_usage(&line, &inspection->usage);
+	member_digits(&line, "map_written", inspection->cells.written, inspection->cells.count);
+	member_digits(&line, "map_zero", inspection->cells.zero, inspection->cells.count);
+	end_line(reporter, &line);
 }
 
-/* A region that is alive is part of what its site comes to, and has a line of its own. */
-static void put_region(struct lz_reporter *reporter, const struct lz_alive *region, bool has_line)
+/* A live region is part of its site's usage, and has a line of its own. */
+static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
 {
-	struct lz_look *look =
-		lz_report_look(reporter, region->base, region->base + region->length, region->on_window);
+	struct lz_inspection *inspection =
+		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window);
 
-	if (look == NULL)
+	if (inspection == NULL)
 		return;
-	lz_fate_add(&reporter->report->alive_fate[region->site], &look->fate);
+	lz_site_usage_add(&reporter->report->live_usage[region->site], &inspection->usage);
 	if (has_line)
-		put_look(reporter, region, look);
-	lz_scratch_release(reporter->os, look);
+		write_region_line(reporter, region, inspection);
+	lz_scratch_release(reporter->os, inspection);
 }
 
-static void put_end(struct lz_reporter *reporter)
+static void write_end(struct lz_reporter *reporter)
 {
 	struct lz_text line = begin_line(reporter->report);
 
-	begin(reporter, &line, "end", reporter->report->lines);
-	put(reporter, &line);
+	begin_object(reporter, &line, "end", reporter->report->lines);
+	end_line(reporter, &line);
 }
 
-void lz_report_put(struct lz_reporter *reporter, const char *reason)
+void lz_report_write_lines(struct lz_reporter *reporter, const char *reason)
 {
 	struct lz_report *report = reporter->report;
 
-	put_header(reporter, reason);
-	put_modules(reporter);
-	/* These first: what they come to is part of their sites'. */
-	for (size_t i = 0; i < report->alive_count; i++)
-		put_region(reporter, &report->alive[i], i < LINES_MAX);
+	write_header(reporter, reason);
+	write_modules(reporter);
+	/* Regions first: their usage is part of their sites'. */
+	for (size_t i = 0; i < report->live_count; i++)
+		write_region(reporter, &report->live[i], i < LINES_MAX);
 	for (unsigned i = LZ_SITE_OTHER; i < LZ_SITES; i++)
-		put_site(reporter, i);
-	put_end(reporter);
+		write_site(reporter, i);
+	write_end(reporter);
 	flush(reporter);
 }

@@ -11,7 +11,7 @@
 
 #define add(field, amount) __atomic_fetch_add(&(field), amount, __ATOMIC_RELAXED)
 
-/* The number of a module plus 1, 0 where there is no room; two threads may enter the same one twice. */
+/* The number of a module plus 1; 0 if the table is full. Two threads may enter the same module twice. */
 static uint16_t enter_module(struct lz_sites *sites, const struct lz_module *module)
 {
 	uint32_t count = atomic_load_explicit(&sites->modules, memory_order_acquire);
@@ -32,14 +32,14 @@ static uint16_t enter_module(struct lz_sites *sites, const struct lz_module *mod
 	return (uint16_t)(count + 1);
 }
 
-static void describe(struct lz_sites *sites, struct lz_site *site, uintptr_t caller, const char *call)
+static void fill_site(struct lz_sites *sites, struct lz_site *site, uintptr_t caller, const char *call)
 {
 	struct lz_module *module = lz_scratch_take(sites->os);
 
 	_Static_assert(sizeof *module <= LZ_SCRATCH_BYTES, "a module fits a scratch buffer");
 	site->call = call;
 	site->offset = caller;
-	/* The return address may be the first byte of what lies behind: the call is the byte before it. */
+	/* The return address may be the first byte of the next module; the call is at the byte before it. */
 	if (module != NULL && lz_module_find(sites->os, LZ_MAPS, caller - 1, module) == 0) {
 		site->module = enter_module(sites, module);
 		if (site->module != 0)
@@ -62,7 +62,7 @@ unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *c
 			continue;
 		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->caller, &found, key,
 					  memory_order_relaxed, memory_order_relaxed)) {
-			describe(sites, site, key, call);
+			fill_site(sites, site, key, call);
 			return at;
 		}
 		if (found == key)
@@ -73,9 +73,9 @@ unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *c
 	return LZ_SITE_OTHER;
 }
 
-static void come_alive(struct lz_site *at, uint64_t bytes)
+static void add_live_bytes(struct lz_site *at, uint64_t bytes)
 {
-	uint64_t alive = add(at->alive, bytes) + bytes;
+	uint64_t alive = add(at->live, bytes) + bytes;
 	uint64_t peak = __atomic_load_n(&at->peak, __ATOMIC_RELAXED);
 
 	while (alive > peak && !__atomic_compare_exchange_n(
@@ -83,54 +83,54 @@ static void come_alive(struct lz_site *at, uint64_t bytes)
 		;
 }
 
-void lz_sites_grew(struct lz_sites *sites, unsigned site, uint64_t bytes)
+void lz_sites_note_grown(struct lz_sites *sites, unsigned site, uint64_t bytes)
 {
-	add(sites->site[site].asked, bytes);
-	come_alive(&sites->site[site], bytes);
+	add(sites->site[site].requested, bytes);
+	add_live_bytes(&sites->site[site], bytes);
 }
 
-void lz_sites_made(struct lz_sites *sites, unsigned site, uint64_t bytes, uint64_t asked)
+void lz_sites_note_allocated(struct lz_sites *sites, unsigned site, uint64_t bytes, uint64_t asked)
 {
 	add(sites->site[site].count, 1);
-	add(sites->site[site].asked, asked);
-	come_alive(&sites->site[site], bytes);
+	add(sites->site[site].requested, asked);
+	add_live_bytes(&sites->site[site], bytes);
 }
 
-void lz_fate_add(struct lz_fate *sum, const struct lz_fate *fate)
+void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *usage)
 {
-	add(sum->regions, fate->regions);
-	add(sum->bytes, fate->bytes);
-	add(sum->unseen, fate->unseen);
-	add(sum->written, fate->written);
-	add(sum->zero, fate->zero);
-	add(sum->tables, fate->tables);
-	add(sum->window_tables, fate->window_tables);
-	add(sum->full_tables, fate->full_tables);
-	add(sum->on_window, fate->on_window);
+	add(sum->regions, usage->regions);
+	add(sum->bytes, usage->bytes);
+	add(sum->unknown_bytes, usage->unknown_bytes);
+	add(sum->written, usage->written);
+	add(sum->zero, usage->zero);
+	add(sum->tables, usage->tables);
+	add(sum->window_tables, usage->window_tables);
+	add(sum->full_tables, usage->full_tables);
+	add(sum->on_window, usage->on_window);
 }
 
-void lz_sites_ended(
-	struct lz_sites *sites, unsigned site, const struct lz_fate *fate, const struct lz_cells *cells)
+void lz_sites_note_freed(struct lz_sites *sites, unsigned site, const struct lz_site_usage *usage,
+	const struct lz_cell_map *cells)
 {
 	struct lz_site *at = &sites->site[site];
 
-	__atomic_fetch_sub(&at->alive, fate->bytes, __ATOMIC_RELAXED);
-	lz_fate_add(&at->ended, fate);
-	if (cells == NULL || fate->bytes <= __atomic_load_n(&at->largest, __ATOMIC_RELAXED) ||
-		atomic_exchange_explicit(&at->drawn, 1, memory_order_acquire) != 0)
+	__atomic_fetch_sub(&at->live, usage->bytes, __ATOMIC_RELAXED);
+	lz_site_usage_add(&at->freed, usage);
+	if (cells == NULL || usage->bytes <= __atomic_load_n(&at->largest, __ATOMIC_RELAXED) ||
+		atomic_exchange_explicit(&at->cells_locked, 1, memory_order_acquire) != 0)
 		return;
-	__atomic_store_n(&at->largest, fate->bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&at->largest, usage->bytes, __ATOMIC_RELAXED);
 	at->cells = *cells;
-	atomic_store_explicit(&at->drawn, 0, memory_order_release);
+	atomic_store_explicit(&at->cells_locked, 0, memory_order_release);
 }
 
-void lz_sites_forget(struct lz_sites *sites)
+void lz_sites_reset(struct lz_sites *sites)
 {
 	for (unsigned i = 0; i < LZ_SITES; i++) {
 		struct lz_site *site = &sites->site[i];
 
-		site->count = site->asked = site->alive = site->peak = site->largest = 0;
-		site->ended = (struct lz_fate){0};
-		atomic_store_explicit(&site->drawn, 0, memory_order_relaxed);
+		site->count = site->requested = site->live = site->peak = site->largest = 0;
+		site->freed = (struct lz_site_usage){0};
+		atomic_store_explicit(&site->cells_locked, 0, memory_order_relaxed);
 	}
 }

@@ -93,7 +93,8 @@ const struct lz_option lz_option_table[] = {
 
 const size_t lz_option_count = sizeof lz_option_table / sizeof *lz_option_table;
 
-static_assert(sizeof lz_option_table / sizeof *lz_option_table <= 32, "each option has a bit in set_in_environment");
+static_assert(sizeof lz_option_table / sizeof *lz_option_table <= 32,
+	"each option has a bit in set_in_environment");
 
 static int index_of(const char *const choices[], const char *word, size_t length)
 {

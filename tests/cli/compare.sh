@@ -37,6 +37,9 @@ expect_match "the contender that differs" '^lazyzero: warning: lazyzero (auto): 
 run compare -n 1 -- sh -c 'exit 4'
 expect "status if all fail alike" 0 "$status"
 expect_match "a warning that the program fails" 'warning: the bare program fails (status 4)' "$work/err"
+run compare -n 1 --with="$(printf '/nowhere/lib\nx.so')" -- sh -c :
+expect_match "a newline in the name of a library" '^lazyzero: warning: lib.x0ax\.so: cannot be preloaded' "$work/err"
+expect "no line of another program" "" "$(grep '^x\.so' "$work/out")"
 run compare -n 1 --with=/nowhere/libx.so -- sh -c :
 expect "status if a library cannot be preloaded" 1 "$status"
 expect_match "the library that cannot be preloaded" '^lazyzero: warning: libx\.so: cannot be preloaded' "$work/err"

@@ -88,6 +88,38 @@ if [ -f "${LZ_LIBRARY:-}" ]; then
 	check prometheus "$work/out"
 	kill $!
 	wait $! 2> /dev/null
+
+	# A newline and a parenthesis in the name of a process, and a newline in the path of its statistics file.
+	directory="$work/new
+line"
+	mkdir "$directory"
+	cat > "$work/named" <<'END'
+printf 'a\nb) S 1' > /proc/self/comm
+echo > "$1"
+read -r end < "$2"
+END
+	mkfifo "$work/end"
+	LAZYZERO_STATS=$directory LD_PRELOAD=$LZ_LIBRARY sh "$work/named" "$work/ready" "$work/end" &
+	named=$!
+	until [ -s "$work/ready" ]; do sleep 0.05; done
+	run metrics
+	expect_match "a process whose name has a newline" "^lazyzero_regions{pid=\"$named\",executable=\"[a-z]*sh\"} 0\$" "$work/out"
+	run stat --no-headers -o pid,regions,name "$named"
+	expect "stat of a process whose name has a newline" "$named 0 a\\x0ab) S 1" "$(head -n 1 "$work/out" | xargs -d '\n' | sed 's/^ *//; s/  */ /g')"
+	for path in "$directory" "$directory/lazyzero.$named"; do
+		run metrics --stats="$path"
+		expect_match "its statistics file" '^lazyzero_processes 1$' "$work/out"
+		[ -e "$directory/lazyzero.$named" ] || fail "the statistics file of a live process was removed"
+	done
+	# Where /proc does not show the process, nothing says that it is gone.
+	if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
+		unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" metrics --stats="$2"' - "$LZ_COMMAND" "$directory" > "$work/out" 2> "$work/err"
+		[ -e "$directory/lazyzero.$named" ] || fail "the statistics file of a live process was removed without /proc"
+	fi
+	echo > "$work/end"
+	wait $named
+	run metrics --stats="$directory"
+	expect "the statistics file after the end of the process" "" "$(ls "$directory")"
 fi
 
 if unshare -m mount -t tmpfs none /proc 2> /dev/null; then

@@ -9,6 +9,8 @@ expect_match "the last line" '^{"end":[0-9.]*,"exit_status":0,"signal":null}$' "
 expect_match "a child" '"name":"sleep"' "$work/run.jsonl"
 run run --record="$work/killed.jsonl" sh -c 'kill -9 $$'
 expect_match "a signal" '"exit_status":null,"signal":9}$' "$work/killed.jsonl"
+run run --record="$work/named.jsonl" sh -c 'printf "a\nb) S 1" > /proc/self/comm; sleep 0.3; :'
+expect_match "a newline and a parenthesis in a name" '"name":"a\\nb) S 1"' "$work/named.jsonl"
 expect_failure 125 "cannot write the record '/nowhere/x': No such file" run --record=/nowhere/x true
 expect_failure 125 "record cannot be used with --summary=none" run --record="$work/x" --summary=none true
 if [ -w /dev/full ]; then

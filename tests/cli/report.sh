@@ -256,6 +256,12 @@ mkdir "$work/$odd"
 cp "$work/known" "$work/$odd/known"
 run report $options -- "$work/$odd/known"
 expect_match "a directory whose name is not ASCII, nor UTF-8" '  1  sparse (known.c:14)$' "$work/out"
+newline="$work/new
+line"
+mkdir "$newline"
+cp "$work/known" "$newline/known"
+run report $options -- "$newline/known"
+expect_match "a directory whose name has a newline" '  1  sparse (known.c:14)$' "$work/out"
 
 # Modules that have been replaced or removed or have no symbols are shown as module and offset.
 cp "$work/known" "$work/other"

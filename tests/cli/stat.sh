@@ -55,6 +55,23 @@ tree_stat --no-headers -o pid --sort=name
 expect "sorted by name" "200 100" "$(xargs < "$work/out")"
 tree_stat --no-headers --units=M -o rss,tables,ratio,mappings,minflt,majflt,ppid,user 200
 expect "columns and units" "98 1 0.4% 5 11 12 100 root" "$(head -n 1 "$work/out" | xargs)"
+# The kernel escapes newlines and backslashes in status, not in stat.
+record_process 400 1 newline 100 100 100 40 0 < /dev/null
+printf '400 (a\nb) S 9 c) S 1 1 1 0 -1 4194560 13 0 14 0 0 0 0 0 20 0 1 0 400 0 0\n' > "$tree/proc/400/stat"
+sed -i 's/^Name:.*/Name:\ta\\nb) S 9 \\\\c/' "$tree/proc/400/status"
+tree_stat --no-headers -o minflt,majflt,name 400
+expect "a newline and parentheses in a name" '13 14 a\x0ab) S 9 \c' "$(head -n 1 "$work/out" | sed 's/^ *//; s/  */ /g')"
+expect "one line for the process" 1 "$(grep -c 'S 9' "$work/out")"
+if command -v python3 > /dev/null; then
+	tree_stat --json 400
+	python3 -c 'import json, sys
+assert json.load(open(sys.argv[1]))["processes"][0]["name"] == "a\nb) S 9 \\c"' "$work/out" || fail "--json of a name with a newline"
+fi
+rm -r "$tree/proc/400"
+
+run stat --sysroot="$(printf 'no\nwhere')"
+expect_match "a newline in a path" "^lazyzero: cannot read no.x0awhere/proc: " "$work/err"
+
 tree_stat --no-headers -o name,budget 200
 expect "special characters in names, no library" "odd ) name -" "$(head -n 1 "$work/out" | xargs)"
 

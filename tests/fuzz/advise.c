@@ -1,5 +1,5 @@
 /* Advice, locks and msync, made in both ways. */
-#include "pairs.h"
+#include "mapping_pairs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,8 +54,8 @@ void do_advise(struct worker *worker, const struct record *record)
 	trace(worker, "madvise(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",
 		(void *)(part.area->a + part.offset), part.length, advice, a, a_error, b, b_error);
 	/*
-	 * Whether a huge page could be had is the moment's luck, and a window has none to make; how many ranges on
-	 * a window can be wiped on fork is limited, and what came before the one too many is wiped.
+	 * Whether a huge page could be had is the moment's luck, and a window has none to make; how many
+	 * ranges on a window can be wiped on fork is limited, and what came before the one too many is wiped.
 	 */
 	if (advice == MADV_COLLAPSE)
 		compare_part(worker, &part);
@@ -86,8 +86,8 @@ void do_advise_free(struct worker *worker, const struct record *record)
 /* Advice on two ranges by process_madvise(2), on this process; plain memory's are the same of the twin. */
 void do_advise_process(struct worker *worker, const struct record *record)
 {
-	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_REMOVE, MADV_COLD,
-		MADV_DONTNEED, MADV_DONTDUMP, MADV_DODUMP, MADV_DONTNEED, 12345};
+	static const int advices[] = {MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_NOHUGEPAGE, MADV_REMOVE,
+		MADV_COLD, MADV_DONTNEED, MADV_DONTDUMP, MADV_DODUMP, MADV_DONTNEED, 12345};
 	/* By name; older C libraries lack it. */
 	extern __attribute__((weak)) ssize_t process_madvise(
 		int, const struct iovec *, size_t, int, unsigned);
@@ -128,7 +128,8 @@ void do_bind(struct worker *worker, const struct record *record)
 
 	if (part.area->a == NULL || mbind == NULL)
 		return;
-	BOTH(mbind(part.area->a + part.offset, part.length, mode, mode == 0 ? NULL : &node, mode == 0 ? 0 : 64, 0),
+	BOTH(mbind(part.area->a + part.offset, part.length, mode, mode == 0 ? NULL : &node,
+		     mode == 0 ? 0 : 64, 0),
 		syscall(SYS_mbind, part.area->b + part.offset, part.length, mode, mode == 0 ? NULL : &node,
 			mode == 0 ? 0ul : 64ul, 0));
 	trace(worker, "mbind(%p, %#zx, %d, %#lx) = %ld, errno %d; expected %ld, %d",
@@ -167,7 +168,8 @@ void do_userfault(struct worker *worker, const struct record *record)
 			syscall(SYS_ioctl, fd, UFFDIO_UNREGISTER, &second.range);
 		syscall(SYS_close, fd);
 		trace(worker, "UFFDIO_REGISTER(%p, %#zx, %d) = %ld, errno %d; expected %ld, %d",
-			(void *)(part.area->a + part.offset), part.length, (int)first.mode, a, a_error, b, b_error);
+			(void *)(part.area->a + part.offset), part.length, (int)first.mode, a, a_error, b,
+			b_error);
 		compare_results(worker, &part, a, a_error, b, b_error);
 	}
 }

@@ -1,7 +1,7 @@
 /*
  * The fuzzer: random sequences of the malloc and mmap families, preloaded. What a block of the malloc family
  * must hold is known from a shadow model (blocks.c). Mappings stand twice, once made through the C library's
- * names and once by raw system calls, and both must answer alike (pairs.c).
+ * names and once by raw system calls, and both must answer alike (mapping_pairs.c).
  *
  * A sequence is an array of records of 16 bytes, every one of which means something: random numbers, a file,
  * what libFuzzer makes up and what is left of a sequence while it is shrunk are all read alike.
@@ -77,7 +77,7 @@ void trace(const struct worker *worker, const char *format, ...) __attribute__((
 void run_records(
 	const struct record *records, size_t count, unsigned threads, struct progress *progress, bool traced);
 
-/* --- blocks.c, pairs.c: what each thread has of both families --- */
+/* --- blocks.c, mapping_pairs.c: what each thread has of both families --- */
 
 struct blocks *blocks_of(struct worker *worker);
 struct pairs *pairs_of(struct worker *worker);
@@ -129,7 +129,7 @@ bool script_read(const char *path, struct sequence *sequence);
 uint64_t draw(uint64_t *state, uint64_t below);
 void generate(struct sequence *sequence, uint64_t seed, size_t count, unsigned threads);
 
-/* --- child.c: a sequence in a process of its own, preloaded --- */
+/* --- child_process.c: a sequence in a process of its own, preloaded --- */
 
 struct outcome {
 	bool failed;

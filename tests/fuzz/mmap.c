@@ -1,5 +1,5 @@
 /* Operations of the mmap family, each made in both ways. */
-#include "pairs.h"
+#include "mapping_pairs.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,13 +2,13 @@
  * What a program that looks at its descriptors, or is particular about them, sees with the library there.
  *
  *     descriptors race       threads allocate near the budget while others fork, and close 0 and open a file
- *     descriptors closed     closefrom, close_range, dup2 onto our numbers: reuse works, nobody's file is touched
- *     descriptors children   fork, vfork, a raw clone, daemon: no child uses what shows its parent
+ *     descriptors closed     closefrom, close_range, dup2 onto our numbers: reuse works, nobody's file is
+ * touched descriptors children   fork, vfork, a raw clone, daemon: no child uses what shows its parent
  *     descriptors setuid     as root: reuse asks the kernel after setuid as before
- *     descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent or a service
- *                            manager would install it before exec: decisions and reuse go on
- *     descriptors leader     the first thread ends: VmPTE is still read
- *     descriptors limit N    under RLIMIT_NOFILE N: all N are the program's below 64
+ *     descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
+ * or a service manager would install it before exec: decisions and reuse go on descriptors leader     the
+ * first thread ends: VmPTE is still read descriptors limit N    under RLIMIT_NOFILE N: all N are the
+ * program's below 64
  *
  * Run preloaded; run bare, what does not need the library passes too.
  */
@@ -122,7 +122,8 @@ static uint64_t actual(void)
 	return stats == NULL ? 1 : stats(statistics, sizeof statistics) != 0 ? UINT64_MAX : statistics[3];
 }
 
-/* Whether the library can tell the pages of a block; the fourth figure of struct lz_region is what is resident. */
+/* Whether the library can tell the pages of a block; the fourth figure of struct lz_region is what is
+ * resident. */
 static bool pages_are_told(void)
 {
 	static uint64_t info[64];
@@ -225,8 +226,9 @@ static void race(void)
 	CHECK(forks_leaking == 0);
 	CHECK(wrong == 0);
 	CHECK(forks > 20 && opened > 1000 && rounds > (preloaded() ? 20 : 0));
-	fprintf(stderr, "%u of %u children inherited a low descriptor; %u of %u times open did not give 0; "
-			"%lu rounds of allocation\n",
+	fprintf(stderr,
+		"%u of %u children inherited a low descriptor; %u of %u times open did not give 0; "
+		"%lu rounds of allocation\n",
 		forks_leaking, forks, wrong, opened, rounds);
 }
 
@@ -413,7 +415,7 @@ static void after_setuid(void)
 	}
 }
 
-/* Not by prctl(2), which the library hears: it then serves nothing any more, see filter.c. */
+/* Not by prctl(2), which the library hears: it then serves nothing any more, see seccomp_filter.c. */
 static bool install_filter(struct sock_fprog *program)
 {
 #ifdef LZ_HAVE_RAW_SYSCALL

@@ -2,7 +2,7 @@
 export LC_ALL=C
 . "$LZ_SRCDIR/tests/allocators.sh"
 probes=$LZ_BUILDDIR/tests/probe
-early=$probes/.libs/early.so
+early=$probes/.libs/early_constructor.so
 tight="LAZYZERO_BUDGET=1M LAZYZERO_POLICY=log LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K"
 tight="$tight LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_CACHE=0"
 failed=0

@@ -2,7 +2,7 @@
 # Resource limits at hostile values, few mappings left, a full memory control group: the program gets what it gets bare, or
 # a clean ENOMEM; and is never ended for what we do.
 . "$LZ_SRCDIR/tests/probe/lib.sh"
-program=$probes/denied
+program=$probes/denied_syscalls
 
 # clean WHAT: the run that just ended, status $?, said of each step that it was done or had no memory.
 clean() {
@@ -21,7 +21,7 @@ limited() {
 as_user=
 if [ "$(id -u)" -eq 0 ]; then
   as_user='setpriv --reuid 65534 --regid 65534 --clear-groups'
-  if ! $as_user "$probes/denied" run >/dev/null 2>&1; then
+  if ! $as_user "$probes/denied_syscalls" run >/dev/null 2>&1; then
     echo 'not tested: limits of locked memory and processes, which do not bind root (setpriv)'
     as_user=
   fi

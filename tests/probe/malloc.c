@@ -1,7 +1,7 @@
 /*
  * Proves that the malloc family keeps its promises around and above the thresholds: zero contents, alignment,
- * usable sizes, errno; that serving a large calloc touches no memory; and, in realloc.c and odd.c, what
- * stands there.
+ * usable sizes, errno; that serving a large calloc touches no memory; and, in realloc.c and
+ * invalid_requests.c, what stands there.
  */
 #include "blocks.h"
 

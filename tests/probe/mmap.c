@@ -3,7 +3,7 @@
  * through the C library's names (which lazyzero takes over) and as raw system calls, and both the results
  * with errno and the mappings they leave behind must be equal.
  */
-#include "twice.h"
+#include "raw_comparison.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * What every probe shares. A probe is a program whose checks stand in probe_main; probe.c runs that where the
- * environment variable PROBE_WHERE says: in main, in the constructor of another library (early.c), in a
- * second thread, or in a forked child.
+ * environment variable PROBE_WHERE says: in main, in the constructor of another library
+ * (early_constructor.c), in a second thread, or in a forked child.
  *
  * Failed checks are counted and described on stderr. What a probe prints on stdout depends on the C library's
  * and the allocator's behaviour alone, so that the scripts can compare it with a run without lazyzero.

@@ -27,7 +27,7 @@ obeys() {
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
   chmod 755 "$work"
   mkdir -m 777 "$work/public"
-  for kind in plain set-uid capable; do cp "$probes/secure" "$work/$kind"; done
+  for kind in plain set-uid capable; do cp "$probes/secure_mode" "$work/$kind"; done
   chmod 4755 "$work/set-uid"
   chmod 755 "$work/plain" "$work/capable"
   obeys 'a plain program' "$work/plain" 'secure 0, refused' 2

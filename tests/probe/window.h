@@ -6,7 +6,7 @@
 #ifndef WINDOW_H
 #define WINDOW_H
 
-#include "twice.h"
+#include "raw_comparison.h"
 
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define RW (PROT_READ | PROT_WRITE)

@@ -5,7 +5,7 @@
  */
 #include "marks.h"
 #include "stress.h"
-#include "unheard.h"
+#include "raw_syscalls.h"
 
 #include <errno.h>
 #include <malloc.h>

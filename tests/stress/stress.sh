@@ -10,10 +10,10 @@ export STRESS_LIBRARIES
 trap 'rm -rf "$STRESS_LIBRARIES"' EXIT
 trap 'exit 1' HUP INT TERM
 for i in 1 2 3; do
-  cp "$LZ_BUILDDIR/tests/stress/.libs/library.so" "$STRESS_LIBRARIES/library$i.so" || exit 1
+  cp "$LZ_BUILDDIR/tests/stress/.libs/loaded_library.so" "$STRESS_LIBRARIES/library$i.so" || exit 1
 done
 
-cp "$LZ_BUILDDIR/tests/stress/.libs/plugin.so" "$STRESS_LIBRARIES/plugin.so" || exit 1
+cp "$LZ_BUILDDIR/tests/stress/.libs/deepbind_plugin.so" "$STRESS_LIBRARIES/plugin.so" || exit 1
 
 # A control group that "children" puts one process of its own in; without, it says what it did not test.
 for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do

@@ -3,8 +3,8 @@
 # under them without us; memcheck finds nothing wrong in us.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 tested=0
-program=$suites/large
-[ ! -x "$suites/.libs/large" ] || program=$suites/.libs/large
+program=$suites/large_blocks
+[ ! -x "$suites/.libs/large_blocks" ] || program=$suites/.libs/large_blocks
 
 cat >"$work/commands" <<'END'
 set confirm off

@@ -80,7 +80,7 @@ unsigned la_objopen(struct link_map *map, Lmid_t id, uintptr_t *cookie)
 }
 END_OF_C
 then
-  for program in "$suites/large" "$suites/deepbind $plugin libc mixes 67108864"; do
+  for program in "$suites/large_blocks" "$suites/deepbind $plugin libc mixes 67108864"; do
     run_with '' alone env LD_AUDIT="$work/audit.so" $program
     for setting in LAZYZERO_LOG=none LAZYZERO_BACKING=window; do
       run_with "$LZ_LIBRARY" both env LAZYZERO_LOG=none $setting LD_AUDIT="$work/audit.so" $program

@@ -31,9 +31,9 @@ for allocator in '' $(find_allocators); do
 done
 
 # Made by one, freed by another.
-$CXX -shared -fPIC -o "$work/libdrop.so" "$LZ_SRCDIR/tests/suites/drop.cc" &&
-  $CXX -o "$work/mixed" "$LZ_SRCDIR/tests/suites/mixed.cc" "$work/libdrop.so" &&
-  { [ -z "$static" ] || $CXX -static-libstdc++ -static-libgcc -o "$work/mixed-static" "$LZ_SRCDIR/tests/suites/mixed.cc" \
+$CXX -shared -fPIC -o "$work/libdrop.so" "$LZ_SRCDIR/tests/suites/library_delete.cc" &&
+  $CXX -o "$work/mixed" "$LZ_SRCDIR/tests/suites/mixed_operators.cc" "$work/libdrop.so" &&
+  { [ -z "$static" ] || $CXX -static-libstdc++ -static-libgcc -o "$work/mixed-static" "$LZ_SRCDIR/tests/suites/mixed_operators.cc" \
     "$work/libdrop.so"; } || fail "$CXX cannot build them"
 for program in mixed ${static:+mixed-static}; do
   for allocator in '' $(find_allocators 2>/dev/null); do

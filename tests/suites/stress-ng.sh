@@ -29,7 +29,7 @@ stress() {
   seconds=$2
   shift 2
   for way in bare default window; do
-    before=$suites/.libs/little-memory.so
+    before=$suites/.libs/small_sysinfo.so
     # Some (mprotect, fork) ask for no more than pages.
     all=
     [ $way != window ] || all='env LAZYZERO_THRESHOLD=4K LAZYZERO_MALLOC_THRESHOLD=4K'

@@ -3,8 +3,8 @@
 # malloc_stats.
 . "$LZ_SRCDIR/tests/suites/lib.sh"
 
-run_with '' alone "$suites/told"
-run_with "$LZ_LIBRARY" both "$suites/told"
+run_with '' alone "$suites/mallinfo"
+run_with "$LZ_LIBRARY" both "$suites/mallinfo"
 for name in alone both; do
   grep -qx done "$work/$name" && ! grep -q wrong "$work/$name" || { fail "mallinfo, $name"; cat "$work/$name"; }
 done
@@ -14,7 +14,7 @@ grep -qx 'lazyzero: 0 regions, 0 bytes; 0 bytes kept for reuse' "$work/both" || 
 sed '/^lazyzero:/d' "$work/both" | cut -d = -f 1 >"$work/both-names"
 cut -d = -f 1 "$work/alone" >"$work/alone-names"
 same 'malloc_stats' alone-names both-names
-run_with "$LZ_LIBRARY" disabled env LAZYZERO_DISABLE=1 "$suites/told"
+run_with "$LZ_LIBRARY" disabled env LAZYZERO_DISABLE=1 "$suites/mallinfo"
 ! grep -q lazyzero "$work/disabled" || { fail 'malloc_stats, disabled'; cat "$work/disabled"; }
 
 # told BYTES EXPECTED SETTING...: what stands behind a block of that size, and how many notes there are.
@@ -22,7 +22,7 @@ told() {
   bytes=$1
   expected=$2
   shift 2
-  run_with "$LZ_LIBRARY" told env "$@" "$suites/told" huge $bytes
+  run_with "$LZ_LIBRARY" told env "$@" "$suites/mallinfo" huge $bytes
   found="$(grep -v '^lazyzero\|^status' "$work/told" | tr '\n' ' ')$(grep -c '^lazyzero.*GLIBC_TUNABLES' "$work/told")"
   [ "$found" = "$expected" ] || { fail "$*: expected \"$expected\", got \"$found\""; cat "$work/told"; }
 }

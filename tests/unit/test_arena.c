@@ -14,10 +14,10 @@ Test(arena, blocks_are_zeroed_aligned_and_recorded)
 	cr_expect_eq((uintptr_t)a % 4096, 0);
 	cr_expect_eq((uintptr_t)b % 4096, 0);
 	cr_expect_eq((uintptr_t)c % 16384, 0);
-	cr_expect_eq(lz_arena_size(a), 4096);
-	cr_expect_eq(lz_arena_size(b), 8192);
-	cr_expect_eq(lz_arena_size(b + 4096), 0);
-	cr_expect_eq(lz_arena_size(b + 1), 0);
+	cr_expect_eq(lz_arena_usable_size(a), 4096);
+	cr_expect_eq(lz_arena_usable_size(b), 8192);
+	cr_expect_eq(lz_arena_usable_size(b + 4096), 0);
+	cr_expect_eq(lz_arena_usable_size(b + 1), 0);
 	cr_expect(lz_arena_owns(b + 1));
 	cr_expect_not(lz_arena_owns(&a));
 	cr_expect_not(lz_arena_owns(NULL));

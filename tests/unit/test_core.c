@@ -302,7 +302,7 @@ Test(misuse, only_certain_misuse_is_classified)
 	start_core((char *[]){"LAZYZERO_LOG=none", NULL});
 	cr_assert_eq(allocate(2 * MIB, (void **)&p), 0);
 	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "the start of a block");
-	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INSIDE);
+	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INTERIOR);
 	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
 	cr_expect_eq(lz_heap_classify(&core.heap, foreign, &base, &length), LZ_MISUSE_NONE);
 	/* If an untracked call was made, the books are not trusted. */
@@ -310,9 +310,9 @@ Test(misuse, only_certain_misuse_is_classified)
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_NONE);
 	atomic_store(&core.books.has_untracked_calls, false);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
-	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_FREED);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_DOUBLE_FREE);
 	lz_cache_flush(&core.cache);
-	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_GONE);
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_UNMAPPED);
 	munmap(foreign, 4096);
 }
 

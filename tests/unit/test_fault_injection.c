@@ -277,7 +277,7 @@ static void check_no_repeated_messages(void)
  */
 static void expire_cached_limits(void)
 {
-	atomic_store(&core.cache.limits_ms, 0);
+	atomic_store(&core.cache.limits_read_ms, 0);
 }
 
 /*

@@ -62,30 +62,31 @@ Test(sites, sites_beyond_a_full_table_are_counted_together)
 
 Test(sites, peak_page_counts_and_largest_histogram)
 {
-	struct lz_fate small = {.regions = 1, .bytes = 100, .written = 40},
-		       large = {.regions = 1, .bytes = 300};
-	struct lz_cells cells = {.count = 3, .written = {1, 2, 3}}, other = {.count = 1};
+	struct lz_site_usage small = {.regions = 1, .bytes = 100, .written = 40},
+			     large = {.regions = 1, .bytes = 300};
+	struct lz_cell_map cells = {.count = 3, .written = {1, 2, 3}}, other = {.count = 1};
 	struct lz_site *site = &sites.site[5];
 
 	fresh_sites();
-	lz_sites_made(&sites, 5, 300, 290);
-	lz_sites_made(&sites, 5, 60, 55);
-	lz_sites_grew(&sites, 5, 40);
-	lz_sites_ended(&sites, 5, &large, &cells);
-	lz_sites_ended(&sites, 5, &small, &other);
-	lz_sites_made(&sites, 5, 200, 200);
+	lz_sites_note_allocated(&sites, 5, 300, 290);
+	lz_sites_note_allocated(&sites, 5, 60, 55);
+	lz_sites_note_grown(&sites, 5, 40);
+	lz_sites_note_freed(&sites, 5, &large, &cells);
+	lz_sites_note_freed(&sites, 5, &small, &other);
+	lz_sites_note_allocated(&sites, 5, 200, 200);
 	cr_expect_eq(site->count, 3);
-	cr_expect_eq(site->asked, 290 + 55 + 40 + 200);
+	cr_expect_eq(site->requested, 290 + 55 + 40 + 200);
 	cr_expect_eq(site->peak, 400);
-	cr_expect_eq(site->alive, 200);
-	cr_expect_eq(site->ended.regions, 2);
-	cr_expect_eq(site->ended.bytes, 400);
-	cr_expect_eq(site->ended.written, 40);
+	cr_expect_eq(site->live, 200);
+	cr_expect_eq(site->freed.regions, 2);
+	cr_expect_eq(site->freed.bytes, 400);
+	cr_expect_eq(site->freed.written, 40);
 	cr_expect_eq(site->largest, 300);
 	cr_expect_eq(site->cells.count, 3);
-	lz_sites_forget(&sites);
+	lz_sites_reset(&sites);
 	cr_expect_eq(
-		site->count + site->asked + site->peak + site->alive + site->ended.bytes + site->largest, 0);
+		site->count + site->requested + site->peak + site->live + site->freed.bytes + site->largest,
+		0);
 }
 
 /* --- census --- */

@@ -1,4 +1,4 @@
-/* A window out of nothing: its file, its mappings, its huge pages; see window_make.h. */
+/* Creating a window: its file, its mappings, its huge pages; see create.h. */
 #include "backing/window/create.h"
 
 #include <errno.h>
@@ -15,38 +15,38 @@
 
 #define COLLAPSE_ATTEMPTS 3
 
-/* Its frame is not there while what follows it runs: this is the deepest path of the library. */
-#define APART __attribute__((noinline))
+/* Keeps a function's frame off the stack while later steps run: this is the deepest path of the library. */
+#define NOINLINE __attribute__((noinline))
 
-int lz_window_fail(struct lz_window_failure *failure, const char *step, int error)
+int lz_window_set_failure(struct lz_window_failure *failure, const char *step, int error)
 {
 	*failure = (struct lz_window_failure){step, error};
 	return error != 0 ? error : -EAGAIN;
 }
 
-/* --- whole or not --- */
+/* --- checking huge pages --- */
 
-static void count_huge(void *context, const struct lz_page_run *run)
+static void add_huge_bytes(void *context, const struct lz_page_run *run)
 {
 	if (run->huge && run->file)
 		*(uint64_t *)context += run->end - run->start;
 }
 
-bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
+bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
 	uint64_t huge = 0;
 	int error;
 
 	if (backings->os->madvise((void *)keeper, bytes, MADV_POPULATE_READ) != 0)
 		return false;
-	error = lz_pagemap_walk(backings->os, keeper, keeper + bytes, count_huge, &huge);
+	error = lz_pagemap_walk(backings->os, keeper, keeper + bytes, add_huge_bytes, &huge);
 	if (error != 0) /* before Linux 6.7 */
 		error = lz_smaps_value(
 			backings->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
 	return error == 0 && huge == bytes;
 }
 
-int lz_window_no_huge_pages(
+int lz_window_explain_no_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error)
 {
 	struct lz_line_reader lines;
@@ -54,10 +54,10 @@ int lz_window_no_huge_pages(
 	bool denied = false;
 
 	if (backings->os->thp_disabled() == 1)
-		return lz_window_fail(
+		return lz_window_set_failure(
 			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
 	if (backings->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
-		return lz_window_fail(failure,
+		return lz_window_set_failure(failure,
 			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
 	if (lz_line_reader_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") ==
 		0) {
@@ -66,19 +66,19 @@ int lz_window_no_huge_pages(
 		lz_line_reader_close(&lines);
 	}
 	if (denied)
-		return lz_window_fail(failure,
+		return lz_window_set_failure(failure,
 			"huge pages are denied to shared memory "
 			"(/sys/kernel/mm/transparent_hugepage/shmem_enabled)",
 			0);
-	return lz_window_fail(failure, "no huge page to be found (MADV_COLLAPSE)", error);
+	return lz_window_set_failure(failure, "no huge page to be found (MADV_COLLAPSE)", error);
 }
 
 /*
- * Turns the keeper's pages into huge ones. One page of each block must be there for the kernel to collapse
- * (collapse_file in mm/khugepaged.c); allocating just that one keeps the peak at a block above the window.
+ * Collapses the keeper's pages into huge pages. The kernel collapses a block only if one of its pages exists
+ * (collapse_file in mm/khugepaged.c); allocating just one page keeps the peak at one block above the window.
  */
-int lz_window_collapse(
-	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+NOINLINE static int collapse(struct lz_backings *backings, struct lz_window_failure *failure,
+	uintptr_t keeper, size_t bytes, int *answer)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
 	int error = 0;
@@ -86,21 +86,39 @@ int lz_window_collapse(
 	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
 		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
 	if (error)
-		return lz_window_fail(failure, "memory for its pages", error);
-	/* EAGAIN: a page was locked or not yet on the list of its kind. */
+		return lz_window_set_failure(failure, "memory for its pages", error);
+	/* EAGAIN: a page was locked, or not yet on its LRU list. */
 	for (int attempt = 0; attempt < COLLAPSE_ATTEMPTS; attempt++) {
-		error = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
-		if (error != -EAGAIN)
+		*answer = backings->os->madvise((void *)keeper, bytes, MADV_COLLAPSE);
+		if (*answer != -EAGAIN)
 			break;
 	}
-	if (lz_window_is_whole(backings, keeper, bytes))
+	return 0;
+}
+
+/* Inline, which keeps the stack below the check for huge pages small. */
+static inline int collapse_and_check(
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+{
+	int answer = 0, error = collapse(backings, failure, keeper, bytes, &answer);
+
+	if (error)
+		return error;
+	if (lz_window_has_huge_pages(backings, keeper, bytes))
 		return 0;
-	return lz_window_no_huge_pages(backings, failure, keeper, error);
+	return lz_window_explain_no_huge_pages(backings, failure, keeper, answer);
+}
+
+int lz_window_collapse(
+	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes)
+{
+	return collapse_and_check(backings, failure, keeper, bytes);
 }
 
 /*
- * Locked, the window cannot be split by reclaim. What the program may lock is the program's: only where
- * nothing is limited, or where the limit does not hold (CAP_IPC_LOCK: it then takes more).
+ * Reclaim cannot split a locked window. The program's own RLIMIT_MEMLOCK is left to the program: the window
+ * is locked only if the limit is infinite, or smaller than the window; in that case mlock succeeds only with
+ * CAP_IPC_LOCK, for which the limit does not apply.
  */
 static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes)
 {
@@ -111,21 +129,21 @@ static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t by
 	backings->os->mlock((void *)keeper, bytes);
 }
 
-/* --- made --- */
+/* --- creation --- */
 
-static intptr_t map_zeros(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
+static intptr_t map_file(struct lz_backings *backings, uintptr_t at, size_t bytes, int protection, int fd)
 {
 	return backings->os->mmap(
 		(void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
 }
 
 /*
- * A new memfd at a high number. At the lowest, where the kernel puts it, a program that puts its own files on
- * numbers it takes for free (dup2 and close in a loop) would meet it within the milliseconds of making a
- * window: its file would be cut to our size, or its descriptor closed. What was duplicated must be an empty
- * memfd that can be sealed.
+ * Creates a memfd with a high descriptor number. The kernel assigns the lowest free number. A program that
+ * assumes low numbers are free (dup2 and close in a loop) could replace it during the milliseconds in which a
+ * window is created: its file would be truncated to the window's size, or its descriptor closed. The
+ * duplicated descriptor must be an empty memfd that can be sealed.
  */
-APART static int create_file(struct lz_backings *backings)
+NOINLINE static int create_memfd(struct lz_backings *backings)
 {
 	const struct lz_os *os = backings->os;
 	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
@@ -145,28 +163,29 @@ APART static int create_file(struct lz_backings *backings)
 	return fd;
 }
 
-/* A sealed file of zeros. Sealed before anything maps it; reading fills its holes all the same. */
-APART static int make_file(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
+/* Creates a sealed file of zeros. It is sealed before anything maps it; reading still fills its holes. */
+NOINLINE static int create_sealed_file(
+	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
 {
 	const struct lz_os *os = backings->os;
-	int fd = create_file(backings);
+	int fd = create_memfd(backings);
 	int error;
 
 	if (fd < 0)
-		return lz_window_fail(failure, "memfd_create", fd);
+		return lz_window_set_failure(failure, "memfd_create", fd);
 	error = os->ftruncate(fd, (int64_t)bytes);
 	if (error)
-		lz_window_fail(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
+		lz_window_set_failure(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
 	else if ((error = os->add_seals(fd)) != 0)
-		lz_window_fail(failure, "sealing its memfd", error);
+		lz_window_set_failure(failure, "sealing its memfd", error);
 	if (error == 0)
 		return fd;
 	os->close(fd);
 	return error;
 }
 
-/* Maps keeper and source, side by side. */
-static int make_mappings(
+/* Maps keeper and source side by side. */
+static int map_keeper_and_source(
 	struct lz_backings *backings, struct lz_window_failure *failure, int fd, struct lz_window *window)
 {
 	size_t bytes = window->bytes;
@@ -174,20 +193,23 @@ static int make_mappings(
 		backings, 2 * bytes, lz_window_map_unit(&backings->books->windows));
 
 	if (lz_os_failed(at))
-		return lz_window_fail(failure, "address space for it", (int)at);
+		return lz_window_set_failure(failure, "address space for it", (int)at);
 	window->keeper = (uintptr_t)at;
 	window->source = window->keeper + bytes;
-	at = map_zeros(backings, window->keeper, bytes, PROT_READ, fd);
+	at = map_file(backings, window->keeper, bytes, PROT_READ, fd);
 	if (!lz_os_failed(at))
-		at = map_zeros(backings, window->source, bytes, PROT_READ | PROT_WRITE, fd);
+		at = map_file(backings, window->source, bytes, PROT_READ | PROT_WRITE, fd);
 	if (!lz_os_failed(at))
 		return 0;
 	backings->os->munmap((void *)window->keeper, 2 * bytes);
-	return lz_window_fail(failure, "mapping it", (int)at);
+	return lz_window_set_failure(failure, "mapping it", (int)at);
 }
 
-/* With the hash MMU, the kernel keeps a page table behind every huge page (arch_needs_pgtable_deposit). */
-static bool saves_nothing(struct lz_backings *backings)
+/*
+ * With the hash MMU of ppc64, the kernel keeps a page table for every huge page (arch_needs_pgtable_deposit),
+ * so a window would save nothing.
+ */
+static bool has_hash_mmu(struct lz_backings *backings)
 {
 	struct lz_line_reader lines;
 	const char *line;
@@ -202,22 +224,23 @@ static bool saves_nothing(struct lz_backings *backings)
 	return hash;
 }
 
-int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
+int lz_window_create(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
 	struct lz_window *window)
 {
 	int fd, error;
 
 	*window = (struct lz_window){.bytes = bytes};
-	if (saves_nothing(backings))
-		return lz_window_fail(failure, "with the hash MMU of this machine it would save nothing", 0);
-	fd = make_file(backings, failure, bytes);
+	if (has_hash_mmu(backings))
+		return lz_window_set_failure(
+			failure, "with the hash MMU of this machine it would save nothing", 0);
+	fd = create_sealed_file(backings, failure, bytes);
 	if (fd < 0)
 		return fd;
-	error = make_mappings(backings, failure, fd, window);
+	error = map_keeper_and_source(backings, failure, fd, window);
 	backings->os->close(fd);
 	if (error)
 		return error;
-	error = lz_window_collapse(backings, failure, window->keeper, bytes);
+	error = collapse_and_check(backings, failure, window->keeper, bytes);
 	if (error) {
 		backings->os->munmap((void *)window->keeper, 2 * bytes);
 		return error;

@@ -1,9 +1,9 @@
 /*
- * Making a zero window, and making it whole again. Without the lock. Each returns 0, or -errno with what went
- * wrong in *failure.
+ * Creating a zero window and restoring its huge pages. Functions are called without the lock of the books.
+ * Each returns 0, or -errno and describes the failure in *failure.
  */
-#ifndef LZ_CORE_WINDOW_MAKE_H
-#define LZ_CORE_WINDOW_MAKE_H
+#ifndef LZ_BACKING_WINDOW_CREATE_H
+#define LZ_BACKING_WINDOW_CREATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,29 +12,37 @@
 struct lz_backings;
 struct lz_window;
 
-/* What went wrong: a step, named for a person, and -errno, or 0 where the step's name says it all. */
+/* A failure: the step that failed, in words for the user, and -errno, or 0 if the step says enough. */
 struct lz_window_failure {
 	const char *step;
 	int error;
 };
 
-/* Notes it; returns error, or -EAGAIN for 0. */
-int lz_window_fail(struct lz_window_failure *failure, const char *step, int error);
+/* Fills in a failure; returns `error`, or -EAGAIN if it is 0. */
+int lz_window_set_failure(struct lz_window_failure *failure, const char *step, int error);
 
-/* A sealed memfd of `bytes` zeros, mapped as keeper and source, in huge pages, locked where the limit allows.
+/*
+ * Creates a sealed memfd of `bytes` zero bytes, mapped as keeper and source, in huge pages, and locked if
+ * RLIMIT_MEMLOCK allows it.
  */
-int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
+int lz_window_create(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
 	struct lz_window *window);
 
-/* Whether all of the keeper is mapped by huge pages now: what the kernel says of it, not what it promised. */
-bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t bytes);
+/*
+ * Whether huge pages map all of the keeper, as reported by the page tables (PAGEMAP_SCAN, or smaps before
+ * Linux 6.7).
+ */
+bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, size_t bytes);
 
-/* Turns the keeper's pages into huge ones. */
+/* Collapses the keeper's pages into huge pages (MADV_COLLAPSE, Linux 6.1). */
 int lz_window_collapse(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes);
 
-/* Why the kernel gave no huge pages, as far as it says; `error` is what MADV_COLLAPSE answered. */
-int lz_window_no_huge_pages(
+/*
+ * Finds out why the kernel gave no huge pages; `error` is the result of MADV_COLLAPSE. Always returns an
+ * error.
+ */
+int lz_window_explain_no_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error);
 
 #endif

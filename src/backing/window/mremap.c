@@ -1,6 +1,6 @@
 /*
- * Memory on a zero window, moved and grown. What one mapping is to the program is many to the kernel, and no
- * piece may reach past the window's end, so mremap is made piece by piece.
+ * Moves and grows memory on a zero window. What the program sees as one mapping is many mappings to the
+ * kernel, and no piece may extend past the end of the window, so mremap is done piece by piece.
  */
 
 #include <errno.h>
@@ -17,11 +17,14 @@
 
 #define UNIFORM_ATTEMPTS 4
 
-/* Whether the kernel will look at the mappings at all; if not, it is for it to say why. */
+/*
+ * Whether the kernel would get as far as looking at the mappings. If not, the call is passed on so that the
+ * kernel returns the error.
+ */
 static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t old_length,
 	size_t new_length, int flags, uintptr_t target)
 {
-	/* TASK_SIZE of x86-64; where it is a page more, no mapping of ours has room for that page. */
+	/* TASK_SIZE of x86-64. Where it is one page more, no mapping of lazyzero has room for that page. */
 	uintptr_t top = ((uintptr_t)1 << backings->books->geometry->user_bits) - backings->books->page;
 
 	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || new_length == 0 ||
@@ -35,26 +38,34 @@ static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t
 	       (start + old_length <= target || target + new_length <= start);
 }
 
-/* What keeps the kernel from joining two mappings that are alike otherwise: each file for itself, and
- * /dev/zero. */
-static uintptr_t kind_of(struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t at)
+/*
+ * Mappings of different kinds are never merged by the kernel, even with equal attributes: each file is a kind
+ * of its own, and so is /dev/zero.
+ */
+static uintptr_t mapping_kind(struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t at)
 {
 	uintptr_t tag = lz_books_window_tag_at(backings->books, at);
 
-	/* By its name as well: a handler that interrupted us cannot ask the map of windows. */
+	/*
+	 * Checks the name as well: a signal handler that interrupted a holder of the lock cannot read the map
+	 * of windows.
+	 */
 	if (tag == 0 && (mapping->inode != 0 || mapping->shared) && !lz_mapping_is_window(mapping))
 		return mapping->start | 1;
 	return tag & lz_window_map_dev_zero_bit(&backings->books->windows);
 }
 
-/* For `uniform`, where no descriptor is to be had to look with: what was never altered is as it was made. */
-static int uniform_by_books(
-	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
+/*
+ * For check_uniform, when no descriptor is available to read smaps: memory whose attributes were never
+ * changed has those of its creation.
+ */
+static int check_uniform_by_books(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
 {
 	struct lz_window_part part, first = {.start = 0};
 
-	*manner = (struct lz_window_manner){.protection = PROT_READ | PROT_WRITE};
-	if (atomic_load_explicit(&backings->windows->altered, memory_order_relaxed))
+	*attributes = (struct lz_window_attributes){.protection = PROT_READ | PROT_WRITE};
+	if (atomic_load_explicit(&backings->windows->attributes_changed, memory_order_relaxed))
 		return -ENOMEM;
 	while (start < end) {
 		if (!lz_window_next_part(backings, start, end, &part) || part.start != start)
@@ -68,30 +79,30 @@ static int uniform_by_books(
 	return 0;
 }
 
-static int look_whether_uniform(
-	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
+static int check_uniform_by_smaps(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
 {
 	struct lz_mapping mapping;
 	struct lz_line_reader lines;
-	unsigned asked;
+	unsigned advice;
 	uintptr_t first_kind = 0;
 	bool first = true;
 
 	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/smaps") != 0)
-		return uniform_by_books(backings, start, end, manner);
-	while (start < end && lz_smaps_next(&lines, &mapping, &asked)) {
-		struct lz_window_manner seen = {
-			.protection = lz_mapping_protection(&mapping), .asked = asked};
+		return check_uniform_by_books(backings, start, end, attributes);
+	while (start < end && lz_smaps_next(&lines, &mapping, &advice)) {
+		struct lz_window_attributes seen = {
+			.protection = lz_mapping_protection(&mapping), .advice = advice};
 		uintptr_t kind;
 
 		if (mapping.end <= start)
 			continue;
-		kind = kind_of(backings, &mapping, lz_max_u64(start, mapping.start));
+		kind = mapping_kind(backings, &mapping, lz_max_u64(start, mapping.start));
 		if (mapping.start > start ||
-			(!first && (seen.protection != manner->protection || seen.asked != manner->asked ||
-					   kind != first_kind)))
+			(!first && (seen.protection != attributes->protection ||
+					   seen.advice != attributes->advice || kind != first_kind)))
 			break;
-		*manner = seen;
+		*attributes = seen;
 		first_kind = kind;
 		first = false;
 		start = mapping.end;
@@ -100,8 +111,8 @@ static int look_whether_uniform(
 	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
 }
 
-/* What is wiped on fork is a mapping of its own to the program. */
-__attribute__((noinline)) static bool is_wiped_alike(
+/* A range marked MADV_WIPEONFORK is a mapping of its own to the program. */
+__attribute__((noinline)) static bool is_uniformly_wiped(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_wipe_list wiped = {.count = 0};
@@ -114,35 +125,36 @@ __attribute__((noinline)) static bool is_wiped_alike(
 	       (wiped.count == 1 && wiped.part[0].start == 0 && wiped.part[0].end == end - start);
 }
 
-/* The protection key of the mapping at an address, where the program ever gave one. */
+/* The protection key at an address; 0 if the program never set one. */
 static int key_of(struct lz_backings *backings, uintptr_t at)
 {
 	uint64_t key;
 
-	if (!atomic_load_explicit(&backings->windows->keyed, memory_order_relaxed) ||
+	if (!atomic_load_explicit(&backings->windows->protection_keys_used, memory_order_relaxed) ||
 		lz_smaps_value(backings->os, "/proc/thread-self/smaps", at, "ProtectionKey:", &key) != 0)
 		return 0;
 	return (int)key;
 }
 
 /*
- * Whether [start, end) is what the program sees as one mapping: no hole, everything in one manner. -EFAULT
- * where not, -ENOMEM where that cannot be read.
+ * Whether the program sees [start, end) as one mapping, without holes and with the same attributes
+ * throughout. Returns 0 and the attributes, -EFAULT if it is not one mapping, or -ENOMEM if that cannot be
+ * read.
  *
- * The file is read a page at a time, and other threads map and unmap meanwhile: a hole that is seen once may
- * be where two such pages meet.
+ * smaps is read one page at a time while other threads map and unmap, so a hole that appears once may be an
+ * artefact at the boundary of two such pages; the read is repeated.
  */
-static int uniform(
-	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_manner *manner)
+static int check_uniform(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
 {
 	int error = -EFAULT;
 
-	if (!is_wiped_alike(backings, start, end))
+	if (!is_uniformly_wiped(backings, start, end))
 		return -EFAULT;
 	for (int attempt = 0; error == -EFAULT && attempt < UNIFORM_ATTEMPTS; attempt++)
-		error = look_whether_uniform(backings, start, end, manner);
+		error = check_uniform_by_smaps(backings, start, end, attributes);
 	if (error == 0)
-		manner->key = key_of(backings, start);
+		attributes->key = key_of(backings, start);
 	return error;
 }
 
@@ -153,8 +165,8 @@ static bool is_mapped(struct lz_backings *backings, uintptr_t start)
 	return backings->os->mincore((void *)start, backings->books->page, &resident) != -ENOMEM;
 }
 
-/* The map of windows follows pieces that move, or are mapped again elsewhere, in one call. */
-__attribute__((noinline)) static void follow_all(
+/* Updates the map of windows for pieces that one call moves, or maps a second time elsewhere (`stays`). */
+__attribute__((noinline)) static void record_move(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, bool stays)
 {
 	uintptr_t end = from + length;
@@ -170,8 +182,11 @@ __attribute__((noinline)) static void follow_all(
 	}
 }
 
-/* A move of many mappings may fail half way: what is still in its old place is known there again. */
-__attribute__((noinline)) static void follow_back(
+/*
+ * A move of several mappings may fail half way: the pieces that did not move are entered at their old place
+ * again.
+ */
+__attribute__((noinline)) static void record_partial_move(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to)
 {
 	uintptr_t end = from + length;
@@ -179,11 +194,14 @@ __attribute__((noinline)) static void follow_back(
 	for (size_t piece; from < end; from += piece, to += piece) {
 		piece = lz_window_piece_length(backings, from, end);
 		if (is_mapped(backings, to))
-			follow_all(backings, from, piece, to, false);
+			record_move(backings, from, piece, to, false);
 	}
 }
 
-/* Address space for what moves: the program's choice, whatever lies there, or ours. */
+/*
+ * Reserves the target of a move: the address that the program names, replacing what is there, or one that
+ * lazyzero chooses.
+ */
 static intptr_t reserve_target(
 	struct lz_backings *backings, uintptr_t start, size_t length, int flags, uintptr_t target)
 {
@@ -198,9 +216,11 @@ static intptr_t reserve_target(
 	return at;
 }
 
-/* Unmaps, and then forgets, what stood on a window. 0 or -errno: vm.max_map_count, where a piece is cut in
- * two. */
-static int give_up(struct lz_backings *backings, uintptr_t start, size_t length)
+/*
+ * Unmaps a range and removes it from the map of windows. 0 or -errno; fails at vm.max_map_count when a piece
+ * must be split.
+ */
+static int unmap_and_forget(struct lz_backings *backings, uintptr_t start, size_t length)
 {
 	int error = backings->os->munmap((void *)start, length);
 
@@ -209,9 +229,9 @@ static int give_up(struct lz_backings *backings, uintptr_t start, size_t length)
 	return error;
 }
 
-/* Grows where it is: 0, or -ENOMEM where something is in the way. */
+/* Grows in place. Returns 0, or -ENOMEM if the addresses are in use. */
 __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings, const struct lz_lease *lease,
-	uintptr_t start, size_t old_length, size_t new_length, const struct lz_window_manner *manner)
+	uintptr_t start, size_t old_length, size_t new_length, const struct lz_window_attributes *attributes)
 {
 	uintptr_t from = start + old_length;
 	size_t more = new_length - old_length;
@@ -222,15 +242,15 @@ __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings,
 	if (lz_os_failed(at))
 		return -ENOMEM;
 	error = lz_window_extend(backings, lease, from, from + more,
-		lz_books_window_tag_at(backings->books, from - 1), manner);
+		lz_books_window_tag_at(backings->books, from - 1), attributes);
 	if (error)
-		give_up(backings, from, more);
+		unmap_and_forget(backings, from, more);
 	return error;
 }
 
 __attribute__((noinline)) static intptr_t move(struct lz_backings *backings, const struct lz_lease *lease,
 	uintptr_t start, size_t old_length, size_t new_length, int flags, uintptr_t target,
-	const struct lz_window_manner *manner)
+	const struct lz_window_attributes *attributes)
 {
 	uintptr_t tag = lz_books_window_tag_at(backings->books, start + old_length - 1);
 	intptr_t at = reserve_target(backings, start, new_length, flags, target);
@@ -243,14 +263,14 @@ __attribute__((noinline)) static intptr_t move(struct lz_backings *backings, con
 		if (tag != 0)
 			tag = lz_window_moved_tag(backings, tag, start, place);
 		error = lz_window_extend(
-			backings, lease, place + old_length, place + new_length, tag, manner);
+			backings, lease, place + old_length, place + new_length, tag, attributes);
 	}
 	if (error == 0)
 		error = lz_window_move_pieces(
 			backings, start, old_length, place, flags & MREMAP_DONTUNMAP, false);
 	if (error == 0)
 		return at;
-	give_up(backings, place, new_length);
+	unmap_and_forget(backings, place, new_length);
 	return error;
 }
 
@@ -259,17 +279,23 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 {
 	bool in_place = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) == 0;
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
-	/* Several mappings at once, as long as the first is no file (vma_multi_allowed in mm/mremap.c). */
+	/*
+	 * The kernel moves several mappings in one call if the first is not a file (vma_multi_allowed in
+	 * mm/mremap.c).
+	 */
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
 			  !(lz_books_window_tag_at(backings->books, start) &
 				  lz_window_map_dev_zero_bit(&backings->books->windows)) &&
 			  lz_fact_mremap_many(backings->os);
-	struct lz_window_manner manner = {0};
+	struct lz_window_attributes attributes = {0};
 	intptr_t at;
 	int error;
 
 	if (!is_valid(backings, start, old_length, new_length, flags, target)) {
-		/* Before Linux 6.17 the kernel misses the end of the mapping before it minds the size. */
+		/*
+		 * Before Linux 6.17 the kernel notices a range beyond the end of the mapping before it checks
+		 * the size.
+		 */
 		if ((flags & ~MREMAP_MAYMOVE) == 0 && start + old_length > start &&
 			start + old_length <= (uintptr_t)1 << backings->books->geometry->user_bits)
 			old_length = lz_window_piece_length(backings, start, start + old_length);
@@ -278,49 +304,52 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	if (!is_mapped(backings, start))
 		return -EFAULT;
 	if (new_length < old_length) {
-		/* What is to move is looked at before anything is cut off, but not before Linux 6.17. */
+		/*
+		 * Since Linux 6.17 the range to be moved is checked before the tail is unmapped; before, it
+		 * was not.
+		 */
 		error = in_place || !lz_fact_mremap_many(backings->os)
 				? 0
-				: uniform(backings, start, start + new_length, &manner);
+				: check_uniform(backings, start, start + new_length, &attributes);
 		if (error)
 			return error;
-		error = give_up(backings, start + new_length, old_length - new_length);
+		error = unmap_and_forget(backings, start + new_length, old_length - new_length);
 		if (error)
 			return error;
 		old_length = new_length;
 	}
-	/* Such a move takes along whatever mappings there are. */
+	/* Such a move accepts several different mappings. */
 	if (moves_only) {
-		follow_all(backings, start, old_length, target, stays);
+		record_move(backings, start, old_length, target, stays);
 		at = backings->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
 		if (lz_os_failed(at) && stays)
 			lz_window_set_tag(backings, target, old_length, 0);
 		else if (lz_os_failed(at))
-			follow_back(backings, target, old_length, start);
+			record_partial_move(backings, target, old_length, start);
 		if (at != -EFAULT)
 			return at;
 	}
-	/* Whatever lies there, as long as something does at its start. */
+	/* Succeeds whatever is mapped in the range, as long as its first page is mapped. */
 	if (in_place && new_length == old_length)
 		return (intptr_t)start;
-	error = uniform(backings, start, start + old_length, &manner);
-	/* Before Linux 6.17 the target is cleared even then. */
+	error = check_uniform(backings, start, start + old_length, &attributes);
+	/* Before Linux 6.17 the target is unmapped even if the move fails. */
 	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_mremap_many(backings->os))
-		give_up(backings, target, new_length);
+		unmap_and_forget(backings, target, new_length);
 	if (error)
 		return error;
 	if (in_place) {
-		error = grow_in_place(backings, lease, start, old_length, new_length, &manner);
+		error = grow_in_place(backings, lease, start, old_length, new_length, &attributes);
 		if (error == 0)
 			return (intptr_t)start;
 		if (!(flags & MREMAP_MAYMOVE))
 			return error;
 	}
-	return move(backings, lease, start, old_length, new_length, flags, target, &manner);
+	return move(backings, lease, start, old_length, new_length, flags, target, &attributes);
 }
 
-/* Each apart, so that the stack of its section is not below the call. */
-__attribute__((noinline)) static void list_wiped(
+/* Separate functions, so that the stack for the list is not in use during the call. */
+__attribute__((noinline)) static void save_wiped(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_wipe_list *wiped)
 {
 	wiped->count = 0;
@@ -331,7 +360,7 @@ __attribute__((noinline)) static void list_wiped(
 	lz_books_unlock(backings->books);
 }
 
-__attribute__((noinline)) static void put_wiped(struct lz_backings *backings, uintptr_t base,
+__attribute__((noinline)) static void restore_wiped(struct lz_backings *backings, uintptr_t base,
 	const struct lz_wipe_list *wiped, size_t old_length, size_t new_length)
 {
 	if (wiped->count == 0 || !lz_books_lock(backings->books))
@@ -340,25 +369,29 @@ __attribute__((noinline)) static void put_wiped(struct lz_backings *backings, ui
 	lz_books_unlock(backings->books);
 }
 
-/* What is to be wiped on fork follows: where pieces move, it is forgotten with them. */
+/*
+ * Ranges marked MADV_WIPEONFORK move along. Moving pieces removes their marks, so the marks are saved before
+ * and restored after.
+ */
 intptr_t lz_window_remap(
-	struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *asked)
+	struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *request)
 {
-	uintptr_t start = asked->start;
+	uintptr_t start = request->start;
 	struct lz_wipe_list *wiped = lz_scratch_take(backings->os);
 	intptr_t result = -ENOMEM;
 
 	if (wiped == NULL)
 		return -ENOMEM;
-	list_wiped(backings, start, start + asked->old_length, wiped);
-	/* Else as where the kernel has no room for another mapping. */
+	save_wiped(backings, start, start + request->old_length, wiped);
+	/* Otherwise -ENOMEM, as if the kernel had no room for another mapping. */
 	if (wiped->is_complete) {
-		result = remap(backings, lease, start, asked->old_length, asked->new_length, asked->flags,
-			asked->target);
+		result = remap(backings, lease, start, request->old_length, request->new_length,
+			request->flags, request->target);
 		if (lz_os_failed(result))
-			put_wiped(backings, start, wiped, SIZE_MAX, SIZE_MAX);
+			restore_wiped(backings, start, wiped, SIZE_MAX, SIZE_MAX);
 		else
-			put_wiped(backings, (uintptr_t)result, wiped, asked->old_length, asked->new_length);
+			restore_wiped(
+				backings, (uintptr_t)result, wiped, request->old_length, request->new_length);
 	}
 	lz_scratch_release(backings->os, wiped);
 	return result;

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-#include "backing/copy.h"
+#include "backing/sparse_copy.h"
 #include "backing/window/window.h"
 #include "base/checked.h"
 #include "os/mman.h"
@@ -44,10 +44,11 @@ bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapp
 }
 
 /*
- * Without the lock, by asking the kernel. To wait longer for it would be no way out: its holder may be a
- * handler's thread that waits for a lock of the allocator beneath, whose holder waits here.
+ * Finds the next part without the lock, by asking the kernel. Waiting longer for the lock could deadlock: its
+ * holder may be a thread in a signal handler that waits for a lock of the allocator below, whose holder waits
+ * here.
  */
-static bool next_by_maps(
+static bool next_part_by_maps(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	struct lz_mapping mapping;
@@ -81,13 +82,13 @@ bool lz_window_next_part(
 	if (start >= end || !atomic_load_explicit(&backings->books->windows.ever_used, memory_order_relaxed))
 		return false;
 	if (!lz_books_lock(backings->books))
-		return next_by_maps(backings, start, end, part);
+		return next_part_by_maps(backings, start, end, part);
 	found = lz_window_map_find(&backings->books->windows, start, end, part);
 	lz_books_unlock(backings->books);
 	return found;
 }
 
-void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_t length, unsigned asked)
+void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice)
 {
 	static const struct {
 		unsigned flag;
@@ -97,13 +98,13 @@ void lz_window_advise_alike(struct lz_backings *backings, uintptr_t start, size_
 		{LZ_VM_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_VM_HUGEPAGE, MADV_HUGEPAGE}};
 
 	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
-		if (asked & table[i].flag)
+		if (advice & table[i].flag)
 			backings->os->madvise((void *)start, length, table[i].advice);
-	if (asked & LZ_VM_LOCKED)
+	if (advice & LZ_VM_LOCKED)
 		backings->os->mlock((void *)start, length);
 }
 
-/* A tag for pieces that moved. Off their blocks' boundaries, what is known of them is where each lies. */
+/* If the distance is not a multiple of the unit, the tag only records the position of each piece. */
 uintptr_t lz_window_moved_tag(const struct lz_backings *backings, uintptr_t tag, uintptr_t from, uintptr_t to)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
@@ -116,7 +117,6 @@ uintptr_t lz_window_moved_tag(const struct lz_backings *backings, uintptr_t tag,
 
 /* --- moving --- */
 
-/* What the map of windows says of one piece from now on. */
 void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t length, uintptr_t tag)
 {
 	if (!lz_books_lock(backings->books))
@@ -127,7 +127,6 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
 	lz_books_unlock(backings->books);
 }
 
-/* The bytes from `at` on that move in one call. */
 size_t lz_window_piece_length(struct lz_backings *backings, uintptr_t at, uintptr_t end)
 {
 	struct lz_window_part part;
@@ -137,7 +136,7 @@ size_t lz_window_piece_length(struct lz_backings *backings, uintptr_t at, uintpt
 	return (part.start > at ? part.start : part.piece_end) - at;
 }
 
-/* The bytes of a piece that the kernel will not move go into anonymous memory in its new place. */
+/* Copies a piece that the kernel refuses to move into anonymous memory at its new place. */
 static int copy_piece(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to)
 {
 	intptr_t fresh = backings->os->mmap((void *)to, length, PROT_READ | PROT_WRITE,
@@ -145,12 +144,15 @@ static int copy_piece(struct lz_backings *backings, uintptr_t at, size_t length,
 
 	if (lz_os_failed(fresh))
 		return (int)fresh;
-	lz_copy_written(backings, at, at + length, to);
+	lz_sparse_copy_pages(backings, at, at + length, to);
 	backings->os->munmap((void *)at, length);
 	return 0;
 }
 
-/* The old range leaves the map before the kernel may give its addresses to others. */
+/*
+ * The old range is removed from the map first, because the kernel may give its addresses to another thread as
+ * soon as they are free.
+ */
 static int move_piece(
 	struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to, int flags, bool copy)
 {
@@ -189,8 +191,10 @@ int lz_window_move_pieces(
 	}
 	if (error == 0 || at == from)
 		return error;
-	/* Back, over what DONTUNMAP left there: the same calls in the other direction, or, if need be,
-	 * copies. */
+	/*
+	 * Move back, over what MREMAP_DONTUNMAP left there: the same calls in the other direction, or copies
+	 * if they fail.
+	 */
 	length = at - from;
 	for (uintptr_t back = to; back < to + length;) {
 		size_t piece = lz_window_piece_length(backings, back, to + length);
@@ -204,17 +208,17 @@ int lz_window_move_pieces(
 
 /* --- growing --- */
 
-/* Keys are there: the range before has one. */
-static void give_key(
-	struct lz_backings *backings, uintptr_t from, uintptr_t to, const struct lz_window_manner *manner)
+/* Protection keys are available: the preceding range has one. */
+static void set_key(struct lz_backings *backings, uintptr_t from, uintptr_t to,
+	const struct lz_window_attributes *attributes)
 {
-	if (manner->key != 0)
+	if (attributes->key != 0)
 		backings->os->any_syscall(SYS_pkey_mprotect, (long)from, (long)(to - from),
-			manner->protection, manner->key, 0, 0);
+			attributes->protection, attributes->key, 0, 0);
 }
 
 int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t from, uintptr_t to,
-	uintptr_t tag, const struct lz_window_manner *manner)
+	uintptr_t tag, const struct lz_window_attributes *attributes)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
 	size_t units = tag & (lz_window_map_dev_zero_bit(&backings->books->windows) - 1);
@@ -225,20 +229,20 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	int error;
 
 	if (window == NULL) {
-		intptr_t at = backings->os->mmap((void *)from, to - from, manner->protection,
+		intptr_t at = backings->os->mmap((void *)from, to - from, attributes->protection,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
 		if (lz_os_failed(at))
 			return (int)at;
-		give_key(backings, from, to, manner);
-		lz_window_advise_alike(backings, from, to - from, manner->asked);
-		/* What was /dev/zero stays a file in all that is told of it. */
+		set_key(backings, from, to, attributes);
+		lz_window_copy_advice(backings, from, to - from, attributes->advice);
+		/* Memory that was /dev/zero still behaves as a mapping of a file. */
 		if (tag & lz_window_map_dev_zero_bit(&backings->books->windows))
 			lz_window_set_tag(backings, from, to - from,
 				lz_window_map_dev_zero_tag(&backings->books->windows, from));
 		return 0;
 	}
-	/* First the rest of the last piece, so that it becomes one mapping again. */
+	/* First complete the last piece, so that it becomes one mapping again. */
 	first.bytes = units * unit;
 	if (units != 0 && first.bytes <= window->bytes && (from - anchor) % first.bytes != 0)
 		middle = lz_min_u64(to, from + first.bytes - (from - anchor) % first.bytes);
@@ -246,12 +250,12 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	anchor = lz_round_down(middle, unit);
 	if (error == 0)
 		error = lz_window_map_pieces(backings, lease, middle, to, anchor);
-	if (error == 0 && manner->protection != (PROT_READ | PROT_WRITE))
-		error = backings->os->mprotect((void *)from, to - from, manner->protection);
+	if (error == 0 && attributes->protection != (PROT_READ | PROT_WRITE))
+		error = backings->os->mprotect((void *)from, to - from, attributes->protection);
 	if (error)
 		return error;
-	give_key(backings, from, to, manner);
-	lz_window_advise_alike(backings, from, to - from, manner->asked);
+	set_key(backings, from, to, attributes);
+	lz_window_copy_advice(backings, from, to - from, attributes->advice);
 	if (middle > from)
 		lz_window_set_tag(backings, from, middle - from, tag);
 	if (middle < to)

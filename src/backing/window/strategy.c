@@ -1,5 +1,4 @@
-/* The window as a backing: regions of the heap, regions kept for reuse, and mappings of the program on a
- * window. */
+/* The window backing: regions of the heap, cached regions, and the program's own mappings on a window. */
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -11,20 +10,17 @@
 #include "base/checked.h"
 #include "os/via_next.h"
 #include "os/mman.h"
-#include "os/pagemap.h"
+#include "os/scratch.h"
 #include "os/vma.h"
 
-/* Walking over 100 GiB of window takes a millisecond. */
-#define SAMPLE_MS 100u
-
 /* One PROCMAP_QUERY for each piece of a window: 1 to 3 us. */
-#define PIECES_QUERIED 8u
+#define QUERIED_PIECES_MAX 8u
 
-/* Pieces of a region that is kept, at most, in units: mappings that are kept are lacking elsewhere. */
-#define UNITS_KEPT 4096u
+/* Largest cached region, in units. Cached mappings count against vm.max_map_count. */
+#define CACHED_UNITS_MAX 4096u
 
-/* Memory that realloc adds is as malloc gives it. */
-static const struct lz_window_manner usual = {.protection = PROT_READ | PROT_WRITE};
+/* Memory added by realloc has the attributes of malloc's. */
+static const struct lz_window_attributes default_attributes = {.protection = PROT_READ | PROT_WRITE};
 
 static int acquire(struct lz_backings *backings, size_t total, size_t length, struct lz_lease *lease)
 {
@@ -34,9 +30,9 @@ static int acquire(struct lz_backings *backings, size_t total, size_t length, st
 	return error;
 }
 
-/* --- regions of the heap --- */
+/* --- heap regions --- */
 
-static size_t least_region(const struct lz_backings *backings)
+static size_t min_region(const struct lz_backings *backings)
 {
 	return lz_window_map_unit(&backings->books->windows);
 }
@@ -50,10 +46,12 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease,
 	intptr_t at;
 	int error;
 
-	/* From a whole PMD table on, where it needs the fewest of them. */
+	/* From the span of a whole PMD table on, aligned so that the fewest tables are needed. */
 	aligned.alignment = lz_max_u64(placement->alignment, placement->length >= table ? table : unit);
-	/* The whole first, as the kernel would be asked without a window: its overcommit rules would pass the
-	 * pieces one by one. */
+	/*
+	 * Map all of it as plain memory first, as would be done without a window: otherwise the overcommit
+	 * rules would see each piece by itself.
+	 */
 	at = lz_placement_map(backings, &aligned);
 	if (lz_os_failed(at))
 		return (int)at;
@@ -81,14 +79,14 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 	*joined = false;
 	if (lz_os_failed(at))
 		return (int)at;
-	error = lz_window_extend(
-		backings, lease, end, end + more, lz_books_window_tag_at(backings->books, end - 1), &usual);
+	error = lz_window_extend(backings, lease, end, end + more,
+		lz_books_window_tag_at(backings->books, end - 1), &default_attributes);
 	if (error)
 		backings->os->munmap((void *)end, more);
 	return error;
 }
 
-/* Grows at its new place, where address space is reserved, and then moves there. */
+/* Extends the region at its new place, where address space is reserved, and then moves it there. */
 static int move(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 	const struct lz_region_entry *to, bool joined)
 {
@@ -96,12 +94,12 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	int error = lz_placement_make_header(backings, to);
 
 	(void)joined;
-	/* Both lie alike in their blocks. */
+	/* Both places have the same offset within their blocks. */
 	if (tag != 0)
 		tag += to->base - base;
 	if (error == 0)
 		error = lz_window_extend(
-			backings, lease, to->base + length, to->base + to->length, tag, &usual);
+			backings, lease, to->base + length, to->base + to->length, tag, &default_attributes);
 	if (error == 0)
 		error = lz_window_move_pieces(backings, base, length, to->base, 0, true);
 	if (error == 0)
@@ -109,54 +107,66 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	return error;
 }
 
-/* --- regions that are kept --- */
+/* --- cached regions --- */
 
 /*
- * A region on a window holds many mappings; too many kept would be lacking elsewhere. And it holds the
- * window, whose memory the kernel cannot take: without other regions on it that is more than may be kept.
+ * A cached region on a window keeps many mappings from being used elsewhere. It also keeps the window, which
+ * the kernel cannot reclaim: if no other region is on it, its size must be within the allowance.
  */
-static bool may_keep(struct lz_backings *backings, size_t length, uint64_t allowance)
+static bool may_cache(struct lz_backings *backings, size_t length, uint64_t allowance)
 {
 	struct lz_stats *stats = &backings->books->stats;
 
-	return length / lz_window_map_unit(&backings->books->windows) <= UNITS_KEPT &&
+	return length / lz_window_map_unit(&backings->books->windows) <= CACHED_UNITS_MAX &&
 	       (lz_stats_get(stats, window_regions) > 1 || lz_stats_get(stats, window_size) <= allowance);
 }
 
-/* Pieces are mappings of a file: a mapping made over one is told by its bounds and its name. */
-static uintptr_t keep_mark_start(struct lz_backings *backings, uintptr_t base)
+/* Pieces are mappings of a file: a mapping made over one shows in its bounds and its name. */
+static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
 {
 	(void)backings;
 	return base;
 }
 
-/* Follows the pieces from one to the next: all where calls were missed, else some, for there may be
- * thousands. */
-static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
+/*
+ * Checks the pieces one after the other: all of them if calls were missed, otherwise only a few, because
+ * there may be thousands. `name` is a scratch buffer. Returns 0 if they are intact, -ENOENT if not, or the
+ * error of the query.
+ */
+static int query_pieces(const struct lz_os *os, uintptr_t at, uintptr_t end, unsigned most, char *name)
 {
-	uintptr_t at = base, end = base + length;
-	unsigned most = thorough ? UINT_MAX : PIECES_QUERIED;
-	char name[sizeof LZ_WINDOW_PATH " (deleted)"] = "";
 	uint64_t inode = 0;
 	struct lz_vma vma;
 	int error;
 
-	*intact = false;
 	do {
-		/* The first one by its name, for it may be another file's: a window is not known for as long
-		 * as what stands on it. */
-		error = lz_vma_query_named(backings->os, at, &vma, name, inode == 0 ? sizeof name : 0);
+		/*
+		 * The first piece is checked by name, because the inode alone may be another file's: a window
+		 * may be gone before the regions on it.
+		 */
+		error = lz_vma_query_named(os, at, &vma, name, inode == 0 ? LZ_SCRATCH_BYTES : 0);
 		if (error != 0)
-			return error == -ENOENT || error == -ENAMETOOLONG ? 0 : error;
+			return error;
 		if (vma.start != at || !vma.readable || !vma.writable || vma.executable || vma.shared ||
 			vma.inode == 0 || (inode != 0 && vma.inode != inode) ||
 			strncmp(name, LZ_WINDOW_PATH, strlen(LZ_WINDOW_PATH)) != 0)
-			return 0;
+			return -ENOENT;
 		at = vma.end;
 		inode = vma.inode;
 	} while (at < end && --most != 0);
-	*intact = at <= end;
-	return 0;
+	return at <= end ? 0 : -ENOENT;
+}
+
+static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
+{
+	char *name = lz_scratch_take(backings->os);
+	int error = name == NULL ? -ENOMEM
+				 : query_pieces(backings->os, base, base + length,
+					   thorough ? UINT_MAX : QUERIED_PIECES_MAX, name);
+
+	lz_scratch_release(backings->os, name);
+	*intact = error == 0;
+	return error == -ENOENT ? 0 : error;
 }
 
 static bool is_intact_mapping(
@@ -170,7 +180,7 @@ static bool is_intact_mapping(
 	return intact;
 }
 
-/* Pieces do not take MADV_FREE: the contents are dropped. */
+/* MADV_FREE fails on pieces, so the contents are dropped. */
 static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped)
 {
 	*dropped = true;
@@ -187,7 +197,7 @@ static int cover_mapping(struct lz_backings *backings, const struct lz_lease *le
 	int error = lz_window_map_pieces(backings, lease, start, end, anchor);
 
 	if (error == 0 && (protection & PROT_WRITE) == 0) {
-		atomic_store_explicit(&backings->windows->altered, true, memory_order_relaxed);
+		atomic_store_explicit(&backings->windows->attributes_changed, true, memory_order_relaxed);
 		error = backings->os->mprotect((void *)start, end - start, protection);
 	}
 	*tag = lz_window_map_tag(map_of_windows, anchor, lease->bytes) |
@@ -195,50 +205,18 @@ static int cover_mapping(struct lz_backings *backings, const struct lz_lease *le
 	return error;
 }
 
-static void note_altered(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool keyed)
+static void note_attributes_changed(
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, bool protection_keys_used)
 {
 	struct lz_window_part part;
 
-	if (keyed)
-		atomic_store_explicit(&backings->windows->keyed, true, memory_order_relaxed);
+	if (protection_keys_used)
+		atomic_store_explicit(&backings->windows->protection_keys_used, true, memory_order_relaxed);
 	if (lz_window_next_part(backings, start, end, &part))
-		atomic_store_explicit(&backings->windows->altered, true, memory_order_relaxed);
+		atomic_store_explicit(&backings->windows->attributes_changed, true, memory_order_relaxed);
 }
 
-/* --- how much of it is resident --- */
-
-static void add_file_pages(void *context, const struct lz_page_run *run)
-{
-	if (run->file)
-		*(uint64_t *)context += run->end - run->start;
-}
-
-static uint64_t resident_bytes(struct lz_backings *backings)
-{
-	uintptr_t start = 0;
-	struct lz_window_part part;
-	uint64_t bytes = 0;
-
-	for (; lz_window_next_part(backings, start, UINTPTR_MAX, &part); start = part.end)
-		if (lz_pagemap_walk(backings->os, part.start, part.end, add_file_pages, &bytes) != 0)
-			break;
-	return bytes;
-}
-
-static void sample_resident(struct lz_backings *backings, bool now)
-{
-	uint64_t bytes, now_ms = backings->os->now_ms();
-	_Atomic uint64_t *sampled_ms = &backings->windows->sampled_ms;
-
-	if (!now && now_ms - atomic_load_explicit(sampled_ms, memory_order_relaxed) < SAMPLE_MS)
-		return;
-	atomic_store_explicit(sampled_ms, now_ms, memory_order_relaxed);
-	bytes = resident_bytes(backings);
-	if (bytes > lz_stats_get(&backings->books->stats, window_resident_peak))
-		lz_stats_set(&backings->books->stats, window_resident_peak, bytes);
-}
-
-/* --- observing the books --- */
+/* --- callbacks of the books --- */
 
 static void wipe_in_child(void *context)
 {
@@ -262,8 +240,8 @@ static void init(struct lz_backings *backings)
 		.context = backings, .after_fork = wipe_in_child, .window_tag = tag_of_mapping};
 
 	lz_books_register(backings->books, &observer);
-	/* Without the mmap family, nobody says what the program maps and changes. */
-	backings->windows->altered = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
+	/* Without the mmap family, the library does not see what the program changes. */
+	backings->windows->attributes_changed = !(backings->options->intercept & LZ_INTERCEPT_MMAP);
 }
 
 const struct lz_backing lz_window_backing = {
@@ -271,26 +249,26 @@ const struct lz_backing lz_window_backing = {
 	.init = init,
 	.acquire = acquire,
 	.release = lz_window_release,
-	.least_region = least_region,
+	.min_region = min_region,
 	.map = map,
 	.grow = grow,
 	.move = move,
-	.may_keep = may_keep,
-	.keep_mark_start = keep_mark_start,
+	.may_cache = may_cache,
+	.dontfork_start = dontfork_start,
 	.is_intact = is_intact,
 	.is_intact_mapping = is_intact_mapping,
 	.make_reclaimable = make_reclaimable,
-	.residency_is_visible = false, /* of a window all pages seem to be there */
+	.residency_is_visible = false, /* all pages of a window are reported as resident */
 	.next_part = lz_window_next_part,
 	.cover_mapping = cover_mapping,
 	.remap = lz_window_remap,
-	.has_own_answer = lz_window_has_own_answer,
+	.needs_advise = lz_window_needs_advise,
 	.advise = lz_window_advise,
 	.mark_resident = lz_window_mark_resident,
 	.prepare_missing_faults = lz_window_prepare_missing_faults,
-	.note_altered = note_altered,
+	.note_attributes_changed = note_attributes_changed,
 	.release_unused = lz_windows_release_unused,
 	.retire_all = lz_windows_retire_all,
 	.range_overwritten = lz_windows_range_overwritten,
-	.sample_resident = sample_resident,
+	.sample_resident = lz_window_sample_resident,
 };

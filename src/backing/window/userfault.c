@@ -1,21 +1,24 @@
 /*
- * Memory on a window becomes anonymous memory: for userfaultfd(2) that is to answer missing pages
- * (UFFDIO_REGISTER_MODE_MISSING), since the window answers reads before it can. Nothing else leaves a window.
+ * Turns memory on a window into anonymous memory, for a userfaultfd(2) of the program that handles missing
+ * pages (UFFDIO_REGISTER_MODE_MISSING): the window would answer reads before the userfaultfd sees them.
+ * Nothing else makes memory leave a window.
  *
- * Pages are copied to anonymous memory that then moves over the window, and other threads may write
- * meanwhile. So each block of 2 MiB is first write-protected by a userfaultfd of ours: a store to it waits
- * until the block has been replaced. Of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT reads
- * into 640 blocks that left meanwhile none was lost (Linux 6.18; tests/probe/leave.c). What that cannot hold:
+ * Pages are copied to anonymous memory, which is then moved over the window, while other threads may write.
+ * So each block of 2 MiB is first write-protected by lazyzero's own userfaultfd: a store to the block waits
+ * until the block has been replaced. In a test of 590 million stores, 1.5 million read(2) and 79,000 O_DIRECT
+ * reads into 640 blocks that were replaced meanwhile, none was lost (Linux 6.18;
+ * tests/probe/concurrent_writes.c). Limits:
  *
- *  - read(2) and other system calls that write into the block wait as well where the process may use
- * userfaultfd fully (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1); else they fail with EFAULT while the
- * block is copied, 0.5 to 8 ms.
- *  - Pages that are pinned already (O_DIRECT reads under way, io_uring's registered buffers, vfio): what a
- * device writes to them after they were copied is lost. The kernel tells nobody of pins.
+ * - read(2) and other system calls that write into the block wait as well if the process may use userfaultfd
+ *   without restriction (CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1). Otherwise they fail with EFAULT
+ *   while the block is copied, for 0.5 to 8 ms.
+ * - Pages that are already pinned (O_DIRECT reads in progress, registered buffers of io_uring, vfio): what a
+ *   device writes to them after they were copied is lost. The kernel does not report pins.
  *
- * A block that another userfaultfd has (EBUSY), and all of them where none is to be had (a seccomp filter),
- * stay on the window if they hold something, and the program's userfaultfd sees no missing page there; those
- * that hold nothing are replaced. A block that holds nothing takes 50 us, so 1 GiB 30 ms.
+ * A block that is registered with another userfaultfd (EBUSY) stays on the window if it has contents, and the
+ * program's userfaultfd sees no missing pages there; the same holds for all blocks if no userfaultfd can be
+ * opened (a seccomp filter). Blocks without contents are replaced in any case. An empty block takes 50 us, so
+ * 1 GiB takes 30 ms.
  */
 
 #include <errno.h>
@@ -43,25 +46,25 @@
 
 #define SMAPS "/proc/thread-self/smaps"
 
-/* Pages of one block at most: 2 MiB in pages of 4 KiB. */
+/* Pages of the largest block: 2 MiB in pages of 4 KiB. */
 #define BLOCK_PAGES 512u
 
-/* What leaves in one go: neighbouring pieces that the program has in one manner. */
+/* Neighbouring pieces with the same attributes, which are replaced together. */
 struct run {
 	struct lz_backings *backings;
-	int holder; /* our userfaultfd, or -errno */
+	int userfaultfd; /* lazyzero's own, or -errno */
 	bool readable;
 	int protection;
-	unsigned asked;
-	uintptr_t start, end; /* start == end: none */
-	uintptr_t copy;       /* anonymous memory for all of it, of which blocks move over it */
-	bool swaps;           /* some memory of the machine is swapped */
+	unsigned advice;
+	uintptr_t start, end; /* start == end: empty */
+	uintptr_t copy;       /* anonymous memory for the whole run; its blocks are moved over the window */
+	bool swap_in_use;     /* some memory of the machine is swapped out */
 };
 
-/* --- holding writers --- */
+/* --- write-protecting a block --- */
 
-/* Ours, as capable as the process may have one. The descriptor or -errno. */
-static int open_holder(struct lz_backings *backings)
+/* Opens a userfaultfd with as many rights as the process can get. Returns the descriptor or -errno. */
+static int open_userfaultfd(struct lz_backings *backings)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP | FEATURE_WP_SHMEM};
 	int fd = (int)backings->os->any_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
@@ -79,29 +82,30 @@ static int open_holder(struct lz_backings *backings)
 	return error;
 }
 
-/* Stores to the block wait from now on. 0 or -errno: another userfaultfd has it (EBUSY). */
-static int hold(struct run *run, uintptr_t start, uintptr_t end)
+/* Makes stores to the block wait. 0 or -errno; EBUSY: another userfaultfd has the block. */
+static int write_protect(struct run *run, uintptr_t start, uintptr_t end)
 {
 	struct uffdio_range range = {start, end - start};
 	struct uffdio_register registration = {.range = range, .mode = MODE_WP};
 	struct uffdio_writeprotect protect = {.range = range, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
-	int error = run->holder < 0 ? run->holder
-				    : run->backings->os->ioctl(run->holder, UFFDIO_REGISTER, &registration);
+	int error = run->userfaultfd < 0
+			    ? run->userfaultfd
+			    : run->backings->os->ioctl(run->userfaultfd, UFFDIO_REGISTER, &registration);
 
 	if (error)
 		return error;
-	error = run->backings->os->ioctl(run->holder, UFFDIO_WRITEPROTECT, &protect);
+	error = run->backings->os->ioctl(run->userfaultfd, UFFDIO_WRITEPROTECT, &protect);
 	if (error)
-		run->backings->os->ioctl(run->holder, UFFDIO_UNREGISTER, &range);
+		run->backings->os->ioctl(run->userfaultfd, UFFDIO_UNREGISTER, &range);
 	return error;
 }
 
-/* By name: a child that was forked meanwhile keeps the descriptor open. */
-static void let_go(struct run *run, uintptr_t start, uintptr_t end, bool replaced)
+/* Explicitly, not by closing: a child that was forked meanwhile keeps the descriptor open. */
+static void end_write_protection(struct run *run, uintptr_t start, uintptr_t end, bool replaced)
 {
 	struct uffdio_range range = {start, end - start};
 
-	run->backings->os->ioctl(run->holder, replaced ? UFFDIO_WAKE : UFFDIO_UNREGISTER, &range);
+	run->backings->os->ioctl(run->userfaultfd, replaced ? UFFDIO_WAKE : UFFDIO_UNREGISTER, &range);
 }
 
 /* --- copying a block --- */
@@ -109,8 +113,9 @@ static void let_go(struct run *run, uintptr_t start, uintptr_t end, bool replace
 struct block {
 	struct run *run;
 	uintptr_t start;
-	bool holds;                      /* pages of its own, or away */
-	uint64_t away[BLOCK_PAGES / 64]; /* pages that were away before the block was held */
+	bool has_contents; /* some pages were written or are not resident */
+	uint64_t nonresident[BLOCK_PAGES /
+			     64]; /* pages that were not resident before the block was write-protected */
 };
 
 static uintptr_t copy_of(const struct block *block, uintptr_t at)
@@ -123,19 +128,19 @@ static size_t page_of(const struct block *block, uintptr_t at)
 	return (at - block->start) >> block->run->backings->books->page_shift;
 }
 
-static void note_run(void *context, const struct lz_page_run *run)
+static void note_page_run(void *context, const struct lz_page_run *run)
 {
 	struct block *block = context;
 
-	block->holds |= !run->file;
+	block->has_contents |= !run->file;
 	for (uintptr_t at = run->start; run->not_present && at < run->end;
 		at += block->run->backings->books->page)
-		block->away[page_of(block, at) / 64] |= UINT64_C(1) << page_of(block, at) % 64;
+		block->nonresident[page_of(block, at) / 64] |= UINT64_C(1) << page_of(block, at) % 64;
 }
 
-static bool was_away(const struct block *block, uintptr_t at)
+static bool was_nonresident(const struct block *block, uintptr_t at)
 {
-	return (block->away[page_of(block, at) / 64] >> page_of(block, at) % 64 & 1) != 0;
+	return (block->nonresident[page_of(block, at) / 64] >> page_of(block, at) % 64 & 1) != 0;
 }
 
 static bool is_zero(const char *bytes, size_t length)
@@ -144,25 +149,26 @@ static bool is_zero(const char *bytes, size_t length)
 }
 
 /*
- * A page that is not in memory: swapped, or a guard of the program's, which becomes one again; or, where it
- * was not away before the block was held, most likely the mark that holds a page which is not there.
+ * Copies a page that is not resident. It is swapped out, or a guard page, which becomes a guard page in the
+ * copy. If it was resident before the block was write-protected, it is most likely the marker of the write
+ * protection on a page that does not exist.
  */
-static void copy_away(const struct block *block, uintptr_t at)
+static void copy_nonresident_page(const struct block *block, uintptr_t at)
 {
 	const struct lz_os *os = block->run->backings->os;
 	size_t page = block->run->backings->books->page;
 	void *to = (void *)copy_of(block, at);
 
-	if (!was_away(block, at) && !block->run->swaps)
+	if (!was_nonresident(block, at) && !block->run->swap_in_use)
 		return;
 	if (os->madvise((void *)at, page, MADV_POPULATE_READ) == -EFAULT)
 		os->madvise(to, page, MADV_GUARD_INSTALL);
-	else if (was_away(block, at) || !is_zero((const char *)at, page))
+	else if (was_nonresident(block, at) || !is_zero((const char *)at, page))
 		memcpy(to, (const void *)at, page);
 }
 
-/* What was written is the block's own, though it be with zeros. */
-static void copy_run(void *context, const struct lz_page_run *run)
+/* Written pages belong to the block, even if they contain zeros. */
+static void copy_page_run(void *context, const struct lz_page_run *run)
 {
 	const struct block *block = context;
 
@@ -173,11 +179,11 @@ static void copy_run(void *context, const struct lz_page_run *run)
 		return;
 	}
 	for (uintptr_t at = run->start; at < run->end; at += block->run->backings->books->page)
-		copy_away(block, at);
+		copy_nonresident_page(block, at);
 }
 
-/* Before Linux 6.7 nothing tells which pages are its own: those that are not zero count. */
-static void copy_unseen(const struct block *block, uintptr_t end)
+/* Before Linux 6.7 written pages cannot be told apart; pages that are not zero are copied. */
+static void copy_nonzero_pages(const struct block *block, uintptr_t end)
 {
 	size_t page = block->run->backings->books->page;
 
@@ -188,8 +194,8 @@ static void copy_unseen(const struct block *block, uintptr_t end)
 
 /* --- replacing a block --- */
 
-/* The copy is in the manner of what it replaces. MADV_WIPEONFORK is the kernel's again. */
-static int give_manner(const struct run *run, const struct block *block, size_t length)
+/* Gives the copy the attributes of the block it replaces. MADV_WIPEONFORK is left to the kernel again. */
+static int copy_attributes(const struct run *run, const struct block *block, size_t length)
 {
 	struct lz_backings *backings = run->backings;
 	uintptr_t copy = copy_of(block, block->start);
@@ -203,12 +209,15 @@ static int give_manner(const struct run *run, const struct block *block, size_t 
 	for (size_t i = 0; i < wiped.count; i++)
 		backings->os->madvise((void *)(copy + wiped.part[i].start),
 			wiped.part[i].end - wiped.part[i].start, MADV_WIPEONFORK);
-	lz_window_advise_alike(backings, copy, length, run->asked & ~(unsigned)LZ_VM_LOCKED);
+	lz_window_copy_advice(backings, copy, length, run->advice & ~(unsigned)LZ_VM_LOCKED);
 	return backings->os->mprotect((void *)copy, length, run->protection);
 }
 
-/* The books follow: the range is anonymous now. What was /dev/zero stays a file in all that is told of it. */
-static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t end)
+/*
+ * Updates the books: the range is anonymous memory now. Memory that was /dev/zero still behaves as a mapping
+ * of a file.
+ */
+static void record_replaced(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_window_part part;
 	struct lz_range *range;
@@ -221,7 +230,10 @@ static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	if (of_file)
 		lz_window_map_add(&backings->books->windows, start, end,
 			lz_window_map_dev_zero_tag(&backings->books->windows, start));
-	/* What becomes anonymous may join what lies behind it: that is no part of it. */
+	/*
+	 * The anonymous memory may be merged in the ledger with what follows it; only the range itself is
+	 * changed.
+	 */
 	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
 		range->start < end) {
 		struct lz_range_traits traits = {
@@ -235,8 +247,11 @@ static void note_left(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	lz_books_unlock(backings->books);
 }
 
-/* Copies and moves a block that is held, or that holds nothing. 0 or -errno: then it stays. */
-static int move_over(struct run *run, struct block *block, uintptr_t end, bool seen)
+/*
+ * Copies a block and moves the copy over it. The block must be write-protected or empty. 0 or -errno; on
+ * failure the block stays.
+ */
+static int replace_with_copy(struct run *run, struct block *block, uintptr_t end, bool walked)
 {
 	const struct lz_os *os = run->backings->os;
 	size_t length = end - block->start;
@@ -244,56 +259,58 @@ static int move_over(struct run *run, struct block *block, uintptr_t end, bool s
 	intptr_t moved;
 	int error = 0;
 
-	if (!run->readable && block->holds)
+	if (!run->readable && block->has_contents)
 		error = os->mprotect(place, length, run->protection | PROT_READ);
-	if (error == 0 && !seen)
-		copy_unseen(block, end);
-	else if (error == 0 && block->holds)
-		error = lz_pagemap_walk(os, block->start, end, copy_run, block);
+	if (error == 0 && !walked)
+		copy_nonzero_pages(block, end);
+	else if (error == 0 && block->has_contents)
+		error = lz_pagemap_walk(os, block->start, end, copy_page_run, block);
 	if (error == 0)
-		error = give_manner(run, block, length);
+		error = copy_attributes(run, block, length);
 	if (error == 0) {
 		moved = os->mremap((void *)copy_of(block, block->start), length, length,
 			MREMAP_MAYMOVE | MREMAP_FIXED, place);
 		error = lz_os_failed(moved) ? (int)moved : 0;
 	}
-	if (error != 0 && !run->readable && block->holds)
+	if (error != 0 && !run->readable && block->has_contents)
 		os->mprotect(place, length, run->protection);
 	return error;
 }
 
 /*
- * With all signals blocked: a handler that stored to the block would wait for the thread it runs in. A block
- * that is held is looked at again, for others may have written before. True where it left.
+ * Replaces one block, with all signals blocked: a handler that stores to the block would wait for the thread
+ * that it interrupted. A write-protected block is walked again, because other threads may have written to it
+ * before. Returns true if it was replaced.
  */
-static bool leave_block(struct run *run, uintptr_t start, uintptr_t end)
+static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 {
 	const struct lz_os *os = run->backings->os;
 	struct block block = {.run = run, .start = start};
 	uint64_t all = ~UINT64_C(0), before = 0;
-	bool seen = lz_pagemap_walk(os, start, end, note_run, &block) == 0, held;
+	bool walked = lz_pagemap_walk(os, start, end, note_page_run, &block) == 0, protected;
 	int error;
 
 	if (os->any_syscall(
 		    SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0) != 0)
 		return false;
-	held = hold(run, start, end) == 0;
-	if (held)
-		block.holds = true;
-	/* Not held: only what holds nothing. */
-	error = held || (seen && !block.holds) ? move_over(run, &block, end, seen) : -EBUSY;
-	if (held)
-		let_go(run, start, end, error == 0);
+	protected = write_protect(run, start, end) == 0;
+	if (protected)
+		block.has_contents = true;
+	/* Without write protection, only an empty block can be replaced. */
+	error = protected || (walked && !block.has_contents) ? replace_with_copy(run, &block, end, walked)
+							     : -EBUSY;
+	if (protected)
+		end_write_protection(run, start, end, error == 0);
 	if (error == 0)
-		note_left(run->backings, start, end);
+		record_replaced(run->backings, start, end);
 	os->any_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
-	/* Not before: what the process may lock is limited. */
+	/* Locked only now, because RLIMIT_MEMLOCK may not suffice for both copies. */
 	if (error == 0)
-		lz_window_advise_alike(run->backings, start, end - start, run->asked & LZ_VM_LOCKED);
+		lz_window_copy_advice(run->backings, start, end - start, run->advice & LZ_VM_LOCKED);
 	return error == 0;
 }
 
-static bool some_is_swapped(struct lz_backings *backings)
+static bool is_swap_in_use(struct lz_backings *backings)
 {
 	struct sysinfo info;
 
@@ -302,10 +319,10 @@ static bool some_is_swapped(struct lz_backings *backings)
 }
 
 /*
- * Memory for all of the run at once, and made one for good by its first page (anon_vma), so that the blocks
- * become one mapping again where they come to lie.
+ * Maps memory for the whole run at once. Writing its first page gives the mapping its anon_vma, so that the
+ * blocks become one mapping again when they have been moved.
  */
-static void leave_run(struct run *run)
+static void replace_run(struct run *run)
 {
 	struct lz_backings *backings = run->backings;
 	size_t length = run->end - run->start;
@@ -319,14 +336,14 @@ static void leave_run(struct run *run)
 	if (lz_os_failed(copy))
 		return;
 	run->copy = (uintptr_t)copy;
-	run->swaps = some_is_swapped(backings);
+	run->swap_in_use = is_swap_in_use(backings);
 	if (backings->os->mprotect((void *)copy, length, PROT_READ | PROT_WRITE) == 0) {
 		backings->os->madvise((void *)copy, backings->books->page, MADV_POPULATE_WRITE);
 		backings->os->madvise((void *)copy, backings->books->page, MADV_DONTNEED);
 		for (uintptr_t at = run->start, next; at < run->end; at = next) {
 			next = lz_min_u64(run->end, lz_round_down(at, block) + block);
-			/* Where it stays, its copy is of no use. */
-			if (!leave_block(run, at, next))
+			/* The block stays; its copy is not needed. */
+			if (!replace_block(run, at, next))
 				backings->os->munmap((void *)(run->copy + (at - run->start)), next - at);
 		}
 	} else {
@@ -335,25 +352,28 @@ static void leave_run(struct run *run)
 	run->start = run->end = 0;
 }
 
-/* The parts of one mapping within [start, end) that stand on a window join the run, or begin the next. */
+/*
+ * Adds the parts of one mapping within [start, end) that are on a window to the run, or replaces the run and
+ * begins a new one.
+ */
 static void add_mapping(
-	struct run *run, const struct lz_mapping *mapping, unsigned asked, uintptr_t start, uintptr_t end)
+	struct run *run, const struct lz_mapping *mapping, unsigned advice, uintptr_t start, uintptr_t end)
 {
 	int protection = lz_mapping_protection(mapping);
 	struct lz_window_part part;
 
-	/* The map of windows may be wrong where a call could not be followed. */
+	/* The map of windows may be wrong if a call could not be followed. */
 	if (!lz_mapping_is_window(mapping))
 		return;
 	start = lz_max_u64(start, mapping->start);
 	end = lz_min_u64(end, mapping->end);
 	for (; lz_window_next_part(run->backings, start, end, &part); start = part.end) {
-		if (part.start != run->end || asked != run->asked || protection != run->protection) {
-			leave_run(run);
+		if (part.start != run->end || advice != run->advice || protection != run->protection) {
+			replace_run(run);
 			run->start = part.start;
 			run->readable = mapping->readable;
 			run->protection = protection;
-			run->asked = asked;
+			run->advice = advice;
 		}
 		run->end = part.end;
 	}
@@ -365,18 +385,21 @@ void lz_window_prepare_missing_faults(struct lz_backings *backings, uintptr_t st
 	struct lz_window_part part;
 	struct lz_mapping mapping;
 	struct lz_line_reader lines;
-	unsigned asked;
+	unsigned advice;
 
 	if (!lz_window_next_part(backings, start, end, &part))
 		return;
-	/* One pass for all: the kernel goes on behind the last mapping it named, whatever was changed. */
+	/*
+	 * One pass over smaps suffices: reading continues after the last mapping it returned, whatever was
+	 * changed.
+	 */
 	if (lz_line_reader_open(&lines, backings->os, SMAPS) != 0)
 		return;
-	run.holder = open_holder(backings);
-	while (lz_smaps_next(&lines, &mapping, &asked) && mapping.start < end)
-		add_mapping(&run, &mapping, asked, start, end);
+	run.userfaultfd = open_userfaultfd(backings);
+	while (lz_smaps_next(&lines, &mapping, &advice) && mapping.start < end)
+		add_mapping(&run, &mapping, advice, start, end);
 	lz_line_reader_close(&lines);
-	leave_run(&run);
-	if (run.holder >= 0)
-		backings->os->close(run.holder);
+	replace_run(&run);
+	if (run.userfaultfd >= 0)
+		backings->os->close(run.userfaultfd);
 }

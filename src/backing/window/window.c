@@ -1,5 +1,4 @@
-/* The zero window's life: its size, how it is acquired, looked after, replaced and given back; see window.h.
- */
+/* The lifetime of zero windows: acquiring, checking, replacing and releasing them; see window.h. */
 #include "backing/window/window.h"
 
 #include <errno.h>
@@ -13,17 +12,20 @@
 
 #include "os/cgroup.h"
 #include "os/mman.h"
-#include "os/pagemap.h"
 #include "os/procfs.h"
+#include "os/scratch.h"
 
-/* A window that could not be had is tried again after this long, one that stands is looked at. */
-#define RETRY_MS 1000u
-#define CHECK_MS 100u
+/*
+ * How soon to retry after a window could not be created, and how often to check the huge pages of an existing
+ * one.
+ */
+#define CREATE_RETRY_MS 1000u
+#define HUGE_PAGES_CHECK_MS 100u
 
 /* How long a window of one unit stays after the last range on it was unmapped. */
-#define LINGER_MS 1000u
+#define SMALL_WINDOW_IDLE_MS 1000u
 
-/* The size of the newest window, bytes; 0 without one. With the lock. */
+/* The size of the newest window in bytes; 0 if there is none. Needs the lock of the books. */
 static size_t newest_size(const struct lz_backings *backings)
 {
 	size_t bytes = 0;
@@ -36,8 +38,8 @@ static size_t newest_size(const struct lz_backings *backings)
 
 /* --- logging --- */
 
-/* Whether a reason was not logged yet; then it counts as logged. */
-static bool is_first(struct lz_windows *windows, const char *step)
+/* Whether a reason was not logged before; marks it as logged. */
+static bool is_first_report(struct lz_windows *windows, const char *step)
 {
 	for (unsigned i = 0; i < LZ_WINDOW_REASONS; i++) {
 		const char *said = NULL;
@@ -53,11 +55,14 @@ static bool is_first(struct lz_windows *windows, const char *step)
 void lz_window_log_failure(struct lz_backings *backings, const char *step, int error)
 {
 	const struct lz_options *options = backings->options;
-	char buffer[400];
-	struct lz_text text = lz_text_init(buffer, sizeof buffer);
+	char *buffer = lz_scratch_take(backings->os);
+	struct lz_text text;
 
-	if (!is_first(backings->windows, step))
+	if (buffer == NULL || !is_first_report(backings->windows, step)) {
+		lz_scratch_release(backings->os, buffer);
 		return;
+	}
+	text = lz_text_init(buffer, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, "no zero window: ");
 	lz_text_string(&text, step);
 	if (error != 0) {
@@ -71,41 +76,13 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 	else
 		lz_text_string(&text, "; what exceeds the budget is served from the zero page");
 	lz_log_note(backings->log, buffer);
+	lz_scratch_release(backings->os, buffer);
 }
 
 /*
- * Frees the slots of retired windows that nobody uses; with the lock. Their mappings are to be unmapped
- * without it.
+ * Whether [start, end) contains nothing but a window: the program may have unmapped memory that is not its
+ * own.
  */
-struct swept {
-	uintptr_t keeper[LZ_WINDOWS];
-	size_t bytes[LZ_WINDOWS];
-};
-
-static void sweep(struct lz_backings *backings, struct swept *swept)
-{
-	bool retirees = false;
-
-	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
-		struct lz_window *window = &backings->windows->window[i];
-
-		swept->keeper[i] = 0;
-		if (window->bytes == 0 || !window->retired)
-			continue;
-		if (atomic_load_explicit(&window->users, memory_order_acquire) != 0) {
-			retirees = true;
-			continue;
-		}
-		swept->keeper[i] = window->keeper;
-		swept->bytes[i] = window->bytes;
-		window->bytes = 0;
-		atomic_signal_fence(memory_order_seq_cst);
-		*window = (struct lz_window){.bytes = 0};
-	}
-	atomic_store(&backings->windows->retirees, retirees);
-}
-
-/* Whether nothing but a window lies in [start, end): a program may have unmapped what it did not know. */
 static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_line_reader lines;
@@ -127,21 +104,72 @@ static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t e
 	return covered == end;
 }
 
-static void unmap_swept(struct lz_backings *backings, const struct swept *swept)
+/*
+ * Frees the slot of a retired window without users; returns false if there is none. *keeper is 0 if the
+ * program has overwritten its mappings. Needs the lock of the books.
+ */
+static bool free_retired(struct lz_backings *backings, uintptr_t *keeper, size_t *bytes)
 {
-	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
-		uintptr_t end = swept->keeper[i] + 2 * swept->bytes[i];
+	bool found = false, any_retired = false;
 
-		if (swept->keeper[i] != 0 && is_window(backings, swept->keeper[i], end))
-			backings->os->munmap((void *)swept->keeper[i], 2 * swept->bytes[i]);
+	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
+		struct lz_window *window = &backings->windows->window[i];
+
+		if (window->bytes == 0 || !window->retired)
+			continue;
+		if (found || atomic_load_explicit(&window->users, memory_order_acquire) != 0) {
+			any_retired = true;
+			continue;
+		}
+		found = true;
+		*keeper = window->keeper;
+		*bytes = window->bytes;
+		window->bytes = 0;
+		atomic_signal_fence(memory_order_seq_cst);
+		*window = (struct lz_window){.bytes = 0};
 	}
+	atomic_store(&backings->windows->any_retired, any_retired);
+	return found;
 }
 
-/* Records that a call uses a window, which counts it as a user already; with the lock. */
+/* Unmaps the retired windows without users, each without the lock. */
+static void unmap_retired(struct lz_backings *backings)
+{
+	uintptr_t keeper = 0;
+	size_t bytes = 0;
+	bool found;
+
+	do {
+		if (!lz_books_lock(backings->books))
+			return;
+		found = free_retired(backings, &keeper, &bytes);
+		lz_books_unlock(backings->books);
+		if (found && keeper != 0 && is_window(backings, keeper, keeper + 2 * bytes))
+			backings->os->munmap((void *)keeper, 2 * bytes);
+	} while (found);
+}
+
+static void publish_size(struct lz_backings *backings)
+{
+	lz_stats_set(&backings->books->stats, window_size, newest_size(backings));
+}
+
+/* Retires all windows: no call clones from them any more. Needs the lock of the books. */
+static void retire_all(struct lz_backings *backings)
+{
+	for (unsigned i = 0; i < LZ_WINDOWS; i++)
+		if (backings->windows->window[i].bytes != 0) {
+			backings->windows->window[i].retired = true;
+			atomic_store(&backings->windows->any_retired, true);
+		}
+	publish_size(backings);
+}
+
+/* Fills a lease for a window that already counts this user. Needs the lock of the books. */
 static void fill_lease(
 	struct lz_backings *backings, struct lz_window *window, size_t bytes, struct lz_lease *lease)
 {
-	const struct lz_use_count users = {&window->users, &backings->windows->retirees};
+	const struct lz_use_count users = {&window->users, &backings->windows->any_retired};
 
 	lease->object = window;
 	lease->keeper = window->keeper;
@@ -150,8 +178,8 @@ static void fill_lease(
 	lz_reservation_add(&backings->books->reservations, &lease->hold, 0, &users);
 }
 
-/* Takes hold of the newest window that is large enough; with the lock. */
-static void hold(struct lz_backings *backings, size_t bytes, struct lz_lease *lease)
+/* Leases the newest window that is large enough. Needs the lock of the books. */
+static void lease_existing(struct lz_backings *backings, size_t bytes, struct lz_lease *lease)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++) {
 		struct lz_window *window = &backings->windows->window[i];
@@ -172,66 +200,68 @@ static struct lz_window *free_slot(struct lz_backings *backings)
 	return NULL;
 }
 
-static void publish_size(struct lz_backings *backings)
-{
-	lz_stats_set(&backings->books->stats, window_size, newest_size(backings));
-}
-
 /*
- * Enters a new window in place of all others, and holds it to show `bytes` of in each piece. False: no free
- * slot, or not the lock.
+ * Enters a new window, retires all others, and leases it for pieces of `bytes`. Returns false if no slot is
+ * free or the lock cannot be had.
  */
 static bool install(
-	struct lz_backings *backings, const struct lz_window *made, size_t bytes, struct lz_lease *lease)
+	struct lz_backings *backings, const struct lz_window *created, size_t bytes, struct lz_lease *lease)
 {
-	struct lz_window *place;
-	struct swept swept;
+	struct lz_window *slot;
 
 	if (!lz_books_lock(backings->books))
 		return false;
-	for (unsigned i = 0; i < LZ_WINDOWS; i++)
-		backings->windows->window[i].retired = true;
-	lz_reservations_reclaim(&backings->books->reservations);
-	sweep(backings, &swept);
-	place = free_slot(backings);
-	if (place != NULL) {
-		place->keeper = made->keeper;
-		place->source = made->source;
-		place->checked_ms = made->checked_ms;
-		place->users = 1;
-		place->retired = false;
-		fill_lease(backings, place, bytes, lease);
-		/* Last: by this the slot is in use. */
+	retire_all(backings);
+	slot = free_slot(backings);
+	if (slot != NULL) {
+		slot->keeper = created->keeper;
+		slot->source = created->source;
+		slot->checked_ms = created->checked_ms;
+		slot->users = 1;
+		slot->retired = false;
+		fill_lease(backings, slot, bytes, lease);
+		/* Written last: this marks the slot as used. */
 		atomic_signal_fence(memory_order_seq_cst);
-		place->bytes = made->bytes;
+		slot->bytes = created->bytes;
 		publish_size(backings);
 		lz_window_map_set_empty(&backings->books->windows);
 	}
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
-	return place != NULL;
+	return slot != NULL;
 }
 
-/* A new window of `size` bytes, held. */
-static bool make_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
+/* Retires all windows and frees the slots of those without users, so that another one has room. */
+__attribute__((noinline)) static void make_slot(struct lz_backings *backings)
+{
+	if (!lz_books_lock(backings->books))
+		return;
+	retire_all(backings);
+	lz_reservations_reclaim(&backings->books->reservations);
+	lz_books_unlock(backings->books);
+	unmap_retired(backings);
+}
+
+/* Creates a window of `size` bytes and leases it. */
+static bool create_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
 	size_t bytes, struct lz_lease *lease)
 {
-	struct lz_window made;
+	struct lz_window created;
 
-	if (lz_window_make(backings, failure, size, &made) != 0)
+	if (lz_window_create(backings, failure, size, &created) != 0)
 		return false;
-	if (install(backings, &made, bytes, lease))
+	make_slot(backings);
+	if (install(backings, &created, bytes, lease))
 		return true;
-	lz_window_fail(failure, "too many of different sizes are in use", 0);
-	backings->os->munmap((void *)made.keeper, 2 * size);
+	lz_window_set_failure(failure, "too many of different sizes are in use", 0);
+	backings->os->munmap((void *)created.keeper, 2 * size);
 	return false;
 }
 
 /*
- * Looks whether a window still stands in huge pages, every now and then, and mends it where not: reclaim may
- * have split it, or the program switched huge pages off.
+ * Checks from time to time whether huge pages still map the window, and collapses it again if not: reclaim
+ * may have split them, or the program may have disabled THP.
  */
-static bool still_whole(
+static bool ensure_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, const struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
@@ -239,17 +269,17 @@ static bool still_whole(
 	uint64_t now = backings->os->now_ms();
 
 	if (backings->os->thp_disabled() == 1) {
-		lz_window_no_huge_pages(backings, failure, lease->keeper, 0);
+		lz_window_explain_no_huge_pages(backings, failure, lease->keeper, 0);
 		return false;
 	}
-	if (now - window->checked_ms < CHECK_MS)
+	if (now - window->checked_ms < HUGE_PAGES_CHECK_MS)
 		return true;
 	window->checked_ms = now;
-	return lz_window_is_whole(backings, lease->keeper, size) ||
+	return lz_window_has_huge_pages(backings, lease->keeper, size) ||
 	       lz_window_collapse(backings, failure, lease->keeper, size) == 0;
 }
 
-/* mlockall(MCL_FUTURE): such a program is left what it wants. */
+/* Whether the program locks all future memory (mlockall with MCL_FUTURE); then windows are not used. */
 static bool locks_new_memory(struct lz_backings *backings)
 {
 	unsigned char resident = 0;
@@ -259,24 +289,24 @@ static bool locks_new_memory(struct lz_backings *backings)
 
 	if (lz_os_failed(at))
 		return false;
-	/* With MCL_ONFAULT nothing is filled, but the kernel refuses to age what is locked. */
+	/* With MCL_ONFAULT the page is not populated, but madvise rejects MADV_COLD on locked memory. */
 	backings->os->mincore((void *)at, backings->books->page, &resident);
 	aged = backings->os->madvise((void *)at, backings->books->page, MADV_COLD);
 	backings->os->munmap((void *)at, backings->books->page);
 	return (resident & 1) != 0 || aged == -EINVAL;
 }
 
-/* Not to be cloned from any more. */
+/* Retires the leased window and releases the lease. */
 static void retire(struct lz_backings *backings, struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
 
 	atomic_store(&window->retired, true);
-	atomic_store(&backings->windows->retirees, true);
+	atomic_store(&backings->windows->any_retired, true);
 	lz_window_release(backings, lease);
 }
 
-/* A new window to show `bytes` of in each piece of a mapping of `length`. */
+/* Creates a window for pieces of `bytes` of a mapping of `length`, and leases it. */
 static int acquire_new(
 	struct lz_backings *backings, size_t bytes, size_t length, size_t last, struct lz_lease *lease)
 {
@@ -287,10 +317,10 @@ static int acquire_new(
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
 	}
-	if (make_and_install(
+	if (create_and_install(
 		    backings, &failure, lz_window_next_bytes(backings, bytes, last, free), bytes, lease))
 		return 0;
-	backings->windows->failed_ms = lz_nonzero_time(backings->os->now_ms());
+	backings->windows->create_failed_ms = lz_nonzero_time(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);
 	return -EAGAIN;
 }
@@ -304,14 +334,14 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 	*lease = (struct lz_lease){.object = NULL};
 	if (!lz_books_lock(backings->books))
 		return -EAGAIN;
-	/* Neither what is too small nor what no address space has room for. */
+	/* Regions below one unit, or larger than the address space, cannot be on a window. */
 	possible = total >= lz_window_map_unit(&backings->books->windows) &&
 		   total >> backings->books->geometry->user_bits == 0;
 	bytes = possible ? lz_window_piece_bytes(backings, total, length) : 0;
 	if (bytes != 0)
-		hold(backings, bytes, lease);
-	too_soon = backings->windows->failed_ms != 0 &&
-		   backings->os->now_ms() - backings->windows->failed_ms < RETRY_MS;
+		lease_existing(backings, bytes, lease);
+	too_soon = backings->windows->create_failed_ms != 0 &&
+		   backings->os->now_ms() - backings->windows->create_failed_ms < CREATE_RETRY_MS;
 	last = newest_size(backings);
 	lz_books_unlock(backings->books);
 	if (bytes == 0) {
@@ -319,7 +349,7 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 			lz_window_log_failure(backings, "too few mappings (vm.max_map_count)", 0);
 		return -EAGAIN;
 	}
-	if (lease->object != NULL && !still_whole(backings, &failure, lease))
+	if (lease->object != NULL && !ensure_huge_pages(backings, &failure, lease))
 		retire(backings, lease);
 	if (lease->object == NULL && (too_soon || acquire_new(backings, bytes, length, last, lease) != 0))
 		return -EAGAIN;
@@ -333,48 +363,34 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)
 {
 	struct lz_window *window = lease->object;
-	struct swept swept;
 
 	lease->object = NULL;
 	if (window == NULL || !lz_reservation_remove(&lease->hold) ||
 		atomic_fetch_sub(&window->users, 1) != 1)
 		return;
 	lz_windows_release_unused(backings);
-	if (!atomic_load(&backings->windows->retirees) || !lz_books_lock(backings->books))
-		return;
-	sweep(backings, &swept);
-	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
-}
-
-static void retire_all(struct lz_backings *backings, struct swept *swept)
-{
-	for (unsigned i = 0; i < LZ_WINDOWS; i++)
-		backings->windows->window[i].retired = true;
-	sweep(backings, swept);
-	publish_size(backings);
+	if (atomic_load(&backings->windows->any_retired))
+		unmap_retired(backings);
 }
 
 void lz_windows_retire_all(struct lz_backings *backings)
 {
-	struct swept swept;
-
 	if (!lz_books_lock(backings->books))
 		return;
-	retire_all(backings, &swept);
+	retire_all(backings);
 	lz_books_unlock(backings->books);
-	unmap_swept(backings, &swept);
+	unmap_retired(backings);
 }
 
-/* --- windows that nothing stands on --- */
+/* --- releasing unused windows --- */
 
 /*
- * Whether the windows can go: nobody is about to clone from one, and they are worth the work. Making 2 MiB
- * takes 0.3 ms, as long as mapping a hundred pieces: where a program maps and unmaps a few MiB in a loop,
- * such a window stays for a second. Larger ones serve regions of 16 GiB and more, whose pieces take 20 ms to
- * map. With the lock.
+ * Whether the windows can be released: nobody is about to clone from one, and releasing is worth the work.
+ * Creating 2 MiB takes 0.3 ms, as long as mapping a hundred pieces. If a program maps and unmaps a few MiB in
+ * a loop, such a window therefore stays for a second. Larger windows serve regions of 16 GiB and more, whose
+ * pieces take 20 ms to map. Needs the lock of the books.
  */
-static bool can_go(struct lz_backings *backings)
+static bool can_release(struct lz_backings *backings)
 {
 	size_t bytes = 0;
 
@@ -392,26 +408,25 @@ static bool can_go(struct lz_backings *backings)
 			return false;
 	}
 	return bytes > lz_window_map_unit(&backings->books->windows) ||
-	       backings->os->now_ms() - backings->books->windows.empty_since_ms >= LINGER_MS;
+	       backings->os->now_ms() - backings->books->windows.empty_since_ms >= SMALL_WINDOW_IDLE_MS;
 }
 
 void lz_windows_release_unused(struct lz_backings *backings)
 {
-	struct swept swept;
-	bool go;
+	bool release;
 
 	if (!atomic_load_explicit(&backings->books->windows.is_empty, memory_order_relaxed) ||
 		!lz_books_lock(backings->books))
 		return;
-	go = can_go(backings);
-	if (go) {
-		retire_all(backings, &swept);
+	release = can_release(backings);
+	if (release) {
+		retire_all(backings);
 		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
 		lz_books_publish_statistics(backings->books);
 	}
 	lz_books_unlock(backings->books);
-	if (go)
-		unmap_swept(backings, &swept);
+	if (release)
+		unmap_retired(backings);
 }
 
 void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start, uintptr_t end)
@@ -422,9 +437,12 @@ void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start,
 		if (window->bytes == 0 || window->keeper >= end ||
 			window->keeper + 2 * window->bytes <= start)
 			continue;
-		/* What is left of it is not unmapped: who knows what lies there now. */
+		/*
+		 * The rest of the window is not unmapped, because the program may have mapped something else
+		 * there.
+		 */
 		window->retired = true;
-		backings->windows->retirees = true;
+		backings->windows->any_retired = true;
 		window->keeper = window->source = 0;
 	}
 }

@@ -1,10 +1,10 @@
 /*
- * MADV_WIPEONFORK on memory that stands on a window: a forked child drops what is to be wiped before the
- * program runs on, in a fork handler, which the shim registers before those of the program, or, in a child of
+ * MADV_WIPEONFORK on memory that is on a window. A forked child drops the marked ranges before the program
+ * continues: in a fork handler that the shim registers before those of the program, or, in a child of
  * _Fork(3) or clone(2), at its first call that takes the lock of the books.
  *
- * It looks at /proc/thread-self/maps before it drops anything, so that nothing but a window's memory is
- * dropped, whatever the program mapped by calls that were not followed.
+ * /proc/thread-self/maps is read before anything is dropped, so that only memory on a window is dropped,
+ * whatever the program mapped by calls that were not followed.
  */
 #include <stdatomic.h>
 
@@ -13,7 +13,10 @@
 
 #define MAPS "/proc/thread-self/maps"
 
-/* By our own system calls, which other libraries do not hear: the kernel, too, tells nobody that it wipes. */
+/*
+ * Uses lazyzero's own system calls, which other preloaded libraries do not see: the kernel does not report
+ * its own wiping either.
+ */
 void lz_window_wipe_after_fork(struct lz_backings *backings)
 {
 	const struct lz_wipe_table *wipes = &backings->books->windows.wipes;
@@ -36,7 +39,7 @@ void lz_window_wipe_after_fork(struct lz_backings *backings)
 		all = lines.error == 0;
 		lz_line_reader_close(&lines);
 	}
-	/* Where maps cannot be read, the records are believed. */
+	/* If maps cannot be read, the records are trusted. */
 	if (!all)
 		lz_wipe_table_discard(wipes, backings->os, 0, UINTPTR_MAX);
 }

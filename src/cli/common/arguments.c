@@ -250,7 +250,7 @@ struct lz_display lz_arguments_variable(size_t index)
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
 	lz_text_string(&text, lz_option_table[index].name);
-	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+	/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 	return variable;
 }
 

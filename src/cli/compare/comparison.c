@@ -1,7 +1,11 @@
-/* Statistics over the runs of a contender; see comparison.h. */
+/* What the runs of the contenders say; see comparison.h. */
 #include "cli/compare/comparison.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+
+#include "cli/common/messages.h"
 
 static int ascending(const void *a, const void *b)
 {
@@ -37,4 +41,28 @@ double lz_ratio_to_bare(
 		!lz_spread_of(&comparison->contenders[0], figure, &bare) || bare.median <= 0)
 		return -1;
 	return own.median / bare.median;
+}
+
+int lz_comparison_check_statuses(struct lz_comparison *comparison)
+{
+	const struct lz_contender *bare = &comparison->contenders[0];
+	int status = 0;
+
+	for (size_t i = 0; i < comparison->count; i++) {
+		struct lz_contender *contender = &comparison->contenders[i];
+
+		if (contender->count > 0 && bare->count > 0 && contender->status != bare->status)
+			snprintf(contender->problem, sizeof contender->problem,
+				WIFSIGNALED(contender->status) ? "it was killed by signal %d"
+							       : "it exited with status %d",
+				WIFSIGNALED(contender->status) ? WTERMSIG(contender->status)
+							       : WEXITSTATUS(contender->status));
+		if (contender->problem[0] != '\0')
+			status = 1;
+	}
+	if (bare->count > 0 && bare->status != 0)
+		lz_warning("the bare program fails (%s %d); --show-output shows its messages",
+			WIFSIGNALED(bare->status) ? "signal" : "status",
+			WIFSIGNALED(bare->status) ? WTERMSIG(bare->status) : WEXITSTATUS(bare->status));
+	return status;
 }

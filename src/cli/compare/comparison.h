@@ -50,4 +50,10 @@ bool lz_spread_of(const struct lz_contender *contender, enum lz_figure figure, s
 double lz_ratio_to_bare(
 	const struct lz_comparison *comparison, const struct lz_contender *contender, enum lz_figure figure);
 
+/*
+ * Marks contenders whose exit status differs from that of the bare program: they did not do the same work.
+ * Warns if the bare program fails. Returns 1 if any contender has a problem, else 0.
+ */
+int lz_comparison_check_statuses(struct lz_comparison *comparison);
+
 #endif

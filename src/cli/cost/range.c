@@ -25,6 +25,6 @@ struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry)
 		lz_text_u64(&text, UINT64_C(1) << shifts[i] % 10);
 		lz_text_char(&text, "BKMGTPE"[shifts[i] / 10]);
 	}
-	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+	/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 	return display;
 }

@@ -205,13 +205,6 @@ int lz_child_exec_failure(const char *program, int error)
 	return error == ENOENT ? LZ_EXIT_NOT_FOUND : LZ_EXIT_CANNOT_EXEC;
 }
 
-int lz_child_start_failure(const char *program, int error, const struct lz_child_result *result)
-{
-	if (error)
-		return lz_fail("cannot start a process: %s", strerror(-error));
-	return result->exec_error != 0 ? lz_child_exec_failure(program, result->exec_error) : 0;
-}
-
 int lz_child_propagate_exit(const struct lz_child_result *result)
 {
 	struct sigaction default_action = {.sa_handler = SIG_DFL};

@@ -40,12 +40,6 @@ int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, str
 /* Prints why `program` could not be executed. Returns the exit status: 127 for ENOENT, else 126. */
 int lz_child_exec_failure(const char *program, int error);
 
-/*
- * Prints why the program did not start, given what lz_child_run returned. Returns the exit status, or 0 if
- * the program was executed.
- */
-int lz_child_start_failure(const char *program, int error, const struct lz_child_result *result);
-
 /* Returns the child's exit status, or kills the command by the signal that killed the child. */
 int lz_child_propagate_exit(const struct lz_child_result *result);
 

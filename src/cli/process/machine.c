@@ -39,7 +39,7 @@ struct lz_display lz_machine_line(const struct lz_machine *machine)
 	lz_text_string(&text, "Page tables of the machine: ");
 	if (machine->tables == LZ_UNKNOWN) {
 		lz_text_string(&text, "unknown");
-		/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+		/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 		return display;
 	}
 	lz_text_string(&text, lz_size_text_in(machine->tables, LZ_UNITS_AUTO).text);

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "cli/process/proc_stat.h"
+#include "cli/process/proc_text.h"
 #include "cli/process/stats_file.h"
 #include "cli/process/table_counter.h"
 #include "os/os.h"
@@ -87,15 +88,22 @@ static void add_to_largest(struct walk *walk, const struct lz_mapping *mapping, 
 	current->tables_if_touched += bytes;
 }
 
+/* Asked before the file is opened, since opening a device can have side effects. */
+static bool is_stats_file(const char *path)
+{
+	struct stat status;
+
+	return fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+	       status.st_size == LZ_WIRE_FILE_BYTES;
+}
+
 /*
  * Reads the library's statistics file if the mapping has its length, offset and permissions. The file is
- * opened below the root directory of the process, which may be in a container. fstatat comes first because
- * opening a device can have side effects.
+ * opened below the root directory of the process, which may be in a container.
  */
 static void find_stats_file(struct walk *walk, const struct lz_mapping *mapping)
 {
-	char path[PATH_MAX];
-	struct stat status;
+	char path[PATH_MAX], *escaped;
 	struct lz_wire wire;
 	int length;
 
@@ -107,8 +115,10 @@ static void find_stats_file(struct walk *walk, const struct lz_mapping *mapping)
 		length = snprintf(path, sizeof path, "%s%s", walk->root, mapping->path);
 	else
 		length = snprintf(path, sizeof path, "/proc/%" PRIu64 "/root%s", walk->pid, mapping->path);
-	if (length >= (int)sizeof path || fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-		!S_ISREG(status.st_mode) || status.st_size != LZ_WIRE_FILE_BYTES)
+	if (length >= (int)sizeof path)
+		return;
+	escaped = path + length - strlen(mapping->path);
+	if (!is_stats_file(path) && (!lz_proc_unescape_path(escaped) || !is_stats_file(path)))
 		return;
 	/* A process in a PID namespace writes another pid into the file, but the same start time. */
 	if (lz_stats_file_read(AT_FDCWD, path, &wire) != NULL || wire.start_time != walk->start_time)

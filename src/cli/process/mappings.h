@@ -15,7 +15,7 @@ struct lz_large_mapping {
 	uint64_t start, size;
 	uint64_t tables_if_touched; /* bytes; without tables shared with mappings below */
 	char rights[5];             /* "rw-p" */
-	char path[128];             /* "" for anonymous memory */
+	char path[128];             /* as in maps; "" for anonymous memory */
 };
 
 /* Sizes in bytes. */

@@ -10,6 +10,7 @@
 
 #include "base/parse.h"
 #include "cli/common/array.h"
+#include "cli/process/proc_text.h"
 #include "os/os.h"
 #include "os/procfs.h"
 
@@ -51,8 +52,10 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
 	while ((line = lz_line_reader_next(&lines)) != NULL) {
-		if (strncmp(line, "Name:\t", 6) == 0)
+		if (strncmp(line, "Name:\t", 6) == 0) {
 			snprintf(process->name, sizeof process->name, "%.63s", line + 6);
+			lz_proc_unescape_name(process->name);
+		}
 		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 			if (strncmp(line, numbers[i].name, strlen(numbers[i].name)) == 0)
 				parse_value(line + strlen(numbers[i].name), numbers[i].value);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,16 +54,21 @@ const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *
 
 enum lz_stats_owner lz_stats_owner(const struct lz_wire *wire)
 {
-	uint64_t start_time;
+	struct lz_proc_stat stat;
 
 	if (wire->state == LZ_WIRE_EXITED)
 		return LZ_STATS_OWNER_EXITED;
 	if (wire->pid == 0 || wire->pid > INT32_MAX)
 		return LZ_STATS_OWNER_DEAD;
-	start_time = lz_process_start_time("", (pid_t)wire->pid);
-	return start_time != 0 && (start_time == wire->start_time || wire->start_time == 0)
-		       ? LZ_STATS_OWNER_ALIVE
-		       : LZ_STATS_OWNER_DEAD;
+	if (kill((pid_t)wire->pid, 0) != 0 && errno == ESRCH)
+		return LZ_STATS_OWNER_DEAD;
+	/* There is a process of that pid. Unless /proc shows that it is another one, it is the owner. */
+	if (lz_proc_stat_read("", (pid_t)wire->pid, &stat) != 0)
+		return LZ_STATS_OWNER_ALIVE;
+	if (stat.state == 'Z' || stat.state == 'X')
+		return LZ_STATS_OWNER_DEAD;
+	return stat.start_time == wire->start_time || wire->start_time == 0 ? LZ_STATS_OWNER_ALIVE
+									    : LZ_STATS_OWNER_DEAD;
 }
 
 int lz_stats_file_each(const char *path, bool remove_stale, lz_stats_file_visit *visit, void *context)

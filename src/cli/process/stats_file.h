@@ -25,7 +25,10 @@ bool lz_stats_file_is_name(const char *name);
 /* Reads a file, relative to the open directory or AT_FDCWD. Returns NULL, or why it cannot be used. */
 const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *wire);
 
-/* Finds the owner by its pid and by its start time, which tells it from a later process with that pid. */
+/*
+ * Finds the owner by its pid and by its start time, which tells it from a later process with that pid. A
+ * process of that pid that /proc does not show (hidepid, not mounted) is taken for the owner.
+ */
 enum lz_stats_owner lz_stats_owner(const struct lz_wire *wire);
 
 /*

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/process/proc_text.h"
+
 static char *debug_path; /* NULL: the default of elfutils */
 
 static const Dwfl_Callbacks callbacks = {
@@ -33,6 +35,18 @@ static bool is_same_file(int fd, const struct lz_report_site *site)
 			       about.st_ctim.tv_nsec <= site->report_time.tv_nsec));
 }
 
+/* Opens the file of a path that was read from /proc/PID/maps. */
+static int open_path(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char *unescaped = fd < 0 ? strdup(path) : NULL;
+
+	if (unescaped != NULL && lz_proc_unescape_path(unescaped))
+		fd = open(unescaped, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	free(unescaped);
+	return fd;
+}
+
 /*
  * Opens a module at address 0, so that offsets are its addresses; reported offsets in programs linked at a
  * fixed address are addresses already.
@@ -40,7 +54,7 @@ static bool is_same_file(int fd, const struct lz_report_site *site)
 static Dwfl *open_module(const struct lz_report_site *site, Dwfl_Module **module)
 {
 	Dwfl *dwfl;
-	int fd = open(site->module, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = open_path(site->module);
 
 	*module = NULL;
 	if (fd < 0)

@@ -1,0 +1,158 @@
+/*
+ * Calls beside the mmap family that change what memory is like: told here before they are made, and then only
+ * passed on; but for mbind, which is made here. See calls.h.
+ */
+#include <errno.h>
+#include <linux/userfaultfd.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "backing/backings.h"
+#include "calls/internal.h"
+#include "os/copy_from_program.h"
+#include "os/mman.h"
+
+/* The pages that [address, address + length) touches; false where there is no such range. */
+static bool page_range(
+	const struct lz_calls *calls, const void *address, size_t length, uintptr_t *start, uintptr_t *end)
+{
+	uint64_t last;
+
+	*start = lz_round_down((uintptr_t)address, calls->books->page);
+	if (__builtin_add_overflow((uintptr_t)address, length, &last) ||
+		!lz_round_up(last, calls->books->page, &last))
+		return false;
+	*end = last;
+	return *start < *end;
+}
+
+void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t length)
+{
+	uintptr_t start, end;
+
+	if (!page_range(calls, address, length, &start, &end))
+		return;
+	lz_cache_evict_range(calls->cache, start, end);
+	lz_calls_note_attributes_changed(calls, start, end);
+}
+
+void lz_calls_before_mlockall(struct lz_calls *calls)
+{
+	atomic_store_explicit(&calls->cache->memory_locked, true, memory_order_relaxed);
+	lz_calls_note_attributes_changed(calls, 0, UINTPTR_MAX);
+	lz_cache_flush(calls->cache);
+	lz_backings_retire_all(calls->backings);
+}
+
+/* The arguments of mbind(2) but for the range. */
+struct policy {
+	int mode;
+	const unsigned long *nodes;
+	unsigned long nodes_max;
+	unsigned flags;
+};
+
+static long bind(const struct lz_os *os, uintptr_t start, uintptr_t end, const struct policy *policy)
+{
+	return os->any_syscall(SYS_mbind, (long)start, (long)(end - start), policy->mode, (long)policy->nodes,
+		(long)policy->nodes_max, (long)policy->flags);
+}
+
+/* What the kernel says of the arguments, on a page that nobody uses. */
+static long try_policy(struct lz_calls *calls, const struct policy *policy)
+{
+	intptr_t at = calls->os->mmap(
+		NULL, calls->books->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long error;
+
+	if (lz_os_failed(at))
+		return (long)at;
+	error = bind(calls->os, (uintptr_t)at, (uintptr_t)at + calls->books->page, policy);
+	calls->os->munmap((void *)at, calls->books->page);
+	return error;
+}
+
+/*
+ * The kernel keeps the policy of a memfd's pages with the file (shmem's shared policy), so that of one piece
+ * would be that of everything on the window, and of the window itself. What stands on a window therefore has
+ * the process's policy: mbind there is checked, and then without effect. Leaving the window for it would copy
+ * under other threads' writes, and cost the page tables that the window saves.
+ */
+long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mode,
+	const unsigned long *nodes, unsigned long nodes_max, unsigned flags)
+{
+	const struct policy policy = {mode, nodes, nodes_max, flags};
+	struct lz_backed_part part;
+	uintptr_t start, end;
+	long error = 0;
+
+	if (page_range(calls, address, length, &start, &end))
+		lz_calls_note_attributes_changed(calls, start, end);
+	if (!lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) ||
+		!lz_backings_next_part(calls->backings, start, end, &part))
+		return calls->next->any_syscall(
+			SYS_mbind, (long)address, (long)length, mode, (long)nodes, (long)nodes_max, flags);
+	while (error == 0 && start < end) {
+		if (!lz_backings_next_part(calls->backings, start, end, &part))
+			part.where.start = part.where.end = end;
+		if (start < part.where.start)
+			error = bind(calls->next, start, part.where.start, &policy);
+		/* Back to the default, holes are passed by, but for a range that is nothing else
+		 * (mm/mempolicy.c). */
+		if (error == -EFAULT && mode == 0 /* MPOL_DEFAULT */)
+			error = 0;
+		if (error == 0 && part.where.start < part.where.end)
+			error = try_policy(calls, &policy);
+		start = part.where.end;
+	}
+	return error;
+}
+
+void lz_calls_before_seccomp(struct lz_calls *calls)
+{
+	if (atomic_load(&calls->books->disabled))
+		return;
+	lz_cache_flush(calls->cache);
+	atomic_store(&calls->books->disabled, true);
+}
+
+/* What is kept could be what the next request lacks. */
+void lz_calls_before_setrlimit(struct lz_calls *calls, int resource)
+{
+	if (resource == RLIMIT_AS || resource == RLIMIT_DATA)
+		lz_cache_limits_changed(calls->cache);
+}
+
+bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t length)
+{
+	struct lz_backed_part part;
+	uintptr_t start, end;
+
+	if (!page_range(calls, address, length, &start, &end))
+		return false;
+	lz_calls_note_attributes_changed(calls, start, end);
+	return lz_backings_next_part(calls->backings, start, end, &part);
+}
+
+void lz_calls_before_sharing_pages(struct lz_calls *calls)
+{
+	atomic_store_explicit(&calls->cache->pages_shared_with_kernel, true, memory_order_release);
+}
+
+void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_register *registration)
+{
+	struct uffdio_register asked;
+	struct lz_backed_part part;
+	uint64_t start, end;
+
+	if (!lz_copy_from_program(calls->os, registration, &asked, sizeof asked) ||
+		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
+		return;
+	start = asked.range.start;
+	lz_calls_note_attributes_changed(calls, start, end);
+	if ((asked.mode & UFFDIO_REGISTER_MODE_MISSING) &&
+		lz_backings_next_part(calls->backings, start, end, &part))
+		part.backing->prepare_missing_faults(calls->backings, start, end);
+}

@@ -1,0 +1,22 @@
+/* The output of `lazyzero report`: a table or JSON, and an HTML page. */
+#ifndef LZ_CLI_REPORT_OUTPUT_H
+#define LZ_CLI_REPORT_OUTPUT_H
+
+#include <stdbool.h>
+
+#include "cli/report/model.h"
+
+struct lz_report_output {
+	const char *html; /* path of the page; NULL: none */
+	bool json;
+	bool all; /* every call site, not only the first 20 */
+};
+
+/*
+ * Finds the symbols of the call sites, sorts them and writes the output. The page shows the record of the run
+ * at `record_path` (NULL: none). Returns 0, or the exit status after an error message.
+ */
+int lz_report_output_write(
+	const struct lz_report_output *output, struct lz_report *report, const char *record_path);
+
+#endif

@@ -1,0 +1,16 @@
+/* Runs a program as a child and collects what the summary shows. */
+#ifndef LZ_CLI_RUN_MONITORED_H
+#define LZ_CLI_RUN_MONITORED_H
+
+#include "cli/record/recorder.h"
+#include "cli/run/program.h"
+#include "cli/run/summary.h"
+
+/*
+ * Runs argv[0], for which the environment has been set, and prints the summary. `recorder` (may be NULL) is
+ * open and is closed. Returns the exit status: the program's own, or that of a failure to run it.
+ */
+int lz_run_monitored(char *const argv[], const struct lz_program *executable, struct lz_recorder *recorder,
+	void (*print)(const struct lz_summary *));
+
+#endif

@@ -1,0 +1,53 @@
+/* Inspects the pages of one region; see report_internal.h. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "os/scratch.h"
+#include "sites/report_internal.h"
+
+/* The share of a cell as a digit from 0 to 9, rounded up so that a single written page shows. */
+static uint8_t digit(uint64_t part, uint64_t whole)
+{
+	return (uint8_t)lz_min_u64((part * 9 + whole - 1) / whole, 9);
+}
+
+static void fill_cells(
+	struct lz_cell_map *cells, const struct lz_census_map *map, uint64_t bytes, uint64_t page)
+{
+	for (uint64_t at = 0; at < bytes && cells->count < LZ_CENSUS_CELLS; at += map->cell_bytes) {
+		uint64_t whole = lz_min_u64(map->cell_bytes, bytes - at);
+		unsigned i = cells->count++;
+
+		cells->written[i] = digit(map->written[i] * page, whole);
+		cells->zero[i] = digit(map->zero[i] * page, whole);
+	}
+}
+
+struct lz_inspection *lz_report_inspect(
+	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window)
+{
+	struct lz_inspection *inspection = lz_scratch_take(reporter->os);
+	struct lz_census *census;
+
+	_Static_assert(sizeof *inspection <= LZ_SCRATCH_BYTES, "it fits a scratch buffer");
+	if (inspection == NULL)
+		return NULL;
+	census = &inspection->census;
+	inspection->usage =
+		(struct lz_site_usage){.regions = 1, .bytes = end - start, .on_window = on_window};
+	memset(&inspection->cells, 0, sizeof inspection->cells);
+	inspection->usage.full_tables = lz_census_table_share(reporter->books->geometry, end - start, 0);
+	lz_census_init(census, reporter->books->geometry, start, end);
+	lz_census_map_init(&inspection->map, end - start, reporter->books->page);
+	census->map = &inspection->map;
+	if (lz_census_walk(census, reporter->os) != 0) {
+		inspection->usage.unknown_bytes = inspection->usage.bytes;
+		return inspection;
+	}
+	inspection->usage.written = census->written;
+	inspection->usage.zero = census->zero_mapped + census->window;
+	inspection->usage.tables = census->table_share;
+	inspection->usage.window_tables = census->window_share;
+	fill_cells(&inspection->cells, &inspection->map, end - start, reporter->books->page);
+	return inspection;
+}

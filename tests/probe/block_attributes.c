@@ -1,0 +1,357 @@
+/*
+ * What a program does to blocks beside filling them: files and segments mapped inside, keys, guards, locks,
+ * policies, limits. Neither a block that grows nor the next that is given the same memory may suffer from it.
+ */
+#include "probe.h"
+
+#include "../kernel.h"
+
+#include <errno.h>
+#include <linux/userfaultfd.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096
+#define BLOCK (8 * MB)
+#define UNTOUCHED 77
+#define GUARD_INSTALL 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
+
+/* Not in every C library's headers. */
+int pkey_mprotect(void *address, size_t length, int protection, int key);
+int mlock2(const void *address, size_t length, unsigned flags);
+/* Of libnuma, which need not be there. */
+__attribute__((weak)) long mbind(void *, unsigned long, int, const unsigned long *, unsigned long, unsigned);
+
+static long self_advise(const struct iovec *range, int advice)
+{
+	/* By name, for a program would not call it otherwise; older C libraries lack it. */
+	extern __attribute__((weak)) ssize_t process_madvise(
+		int, const struct iovec *, size_t, int, unsigned);
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	long result = -1;
+
+	if (self >= 0 && process_madvise != NULL)
+		result = process_madvise(self, range, 1, advice, 0);
+	close(self);
+	return result;
+}
+
+static bool ended_well(pid_t child)
+{
+	int status;
+
+	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* --- files and segments inside --- */
+
+/* A file of `length` bytes that are not zero. */
+static int make_file(size_t length)
+{
+	int fd = memfd_create("altered", 0);
+
+	CHECK(fd >= 0, "memfd_create: %s", strerror(errno));
+	for (size_t at = 0; at < length; at += PAGE) {
+		char bytes[PAGE];
+
+		memset(bytes, (int)(at / PAGE % 250) + 1, sizeof bytes);
+		CHECK(write(fd, bytes, sizeof bytes) == PAGE, "writing a file");
+	}
+	return fd;
+}
+
+static bool holds_file(const char *at, size_t length)
+{
+	for (size_t i = 0; i < length; i += PAGE)
+		if (at[i] != (char)(i / PAGE % 250 + 1) || at[i + PAGE - 1] != at[i])
+			return false;
+	return true;
+}
+
+/* A block with a file over part of it, never touched there, grows from `size` to `grown`. */
+static void grow_over_file(size_t size, size_t grown, int flags)
+{
+	const size_t length = 16 * PAGE;
+	char *p = aligned_alloc(PAGE, size), *at = p + 4 * PAGE, *q;
+	int fd = make_file(length);
+
+	memset(p, 7, 4 * PAGE);
+	p[size - 1] = 9;
+	CHECK(mmap(at, length, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == at, "mmap over a block");
+	q = realloc(p, grown);
+	if (CHECK(q != NULL, "realloc(%zu) to %zu", size, grown)) {
+		CHECK(q[0] == 7 && q[4 * PAGE - 1] == 7 && q[size - 1] == 9,
+			"%zu to %zu: what was written is lost", size, grown);
+		CHECK(holds_file(q + 4 * PAGE, length), "%zu to %zu, flags %d: what the file held is lost",
+			size, grown, flags);
+		free(q);
+	}
+	close(fd);
+}
+
+static void check_files_inside(void)
+{
+	for (int shared = 0; shared < 2; shared++) {
+		int flags = shared ? MAP_SHARED : MAP_PRIVATE;
+
+		grow_over_file(200 * KB, 20 * MB, flags);
+		grow_over_file(4 * MB, 40 * MB, flags);
+		grow_over_file(40 * MB, 200 * MB, flags);
+	}
+}
+
+/* --- what is freed comes back as any memory --- */
+
+/* The next blocks of that size can be written and hold nothing, in a forked child as well. */
+static void check_fresh(const char *after)
+{
+	for (int round = 0; round < 3; round++) {
+		char *p = opaque_pointer(calloc(1, BLOCK));
+
+		for (size_t at = 0; at < BLOCK; at += PAGE) {
+			if (!CHECK(p[at] == 0, "after %s: byte %zu is %d", after, at, p[at]))
+				break;
+			p[at] = 1;
+		}
+		pid_t child = fork();
+		if (child == 0) {
+			p[BLOCK / 2] = 2;
+			_exit(p[BLOCK / 2 + PAGE] != 1);
+		}
+		CHECK(ended_well(child), "after %s: a child did not end well", after);
+		CHECK(p[BLOCK / 2] == 1, "after %s: a child writes its parent's memory", after);
+		free(p);
+	}
+}
+
+static char *block(void)
+{
+	char *p = opaque_pointer(aligned_alloc(PAGE, BLOCK));
+
+	memset(p, 3, BLOCK / 2);
+	return p;
+}
+
+static void check_keys(void)
+{
+	char *p = block();
+
+	/* Key 0 where there are keys, and -1 everywhere, is what mprotect does. */
+	CHECK(pkey_mprotect(p + MB, PAGE, PROT_READ, 0) == 0 ||
+			pkey_mprotect(p + MB, PAGE, PROT_READ, -1) == 0,
+		"pkey_mprotect: %s", strerror(errno));
+	free(p);
+	check_fresh("pkey_mprotect");
+}
+
+static void check_guards(void)
+{
+	char *p = block();
+	struct iovec range = {p + MB, 2 * PAGE};
+
+	/* On oneself since Linux 6.13, as the guards. */
+	self_advise(&range, GUARD_INSTALL);
+	free(p);
+	check_fresh("process_madvise");
+}
+
+static void check_locks(void)
+{
+	char *p = block();
+	size_t before = probe_status("VmLck:"); /* a zero window may be locked */
+
+	if (mlock(p, 2 * PAGE) == 0 && mlock2(p + MB, PAGE, 0) == 0) {
+		CHECK(probe_status("VmLck:") > before, "mlock locks nothing");
+		free(p);
+		CHECK_EQUAL(probe_status("VmLck:"), before);
+	} else {
+		free(p);
+	}
+	check_fresh("mlock");
+}
+
+static void check_policies(void)
+{
+	char *p = block();
+	unsigned long node = 1;
+
+	/* MPOL_BIND to node 0, by the name that the library has: libnuma passes it on as well. */
+	if (mbind != NULL)
+		CHECK(mbind(p, BLOCK, 2, &node, 8, 0) == 0 || errno == ENOSYS || errno == EPERM, "mbind: %s",
+			strerror(errno));
+	free(p);
+	check_fresh("mbind");
+}
+
+static void check_segments(void)
+{
+	int id = shmget(IPC_PRIVATE, 2 * PAGE, 0600 | IPC_CREAT);
+	char *p = block(), *at;
+
+	if (!CHECK(id >= 0, "shmget: %s", strerror(errno)))
+		return;
+	at = shmat(id, p, SHM_REMAP);
+	CHECK(at == p, "shmat over a block: %s", strerror(errno));
+	shmctl(id, IPC_RMID, NULL);
+	p[0] = 5;
+	free(p);
+	check_fresh("shmat");
+}
+
+static void check_userfaultfd(void)
+{
+	errno = UNTOUCHED;
+	CHECK(ioctl(-1, UFFDIO_REGISTER, (void *)8) == -1 && errno == EBADF, "ioctl: %s", strerror(errno));
+	CHECK(ioctl(-1, UFFDIO_REGISTER, NULL) == -1 && errno == EBADF, "ioctl: %s", strerror(errno));
+}
+
+/* --- everything at once: in a child each, for it stays --- */
+
+static void in_child(void (*check)(void))
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		check();
+		_exit(probe_status_of_checks());
+	}
+	CHECK(ended_well(child), "what was checked in a child");
+}
+
+/* What was freed is no reason for the next request to fail. */
+static void lower_address_space(void)
+{
+	struct rlimit limit;
+	void *p;
+
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = probe_status("VmSize:") + 12 * MB;
+	for (int i = 0; i < 4; i++)
+		free(memset(calloc(1, 4 * MB), 1, 4 * MB));
+	p = calloc(1, 12 * MB);
+	memset(p, 1, 12 * MB);
+	free(p);
+	CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit: %s", strerror(errno));
+	p = opaque_pointer(malloc(90 * KB));
+	CHECK(p != NULL, "a small block, though there is room");
+	free(p);
+	p = opaque_pointer(mmap(NULL, 6 * MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	CHECK(p != MAP_FAILED, "6 MiB, though there is room for 12");
+}
+
+/* A page mapped right behind a block, so that the block cannot grow where it is. */
+static void obstruct(char *p, size_t length)
+{
+	mmap(p + length, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+/*
+ * A block that has moved before is moved again where there is no address space for the old and the new place
+ * at once: the kernel moves it only if it is one mapping, the page before it included.
+ */
+static void grow_twice(void)
+{
+	const size_t length = 8 * MB;
+	struct rlimit limit;
+	char *p;
+
+	for (int unzeroed = 0; unzeroed < 2; unzeroed++) {
+		getrlimit(RLIMIT_AS, &limit);
+		p = unzeroed ? opaque_pointer(malloc(length)) : opaque_pointer(calloc(1, length));
+		p[MB] = 5;
+		obstruct(p, length);
+		p = opaque_pointer(realloc(p, 2 * length));
+		if (!CHECK(p != NULL && p[MB] == 5, "realloc to 16 MiB"))
+			return;
+		obstruct(p, 2 * length);
+		limit.rlim_cur = probe_status("VmSize:") + 12 * MB;
+		CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit: %s", strerror(errno));
+		p = opaque_pointer(realloc(p, 3 * length));
+		CHECK(p != NULL && p[MB] == 5, "realloc from 16 to 24 MiB with address space for 12 more");
+		free(p);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_AS, &limit);
+	}
+}
+
+/* What locking all memory filled goes with the block, and new memory is as it was before. */
+static void lock_all(void)
+{
+	const size_t length = 64 * MB, stacks = 16 * MB; /* which it fills as well */
+	size_t before = probe_status("RssAnon:"), sum = 0;
+	char *p = opaque_pointer(calloc(1, length));
+
+	sum += (size_t)p[MB];
+	if (mlockall(MCL_CURRENT) != 0 || munlockall() != 0) {
+		CHECK(errno == EPERM || errno == ENOMEM, "mlockall: %s", strerror(errno));
+		return;
+	}
+	CHECK_EQUAL(probe_status("VmLck:"), 0);
+	free(p);
+	CHECK(probe_status("RssAnon:") < before + stacks, "mlockall leaves %zu bytes",
+		probe_status("RssAnon:") - before);
+	p = opaque_pointer(calloc(1, length));
+	for (size_t at = 0; at < length; at += PAGE)
+		sum += (size_t)p[at];
+	CHECK_EQUAL(sum, 0);
+	/* Else each page that is read is memory of its own. */
+	if (kernel_has_zero_page())
+		CHECK(probe_status("RssAnon:") < before + stacks, "reading takes %zu bytes",
+			probe_status("RssAnon:") - before);
+}
+
+/* Without a descriptor to look into /proc with. */
+static void without_descriptors(void)
+{
+	const int rw = PROT_READ | PROT_WRITE, anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+	const size_t length = 16 * MB;
+	char *p = opaque_pointer(mmap(NULL, length, rw, anonymous, -1, 0)), *q;
+	char *wiped = opaque_pointer(mmap(NULL, length, rw, anonymous, -1, 0));
+	struct rlimit limit = {0, 0};
+	pid_t child;
+
+	p[MB] = wiped[MB] = 6;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	q = mremap(p, length, 3 * length, MREMAP_MAYMOVE);
+	if (CHECK(q != MAP_FAILED, "mremap without descriptors: %s", strerror(errno)))
+		CHECK(q[MB] == 6 && q[2 * length] == 0 && (q[2 * length] = 1), "mremap loses bytes");
+	CHECK(madvise(wiped, length, MADV_WIPEONFORK) == 0, "MADV_WIPEONFORK without descriptors: %s",
+		strerror(errno));
+	CHECK(wiped[MB] == 6, "leaving a window loses bytes");
+	child = fork();
+	if (child == 0)
+		_exit(wiped[MB]);
+	CHECK(ended_well(child), "MADV_WIPEONFORK does not wipe");
+}
+
+int probe_main(void)
+{
+	/* Of the C library's own allocator: what is mapped into a block of the heap would stay there. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	/* First: where windows were altered, too, only /proc tells how. */
+	in_child(without_descriptors);
+	check_files_inside();
+	check_keys();
+	check_guards();
+	check_locks();
+	check_policies();
+	check_segments();
+	check_userfaultfd();
+	in_child(lower_address_space);
+	/* A window's pieces move one by one, which takes address space for both places. */
+	if (getenv("LAZYZERO_BUDGET") == NULL && getenv("LAZYZERO_BACKING") == NULL)
+		in_child(grow_twice);
+	in_child(lock_all);
+	return probe_status_of_checks();
+}

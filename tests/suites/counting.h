@@ -1,7 +1,0 @@
-#ifndef LZ_TESTS_COUNTING_H
-#define LZ_TESTS_COUNTING_H
-
-/* Calls that counting.c has seen. */
-unsigned long counting_calls(void);
-
-#endif
