@@ -12,7 +12,7 @@ static uint64_t edge_cost(const struct lz_geometry *geometry, uint64_t edge, uns
 	return edge % (UINT64_C(1) << page_shift) == 0 ? 0 : lz_table_bytes(geometry, 0);
 }
 
-static uint64_t fewest_cost(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
+static uint64_t minimum_cost(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
 {
 	struct lz_tables tables = lz_tables_minimum(geometry, bytes, page_shift);
 
@@ -32,7 +32,7 @@ uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand
 		       edge_cost(geometry, demand->end, demand->page_shift);
 	}
 	if (demand->old_bytes == 0)
-		return fewest_cost(geometry, demand->bytes, demand->page_shift);
-	return lz_sub_clamped(fewest_cost(geometry, demand->bytes, demand->page_shift),
-		fewest_cost(geometry, demand->old_bytes, demand->page_shift));
+		return minimum_cost(geometry, demand->bytes, demand->page_shift);
+	return lz_sub_clamped(minimum_cost(geometry, demand->bytes, demand->page_shift),
+		minimum_cost(geometry, demand->old_bytes, demand->page_shift));
 }

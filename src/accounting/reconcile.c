@@ -37,7 +37,7 @@ static uintptr_t window_tag(const struct lz_books *books, const struct lz_mappin
  * Updates the map of windows from a mapping of /proc/self/maps. If the position of the pieces is known, it is
  * kept.
  */
-static void follow_window(struct lz_books *books, const struct lz_mapping *mapping)
+static void update_window_map(struct lz_books *books, const struct lz_mapping *mapping)
 {
 	struct lz_range_traits traits = {
 		.page_shift = (uint8_t)books->page_shift, .tag = window_tag(books, mapping)};
@@ -86,7 +86,7 @@ int lz_books_reconcile(struct lz_books *books)
 		gap = mapping.end;
 		if (error != 0)
 			break;
-		follow_window(books, &mapping);
+		update_window_map(books, &mapping);
 		if (mapping.readable || mapping.writable || mapping.executable)
 			lz_books_add_missing(
 				books, mapping.start, mapping.end, listed_traits(books, &mapping));

@@ -28,10 +28,10 @@ struct lz_budget {
 
 /* The result of a decision; members after `window` are undefined if cost is 0. */
 struct lz_grant {
-	uint64_t cost;                      /* bytes of page tables, reserved until lz_budget_settle */
-	bool over_budget;                   /* granted although it exceeds the budget */
-	uint64_t window;                    /* bytes of the zero window that is used; 0: none */
-	uint64_t plain_cost;                /* bytes of page tables without a window, as in struct lz_need */
+	uint64_t cost;       /* bytes of page tables, reserved until lz_budget_settle */
+	bool over_budget;    /* granted although it exceeds the budget */
+	uint64_t window;     /* bytes of the zero window that is used; 0: none */
+	uint64_t plain_cost; /* bytes of page tables without a window, as in struct lz_table_demand */
 	uint64_t committed, actual, budget; /* bytes, when the decision was made */
 	const struct lz_request *request;
 	struct lz_reservation_handle hold; /* the reservation, visible to other threads */

@@ -47,7 +47,7 @@ struct lz_cached_region {
 	uint64_t freed_ms;      /* when it was freed */
 	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
 	uint32_t changes;       /* value of lz_regions.changes when it was freed */
-	bool full;              /* as in struct lz_served */
+	bool full;              /* fully_resident of struct lz_region_record */
 	bool is_zero;           /* no page needs clearing */
 };
 

@@ -78,10 +78,10 @@ static int find_slot(const char *path)
 
 static bool claim(struct slot *slot)
 {
-	uintptr_t nobody = 0;
+	uintptr_t none = 0;
 
 	return atomic_compare_exchange_strong_explicit(
-		&slot->claim, &nobody, (uintptr_t)&self, memory_order_acquire, memory_order_relaxed);
+		&slot->claim, &none, (uintptr_t)&self, memory_order_acquire, memory_order_relaxed);
 }
 
 /* Clears the claim, unless a fork in the meantime has cleared it and another thread of the child holds it. */

@@ -31,7 +31,7 @@ struct scan {
 /* One scratch buffer holds the request and the result. */
 #define MAX_RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
-static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
+static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
 	lz_page_run_visitor *visit, void *context)
 {
 	const struct scan_run *runs = (const struct scan_run *)(scan + 1);
@@ -82,7 +82,7 @@ int lz_pagemap_walk(
 	if (error)
 		return error;
 	scan = lz_scratch_take(os);
-	error = scan == NULL ? -ENOMEM : walk(os, file.fd, scan, start, end, visit, context);
+	error = scan == NULL ? -ENOMEM : scan_range(os, file.fd, scan, start, end, visit, context);
 	lz_scratch_release(os, scan);
 	lz_file_close(&file);
 	return error;

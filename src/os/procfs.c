@@ -55,7 +55,7 @@ void lz_line_reader_close(struct lz_line_reader *lines)
 	lz_scratch_release(reader->file.os, reader);
 }
 
-static ssize_t read_some(struct lz_line_buffer *reader)
+static ssize_t read_chunk(struct lz_line_buffer *reader)
 {
 	const struct lz_file *file = &reader->file;
 	char *to = reader->buffer + reader->end;
@@ -95,9 +95,9 @@ static void refill(struct lz_line_reader *lines)
 	memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
 	reader->end -= reader->start;
 	reader->start = 0;
-	got = read_some(reader);
+	got = read_chunk(reader);
 	if (got <= 0 && reader->offset == 0 && reopen(lines))
-		got = read_some(reader);
+		got = read_chunk(reader);
 	if (got < 0)
 		lines->error = (int)got;
 	if (got <= 0) {

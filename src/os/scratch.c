@@ -47,10 +47,10 @@ void *lz_scratch_take(const struct lz_os *os)
 
 	if (lz_fork_state_is_current(LZ_FORK_STATE_SCRATCH, reset_in_child, os))
 		for (unsigned i = 0; i < BUFFERS; i++) {
-			uintptr_t nobody = 0;
+			uintptr_t none = 0;
 
 			if (atomic_load_explicit(&owner[i], memory_order_relaxed) == 0 &&
-				atomic_compare_exchange_strong_explicit(&owner[i], &nobody, (uintptr_t)&self,
+				atomic_compare_exchange_strong_explicit(&owner[i], &none, (uintptr_t)&self,
 					memory_order_acquire, memory_order_relaxed))
 				return pool[i];
 		}
