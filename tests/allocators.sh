@@ -1,11 +1,11 @@
-# Which other allocators there are, for the scripts that test beside them. Sourced.
+# Finds other allocators, for scripts that test together with them. Sourced.
 
-# loads LIBRARY: whether the dynamic linker finds it under that name.
+# loads LIBRARY: succeeds if the dynamic linker can preload a library of this name.
 loads() {
   [ -z "$(LD_PRELOAD=$1 env true 2>&1)" ]
 }
 
-# The other allocators there are, one name a line; says which are missing.
+# find_allocators: prints the names of the installed allocators, one on each line, and reports missing ones.
 find_allocators() {
   for names in libjemalloc.so.2 \
     'libmimalloc.so.3 libmimalloc.so.2 libmimalloc.so.2.0' libtcmalloc_minimal.so.4; do

@@ -1,11 +1,12 @@
 /*
- * Asks for the scripts what kernel.h finds out.
+ * Gives scripts access to the functions of kernel.h.
  *
- *  kernel zero-page WHAT    0 where reads map the zero page; else 1, and a line says that WHAT is skipped
- *  kernel slow-faults WHAT  0 where tests that make millions of page faults must do less, and a line names
- *                           WHAT; else 1
+ *  kernel zero-page WHAT    exits with 0 if reads map the zero page; else prints that WHAT is skipped and
+ *                           exits with 1
+ *  kernel slow-faults WHAT  exits with 0 if page faults are slow, so that tests which make millions of them
+ *                           must be reduced, and prints a line that names WHAT; else exits with 1
  *
- * Alone it prints both.
+ * Without arguments, prints both facts.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,8 +14,10 @@
 
 #include "kernel.h"
 
-/* Between 0.5 us on real hardware, 1 us under nested paging, and 10 to 25 us where a VM's pages are walked in
- * software. */
+/*
+ * A fault takes 0.5 us on real hardware, 1 us under nested paging, and 10 to 25 us in a VM whose page tables
+ * are walked in software.
+ */
 #define SLOW_FAULT_NS 4000u
 
 int main(int argc, char **argv)

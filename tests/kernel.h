@@ -1,6 +1,6 @@
 /*
- * What the tests and the examples must know of the kernel they run on, found out by doing it. Neither
- * allocates, and both may be asked by a program that runs preloaded.
+ * Facts about the running kernel that the tests and the examples need, determined by trying. The functions do
+ * not allocate, and may be called in a preloaded program.
  */
 #ifndef LZ_TESTS_KERNEL_H
 #define LZ_TESTS_KERNEL_H
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* By raw system calls: what is mapped here is nothing for the library's books. */
+/* Uses raw system calls, so that the library does not track the mapping. */
 static inline volatile char *kernel_map(size_t size)
 {
 	long at = syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
@@ -23,13 +23,12 @@ static inline volatile char *kernel_map(size_t size)
 }
 
 /*
- * Whether a read of untouched private anonymous memory maps the zero page. Not every kernel has it: some
- * kernels for virtual machines answer each such read with a page of the process's own, and VmRSS grows by
- * reading.
+ * Whether a read of untouched private anonymous memory maps the zero page. Some kernels for virtual machines
+ * instead map a page of the process's own on each such read, so that VmRSS grows by reading.
  *
- * /proc/self/pagemap tells the two apart without privilege (Documentation/admin-guide/mm/pagemap.rst): bit 63
- * is set for a page that is there, bit 56 (Linux 4.2) for one that is mapped here alone, which the zero page
- * never is. True where it cannot be seen: nothing is then left out.
+ * /proc/self/pagemap shows the difference without privilege (Documentation/admin-guide/mm/pagemap.rst): bit
+ * 63 is set for a present page, and bit 56 (Linux 4.2) for a page that is mapped exclusively, which the zero
+ * page never is. Returns true if this cannot be determined, so that no test is skipped.
  */
 static inline bool kernel_has_zero_page(void)
 {
@@ -50,8 +49,10 @@ static inline bool kernel_has_zero_page(void)
 	return (entry & own) != own;
 }
 
-/* Nanoseconds of a minor fault: the best of some rounds of writing to fresh pages. About 500 on real
- * hardware. */
+/*
+ * Returns the duration of a minor fault in nanoseconds: the best of several rounds of writes to fresh pages.
+ * About 500 on real hardware.
+ */
 static inline uint64_t kernel_fault_ns(void)
 {
 	enum { ROUNDS = 8, PAGES = 64 };

@@ -1,7 +1,7 @@
 /*
- * Included first by everything of a test that has core and shim inside, under a sanitizer: the functions that
- * the library interposes under other names, since the sanitizer interposes the same. What the shim looks up by
- * dlsym keeps its name, so the sanitizer's allocator is the next one.
+ * Included before everything else in a test that links core and shim under a sanitizer. It renames the
+ * functions that the library interposes, because the sanitizer interposes the same ones. Names that the shim
+ * looks up with dlsym do not change, so the next allocator is that of the sanitizer.
  */
 #ifndef RENAMED_H
 #define RENAMED_H
@@ -45,7 +45,7 @@
 #define mallinfo2 lz_own_mallinfo2
 #define malloc_stats lz_own_malloc_stats
 
-/* What the library asks for to leave a sanitized program alone: here the library is what the sanitizer watches. */
+/* The library does nothing in a program that has these symbols of a sanitizer. Here it must work. */
 #define __asan_init lz_no_asan_init
 #define __lsan_init lz_no_lsan_init
 #define __tsan_init lz_no_tsan_init

@@ -1,4 +1,4 @@
-/* The lock of the books, and what follows a fork or a section that was left half done; see books.h. */
+/* The lock of the books, and recovery after a fork or an unfinished section; see books.h. */
 #include "accounting/books.h"
 
 #include <stdatomic.h>
@@ -34,23 +34,23 @@ static void prepare(struct lz_books *books)
 }
 
 /*
- * A thread was changing the books and will not end: keeps the table of regions, whose changes are single
- * stores, lets the observers count anew what they guard, and starts the ledger over.
+ * A thread changed the books and will never finish. Keeps the table of regions, in which every change is a
+ * single store; has the observers recount the state they guard; and rebuilds the ledger.
  */
-static void recover_torn(struct lz_books *books)
+static void recover_inconsistent(struct lz_books *books)
 {
-	lz_pool_abandon(&books->regions.pool);
+	lz_pool_reset(&books->regions.pool);
 	if (!books->prepared)
 		return;
-	lz_ledger_abandon(&books->ledger);
-	lz_window_map_abandon(&books->windows);
+	lz_ledger_reset(&books->ledger);
+	lz_window_map_reset(&books->windows);
 	for (unsigned i = 0; i < books->observers; i++)
-		if (books->observer[i].after_torn != NULL)
-			books->observer[i].after_torn(books->observer[i].context);
+		if (books->observer[i].recount != NULL)
+			books->observer[i].recount(books->observer[i].context);
 	lz_books_reconcile(books);
 }
 
-/* What a forked child has to put right before it uses its copy of the books. */
+/* In a forked child: updates the copied books before they are used. */
 static void after_fork(struct lz_books *books)
 {
 	lz_descriptors_after_fork(books->os);
@@ -63,33 +63,36 @@ static void after_fork(struct lz_books *books)
 	lz_log_after_fork(books->log);
 }
 
-bool lz_books_lock_at(struct lz_books *books, struct lz_mark *mark)
+bool lz_books_lock_at(struct lz_books *books, struct lz_frame_mark *mark)
 {
 	enum lz_lock_result result;
 
 	if (books->lock.page == NULL)
-		return false; /* not set up: too early, or there was no memory for it */
-	if (atomic_load_explicit(&books->passive, memory_order_relaxed))
+		return false; /* not initialised: too early, or there was no memory for it */
+	if (atomic_load_explicit(&books->disabled, memory_order_relaxed))
 		return false;
-	result = lz_lock_enter(&books->lock, mark);
+	result = lz_lock_acquire(&books->lock, mark);
 	if (result == LZ_LOCK_UNAVAILABLE) {
 		lz_stats_add(&books->stats, untracked, 1);
-		/* The call goes on untracked: whatever it changes, no region that lives now is used again. */
-		atomic_store_explicit(&books->missed, true, memory_order_relaxed);
-		atomic_fetch_add_explicit(&books->regions.changes, 1, memory_order_relaxed);
+		/*
+		 * The call continues untracked and may change any region, so no region that is live now may
+		 * be reused.
+		 */
+		atomic_store_explicit(&books->has_untracked_calls, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&books->regions.untracked_changes, 1, memory_order_relaxed);
 		return false;
 	}
-	if (result == LZ_LOCK_TORN || result == LZ_LOCK_FORKED_TORN)
-		recover_torn(books);
+	if (result == LZ_LOCK_INCONSISTENT || result == LZ_LOCK_FORKED_INCONSISTENT)
+		recover_inconsistent(books);
 	if (!books->prepared)
 		prepare(books);
-	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_TORN)
+	if (result == LZ_LOCK_FORKED || result == LZ_LOCK_FORKED_INCONSISTENT)
 		after_fork(books);
-	lz_regions_sweep(&books->regions);
+	lz_regions_unlink_deferred(&books->regions);
 	return true;
 }
 
 void lz_books_unlock(struct lz_books *books)
 {
-	lz_lock_leave(&books->lock);
+	lz_lock_release(&books->lock);
 }

@@ -1,11 +1,12 @@
 /*
- * The budget: how many bytes of page tables this process may need, and where that number comes from.
+ * The size of the budget: how many bytes of page tables this process may need, and the origin of that number.
  *
- * Resolved once, when it is first needed: finding the memory limit opens about ten files (150 us), which a
- * program that makes no large allocation should not pay. Not thread-safe; the caller holds the core's lock.
+ * It is resolved once, when it is first needed: reading the memory limits opens about ten files (150 us), a
+ * cost that a program without large allocations should not pay. Not thread-safe: the caller holds the lock of
+ * the books. Exception: `resolved` may be read with acquire semantics at any time.
  */
-#ifndef LZ_CORE_BUDGET_H
-#define LZ_CORE_BUDGET_H
+#ifndef LZ_ACCOUNTING_BUDGET_SIZE_H
+#define LZ_ACCOUNTING_BUDGET_SIZE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,18 +17,18 @@
 struct lz_budget_size {
 	bool resolved;
 	uint64_t bytes;
-	uint64_t memory;        /* min(RAM, cgroup limit), bytes; UINT64_MAX when unknown */
-	bool from_cgroup;       /* the cgroup limit is the smaller */
-	bool never_overcommits; /* vm.overcommit_memory is 2: the kernel counts what may be written, not what
-				   is */
-	char source[64];        /* "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
+	uint64_t memory;       /* min(RAM, cgroup limit) in bytes; UINT64_MAX if unknown */
+	bool from_cgroup;      /* the cgroup limit is smaller than RAM */
+	bool overcommit_never; /* vm.overcommit_memory is 2: the kernel accounts for writable memory, whether
+				  it is used or not */
+	char source[64]; /* origin: "5% of cgroup limit 1.00 GiB", "LAZYZERO_BUDGET=64M", "lz_set_budget" */
 };
 
-/* Reads the machine's limits under root (see lz_memory_limit) and applies the spec. */
+/* Reads the memory limits below root (see lz_memory_limit) and applies the budget from the options. */
 void lz_budget_size_resolve(struct lz_budget_size *budget, const struct lz_os *os,
 	const struct lz_budget_spec *spec, const char *root);
 
-/* Replaces the number; memory stays as found. */
+/* Sets the budget in bytes. `memory` does not change. */
 void lz_budget_size_set(struct lz_budget_size *budget, uint64_t bytes);
 
 #endif

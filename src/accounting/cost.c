@@ -1,34 +1,38 @@
-/* What a request costs in page tables; see cost.h. */
+/* The cost of a request in page tables; see cost.h. */
 #include "accounting/cost.h"
 
 #include "base/checked.h"
 
-/* Where a window ends within a block of a huge page, the rest of the block needs a table of its own. */
+/*
+ * Returns the cost of the PTE table that the rest of a huge page needs if a window ends inside that huge
+ * page.
+ */
 static uint64_t edge_cost(const struct lz_geometry *geometry, uint64_t edge, unsigned page_shift)
 {
 	return edge % (UINT64_C(1) << page_shift) == 0 ? 0 : lz_table_bytes(geometry, 0);
 }
 
-static uint64_t fewest_cost(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
+static uint64_t minimum_cost(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
 {
-	struct lz_tables tables = lz_tables_fewest(geometry, bytes, page_shift);
+	struct lz_tables tables = lz_tables_minimum(geometry, bytes, page_shift);
 
 	return lz_tables_counted_bytes(geometry, &tables) + edge_cost(geometry, bytes, page_shift);
 }
 
-uint64_t lz_cost_of(struct lz_books *books, const struct lz_need *need)
+uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand)
 {
 	const struct lz_geometry *geometry = books->geometry;
 	struct lz_tables tables;
 
-	if (need->start != need->end) {
-		tables = lz_ledger_marginal(&books->ledger, need->start, need->end, need->page_shift);
+	if (demand->start != demand->end) {
+		tables = lz_ledger_additional_tables(
+			&books->ledger, demand->start, demand->end, demand->page_shift);
 		return lz_tables_counted_bytes(geometry, &tables) +
-		       edge_cost(geometry, need->start, need->page_shift) +
-		       edge_cost(geometry, need->end, need->page_shift);
+		       edge_cost(geometry, demand->start, demand->page_shift) +
+		       edge_cost(geometry, demand->end, demand->page_shift);
 	}
-	if (need->old_bytes == 0)
-		return fewest_cost(geometry, need->bytes, need->page_shift);
-	return lz_sub_clamped(fewest_cost(geometry, need->bytes, need->page_shift),
-		fewest_cost(geometry, need->old_bytes, need->page_shift));
+	if (demand->old_bytes == 0)
+		return minimum_cost(geometry, demand->bytes, demand->page_shift);
+	return lz_sub_clamped(minimum_cost(geometry, demand->bytes, demand->page_shift),
+		minimum_cost(geometry, demand->old_bytes, demand->page_shift));
 }

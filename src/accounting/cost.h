@@ -1,4 +1,4 @@
-/* The page-table bytes that a request comes to, beyond those that the ledger has already. */
+/* The page tables that a request needs in addition to those of the ranges in the ledger. */
 #ifndef LZ_ACCOUNTING_COST_H
 #define LZ_ACCOUNTING_COST_H
 
@@ -9,18 +9,18 @@
 #include "accounting/books.h"
 
 /*
- * What a request is about to make touchable: a known range, or bytes (instead of old_bytes) whose place the
- * kernel will choose.
+ * Memory that a request is about to make accessible: a known range; or `bytes` bytes, replacing `old_bytes`,
+ * at an address that the kernel will choose.
  */
-struct lz_need {
-	uintptr_t start, end; /* a known range; start == end for none */
+struct lz_table_demand {
+	uintptr_t start, end; /* a known range; start == end if it is not known */
 	uint64_t bytes, old_bytes;
 	unsigned page_shift;
-	bool windowable;     /* a zero window could stand behind it */
-	uint64_t plain_cost; /* on a window in answer to an excess: what it would cost without one */
+	bool can_use_window; /* a zero window can back it */
+	uint64_t plain_cost; /* if a window backs it because of the budget: the cost without the window */
 };
 
-/* Bytes, as VmPTE counts them; with the lock of the books. */
-uint64_t lz_cost_of(struct lz_books *books, const struct lz_need *need);
+/* Returns the cost in bytes, as VmPTE counts them. Needs the lock of the books. */
+uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand);
 
 #endif

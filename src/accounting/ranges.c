@@ -1,4 +1,4 @@
-/* Ranges of addresses: rounding, covering, and what the kernel has mapped at one; see books.h. */
+/* Address ranges: rounding, adding to the ledger, and the page size of a mapping; see books.h. */
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -6,8 +6,7 @@
 #include "base/checked.h"
 #include "os/vma.h"
 
-/* Of the calling thread: /proc/self is the first thread, whose files are empty once it has called
- * pthread_exit. */
+/* Of the calling thread: /proc/self refers to the main thread, whose files are empty after pthread_exit. */
 #define SMAPS "/proc/thread-self/smaps"
 
 bool lz_books_page_length(const struct lz_books *books, uint64_t size, size_t *length)
@@ -35,20 +34,21 @@ bool lz_books_page_range(const struct lz_books *books, const void *address, size
 	return true;
 }
 
-void lz_books_cover(struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_traits traits)
+void lz_books_add_missing(
+	struct lz_books *books, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	struct lz_window_part part;
 
-	while (atomic_load_explicit(&books->windows.any, memory_order_relaxed) && start < end &&
+	while (atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed) && start < end &&
 		lz_window_map_find(&books->windows, start, end, &part)) {
-		struct lz_traits window = {.tag = traits.tag};
+		struct lz_range_traits window = {.tag = traits.tag};
 
 		lz_books_window_traits(books, &window);
-		lz_ledger_cover(&books->ledger, start, part.start, traits);
-		lz_ledger_cover(&books->ledger, part.start, part.end, window);
+		lz_ledger_add_missing(&books->ledger, start, part.start, traits);
+		lz_ledger_add_missing(&books->ledger, part.start, part.end, window);
 		start = part.end;
 	}
-	lz_ledger_cover(&books->ledger, start, end, traits);
+	lz_ledger_add_missing(&books->ledger, start, end, traits);
 }
 
 unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address)
@@ -60,7 +60,7 @@ unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address)
 	if (error == 0)
 		bytes = vma.page_size;
 	else if (error != -ENOENT)
-		error = lz_mapping_value(books->os, SMAPS, address, "KernelPageSize:", &bytes);
+		error = lz_smaps_value(books->os, SMAPS, address, "KernelPageSize:", &bytes);
 	if (error != 0 || !lz_is_power_of_two(bytes) || bytes < books->page)
 		return books->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);

@@ -1,4 +1,4 @@
-/* The ledger and the map of windows, brought in line with what the kernel says is mapped; see books.h. */
+/* Reconciles the ledger and the map of windows with /proc/self/maps; see books.h. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -8,7 +8,9 @@
 #include "os/descriptors.h"
 #include "os/procfs.h"
 
-/* A mapping that is no piece of a window. Memory of /dev/zero that left a window stays a file in all answers.
+/*
+ * Removes a mapping that is not a piece of a window. Memory of /dev/zero that left its window must still be
+ * treated as a file, so it stays in the map.
  */
 static void remove_from_window_map(struct lz_books *books, const struct lz_mapping *mapping)
 {
@@ -17,7 +19,7 @@ static void remove_from_window_map(struct lz_books *books, const struct lz_mappi
 	struct lz_window_part part;
 
 	for (; lz_window_map_find(&books->windows, start, mapping->end, &part); start = part.end)
-		if (!part.of_file || !anonymous)
+		if (!part.dev_zero || !anonymous)
 			lz_window_map_remove(&books->windows, part.start, part.end);
 }
 
@@ -31,42 +33,48 @@ static uintptr_t window_tag(const struct lz_books *books, const struct lz_mappin
 	return tag;
 }
 
-/* The map of windows follows /proc/self/maps. Where pieces begin is kept where it was known. */
-static void follow_window(struct lz_books *books, const struct lz_mapping *mapping)
+/*
+ * Updates the map of windows from a mapping of /proc/self/maps. If the position of the pieces is known, it is
+ * kept.
+ */
+static void update_window_map(struct lz_books *books, const struct lz_mapping *mapping)
 {
-	struct lz_traits traits = {
+	struct lz_range_traits traits = {
 		.page_shift = (uint8_t)books->page_shift, .tag = window_tag(books, mapping)};
 
 	if (traits.tag == 0) {
 		remove_from_window_map(books, mapping);
 		return;
 	}
-	atomic_store_explicit(&books->windows.any, true, memory_order_relaxed);
-	lz_window_map_cover(&books->windows, mapping->start, mapping->end, traits);
+	atomic_store_explicit(&books->windows.ever_used, true, memory_order_relaxed);
+	lz_window_map_add_missing(&books->windows, mapping->start, mapping->end, traits);
 }
 
-/* Of a mapping in /proc/self/maps, which tells huge pages only by the names of some. */
-static struct lz_traits listed_traits(struct lz_books *books, const struct lz_mapping *mapping)
+/*
+ * Returns the traits of a mapping of /proc/self/maps, which identifies huge pages only by the names of some
+ * mappings.
+ */
+static struct lz_range_traits listed_traits(struct lz_books *books, const struct lz_mapping *mapping)
 {
 	unsigned page_shift = books->page_shift;
 
 	if (strncmp(mapping->path, "/anon_hugepage", 14) == 0)
 		page_shift = lz_books_mapped_page_shift(books, mapping->start);
-	return (struct lz_traits){.page_shift = (uint8_t)page_shift};
+	return (struct lz_range_traits){.page_shift = (uint8_t)page_shift};
 }
 
 int lz_books_reconcile(struct lz_books *books)
 {
 	const uintptr_t top = (uintptr_t)1 << books->geometry->user_bits;
 	struct lz_ledger *ledger = &books->ledger;
-	struct lz_lines lines;
-	uintptr_t gap = 0; /* end of the mapping before */
+	struct lz_line_reader lines;
+	uintptr_t gap = 0; /* end of the previous mapping */
 	char *line;
-	int error = lz_lines_open(&lines, books->os, LZ_MAPS);
+	int error = lz_line_reader_open(&lines, books->os, LZ_MAPS);
 
 	if (error)
 		return error;
-	while (error == 0 && (line = lz_lines_next(&lines)) != NULL) {
+	while (error == 0 && (line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start >= top)
@@ -78,22 +86,23 @@ int lz_books_reconcile(struct lz_books *books)
 		gap = mapping.end;
 		if (error != 0)
 			break;
-		follow_window(books, &mapping);
+		update_window_map(books, &mapping);
 		if (mapping.readable || mapping.writable || mapping.executable)
-			lz_books_cover(books, mapping.start, mapping.end, listed_traits(books, &mapping));
+			lz_books_add_missing(
+				books, mapping.start, mapping.end, listed_traits(books, &mapping));
 		else
 			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
 	}
-	/* A file that broke off, or is empty, says nothing of what lies above. */
+	/* If reading the file failed, or it was empty, nothing is known about higher addresses. */
 	if (error == 0)
 		error = lines.error != 0 ? lines.error
 			: gap == 0       ? -ENODATA
 					 : lz_ledger_remove(ledger, gap, UINTPTR_MAX);
 	if (error == 0)
 		lz_window_map_remove(&books->windows, gap, UINTPTR_MAX);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	ledger->inexact = error != 0;
-	books->reconciled_ms = lz_not_never(books->os->now_ms());
-	lz_books_publish(books);
+	books->reconciled_ms = lz_nonzero_time(books->os->now_ms());
+	lz_books_publish_statistics(books);
 	return error;
 }

@@ -1,10 +1,10 @@
-/* Records of the heap's regions entering and leaving the books; see books.h. */
+/* Adds the heap's regions to the books and removes them; see books.h. */
 #include <errno.h>
 #include <stdatomic.h>
 
 #include "accounting/books.h"
 
-static size_t length_of(const struct lz_served *region)
+static size_t length_of(const struct lz_region_record *region)
 {
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
@@ -33,14 +33,14 @@ void lz_books_count_window(struct lz_books *books, size_t length)
 	lz_stats_add(&books->stats, window_bytes_total, length);
 }
 
-/* Removes the record of a claimed region; the ledger is the caller's. With the lock. */
-static void remove_record(struct lz_books *books, struct lz_served *region)
+/* Removes the record of a claimed region. The caller updates the ledger. Needs the lock. */
+static void remove_record(struct lz_books *books, struct lz_region_record *region)
 {
 	lz_books_uncount_region(books, length_of(region), region->on_window);
 	lz_regions_unlink(&books->regions, region);
 }
 
-struct lz_served *lz_books_region_around(struct lz_books *books, uintptr_t p)
+struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p)
 {
 	struct lz_range *range = lz_ledger_find(&books->ledger, p);
 
@@ -49,26 +49,26 @@ struct lz_served *lz_books_region_around(struct lz_books *books, uintptr_t p)
 		       : NULL;
 }
 
-void lz_books_drop_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end)
+void lz_books_remove_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end)
 {
 	struct lz_range *range = lz_ledger_find(&books->ledger, start);
 
 	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
-		struct lz_served *region =
+		struct lz_region_record *region =
 			range->traits.tag != 0 ? lz_regions_find(&books->regions, range->traits.tag) : NULL;
 
 		if (region != NULL && lz_regions_claim(region)) {
 			remove_record(books, region);
-			/* Other parts of it may still be in the ledger. */
-			atomic_store_explicit(&books->missed, true, memory_order_relaxed);
+			/* Other parts of the region may still be in the ledger. */
+			atomic_store_explicit(&books->has_untracked_calls, true, memory_order_relaxed);
 		}
 	}
 }
 
-/* The program has unmapped a region as memory, without freeing it: its record is all that is left. */
+/* Removes the record of a region that the program unmapped without freeing it. */
 static void remove_record_at(struct lz_books *books, uintptr_t base)
 {
-	struct lz_served *region = lz_regions_find(&books->regions, base);
+	struct lz_region_record *region = lz_regions_find(&books->regions, base);
 
 	if (region != NULL && lz_regions_claim(region))
 		remove_record(books, region);
@@ -77,54 +77,54 @@ static void remove_record_at(struct lz_books *books, uintptr_t base)
 int lz_books_add_region(
 	struct lz_books *books, const struct lz_region_entry *entry, uintptr_t from, size_t from_length)
 {
-	uintptr_t base = entry->base, end = base + entry->length, start = base - entry->lead;
-	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
+	uintptr_t base = entry->base, end = base + entry->length, start = base - entry->header_bytes;
+	struct lz_range_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
 	int error;
 
 	if (!lz_books_lock(books))
 		return -EAGAIN;
-	lz_books_drop_stale_regions(books, start, end);
+	lz_books_remove_stale_regions(books, start, end);
 	remove_record_at(books, base);
-	error = lz_regions_insert(&books->regions, base, entry->length, entry->how);
+	error = lz_regions_insert(&books->regions, base, entry->length, entry->attributes);
 	if (error == 0) {
 		if (from != 0)
-			lz_ledger_remove(&books->ledger, from - entry->lead, from + from_length);
+			lz_ledger_remove(&books->ledger, from - entry->header_bytes, from + from_length);
 		lz_ledger_set(&books->ledger, start, end, traits);
 		if (entry->window_tag != 0)
 			lz_window_map_add(&books->windows, base, end, entry->window_tag);
-		if (entry->how.on_window) {
+		if (entry->attributes.on_window) {
 			lz_books_window_traits(books, &traits);
 			lz_ledger_set(&books->ledger, base, end, traits);
 		}
-		lz_books_publish(books);
+		lz_books_publish_statistics(books);
 	}
 	lz_books_unlock(books);
 	return error;
 }
 
-void lz_books_remove_region(
-	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t length, size_t lead)
+void lz_books_remove_region(struct lz_books *books, struct lz_region_record *region, uintptr_t base,
+	size_t length, size_t header_bytes)
 {
 	if (!lz_books_lock(books)) {
-		lz_regions_abandon(&books->regions, region);
+		lz_regions_defer_unlink(&books->regions, region);
 		return;
 	}
 	lz_books_sample_peak(books, length);
 	lz_regions_unlink(&books->regions, region);
-	lz_ledger_remove(&books->ledger, base - lead, base + length);
+	lz_ledger_remove(&books->ledger, base - header_bytes, base + length);
 	lz_window_map_remove(&books->windows, base, base + length);
-	lz_books_publish(books);
+	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }
 
-void lz_books_remove_lost_region(
-	struct lz_books *books, struct lz_served *region, uintptr_t base, size_t lead)
+void lz_books_remove_unmapped_region(
+	struct lz_books *books, struct lz_region_record *region, uintptr_t base, size_t header_bytes)
 {
-	atomic_store_explicit(&books->missed, true, memory_order_relaxed);
+	atomic_store_explicit(&books->has_untracked_calls, true, memory_order_relaxed);
 	if (!lz_books_lock(books))
 		return;
 	if (lz_regions_claim(region)) {
-		lz_ledger_remove(&books->ledger, base - lead, base + length_of(region));
+		lz_ledger_remove(&books->ledger, base - header_bytes, base + length_of(region));
 		lz_window_map_remove(&books->windows, base, base + length_of(region));
 		remove_record(books, region);
 	}
@@ -137,11 +137,11 @@ void lz_books_invalidate_range(struct lz_books *books, uintptr_t start, uintptr_
 		return;
 	for (struct lz_range *range = lz_ledger_find(&books->ledger, start);
 		range != NULL && range->start < end; range = lz_ledger_next(range)) {
-		struct lz_served *region =
+		struct lz_region_record *region =
 			range->traits.tag != 0 ? lz_regions_find(&books->regions, range->traits.tag) : NULL;
 
 		if (region != NULL)
-			region->spoiled = true;
+			region->altered_by_program = true;
 	}
 	lz_books_unlock(books);
 }

@@ -1,4 +1,4 @@
-/* What calls hold while they run; see reservations.h. */
+/* Reservations of calls that are in progress; see reservations.h. */
 #include "accounting/reservations.h"
 
 #include <stdatomic.h>
@@ -6,32 +6,32 @@
 
 #include "base/checked.h"
 
-void lz_reservation_add(struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost,
-	const struct lz_users *users)
+void lz_reservation_add(struct lz_reservations *reservations, struct lz_reservation_handle *handle,
+	uint64_t cost, const struct lz_use_count *use)
 {
-	hold->slot = NULL;
-	lz_mark_set(&hold->mark);
+	handle->slot = NULL;
+	lz_frame_mark_set(&handle->mark);
 	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {
 		struct lz_reservation *slot = &reservations->slot[i];
 
 		if (atomic_load_explicit(&slot->mark, memory_order_acquire) != 0)
 			continue;
-		slot->thread = lz_lock_self();
+		slot->thread = lz_lock_thread_id();
 		slot->cost = cost;
-		slot->users = users != NULL ? *users : (struct lz_users){NULL, NULL};
-		hold->slot = slot;
-		atomic_store_explicit(&slot->mark, (uintptr_t)&hold->mark, memory_order_release);
+		slot->use = use != NULL ? *use : (struct lz_use_count){NULL, NULL};
+		handle->slot = slot;
+		atomic_store_explicit(&slot->mark, (uintptr_t)&handle->mark, memory_order_release);
 		return;
 	}
 }
 
-bool lz_reservation_remove(struct lz_hold *hold)
+bool lz_reservation_remove(struct lz_reservation_handle *handle)
 {
-	uintptr_t mark = (uintptr_t)&hold->mark;
-	bool ours = hold->slot == NULL || atomic_compare_exchange_strong_explicit(&hold->slot->mark, &mark, 0,
-						  memory_order_release, memory_order_relaxed);
+	uintptr_t mark = (uintptr_t)&handle->mark;
+	bool ours = handle->slot == NULL || atomic_compare_exchange_strong_explicit(&handle->slot->mark,
+						    &mark, 0, memory_order_release, memory_order_relaxed);
 
-	lz_mark_clear(&hold->mark);
+	lz_frame_mark_clear(&handle->mark);
 	return ours;
 }
 
@@ -44,16 +44,16 @@ void lz_reservations_subtract(struct lz_reservations *reservations, uint64_t cos
 		continue;
 }
 
-static void give_back(struct lz_reservations *reservations, struct lz_reservation *slot, uintptr_t mark)
+static void release_slot(struct lz_reservations *reservations, struct lz_reservation *slot, uintptr_t mark)
 {
 	uint64_t cost = slot->cost;
-	struct lz_users users = slot->users;
+	struct lz_use_count use = slot->use;
 
 	if (!atomic_compare_exchange_strong(&slot->mark, &mark, 0))
 		return;
 	lz_reservations_subtract(reservations, cost);
-	if (users.count != NULL && atomic_fetch_sub(users.count, 1) == 1)
-		atomic_store(users.none_left, true);
+	if (use.count != NULL && atomic_fetch_sub(use.count, 1) == 1)
+		atomic_store(use.reached_zero, true);
 }
 
 void lz_reservations_reclaim(struct lz_reservations *reservations)
@@ -62,14 +62,14 @@ void lz_reservations_reclaim(struct lz_reservations *reservations)
 		struct lz_reservation *slot = &reservations->slot[i];
 		uintptr_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
 
-		if (mark != 0 && !lz_mark_alive(reservations->os, mark))
-			give_back(reservations, slot, mark);
+		if (mark != 0 && !lz_frame_mark_may_be_alive(reservations->os, mark))
+			release_slot(reservations, slot, mark);
 	}
 }
 
 void lz_reservations_after_fork(struct lz_reservations *reservations)
 {
-	uintptr_t self = lz_lock_self();
+	uintptr_t self = lz_lock_thread_id();
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < LZ_RESERVATIONS; i++) {
@@ -77,7 +77,7 @@ void lz_reservations_after_fork(struct lz_reservations *reservations)
 		uintptr_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
 
 		if (mark != 0 && slot->thread != self)
-			give_back(reservations, slot, mark);
+			release_slot(reservations, slot, mark);
 		else if (mark != 0)
 			bytes += slot->cost;
 	}

@@ -1,10 +1,12 @@
 /*
- * What calls hold while they run: page tables that a request was granted and that are not in the ledger yet,
- * and windows that pieces are mapped from. The frame of the call says whether it will ever give that back: a
- * signal handler may have jumped out of it (siglongjmp), or its thread be gone, above all in a forked child.
+ * Reservations: what calls in progress hold, which is the page tables that a request was granted and that are
+ * not in the ledger yet, and the windows from which pieces are being mapped.
  *
- * Adding needs the lock of the books, giving back does not. A call that finds no free slot holds what it
- * holds without a record, and nobody can reclaim it. Allocates nothing.
+ * A mark in the stack frame of the call shows whether the call can still finish. If a signal handler jumped
+ * out of it (siglongjmp), or its thread is gone, as in a forked child, the reservation is reclaimed.
+ *
+ * Adding needs the lock of the books; releasing does not. If no slot is free, a call holds its reservation
+ * without a record, and it cannot be reclaimed. Allocates nothing.
  */
 #ifndef LZ_ACCOUNTING_RESERVATIONS_H
 #define LZ_ACCOUNTING_RESERVATIONS_H
@@ -17,46 +19,51 @@
 
 #define LZ_RESERVATIONS 64u
 
-/* Something that calls use and that goes when the last of them is done. */
-struct lz_users {
+/* A use count of something that is released when the last call that uses it ends. */
+struct lz_use_count {
 	_Atomic uint32_t *count;
-	_Atomic bool *none_left; /* set when the last one is reclaimed */
+	_Atomic bool *reached_zero; /* set if reclaiming made the count 0 */
 };
 
 struct lz_reservation {
-	_Atomic uintptr_t mark; /* address of its mark; 0: a free slot */
-	uintptr_t thread;       /* lz_lock_self() of the thread whose frame that is */
-	uint64_t cost;          /* bytes of page tables reserved */
-	struct lz_users users;  /* count is NULL where it uses nothing */
+	_Atomic uintptr_t mark;  /* address of the call's mark; 0: free slot */
+	uintptr_t thread;        /* lz_lock_thread_id() of the thread that runs the call */
+	uint64_t cost;           /* bytes of page tables reserved */
+	struct lz_use_count use; /* count is NULL if the call uses nothing */
 };
 
 struct lz_reservations {
 	const struct lz_os *os;
-	_Atomic uint64_t bytes; /* of page tables, granted and not in the ledger yet */
+	_Atomic uint64_t bytes; /* bytes of page tables granted but not in the ledger yet */
 	struct lz_reservation slot[LZ_RESERVATIONS];
 };
 
-/* The part of a reservation that lies in the frame of the call. */
-struct lz_hold {
-	struct lz_mark mark;
-	struct lz_reservation *slot; /* NULL: without a record */
+/* The part of a reservation that is in the stack frame of the call. */
+struct lz_reservation_handle {
+	struct lz_frame_mark mark;
+	struct lz_reservation *slot; /* NULL: not recorded */
 };
 
-/* Records what a call reserved, and what it uses (NULL: nothing); with the lock. */
-void lz_reservation_add(struct lz_reservations *reservations, struct lz_hold *hold, uint64_t cost,
-	const struct lz_users *users);
+/*
+ * Records the page tables that a call reserved, in bytes, and the use count it holds (NULL: none). Needs the
+ * lock.
+ */
+void lz_reservation_add(struct lz_reservations *reservations, struct lz_reservation_handle *handle,
+	uint64_t cost, const struct lz_use_count *use);
 
-/* The call gives it back. False where that was done already: the call was taken for dead, or is in a forked
- * child. */
-bool lz_reservation_remove(struct lz_hold *hold);
+/*
+ * Ends the reservation of a call. Returns false if it was already reclaimed: the call was considered dead, or
+ * runs in a forked child. No lock.
+ */
+bool lz_reservation_remove(struct lz_reservation_handle *handle);
 
-/* Takes bytes of page tables out of the sum, which never becomes negative. No lock. */
+/* Subtracts bytes of page tables from the sum, which never becomes negative. No lock. */
 void lz_reservations_subtract(struct lz_reservations *reservations, uint64_t cost);
 
-/* Gives back what calls hold whose frames are gone; with the lock. */
+/* Reclaims the reservations of calls whose stack frames are gone. Needs the lock. */
 void lz_reservations_reclaim(struct lz_reservations *reservations);
 
-/* In a forked child: only calls of this thread go on. With the lock. */
+/* In a forked child: releases the reservations of all threads but the calling one. Needs the lock. */
 void lz_reservations_after_fork(struct lz_reservations *reservations);
 
 #endif

@@ -1,4 +1,4 @@
-/* The counters and their file; see stats.h. */
+/* The counters and the statistics file; see statistics.h. */
 #include "accounting/statistics.h"
 
 #include <errno.h>
@@ -14,12 +14,12 @@
 #include "support/options.h"
 
 /*
- * Field 22 of /proc/PID/stat. The fields are counted behind the last ')',
- * since a name may hold anything.
+ * Returns field 22 of /proc/PID/stat. Fields are counted from the last ')', because the process name may
+ * contain any character.
  */
 static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
 {
-	struct lz_text path = lz_text_in(buffer, LZ_SCRATCH_BYTES);
+	struct lz_text path = lz_text_init(buffer, LZ_SCRATCH_BYTES);
 	uint64_t value = 0;
 	const char *cursor;
 	ssize_t length;
@@ -45,7 +45,7 @@ static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buff
 	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
 }
 
-uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
+uint64_t lz_stats_process_start_time(const struct lz_os *os, uint64_t pid)
 {
 	char *buffer = lz_scratch_take(os);
 	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
@@ -54,7 +54,7 @@ uint64_t lz_start_time(const struct lz_os *os, uint64_t pid)
 	return value;
 }
 
-static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
+static void init_wire(struct lz_stats *stats, struct lz_wire *wire, const char *executable)
 {
 	struct lz_text name;
 
@@ -65,11 +65,11 @@ static void begin(struct lz_stats *stats, struct lz_wire *wire, const char *exec
 	wire->pid = (uint64_t)stats->os->getpid();
 	wire->state = LZ_WIRE_RUNNING;
 	wire->budget = UINT64_MAX;
-	name = lz_text_in(wire->executable, sizeof wire->executable);
+	name = lz_text_init(wire->executable, sizeof wire->executable);
 	lz_text_string(&name, executable);
 }
 
-/* Whether LAZYZERO_STATS names a directory: each process then has a file of its own in it. */
+/* Whether LAZYZERO_STATS names a directory, in which each process has its own file. */
 static bool is_directory(const struct lz_stats *stats)
 {
 	int fd = stats->os->open(stats->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
@@ -79,7 +79,7 @@ static bool is_directory(const struct lz_stats *stats)
 	return fd >= 0;
 }
 
-/* The file's name: path itself, or lazyzero.PID in it when it is a directory. */
+/* Opens the statistics file: `path`, or lazyzero.PID in it if it is a directory. */
 static int open_file(const struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
@@ -90,7 +90,7 @@ static int open_file(const struct lz_stats *stats)
 	_Static_assert(LZ_OPTION_TEXT_MAX + 40 <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
 	if (name == NULL)
 		return -ENOMEM;
-	text = lz_text_in(name, LZ_SCRATCH_BYTES);
+	text = lz_text_init(name, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, stats->path);
 	if (is_directory(stats)) {
 		lz_text_string(&text, "/lazyzero.");
@@ -102,10 +102,10 @@ static int open_file(const struct lz_stats *stats)
 }
 
 /*
- * Makes sure that the file is ours to write: new, or a statistics file of this user. Then gives it its
- * length, with memory behind every byte: writing to a hole on a full disk would raise SIGBUS.
+ * Checks that the file may be written: it is empty, or a statistics file of this user. Then allocates all of
+ * it: writing to a hole on a full disk would raise SIGBUS.
  */
-static int reserve(const struct lz_os *os, int fd)
+static int check_and_allocate(const struct lz_os *os, int fd)
 {
 	static const char zeros[LZ_WIRE_FILE_BYTES];
 	char magic[sizeof LZ_WIRE_MAGIC] = "";
@@ -127,42 +127,46 @@ static int reserve(const struct lz_os *os, int fd)
 		error = os->fallocate(fd, LZ_WIRE_FILE_BYTES);
 		return error == -EOPNOTSUPP ? 0 : error;
 	}
-	error = os->quiet_begin(&saved);
+	error = os->block_write_signals(&saved);
 	if (error)
 		return error;
 	written = os->write(fd, zeros, sizeof zeros);
-	os->quiet_end(saved);
+	os->restore_write_signals(saved);
 	return written < 0 ? (int)written : (size_t)written < sizeof zeros ? -ENOSPC : 0;
 }
 
-/* Whether a file has been written by this version. */
-static bool is_known(const struct lz_wire *mapped, const struct lz_wire *fresh)
+/* Whether the file was written by a library with the same layout. */
+static bool has_same_layout(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
 	return memcmp(mapped->magic, fresh->magic, sizeof mapped->magic) == 0 &&
 	       mapped->version == fresh->version && mapped->size == fresh->size;
 }
 
-/* Whether it is another process's, which still runs. */
-static bool is_taken(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
+/* Whether the file belongs to another process that is still running. */
+static bool is_in_use(const struct lz_os *os, const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return is_known(mapped, fresh) && mapped->pid != fresh->pid && mapped->state == LZ_WIRE_RUNNING &&
-	       mapped->start_time != 0 && lz_start_time(os, mapped->pid) == mapped->start_time;
+	return has_same_layout(mapped, fresh) && mapped->pid != fresh->pid &&
+	       mapped->state == LZ_WIRE_RUNNING && mapped->start_time != 0 &&
+	       lz_stats_process_start_time(os, mapped->pid) == mapped->start_time;
 }
 
-/* What an earlier image of this process, before exec, counted goes on; its regions are gone. */
+/*
+ * Whether an earlier image of this process, before exec, wrote the file. Its totals continue; its regions are
+ * gone.
+ */
 static bool is_our_earlier_image(const struct lz_wire *mapped, const struct lz_wire *fresh)
 {
-	return is_known(mapped, fresh) && mapped->pid == fresh->pid &&
+	return has_same_layout(mapped, fresh) && mapped->pid == fresh->pid &&
 	       mapped->start_time == fresh->start_time;
 }
 
-static int attach(struct lz_stats *stats)
+static int map_file(struct lz_stats *stats)
 {
 	const struct lz_os *os = stats->os;
 	struct lz_wire *mapped;
 	intptr_t at;
 	int fd = open_file(stats);
-	int error = fd < 0 ? fd : reserve(os, fd);
+	int error = fd < 0 ? fd : check_and_allocate(os, fd);
 
 	if (error) {
 		if (fd >= 0)
@@ -174,8 +178,8 @@ static int attach(struct lz_stats *stats)
 	if (lz_os_failed(at))
 		return (int)at;
 	mapped = (struct lz_wire *)at;
-	stats->own.start_time = lz_start_time(os, stats->own.pid);
-	if (is_taken(os, mapped, &stats->own)) {
+	stats->own.start_time = lz_stats_process_start_time(os, stats->own.pid);
+	if (is_in_use(os, mapped, &stats->own)) {
 		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
 		return 0;
 	}
@@ -196,15 +200,15 @@ int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *pa
 	stats->os = os;
 	stats->path = path;
 	stats->wire = &stats->own;
-	begin(stats, &stats->own, executable);
-	return *path != '\0' ? attach(stats) : 0;
+	init_wire(stats, &stats->own, executable);
+	return *path != '\0' ? map_file(stats) : 0;
 }
 
-/* `inherited` is a copy of what the parent counts, which goes on counting. */
-static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
+/* `inherited` is a copy of the parent's counters, which the parent goes on changing. */
+static void init_child(struct lz_stats *stats, const struct lz_wire *inherited)
 {
 	stats->wire = &stats->own;
-	begin(stats, &stats->own, inherited->executable);
+	init_wire(stats, &stats->own, inherited->executable);
 	stats->own.budget = inherited->budget;
 	memcpy(stats->own.budget_source, inherited->budget_source, sizeof inherited->budget_source);
 	stats->own.regions = inherited->regions;
@@ -216,27 +220,27 @@ static void begin_child(struct lz_stats *stats, const struct lz_wire *inherited)
 
 void lz_stats_after_fork(struct lz_stats *stats)
 {
-	struct lz_wire *parents = stats->wire;
+	struct lz_wire *parent_wire = stats->wire;
 	struct lz_wire *inherited = lz_scratch_take(stats->os);
 
 	_Static_assert(sizeof *inherited <= LZ_SCRATCH_BYTES, "the counters fit a scratch buffer");
 	if (inherited != NULL) {
-		memcpy(inherited, parents, sizeof *inherited);
-		begin_child(stats, inherited);
+		memcpy(inherited, parent_wire, sizeof *inherited);
+		init_child(stats, inherited);
 		lz_scratch_release(stats->os, inherited);
 	} else {
-		/* No memory: it counts on from what its parent had, but not in the parent's file. */
-		if (parents != &stats->own)
-			memcpy(&stats->own, parents, sizeof stats->own);
+		/* No memory for a copy: start from the parent's values, but not in the parent's file. */
+		if (parent_wire != &stats->own)
+			memcpy(&stats->own, parent_wire, sizeof stats->own);
 		stats->wire = &stats->own;
 	}
-	if (parents == &stats->own)
+	if (parent_wire == &stats->own)
 		return;
-	/* Over it, not away: another thread may be about to count there. */
-	stats->os->mmap(parents, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
+	/* Map over the file instead of unmapping it: another thread may be about to write to a counter. */
+	stats->os->mmap(parent_wire, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (is_directory(stats))
-		attach(stats);
+		map_file(stats);
 }
 
 void lz_stats_close(struct lz_stats *stats)

@@ -1,12 +1,12 @@
 /*
- * The counters, in the layout of lazyzero/wire.h: in a file that others can read while we run, or only in our
- * own memory when LAZYZERO_STATS is not set or its file cannot be had.
+ * The counters, in the layout of lazyzero/wire.h. They are in a file that other processes can read, or in the
+ * library's own memory if LAZYZERO_STATS is not set or its file cannot be used.
  *
- * Counting is one relaxed atomic operation and needs no lock; opening and following a fork happen with the
- * core's lock.
+ * Counting is one relaxed atomic operation and needs no lock. Opening, and following a fork, need the lock of
+ * the books.
  */
-#ifndef LZ_CORE_STATS_H
-#define LZ_CORE_STATS_H
+#ifndef LZ_ACCOUNTING_STATISTICS_H
+#define LZ_ACCOUNTING_STATISTICS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 struct lz_stats {
 	const struct lz_os *os;
-	struct lz_wire *wire; /* the file's, or `own` */
+	struct lz_wire *wire; /* counters in use: those of the file, or `own` */
 	struct lz_wire own;
 	const char *path; /* LAZYZERO_STATS; "" for none */
 };
@@ -27,8 +27,8 @@ struct lz_stats {
 #define lz_stats_set(stats, field, value) __atomic_store_n(&(stats)->wire->field, value, __ATOMIC_RELAXED)
 #define lz_stats_get(stats, field) __atomic_load_n(&(stats)->wire->field, __ATOMIC_RELAXED)
 
-/* Sets a value and the highest it ever was. */
-#define lz_stats_peak(stats, field, value)                                                                   \
+/* Sets a value and updates its maximum. */
+#define lz_stats_set_peak(stats, field, value)                                                               \
 	do {                                                                                                 \
 		uint64_t peak_value = (value);                                                               \
 		lz_stats_set(stats, field, peak_value);                                                      \
@@ -37,25 +37,24 @@ struct lz_stats {
 	} while (0)
 
 /*
- * Starts counting in memory, and in the file when path is not empty. Returns 0, or -errno when there should
- * be a file and is none; counting works all the same. A file that another living process writes is left to
- * it.
+ * Starts counting in memory, and in the file if path is not "". Returns 0, or -errno if the file cannot be
+ * used; counting works in any case. A file that another running process writes is not used.
  */
 int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable);
 
-/* When a process started, in clock ticks since boot; 0 when there is none. */
-uint64_t lz_start_time(const struct lz_os *os, uint64_t pid);
+/* Returns the start time of a process in clock ticks since boot; 0 if there is no such process. */
+uint64_t lz_stats_process_start_time(const struct lz_os *os, uint64_t pid);
 
-/* Whether the counters stand in a file, for others to read. */
+/* Whether the counters are in a file. */
 static inline bool lz_stats_in_file(const struct lz_stats *stats)
 {
 	return stats->wire != &stats->own;
 }
 
-/* In a forked child: starts anew, in a file of its own where path is a directory. */
+/* In a forked child: starts new counters, in the child's own file if path is a directory. Needs the lock. */
 void lz_stats_after_fork(struct lz_stats *stats);
 
-/* At exit: says so in the file. */
+/* At exit: records in the file that the process has ended. */
 void lz_stats_close(struct lz_stats *stats);
 
 #endif

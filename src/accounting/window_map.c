@@ -1,4 +1,4 @@
-/* Which addresses stand on a window; see window_map.h. */
+/* The map of windows; see window_map.h. */
 #include "accounting/window_map.h"
 
 #include <stdatomic.h>
@@ -6,16 +6,16 @@
 
 #include "os/procfs.h"
 
-/* What a tag says. */
+/* The contents of a tag. */
 struct pieces {
 	uintptr_t anchor;
-	size_t bytes; /* 0: not known */
+	size_t bytes; /* 0: unknown */
 };
 
 static struct pieces pieces_of(const struct lz_window_map *map, uintptr_t tag)
 {
 	size_t unit = lz_window_map_unit(map);
-	size_t units = tag & (lz_window_map_of_file(map) - 1);
+	size_t units = tag & (lz_window_map_dev_zero_bit(map) - 1);
 
 	return (struct pieces){lz_round_down(tag, unit), units * unit};
 }
@@ -23,12 +23,12 @@ static struct pieces pieces_of(const struct lz_window_map *map, uintptr_t tag)
 void lz_window_map_init(struct lz_window_map *map, const struct lz_geometry *geometry, const struct lz_os *os)
 {
 	map->os = os;
-	lz_ledger_init(&map->where, geometry, os);
+	lz_ledger_init(&map->ranges, geometry, os);
 }
 
-void lz_window_map_abandon(struct lz_window_map *map)
+void lz_window_map_reset(struct lz_window_map *map)
 {
-	lz_ledger_abandon(&map->where);
+	lz_ledger_reset(&map->ranges);
 	map->mappings = 0;
 }
 
@@ -45,7 +45,7 @@ static uint64_t count_pieces(const struct lz_window_map *map, const struct lz_ra
 /* Mappings of the ranges that overlap or touch [start, end): those that a change there can alter. */
 static uint64_t count_around(struct lz_window_map *map, uintptr_t start, uintptr_t end)
 {
-	struct lz_range *range = lz_ledger_find(&map->where, start != 0 ? start - 1 : 0);
+	struct lz_range *range = lz_ledger_find(&map->ranges, start != 0 ? start - 1 : 0);
 	uint64_t count = 0;
 
 	for (; range != NULL && range->start <= end; range = lz_ledger_next(range))
@@ -53,52 +53,52 @@ static uint64_t count_around(struct lz_window_map *map, uintptr_t start, uintptr
 	return count;
 }
 
-void lz_window_map_cover(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_traits traits)
+void lz_window_map_add_missing(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	uint64_t before = count_around(map, start, end);
 
-	lz_ledger_cover(&map->where, start, end, traits);
+	lz_ledger_add_missing(&map->ranges, start, end, traits);
 	map->mappings += count_around(map, start, end) - before;
 }
 
 void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end, uintptr_t tag)
 {
-	struct lz_traits traits = {.page_shift = map->where.geometry->page_shift, .tag = tag};
+	struct lz_range_traits traits = {.page_shift = map->ranges.geometry->page_shift, .tag = tag};
 	uint64_t before;
 
-	atomic_store_explicit(&map->any, true, memory_order_relaxed);
-	atomic_store_explicit(&map->emptied, false, memory_order_relaxed);
+	atomic_store_explicit(&map->ever_used, true, memory_order_relaxed);
+	atomic_store_explicit(&map->is_empty, false, memory_order_relaxed);
 	lz_wipe_table_remove(&map->wipes, start, end);
 	before = count_around(map, start, end);
-	lz_ledger_set(&map->where, start, end, traits);
+	lz_ledger_set(&map->ranges, start, end, traits);
 	map->mappings += count_around(map, start, end) - before;
 }
 
-void lz_window_map_set_emptied(struct lz_window_map *map)
+void lz_window_map_set_empty(struct lz_window_map *map)
 {
-	map->emptied_ms = map->os->now_ms();
-	atomic_store_explicit(&map->emptied, true, memory_order_relaxed);
+	map->empty_since_ms = map->os->now_ms();
+	atomic_store_explicit(&map->is_empty, true, memory_order_relaxed);
 }
 
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end)
 {
 	uint64_t before;
 
-	if (!atomic_load_explicit(&map->any, memory_order_relaxed))
+	if (!atomic_load_explicit(&map->ever_used, memory_order_relaxed))
 		return;
 	lz_wipe_table_remove(&map->wipes, start, end);
 	before = count_around(map, start, end);
-	lz_ledger_remove(&map->where, start, end);
+	lz_ledger_remove(&map->ranges, start, end);
 	map->mappings += count_around(map, start, end) - before;
-	if (!atomic_load_explicit(&map->emptied, memory_order_relaxed) &&
-		lz_ledger_find(&map->where, 0) == NULL)
-		lz_window_map_set_emptied(map);
+	if (!atomic_load_explicit(&map->is_empty, memory_order_relaxed) &&
+		lz_ledger_find(&map->ranges, 0) == NULL)
+		lz_window_map_set_empty(map);
 }
 
 bool lz_window_map_find(
 	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
-	struct lz_range *range = lz_ledger_find(&map->where, start);
+	struct lz_range *range = lz_ledger_find(&map->ranges, start);
 	struct pieces pieces;
 
 	if (start >= end || range == NULL || range->start >= end)
@@ -106,7 +106,7 @@ bool lz_window_map_find(
 	pieces = pieces_of(map, range->traits.tag);
 	part->start = lz_max_u64(start, range->start);
 	part->end = part->piece_end = lz_min_u64(end, range->end);
-	part->of_file = (range->traits.tag & lz_window_map_of_file(map)) != 0;
+	part->dev_zero = (range->traits.tag & lz_window_map_dev_zero_bit(map)) != 0;
 	if (pieces.bytes != 0)
 		part->piece_end = lz_min_u64(
 			part->end, part->start + pieces.bytes - (part->start - pieces.anchor) % pieces.bytes);
@@ -115,7 +115,7 @@ bool lz_window_map_find(
 
 uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address)
 {
-	struct lz_range *range = lz_ledger_find(&map->where, address);
+	struct lz_range *range = lz_ledger_find(&map->ranges, address);
 
 	return range != NULL && range->start <= address ? range->traits.tag : 0;
 }

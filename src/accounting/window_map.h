@@ -1,12 +1,12 @@
 /*
- * The map of windows: which addresses stand on a zero window, and how they are divided into pieces. A piece
- * is one mapping of the window; it begins at an anchor plus a multiple of the bytes that each piece shows.
+ * The map of windows: the addresses that are backed by a zero window, and how they are divided into pieces. A
+ * piece is one mapping of the window. It starts at an anchor plus a multiple of the size of a piece.
  *
- * A tag says both of a range: the anchor, a multiple of the unit (the bytes that one PTE table maps), and in
- * its low bits the bytes of a piece in units, 0 where that is not known any more; and whether the program
- * mapped /dev/zero.
+ * The tag of a range contains the anchor, which is a multiple of the unit (the memory that one PTE table
+ * maps); in its low bits, the size of a piece in units, 0 if it is unknown; and a bit that says whether the
+ * program mapped /dev/zero.
  *
- * Part of the books: everything needs their lock, except where it is said.
+ * The map is part of the books: everything needs their lock, unless a comment says otherwise.
  */
 #ifndef LZ_ACCOUNTING_WINDOW_MAP_H
 #define LZ_ACCOUNTING_WINDOW_MAP_H
@@ -19,90 +19,96 @@
 #include "base/checked.h"
 #include "pagetables/ledger.h"
 
-/* The name of a window's memfd, and how it begins in /proc/PID/maps. */
+/* The name of a window's memfd, and the start of its path in /proc/PID/maps. */
 #define LZ_WINDOW_NAME "lazyzero-window"
 #define LZ_WINDOW_PATH "/memfd:" LZ_WINDOW_NAME
 
 struct lz_window_map {
 	const struct lz_os *os;
-	struct lz_ledger where;     /* ranges on windows; traits.tag as above */
-	uint64_t mappings;          /* that these consist of */
-	struct lz_wipe_table wipes; /* MADV_WIPEONFORK */
-	_Atomic bool any;     /* some address stands or stood on a window: madvise and others have to look */
-	_Atomic bool emptied; /* nothing stands on a window any more, since */
-	uint64_t emptied_ms;  /* this time */
+	struct lz_ledger ranges;    /* ranges on windows; traits.tag as described above */
+	uint64_t mappings;          /* of which these ranges consist */
+	struct lz_wipe_table wipes; /* ranges on windows with MADV_WIPEONFORK */
+	_Atomic bool ever_used;     /* an address is or was on a window, so that madvise and other calls must
+				       search the map */
+	_Atomic bool is_empty;      /* no address is on a window any more */
+	uint64_t empty_since_ms;    /* time when the last one was removed */
 };
 
 void lz_window_map_init(
 	struct lz_window_map *map, const struct lz_geometry *geometry, const struct lz_os *os);
 
-/* Starts over with an empty map: for recovery from a change that was left half done. */
-void lz_window_map_abandon(struct lz_window_map *map);
+/* Empties the map, for recovery from an inconsistent state. */
+void lz_window_map_reset(struct lz_window_map *map);
 
-/* The smallest region that a window can serve, and the alignment of its anchor: what one PTE table maps. No
- * lock. */
+/*
+ * Returns the smallest size that a window can back, which is also the alignment of an anchor: the memory that
+ * one PTE table maps, in bytes. No lock.
+ */
 static inline size_t lz_window_map_unit(const struct lz_window_map *map)
 {
-	return (size_t)1 << map->where.span_shift[0];
+	return (size_t)1 << map->ranges.span_shift[0];
 }
 
-/* The tag of pieces of `bytes` (0: unknown) that begin at an anchor, a multiple of the unit. */
+/*
+ * Returns the tag of pieces of `bytes` bytes (0: unknown) that start at an anchor, a multiple of the unit. No
+ * lock.
+ */
 static inline uintptr_t lz_window_map_tag(const struct lz_window_map *map, uintptr_t anchor, size_t bytes)
 {
 	return anchor | bytes / lz_window_map_unit(map);
 }
 
 /*
- * In a tag as well: the program mapped /dev/zero, not anonymous memory. To it that is a file, which a few
- * calls tell (vm_file in mm/madvise.c). Far above the units of any window.
+ * Returns the bit of a tag that says that the program mapped /dev/zero and not anonymous memory. To the
+ * program that is a file, which a few calls can tell (vm_file in mm/madvise.c). The bit is far above the
+ * piece size of any window. No lock.
  */
-static inline uintptr_t lz_window_map_of_file(const struct lz_window_map *map)
+static inline uintptr_t lz_window_map_dev_zero_bit(const struct lz_window_map *map)
 {
 	return lz_window_map_unit(map) / 2;
 }
 
-/* The tag of such memory of which nothing else is known, or which is on no window any more. */
-static inline uintptr_t lz_window_map_of_file_tag(const struct lz_window_map *map, uintptr_t start)
+/*
+ * Returns the tag of /dev/zero memory whose pieces are unknown, or which is on no window any more. No lock.
+ */
+static inline uintptr_t lz_window_map_dev_zero_tag(const struct lz_window_map *map, uintptr_t start)
 {
 	return lz_window_map_tag(map, lz_round_down(start, lz_window_map_unit(map)), 0) |
-	       lz_window_map_of_file(map);
+	       lz_window_map_dev_zero_bit(map);
 }
 
-/* Adds and removes ranges; none of them is wiped on fork then. */
+/* Add and remove ranges. MADV_WIPEONFORK is cleared for them. */
 void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end, uintptr_t tag);
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end);
 
-/* Starts the time since which nothing stands on a window. */
-void lz_window_map_set_emptied(struct lz_window_map *map);
+/* Records that no address is on a window any more, and the current time. */
+void lz_window_map_set_empty(struct lz_window_map *map);
 
-/* A part of a range that stands on a window. */
+/* A part of a range that is on a window. */
 struct lz_window_part {
 	uintptr_t start, end;
-	uintptr_t piece_end; /* where its first piece ends, or its end where that is not known */
-	bool of_file;        /* see lz_window_map_of_file */
+	uintptr_t piece_end; /* end of its first piece, or `end` if that is unknown */
+	bool dev_zero;       /* see lz_window_map_dev_zero_bit */
 };
 
-/* The first part of [start, end) that stands on a window; false: none does. */
+/* Finds the first part of [start, end) that is on a window. Returns false if there is none. */
 bool lz_window_map_find(
 	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_window_part *part);
 
-/* The tag at an address, 0 where nothing stands on a window. */
+/* Returns the tag at an address; 0 if it is not on a window. */
 uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address);
 
-/* Whether a mapping in /proc/self/maps is of a window's file. No lock. */
+/* Whether a mapping of /proc/self/maps maps the file of a window. No lock. */
 struct lz_mapping;
 bool lz_mapping_is_window(const struct lz_mapping *mapping);
 
-/*
- * Mappings that all ranges on windows consist of: counted as ranges come and go, since a program may have 20,000
- * regions.
- */
-static inline uint64_t lz_window_map_mappings(const struct lz_window_map *map)
+/* Returns the number of mappings of windows: maintained as ranges come and go, because there may be 20,000. */
+static inline uint64_t lz_window_map_count_mappings(const struct lz_window_map *map)
 {
 	return map->mappings;
 }
 
-/* Enters a range whose tag may be known already: what is known of it stays. */
-void lz_window_map_cover(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_traits traits);
+/* Adds the parts of a range that are not in the map yet. */
+void lz_window_map_add_missing(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
 
 #endif

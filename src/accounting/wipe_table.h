@@ -1,13 +1,13 @@
 /*
- * The ranges on zero windows that a forked child must find empty (MADV_WIPEONFORK). The kernel has that
- * advice for anonymous memory alone, so the ranges are recorded here, and backing/window/wipe_on_fork.c drops
- * their contents in the child.
+ * The ranges on zero windows that must be zero in a forked child (MADV_WIPEONFORK). The kernel supports that
+ * advice only for anonymous memory, so the ranges are recorded here, and backing/window/wipe_on_fork.c
+ * discards their contents in the child.
  *
- * The table is changed with the lock of the books, each range by single stores: a child that was forked in
+ * The table is changed with the lock of the books, each range by single stores. A child that was forked in
  * the middle of a change finds the old range, the new one, or both.
  *
- * There are LZ_WIPES ranges; beyond them MADV_WIPEONFORK answers EAGAIN, as it does where the kernel lacks
- * memory. When a range is cut in two and no slot is free, the smaller part is forgotten.
+ * There are LZ_WIPE_TABLE_RANGES ranges. If no slot is free, MADV_WIPEONFORK fails with EAGAIN, as it does if
+ * the kernel lacks memory. If a range is split and no slot is free, the smaller part is dropped.
  */
 #ifndef LZ_ACCOUNTING_WIPE_TABLE_H
 #define LZ_ACCOUNTING_WIPE_TABLE_H
@@ -18,56 +18,59 @@
 
 #include "os/os.h"
 
-#define LZ_WIPES 64u
+#define LZ_WIPE_TABLE_RANGES 64u
 
-/* Ranges in one call of mremap. */
-#define LZ_WIPED_PARTS 8u
+/* Maximum number of ranges in one call of mremap. */
+#define LZ_WIPE_LIST_PARTS 8u
 
-struct lz_wipe {
-	_Atomic uintptr_t start; /* 0: a free slot */
+struct lz_wipe_range {
+	_Atomic uintptr_t start; /* 0: free slot */
 	_Atomic uintptr_t end;
 };
 
 struct lz_wipe_table {
-	struct lz_wipe range[LZ_WIPES];
-	_Atomic(_Atomic uint32_t *)
-		alive; /* on a page that is wiped in a forked child; NULL: nothing was ever added */
+	struct lz_wipe_range range[LZ_WIPE_TABLE_RANGES];
+	_Atomic(_Atomic uint32_t *) fork_sentinel; /* on a page that the kernel wipes in a forked child; NULL:
+						      no range was ever added */
 };
 
-/* Maps what lz_wipe_table_add needs, without the lock. 0 or -errno. */
+/* Maps the page that lz_wipe_table_add needs. No lock. Returns 0 or -errno. */
 int lz_wipe_table_prepare(struct lz_wipe_table *table, const struct lz_os *os, size_t page);
 
-/* [start, end) is to be wiped, after lz_wipe_table_prepare. 0, or -EAGAIN: no slot is free. With the lock. */
+/*
+ * Adds [start, end). lz_wipe_table_prepare must have succeeded. Needs the lock. Returns 0, or -EAGAIN if no
+ * slot is free.
+ */
 int lz_wipe_table_add(struct lz_wipe_table *table, uintptr_t start, uintptr_t end);
 
-/* [start, end) is not to be wiped any more; with the lock. */
+/* Removes [start, end). Needs the lock. */
 void lz_wipe_table_remove(struct lz_wipe_table *table, uintptr_t start, uintptr_t end);
 
-/* What is to be wiped of a range, relative to its start. */
-struct lz_wiped {
+/* The recorded parts of a range. Addresses are relative to the start of the range. */
+struct lz_wipe_list {
 	size_t count;
-	bool all; /* there were no more than fit */
+	bool is_complete; /* all parts fit into the list */
 	struct {
 		size_t start, end;
-	} part[LZ_WIPED_PARTS];
+	} part[LZ_WIPE_LIST_PARTS];
 };
 
-/* Lists what is to be wiped of [start, end); with the lock. */
+/* Lists the recorded parts of [start, end). Needs the lock. */
 void lz_wipe_table_list(
-	const struct lz_wipe_table *table, uintptr_t start, uintptr_t end, struct lz_wiped *wiped);
+	const struct lz_wipe_table *table, uintptr_t start, uintptr_t end, struct lz_wipe_list *list);
 
 /*
- * Enters a list again for memory that is at `base` now: what reached its end, old_length, reaches new_length
- * (SIZE_MAX both: as it was). With the lock.
+ * Records the listed parts for memory that is now at `base`. A part that ended at old_length is extended to
+ * new_length (SIZE_MAX for both: parts are unchanged). Needs the lock.
  */
-void lz_wipe_table_restore(struct lz_wipe_table *table, uintptr_t base, const struct lz_wiped *wiped,
+void lz_wipe_table_restore(struct lz_wipe_table *table, uintptr_t base, const struct lz_wipe_list *list,
 	size_t old_length, size_t new_length);
 
-/* Whether no range is to be wiped. Without the lock: a range that another thread changes may be missed. */
+/* Whether the table is empty. No lock: a range that another thread is changing may be missed. */
 bool lz_wipe_table_is_empty(const struct lz_wipe_table *table);
 
-/* Drops what [start, end) holds of the ranges to be wiped. No lock. */
-void lz_wipe_table_drop(
+/* Discards the contents of the recorded parts of [start, end), in a forked child. No lock. */
+void lz_wipe_table_discard(
 	const struct lz_wipe_table *table, const struct lz_os *os, uintptr_t start, uintptr_t end);
 
 #endif

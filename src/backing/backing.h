@@ -50,7 +50,7 @@ struct lz_lease {
 	void *object; /* the object held; private to the backing, as are the next two members */
 	uintptr_t keeper, source;
 	size_t bytes; /* bytes of the source that each piece of a mapping shows */
-	struct lz_hold hold;
+	struct lz_reservation_handle hold;
 };
 
 /* How to place a region in the address space. */

@@ -80,7 +80,7 @@ void lz_backings_note_attributes_changed(
 void lz_backings_sample_resident(struct lz_backings *backings, bool now)
 {
 	if (!lz_stats_in_file(&backings->books->stats) ||
-		atomic_load_explicit(&backings->books->passive, memory_order_relaxed))
+		atomic_load_explicit(&backings->books->disabled, memory_order_relaxed))
 		return;
 	for (size_t i = 0; i < COUNT; i++)
 		if (backings_table[i]->sample_resident != NULL)

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/checked.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 
 /* Maps more than is needed, then unmaps the excess before the `lead` bytes and after the aligned part. */
@@ -56,7 +56,7 @@ static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen
 
 	if (!lz_books_lock(backings->books))
 		return chosen;
-	tables = lz_ledger_marginal(
+	tables = lz_ledger_additional_tables(
 		&backings->books->ledger, chosen, chosen + length, backings->books->page_shift);
 	fewest = lz_tables_counted_bytes(geometry, &tables);
 	for (unsigned level = 0; level + 1 < geometry->levels; level++) {
@@ -68,7 +68,7 @@ static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen
 		/* Below the chosen address, but not in the lowest span, because of vm.mmap_min_addr. */
 		if (begin >= chosen || begin < span)
 			continue;
-		tables = lz_ledger_marginal(
+		tables = lz_ledger_additional_tables(
 			&backings->books->ledger, begin, begin + length, backings->books->page_shift);
 		cost = lz_tables_counted_bytes(geometry, &tables);
 		if (cost < fewest) {
@@ -141,7 +141,7 @@ int lz_placement_make_header(struct lz_backings *backings, const struct lz_regio
 {
 	size_t lead = backings->header.bytes;
 	intptr_t at = backings->os->mmap((void *)(entry->base - lead), lead, PROT_READ | PROT_WRITE,
-		lz_placement_flags(entry->how.accounted) | MAP_FIXED, -1, 0);
+		lz_placement_flags(entry->attributes.accounted) | MAP_FIXED, -1, 0);
 
 	if (lz_os_failed(at))
 		return (int)at;
@@ -160,6 +160,6 @@ void lz_placement_unmap(struct lz_backings *backings, uintptr_t base, size_t len
 	uintptr_t start = base - backings->header.bytes;
 
 	length += backings->header.bytes;
-	if (lz_announced_munmap(backings->os, backings->next, start, length) != 0)
-		lz_announced_madvise(backings->os, backings->next, start, length, MADV_DONTNEED);
+	if (lz_munmap_via_next(backings->os, backings->next, start, length) != 0)
+		lz_madvise_via_next(backings->os, backings->next, start, length, MADV_DONTNEED);
 }

@@ -43,6 +43,6 @@ bool lz_header_matches(const struct lz_region_header *header, uintptr_t base, si
 	struct chunk_header *chunk = chunk_of(base);
 
 	/* If a seccomp filter denies the question, the record is trusted. */
-	return header->os->holds(&chunk->check, check_word(base, length)) != 0 &&
+	return header->os->word_equals(&chunk->check, check_word(base, length)) != 0 &&
 	       (chunk->size == chunk_size(header, length) || chunk->size == 0);
 }

@@ -53,7 +53,7 @@ static void copy_nonresident(const struct copy *copy, uintptr_t start, uintptr_t
  */
 static void copy_page_run(void *context, const struct lz_page_run *run)
 {
-	if (run->away)
+	if (run->not_present)
 		copy_nonresident(context, run->start, run->end);
 	else if (!run->zero && !run->file)
 		copy_pages(context, run->start, run->end);
@@ -76,14 +76,14 @@ static bool reads_as_zero(const struct lz_mapping *mapping)
 void lz_sparse_copy_pages(struct lz_backings *backings, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 
 	if (!atomic_load_explicit(&backings->may_map_over_regions, memory_order_relaxed)) {
 		copy_written_pages(backings, start, end, to);
 		return;
 	}
-	if (lz_lines_open(&lines, backings->os, MAPS) != 0) {
+	if (lz_line_reader_open(&lines, backings->os, MAPS) != 0) {
 		copy_pages(
 			&(struct copy){.from = start, .to = to, .page = backings->books->page}, start, end);
 		return;
@@ -92,7 +92,7 @@ void lz_sparse_copy_pages(struct lz_backings *backings, uintptr_t start, uintptr
 	 * Reading /proc/self/maps continues after the last mapping it returned, although the copy adds
 	 * mappings.
 	 */
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		uintptr_t from, until, target;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
@@ -107,7 +107,7 @@ void lz_sparse_copy_pages(struct lz_backings *backings, uintptr_t start, uintptr
 		else
 			memcpy((void *)target, (const void *)from, until - from);
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 }
 
 void lz_sparse_copy(struct lz_backings *backings, const void *from, size_t size, void *to)

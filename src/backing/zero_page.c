@@ -11,7 +11,7 @@
 #include "backing/placement.h"
 #include "backing/strategies.h"
 #include "base/checked.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 #include "os/vma.h"
 
@@ -43,11 +43,12 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease,
 	(void)lease;
 	if (lz_os_failed(at))
 		return (int)at;
-	*entry = (struct lz_region_entry){.base = (uintptr_t)at, .length = placement->length, .lead = lead};
-	entry->how.backing = &lz_zero_page_backing;
-	entry->how.accounted = placement->accounted;
+	*entry = (struct lz_region_entry){
+		.base = (uintptr_t)at, .length = placement->length, .header_bytes = lead};
+	entry->attributes.backing = &lz_zero_page_backing;
+	entry->attributes.accounted = placement->accounted;
 	/* The header gets the same advice, so that both stay one mapping. */
-	entry->how.huge_pages_refused =
+	entry->attributes.huge_pages_refused =
 		advise_huge_pages(backings, entry->base - lead, placement->length + lead);
 	return 0;
 }
@@ -69,7 +70,7 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 static int move(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 	const struct lz_region_entry *to, bool joined)
 {
-	size_t lead = joined ? to->lead : 0;
+	size_t lead = joined ? to->header_bytes : 0;
 	int error = joined ? 0 : lz_placement_make_header(backings, to);
 	intptr_t at;
 
@@ -83,7 +84,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	if (joined)
 		lz_header_write(&backings->header, to->base, to->length);
 	else
-		backings->os->munmap((void *)(base - to->lead), to->lead);
+		backings->os->munmap((void *)(base - to->header_bytes), to->header_bytes);
 	return 0;
 }
 
@@ -133,7 +134,7 @@ static bool is_intact_mapping(
 static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped)
 {
 	*dropped = false;
-	return lz_announced_madvise(backings->os, backings->next, start, length, MADV_FREE);
+	return lz_madvise_via_next(backings->os, backings->next, start, length, MADV_FREE);
 }
 
 const struct lz_backing lz_zero_page_backing = {

@@ -1,6 +1,7 @@
 /*
- * Arithmetic on sizes and addresses that says when it overflows, and rounding to powers of two.
- * Pure functions; no state, no system calls.
+ * Arithmetic on sizes and addresses that reports overflow, and rounding to powers of two.
+ *
+ * Pure functions: no state, no system calls. Thread-safe and async-signal-safe.
  */
 #ifndef LZ_BASE_CHECKED_H
 #define LZ_BASE_CHECKED_H
@@ -9,19 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* True for 1, 2, 4, ...; false for 0. */
+/* Whether n is a power of two. False for 0. */
 static inline bool lz_is_power_of_two(uint64_t n)
 {
 	return n != 0 && (n & (n - 1)) == 0;
 }
 
-/* Rounds n down to a multiple of unit, a power of two. */
+/* Rounds n down to a multiple of unit. unit must be a power of two. */
 static inline uint64_t lz_round_down(uint64_t n, uint64_t unit)
 {
 	return n & ~(unit - 1);
 }
 
-/* Rounds n up to a multiple of unit, a power of two. False when the result does not fit. */
+/*
+ * Rounds n up to a multiple of unit, which must be a power of two. Returns false if the result exceeds 64
+ * bits.
+ */
 static inline bool lz_round_up(uint64_t n, uint64_t unit, uint64_t *out)
 {
 	uint64_t sum;
@@ -42,13 +46,16 @@ static inline uint64_t lz_max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* A time that is not 0, which stands for "never"; and no later than it is, so that its age is not below 0. */
-static inline uint64_t lz_not_never(uint64_t now)
+/*
+ * Returns now, or 1 if now is 0. For time stamps in which 0 means "never". Ages are unsigned differences, so
+ * a time stamp must not lie after the present: do not set its lowest bit instead.
+ */
+static inline uint64_t lz_nonzero_time(uint64_t now)
 {
 	return now != 0 ? now : 1;
 }
 
-/* a - b, or 0 where b is the larger. */
+/* Returns a - b, or 0 if b is larger than a. */
 static inline uint64_t lz_sub_clamped(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;

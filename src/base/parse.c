@@ -1,4 +1,4 @@
-/* Text to numbers; see parse.h. */
+/* Parses text into numbers; see parse.h. */
 #include "base/parse.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 
-#define NEAREST_LIMIT 40u
+#define MAX_NAME_LENGTH 40u
 
 static bool is_digit(char c)
 {
@@ -70,7 +70,10 @@ int lz_parse_u64(const char *string, uint64_t *value)
 	return 0;
 }
 
-/* Digits with an optional fraction, of which six digits count: value = whole + millionths / 10^6. */
+/*
+ * Scans digits with an optional fraction, of which the first six digits count: value = whole + millionths /
+ * 10^6.
+ */
 static int scan_decimal(const char **cursor, uint64_t *whole, uint32_t *millionths)
 {
 	uint32_t scale = 100000;
@@ -89,7 +92,10 @@ static int scan_decimal(const char **cursor, uint64_t *whole, uint32_t *milliont
 	return 0;
 }
 
-/* The power of 1024 of a unit's text ("", "b", "k", "kb", "kib", ...), or -1. */
+/*
+ * Returns the power of 1024 that a unit ("", "b", "k", "kb", "kib", ...) stands for, or -1 for an unknown
+ * unit.
+ */
 static int unit_power(const char *unit)
 {
 	static const char letters[] = "kmgtpe";
@@ -146,10 +152,13 @@ int lz_parse_percent(const char *string, uint32_t *millionths)
 	return 0;
 }
 
-/* Levenshtein distance with one row; both words at most NEAREST_LIMIT characters. */
+/*
+ * Computes the Levenshtein distance with one row of the matrix. Both words have at most MAX_NAME_LENGTH
+ * characters.
+ */
 static size_t edit_distance(const char *a, const char *b)
 {
-	size_t row[NEAREST_LIMIT + 1];
+	size_t row[MAX_NAME_LENGTH + 1];
 	size_t width = strlen(b);
 
 	for (size_t j = 0; j <= width; j++)
@@ -169,16 +178,16 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[width];
 }
 
-int lz_nearest(const char *word, const char *const names[], size_t count)
+int lz_nearest_name(const char *word, const char *const names[], size_t count)
 {
-	size_t length = strnlen(word, NEAREST_LIMIT + 1);
+	size_t length = strnlen(word, MAX_NAME_LENGTH + 1);
 	size_t best = length / 3 + 1;
 	int nearest = -1;
 
-	if (length > NEAREST_LIMIT)
+	if (length > MAX_NAME_LENGTH)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		if (strlen(names[i]) > NEAREST_LIMIT)
+		if (strlen(names[i]) > MAX_NAME_LENGTH)
 			continue;
 		size_t distance = edit_distance(word, names[i]);
 

@@ -1,6 +1,7 @@
 /*
- * Text to numbers: sizes with units, percentages, whole numbers; and the nearest of several names.
- * Pure functions: no allocation, no locale, no system calls.
+ * Parsers for sizes with units, percentages and whole numbers, and a search for the nearest of several names.
+ *
+ * Pure functions: no allocation, no locale, no system calls. Thread-safe and async-signal-safe.
  */
 #ifndef LZ_BASE_PARSE_H
 #define LZ_BASE_PARSE_H
@@ -9,34 +10,40 @@
 #include <stdint.h>
 
 /*
- * Bytes with an optional binary unit: "65536", "64K", "1.5 GiB", "2tb"; B, K, M, G, T, P, E, each also as
- * KB or KiB, in any case. Returns 0, -EINVAL for text that is no size (empty, negative, trailing
- * characters), or -ERANGE where it does not fit in 64 bits. *bytes is written only on success.
+ * Parses a size in bytes with an optional binary unit: "65536", "64K", "1.5 GiB", "2tb". The units are B, K,
+ * M, G, T, P and E, each also as KB or KiB, in upper or lower case.
+ *
+ * Returns 0; -EINVAL if the text is not a size (empty, negative, trailing characters); or -ERANGE if it does
+ * not fit in 64 bits. *bytes is written only on success.
  */
 int lz_parse_size(const char *string, uint64_t *bytes);
 
 /*
- * "5%", "0.25%": a percentage as millionths of the whole (50000, 2500), 0% to 100%.
- * Returns 0, -EINVAL, or -ERANGE above 100%.
+ * Parses a percentage from 0% to 100% ("5%", "0.25%") into millionths of the whole (50000, 2500). Returns 0,
+ * -EINVAL, or -ERANGE if it is above 100%. *millionths is written only on success.
  */
 int lz_parse_percent(const char *string, uint32_t *millionths);
 
-/* A decimal number, digits only. Returns 0, -EINVAL or -ERANGE. */
+/*
+ * Parses a decimal number that consists of digits only. Returns 0, -EINVAL, or -ERANGE if it does not fit in
+ * 64 bits.
+ */
 int lz_parse_u64(const char *string, uint64_t *value);
 
 /*
- * A run of decimal digits at *cursor, which moves behind it. Returns 0, -EINVAL when there is no digit, or
- * -ERANGE.
+ * Scans a run of decimal digits at *cursor and advances *cursor past it. Returns 0, -EINVAL if there is no
+ * digit, or -ERANGE if the number does not fit in 64 bits.
  */
 int lz_scan_u64(const char **cursor, uint64_t *value);
 
-/* The same for hexadecimal digits, without a prefix. */
+/* Does the same for hexadecimal digits without a "0x" prefix. */
 int lz_scan_hex(const char **cursor, uint64_t *value);
 
 /*
- * The index of the name nearest to `word` by edit distance (insert, delete, replace), or -1 when none is
- * within a third of the word's length. Words over 40 characters match nothing.
+ * Returns the index of the name that is nearest to `word` by edit distance (insertions, deletions,
+ * replacements), or -1 if no name lies within a third of the length of `word`. Words of more than 40
+ * characters match nothing.
  */
-int lz_nearest(const char *word, const char *const names[], size_t count);
+int lz_nearest_name(const char *word, const char *const names[], size_t count);
 
 #endif

@@ -1,15 +1,15 @@
-/* Text in a caller's buffer; see text.h. */
+/* Builds text in a buffer of the caller; see text.h. */
 #include "base/text.h"
 
 #include <string.h>
 
-#define FOREIGN_LIMIT 64u
+#define MAX_ESCAPED_BYTES 64u
 
 static const char hex_digits[] = "0123456789abcdef";
 
-struct lz_text lz_text_in(char *buffer, size_t capacity)
+struct lz_text lz_text_init(char *buffer, size_t capacity)
 {
-	struct lz_text text = {.buffer = buffer, .capacity = capacity, .length = 0, .cut = false};
+	struct lz_text text = {.buffer = buffer, .capacity = capacity, .length = 0, .truncated = false};
 
 	buffer[0] = '\0';
 	return text;
@@ -21,7 +21,7 @@ void lz_text_bytes(struct lz_text *text, const char *bytes, size_t length)
 
 	if (length > room) {
 		length = room;
-		text->cut = true;
+		text->truncated = true;
 	}
 	memcpy(text->buffer + text->length, bytes, length);
 	text->length += length;
@@ -70,8 +70,8 @@ void lz_text_hex(struct lz_text *text, uint64_t value)
 	lz_text_bytes(text, digits + at, sizeof digits - at);
 }
 
-/* Writes `scaled` / 10^places with exactly that many decimals. */
-static void fixed_point(struct lz_text *text, uint64_t scaled, unsigned places)
+/* Appends scaled / 10^places with exactly that many decimals. */
+static void append_fixed_point(struct lz_text *text, uint64_t scaled, unsigned places)
 {
 	uint64_t unit = places == 2 ? 100 : places == 1 ? 10 : 1;
 
@@ -97,29 +97,29 @@ void lz_text_size(struct lz_text *text, uint64_t bytes)
 	if (unit == 0) {
 		lz_text_u64(text, bytes);
 	} else {
-		/* 128 bits, because 100 times an EiB does not fit in 64. */
+		/* The products need 128 bits: 100 times one EiB does not fit in 64. */
 		__uint128_t half = (__uint128_t)1 << (shift - 1);
 		uint64_t hundredths = (uint64_t)(((__uint128_t)bytes * 100 + half) >> shift);
 		uint64_t tenths = (uint64_t)(((__uint128_t)bytes * 10 + half) >> shift);
 		uint64_t whole = (uint64_t)(((__uint128_t)bytes + half) >> shift);
 
 		if (hundredths < 1000)
-			fixed_point(text, hundredths, 2);
+			append_fixed_point(text, hundredths, 2);
 		else if (tenths < 1000)
-			fixed_point(text, tenths, 1);
+			append_fixed_point(text, tenths, 1);
 		else
-			fixed_point(text, whole, 0);
+			append_fixed_point(text, whole, 0);
 	}
 	lz_text_char(text, ' ');
 	lz_text_string(text, units[unit]);
 }
 
-void lz_text_foreign(struct lz_text *text, const char *string)
+void lz_text_escaped(struct lz_text *text, const char *string)
 {
 	for (size_t i = 0; string[i] != '\0'; i++) {
 		unsigned char c = (unsigned char)string[i];
 
-		if (i == FOREIGN_LIMIT) {
+		if (i == MAX_ESCAPED_BYTES) {
 			lz_text_string(text, "...");
 			return;
 		}
@@ -133,7 +133,7 @@ void lz_text_foreign(struct lz_text *text, const char *string)
 	}
 }
 
-void lz_text_json(struct lz_text *text, const char *string)
+void lz_text_json_string(struct lz_text *text, const char *string)
 {
 	lz_text_char(text, '"');
 	for (; *string != '\0'; string++) {

@@ -33,7 +33,7 @@ static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, boo
 	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact ||
 		age >= RECONCILE_AGE_MS)
 		lz_books_reconcile(budget->books);
-	lz_books_read_actual(budget->books, 0);
+	lz_books_read_vmpte(budget->books, 0);
 	return lz_books_exceeds(budget->books, cost);
 }
 
@@ -43,11 +43,11 @@ static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, boo
  */
 static void reconcile_missed(struct lz_budget *budget)
 {
-	if (!lz_books_are_doubtful(budget->books))
+	if (!lz_books_may_be_stale(budget->books))
 		return;
 	if (budget->os->now_ms() - budget->books->reconciled_ms < RECONCILE_AGE_MS)
 		return;
-	atomic_store_explicit(&budget->books->missed, false, memory_order_relaxed);
+	atomic_store_explicit(&budget->books->has_untracked_calls, false, memory_order_relaxed);
 	lz_books_reconcile(budget->books);
 }
 
@@ -76,8 +76,8 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		lz_books_unlock(budget->books);
 	}
 	/* The return address may be the first byte of another line; the call is at the byte before it. */
-	if (lz_log_wants(budget->log, kind) &&
-		lz_module_of(budget->os, LZ_MAPS, address - 1, module, sizeof module, &event.offset) == 0)
+	if (lz_log_would_show(budget->log, kind) && lz_module_and_offset(budget->os, LZ_MAPS, address - 1,
+							    module, sizeof module, &event.offset) == 0)
 		event.offset++;
 	lz_log_event(budget->log, &event);
 }
@@ -86,24 +86,24 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
  * Makes one decision. Returns 0, -ENOMEM (refused), -EAGAIN (the lock cannot be had), or -EXDEV: the request
  * exceeds the budget and may be put on a window; then nothing was granted or logged.
  */
-static int decide(struct lz_budget *budget, const struct lz_need *need, struct lz_grant *grant)
+static int decide(struct lz_budget *budget, const struct lz_table_demand *need, struct lz_grant *grant)
 {
-	bool refusable = budget->options->policy == LZ_POLICY_REFUSE && !need->windowable;
+	bool refusable = budget->options->policy == LZ_POLICY_REFUSE && !need->can_use_window;
 	bool refused, windowed;
 
 	if (!lz_books_lock(budget->books))
 		return -EAGAIN;
 	lz_books_resolve_budget(budget->books);
 	grant->cost = lz_cost_of(budget->books, need);
-	budget->books->decided_since_read += grant->cost;
-	lz_books_read_actual(
-		budget->books, budget->books->decided_since_read > budget->books->budget.bytes / ACTUAL_SHARE
+	budget->books->granted_since_read += grant->cost;
+	lz_books_read_vmpte(
+		budget->books, budget->books->granted_since_read > budget->books->budget.bytes / ACTUAL_SHARE
 				       ? 0
 				       : ACTUAL_AGE_MS);
 	reconcile_missed(budget);
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
-	windowed = grant->over_budget && need->windowable;
+	windowed = grant->over_budget && need->can_use_window;
 	grant->committed = lz_ledger_committed(&budget->books->ledger);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
@@ -118,22 +118,23 @@ static int decide(struct lz_budget *budget, const struct lz_need *need, struct l
 	return windowed ? -EXDEV : refused ? -ENOMEM : 0;
 }
 
-static int acquire_window(struct lz_budget *budget, const struct lz_need *need, struct lz_lease *lease)
+static int acquire_window(
+	struct lz_budget *budget, const struct lz_table_demand *need, struct lz_lease *lease)
 {
 	return lz_backing_of(LZ_BACKING_WINDOW)->acquire(budget->backings, need->bytes, need->bytes, lease);
 }
 
 /* Adapts the need and the grant to a leased window. */
-static void apply_window(
-	struct lz_budget *budget, struct lz_need *need, struct lz_grant *grant, const struct lz_lease *lease)
+static void apply_window(struct lz_budget *budget, struct lz_table_demand *need, struct lz_grant *grant,
+	const struct lz_lease *lease)
 {
 	grant->window = lease->bytes;
 	if (lease->bytes != 0)
 		need->page_shift = budget->books->ledger.span_shift[0];
 }
 
-int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, struct lz_need *need,
-	struct lz_grant *grant, struct lz_lease *lease)
+int lz_budget_request(struct lz_budget *budget, const struct lz_request *request,
+	struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease)
 {
 	int error;
 
@@ -142,11 +143,11 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 	if (lease != NULL)
 		*lease = (struct lz_lease){.backing = NULL};
 	else
-		need->windowable = false;
+		need->can_use_window = false;
 	/* Resolved here, because acquiring a window needs it at twice the stack depth. */
 	lz_books_resolve_budget_early(budget->books);
-	if (need->windowable && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
-		need->windowable = false;
+	if (need->can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
+		need->can_use_window = false;
 		if (acquire_window(budget, need, lease) == 0)
 			apply_window(budget, need, grant, lease);
 	}
@@ -159,7 +160,7 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		error = decide(budget, need, grant);
 	}
 	if (error == -EXDEV) {
-		need->windowable = false;
+		need->can_use_window = false;
 		if (acquire_window(budget, need, lease) == 0) {
 			need->plain_cost = grant->cost;
 			apply_window(budget, need, grant, lease);

@@ -28,13 +28,13 @@ struct lz_budget {
 
 /* The result of a decision; members after `window` are undefined if cost is 0. */
 struct lz_grant {
-	uint64_t cost;                      /* bytes of page tables, reserved until lz_budget_settle */
-	bool over_budget;                   /* granted although it exceeds the budget */
-	uint64_t window;                    /* bytes of the zero window that is used; 0: none */
-	uint64_t plain_cost;                /* bytes of page tables without a window, as in struct lz_need */
+	uint64_t cost;       /* bytes of page tables, reserved until lz_budget_settle */
+	bool over_budget;    /* granted although it exceeds the budget */
+	uint64_t window;     /* bytes of the zero window that is used; 0: none */
+	uint64_t plain_cost; /* bytes of page tables without a window, as in struct lz_table_demand */
 	uint64_t committed, actual, budget; /* bytes, when the decision was made */
 	const struct lz_request *request;
-	struct lz_hold hold; /* the reservation, visible to other threads */
+	struct lz_reservation_handle hold; /* the reservation, visible to other threads */
 };
 
 /*
@@ -49,14 +49,14 @@ static inline void lz_grant_init_empty(struct lz_grant *grant)
 }
 
 /*
- * Decides on a request. If need->windowable is set and the user or the budget asks for a window, the grant is
+ * Decides on a request. If need->can_use_window is set and the user or the budget asks for a window, the grant is
  * for a window and *lease holds it; release the lease after mapping. `lease` may be NULL: no window. Returns
  * 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock cannot be had. Only on 0 is something reserved
  * or held. The request must live until lz_budget_settle. *need becomes that of
  * the backing that was decided on.
  */
-int lz_budget_request(struct lz_budget *budget, const struct lz_request *request, struct lz_need *need,
-	struct lz_grant *grant, struct lz_lease *lease);
+int lz_budget_request(struct lz_budget *budget, const struct lz_request *request,
+	struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);
 
 /*
  * Ends a reservation, after the range was entered into the ledger or if it will not be. If `succeeded`, a

@@ -7,7 +7,7 @@
 #include "backing/placement.h"
 #include "base/checked.h"
 #include "cache/internal.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 
 /* Regions that were not reused for this long are unmapped. */
@@ -106,7 +106,7 @@ static void after_fork(void *context)
 void lz_cache_init(struct lz_cache *cache)
 {
 	const struct lz_books_observer observer = {
-		.context = cache, .after_fork = after_fork, .after_torn = recount};
+		.context = cache, .after_fork = after_fork, .recount = recount};
 
 	lz_books_register(cache->books, &observer);
 }
@@ -130,13 +130,13 @@ void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *regio
 
 	if (!lz_cache_region_is_intact(cache, region)) {
 		/* The books do not know what is mapped there now. */
-		atomic_store_explicit(&cache->books->missed, true, memory_order_relaxed);
+		atomic_store_explicit(&cache->books->has_untracked_calls, true, memory_order_relaxed);
 		return;
 	}
 	if (lz_header_matches(&backings->header, region->base, region->length))
 		lz_placement_unmap(backings, region->base, region->length);
 	else
-		lz_announced_munmap(cache->os, backings->next, region->base, region->length);
+		lz_munmap_via_next(cache->os, backings->next, region->base, region->length);
 	lz_backings_release_unused(backings);
 }
 
@@ -159,7 +159,7 @@ bool lz_cache_evict_one(struct lz_cache *cache,
 	if (found != NULL) {
 		region = found->region;
 		lz_cache_slot_remove(cache, found);
-		lz_books_publish(cache->books);
+		lz_books_publish_statistics(cache->books);
 	}
 	lz_books_unlock(cache->books);
 	if (found != NULL)

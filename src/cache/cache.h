@@ -41,13 +41,13 @@
 struct lz_cached_region {
 	uintptr_t base;
 	size_t length;
-	struct lz_served_how how;
+	struct lz_region_attributes how;
 	uint64_t
 		resident; /* bytes of contents and page tables; an upper bound if the region was not walked */
 	uint64_t freed_ms;      /* when it was freed */
 	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
 	uint32_t changes;       /* value of lz_regions.changes when it was freed */
-	bool full;              /* as in struct lz_served */
+	bool full;              /* fully_resident of struct lz_region_record */
 	bool is_zero;           /* no page needs clearing */
 };
 
@@ -106,7 +106,7 @@ int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, siz
  * it. Returns false if the region is not worth keeping, was changed by the program, or cannot be kept; the
  * caller then unmaps it. Takes the lock of the books.
  */
-bool lz_cache_insert(struct lz_cache *cache, struct lz_served *region);
+bool lz_cache_insert(struct lz_cache *cache, struct lz_region_record *region);
 
 /* Whether p lies in a cached region that is still intact. Needs the lock of the books. */
 bool lz_cache_contains(struct lz_cache *cache, uintptr_t p);

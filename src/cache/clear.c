@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 #include "cache/internal.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 
@@ -37,7 +37,7 @@ static void add_run(void *context, const struct lz_page_run *run)
 
 	if (!run->zero && !run->file) {
 		content->bytes += run->end - run->start;
-		if (content->bytes <= CLEAR_WHEN_FREED_BYTES && !run->away)
+		if (content->bytes <= CLEAR_WHEN_FREED_BYTES && !run->not_present)
 			memset((void *)run->start, 0, run->end - run->start);
 		else
 			content->dirty += run->end - run->start;
@@ -83,7 +83,7 @@ static void clear_run(void *context, const struct lz_page_run *run)
 	 * Swapped-out pages are dropped instead of read in. A page may also be a guard page, if the program
 	 * installed it by a raw system call.
 	 */
-	if (run->away) {
+	if (run->not_present) {
 		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
 		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
 			return;
@@ -124,7 +124,7 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 	*cleared = 0;
 	/* If residency is not visible, mincore(2) reports all pages as resident. */
 	if (!full && (!residency_is_visible || !is_mostly_resident(cache, base, length)) &&
-		lz_announced_madvise(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
+		lz_madvise_via_next(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
 		return false;
 	memset((void *)base, 0, length);
 	*cleared = length;
@@ -161,8 +161,7 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	if (rest == 0)
 		return fully_resident;
 	if (atomic_load_explicit(&cache->slow_first_writes, memory_order_relaxed) >= 2 &&
-		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) ==
-			0)
+		lz_madvise_via_next(cache->os, cache->backings->next, base + first, rest, MADV_DONTNEED) == 0)
 		return false;
 	started = cache->os->now_ms();
 	fully_resident &= clear_part(cache, base + first, rest, region->full, visible, &cleared);
@@ -171,6 +170,6 @@ bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *regio
 	 * The kernel may reclaim pages that the new owner does not write, as if they had never been written.
 	 */
 	if (cleared != 0)
-		lz_announced_madvise(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
+		lz_madvise_via_next(cache->os, cache->backings->next, base + first, rest, MADV_FREE);
 	return fully_resident;
 }

@@ -38,12 +38,12 @@ static uint64_t free_memory(struct lz_cache *cache)
 	struct sysinfo info;
 	uint64_t bytes, used = UINT64_MAX;
 
-	if (cache->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+	if (cache->os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
 		return 0;
 	bytes = ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
 	if (!cache->books->budget.from_cgroup)
 		return bytes;
-	lz_memory_group_usage(cache->os, &used);
+	lz_memory_cgroup_usage(cache->os, &used);
 	return lz_min_u64(bytes, lz_sub_clamped(cache->books->budget.memory, used));
 }
 
@@ -55,9 +55,9 @@ static bool is_limited(struct lz_cache *cache)
 {
 	uint64_t space = RLIM_INFINITY, data = RLIM_INFINITY;
 
-	cache->os->limit(RLIMIT_AS, &space);
-	cache->os->limit(RLIMIT_DATA, &data);
-	return space != RLIM_INFINITY || data != RLIM_INFINITY || cache->books->budget.never_overcommits;
+	cache->os->rlimit(RLIMIT_AS, &space);
+	cache->os->rlimit(RLIMIT_DATA, &data);
+	return space != RLIM_INFINITY || data != RLIM_INFINITY || cache->books->budget.overcommit_never;
 }
 
 /* Reads the limits of the cache. Needs the lock of the books. */
@@ -71,7 +71,7 @@ static void read_limits(struct lz_cache *cache, uint64_t now)
 		limited ? 0 : lz_min_u64(cache->options->cache, cache->books->budget.memory / MEMORY_SHARE));
 	atomic_store(&cache->unreclaimable_limit,
 		limited ? 0 : lz_min_u64(UNRECLAIMABLE_BYTES, free_memory(cache) / UNRECLAIMABLE_SHARE));
-	atomic_store(&cache->limits_read_ms, lz_not_never(now));
+	atomic_store(&cache->limits_read_ms, lz_nonzero_time(now));
 }
 
 /* The limit of cached bytes, at most LIMITS_MS old; 0 if nothing can be cached. */
@@ -92,11 +92,12 @@ static uint64_t current_limit(struct lz_cache *cache, uint64_t now)
  * Whether the ledger shows the region as it was created: no part was unmapped, replaced or made inaccessible.
  */
 static bool is_unaltered(
-	struct lz_cache *cache, const struct lz_served *record, uintptr_t base, size_t length)
+	struct lz_cache *cache, const struct lz_region_record *record, uintptr_t base, size_t length)
 {
 	uintptr_t at = base;
 
-	if (lz_regions_spoiled(&cache->books->regions, record) || lz_books_are_doubtful(cache->books))
+	if (lz_regions_altered_by_program(&cache->books->regions, record) ||
+		lz_books_may_be_stale(cache->books))
 		return false;
 	for (struct lz_range *range = lz_ledger_find(&cache->books->ledger, base); at < base + length;
 		range = lz_ledger_next(range)) {
@@ -107,7 +108,8 @@ static bool is_unaltered(
 	return true;
 }
 
-/* Finds a slot for a region with `resident` bytes; NULL if another region must go first. Needs the lock of the books. */
+/* Finds a slot for a region with `resident` bytes; NULL if another region must go first. Needs the lock of
+ * the books. */
 static struct lz_cache_slot *find_room(struct lz_cache *cache, uint64_t resident)
 {
 	if (cache->resident + resident > atomic_load(&cache->limit))
@@ -188,11 +190,11 @@ static bool is_any(const struct lz_cached_region *region, uint64_t unused, uint6
 }
 
 /*
- * Enters a region into a slot, and evicts up to EVICTED_MAX others for it. Returns false if that is not enough, the lock
- * cannot be had, or the books show a change.
+ * Enters a region into a slot, and evicts up to EVICTED_MAX others for it. Returns false if that is not
+ * enough, the lock cannot be had, or the books show a change.
  */
 static bool insert_region(
-	struct lz_cache *cache, struct lz_served *record, const struct lz_cached_region *region)
+	struct lz_cache *cache, struct lz_region_record *record, const struct lz_cached_region *region)
 {
 	for (unsigned evicted = 0; evicted <= EVICTED_MAX; evicted++) {
 		struct lz_cache_slot *slot = NULL;
@@ -220,22 +222,22 @@ static bool insert_region(
  * Without the mmap family, changes of the program to a region are not seen. Pages that the kernel may still
  * read on the program's behalf must not be cleared.
  */
-static bool may_cache(const struct lz_cache *cache, const struct lz_served *record)
+static bool may_cache(const struct lz_cache *cache, const struct lz_region_record *record)
 {
 	return cache->options->cache != 0 && (cache->options->intercept & LZ_INTERCEPT_MMAP) != 0 &&
 	       !atomic_load_explicit(&cache->pages_shared_with_kernel, memory_order_relaxed) &&
-	       !atomic_load_explicit(&cache->books->passive, memory_order_relaxed) &&
-	       !lz_regions_spoiled(&cache->books->regions, record) &&
+	       !atomic_load_explicit(&cache->books->disabled, memory_order_relaxed) &&
+	       !lz_regions_altered_by_program(&cache->books->regions, record) &&
 	       !atomic_load_explicit(&cache->memory_locked, memory_order_relaxed);
 }
 
-bool lz_cache_insert(struct lz_cache *cache, struct lz_served *record)
+bool lz_cache_insert(struct lz_cache *cache, struct lz_region_record *record)
 {
 	struct lz_cached_region region = {.base = atomic_load_explicit(&record->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&record->length, memory_order_relaxed),
 		.how = {record->backing, record->huge_pages_refused, record->on_window, record->accounted},
-		.changes = record->changes,
-		.full = record->full};
+		.changes = record->changes_at_creation,
+		.full = record->fully_resident};
 	uint64_t limit, tables = 0;
 
 	if (!may_cache(cache, record))

@@ -117,10 +117,10 @@ static struct lz_cache_slot *choose_slot(
 }
 
 /*
- * Moves a region from the cache to the table of regions, if it is intact and cannot have been changed. Otherwise removes
- * it and returns NULL; the caller unmaps it. Needs the lock of the books.
+ * Moves a region from the cache to the table of regions, if it is intact and cannot have been changed.
+ * Otherwise removes it and returns NULL; the caller unmaps it. Needs the lock of the books.
  */
-__attribute__((noinline)) static struct lz_served *move_to_regions(
+__attribute__((noinline)) static struct lz_region_record *move_to_regions(
 	struct lz_cache *cache, struct lz_cache_slot *slot)
 {
 	const struct lz_cached_region *region = &slot->region;
@@ -144,10 +144,10 @@ __attribute__((noinline)) static struct lz_served *move_to_regions(
  * Finds a region for the request. Returns its record, and in *kept what the cache knew of it; NULL if there
  * is none.
  */
-static struct lz_served *reuse_region(struct lz_cache *cache, const struct lz_request *request, size_t length,
-	size_t alignment, struct lz_cached_region *kept)
+static struct lz_region_record *reuse_region(struct lz_cache *cache, const struct lz_request *request,
+	size_t length, size_t alignment, struct lz_cached_region *kept)
 {
-	struct lz_served *record = NULL;
+	struct lz_region_record *record = NULL;
 	struct lz_cache_slot *slot;
 
 	do {
@@ -170,7 +170,7 @@ int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, siz
 	uintptr_t *base, size_t *kept_length)
 {
 	struct lz_cached_region kept;
-	struct lz_served *record = reuse_region(cache, request, length, alignment, &kept);
+	struct lz_region_record *record = reuse_region(cache, request, length, alignment, &kept);
 	size_t lead = cache->backings->header.bytes;
 	bool full = kept.full;
 
@@ -190,7 +190,7 @@ int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, siz
 		full = lz_cache_clear(cache, &kept,
 			lz_cache_size_fits(*kept_length, length) ? *kept_length
 								 : lz_min_u64(*kept_length, length));
-	record->full = full;
+	record->fully_resident = full;
 	lz_stats_add(&cache->books->stats, recycled, 1);
 	lz_stats_add(&cache->books->stats, recycled_bytes, *kept_length);
 	return 0;

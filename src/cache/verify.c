@@ -10,8 +10,9 @@ bool lz_cache_region_may_be_stale(const struct lz_cache *cache, const struct lz_
 {
 	const struct lz_books *books = cache->books;
 
-	return region->changes != atomic_load_explicit(&books->regions.changes, memory_order_relaxed) ||
-	       lz_books_are_doubtful(books);
+	return region->changes !=
+		       atomic_load_explicit(&books->regions.untracked_changes, memory_order_relaxed) ||
+	       lz_books_may_be_stale(books);
 }
 
 int lz_cache_advise_fork(struct lz_cache *cache, const struct lz_cached_region *region, int advice)
@@ -28,19 +29,19 @@ static bool is_intact_by_maps(struct lz_cache *cache, const struct lz_cached_reg
 	uintptr_t at = backing->dontfork_start(cache->backings, region->base);
 	uintptr_t end = region->base + region->length;
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 
-	if (lz_lines_open(&lines, cache->os, LZ_MAPS) != 0)
+	if (lz_line_reader_open(&lines, cache->os, LZ_MAPS) != 0)
 		return false;
-	while (at < end && (line = lz_lines_next(&lines)) != NULL) {
+	while (at < end && (line = lz_line_reader_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
 			continue;
 		if (!mapping.readable || !mapping.writable || mapping.shared ||
 			!backing->is_intact_mapping(cache->backings, &mapping, &at, end))
 			break;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return at >= end;
 }
 

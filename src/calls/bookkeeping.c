@@ -25,7 +25,7 @@ void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, u
 	lz_books_invalidate_range(calls->books, start, end);
 }
 
-int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_need *need,
+int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_table_demand *need,
 	struct lz_grant *grant, struct lz_lease *lease)
 {
 	int error;
@@ -48,7 +48,7 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 	if (!lz_books_lock(books))
 		return;
 	if (mapping->placed_by_kernel)
-		lz_books_drop_stale_regions(books, mapping->start, mapping->end);
+		lz_books_remove_stale_regions(books, mapping->start, mapping->end);
 	lz_backings_range_overwritten(calls->backings, mapping->start, mapping->end);
 	if (mapping->window_tag != 0)
 		lz_window_map_add(&books->windows, mapping->start, mapping->end, mapping->window_tag);
@@ -58,7 +58,7 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 		lz_ledger_set(&books->ledger, mapping->start, mapping->end, mapping->traits);
 	else
 		lz_ledger_remove(&books->ledger, mapping->start, mapping->end);
-	lz_books_publish(books);
+	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }
 
@@ -92,9 +92,9 @@ void lz_calls_save_range(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
-	if (!atomic_load_explicit(&books->windows.any, memory_order_relaxed))
+	if (!atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed))
 		return;
-	lz_saved_pieces_fill(&books->windows.where, start, end, &saved->windows);
+	lz_saved_pieces_fill(&books->windows.ranges, start, end, &saved->windows);
 	lz_wipe_table_list(&books->windows.wipes, start, end, &saved->wiped);
 	lz_window_map_remove(&books->windows, start, end);
 }
@@ -102,7 +102,7 @@ void lz_calls_save_range(struct lz_calls *calls, uintptr_t start, uintptr_t end,
 static void restore(struct lz_ledger *ledger, uintptr_t start, const struct lz_saved_pieces *pieces)
 {
 	for (size_t i = 0; i < pieces->count; i++)
-		lz_ledger_cover(ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
+		lz_ledger_add_missing(ledger, start + pieces->piece[i].start, start + pieces->piece[i].end,
 			pieces->piece[i].traits);
 }
 
@@ -114,11 +114,11 @@ void lz_calls_restore_range(struct lz_calls *calls, uintptr_t start, const struc
 		return;
 	restore(&books->ledger, start, &saved->touchable);
 	for (size_t i = 0; i < saved->windows.count; i++)
-		lz_window_map_cover(&books->windows, start + saved->windows.piece[i].start,
+		lz_window_map_add_missing(&books->windows, start + saved->windows.piece[i].start,
 			start + saved->windows.piece[i].end, saved->windows.piece[i].traits);
 	lz_wipe_table_restore(&books->windows.wipes, start, &saved->wiped, SIZE_MAX, SIZE_MAX);
 	if (!saved->touchable.all || !saved->windows.all)
 		lz_books_reconcile(books);
-	lz_books_publish(books);
+	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }

@@ -25,14 +25,14 @@ void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, u
  * Decides on a call of at least LAZYZERO_THRESHOLD bytes. Smaller calls, and calls on which no decision is
  * possible, get an empty grant. `lease` may be NULL: no window. 0 or -ENOMEM.
  */
-int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_need *need,
+int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_table_demand *need,
 	struct lz_grant *grant, struct lz_lease *lease);
 
 /* A new mapping, as it is recorded in the books. */
 struct lz_new_mapping {
 	uintptr_t start, end;
 	bool touchable;
-	struct lz_traits traits;
+	struct lz_range_traits traits;
 	uintptr_t window_tag;  /* entry for the map of windows; 0: not on a window */
 	bool placed_by_kernel; /* the kernel chose a free address, so regions that the books have there are
 				  stale */
@@ -65,7 +65,7 @@ struct lz_saved_pieces {
 	bool all; /* all entries fitted */
 	struct {
 		size_t start, end;
-		struct lz_traits traits;
+		struct lz_range_traits traits;
 	} piece[LZ_SAVED_PIECES_MAX];
 };
 
@@ -75,7 +75,7 @@ struct lz_saved_pieces {
  */
 struct lz_saved_range {
 	struct lz_saved_pieces touchable, windows;
-	struct lz_wiped wiped;
+	struct lz_wipe_list wiped;
 };
 
 void lz_saved_pieces_fill(

@@ -14,7 +14,7 @@
 #include "backing/backings.h"
 #include "base/text.h"
 #include "calls/internal.h"
-#include "os/fetch.h"
+#include "os/copy_from_program.h"
 #include "os/mman.h"
 #include "os/procfs.h"
 
@@ -53,7 +53,7 @@ static int advise(struct lz_calls *calls, uintptr_t start, size_t length, int ad
 /* MADV_HUGEPAGE is ignored on regions for which LAZYZERO_THP refuses huge pages. */
 static bool is_ignored(struct lz_calls *calls, const void *address, size_t length, int advice)
 {
-	struct lz_served *region = NULL;
+	struct lz_region_record *region = NULL;
 	struct lz_range *range;
 	bool ignored;
 
@@ -121,7 +121,7 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 static bool is_self(struct lz_calls *calls, int pidfd)
 {
 	char path[64];
-	struct lz_text text = lz_text_in(path, sizeof path);
+	struct lz_text text = lz_text_init(path, sizeof path);
 	uint64_t pid = 0;
 
 	if (pidfd == SELF_THREAD || pidfd == SELF_THREAD_GROUP)
@@ -143,7 +143,7 @@ struct request {
 
 static long pass(struct lz_calls *calls, const struct request *request)
 {
-	return calls->next->pass(SYS_process_madvise, request->pidfd, (long)request->ranges,
+	return calls->next->any_syscall(SYS_process_madvise, request->pidfd, (long)request->ranges,
 		(long)request->count, request->advice, (long)request->flags, 0);
 }
 
@@ -159,7 +159,7 @@ static bool note_ranges(struct lz_calls *calls, const struct request *request)
 	bool needs_advise_call = false;
 
 	for (size_t i = 0; i < request->count && i < IOV_MAX &&
-			   lz_fetch(calls->os, &request->ranges[i], &range, sizeof range);
+			   lz_copy_from_program(calls->os, &request->ranges[i], &range, sizeof range);
 		i++) {
 		if (!lz_books_page_range(calls->books, range.iov_base, range.iov_len,
 			    calls->books->page_shift, &start, &end))
@@ -208,7 +208,7 @@ static long advise_each(struct lz_calls *calls, const struct request *request)
 	none.count = 0;
 	result = request->count > IOV_MAX ? -EINVAL : pass(calls, &none);
 	for (size_t i = 0; i < request->count && result >= 0; i++) {
-		result = lz_fetch(calls->os, &request->ranges[i], &range, sizeof range)
+		result = lz_copy_from_program(calls->os, &request->ranges[i], &range, sizeof range)
 				 ? advise_range(calls, request, &range)
 				 : -EFAULT;
 		total += result > 0 ? result : 0;

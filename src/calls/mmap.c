@@ -171,7 +171,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	const struct call call = {address, length, protection, flags, fd, offset};
 	const struct lz_request request = {.call = "mmap", .size = length, .caller = caller};
 	unsigned page_shift = page_shift_for(calls, length, flags, fd);
-	struct lz_need need = {.bytes = length, .page_shift = page_shift};
+	struct lz_table_demand need = {.bytes = length, .page_shift = page_shift};
 	struct lz_lease lease = {.backing = NULL};
 	struct lz_grant grant;
 	uintptr_t tag = 0;
@@ -183,7 +183,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (is_fixed(&call))
 		lz_books_page_range(calls->books, address, length, page_shift, &need.start, &need.end);
-	need.windowable = can_use_window(calls, &call);
+	need.can_use_window = can_use_window(calls, &call);
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	/* A window that the program maps over must not be cloned from any more. */
@@ -215,7 +215,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		 * The addresses are in use, or some pieces could not be mapped: retry without a window, if
 		 * the budget allows.
 		 */
-		need.windowable = false;
+		need.can_use_window = false;
 		need.page_shift = page_shift;
 	} while (result == -EXDEV);
 	return result;
@@ -237,7 +237,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 			lz_books_sample_peak(calls->books, end - start);
 			lz_backings_range_overwritten(calls->backings, start, end);
 			lz_calls_save_range(calls, start, end, &saved);
-			lz_books_publish(calls->books);
+			lz_books_publish_statistics(calls->books);
 		}
 		lz_books_unlock(calls->books);
 	}

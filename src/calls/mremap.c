@@ -35,14 +35,14 @@ __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uin
 			end = new_length;
 		if (start >= end)
 			continue;
-		struct lz_traits traits = pieces->piece[i].traits;
+		struct lz_range_traits traits = pieces->piece[i].traits;
 
 		/* The grown part is on a window only if one was available. */
 		if (traits.window)
-			traits = (struct lz_traits){
+			traits = (struct lz_range_traits){
 				.page_shift = (uint8_t)calls->books->page_shift, .tag = traits.tag};
 		lz_ledger_remove(&calls->books->ledger, base + start, base + end);
-		lz_books_cover(calls->books, base + start, base + end, traits);
+		lz_books_add_missing(calls->books, base + start, base + end, traits);
 		covered += end - start;
 	}
 	if ((covered < new_length && !was_empty) || !pieces->all)
@@ -50,10 +50,10 @@ __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uin
 }
 
 /* The need of an mremap: its growth, or all of it if the old range stays mapped. */
-__attribute__((noinline)) static struct lz_need remap_need(
+__attribute__((noinline)) static struct lz_table_demand remap_need(
 	struct lz_calls *calls, uintptr_t start, size_t old_length, size_t new_length, int flags)
 {
-	struct lz_need need = {
+	struct lz_table_demand need = {
 		.bytes = new_length, .old_bytes = old_length, .page_shift = calls->books->page_shift};
 	struct lz_range *range;
 
@@ -111,7 +111,7 @@ __attribute__((noinline)) static void record_target(struct lz_calls *calls, uint
 	if (!is_backed)
 		lz_window_map_remove(&calls->books->windows, start, end);
 	restore_pieces(calls, start, old_length, end - start, &saved->touchable);
-	lz_books_publish(calls->books);
+	lz_books_publish_statistics(calls->books);
 	lz_books_unlock(calls->books);
 }
 
@@ -144,7 +144,7 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	if (backing != NULL && rounded > end - start && rounded >> calls->books->geometry->user_bits == 0)
 		backing->acquire(calls->backings, rounded, rounded - (end - start), &lease);
 	if (new_length > old_length || stays) {
-		struct lz_need need = remap_need(calls, start, old_length, new_length, flags);
+		struct lz_table_demand need = remap_need(calls, start, old_length, new_length, flags);
 
 		/* If no window can be acquired, the growth is plain memory. */
 		if (backing != NULL && rounded > end - start && lease.backing == NULL)

@@ -11,7 +11,7 @@
 
 #include "backing/backings.h"
 #include "calls/internal.h"
-#include "os/fetch.h"
+#include "os/copy_from_program.h"
 #include "os/mman.h"
 
 /* Rounds [address, address + length) outwards to pages; false if the range is empty or overflows. */
@@ -56,7 +56,7 @@ struct policy {
 
 static long bind(const struct lz_os *os, uintptr_t start, uintptr_t end, const struct policy *policy)
 {
-	return os->pass(SYS_mbind, (long)start, (long)(end - start), policy->mode, (long)policy->nodes,
+	return os->any_syscall(SYS_mbind, (long)start, (long)(end - start), policy->mode, (long)policy->nodes,
 		(long)policy->nodes_max, (long)policy->flags);
 }
 
@@ -92,7 +92,7 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 		lz_calls_note_attributes_changed(calls, start, end);
 	if (!lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) ||
 		!lz_backings_next_part(calls->backings, start, end, &part))
-		return calls->next->pass(
+		return calls->next->any_syscall(
 			SYS_mbind, (long)address, (long)length, mode, (long)nodes, (long)nodes_max, flags);
 	while (error == 0 && start < end) {
 		if (!lz_backings_next_part(calls->backings, start, end, &part))
@@ -114,10 +114,10 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 
 void lz_calls_before_seccomp(struct lz_calls *calls)
 {
-	if (atomic_load(&calls->books->passive))
+	if (atomic_load(&calls->books->disabled))
 		return;
 	lz_cache_flush(calls->cache);
-	atomic_store(&calls->books->passive, true);
+	atomic_store(&calls->books->disabled, true);
 }
 
 /* Under the new limit, cached regions could make the next request fail. */
@@ -149,7 +149,7 @@ void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_regis
 	struct lz_backed_part part;
 	uint64_t start, end;
 
-	if (!lz_fetch(calls->os, registration, &asked, sizeof asked) ||
+	if (!lz_copy_from_program(calls->os, registration, &asked, sizeof asked) ||
 		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
 		return;
 	start = asked.range.start;

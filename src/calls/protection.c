@@ -11,13 +11,14 @@ static int protect(struct lz_calls *calls, void *address, size_t length, int pro
 {
 	if (key == -1)
 		return calls->next->mprotect(address, length, protection);
-	return (int)calls->next->pass(SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
+	return (int)calls->next->any_syscall(
+		SYS_pkey_mprotect, (long)address, (long)length, protection, key, 0, 0);
 }
 
 int lz_calls_mprotect(
 	struct lz_calls *calls, void *address, size_t length, int protection, int key, const void *caller)
 {
-	struct lz_need need = {.page_shift = calls->books->page_shift};
+	struct lz_table_demand need = {.page_shift = calls->books->page_shift};
 	const struct lz_request request = {.call = "mprotect", .size = length, .caller = caller};
 	struct lz_grant grant;
 	bool touchable = lz_is_accessible(protection);
@@ -48,11 +49,11 @@ int lz_calls_mprotect(
 		lz_books_reconcile_after_failure(calls->books);
 	} else if (error == 0 && lz_books_lock(calls->books)) {
 		if (touchable)
-			lz_books_cover(calls->books, start, end,
-				(struct lz_traits){.page_shift = (uint8_t)need.page_shift});
+			lz_books_add_missing(calls->books, start, end,
+				(struct lz_range_traits){.page_shift = (uint8_t)need.page_shift});
 		else
 			lz_ledger_remove(&calls->books->ledger, start, end);
-		lz_books_publish(calls->books);
+		lz_books_publish_statistics(calls->books);
 		lz_books_unlock(calls->books);
 	}
 	lz_budget_settle(calls->budget, &grant, error == 0);

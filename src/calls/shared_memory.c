@@ -42,7 +42,7 @@ static uintptr_t segment_tag(uintptr_t start)
 
 intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int flags, const void *caller)
 {
-	struct lz_need need = {.page_shift = calls->books->page_shift};
+	struct lz_table_demand need = {.page_shift = calls->books->page_shift};
 	struct lz_request request = {.call = "shmat", .caller = caller};
 	struct lz_grant grant;
 	struct lz_new_mapping mapping = {.touchable = true, .placed_by_kernel = address == NULL};
@@ -63,7 +63,7 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 	result = calls->next->shmat(id, address, flags);
 	if (!lz_os_failed(result) && lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift,
 					     &mapping.start, &mapping.end)) {
-		mapping.traits = (struct lz_traits){
+		mapping.traits = (struct lz_range_traits){
 			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(mapping.start)};
 		lz_calls_record_mapping(calls, &mapping);
 		lz_calls_count_mapping(calls, bytes);
@@ -84,7 +84,7 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address)
 			lz_ledger_remove(&calls->books->ledger, range->start, range->end);
 			range = lz_ledger_find(&calls->books->ledger, start);
 		}
-		lz_books_publish(calls->books);
+		lz_books_publish_statistics(calls->books);
 		lz_books_unlock(calls->books);
 	}
 	error = calls->next->shmdt(address);

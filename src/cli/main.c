@@ -63,7 +63,7 @@ static int report_unknown_command(const char *name)
 
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		names[i] = commands[i]->name;
-	nearest = lz_nearest(name, names, COMMAND_COUNT);
+	nearest = lz_nearest_name(name, names, COMMAND_COUNT);
 	if (nearest >= 0)
 		return lz_fail_usage(NULL, "unknown command '%s'; did you mean '%s'?",
 			lz_printable(name).text, names[nearest]);

@@ -33,7 +33,7 @@ static const char *base_name(const char *path)
 static void log_stats_failure(struct lz_core *core, int error)
 {
 	char buffer[256];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 	size_t length = strlen(core->options.stats);
 
 	/*
@@ -43,7 +43,7 @@ static void log_stats_failure(struct lz_core *core, int error)
 	if (core->options.stats[length - 1] == '/' && (error == -EISDIR || error == -ENOENT))
 		return;
 	lz_text_string(&text, "no statistics: cannot write LAZYZERO_STATS=\"");
-	lz_text_foreign(&text, core->options.stats);
+	lz_text_escaped(&text, core->options.stats);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
 	lz_log_note(&core->log, buffer);
@@ -56,9 +56,9 @@ static bool is_wanted(struct lz_core *core, const char *executable)
 
 	if (core->options.disable)
 		return false;
-	return lz_options_apply_to(&core->options, executable) ||
+	return lz_options_match_executable(&core->options, executable) ||
 	       (core->os->readlink("/proc/self/exe", path, sizeof path) > 0 &&
-		       lz_options_apply_to(&core->options, path));
+		       lz_options_match_executable(&core->options, path));
 }
 
 /* Gives each room the rooms that it uses. */
@@ -145,7 +145,7 @@ void lz_core_after_fork(struct lz_core *core)
 
 void lz_core_close(struct lz_core *core)
 {
-	if (atomic_load(&core->books.passive))
+	if (atomic_load(&core->books.disabled))
 		return;
 	lz_report_write(&core->reporter, "exit");
 	/*
@@ -156,7 +156,7 @@ void lz_core_close(struct lz_core *core)
 		lz_backings_sample_resident(&core->backings, true);
 		if (!lz_books_lock(&core->books))
 			return;
-		lz_books_read_actual(&core->books, 0);
+		lz_books_read_vmpte(&core->books, 0);
 		lz_books_unlock(&core->books);
 	}
 	lz_log_close(&core->log);

@@ -8,22 +8,22 @@
 #include "heap/heap.h"
 #include "pagetables/census.h"
 
-static size_t length_of(const struct lz_served *region)
+static size_t length_of(const struct lz_region_record *region)
 {
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p)
+struct lz_region_record *lz_heap_find(struct lz_heap *heap, const void *p)
 {
 	struct lz_books *books = heap->books;
 	const struct lz_region_header *header = &heap->backings->header;
 	uintptr_t base = (uintptr_t)p;
-	struct lz_served *region = lz_regions_find(&books->regions, base);
+	struct lz_region_record *region = lz_regions_find(&books->regions, base);
 
-	if (region == NULL || atomic_load_explicit(&books->passive, memory_order_relaxed) ||
+	if (region == NULL || atomic_load_explicit(&books->disabled, memory_order_relaxed) ||
 		lz_header_matches(header, base, length_of(region)))
 		return region;
-	lz_books_remove_lost_region(books, region, base, header->bytes);
+	lz_books_remove_unmapped_region(books, region, base, header->bytes);
 	return NULL;
 }
 
@@ -31,7 +31,7 @@ struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p)
 static int find_containing(
 	struct lz_heap *heap, const void *p, uintptr_t *base, size_t *length, bool *on_window)
 {
-	struct lz_served *region;
+	struct lz_region_record *region;
 
 	if (!lz_books_lock(heap->books))
 		return -EAGAIN;
@@ -64,7 +64,7 @@ int lz_heap_region_info(struct lz_heap *heap, const void *p, struct lz_region *i
 		.page_table_bytes = LZ_UNKNOWN,
 		.window_bytes = LZ_UNKNOWN,
 	};
-	if (lz_census_take(&census, heap->os, heap->books->geometry, base, base + length) == 0) {
+	if (lz_census_of_range(&census, heap->os, heap->books->geometry, base, base + length) == 0) {
 		info->resident_bytes = census.written;
 		info->zero_mapped_bytes = census.zero_mapped;
 		info->window_bytes = census.window;
@@ -100,7 +100,7 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 
 int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes)
 {
-	struct lz_served *region = lz_heap_find(heap, p);
+	struct lz_region_record *region = lz_heap_find(heap, p);
 
 	if (region == NULL)
 		return -ENOENT;

@@ -7,7 +7,7 @@
 #include "backing/backings.h"
 #include "backing/placement.h"
 
-static size_t length_of(const struct lz_served *region)
+static size_t length_of(const struct lz_region_record *region)
 {
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
@@ -25,13 +25,14 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	lz_header_write(&heap->backings->header, entry->base, entry->length);
 	error = lz_books_add_region(heap->books, entry, 0, 0);
 	if (error)
-		heap->os->munmap((void *)(entry->base - entry->lead), entry->length + entry->lead);
+		heap->os->munmap(
+			(void *)(entry->base - entry->header_bytes), entry->length + entry->header_bytes);
 	return error;
 }
 
 /*
- * Serves a request from the cache. Returns 0, -ENOENT if no region is suitable, or -ENOMEM for a size that no region can
- * have. Its stack frame is gone before a fresh region is mapped.
+ * Serves a request from the cache. Returns 0, -ENOENT if no region is suitable, or -ENOMEM for a size that no
+ * region can have. Its stack frame is gone before a fresh region is mapped.
  */
 __attribute__((noinline)) static int allocate_from_cache(
 	struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
@@ -57,8 +58,8 @@ __attribute__((noinline)) static int allocate_from_cache(
 static void count_allocated(struct lz_heap *heap, const struct lz_request *request,
 	const struct lz_region_entry *entry, bool over_budget)
 {
-	lz_books_count_region(heap->books, entry->length, entry->how.on_window);
-	if (entry->how.on_window)
+	lz_books_count_region(heap->books, entry->length, entry->attributes.on_window);
+	if (entry->attributes.on_window)
 		lz_books_count_window(heap->books, entry->length);
 	if (!over_budget)
 		lz_placement_populate(heap->backings, entry->base, entry->length);
@@ -69,8 +70,8 @@ static void count_allocated(struct lz_heap *heap, const struct lz_request *reque
 __attribute__((noinline)) static int allocate_fresh(
 	struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out)
 {
-	struct lz_need need = {.page_shift = heap->books->page_shift,
-		.windowable = lz_request_backing(request, heap->options) != LZ_BACKING_ZEROPAGE};
+	struct lz_table_demand need = {.page_shift = heap->books->page_shift,
+		.can_use_window = lz_request_backing(request, heap->options) != LZ_BACKING_ZEROPAGE};
 	struct lz_placement placement = {.alignment = alignment, .accounted = request->accounted};
 	struct lz_region_entry entry;
 	struct lz_lease lease;
@@ -94,7 +95,7 @@ __attribute__((noinline)) static int allocate_fresh(
 		 * A window needs many mappings, and some of them failed; retry on the zero page, which needs
 		 * one.
 		 */
-		need.windowable = false;
+		need.can_use_window = false;
 		need.page_shift = heap->books->page_shift;
 	} while (error != 0 && !is_plain);
 	if (error)
@@ -121,7 +122,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 int lz_heap_free(struct lz_heap *heap, void *p)
 {
 	uintptr_t base = (uintptr_t)p;
-	struct lz_served *region = lz_heap_find(heap, p);
+	struct lz_region_record *region = lz_heap_find(heap, p);
 	size_t length;
 	bool on_window;
 

@@ -83,7 +83,7 @@ int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes);
  * knowledge is removed from the books; the code that did so can free what is there now. Takes the lock only
  * for that.
  */
-struct lz_served *lz_heap_find(struct lz_heap *heap, const void *p);
+struct lz_region_record *lz_heap_find(struct lz_heap *heap, const void *p);
 
 /* As the public functions lz_region_info and lz_zero, but errors are returned as -errno. */
 

@@ -16,10 +16,10 @@
 /* Needs the lock of the books. */
 static enum lz_misuse classify(struct lz_heap *heap, uintptr_t p, uintptr_t *base, size_t *length)
 {
-	const struct lz_served *region = lz_books_region_around(heap->books, p);
+	const struct lz_region_record *region = lz_books_region_around(heap->books, p);
 
 	/* If a call was missed, a block of another allocator may be there by now. */
-	if (lz_books_are_doubtful(heap->books))
+	if (lz_books_may_be_stale(heap->books))
 		return LZ_MISUSE_NONE;
 	if (region == NULL)
 		return lz_cache_contains(heap->cache, p) ? LZ_MISUSE_DOUBLE_FREE : LZ_MISUSE_NONE;
@@ -37,7 +37,7 @@ enum lz_misuse lz_heap_classify(struct lz_heap *heap, const void *p, uintptr_t *
 	enum lz_misuse misuse;
 	unsigned char resident;
 
-	if (!lz_regions_near(&heap->books->regions, address) || !lz_books_lock(heap->books))
+	if (!lz_regions_may_be_near(&heap->books->regions, address) || !lz_books_lock(heap->books))
 		return LZ_MISUSE_NONE;
 	misuse = classify(heap, address, base, length);
 	lz_books_unlock(heap->books);
@@ -51,7 +51,7 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 	enum lz_misuse misuse, uintptr_t base, size_t length)
 {
 	char buffer[256], module[64] = "";
-	struct lz_text text = lz_text_in(buffer, sizeof buffer - 1);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer - 1);
 	uint64_t offset = (uintptr_t)caller;
 
 	lz_text_string(&text, call);
@@ -69,10 +69,10 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 					      : "invalid pointer or double free: nothing is mapped there");
 	}
 	lz_text_string(&text, "; an error in the program, which is aborted; called from ");
-	if (lz_module_of(heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
+	if (lz_module_and_offset(heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
 		0) {
 		offset++;
-		lz_text_foreign(&text, module);
+		lz_text_escaped(&text, module);
 		lz_text_char(&text, '+');
 	}
 	lz_text_hex(&text, offset);

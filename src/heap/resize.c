@@ -18,7 +18,7 @@
 
 /* A region about to be resized. */
 struct resized {
-	struct lz_served *region;
+	struct lz_region_record *region;
 	uintptr_t base;
 	size_t length, new_length;
 	bool joined; /* the region and its header are one mapping */
@@ -27,7 +27,7 @@ struct resized {
 /* Unmaps the tail. If the kernel cannot split the mapping (vm.max_map_count), only the pages are dropped. */
 static void shrink(struct lz_heap *heap, const struct resized *resized)
 {
-	struct lz_served *region = resized->region;
+	struct lz_region_record *region = resized->region;
 	struct lz_books *books = heap->books;
 	uintptr_t start = resized->base + resized->new_length, end = resized->base + resized->length;
 	const struct lz_os *next = heap->backings->next;
@@ -37,7 +37,7 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	if (lz_books_lock(books)) {
 		lz_ledger_remove(&books->ledger, start, end);
 		lz_window_map_remove(&books->windows, start, end);
-		lz_books_publish(books);
+		lz_books_publish_statistics(books);
 		lz_books_unlock(books);
 	}
 	if (next->munmap((void *)start, end - start) != 0) {
@@ -54,29 +54,29 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
  * Updates the books for a region that is now `new_length` bytes long at the same place; `length` bytes were
  * in the ledger.
  */
-static void set_length(
-	struct lz_heap *heap, struct lz_served *region, uintptr_t base, size_t length, size_t new_length)
+static void set_length(struct lz_heap *heap, struct lz_region_record *region, uintptr_t base, size_t length,
+	size_t new_length)
 {
 	struct lz_books *books = heap->books;
-	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
+	struct lz_range_traits traits = {.page_shift = (uint8_t)books->page_shift, .tag = base};
 
 	lz_header_write(&heap->backings->header, base, new_length);
 	atomic_store_explicit(&region->length, new_length, memory_order_relaxed);
-	region->full = false;
+	region->fully_resident = false;
 	if (!lz_books_lock(books))
 		return;
-	lz_regions_note(&books->regions, base, new_length);
+	lz_regions_filter_add(&books->regions, base, new_length);
 	lz_ledger_remove(&books->ledger, base + length, base + new_length);
-	lz_books_cover(books, base + length, base + new_length, traits);
-	lz_books_publish(books);
+	lz_books_add_missing(books, base + length, base + new_length, traits);
+	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }
 
 /* Removes only the record of a claimed region from the table. */
-static void remove_record(struct lz_heap *heap, struct lz_served *region)
+static void remove_record(struct lz_heap *heap, struct lz_region_record *region)
 {
 	if (!lz_books_lock(heap->books)) {
-		lz_regions_abandon(&heap->books->regions, region);
+		lz_regions_defer_unlink(&heap->books->regions, region);
 		return;
 	}
 	lz_regions_unlink(&heap->books->regions, region);
@@ -87,14 +87,15 @@ static void remove_record(struct lz_heap *heap, struct lz_served *region)
 static int move(
 	struct lz_heap *heap, const struct lz_lease *lease, const struct resized *resized, uintptr_t *moved)
 {
-	const struct lz_served *region = resized->region;
+	const struct lz_region_record *region = resized->region;
 	size_t lead = heap->backings->header.bytes, whole = resized->new_length + lead;
 	intptr_t target = lz_placement_reserve_alike(heap->backings, resized->base - lead, whole);
 	struct lz_region_entry to = {.base = (uintptr_t)target + lead,
 		.length = resized->new_length,
-		.lead = lead,
-		.how = {region->backing, region->huge_pages_refused, region->on_window, region->accounted}};
-	struct lz_served *record;
+		.header_bytes = lead,
+		.attributes = {
+			region->backing, region->huge_pages_refused, region->on_window, region->accounted}};
+	struct lz_region_record *record;
 	int error;
 
 	if (lz_os_failed(target))
@@ -106,8 +107,8 @@ static int move(
 	}
 	/* Attributes that the program changed move along with the mapping. */
 	record = lz_regions_find(&heap->books->regions, to.base);
-	if (record != NULL && lz_regions_spoiled(&heap->books->regions, region))
-		record->spoiled = true;
+	if (record != NULL && lz_regions_altered_by_program(&heap->books->regions, region))
+		record->altered_by_program = true;
 	error = region->backing->move(
 		heap->backings, lease, resized->base, resized->length, &to, resized->joined);
 	if (error == 0) {
@@ -128,7 +129,7 @@ static int move(
 static int move_anywhere(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
 	struct lz_books *books = heap->books;
-	struct lz_traits traits = {.page_shift = (uint8_t)books->page_shift};
+	struct lz_range_traits traits = {.page_shift = (uint8_t)books->page_shift};
 	size_t lead = heap->backings->header.bytes;
 	uintptr_t base = resized->base;
 	intptr_t at;
@@ -143,7 +144,7 @@ static int move_anywhere(struct lz_heap *heap, const struct resized *resized, ui
 		lz_ledger_remove(&books->ledger, base - lead, base + resized->length);
 		lz_ledger_set(&books->ledger, *moved - lead, *moved + resized->new_length, traits);
 		lz_regions_rebase(&books->regions, resized->region, *moved, resized->new_length);
-		lz_books_publish(books);
+		lz_books_publish_statistics(books);
 	}
 	lz_books_unlock(books);
 	return lz_os_failed(at) ? (int)at : 0;
@@ -168,7 +169,8 @@ static int copy_to_new_region(struct lz_heap *heap, const struct resized *resize
 	lz_header_write(&heap->backings->header, entry.base, entry.length);
 	error = lz_books_add_region(heap->books, &entry, resized->base, resized->length);
 	if (error) {
-		heap->os->munmap((void *)(entry.base - entry.lead), entry.length + entry.lead);
+		heap->os->munmap(
+			(void *)(entry.base - entry.header_bytes), entry.length + entry.header_bytes);
 		return error;
 	}
 	lz_sparse_copy_pages(heap->backings, resized->base, end, entry.base);
@@ -200,7 +202,8 @@ static bool overcommit_allows(struct lz_heap *heap, size_t bytes)
 	return true;
 }
 
-__attribute__((noinline)) static int grow(struct lz_heap *heap, const struct lz_lease *lease, struct resized *resized, uintptr_t *moved)
+__attribute__((noinline)) static int grow(
+	struct lz_heap *heap, const struct lz_lease *lease, struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *backing = resized->region->backing;
 	int error;
@@ -233,7 +236,7 @@ __attribute__((noinline)) static int grow(struct lz_heap *heap, const struct lz_
 	}
 	/* The region is unchanged: its record becomes live again, and its range returns to the ledger. */
 	*moved = resized->base;
-	lz_regions_revive(resized->region);
+	lz_regions_unclaim(resized->region);
 	set_length(heap, resized->region, resized->base, 0, resized->length);
 	return error;
 }
@@ -242,7 +245,7 @@ __attribute__((noinline)) static int grow(struct lz_heap *heap, const struct lz_
 static void count_growth(
 	struct lz_heap *heap, bool was_on_window, uintptr_t base, const struct resized *resized)
 {
-	const struct lz_served *region = lz_regions_find(&heap->books->regions, base);
+	const struct lz_region_record *region = lz_regions_find(&heap->books->regions, base);
 	bool is_on_window = region != NULL && region->on_window;
 	struct lz_stats *stats = &heap->books->stats;
 
@@ -257,7 +260,7 @@ __attribute__((noinline)) static int request_growth(
 	struct lz_heap *heap, const struct lz_request *request, struct resized *resized, uintptr_t *moved)
 {
 	const struct lz_backing *backing = resized->region->backing;
-	struct lz_need need = {.page_shift = heap->books->page_shift,
+	struct lz_table_demand need = {.page_shift = heap->books->page_shift,
 		.bytes = resized->new_length,
 		.old_bytes = resized->length};
 	unsigned site = resized->region->site;

@@ -1,4 +1,4 @@
-/* Memory limits of control groups, and what they leave free; see cgroup.h. */
+/* Memory limits of control groups, and how much memory they leave available; see cgroup.h. */
 #include "os/cgroup.h"
 
 #include <errno.h>
@@ -14,36 +14,36 @@
 #include "base/text.h"
 #include "os/procfs.h"
 
-/* Which of the two hierarchies a mount or a membership line belongs to. */
-enum hierarchy { NEITHER, VERSION_1, VERSION_2 };
+/* The cgroup hierarchy that a mount or a membership line belongs to. */
+enum hierarchy { NOT_MEMORY, VERSION_1, VERSION_2 };
 
 struct mount {
 	enum hierarchy hierarchy;
 	char root[PATH_MAX];  /* the group that is mounted there */
-	char point[PATH_MAX]; /* where */
+	char point[PATH_MAX]; /* mount point */
 };
 
-/* Room for a path; a longer one is not kept. */
+/* Bytes reserved for a path. A longer path is not stored. */
 #define USAGE_PATH 512u
 
-/* What one look-up needs: three files open inside one another, and a name for each. */
-struct work {
+/* State of one lookup: three files that are open at the same time, and a name for each. */
+struct lookup {
 	const struct lz_os *os;
 	const char *root; /* prefix of every path */
-	struct lz_lines mounts, memberships, limit;
+	struct lz_line_reader mounts, memberships, limit;
 	struct mount mount;
-	uint64_t (*measure)(
-		struct work *work, struct lz_text *group); /* of one group: the limit, or what is free */
+	uint64_t (*measure)(struct lookup *lookup,
+		struct lz_text *group); /* of one group: its limit, or the memory it has available */
 	char name[PATH_MAX];
 	char group[2 * PATH_MAX + 64];
-	uint64_t tightest;      /* limit so far */
-	char usage[USAGE_PATH]; /* the file that tells how much of it is used */
+	uint64_t tightest;           /* smallest limit so far */
+	char usage_file[USAGE_PATH]; /* the file that holds the usage of the group with that limit */
 };
 
-/* That of the group whose limit was found last; "" for none. */
+/* The usage file of the group whose limit was found last; "" if there is none. */
 static char usage_path[USAGE_PATH];
 
-/* Whether `word` stands in a comma-separated list. */
+/* Whether a comma-separated list contains `word`. */
 static bool list_has(const char *list, const char *word)
 {
 	size_t length = strlen(word);
@@ -58,7 +58,7 @@ static bool list_has(const char *list, const char *word)
 	return false;
 }
 
-/* The next space-separated word of *cursor, cut off in place; "" at the end. */
+/* Returns the next space-separated word of *cursor, terminated in place; "" at the end. */
 static char *next_word(char **cursor)
 {
 	char *word = *cursor;
@@ -70,18 +70,19 @@ static char *next_word(char **cursor)
 }
 
 /*
- * A line of /proc/self/mountinfo: "id parent maj:min root point options [tags] - type source superoptions".
- * Octal escapes (\040 for a space) are left as they are: such a mount is not found, and does not limit.
+ * Parses a line of /proc/self/mountinfo: "id parent maj:min root point options [tags] - type source
+ * superoptions". Octal escapes (\040 for a space) are not decoded: a mount point that contains one is not
+ * found, so its limit is ignored.
  */
 __attribute__((noinline)) static void parse_mount(char *line, struct mount *mount)
 {
 	char *cursor = line;
-	struct lz_text root = lz_text_in(mount->root, sizeof mount->root);
-	struct lz_text point = lz_text_in(mount->point, sizeof mount->point);
+	struct lz_text root = lz_text_init(mount->root, sizeof mount->root);
+	struct lz_text point = lz_text_init(mount->point, sizeof mount->point);
 	char *separator = strstr(line, " - ");
 	char *type, *super;
 
-	mount->hierarchy = NEITHER;
+	mount->hierarchy = NOT_MEMORY;
 	if (separator == NULL)
 		return;
 	separator += 3;
@@ -99,8 +100,8 @@ __attribute__((noinline)) static void parse_mount(char *line, struct mount *moun
 }
 
 /*
- * A line of /proc/self/cgroup: "0::/path" for version 2, "N:controllers:/path" for version 1. The path of
- * the membership in `hierarchy`, or NULL.
+ * Parses a line of /proc/self/cgroup: "0::/path" for version 2, "N:controllers:/path" for version 1. Returns
+ * the path if the line belongs to `hierarchy`, else NULL.
  */
 static const char *membership_path(char *line, enum hierarchy hierarchy)
 {
@@ -116,45 +117,54 @@ static const char *membership_path(char *line, enum hierarchy hierarchy)
 	return list_has(controllers, "memory") ? path : NULL;
 }
 
-/* Opens `path` under the prefix. */
-static int open_under_root(struct work *work, struct lz_lines *lines, const char *path)
+/* Opens `path` below the prefix. */
+static int open_under_root(struct lookup *lookup, struct lz_line_reader *lines, const char *path)
 {
-	struct lz_text name = lz_text_in(work->name, sizeof work->name);
+	struct lz_text name = lz_text_init(lookup->name, sizeof lookup->name);
 
-	lz_text_string(&name, work->root);
+	lz_text_string(&name, lookup->root);
 	lz_text_string(&name, path);
-	return lz_lines_open(lines, work->os, work->name);
+	return lz_line_reader_open(lines, lookup->os, lookup->name);
 }
 
-/* The number in the limit file work->group; "max" and what cannot be read limit nothing. */
-static uint64_t read_limit(struct work *work)
+/*
+ * Reads the number in the file lookup->group. Returns UINT64_MAX for "max" and for a file that cannot be
+ * read.
+ */
+static uint64_t read_limit(struct lookup *lookup)
 {
 	uint64_t limit = UINT64_MAX;
 	char *line;
 
-	if (lz_lines_open(&work->limit, work->os, work->group))
+	if (lz_line_reader_open(&lookup->limit, lookup->os, lookup->group))
 		return UINT64_MAX;
-	line = lz_lines_next(&work->limit);
+	line = lz_line_reader_next(&lookup->limit);
 	if (line == NULL || lz_parse_u64(line, &limit))
 		limit = UINT64_MAX;
-	lz_lines_close(&work->limit);
+	lz_line_reader_close(&lookup->limit);
 	return limit;
 }
 
-/* Where the group at `path` lies: in work->group. Returns the length of the part that no group is above. */
-static size_t find_group(struct work *work, const char *path, struct lz_text *group)
+/*
+ * Writes the directory of the group at `path` to lookup->group. Returns the length of the part that names the
+ * topmost visible group.
+ */
+static size_t find_group(struct lookup *lookup, const char *path, struct lz_text *group)
 {
-	const struct mount *mount = &work->mount;
+	const struct mount *mount = &lookup->mount;
 	size_t mounted = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
 	size_t top;
 
-	/* In a container the mount shows a subtree; outside that subtree only its root can be asked. */
+	/*
+	 * In a container, the mount shows a subtree. For a path outside it, only the root of the subtree can
+	 * be read.
+	 */
 	if (strncmp(path, mount->root, mounted) == 0 && (path[mounted] == '/' || path[mounted] == '\0'))
 		path += mounted;
 	else
 		path = "";
-	*group = lz_text_in(work->group, sizeof work->group);
-	lz_text_string(group, work->root);
+	*group = lz_text_init(lookup->group, sizeof lookup->group);
+	lz_text_string(group, lookup->root);
 	lz_text_string(group, mount->point);
 	top = group->length;
 	if (strcmp(path, "/") != 0)
@@ -162,85 +172,88 @@ static size_t find_group(struct work *work, const char *path, struct lz_text *gr
 	return top;
 }
 
-/* The number in a file of the group; UINT64_MAX where there is none. */
-static uint64_t group_number(struct work *work, struct lz_text *group, const char *file)
+/* Reads the number in a file of the group. Returns UINT64_MAX if there is none. */
+static uint64_t group_number(struct lookup *lookup, struct lz_text *group, const char *file)
 {
 	size_t length = group->length;
 	uint64_t number;
 
 	lz_text_string(group, file);
-	number = read_limit(work);
+	number = read_limit(lookup);
 	group->length = length;
 	group->buffer[length] = '\0';
 	return number;
 }
 
-static uint64_t group_limit(struct work *work, struct lz_text *group)
+static uint64_t group_limit(struct lookup *lookup, struct lz_text *group)
 {
-	return group_number(
-		work, group, work->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes");
+	return group_number(lookup, group,
+		lookup->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes");
 }
 
-/* The same; notes where the usage of the tightest group stands. */
-static uint64_t note_limit(struct work *work, struct lz_text *group)
+/* Returns the group's limit, and records the usage file of the group with the smallest limit so far. */
+static uint64_t limit_and_usage_file(struct lookup *lookup, struct lz_text *group)
 {
-	uint64_t limit = group_limit(work, group);
-	struct lz_text usage;
+	uint64_t limit = group_limit(lookup, group);
+	struct lz_text usage_file;
 
-	if (limit >= work->tightest)
+	if (limit >= lookup->tightest)
 		return limit;
-	work->tightest = limit;
-	usage = lz_text_in(work->usage, sizeof work->usage);
-	lz_text_string(&usage, work->group);
-	lz_text_string(
-		&usage, work->mount.hierarchy == VERSION_2 ? "/memory.current" : "/memory.usage_in_bytes");
-	if (usage.length >= sizeof work->usage - 1)
-		work->usage[0] = '\0';
+	lookup->tightest = limit;
+	usage_file = lz_text_init(lookup->usage_file, sizeof lookup->usage_file);
+	lz_text_string(&usage_file, lookup->group);
+	lz_text_string(&usage_file,
+		lookup->mount.hierarchy == VERSION_2 ? "/memory.current" : "/memory.usage_in_bytes");
+	if (usage_file.length >= sizeof lookup->usage_file - 1)
+		lookup->usage_file[0] = '\0';
 	return limit;
 }
 
-/* Bytes of files that the kernel drops before it kills: memory.stat of the group and all below it. */
-static uint64_t group_droppable(struct work *work, struct lz_text *group)
+/*
+ * Returns the bytes of inactive file pages, which the kernel reclaims before it invokes the OOM killer
+ * (memory.stat, including all descendants).
+ */
+static uint64_t group_inactive_file(struct lookup *lookup, struct lz_text *group)
 {
-	const char *key = work->mount.hierarchy == VERSION_2 ? "inactive_file " : "total_inactive_file ";
+	const char *key = lookup->mount.hierarchy == VERSION_2 ? "inactive_file " : "total_inactive_file ";
 	size_t length = group->length;
 	uint64_t bytes;
 
 	lz_text_string(group, "/memory.stat");
-	if (lz_proc_value(work->os, work->group, key, &bytes) != 0)
+	if (lz_proc_value(lookup->os, lookup->group, key, &bytes) != 0)
 		bytes = 0;
 	group->length = length;
 	group->buffer[length] = '\0';
 	return bytes;
 }
 
-/* Up to memory.high: beyond it the kernel slows every allocation down. */
-static uint64_t group_free(struct work *work, struct lz_text *group)
+/* Counts up to memory.high: beyond it the kernel throttles every allocation. */
+static uint64_t group_available(struct lookup *lookup, struct lz_text *group)
 {
-	bool version_2 = work->mount.hierarchy == VERSION_2;
-	uint64_t limit = group_limit(work, group), used;
+	bool version_2 = lookup->mount.hierarchy == VERSION_2;
+	uint64_t limit = group_limit(lookup, group), used;
 
 	if (version_2)
-		limit = lz_min_u64(limit, group_number(work, group, "/memory.high"));
+		limit = lz_min_u64(limit, group_number(lookup, group, "/memory.high"));
 	if (limit == UINT64_MAX)
 		return UINT64_MAX;
-	used = group_number(work, group, version_2 ? "/memory.current" : "/memory.usage_in_bytes");
+	used = group_number(lookup, group, version_2 ? "/memory.current" : "/memory.usage_in_bytes");
 	if (used == UINT64_MAX)
 		return limit;
-	return lz_sub_clamped(limit, lz_sub_clamped(used, group_droppable(work, group)));
+	return lz_sub_clamped(limit, lz_sub_clamped(used, group_inactive_file(lookup, group)));
 }
 
-/* The smallest measure of the group at `path` and of every group above it that the mount shows. */
-static uint64_t smallest_on_path(struct work *work, const char *path)
+/* Returns the smallest measure of the group at `path` and of all its ancestors that the mount shows. */
+static uint64_t smallest_on_path(struct lookup *lookup, const char *path)
 {
 	struct lz_text group;
-	size_t top = find_group(work, path, &group);
+	size_t top = find_group(lookup, path, &group);
 	uint64_t smallest = UINT64_MAX;
 
 	for (;;) {
 		size_t length = group.length;
 
-		smallest = lz_min_u64(smallest, work->measure(work, &group));
+		smallest = lz_min_u64(smallest, lookup->measure(lookup, &group));
 		if (length <= top)
 			return smallest;
 		while (length > top && group.buffer[--length] != '/')
@@ -250,162 +263,168 @@ static uint64_t smallest_on_path(struct work *work, const char *path)
 	}
 }
 
-/* The smallest measure in the hierarchy of work->mount. */
-static uint64_t smallest_in_hierarchy(struct work *work)
+/* Returns the smallest measure in the hierarchy of lookup->mount. */
+static uint64_t smallest_in_hierarchy(struct lookup *lookup)
 {
 	uint64_t smallest = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(work, &work->memberships, "/proc/thread-self/cgroup"))
+	if (open_under_root(lookup, &lookup->memberships, "/proc/thread-self/cgroup"))
 		return UINT64_MAX;
-	while ((line = lz_lines_next(&work->memberships)) != NULL) {
-		const char *path = membership_path(line, work->mount.hierarchy);
+	while ((line = lz_line_reader_next(&lookup->memberships)) != NULL) {
+		const char *path = membership_path(line, lookup->mount.hierarchy);
 
 		if (path != NULL)
-			smallest = lz_min_u64(smallest, smallest_on_path(work, path));
+			smallest = lz_min_u64(smallest, smallest_on_path(lookup, path));
 	}
-	lz_lines_close(&work->memberships);
+	lz_line_reader_close(&lookup->memberships);
 	return smallest;
 }
 
-/* The smallest measure in any hierarchy. Apart, so that its stack is not below the reading of meminfo. */
-__attribute__((noinline)) static uint64_t smallest_of_groups(struct work *work)
+/*
+ * Returns the smallest measure in any hierarchy. Not inlined, so that its stack frame is gone when meminfo is
+ * read.
+ */
+__attribute__((noinline)) static uint64_t smallest_of_hierarchies(struct lookup *lookup)
 {
 	uint64_t smallest = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(work, &work->mounts, "/proc/thread-self/mountinfo"))
+	if (open_under_root(lookup, &lookup->mounts, "/proc/thread-self/mountinfo"))
 		return UINT64_MAX;
-	while ((line = lz_lines_next(&work->mounts)) != NULL) {
-		parse_mount(line, &work->mount);
-		if (work->mount.hierarchy != NEITHER)
-			smallest = lz_min_u64(smallest, smallest_in_hierarchy(work));
+	while ((line = lz_line_reader_next(&lookup->mounts)) != NULL) {
+		parse_mount(line, &lookup->mount);
+		if (lookup->mount.hierarchy != NOT_MEMORY)
+			smallest = lz_min_u64(smallest, smallest_in_hierarchy(lookup));
 	}
-	lz_lines_close(&work->mounts);
+	lz_line_reader_close(&lookup->mounts);
 	return smallest;
 }
 
-/* A value of /proc/meminfo under the prefix, bytes; UINT64_MAX where it cannot be read. */
-static uint64_t machine_value(struct work *work, const char *key)
+/* Returns a value of /proc/meminfo below the prefix, in bytes; UINT64_MAX if it cannot be read. */
+static uint64_t machine_value(struct lookup *lookup, const char *key)
 {
-	struct lz_text name = lz_text_in(work->name, sizeof work->name);
+	struct lz_text name = lz_text_init(lookup->name, sizeof lookup->name);
 	uint64_t bytes;
 
-	lz_text_string(&name, work->root);
+	lz_text_string(&name, lookup->root);
 	lz_text_string(&name, "/proc/meminfo");
-	return lz_proc_value(work->os, work->name, key, &bytes) == 0 ? bytes : UINT64_MAX;
+	return lz_proc_value(lookup->os, lookup->name, key, &bytes) == 0 ? bytes : UINT64_MAX;
 }
 
-/* A work area, mapped; NULL where there is no memory for it. */
-static struct work *begin_work(const struct lz_os *os, const char *root,
-	uint64_t (*measure)(struct work *work, struct lz_text *group))
+/* Maps the state of a lookup. Returns NULL if there is no memory for it. */
+static struct lookup *lookup_begin(const struct lz_os *os, const char *root,
+	uint64_t (*measure)(struct lookup *lookup, struct lz_text *group))
 {
 	intptr_t area = os->mmap(
-		NULL, sizeof(struct work), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct work *work = (struct work *)area;
+		NULL, sizeof(struct lookup), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct lookup *lookup = (struct lookup *)area;
 
 	if (lz_os_failed(area))
 		return NULL;
-	work->os = os;
-	work->root = root;
-	work->measure = measure;
-	return work;
+	lookup->os = os;
+	lookup->root = root;
+	lookup->measure = measure;
+	return lookup;
 }
 
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 {
 	struct lz_memory_limit limit = {.bytes = UINT64_MAX, .from_cgroup = false};
-	struct work *work = begin_work(os, root, note_limit);
+	struct lookup *lookup = lookup_begin(os, root, limit_and_usage_file);
 	uint64_t group;
 
-	if (work == NULL)
+	if (lookup == NULL)
 		return limit;
-	work->tightest = UINT64_MAX;
-	limit.bytes = machine_value(work, "MemTotal:");
-	group = smallest_of_groups(work);
+	lookup->tightest = UINT64_MAX;
+	limit.bytes = machine_value(lookup, "MemTotal:");
+	group = smallest_of_hierarchies(lookup);
 	if (group < limit.bytes) {
 		limit.bytes = group;
 		limit.from_cgroup = true;
-		if (*root == '\0' && strcmp(usage_path, work->usage) != 0) {
-			memcpy(usage_path, work->usage, sizeof usage_path);
-			lz_descriptors_keep(os, usage_path);
+		if (*root == '\0' && strcmp(usage_path, lookup->usage_file) != 0) {
+			memcpy(usage_path, lookup->usage_file, sizeof usage_path);
+			lz_descriptors_add(os, usage_path);
 		}
 	}
-	os->munmap(work, sizeof *work);
+	os->munmap(lookup, sizeof *lookup);
 	return limit;
 }
 
-int lz_memory_group_usage(const struct lz_os *os, uint64_t *bytes)
+int lz_memory_cgroup_usage(const struct lz_os *os, uint64_t *bytes)
 {
 	return *usage_path == '\0' ? -ENOENT : lz_proc_number(os, usage_path, bytes);
 }
 
-/* Without /proc: what is free now (sysinfo(2)), which leaves out the files that could be dropped. */
-static uint64_t machine_free(const struct lz_os *os)
+/*
+ * Returns the free memory by sysinfo(2), for systems without /proc. It does not count page cache that could
+ * be reclaimed.
+ */
+static uint64_t machine_free_by_sysinfo(const struct lz_os *os)
 {
 	struct sysinfo info;
 
-	if (os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+	if (os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
 		return UINT64_MAX;
 	return ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
 }
 
-uint64_t lz_memory_free(const struct lz_os *os, const char *root)
+uint64_t lz_memory_available(const struct lz_os *os, const char *root)
 {
-	struct work *work = begin_work(os, root, group_free);
+	struct lookup *lookup = lookup_begin(os, root, group_available);
 	uint64_t bytes;
 
-	if (work == NULL)
-		return machine_free(os);
-	bytes = machine_value(work, "MemAvailable:");
+	if (lookup == NULL)
+		return machine_free_by_sysinfo(os);
+	bytes = machine_value(lookup, "MemAvailable:");
 	if (bytes == UINT64_MAX)
-		bytes = machine_free(os);
-	bytes = lz_min_u64(bytes, smallest_of_groups(work));
-	os->munmap(work, sizeof *work);
+		bytes = machine_free_by_sysinfo(os);
+	bytes = lz_min_u64(bytes, smallest_of_hierarchies(lookup));
+	os->munmap(lookup, sizeof *lookup);
 	return bytes;
 }
 
-/* The value in the version 2 hierarchy of work->mount. */
-static int group_value(struct work *work, const char *key, uint64_t *bytes)
+/* Reads a value from the version 2 hierarchy of lookup->mount. */
+static int group_stat(struct lookup *lookup, const char *key, uint64_t *bytes)
 {
-	int error = open_under_root(work, &work->memberships, "/proc/thread-self/cgroup");
+	int error = open_under_root(lookup, &lookup->memberships, "/proc/thread-self/cgroup");
 	char *line;
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	while (error != 0 && (line = lz_lines_next(&work->memberships)) != NULL) {
+	while (error != 0 && (line = lz_line_reader_next(&lookup->memberships)) != NULL) {
 		const char *path = membership_path(line, VERSION_2);
 		struct lz_text group;
 
 		if (path == NULL)
 			continue;
-		find_group(work, path, &group);
+		find_group(lookup, path, &group);
 		lz_text_string(&group, "/memory.stat");
-		error = lz_proc_value(work->os, work->group, key, bytes);
+		error = lz_proc_value(lookup->os, lookup->group, key, bytes);
 	}
-	lz_lines_close(&work->memberships);
+	lz_line_reader_close(&lookup->memberships);
 	return error;
 }
 
-int lz_memory_group_value(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes)
+int lz_memory_cgroup_stat(const struct lz_os *os, const char *root, const char *key, uint64_t *bytes)
 {
-	struct work *work = begin_work(os, root, NULL);
+	struct lookup *lookup = lookup_begin(os, root, NULL);
 	char *line;
 	int error;
 
-	if (work == NULL)
+	if (lookup == NULL)
 		return -ENOMEM;
-	error = open_under_root(work, &work->mounts, "/proc/thread-self/mountinfo");
+	error = open_under_root(lookup, &lookup->mounts, "/proc/thread-self/mountinfo");
 	if (!error) {
 		error = -ENOENT;
-		while (error != 0 && (line = lz_lines_next(&work->mounts)) != NULL) {
-			parse_mount(line, &work->mount);
-			if (work->mount.hierarchy == VERSION_2)
-				error = group_value(work, key, bytes);
+		while (error != 0 && (line = lz_line_reader_next(&lookup->mounts)) != NULL) {
+			parse_mount(line, &lookup->mount);
+			if (lookup->mount.hierarchy == VERSION_2)
+				error = group_stat(lookup, key, bytes);
 		}
-		lz_lines_close(&work->mounts);
+		lz_line_reader_close(&lookup->mounts);
 	}
-	os->munmap(work, sizeof *work);
+	os->munmap(lookup, sizeof *lookup);
 	return error;
 }

@@ -1,4 +1,4 @@
-/* The descriptors that are kept; see descriptors.h. */
+/* Persistent descriptors of /proc files; see descriptors.h. */
 #include "os/descriptors.h"
 
 #include <errno.h>
@@ -7,56 +7,63 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "os/forked.h"
+#include "os/fork_state.h"
 
-#define HIGHEST 1024   /* FD_SETSIZE */
-#define LEAST_LIMIT 64 /* of RLIMIT_NOFILE: with less, the program needs all it has */
-#define TRIES 64       /* numbers looked at from the top; not below half of the limit */
-
-/* Not inlined: opening a file stands at the end of the deepest paths, and is not to have all of their frames
- * below. */
-#define APART __attribute__((noinline))
-
-enum { PAGEMAP, MAPS, STATUS, GROUP, SLOTS };
+#define FD_LIMIT 1024   /* FD_SETSIZE */
+#define MIN_NOFILE 64   /* of RLIMIT_NOFILE: below it, the program needs every descriptor */
+#define MAX_ATTEMPTS 64 /* descriptor numbers tried from the top, down to half of the limit */
 
 /*
- * A descriptor, and what it shows. `word` is its number plus 1, 0 for none, and above it a count of changes:
- * whoever reads the identity without a claim sees by it that the slot was changed meanwhile.
+ * Files are opened at the end of the deepest call paths. Not inlined, so that these frames do not add to
+ * those of the callers.
+ */
+#define NOINLINE __attribute__((noinline))
+
+enum { PAGEMAP, MAPS, STATUS, CGROUP, SLOTS };
+
+/*
+ * A descriptor and the identity of the file it refers to. The low half of `fd_and_sequence` is the descriptor
+ * plus 1, 0 for none; the high half counts changes. A thread that reads the identity without a claim uses the
+ * count to detect a concurrent change.
  */
 struct slot {
-	_Atomic uint64_t word;
+	_Atomic uint64_t fd_and_sequence;
 	_Atomic uint64_t device, inode;
 	_Atomic uint32_t type;
 	_Atomic uintptr_t
-		claim;         /* who reads or replaces it: the address of `self` in the thread; 0: nobody */
-	_Atomic bool given_up; /* it could not be moved up: not tried again */
+		claim; /* the thread that reads or replaces the file, by the address of its `self`; 0: none */
+	_Atomic bool not_persistent; /* it could not be moved to a high number; do not try again */
 };
 
 static struct slot slots[SLOTS];
-static char group_path[512];
-static _Atomic bool open_at_all;
-static _Atomic pid_t owner; /* whose descriptors these are */
+static char cgroup_path[512];
+static _Atomic bool enabled;
+static _Atomic pid_t owner_pid; /* the process that opened the descriptors */
 
-/* The same address in a forked child, so that what it has claimed stays its own. */
+/*
+ * Its address identifies the thread. It is the same in a forked child, so a claim of the forking thread stays
+ * valid there.
+ */
 static __thread char self __attribute__((tls_model("initial-exec")));
 
 /*
- * What is asked for, and what is opened to be kept. The memory map that pagemap shows is fixed when it is
- * opened; maps and status also ask for the thread whose folder they are in, and the first thread is there the
- * longest.
+ * The path that callers pass, and the path that is opened. pagemap refers to the memory map that existed when
+ * it was opened. maps and status also depend on the thread whose directory they are in, so they are opened
+ * for the main thread, which usually lives longest.
  */
 static const struct {
-	const char *path, *kept;
+	const char *path, *opened_path;
 } files[SLOTS] = {
 	[PAGEMAP] = {LZ_PAGEMAP, LZ_PAGEMAP},
 	[MAPS] = {LZ_MAPS, "/proc/self/maps"},
 	/*
-	 * Kept because VmPTE is read before decisions, up to 100 times a second: open, read and close took
-	 * 10.2 us, statx and pread 5.9 on the same machine (a bare system call 1.0). And it is the one file
-	 * whose opening would let a seccomp filter kill the program in the middle of its run.
+	 * status stays open because VmPTE is read before decisions, up to 100 times a second: open, read and
+	 * close took 10.2 us, statx and pread 5.9 us on the same machine (a bare system call takes 1.0 us).
+	 * It is also the only file that would otherwise be opened in the middle of the program's run, where a
+	 * seccomp filter could kill it.
 	 */
 	[STATUS] = {LZ_STATUS, "/proc/self/status"},
-	[GROUP] = {group_path, group_path},
+	[CGROUP] = {cgroup_path, cgroup_path},
 };
 
 static int find_slot(const char *path)
@@ -71,13 +78,13 @@ static int find_slot(const char *path)
 
 static bool claim(struct slot *slot)
 {
-	uintptr_t nobody = 0;
+	uintptr_t none = 0;
 
 	return atomic_compare_exchange_strong_explicit(
-		&slot->claim, &nobody, (uintptr_t)&self, memory_order_acquire, memory_order_relaxed);
+		&slot->claim, &none, (uintptr_t)&self, memory_order_acquire, memory_order_relaxed);
 }
 
-/* Unless a fork in the middle has freed it, and another thread of the child has it. */
+/* Clears the claim, unless a fork in the meantime has cleared it and another thread of the child holds it. */
 static void unclaim(struct slot *slot)
 {
 	uintptr_t mine = (uintptr_t)&self;
@@ -86,20 +93,22 @@ static void unclaim(struct slot *slot)
 		&slot->claim, &mine, 0, memory_order_release, memory_order_relaxed);
 }
 
-/* Sets the number, -1 for none; claimed, or before anyone else knows of the slot. */
-static void set_number(struct slot *slot, int fd)
+/* Sets the descriptor, -1 for none. The caller holds the claim, or no other thread knows the slot yet. */
+static void set_fd(struct slot *slot, int fd)
 {
-	uint64_t count = (atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32) + 1;
+	uint64_t count = (atomic_load_explicit(&slot->fd_and_sequence, memory_order_relaxed) >> 32) + 1;
 
-	atomic_store_explicit(&slot->word, count << 32 | (uint32_t)(fd + 1), memory_order_release);
+	atomic_store_explicit(&slot->fd_and_sequence, count << 32 | (uint32_t)(fd + 1), memory_order_release);
 }
 
-/* The number that still shows what was opened; -EBADF: it must be opened anew; -EAGAIN: not to be told now.
+/*
+ * Returns the descriptor if it still refers to the file that was opened. Returns -EBADF if the file must be
+ * opened again, -EAGAIN if the state cannot be determined now.
  */
-APART static int number_of(const struct lz_os *os, struct slot *slot)
+NOINLINE static int valid_fd(const struct lz_os *os, struct slot *slot)
 {
-	uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
-	int fd = (int)(uint32_t)word - 1;
+	uint64_t fd_and_sequence = atomic_load_explicit(&slot->fd_and_sequence, memory_order_acquire);
+	int fd = (int)(uint32_t)fd_and_sequence - 1;
 	struct lz_file_id now;
 	int error;
 
@@ -113,32 +122,32 @@ APART static int number_of(const struct lz_os *os, struct slot *slot)
 		atomic_load_explicit(&slot->type, memory_order_relaxed) != now.type)
 		error = -EBADF;
 	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&slot->word, memory_order_relaxed) != word)
+	if (atomic_load_explicit(&slot->fd_and_sequence, memory_order_relaxed) != fd_and_sequence)
 		return -EAGAIN;
 	return error == 0 ? fd : error;
 }
 
-/* The limit of numbers to keep, or 0. */
-static int number_limit(const struct lz_os *os)
+/* Returns the limit below which persistent descriptors are placed, or 0 if none may be kept. */
+static int fd_limit(const struct lz_os *os)
 {
 	uint64_t limit;
 
-	if (os->limit(RLIMIT_NOFILE, &limit) != 0 || limit < LEAST_LIMIT)
+	if (os->rlimit(RLIMIT_NOFILE, &limit) != 0 || limit < MIN_NOFILE)
 		return 0;
-	return limit < HIGHEST ? (int)limit : HIGHEST;
+	return limit < FD_LIMIT ? (int)limit : FD_LIMIT;
 }
 
-/* A second number of a descriptor, as high as there is a free one below the limit; -EMFILE. */
-APART int lz_descriptors_raise(const struct lz_os *os, int fd)
+/* Duplicates a descriptor to the highest free number below the limit. Returns -EMFILE if there is none. */
+NOINLINE int lz_descriptors_dup_high(const struct lz_os *os, int fd)
 {
-	int limit = number_limit(os);
+	int limit = fd_limit(os);
 
-	for (int n = limit - 1; n >= limit / 2 && n >= limit - TRIES; n--) {
+	for (int n = limit - 1; n >= limit / 2 && n >= limit - MAX_ATTEMPTS; n--) {
 		int raised = os->duplicate(fd, n);
 
 		if (raised >= 0 && raised < limit)
 			return raised;
-		/* All from n up to 1,024 are used. */
+		/* All numbers from n to the limit are in use. */
 		if (raised >= 0)
 			os->close(raised);
 		else if (raised != -EMFILE)
@@ -148,194 +157,203 @@ APART int lz_descriptors_raise(const struct lz_os *os, int fd)
 }
 
 /*
- * Opens a file and keeps it, claimed. Returns its number; *kept is false where it could not be kept, and is
- * the caller's to close. -errno where it cannot be opened.
+ * Opens a file and stores it in a slot that the caller has claimed. Returns the descriptor. If *persistent is
+ * false, the file could not be stored and the caller must close it. Returns -errno if the file cannot be
+ * opened.
  */
-static int open_slot(const struct lz_os *os, struct slot *slot, const char *path, bool *kept)
+static int open_slot(const struct lz_os *os, struct slot *slot, const char *path, bool *persistent)
 {
 	int fd = os->open(path, O_RDONLY | O_NONBLOCK, 0), raised;
 	struct lz_file_id id;
 
-	*kept = false;
+	*persistent = false;
 	if (fd < 0 || os->identify(fd, &id) != 0)
 		return fd;
-	raised = lz_descriptors_raise(os, fd);
+	raised = lz_descriptors_dup_high(os, fd);
 	if (raised < 0) {
-		atomic_store_explicit(&slot->given_up, true, memory_order_relaxed);
+		atomic_store_explicit(&slot->not_persistent, true, memory_order_relaxed);
 		return fd;
 	}
 	os->close(fd);
-	set_number(slot, -1);
+	set_fd(slot, -1);
 	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&slot->device, id.device, memory_order_relaxed);
 	atomic_store_explicit(&slot->inode, id.inode, memory_order_relaxed);
 	atomic_store_explicit(&slot->type, id.type, memory_order_relaxed);
-	set_number(slot, raised);
-	*kept = true;
+	set_fd(slot, raised);
+	*persistent = true;
 	return raised;
 }
 
-/* --- all of them --- */
+/* --- all slots --- */
 
 static void open_all(const struct lz_os *os)
 {
-	bool some = number_limit(os) != 0;
+	bool some = fd_limit(os) != 0;
 
 	for (int i = 0; i < SLOTS && some; i++) {
-		bool kept;
+		bool persistent;
 		int fd;
 
-		if (*files[i].kept == '\0')
+		if (*files[i].opened_path == '\0')
 			continue;
-		fd = open_slot(os, &slots[i], files[i].kept, &kept);
-		if (fd >= 0 && !kept)
+		fd = open_slot(os, &slots[i], files[i].opened_path, &persistent);
+		if (fd >= 0 && !persistent)
 			os->close(fd);
 	}
-	atomic_store_explicit(&owner, os->getpid(), memory_order_relaxed);
-	atomic_store_explicit(&open_at_all, some, memory_order_release);
+	atomic_store_explicit(&owner_pid, os->getpid(), memory_order_relaxed);
+	atomic_store_explicit(&enabled, some, memory_order_release);
 }
 
 static void close_all(const struct lz_os *os)
 {
 	for (int i = 0; i < SLOTS; i++) {
-		int fd = number_of(os, &slots[i]);
+		int fd = valid_fd(os, &slots[i]);
 
-		set_number(&slots[i], -1);
+		set_fd(&slots[i], -1);
 		if (fd >= 0)
 			os->close(fd);
-		atomic_store_explicit(&slots[i].given_up, false, memory_order_relaxed);
+		atomic_store_explicit(&slots[i].not_persistent, false, memory_order_relaxed);
 		atomic_store_explicit(&slots[i].claim, 0, memory_order_relaxed);
 	}
 }
 
-/* In a forked child, whose numbers show its parent. */
-static void put_right(const struct lz_os *os)
+/* In a forked child: the inherited descriptors refer to the parent. */
+static void reopen_in_child(const struct lz_os *os)
 {
 	close_all(os);
 	open_all(os);
 }
 
-static bool usable(const struct lz_os *os)
+static bool is_enabled(const struct lz_os *os)
 {
-	return atomic_load_explicit(&open_at_all, memory_order_acquire) &&
-	       lz_forked_settled(LZ_FORKED_DESCRIPTORS, put_right, os);
+	return atomic_load_explicit(&enabled, memory_order_acquire) &&
+	       lz_fork_state_is_current(LZ_FORK_STATE_DESCRIPTORS, reopen_in_child, os);
 }
 
-/* The child of vfork has the table, but descriptors of its own: what it opens, its parent does not have. */
+/*
+ * The child of vfork(2) shares this table with its parent, but has its own descriptors: a descriptor that it
+ * opens does not exist in the parent.
+ */
 static bool may_replace(const struct lz_os *os, const struct slot *slot)
 {
-	return !atomic_load_explicit(&slot->given_up, memory_order_relaxed) &&
-	       os->getpid() == atomic_load_explicit(&owner, memory_order_relaxed);
+	return !atomic_load_explicit(&slot->not_persistent, memory_order_relaxed) &&
+	       os->getpid() == atomic_load_explicit(&owner_pid, memory_order_relaxed);
 }
 
 void lz_descriptors_open(const struct lz_os *os)
 {
-	if (lz_forked_init(os) == 0 && !usable(os))
+	if (lz_fork_state_init(os) == 0 && !is_enabled(os))
 		open_all(os);
 }
 
-int lz_descriptors_keep(const struct lz_os *os, const char *path)
+int lz_descriptors_add(const struct lz_os *os, const char *path)
 {
-	struct slot *slot = &slots[GROUP];
-	bool kept;
+	struct slot *slot = &slots[CGROUP];
+	bool persistent;
 	int fd;
 
-	if (strlen(path) >= sizeof group_path)
+	if (strlen(path) >= sizeof cgroup_path)
 		return -ENAMETOOLONG;
-	if (!usable(os) || !claim(slot))
+	if (!is_enabled(os) || !claim(slot))
 		return -EMFILE;
-	fd = number_of(os, slot);
-	set_number(slot, -1);
+	fd = valid_fd(os, slot);
+	set_fd(slot, -1);
 	if (fd >= 0)
 		os->close(fd);
-	memcpy(group_path, path, strlen(path) + 1);
-	fd = open_slot(os, slot, path, &kept);
+	memcpy(cgroup_path, path, strlen(path) + 1);
+	fd = open_slot(os, slot, path, &persistent);
 	unclaim(slot);
-	if (fd >= 0 && !kept)
+	if (fd >= 0 && !persistent)
 		os->close(fd);
-	return fd < 0 ? fd : kept ? 0 : -EMFILE;
+	return fd < 0 ? fd : persistent ? 0 : -EMFILE;
 }
 
 void lz_descriptors_after_fork(const struct lz_os *os)
 {
-	usable(os);
+	is_enabled(os);
 }
 
 void lz_descriptors_close(const struct lz_os *os)
 {
-	if (!usable(os))
+	if (!is_enabled(os))
 		return;
-	atomic_store_explicit(&open_at_all, false, memory_order_relaxed);
+	atomic_store_explicit(&enabled, false, memory_order_relaxed);
 	close_all(os);
 }
 
-/* --- using them --- */
+/* --- using a file --- */
 
-static void take(struct lz_file *file, int slot, int fd, bool claimed)
+static void set_file(struct lz_file *file, int slot, int fd, bool claimed)
 {
 	file->slot = slot;
 	file->fd = fd;
 	file->claimed = claimed;
 }
 
-/* What a slot held is gone: opens it anew into *file. `claimed` as it is now. */
-APART static bool use_anew(struct lz_file *file, int i, bool alone, bool claimed)
+/*
+ * The file of a slot is gone. Opens it again into *file. `claimed` says whether the caller holds the claim.
+ */
+NOINLINE static bool use_reopened_slot(struct lz_file *file, int i, bool exclusive, bool claimed)
 {
 	struct slot *slot = &slots[i];
-	bool kept = false;
+	bool persistent = false;
 	int fd = -1;
 
 	if (may_replace(file->os, slot) && (claimed || (claimed = claim(slot))))
-		fd = open_slot(file->os, slot, files[i].kept, &kept);
-	if (claimed && !(kept && alone)) {
+		fd = open_slot(file->os, slot, files[i].opened_path, &persistent);
+	if (claimed && !(persistent && exclusive)) {
 		unclaim(slot);
 		claimed = false;
 	}
-	take(file, kept ? i : -1, fd, claimed);
+	set_file(file, persistent ? i : -1, fd, claimed);
 	return fd >= 0;
 }
 
-/* The kept descriptor into *file; false where there is none to be had now. */
-static bool use_kept(struct lz_file *file, int i, bool alone)
+/* Puts the persistent descriptor into *file. Returns false if it is not available now. */
+static bool use_slot(struct lz_file *file, int i, bool exclusive)
 {
-	bool claimed = alone && claim(&slots[i]);
+	bool claimed = exclusive && claim(&slots[i]);
 	int fd;
 
-	if (alone && !claimed)
+	if (exclusive && !claimed)
 		return false;
-	fd = number_of(file->os, &slots[i]);
+	fd = valid_fd(file->os, &slots[i]);
 	if (fd == -EBADF)
-		return use_anew(file, i, alone, claimed);
+		return use_reopened_slot(file, i, exclusive, claimed);
 	if (fd >= 0)
-		take(file, i, fd, claimed);
+		set_file(file, i, fd, claimed);
 	else if (claimed)
 		unclaim(&slots[i]);
 	return fd >= 0;
 }
 
-static int open_once(struct lz_file *file)
+static int open_temporarily(struct lz_file *file)
 {
-	take(file, -1, -1, false);
-	/* In a recorded tree, a name may be a pipe's, which would be waited for. */
+	set_file(file, -1, -1, false);
+	/*
+	 * O_NONBLOCK: in a recorded /proc tree, the name may refer to a FIFO, and open(2) would wait for a
+	 * writer.
+	 */
 	file->fd = file->os->open(file->path, O_RDONLY | O_NONBLOCK, 0);
 	return file->fd < 0 ? file->fd : 0;
 }
 
-int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool alone)
+int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool exclusive)
 {
 	int slot = find_slot(path);
 
 	file->os = os;
 	file->path = path;
-	if (slot >= 0 && usable(os) && use_kept(file, slot, alone))
+	if (slot >= 0 && is_enabled(os) && use_slot(file, slot, exclusive))
 		return 0;
-	return open_once(file);
+	return open_temporarily(file);
 }
 
-int lz_file_renew(struct lz_file *file)
+int lz_file_reopen(struct lz_file *file)
 {
 	struct slot *slot;
-	bool kept = false;
+	bool persistent = false;
 	int fd;
 
 	if (!file->claimed) {
@@ -345,14 +363,14 @@ int lz_file_renew(struct lz_file *file)
 	slot = &slots[file->slot];
 	if (!may_replace(file->os, slot)) {
 		unclaim(slot);
-		return open_once(file);
+		return open_temporarily(file);
 	}
-	fd = number_of(file->os, slot);
-	set_number(slot, -1);
+	fd = valid_fd(file->os, slot);
+	set_fd(slot, -1);
 	if (fd >= 0)
 		file->os->close(fd);
-	fd = open_slot(file->os, slot, file->path, &kept);
-	if (!kept) {
+	fd = open_slot(file->os, slot, file->path, &persistent);
+	if (!persistent) {
 		unclaim(slot);
 		file->slot = -1;
 		file->claimed = false;

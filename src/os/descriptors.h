@@ -1,25 +1,29 @@
 /*
- * The files of /proc that this process keeps open, and how they are used.
+ * Files of /proc that this process keeps open, and access to them.
  *
- * Opening them at each use has two faults that no order of calls avoids: a child that another thread forks
- * meanwhile inherits the descriptor, and a thread that closes 0 and opens a file gets another number, since
- * ours has the lowest one; in a close that comes later, the number may be the program's file. Also, after
- * setuid(2) /proc/self/pagemap cannot be opened any more (EACCES), and a seccomp filter may kill on openat.
+ * Opening such a file for each use has problems that no order of calls avoids. If another thread forks in the
+ * meantime, its child inherits the descriptor. If another thread closes descriptor 0 and opens a file, it
+ * gets a number other than 0, because ours took 0. When ours is closed, its number may by then refer to a
+ * file of the program. Furthermore, /proc/self/pagemap cannot be opened after setuid(2) (EACCES), and a
+ * seccomp filter may kill the process for openat(2).
  *
- * What always holds:
- *  - They lie at the highest free numbers below 1,024 and RLIMIT_NOFILE (select(2) takes no more; the
- * kernel's table of descriptors grows to the highest number), close-on-exec. Below a limit of 64 none is
+ * Invariants:
+ *  - The descriptors have the highest free numbers below 1,024 and below RLIMIT_NOFILE, and are
+ *    close-on-exec. select(2) cannot handle higher numbers, and the kernel's descriptor table grows with the
+ *    highest number. If RLIMIT_NOFILE is below 64, no descriptor is kept.
+ *  - Before each use, device, inode and type are compared with those of the file that was opened (identify of
+ *    the os table). If they differ, the descriptor belongs to the program: it is forgotten, never closed, and
+ *    the file is opened again.
+ *  - A forked child learns from lz_fork_state_is_current that the descriptors refer to its parent. It closes
+ *    them and opens its own. The child of vfork(2) shares this table but not the descriptors, and replaces
+ *    nothing.
+ *  - There is no lock. A reader of maps or status claims the file by an atomic exchange, because two
+ *    concurrent readers would make the kernel restart the file for each other. A thread that does not get the
+ *    claim, or finds the file being replaced, opens a temporary descriptor. If a reader never returns
+ *    (siglongjmp, a cancelled thread), all later readers use temporary descriptors.
+ *
+ * Thread-safe and async-signal-safe. Needs MADV_WIPEONFORK (Linux 4.14); on older kernels no descriptor is
  * kept.
- *  - Before each use, device, inode and type are compared with what was opened (identify of the os table). A
- *    number that shows another file is forgotten, never closed, and the file opened anew.
- *  - A forked child finds out by lz_forked_settled that they show its parent: it closes them, and opens its
- *    own. The child of vfork(2) shares the table but not the descriptors: it replaces nothing.
- *  - No lock. A reader of maps or status has the file to itself by an atomic exchange, since two readers
- * would make the kernel begin anew for each other; who does not get it, or finds the file being replaced,
- * opens a descriptor for the one use. Where a reader does not come back (siglongjmp, a cancelled thread), all
- *    later ones do so.
- *
- * Safe in threads and signal handlers. Needs MADV_WIPEONFORK (Linux 4.14); before, nothing is kept.
  */
 #ifndef LZ_OS_DESCRIPTORS_H
 #define LZ_OS_DESCRIPTORS_H
@@ -28,62 +32,64 @@
 
 #include "os/os.h"
 
-/* These paths, as they stand here, are answered from what is kept; all others are opened. */
+/* These exact paths are served by persistent descriptors. Other paths are opened for each use. */
 #define LZ_PAGEMAP "/proc/thread-self/pagemap"
 #define LZ_MAPS "/proc/thread-self/maps"
 #define LZ_STATUS "/proc/thread-self/status"
 
-/* Opens the files and keeps them; once per process, at start-up. What cannot be opened is not kept. */
+/* Opens the files. Called once per process, at start-up. A file that cannot be opened is not kept. */
 void lz_descriptors_open(const struct lz_os *os);
 
 /*
- * One more file: the memory usage of the control group. The path is copied, and from here on answered as the
- * others are. 0, or -errno: -ENAMETOOLONG from 512 bytes on, -EMFILE where nothing is kept. Called at
- * start-up, after lz_descriptors_open; again to name another file.
+ * Adds one more file: the memory usage of the control group. The path is copied; from then on it is served by
+ * a persistent descriptor as well. Called at start-up after lz_descriptors_open, and again to replace the
+ * file. Returns 0 or -errno: -ENAMETOOLONG for a path of 512 bytes or more, -EMFILE if no descriptor is kept.
  */
-int lz_descriptors_keep(const struct lz_os *os, const char *path);
+int lz_descriptors_add(const struct lz_os *os, const char *path);
 
 /*
- * In a forked child: closes the parent's and opens its own now, while it may still have the rights to. Each
- * use would do the same. Nothing in any other process.
+ * In a forked child: closes the parent's files and opens the child's own now, while it may still have
+ * permission to. Otherwise the next use would do so. Does nothing in any other process.
  */
 void lz_descriptors_after_fork(const struct lz_os *os);
 
-/* Closes them; everything is opened for each use from then on. For tests, and where nothing will be done. */
+/* Closes all files; every later use opens its own. For tests, and when the library will do nothing. */
 void lz_descriptors_close(const struct lz_os *os);
 
 /*
- * Duplicates a descriptor to the highest free number, close-on-exec. Returns that, or -EMFILE where there is
- * none. The old one stays open.
+ * Duplicates a descriptor to the highest free number, close-on-exec. The original stays open. Returns the new
+ * descriptor, or -EMFILE if there is none.
  */
-int lz_descriptors_raise(const struct lz_os *os, int fd);
+int lz_descriptors_dup_high(const struct lz_os *os, int fd);
 
-/* A file in use: one that is kept, or one opened for this use. */
+/* A file in use: a persistent one, or one that was opened for this use. */
 struct lz_file {
 	const struct lz_os *os;
 	const char *path;
 	int fd;
 	int slot;     /* -1: opened for this use */
-	bool claimed; /* nobody else reads it meanwhile */
+	bool claimed; /* no other thread reads it */
 };
 
 /*
- * Opens a path for reading; `alone` where the file is read, which needs explicit offsets (pread): its
- * position is whatever the last user left. 0 or -errno; lz_file_close after success.
+ * Opens a path for reading. `exclusive` requests that no other thread reads the file at the same time; reads
+ * then need explicit offsets (pread), because the file position is that of the previous user. Returns 0 or
+ * -errno. After success, lz_file_close must follow.
  */
-int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool alone);
+int lz_file_open(struct lz_file *file, const struct lz_os *os, const char *path, bool exclusive);
 
 /*
- * A kept file that is read alone turned out to show nothing: /proc/self is the first thread, which may have
- * called pthread_exit(3), and /proc/thread-self one that may have ended. Opens the calling thread's in its
- * place. 0 or -errno: -ENOENT where the file was opened for this use; the file is closed after an error too.
+ * Reopens a persistent, exclusively used file that turned out to be empty: /proc/self refers to the main
+ * thread, which may have called pthread_exit(3), and /proc/thread-self to a thread that may have ended. The
+ * new file is that of the calling thread. Returns 0 or -errno: -ENOENT if the file was opened for this use.
+ * After an error the file is closed.
  */
-int lz_file_renew(struct lz_file *file);
+int lz_file_reopen(struct lz_file *file);
 
 void lz_file_close(struct lz_file *file);
 
-/* Whether its bytes must be read by pread. */
-static inline bool lz_file_is_kept(const struct lz_file *file)
+/* Whether the file must be read with pread. */
+static inline bool lz_file_is_persistent(const struct lz_file *file)
 {
 	return file->slot >= 0;
 }

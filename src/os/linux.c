@@ -1,10 +1,11 @@
 /*
- * The Linux table of os.h. Each call is a system call with the caller's errno put back; no interposed symbol
- * is used, so these work inside malloc, before constructors, and in the child of a threaded parent.
+ * The Linux implementation of os.h. Each function makes a system call and preserves the caller's errno. It
+ * uses no interposed symbol, so it works inside malloc, before constructors, and in the child of a threaded
+ * parent.
  */
 #include "os/mman.h"
 #include "os/os.h"
-#include "os/raw.h"
+#include "os/raw_syscall.h"
 #include "os/scratch.h"
 
 #include <errno.h>
@@ -29,27 +30,27 @@
 #include <time.h>
 #include <unistd.h>
 
-/* In this file syscall(2) is not libc's function, which is interposed, but the call itself. */
-#ifdef LZ_RAW_CALLS
-static long make_call(long number, long a, long b, long c, long d, long e, long f)
+/* In this file, syscall(2) is not the function of libc, which is interposed, but the system call itself. */
+#ifdef LZ_HAVE_RAW_SYSCALL
+static long raw_syscall_errno(long number, long a, long b, long c, long d, long e, long f)
 {
-	long result = lz_raw_call(number, a, b, c, d, e, f);
+	long result = lz_raw_syscall(number, a, b, c, d, e, f);
 
-	/* Results from -4095 on are errors: the kernel's MAX_ERRNO (include/linux/err.h). */
+	/* Results from -4095 to -1 are errors: MAX_ERRNO of the kernel (include/linux/err.h). */
 	if ((unsigned long)result <= -4096ul)
 		return result;
 	errno = (int)-result;
 	return -1;
 }
 
-#define CALL_WITH(number, a, b, c, d, e, f, ...)                                                             \
-	make_call((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYSCALL_WITH(number, a, b, c, d, e, f, ...)                                                          \
+	raw_syscall_errno((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #undef syscall
-#define syscall(...) CALL_WITH(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define syscall(...) SYSCALL_WITH(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #endif
 
-/* The result of a system call expression, or -errno, with errno as it was before. */
-#define RAW(call)                                                                                            \
+/* The result of a system call expression, or -errno. Preserves errno. */
+#define RESULT_OF(call)                                                                                      \
 	({                                                                                                   \
 		int saved_errno = errno;                                                                     \
 		long raw_result = (call);                                                                    \
@@ -61,16 +62,17 @@ static long make_call(long number, long a, long b, long c, long d, long e, long 
 	})
 
 /*
- * ThreadSanitizer sees none of these calls: that memory which one thread unmapped or moved away is given to
- * another afterwards has to be said, for each 64 KiB.
+ * ThreadSanitizer does not see these calls. It must be told, for each 64 KiB, that memory unmapped or moved
+ * by one thread may be handed to another thread later.
  */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 
-static void order(void (*by)(void *), void *address, size_t length)
+static void tsan_order(void (*by)(void *), void *address, size_t length)
 {
-	/* What stands for an address: where the sanitizer has no memory of its own for one, it would crash.
+	/*
+	 * Keys stand for addresses: an address for which the sanitizer has no shadow memory would crash it.
 	 */
 	static char key[4096];
 	uintptr_t at = (uintptr_t)address >> 16, end = ((uintptr_t)address + length + 65535) >> 16;
@@ -79,19 +81,19 @@ static void order(void (*by)(void *), void *address, size_t length)
 		by(&key[at % sizeof key]);
 }
 #else
-#define order(by, address, length) ((void)0)
+#define tsan_order(by, address, length) ((void)0)
 #endif
 
 static intptr_t map(void *address, size_t length, int protection, int flags, int fd, int64_t offset)
 {
 #ifdef __s390x__
-	/* There the call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
+	/* On s390x, the system call takes one pointer to its arguments (arch/s390/kernel/syscall.c). */
 	unsigned long arguments[] = {(unsigned long)address, length, (unsigned long)protection,
 		(unsigned long)flags, (unsigned long)fd, (unsigned long)offset};
 
-	return RAW(syscall(SYS_mmap, arguments));
+	return RESULT_OF(syscall(SYS_mmap, arguments));
 #else
-	return RAW(syscall(SYS_mmap, address, length, protection, flags, fd, offset));
+	return RESULT_OF(syscall(SYS_mmap, address, length, protection, flags, fd, offset));
 #endif
 }
 
@@ -100,95 +102,95 @@ static intptr_t raw_mmap(void *address, size_t length, int protection, int flags
 	intptr_t at = map(address, length, protection, flags, fd, offset);
 
 	if (!lz_os_failed(at))
-		order(__tsan_acquire, (void *)at, length);
+		tsan_order(__tsan_acquire, (void *)at, length);
 	return at;
 }
 
 static int raw_munmap(void *address, size_t length)
 {
-	order(__tsan_release, address, length);
-	return (int)RAW(syscall(SYS_munmap, address, length));
+	tsan_order(__tsan_release, address, length);
+	return (int)RESULT_OF(syscall(SYS_munmap, address, length));
 }
 
 static intptr_t raw_mremap(void *address, size_t old_length, size_t new_length, int flags, void *target)
 {
 	intptr_t at;
 
-	order(__tsan_release, address, old_length);
-	at = RAW(syscall(SYS_mremap, address, old_length, new_length, flags, target));
+	tsan_order(__tsan_release, address, old_length);
+	at = RESULT_OF(syscall(SYS_mremap, address, old_length, new_length, flags, target));
 	if (!lz_os_failed(at))
-		order(__tsan_acquire, (void *)at, new_length);
+		tsan_order(__tsan_acquire, (void *)at, new_length);
 	return at;
 }
 
 static int raw_mprotect(void *address, size_t length, int protection)
 {
-	return (int)RAW(syscall(SYS_mprotect, address, length, protection));
+	return (int)RESULT_OF(syscall(SYS_mprotect, address, length, protection));
 }
 
 static int raw_madvise(void *address, size_t length, int advice)
 {
-	return (int)RAW(syscall(SYS_madvise, address, length, advice));
+	return (int)RESULT_OF(syscall(SYS_madvise, address, length, advice));
 }
 
 static int raw_mincore(void *address, size_t length, unsigned char *pages)
 {
-	return (int)RAW(syscall(SYS_mincore, address, length, pages));
+	return (int)RESULT_OF(syscall(SYS_mincore, address, length, pages));
 }
 
 static int raw_mlock(void *address, size_t length)
 {
-	return (int)RAW(syscall(SYS_mlock, address, length));
+	return (int)RESULT_OF(syscall(SYS_mlock, address, length));
 }
 
-static long raw_pass(long number, long a, long b, long c, long d, long e, long f)
+static long raw_any_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-	return RAW(syscall(number, a, b, c, d, e, f));
+	return RESULT_OF(syscall(number, a, b, c, d, e, f));
 }
 
-static ssize_t raw_peek(const void *address, void *buffer, size_t length)
+static ssize_t raw_read_memory(const void *address, void *buffer, size_t length)
 {
 	struct iovec to = {buffer, length}, from = {(void *)(uintptr_t)address, length};
 
-	return RAW(syscall(SYS_process_vm_readv, syscall(SYS_getpid), &to, 1ul, &from, 1ul, 0ul));
+	return RESULT_OF(syscall(SYS_process_vm_readv, syscall(SYS_getpid), &to, 1ul, &from, 1ul, 0ul));
 }
 
-/* By libc's call, which knows what a handler returns through. */
-static int raw_handle_signal(int signal, void (*handler)(int signal))
+/* Uses libc's sigaction(3), which knows the signal return trampoline. */
+static int raw_install_signal_handler(int signal, void (*handler)(int signal))
 {
 	struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK}, found;
-	int error = (int)RAW(sigaction(signal, NULL, &found));
+	int error = (int)RESULT_OF(sigaction(signal, NULL, &found));
 
 	if (error)
 		return error;
 	if ((found.sa_flags & SA_SIGINFO) != 0 || found.sa_handler != SIG_DFL)
 		return -EBUSY;
-	return (int)RAW(sigaction(signal, &action, NULL));
+	return (int)RESULT_OF(sigaction(signal, &action, NULL));
 }
 
 static int raw_memfd_create(const char *name)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = (int)RAW(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+	int fd = (int)RESULT_OF(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
 
-	return fd == -EINVAL ? (int)RAW(syscall(SYS_memfd_create, name, flags)) : fd;
+	return fd == -EINVAL ? (int)RESULT_OF(syscall(SYS_memfd_create, name, flags)) : fd;
 }
 
-static int raw_seal(int fd)
+static int raw_add_seals(int fd)
 {
-	return (int)RAW(syscall(
+	return (int)RESULT_OF(syscall(
 		SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
 }
 
-static int raw_seals(int fd)
+static int raw_get_seals(int fd)
 {
-	return (int)RAW(syscall(SYS_fcntl, fd, F_GET_SEALS));
+	return (int)RESULT_OF(syscall(SYS_fcntl, fd, F_GET_SEALS));
 }
 
-static int raw_limit(int resource, uint64_t *bytes)
+static int raw_rlimit(int resource, uint64_t *bytes)
 {
-	struct rlimit limit; /* the kernel's struct rlimit64 is the same on 64-bit machines */
-	int error = (int)RAW(syscall(SYS_prlimit64, 0, resource, NULL, &limit));
+	struct rlimit limit; /* the kernel's struct rlimit64 is identical on 64-bit machines */
+	int error = (int)RESULT_OF(syscall(SYS_prlimit64, 0, resource, NULL, &limit));
 
 	if (error == 0)
 		*bytes = limit.rlim_cur;
@@ -197,25 +199,25 @@ static int raw_limit(int resource, uint64_t *bytes)
 
 static int raw_thp_disabled(void)
 {
-	int answer = (int)RAW(syscall(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0));
+	int answer = (int)RESULT_OF(syscall(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0));
 
 	return answer > 1 ? 1 : answer;
 }
 
 static intptr_t raw_shmat(int id, const void *address, int flags)
 {
-	return RAW(syscall(SYS_shmat, id, address, flags));
+	return RESULT_OF(syscall(SYS_shmat, id, address, flags));
 }
 
 static int raw_shmdt(const void *address)
 {
-	return (int)RAW(syscall(SYS_shmdt, address));
+	return (int)RESULT_OF(syscall(SYS_shmdt, address));
 }
 
 static int raw_shm_size(int id, size_t *bytes)
 {
 	struct shmid_ds segment;
-	int error = (int)RAW(syscall(SYS_shmctl, id, IPC_STAT, &segment));
+	int error = (int)RESULT_OF(syscall(SYS_shmctl, id, IPC_STAT, &segment));
 
 	if (error == 0)
 		*bytes = segment.shm_segsz;
@@ -224,37 +226,37 @@ static int raw_shm_size(int id, size_t *bytes)
 
 static int raw_open(const char *path, int flags, unsigned mode)
 {
-	return (int)RAW(syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
+	return (int)RESULT_OF(syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
 }
 
 static ssize_t raw_read(int fd, void *buffer, size_t length)
 {
-	return RAW(syscall(SYS_read, fd, buffer, length));
+	return RESULT_OF(syscall(SYS_read, fd, buffer, length));
 }
 
 static ssize_t raw_pread(int fd, void *buffer, size_t length, int64_t offset)
 {
-	return RAW(syscall(SYS_pread64, fd, buffer, length, offset));
+	return RESULT_OF(syscall(SYS_pread64, fd, buffer, length, offset));
 }
 
 static int raw_duplicate(int fd, int lowest)
 {
-	return (int)RAW(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest));
+	return (int)RESULT_OF(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest));
 }
 
 static ssize_t raw_write(int fd, const void *bytes, size_t length)
 {
-	return RAW(syscall(SYS_write, fd, bytes, length));
+	return RESULT_OF(syscall(SYS_write, fd, bytes, length));
 }
 
 static int raw_close(int fd)
 {
-	return (int)RAW(syscall(SYS_close, fd));
+	return (int)RESULT_OF(syscall(SYS_close, fd));
 }
 
-static int identify_by(struct statx *stat, int fd, struct lz_file_id *id)
+static int identify_with(struct statx *stat, int fd, struct lz_file_id *id)
 {
-	int error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, stat));
+	int error = (int)RESULT_OF(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, stat));
 
 	if (error)
 		return error;
@@ -267,28 +269,33 @@ static int identify_by(struct statx *stat, int fd, struct lz_file_id *id)
 	return 0;
 }
 
-/* A struct statx has 256 bytes, which is much of the stack that is used below a program's call. */
+/*
+ * A struct statx takes 256 bytes, a large part of the stack that may be used below a call of the program.
+ * Hence the scratch buffer.
+ */
 static int raw_identify(int fd, struct lz_file_id *id)
 {
 	struct statx *stat = lz_scratch_take(&lz_os_linux);
-	int error = stat == NULL ? -ENOMEM : identify_by(stat, fd, id);
+	int error = stat == NULL ? -ENOMEM : identify_with(stat, fd, id);
 
 	lz_scratch_release(&lz_os_linux, stat);
 	return error;
 }
 
-static int hugetlb_page_size_by(struct statx *cached, struct statfs *stat, int fd, size_t *bytes)
+static int hugetlb_page_size_with(struct statx *cached, struct statfs *stat, int fd, size_t *bytes)
 {
 	int error;
 
 	/*
-	 * What is known without asking a server that may be dead: hugetlbfs has blocks as large as its pages.
+	 * AT_STATX_DONT_SYNC asks for what is known without contacting a file server, which may be dead.
+	 * hugetlbfs reports its page size as the block size.
 	 */
 	*bytes = 0;
-	error = (int)RAW(syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, cached));
+	error = (int)RESULT_OF(
+		syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, cached));
 	if (error == 0 && cached->stx_blksize < 65536)
 		return 0;
-	error = (int)RAW(syscall(SYS_fstatfs, fd, stat));
+	error = (int)RESULT_OF(syscall(SYS_fstatfs, fd, stat));
 	*bytes = error == 0 && stat->f_type == HUGETLBFS_MAGIC ? (size_t)stat->f_bsize : 0;
 	return error;
 }
@@ -301,14 +308,14 @@ static int raw_hugetlb_page_size(int fd, size_t *bytes)
 	*bytes = 0;
 	if (cached == NULL)
 		return -ENOMEM;
-	error = hugetlb_page_size_by(cached, (struct statfs *)(cached + 1), fd, bytes);
+	error = hugetlb_page_size_with(cached, (struct statfs *)(cached + 1), fd, bytes);
 	lz_scratch_release(&lz_os_linux, cached);
 	return error;
 }
 
 static ssize_t raw_readlink(const char *path, char *buffer, size_t capacity)
 {
-	ssize_t length = RAW(syscall(SYS_readlinkat, AT_FDCWD, path, buffer, capacity));
+	ssize_t length = RESULT_OF(syscall(SYS_readlinkat, AT_FDCWD, path, buffer, capacity));
 
 	if (length >= 0 && (size_t)length == capacity)
 		return -ENAMETOOLONG;
@@ -319,19 +326,19 @@ static ssize_t raw_readlink(const char *path, char *buffer, size_t capacity)
 
 static ssize_t raw_getcwd(char *buffer, size_t capacity)
 {
-	return RAW(syscall(SYS_getcwd, buffer, capacity));
+	return RESULT_OF(syscall(SYS_getcwd, buffer, capacity));
 }
 
 static int raw_ioctl(int fd, unsigned long request, void *argument)
 {
-	return (int)RAW(syscall(SYS_ioctl, fd, request, argument));
+	return (int)RESULT_OF(syscall(SYS_ioctl, fd, request, argument));
 }
 
-static int raw_writable(int fd)
+static int raw_poll_writable(int fd)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLOUT};
 	struct timespec none = {0};
-	int ready = (int)RAW(syscall(SYS_ppoll, &wait, 1, &none, NULL, 0));
+	int ready = (int)RESULT_OF(syscall(SYS_ppoll, &wait, 1, &none, NULL, 0));
 
 	return ready < 0 ? ready : ready == 1 && (wait.revents & POLLOUT) != 0;
 }
@@ -345,31 +352,34 @@ static int raw_send_datagram(const char *path, const void *bytes, size_t length)
 	if (strlen(path) >= sizeof to.sun_path)
 		return -ENAMETOOLONG;
 	memcpy(to.sun_path, path, strlen(path) + 1);
-	fd = (int)RAW(syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	fd = (int)RESULT_OF(syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	if (fd < 0)
 		return fd;
-	error = RAW(syscall(SYS_sendto, fd, bytes, length, MSG_NOSIGNAL, &to, sizeof to));
+	error = RESULT_OF(syscall(SYS_sendto, fd, bytes, length, MSG_NOSIGNAL, &to, sizeof to));
 	raw_close(fd);
 	return error < 0 ? (int)error : 0;
 }
 
-/* The kernel's signal set is one 64-bit word wherever Linux runs with 64 signals; glibc's is larger. */
+/* The kernel's signal set is one 64-bit word on every architecture with 64 signals; glibc's is larger. */
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
-/* SIGTTOU: a write from the background to a terminal with tostop goes through when it is blocked
- * (tty_check_change). */
-#define QUIET_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
+/*
+ * SIGTTOU: when it is blocked, a background process may write to a terminal with tostop (tty_check_change).
+ */
+#define WRITE_SIGNALS (SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU))
 
-static int raw_quiet_begin(uint64_t *saved)
+static int raw_block_write_signals(uint64_t *saved)
 {
-	uint64_t quiet = QUIET_SIGNALS;
+	uint64_t blocked = WRITE_SIGNALS;
 	uint64_t pending = 0;
-	long error = RAW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &quiet, saved, sizeof quiet));
+	long error = RESULT_OF(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, saved, sizeof blocked));
 
 	if (error)
 		return (int)error;
-	/* A signal that already waits is the program's own and stays; two bits of the saved mask that
-	 * rt_sigprocmask never sets (SIGKILL, SIGSTOP) remember it. */
-	RAW(syscall(SYS_rt_sigpending, &pending, sizeof pending));
+	/*
+	 * A signal that is already pending belongs to the program and stays pending. It is recorded in two
+	 * bits of the saved mask that rt_sigprocmask never sets (SIGKILL, SIGSTOP).
+	 */
+	RESULT_OF(syscall(SYS_rt_sigpending, &pending, sizeof pending));
 	*saved &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
 	if (pending & SIGNAL_BIT(SIGPIPE))
 		*saved |= SIGNAL_BIT(SIGKILL);
@@ -378,7 +388,7 @@ static int raw_quiet_begin(uint64_t *saved)
 	return 0;
 }
 
-static void raw_quiet_end(uint64_t saved)
+static void raw_restore_write_signals(uint64_t saved)
 {
 	struct timespec none = {0};
 	uint64_t ours = 0;
@@ -389,14 +399,14 @@ static void raw_quiet_end(uint64_t saved)
 		ours |= SIGNAL_BIT(SIGPIPE);
 	if (!(saved & SIGNAL_BIT(SIGSTOP)))
 		ours |= SIGNAL_BIT(SIGXFSZ);
-	RAW(syscall(SYS_rt_sigpending, &pending, sizeof pending));
+	RESULT_OF(syscall(SYS_rt_sigpending, &pending, sizeof pending));
 	ours &= pending;
 	if (ours != 0)
-		RAW(syscall(SYS_rt_sigtimedwait, &ours, NULL, &none, sizeof ours));
-	RAW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask));
+		RESULT_OF(syscall(SYS_rt_sigtimedwait, &ours, NULL, &none, sizeof ours));
+	RESULT_OF(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask));
 }
 
-/* The signals that a thread's own instructions raise. */
+/* Signals that are raised by an instruction of the thread itself. */
 #define INSTRUCTION_SIGNALS                                                                                  \
 	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) |                \
 		SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSYS))
@@ -405,23 +415,23 @@ static int raw_block_signals(uint64_t *saved)
 {
 	uint64_t blocked = ~INSTRUCTION_SIGNALS;
 
-	return (int)RAW(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, saved, sizeof blocked));
+	return (int)RESULT_OF(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, saved, sizeof blocked));
 }
 
 static void raw_restore_signals(uint64_t saved)
 {
-	RAW(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &saved, NULL, sizeof saved));
+	RESULT_OF(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &saved, NULL, sizeof saved));
 }
 
 static int raw_ftruncate(int fd, int64_t length)
 {
 	uint64_t saved;
-	int error = raw_quiet_begin(&saved);
+	int error = raw_block_write_signals(&saved);
 
 	if (error)
 		return error;
-	error = (int)RAW(syscall(SYS_ftruncate, fd, length));
-	raw_quiet_end(saved);
+	error = (int)RESULT_OF(syscall(SYS_ftruncate, fd, length));
+	raw_restore_write_signals(saved);
 	return error;
 }
 
@@ -429,19 +439,21 @@ static int raw_futex_wait(_Atomic uint32_t *word, uint32_t expected, unsigned ti
 {
 	struct timespec limit = {.tv_sec = timeout_ms / 1000, .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
 
-	return (int)RAW(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, NULL, 0));
+	return (int)RESULT_OF(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, NULL, 0));
 }
 
 static int raw_futex_wake(_Atomic uint32_t *word, int count)
 {
-	return (int)RAW(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0));
+	return (int)RESULT_OF(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0));
 }
 
-static int raw_holds(const _Atomic uint32_t *word, uint32_t value)
+static int raw_word_equals(const _Atomic uint32_t *word, uint32_t value)
 {
-	/* Compares first, and then requeues nobody: the one call programs may make in any sandbox that reads
-	 * memory without a fault and does not sleep. */
-	int error = (int)RAW(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0L, word, value));
+	/*
+	 * The kernel compares first and then requeues no waiter. This is the one system call allowed in every
+	 * sandbox that reads memory without a fault and does not sleep.
+	 */
+	int error = (int)RESULT_OF(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0L, word, value));
 
 	return error == -EAGAIN || error == -EFAULT ? 0 : error < 0 ? error : 1;
 }
@@ -458,8 +470,10 @@ static uint64_t raw_now_ms(void)
 {
 	struct timespec now = {0};
 
-	/* Not by libc's function: a library that fakes the time may stand for it, and call malloc, or take
-	 * locks. */
+	/*
+	 * Not by libc's function: a library that fakes the time may replace it, and may call malloc or take
+	 * locks.
+	 */
 	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
@@ -471,7 +485,7 @@ static uid_t raw_geteuid(void)
 
 static int raw_fallocate(int fd, int64_t length)
 {
-	return (int)RAW(syscall(SYS_fallocate, fd, 0, (int64_t)0, length));
+	return (int)RESULT_OF(syscall(SYS_fallocate, fd, 0, (int64_t)0, length));
 }
 
 static pid_t raw_getpid(void)
@@ -492,13 +506,13 @@ const struct lz_os lz_os_linux = {
 	.madvise = raw_madvise,
 	.mincore = raw_mincore,
 	.mlock = raw_mlock,
-	.pass = raw_pass,
-	.peek = raw_peek,
+	.any_syscall = raw_any_syscall,
+	.read_memory = raw_read_memory,
 	.memfd_create = raw_memfd_create,
 	.ftruncate = raw_ftruncate,
-	.seal = raw_seal,
-	.seals = raw_seals,
-	.limit = raw_limit,
+	.add_seals = raw_add_seals,
+	.get_seals = raw_get_seals,
+	.rlimit = raw_rlimit,
 	.thp_disabled = raw_thp_disabled,
 	.shmat = raw_shmat,
 	.shmdt = raw_shmdt,
@@ -515,16 +529,16 @@ const struct lz_os lz_os_linux = {
 	.readlink = raw_readlink,
 	.getcwd = raw_getcwd,
 	.ioctl = raw_ioctl,
-	.writable = raw_writable,
+	.poll_writable = raw_poll_writable,
 	.send_datagram = raw_send_datagram,
-	.quiet_begin = raw_quiet_begin,
-	.quiet_end = raw_quiet_end,
+	.block_write_signals = raw_block_write_signals,
+	.restore_write_signals = raw_restore_write_signals,
 	.block_signals = raw_block_signals,
 	.restore_signals = raw_restore_signals,
-	.handle_signal = raw_handle_signal,
+	.install_signal_handler = raw_install_signal_handler,
 	.futex_wait = raw_futex_wait,
 	.futex_wake = raw_futex_wake,
-	.holds = raw_holds,
+	.word_equals = raw_word_equals,
 	.now_ms = raw_now_ms,
 	.minor_faults = raw_minor_faults,
 	.geteuid = raw_geteuid,

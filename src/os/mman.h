@@ -1,5 +1,4 @@
-/* <sys/mman.h> with the constants that the C library's headers may be too old to know. Values: include/uapi
- * of Linux. */
+/* <sys/mman.h>, plus constants that the headers of an old C library lack. Values: include/uapi of Linux. */
 #ifndef LZ_OS_MMAN_H
 #define LZ_OS_MMAN_H
 

@@ -8,7 +8,10 @@
 #include "os/descriptors.h"
 #include "os/scratch.h"
 
-/* include/uapi/linux/fs.h of Linux 6.7, under our own names: older headers lack it, newer ones have it. */
+/*
+ * Copied from include/uapi/linux/fs.h of Linux 6.7 under names of our own: older headers lack it, newer ones
+ * define it.
+ */
 struct scan_run {
 	uint64_t start, end, categories;
 };
@@ -19,17 +22,17 @@ struct scan {
 };
 
 #define SCAN_REQUEST _IOWR('f', 16, struct scan)
-#define IS_FILE (UINT64_C(1) << 2)
-#define IS_PRESENT (UINT64_C(1) << 3)
-#define IS_SWAPPED (UINT64_C(1) << 4)
-#define IS_PFNZERO (UINT64_C(1) << 5)
-#define IS_HUGE (UINT64_C(1) << 6)
+#define PAGE_IS_FILE (UINT64_C(1) << 2)
+#define PAGE_IS_PRESENT (UINT64_C(1) << 3)
+#define PAGE_IS_SWAPPED (UINT64_C(1) << 4)
+#define PAGE_IS_PFNZERO (UINT64_C(1) << 5)
+#define PAGE_IS_HUGE (UINT64_C(1) << 6)
 
-/* Question and answer are in one scratch buffer. */
-#define RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
+/* One scratch buffer holds the request and the result. */
+#define MAX_RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
-static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
-	lz_page_run_seen *seen, void *context)
+static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context)
 {
 	const struct scan_run *runs = (const struct scan_run *)(scan + 1);
 	int found = 0;
@@ -39,9 +42,10 @@ static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t star
 		.start = start,
 		.end = end,
 		.vec = (uint64_t)(uintptr_t)runs,
-		.vec_len = RUNS,
-		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
-		.return_mask = IS_PRESENT | IS_SWAPPED | IS_PFNZERO | IS_FILE | IS_HUGE,
+		.vec_len = MAX_RUNS,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.return_mask =
+			PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_PFNZERO | PAGE_IS_FILE | PAGE_IS_HUGE,
 	};
 	while (scan->start < end) {
 		found = os->ioctl(fd, SCAN_REQUEST, scan);
@@ -49,13 +53,16 @@ static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t star
 			break;
 		for (int i = 0; i < found; i++) {
 			uint64_t is = runs[i].categories;
-			struct lz_page_run run = {runs[i].start, runs[i].end, (is & IS_PFNZERO) != 0,
-				(is & IS_FILE) != 0, (is & IS_HUGE) != 0, (is & IS_PRESENT) == 0};
+			struct lz_page_run run = {runs[i].start, runs[i].end, (is & PAGE_IS_PFNZERO) != 0,
+				(is & PAGE_IS_FILE) != 0, (is & PAGE_IS_HUGE) != 0,
+				(is & PAGE_IS_PRESENT) == 0};
 
-			seen(context, &run);
+			visit(context, &run);
 		}
-		/* The kernel stops early when the vector is full. Without any progress the walk is not
-		 * complete. */
+		/*
+		 * The kernel stops early if the vector is full. If there is no progress, the walk cannot
+		 * complete.
+		 */
 		if (scan->walk_end <= scan->start && found == 0) {
 			found = -EIO;
 			break;
@@ -66,7 +73,7 @@ static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t star
 }
 
 int lz_pagemap_walk(
-	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_seen *seen, void *context)
+	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_visitor *visit, void *context)
 {
 	struct scan *scan;
 	struct lz_file file;
@@ -75,7 +82,7 @@ int lz_pagemap_walk(
 	if (error)
 		return error;
 	scan = lz_scratch_take(os);
-	error = scan == NULL ? -ENOMEM : walk(os, file.fd, scan, start, end, seen, context);
+	error = scan == NULL ? -ENOMEM : scan_range(os, file.fd, scan, start, end, visit, context);
 	lz_scratch_release(os, scan);
 	lz_file_close(&file);
 	return error;

@@ -9,22 +9,23 @@
 #include "base/text.h"
 #include "os/scratch.h"
 
-/* At the front of a scratch buffer, of which the rest holds text. */
-struct lz_reader {
+/* Lies at the start of a scratch buffer; the rest of the buffer holds text. */
+struct lz_line_buffer {
 	struct lz_file file;
 	int64_t offset;    /* bytes read so far */
-	size_t start, end; /* unread bytes of buffer */
+	size_t start, end; /* the unread bytes of buffer */
 	bool eof;
-	bool skip;                   /* the last line was cut: its rest is still to come */
-	char path[LZ_PATH_KEPT + 1]; /* of the last mapping, where other lines were read since */
+	bool skip; /* the last line was truncated, and its rest must be skipped */
+	char path[LZ_SMAPS_PATH_LENGTH +
+		  1]; /* of the last mapping, saved because other lines were read since */
 	char buffer[];
 };
 
-#define CAPACITY (LZ_SCRATCH_BYTES - offsetof(struct lz_reader, buffer))
+#define CAPACITY (LZ_SCRATCH_BYTES - offsetof(struct lz_line_buffer, buffer))
 
-static void begin(struct lz_lines *lines)
+static void rewind_reader(struct lz_line_reader *lines)
 {
-	struct lz_reader *reader = lines->reader;
+	struct lz_line_buffer *reader = lines->reader;
 
 	reader->offset = 0;
 	reader->start = reader->end = 0;
@@ -32,7 +33,7 @@ static void begin(struct lz_lines *lines)
 	lines->error = 0;
 }
 
-int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *path)
+int lz_line_reader_open(struct lz_line_reader *lines, const struct lz_os *os, const char *path)
 {
 	int error;
 
@@ -41,62 +42,62 @@ int lz_lines_open(struct lz_lines *lines, const struct lz_os *os, const char *pa
 	if (error)
 		lz_scratch_release(os, lines->reader);
 	else
-		begin(lines);
+		rewind_reader(lines);
 	return error;
 }
 
-void lz_lines_close(struct lz_lines *lines)
+void lz_line_reader_close(struct lz_line_reader *lines)
 {
-	struct lz_reader *reader = lines->reader;
+	struct lz_line_buffer *reader = lines->reader;
 
 	if (reader->file.fd >= 0)
 		lz_file_close(&reader->file);
 	lz_scratch_release(reader->file.os, reader);
 }
 
-static ssize_t read_some(struct lz_reader *reader)
+static ssize_t read_chunk(struct lz_line_buffer *reader)
 {
 	const struct lz_file *file = &reader->file;
 	char *to = reader->buffer + reader->end;
 	size_t room = CAPACITY - 1 - reader->end;
 	ssize_t got = -EINTR;
 
-	/* What fails like this every time is a filter, not a signal. */
+	/* If every attempt fails with EINTR, the cause is a seccomp filter and not a signal. */
 	for (unsigned attempt = 0; attempt < 16 && got == -EINTR; attempt++)
-		got = lz_file_is_kept(file) ? file->os->pread(file->fd, to, room, reader->offset)
-					    : file->os->read(file->fd, to, room);
+		got = lz_file_is_persistent(file) ? file->os->pread(file->fd, to, room, reader->offset)
+						  : file->os->read(file->fd, to, room);
 	return got;
 }
 
-/* A kept file that shows nothing is opened anew and read from the start. */
-static bool renew(struct lz_lines *lines)
+/* Reopens a persistent file that is empty, to read it from the start. */
+static bool reopen(struct lz_line_reader *lines)
 {
-	struct lz_reader *reader = lines->reader;
+	struct lz_line_buffer *reader = lines->reader;
 
-	if (!lz_file_is_kept(&reader->file))
+	if (!lz_file_is_persistent(&reader->file))
 		return false;
-	lines->error = lz_file_renew(&reader->file);
+	lines->error = lz_file_reopen(&reader->file);
 	if (lines->error != 0) {
 		reader->file.fd = -1;
 		reader->eof = true;
 		return false;
 	}
-	begin(lines);
+	rewind_reader(lines);
 	return true;
 }
 
-/* Moves the unread bytes to the front and reads more behind them. */
-static void refill(struct lz_lines *lines)
+/* Moves the unread bytes to the front and reads more after them. */
+static void refill(struct lz_line_reader *lines)
 {
-	struct lz_reader *reader = lines->reader;
+	struct lz_line_buffer *reader = lines->reader;
 	ssize_t got;
 
 	memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
 	reader->end -= reader->start;
 	reader->start = 0;
-	got = read_some(reader);
-	if (got <= 0 && reader->offset == 0 && renew(lines))
-		got = read_some(reader);
+	got = read_chunk(reader);
+	if (got <= 0 && reader->offset == 0 && reopen(lines))
+		got = read_chunk(reader);
 	if (got < 0)
 		lines->error = (int)got;
 	if (got <= 0) {
@@ -107,9 +108,9 @@ static void refill(struct lz_lines *lines)
 	}
 }
 
-static void skip_rest_of_line(struct lz_lines *lines)
+static void skip_rest_of_line(struct lz_line_reader *lines)
 {
-	struct lz_reader *reader = lines->reader;
+	struct lz_line_buffer *reader = lines->reader;
 	char *newline;
 
 	reader->skip = false;
@@ -123,9 +124,9 @@ static void skip_rest_of_line(struct lz_lines *lines)
 	reader->start = (size_t)(newline - reader->buffer) + 1;
 }
 
-char *lz_lines_next(struct lz_lines *lines)
+char *lz_line_reader_next(struct lz_line_reader *lines)
 {
-	struct lz_reader *reader = lines->reader;
+	struct lz_line_buffer *reader = lines->reader;
 
 	if (reader->skip)
 		skip_rest_of_line(lines);
@@ -151,8 +152,8 @@ char *lz_lines_next(struct lz_lines *lines)
 	}
 }
 
-/* The value behind `name` on the next line that begins with it, in bytes. */
-static int next_value(struct lz_lines *lines, const char *name, uint64_t *bytes)
+/* Returns the value after `name`, in bytes, from the next line that starts with it. */
+static int next_value(struct lz_line_reader *lines, const char *name, uint64_t *bytes)
 {
 	size_t length = strlen(name);
 	const char *cursor;
@@ -160,7 +161,7 @@ static int next_value(struct lz_lines *lines, const char *name, uint64_t *bytes)
 	int error;
 
 	do {
-		line = lz_lines_next(lines);
+		line = lz_line_reader_next(lines);
 		if (line == NULL)
 			return -ENOENT;
 	} while (strncmp(line, name, length) != 0);
@@ -175,34 +176,34 @@ static int next_value(struct lz_lines *lines, const char *name, uint64_t *bytes)
 
 int lz_proc_value(const struct lz_os *os, const char *path, const char *name, uint64_t *bytes)
 {
-	struct lz_lines lines;
-	int error = lz_lines_open(&lines, os, path);
+	struct lz_line_reader lines;
+	int error = lz_line_reader_open(&lines, os, path);
 
 	if (error)
 		return error;
 	error = next_value(&lines, name, bytes);
-	/* Of a thread that has ended, status has no memory. */
-	if (error == -ENOENT && renew(&lines))
+	/* The status file of a thread that has ended has no memory fields. */
+	if (error == -ENOENT && reopen(&lines))
 		error = next_value(&lines, name, bytes);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error;
 }
 
 int lz_proc_number(const struct lz_os *os, const char *path, uint64_t *value)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	const char *cursor;
-	int error = lz_lines_open(&lines, os, path);
+	int error = lz_line_reader_open(&lines, os, path);
 
 	if (error)
 		return error;
-	cursor = lz_lines_next(&lines);
+	cursor = lz_line_reader_next(&lines);
 	error = cursor == NULL ? -ENODATA : lz_scan_u64(&cursor, value);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error;
 }
 
-static int expect(const char **cursor, char c)
+static int skip_char(const char **cursor, char c)
 {
 	if (**cursor != c)
 		return -EINVAL;
@@ -215,8 +216,9 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 	const char *cursor = line;
 	uint64_t device;
 
-	if (lz_scan_hex(&cursor, &mapping->start) || expect(&cursor, '-') ||
-		lz_scan_hex(&cursor, &mapping->end) || expect(&cursor, ' ') || mapping->end <= mapping->start)
+	if (lz_scan_hex(&cursor, &mapping->start) || skip_char(&cursor, '-') ||
+		lz_scan_hex(&cursor, &mapping->end) || skip_char(&cursor, ' ') ||
+		mapping->end <= mapping->start)
 		return -EINVAL;
 	if (strnlen(cursor, 5) < 5)
 		return -EINVAL;
@@ -225,9 +227,9 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 	mapping->executable = cursor[2] == 'x';
 	mapping->shared = cursor[3] == 's';
 	cursor += 4;
-	if (expect(&cursor, ' ') || lz_scan_hex(&cursor, &mapping->offset) || expect(&cursor, ' ') ||
-		lz_scan_hex(&cursor, &device) || expect(&cursor, ':') || lz_scan_hex(&cursor, &device) ||
-		expect(&cursor, ' ') || lz_scan_u64(&cursor, &mapping->inode))
+	if (skip_char(&cursor, ' ') || lz_scan_hex(&cursor, &mapping->offset) || skip_char(&cursor, ' ') ||
+		lz_scan_hex(&cursor, &device) || skip_char(&cursor, ':') || lz_scan_hex(&cursor, &device) ||
+		skip_char(&cursor, ' ') || lz_scan_u64(&cursor, &mapping->inode))
 		return -EINVAL;
 	while (*cursor == ' ')
 		cursor++;
@@ -241,17 +243,17 @@ int lz_mapping_protection(const struct lz_mapping *mapping)
 	       (mapping->executable ? PROT_EXEC : 0);
 }
 
-int lz_mapping_value(
+int lz_smaps_value(
 	const struct lz_os *os, const char *smaps_path, uint64_t address, const char *name, uint64_t *bytes)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
-	int error = lz_lines_open(&lines, os, smaps_path);
+	int error = lz_line_reader_open(&lines, os, smaps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= address)
@@ -260,51 +262,58 @@ int lz_mapping_value(
 			error = next_value(&lines, name, bytes);
 		break;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error;
 }
 
-bool lz_smaps_next(struct lz_lines *lines, struct lz_mapping *mapping, unsigned *asked)
+bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, unsigned *vm_flags)
 {
-	/* In the order of the bits (Documentation/filesystems/proc.rst). */
+	/*
+	 * In the order of the bits of enum lz_vm_flag. The names are those of
+	 * Documentation/filesystems/proc.rst.
+	 */
 	static const char names[][3] = {"dc", "dd", "mg", "rr", "sr", "hg", "lo", "wf"};
 	static const char title[] = "VmFlags:";
 	const char *line;
 
 	do {
-		line = lz_lines_next(lines);
+		line = lz_line_reader_next(lines);
 		if (line == NULL)
 			return false;
 	} while (lz_mapping_parse(line, mapping) != 0);
-	memcpy(lines->reader->path, mapping->path, strnlen(mapping->path, LZ_PATH_KEPT));
-	lines->reader->path[strnlen(mapping->path, LZ_PATH_KEPT)] = '\0';
+	memcpy(lines->reader->path, mapping->path, strnlen(mapping->path, LZ_SMAPS_PATH_LENGTH));
+	lines->reader->path[strnlen(mapping->path, LZ_SMAPS_PATH_LENGTH)] = '\0';
 	mapping->path = lines->reader->path;
 	do {
-		line = lz_lines_next(lines);
+		line = lz_line_reader_next(lines);
 		if (line == NULL)
 			return false;
 	} while (strncmp(line, title, sizeof title - 1) != 0);
-	*asked = 0;
+	*vm_flags = 0;
 	for (line += sizeof title - 1; *line != '\0'; line++)
 		for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
 			if (line[-1] == ' ' && strncmp(line, names[i], 2) == 0)
-				*asked |= 1u << i;
+				*vm_flags |= 1u << i;
 	return true;
 }
 
-/* Goes on to the file mapping that holds the address; *base is where its file's first mapping starts. */
-static bool find_module(struct lz_lines *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *base)
+/*
+ * Advances to the file mapping that contains the address. *base is the start of the first mapping of that
+ * file.
+ */
+static bool find_module(
+	struct lz_line_reader *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *base)
 {
 	uint64_t inode = 0;
 	char *line;
 
 	*base = 0;
-	while ((line = lz_lines_next(lines)) != NULL) {
+	while ((line = lz_line_reader_next(lines)) != NULL) {
 		if (lz_mapping_parse(line, mapping))
 			continue;
 		if (mapping->start > address)
 			break;
-		/* The mappings of one object lie together; its first one gives the base. */
+		/* The mappings of one object are adjacent; the first one gives the base. */
 		if (mapping->inode != 0 && mapping->inode != inode) {
 			*base = mapping->start >> 32 == 0 ? 0 : mapping->start;
 			inode = mapping->inode;
@@ -315,7 +324,7 @@ static bool find_module(struct lz_lines *lines, uint64_t address, struct lz_mapp
 	return false;
 }
 
-static void copy_undeleted(struct lz_text *text, const char *path, bool *deleted)
+static void copy_without_deleted_suffix(struct lz_text *text, const char *path, bool *deleted)
 {
 	const char *mark = strstr(path, " (deleted)");
 
@@ -323,46 +332,46 @@ static void copy_undeleted(struct lz_text *text, const char *path, bool *deleted
 	lz_text_bytes(text, path, *deleted ? (size_t)(mark - path) : strlen(path));
 }
 
-int lz_module_of(const struct lz_os *os, const char *maps_path, uint64_t address, char *name, size_t capacity,
-	uint64_t *offset)
+int lz_module_and_offset(const struct lz_os *os, const char *maps_path, uint64_t address, char *name,
+	size_t capacity, uint64_t *offset)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	struct lz_mapping mapping;
 	uint64_t base;
 	bool deleted;
-	int error = lz_lines_open(&lines, os, maps_path);
+	int error = lz_line_reader_open(&lines, os, maps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
 	if (find_module(&lines, address, &mapping, &base)) {
-		struct lz_text text = lz_text_in(name, capacity);
+		struct lz_text text = lz_text_init(name, capacity);
 		const char *slash = strrchr(mapping.path, '/');
 
-		copy_undeleted(&text, slash != NULL ? slash + 1 : mapping.path, &deleted);
+		copy_without_deleted_suffix(&text, slash != NULL ? slash + 1 : mapping.path, &deleted);
 		*offset = address - base;
 		error = 0;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error;
 }
 
 int lz_module_find(const struct lz_os *os, const char *maps_path, uint64_t address, struct lz_module *module)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	struct lz_mapping mapping;
-	int error = lz_lines_open(&lines, os, maps_path);
+	int error = lz_line_reader_open(&lines, os, maps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
 	if (find_module(&lines, address, &mapping, &module->base)) {
-		struct lz_text text = lz_text_in(module->path, sizeof module->path);
+		struct lz_text text = lz_text_init(module->path, sizeof module->path);
 
-		copy_undeleted(&text, mapping.path, &module->deleted);
+		copy_without_deleted_suffix(&text, mapping.path, &module->deleted);
 		module->inode = mapping.inode;
-		error = text.cut ? -ENAMETOOLONG : 0;
+		error = text.truncated ? -ENAMETOOLONG : 0;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error;
 }

@@ -7,7 +7,10 @@
 #include "os/descriptors.h"
 #include "os/scratch.h"
 
-/* include/uapi/linux/fs.h of Linux 6.11, under our own names: older headers lack it, newer ones have it. */
+/*
+ * Copied from include/uapi/linux/fs.h of Linux 6.11 under names of our own: older headers lack it, newer ones
+ * define it.
+ */
 struct vma_query {
 	uint64_t size, flags, address, start, end, vma_flags, page_size, offset, inode;
 	uint32_t device_major, device_minor, name_size, build_id_size;
@@ -15,20 +18,23 @@ struct vma_query {
 };
 
 #define QUERY_REQUEST _IOWR('f', 17, struct vma_query)
-#define IS_READABLE 1u
-#define IS_WRITABLE 2u
-#define IS_EXECUTABLE 4u
-#define IS_SHARED 8u
+#define VMA_IS_READABLE 1u
+#define VMA_IS_WRITABLE 2u
+#define VMA_IS_EXECUTABLE 4u
+#define VMA_IS_SHARED 8u
 
-static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t address, char *name, size_t size)
+static int run_query(
+	const struct lz_os *os, struct vma_query *query, uintptr_t address, char *name, size_t size)
 {
 	struct lz_file file;
 	int error = lz_file_open(&file, os, LZ_MAPS, false);
 
 	if (error)
 		return error;
-	/* No flag: the mapping must hold the address. A name without a size is EINVAL, and so is a size
-	 * without. */
+	/*
+	 * Without a flag, the mapping must contain the address. The kernel rejects a name without a size, and
+	 * a size without a name, with EINVAL.
+	 */
 	*query = (struct vma_query){.size = sizeof *query,
 		.address = address,
 		.name = size != 0 ? (uintptr_t)name : 0,
@@ -41,7 +47,7 @@ static int ask(const struct lz_os *os, struct vma_query *query, uintptr_t addres
 int lz_vma_query_named(const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size)
 {
 	struct vma_query *query = lz_scratch_take(os);
-	int error = query == NULL ? -ENOMEM : ask(os, query, address, name, size);
+	int error = query == NULL ? -ENOMEM : run_query(os, query, address, name, size);
 
 	if (error == 0 && size != 0 && query->name_size == 0)
 		name[0] = '\0';
@@ -53,10 +59,10 @@ int lz_vma_query_named(const struct lz_os *os, uintptr_t address, struct lz_vma 
 			.device = (uint64_t)query->device_major << 32 | query->device_minor,
 			.inode = query->inode,
 			.page_size = query->page_size,
-			.readable = (query->vma_flags & IS_READABLE) != 0,
-			.writable = (query->vma_flags & IS_WRITABLE) != 0,
-			.executable = (query->vma_flags & IS_EXECUTABLE) != 0,
-			.shared = (query->vma_flags & IS_SHARED) != 0,
+			.readable = (query->vma_flags & VMA_IS_READABLE) != 0,
+			.writable = (query->vma_flags & VMA_IS_WRITABLE) != 0,
+			.executable = (query->vma_flags & VMA_IS_EXECUTABLE) != 0,
+			.shared = (query->vma_flags & VMA_IS_SHARED) != 0,
 		};
 	lz_scratch_release(os, query);
 	return error;

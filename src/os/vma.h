@@ -1,8 +1,10 @@
 /*
- * What is mapped at one address: the PROCMAP_QUERY ioctl of /proc/PID/maps (Linux 6.11,
- * Documentation/filesystems/proc.rst). It looks up one mapping in the kernel's tree; reading maps or smaps up
- * to it takes 0.3 us for each mapping below, and smaps walks over their page tables. 2.8 us
- * here, where a bare system call takes 1.0.
+ * The mapping at one address: the PROCMAP_QUERY ioctl of /proc/PID/maps (Linux 6.11,
+ * Documentation/filesystems/proc.rst). The kernel looks up one mapping in its tree, which takes 2.8 us where
+ * a bare system call takes 1.0 us. Reading maps or smaps up to the address takes 0.3 us for each mapping
+ * below it, and smaps also walks their page tables.
+ *
+ * Thread-safe and async-signal-safe; no locks.
  */
 #ifndef LZ_OS_VMA_H
 #define LZ_OS_VMA_H
@@ -15,22 +17,23 @@
 /* One mapping, without its name. */
 struct lz_vma {
 	uint64_t start, end; /* [start, end), bytes */
-	uint64_t offset;     /* of start in the file, bytes */
+	uint64_t offset;     /* offset of start in the file, bytes */
 	uint64_t device;     /* major << 32 | minor; 0 for anonymous memory */
 	uint64_t inode;      /* 0 for anonymous memory */
-	uint64_t page_size;  /* bytes: of hugetlb memory that of its pages, else the base page */
+	uint64_t page_size;  /* bytes; for hugetlb memory the huge page size, else the base page size */
 	bool readable, writable, executable, shared;
 };
 
 /*
- * The mapping that holds the address. Returns 0; -ENOENT where nothing is mapped there; -ENOTTY before Linux
- * 6.11; or another -errno, which says nothing about the address. Advice, locks, keys and names are not told.
+ * Describes the mapping that contains the address. Returns 0; -ENOENT if nothing is mapped there; -ENOTTY
+ * before Linux 6.11; or another -errno, which says nothing about the address. Advice, locks, protection keys
+ * and names are not reported.
  */
 int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma);
 
 /*
- * The same, with the name that /proc/PID/maps shows: empty where there is none. -ENAMETOOLONG where it does
- * not fit into `size` bytes.
+ * Also returns the name that /proc/PID/maps shows, "" if there is none. Returns -ENAMETOOLONG if it does not
+ * fit into `size` bytes.
  */
 int lz_vma_query_named(
 	const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size);

@@ -1,4 +1,4 @@
-/* Counting pages; see census.h. */
+/* Counts the pages of a range; see census.h. */
 #include "pagetables/census.h"
 
 #include <stddef.h>
@@ -8,13 +8,13 @@
 #include "os/pagemap.h"
 #include "os/scratch.h"
 
-void lz_census_begin(
+void lz_census_init(
 	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end)
 {
 	*census = (struct lz_census){.geometry = geometry, .start = start, .end = end};
 }
 
-void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page)
+void lz_census_map_init(struct lz_census_map *map, uint64_t bytes, uint64_t page)
 {
 	uint64_t cell = bytes / LZ_CENSUS_CELLS + (bytes % LZ_CENSUS_CELLS != 0);
 
@@ -39,8 +39,8 @@ static void add_to_map(struct lz_census *census, uint64_t start, uint64_t end, b
 	}
 }
 
-/* Bytes of the range in the spans number `first` to `last`. */
-static uint64_t covered(const struct lz_census *census, unsigned shift, uint64_t first, uint64_t last)
+/* Returns how many bytes of the range lie in the spans number `first` to `last`. */
+static uint64_t covered_bytes(const struct lz_census *census, unsigned shift, uint64_t first, uint64_t last)
 {
 	uint64_t from = lz_max_u64(first << shift, census->start);
 	uint64_t to = lz_min_u64(((last + 1) << shift) - 1, census->end - 1) + 1;
@@ -61,7 +61,7 @@ static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, u
 		census->tables.count[level] += tables.count[level] - shared;
 		if (tables.count[level] > shared && shift < 63)
 			census->covered[level] +=
-				covered(census, shift, (start >> shift) + shared, (end - 1) >> shift);
+				covered_bytes(census, shift, (start >> shift) + shared, (end - 1) >> shift);
 	}
 	census->last_end = end;
 }
@@ -74,7 +74,7 @@ static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
 
 	census->written += end - start;
 	if (first + seen <= last)
-		census->written_covered += covered(census, shift, first + seen, last);
+		census->written_covered += covered_bytes(census, shift, first + seen, last);
 	census->last_block = last + 1;
 	add_to_map(census, start, end, true);
 }
@@ -85,14 +85,14 @@ static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
 	add_to_map(census, start, end, false);
 }
 
-/* Read by the kernel: another thread may be unmapping it. */
+/* The kernel reads the memory, because another thread may be unmapping it. */
 static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end)
 {
 	const size_t most = LZ_SCRATCH_BYTES;
 	char *bytes = lz_scratch_take(census->os);
 
 	for (; bytes != NULL && start < end; start += most)
-		if (census->os->peek((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
+		if (census->os->read_memory((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
 			bytes[0] != 0 || memcmp(bytes, bytes + 1, most - 1) != 0)
 			break;
 	lz_scratch_release(census->os, bytes);
@@ -100,8 +100,8 @@ static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end
 }
 
 /*
- * The kernel does not mark its huge zero page as one (6.7 and later), so the contents tell; of memory that
- * was written, almost always its first bytes.
+ * The kernel does not report its huge zero page as such (Linux 6.7 and later), so the contents are examined.
+ * For written memory, the first bytes almost always suffice.
  */
 static void add_huge(struct lz_census *census, uint64_t start, uint64_t end)
 {
@@ -137,7 +137,7 @@ static void count_run(void *context, const struct lz_page_run *run)
 	}
 }
 
-static uint64_t share_of(const struct lz_geometry *geometry, unsigned level, uint64_t bytes)
+static uint64_t table_share_of_level(const struct lz_geometry *geometry, unsigned level, uint64_t bytes)
 {
 	unsigned shift = lz_table_span_shift(geometry, level);
 
@@ -146,12 +146,12 @@ static uint64_t share_of(const struct lz_geometry *geometry, unsigned level, uin
 	return (uint64_t)((unsigned __int128)bytes * lz_table_bytes(geometry, level) >> shift);
 }
 
-uint64_t lz_census_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest)
+uint64_t lz_census_table_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest)
 {
 	uint64_t share = 0;
 
 	for (unsigned level = lowest; level < geometry->levels; level++)
-		share += share_of(geometry, level, bytes);
+		share += table_share_of_level(geometry, level, bytes);
 	return share;
 }
 
@@ -164,15 +164,15 @@ int lz_census_walk(struct lz_census *census, const struct lz_os *os)
 	census->table_bytes = lz_tables_counted_bytes(census->geometry, &census->tables);
 	census->table_share = 0;
 	for (unsigned level = 0; level < census->geometry->levels; level++)
-		census->table_share += share_of(census->geometry, level, census->covered[level]);
-	census->window_share = lz_census_share(census->geometry, census->end - census->start, 1) +
-			       share_of(census->geometry, 0, census->written_covered);
+		census->table_share += table_share_of_level(census->geometry, level, census->covered[level]);
+	census->window_share = lz_census_table_share(census->geometry, census->end - census->start, 1) +
+			       table_share_of_level(census->geometry, 0, census->written_covered);
 	return error;
 }
 
-int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
+int lz_census_of_range(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
 	uint64_t start, uint64_t end)
 {
-	lz_census_begin(census, geometry, start, end);
+	lz_census_init(census, geometry, start, end);
 	return lz_census_walk(census, os);
 }

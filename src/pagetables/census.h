@@ -1,10 +1,12 @@
 /*
- * What became of the pages of a region: written, only read, or never touched; and what page tables they need.
+ * The state of the pages of a range: written, only read, or never touched; and the page tables that they
+ * need.
  *
- * Asks PAGEMAP_SCAN (Linux 6.7). Allocates nothing, takes no lock, safe in signal handlers.
+ * Uses PAGEMAP_SCAN (Linux 6.7). Allocates nothing, takes no lock. Thread-safe and async-signal-safe; a
+ * struct lz_census must not be shared between threads.
  */
-#ifndef LZ_CORE_CENSUS_H
-#define LZ_CORE_CENSUS_H
+#ifndef LZ_PAGETABLES_CENSUS_H
+#define LZ_PAGETABLES_CENSUS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,44 +16,53 @@
 
 #define LZ_CENSUS_CELLS 96u
 
-/* A coarse picture of a range: for each of its equal parts, how much of it was written and read. */
+/*
+ * A histogram of a range: the number of written pages and of pages mapped to zeros in each of its equal
+ * parts.
+ */
 struct lz_census_map {
 	uint64_t cell_bytes;
 	uint32_t written[LZ_CENSUS_CELLS], zero[LZ_CENSUS_CELLS]; /* pages */
 };
 
 struct lz_census {
-	/* Private, while it is taken: */
+	/* Private: */
 	const struct lz_os *os;
 	const struct lz_geometry *geometry;
-	uint64_t start, end, last_end, last_block; /* last_block: of those that were written to, plus 1 */
+	uint64_t start, end, last_end, last_block; /* last_block: the last block with written pages, plus 1 */
 	struct lz_tables tables;
-	uint64_t covered[LZ_LEVELS_MAX], written_covered; /* bytes of the range below its tables */
-	struct lz_census_map *map; /* for the caller to set after lz_census_begin, or not */
-	/* Results, bytes: */
-	uint64_t written, zero_mapped, window; /* window: of a zero window, mapped */
-	uint64_t table_bytes;                  /* all page tables that these need */
+	uint64_t covered[LZ_LEVELS_MAX], written_covered; /* bytes of the range that the counted tables map */
+	struct lz_census_map *map; /* NULL, or set by the caller after lz_census_init */
+	/* Results, in bytes: */
+	uint64_t written, zero_mapped, window; /* window: mapped from a zero window */
+	uint64_t table_bytes;                  /* all page tables that the populated pages need */
 	/*
-	 * Of each table as much as the range covers of what it maps: what neighbours share is not counted for
-	 * all of them. And what it would be on a window, which needs the lowest tables for what is written.
+	 * table_share counts each table in proportion to the part of its span that the range covers, so a
+	 * table shared with neighbours is not counted for each of them. window_share is the same on a zero
+	 * window, which needs tables of the lowest level only for written pages.
 	 */
 	uint64_t table_share, window_share;
 };
 
-void lz_census_begin(
+void lz_census_init(
 	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end);
 
-/* Walks over the range. 0, or -errno: -ENOTTY before Linux 6.7; then the results mean nothing. */
+/*
+ * Walks the range. Returns 0 or -errno: -ENOTTY before Linux 6.7. After an error the results are undefined.
+ */
 int lz_census_walk(struct lz_census *census, const struct lz_os *os);
 
-/* The share of so many bytes that are touched everywhere, in tables from a level on. */
-uint64_t lz_census_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
+/*
+ * Returns the bytes of tables, from level `lowest` up, that `bytes` of fully populated memory need in
+ * proportion.
+ */
+uint64_t lz_census_table_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
 
-/* Both, of [start, end), for the sums alone. */
-int lz_census_take(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
+/* Initialises and walks, for callers that need only the sums. [start, end) must be page-aligned. */
+int lz_census_of_range(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
 	uint64_t start, uint64_t end);
 
-/* Begins the picture of a range of that many bytes. */
-void lz_census_map_begin(struct lz_census_map *map, uint64_t bytes, uint64_t page);
+/* Initialises the histogram of a range of `bytes` bytes. `page` is the page size in bytes. */
+void lz_census_map_init(struct lz_census_map *map, uint64_t bytes, uint64_t page);
 
 #endif

@@ -1,4 +1,4 @@
-/* The shape of page tables; see geometry.h. */
+/* The layout of page tables; see geometry.h. */
 #include "pagetables/geometry.h"
 
 #include <string.h>
@@ -7,11 +7,11 @@
 #include "os/mman.h"
 #include "os/procfs.h"
 
-#define ENTRY_SHIFT 3 /* every architecture below has 8-byte entries */
+#define ENTRY_SHIFT 3 /* all architectures below have 8-byte entries */
 
 /*
- * The kernel counts PTE, PMD and PUD tables (include/linux/mm.h) where they are not folded into the level
- * above; the top level of each geometry and P4D tables are not counted.
+ * The kernel counts PTE, PMD and PUD tables (include/linux/mm.h) unless they are folded into the level above.
+ * The top level of each geometry and P4D tables are not counted.
  */
 #define PTE(bits)                                                                                            \
 	{                                                                                                    \
@@ -41,7 +41,10 @@
 #define S390 "s390x", "arch/s390/include/asm/pgtable.h"
 #define LOONGARCH "loongarch64", "arch/loongarch/include/asm/pgtable.h"
 
-/* Within an architecture and page size, the tallest comes last: the probe takes the tallest that fits. */
+/*
+ * Within an architecture and page size, the geometry with the largest address space comes last: the probe
+ * selects the last one that fits.
+ */
 const struct lz_geometry lz_geometry_table[] = {
 	{"x86-64 4-level", X86, 12, 47, 4, {PTE(9), PMD(9), PUD(9), PGD(9)}},
 	{"x86-64 5-level", X86, 12, 56, 5, {PTE(9), PMD(9), PUD(9), P4D(9), PGD(9)}},
@@ -60,7 +63,7 @@ const struct lz_geometry lz_geometry_table[] = {
 	{"riscv64 sv57", RISCV, 12, 56, 5, {PTE(9), PMD(9), PUD(9), P4D(9), PGD(9)}},
 	{"ppc64 radix 4K", PPC64, 12, 52, 4, {PTE(9), PMD(9), PUD(9), PGD(13)}},
 	{"ppc64 radix 64K", PPC64, 16, 52, 4, {PTE(5), PMD(9), PUD(9), PGD(13)}},
-	/* s390x adds a level when a mapping needs it: asking for the upper half of 53 bits makes it so. */
+	/* s390x adds a level when a mapping needs it. Asking for the upper half of 53 bits causes that. */
 	{"s390x 3-level", S390, 12, 42, 3, {PTE(8), PMD(11), PGD(11)}},
 	{"s390x 4-level", S390, 12, 53, 4, {PTE(8), PMD(11), PUD(11), PGD(11)}},
 	{"loongarch64 4K 3-level", LOONGARCH, 12, 39, 3, {PTE(9), PMD(9), PGD(9)}},
@@ -73,7 +76,7 @@ const struct lz_geometry lz_geometry_table[] = {
 
 const size_t lz_geometry_count = sizeof lz_geometry_table / sizeof *lz_geometry_table;
 
-/* For architectures that are not in the table: tables of one page, as most have. */
+/* For other architectures: tables of one page, as on most. */
 static const struct lz_geometry assumed_4k = {
 	"assumed 4K 4-level", "", "", 12, 47, 4, {PTE(9), PMD(9), PUD(9), PGD(9)}};
 static const struct lz_geometry assumed_16k = {
@@ -138,7 +141,7 @@ struct lz_tables lz_tables_of(
 	return tables;
 }
 
-struct lz_tables lz_tables_fewest(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
+struct lz_tables lz_tables_minimum(const struct lz_geometry *geometry, uint64_t bytes, unsigned page_shift)
 {
 	return lz_tables_of(geometry, 0, bytes, page_shift);
 }
@@ -162,8 +165,11 @@ uint64_t lz_tables_counted_bytes(const struct lz_geometry *geometry, const struc
 	return bytes;
 }
 
-/* Whether mmap grants an address in the upper half of the geometry's range; *granted is where. */
-static bool reaches(const struct lz_os *os, const struct lz_geometry *geometry, uintptr_t *granted)
+/*
+ * Whether mmap returns an address in the upper half of the geometry's address range; *granted is that
+ * address.
+ */
+static bool can_map_upper_half(const struct lz_os *os, const struct lz_geometry *geometry, uintptr_t *granted)
 {
 	uintptr_t hint = (uintptr_t)1 << (geometry->user_bits - 1);
 	size_t page = (size_t)1 << geometry->page_shift;
@@ -176,7 +182,9 @@ static bool reaches(const struct lz_os *os, const struct lz_geometry *geometry, 
 	return *granted >= hint;
 }
 
-/* What touching one page, far from all others, adds to VmPTE; 0 when that cannot be told. */
+/*
+ * Returns by how much VmPTE grows when one page far from all others is touched; 0 if that cannot be measured.
+ */
 static uint64_t measure_one_page(const struct lz_os *os, uintptr_t address, unsigned page_shift)
 {
 	size_t page = (size_t)1 << page_shift;
@@ -201,12 +209,13 @@ static bool is_candidate(const struct lz_geometry *row, unsigned page_shift)
 }
 
 /*
- * Whether one page was seen to cost what the row says; other threads' faults may spoil a measurement or two.
+ * Whether touching one page was measured to cost what the row predicts. Retries, because page faults of other
+ * threads may disturb a measurement.
  */
-static bool confirmed(
+static bool is_confirmed(
 	const struct lz_os *os, const struct lz_geometry *row, uintptr_t address, uint64_t *measured)
 {
-	struct lz_tables tables = lz_tables_fewest(row, 1, row->page_shift);
+	struct lz_tables tables = lz_tables_minimum(row, 1, row->page_shift);
 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		*measured = measure_one_page(os, address, row->page_shift);
@@ -226,18 +235,18 @@ const struct lz_geometry *lz_geometry_probe(const struct lz_os *os)
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *row = &lz_geometry_table[i];
 
-		if (is_candidate(row, page_shift) && reaches(os, row, &granted)) {
+		if (is_candidate(row, page_shift) && can_map_upper_half(os, row, &granted)) {
 			found = row;
 			address = granted;
 		}
 	}
 	if (found == NULL)
 		return page_shift <= 12 ? &assumed_4k : page_shift <= 14 ? &assumed_16k : &assumed_64k;
-	if (confirmed(os, found, address, &measured) || measured == 0)
+	if (is_confirmed(os, found, address, &measured) || measured == 0)
 		return found;
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *row = &lz_geometry_table[i];
-		struct lz_tables tables = lz_tables_fewest(row, 1, page_shift);
+		struct lz_tables tables = lz_tables_minimum(row, 1, page_shift);
 
 		if (is_candidate(row, page_shift) && lz_tables_counted_bytes(row, &tables) == measured)
 			return row;

@@ -1,4 +1,4 @@
-/* The ledger of touchable ranges; see ledger.h. */
+/* The ledger of accessible ranges; see ledger.h. */
 #include "pagetables/ledger.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@ static int compare(const struct lz_range *a, const struct lz_range *b)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-/* RB_GENERATE_STATIC leans on __unused, which libbsd defines only in its overlay mode. */
+/* RB_GENERATE_STATIC uses __unused, which libbsd defines only in its overlay mode. */
 RB_GENERATE_INTERNAL(lz_range_tree, lz_range, node, compare, __attribute__((unused)) static)
 
 void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry, const struct lz_os *os)
@@ -22,10 +22,10 @@ void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry
 	lz_pool_init(&ledger->pool, os, sizeof(struct lz_range), offsetof(struct lz_range, start));
 }
 
-void lz_ledger_abandon(struct lz_ledger *ledger)
+void lz_ledger_reset(struct lz_ledger *ledger)
 {
 	RB_INIT(&ledger->ranges);
-	lz_pool_abandon(&ledger->pool);
+	lz_pool_reset(&ledger->pool);
 	ledger->tables = (struct lz_tables){{0}};
 	ledger->committed = 0;
 	ledger->bytes = 0;
@@ -42,7 +42,7 @@ static struct lz_range *previous(struct lz_range *range)
 	return RB_PREV(lz_range_tree, NULL, range);
 }
 
-static bool same_traits(struct lz_traits a, struct lz_traits b)
+static bool same_traits(struct lz_range_traits a, struct lz_range_traits b)
 {
 	return a.page_shift == b.page_shift && a.window == b.window && a.tag == b.tag;
 }
@@ -60,11 +60,12 @@ struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
 }
 
 /*
- * Tables that [start, end) needs beyond those of its neighbours `below` and `above` (either may be NULL),
- * which do not overlap it. A neighbour in huge pages that needs no table of some level fills whole tables'
- * spans there, so it never shares one with this range: looking at the nearest neighbour only is exact.
+ * Returns the tables that [start, end) needs in addition to those of its neighbours `below` and `above`.
+ * Either may be NULL; neither overlaps the range. A neighbour in huge pages that needs no table of some level
+ * covers whole spans of that level, so it never shares such a table with this range. Hence considering only
+ * the nearest neighbours is exact.
  */
-static struct lz_tables gap_tables(const struct lz_ledger *ledger, const struct lz_range *below,
+static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, const struct lz_range *below,
 	const struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables tables = {{0}};
@@ -85,7 +86,10 @@ static struct lz_tables gap_tables(const struct lz_ledger *ledger, const struct 
 		if (above != NULL && above->start >> shift == last && (shared == 0 || first != last))
 			shared++;
 		tables.count[level] = last - first + 1 - shared;
-		/* Who shares a table shares all above it: a small mapping beside another ends here. */
+		/*
+		 * Ranges that share a table share all tables above it. For a small mapping next to another,
+		 * the loop ends here.
+		 */
 		if (tables.count[level] == 0)
 			break;
 	}
@@ -98,8 +102,8 @@ static void add_tables(struct lz_tables *sum, const struct lz_tables *tables)
 		sum->count[level] += tables->count[level];
 }
 
-/* Enters tables into the sums; sign -1 takes them out. */
-static void count_tables(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
+/* Adds tables to the sums, or subtracts them if sign is -1. */
+static void add_to_totals(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
 {
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
 		uint64_t count = sign < 0 ? -tables->count[level] : tables->count[level];
@@ -112,35 +116,35 @@ static void count_tables(struct lz_ledger *ledger, const struct lz_tables *table
 	}
 }
 
-static void unlink_range(struct lz_ledger *ledger, struct lz_range *range)
+static void remove_whole_range(struct lz_ledger *ledger, struct lz_range *range)
 {
-	struct lz_tables tables = gap_tables(ledger, previous(range), lz_ledger_next(range), range->start,
+	struct lz_tables tables = tables_of_gap(ledger, previous(range), lz_ledger_next(range), range->start,
 		range->end, range->traits.page_shift);
 
-	count_tables(ledger, &tables, -1);
+	add_to_totals(ledger, &tables, -1);
 	ledger->bytes -= range->end - range->start;
 	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
-	lz_pool_give(&ledger->pool, range);
+	lz_pool_free(&ledger->pool, range);
 }
 
 /* Adds [start, end), which lies between the neighbours `below` and `above` and overlaps neither. */
-static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above, uintptr_t start,
-	uintptr_t end, struct lz_traits traits)
+static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above,
+	uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
-	struct lz_tables tables = gap_tables(ledger, below, above, start, end, traits.page_shift);
+	struct lz_tables tables = tables_of_gap(ledger, below, above, start, end, traits.page_shift);
 	bool joins_below = below != NULL && below->end == start && same_traits(below->traits, traits);
 	bool joins_above = above != NULL && above->start == end && same_traits(above->traits, traits);
 
 	if (joins_below && joins_above) {
 		below->end = above->end;
 		RB_REMOVE(lz_range_tree, &ledger->ranges, above);
-		lz_pool_give(&ledger->pool, above);
+		lz_pool_free(&ledger->pool, above);
 	} else if (joins_below) {
 		below->end = end;
 	} else if (joins_above) {
-		above->start = start; /* keeps its place in the order */
+		above->start = start; /* does not change its position in the tree */
 	} else {
-		struct lz_range *range = lz_pool_take(&ledger->pool);
+		struct lz_range *range = lz_pool_alloc(&ledger->pool);
 
 		if (range == NULL) {
 			ledger->inexact = true;
@@ -151,18 +155,19 @@ static int fill_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_
 		range->traits = traits;
 		RB_INSERT(lz_range_tree, &ledger->ranges, range);
 	}
-	count_tables(ledger, &tables, 1);
+	add_to_totals(ledger, &tables, 1);
 	ledger->bytes += end - start;
 	return 0;
 }
 
-/* The last range that ends at or below address, given the first one that ends above it. */
+/* Returns the last range that ends at or below an address, given the first one that ends above it. */
 static struct lz_range *range_below(struct lz_ledger *ledger, struct lz_range *above)
 {
 	return above != NULL ? previous(above) : RB_MAX(lz_range_tree, &ledger->ranges);
 }
 
-static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+static int add_missing(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	while (start < end) {
 		struct lz_range *above = lz_ledger_find(ledger, start);
@@ -173,7 +178,7 @@ static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struc
 			continue;
 		}
 		gap_end = above != NULL && above->start < end ? above->start : end;
-		int error = fill_gap(ledger, range_below(ledger, above), above, start, gap_end, traits);
+		int error = add_in_gap(ledger, range_below(ledger, above), above, start, gap_end, traits);
 		if (error)
 			return error;
 		start = gap_end;
@@ -181,41 +186,41 @@ static int cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struc
 	return 0;
 }
 
-int lz_ledger_cover(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+int lz_ledger_add_missing(
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	uint64_t huge = UINT64_C(1) << traits.page_shift;
-	struct lz_traits edge = traits;
+	struct lz_range_traits edge = traits;
 	uint64_t first;
 	uintptr_t last = lz_round_down(end, huge);
 	int error;
 
 	if (!traits.window)
-		return cover(ledger, start, end, traits);
+		return add_missing(ledger, start, end, traits);
 	edge.page_shift = ledger->geometry->page_shift;
 	if (!lz_round_up(start, huge, &first) || first >= last)
-		return cover(ledger, start, end, edge);
-	error = cover(ledger, start, first, edge);
+		return add_missing(ledger, start, end, edge);
+	error = add_missing(ledger, start, first, edge);
 	if (error == 0)
-		error = cover(ledger, first, last, traits);
-	return error ? error : cover(ledger, last, end, edge);
+		error = add_missing(ledger, first, last, traits);
+	return error ? error : add_missing(ledger, last, end, edge);
 }
 
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 {
-	/* An empty range would be found in the one around it for ever. */
 	struct lz_range *range = start < end ? lz_ledger_find(ledger, start) : NULL;
 
-	/* An empty range inside another would cut it in two that join again, for ever. */
+	/* An empty range inside another would split it in two, which would be merged again, forever. */
 	while (start < end && range != NULL && range->start < end) {
 		uintptr_t left_start = range->start, right_end = range->end;
-		struct lz_traits traits = range->traits;
+		struct lz_range_traits traits = range->traits;
 		int error = 0;
 
-		unlink_range(ledger, range);
+		remove_whole_range(ledger, range);
 		if (left_start < start)
-			error = lz_ledger_cover(ledger, left_start, start, traits);
+			error = lz_ledger_add_missing(ledger, left_start, start, traits);
 		if (error == 0 && right_end > end)
-			error = lz_ledger_cover(ledger, end, right_end, traits);
+			error = lz_ledger_add_missing(ledger, end, right_end, traits);
 		if (error)
 			return error;
 		range = lz_ledger_find(ledger, start);
@@ -223,26 +228,27 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 	return 0;
 }
 
-int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_traits traits)
+int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	int error = lz_ledger_remove(ledger, start, end);
 
-	return error ? error : lz_ledger_cover(ledger, start, end, traits);
+	return error ? error : lz_ledger_add_missing(ledger, start, end, traits);
 }
 
-struct lz_tables lz_ledger_marginal(
+struct lz_tables lz_ledger_additional_tables(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables sum = {{0}};
 	struct lz_range *above = lz_ledger_find(ledger, start);
 	struct lz_range *below = range_below(ledger, above);
 
-	/* Two gaps of one call never share a table that the range between them does not need as well. */
+	/* Two gaps of one call share no table that the range between them does not need as well. */
 	while (start < end) {
 		uintptr_t gap_end = above != NULL && above->start < end ? above->start : end;
 
 		if (start < gap_end) {
-			struct lz_tables gap = gap_tables(ledger, below, above, start, gap_end, page_shift);
+			struct lz_tables gap =
+				tables_of_gap(ledger, below, above, start, gap_end, page_shift);
 
 			add_tables(&sum, &gap);
 		}

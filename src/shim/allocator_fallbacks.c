@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "accounting/figures.h"
+#include "accounting/api.h"
 #include "shim/arena.h"
 #include "shim/shim.h"
 

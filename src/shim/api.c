@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "config.h"
-#include "accounting/figures.h"
+#include "accounting/api.h"
 #include "shim/shim.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -34,7 +34,7 @@ EXPORT const char *lz_version(void)
 
 EXPORT uint64_t lz_cost(const void *address, size_t size)
 {
-	return lz_figures_range_cost(&ready_core()->books, address, size);
+	return lz_accounting_range_cost(&ready_core()->books, address, size);
 }
 
 EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
@@ -43,7 +43,7 @@ EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
 
 	if (size == 0)
 		return libc_result(-EINVAL);
-	lz_figures_statistics(&ready_core()->books, &all);
+	lz_accounting_statistics(&ready_core()->books, &all);
 	memset(statistics, 0, size);
 	memcpy(statistics, &all, size < sizeof all ? size : sizeof all);
 	return 0;
@@ -51,7 +51,7 @@ EXPORT int lz_stats(struct lz_statistics *statistics, size_t size)
 
 EXPORT int lz_set_budget(uint64_t bytes)
 {
-	return libc_result(lz_figures_set_budget(&ready_core()->books, bytes));
+	return libc_result(lz_accounting_set_budget(&ready_core()->books, bytes));
 }
 
 EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)

@@ -19,7 +19,7 @@
 static bool hugetlb_pages_exist(const struct lz_os *os, uint64_t value)
 {
 	char name[80];
-	struct lz_text path = lz_text_in(name, sizeof name);
+	struct lz_text path = lz_text_init(name, sizeof name);
 	uint64_t standard = 0;
 	int fd;
 
@@ -39,7 +39,7 @@ static bool hugetlb_pages_exist(const struct lz_os *os, uint64_t value)
 static void log_tunable_note(struct lz_log *log, uint64_t value, const char *what)
 {
 	char buffer[240];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, "GLIBC_TUNABLES has " TUNABLE "=");
 	lz_text_u64(&text, value);
@@ -55,7 +55,7 @@ bool lz_hugetlb_defers_to_next(struct lz_core *core, bool next_is_glibc, char *c
 	if (value == 0 || (core->options.intercept & (LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC)) == 0 ||
 		(value > 1 && !hugetlb_pages_exist(core->os, value)))
 		return false;
-	if (lz_option_is_given(&core->options, "THP")) {
+	if (lz_option_is_set(&core->options, "THP")) {
 		if (value != 1 || core->options.thp != LZ_THP_ALWAYS)
 			log_tunable_note(&core->log, value,
 				"no effect in regions that lazyzero serves, since LAZYZERO_THP is set");

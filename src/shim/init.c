@@ -291,7 +291,7 @@ static bool defer_to_sanitizer(void)
 {
 	const char *sanitizer = lz_loaded_sanitizer();
 	char buffer[160];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	if (sanitizer == NULL)
 		return false;
@@ -316,7 +316,7 @@ static void set_report_signal(void)
 		lz_log_note(&lz_core.log,
 			"LAZYZERO_REPORT_SIGNAL has no effect, because LAZYZERO_REPORT is not set; the "
 			"signal keeps its action");
-	if (signal != 0 && lz_core.os->handle_signal(signal, report_now) != 0)
+	if (signal != 0 && lz_core.os->install_signal_handler(signal, report_now) != 0)
 		lz_log_note(&lz_core.log, "no report at LAZYZERO_REPORT_SIGNAL: the signal is handled or "
 					  "ignored already");
 }

@@ -68,7 +68,7 @@ EXPORT struct mallinfo2 mallinfo2(void)
 EXPORT void malloc_stats(void)
 {
 	char buffer[160];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	NEXT(malloc_stats, no_malloc_stats)();
 	if (!lz_ensure_ready() || !lz_core.active)

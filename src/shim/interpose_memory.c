@@ -15,8 +15,8 @@
 #include "shim/shim.h"
 
 #define PASS(number, a, b, c, d, e, f)                                                                       \
-	long_result(                                                                                         \
-		lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
+	long_result(lz_os_linux.any_syscall(                                                                 \
+		number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)))
 
 /* Not declared by every C library. */
 int pkey_mprotect(void *address, size_t length, int protection, int key);

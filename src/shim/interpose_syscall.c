@@ -18,10 +18,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "os/raw.h"
+#include "os/raw_syscall.h"
 #include "shim/shim.h"
 
-#ifdef LZ_RAW_CALLS
+#ifdef LZ_HAVE_RAW_SYSCALL
 
 /* The name may be a macro: a test builds this file with other names. */
 #define TEXT(name) TEXT_OF(name)

@@ -12,7 +12,7 @@
 /* --- direct system calls --- */
 
 #define PASS(number, a, b, c, d, e, f)                                                                       \
-	lz_os_linux.pass(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+	lz_os_linux.any_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 static void *direct_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
@@ -311,13 +311,14 @@ static long next_pass(long number, long a, long b, long c, long d, long e, long 
 		return PASSED(int, lz_next_calls.pkey_mprotect((void *)a, (size_t)b, (int)c, (int)d), -1);
 	if (number == SYS_mbind && next_mbind != NULL)
 		return PASSED(long,
-			next_mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d, (unsigned long)e,
-				(unsigned)f),
+			next_mbind((void *)a, (unsigned long)b, (int)c, (const unsigned long *)d,
+				(unsigned long)e, (unsigned)f),
 			-1);
 	if (number == SYS_process_madvise && next_process_madvise != NULL)
 		return PASSED(long,
-			next_process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e), -1);
-	return lz_os_linux.pass(number, a, b, c, d, e, f);
+			next_process_madvise((int)a, (const struct iovec *)b, (size_t)c, (int)d, (unsigned)e),
+			-1);
+	return lz_os_linux.any_syscall(number, a, b, c, d, e, f);
 }
 
 const struct lz_os *lz_next_calls_os(void)
@@ -335,6 +336,6 @@ const struct lz_os *lz_next_calls_os(void)
 	os.ioctl = next_ioctl;
 	os.shmat = next_shmat;
 	os.shmdt = next_shmdt;
-	os.pass = next_pass;
+	os.any_syscall = next_pass;
 	return &os;
 }

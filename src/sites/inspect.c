@@ -36,9 +36,9 @@ struct lz_inspection *lz_report_inspect(
 	inspection->usage =
 		(struct lz_site_usage){.regions = 1, .bytes = end - start, .on_window = on_window};
 	memset(&inspection->cells, 0, sizeof inspection->cells);
-	inspection->usage.full_tables = lz_census_share(reporter->books->geometry, end - start, 0);
-	lz_census_begin(census, reporter->books->geometry, start, end);
-	lz_census_map_begin(&inspection->map, end - start, reporter->books->page);
+	inspection->usage.full_tables = lz_census_table_share(reporter->books->geometry, end - start, 0);
+	lz_census_init(census, reporter->books->geometry, start, end);
+	lz_census_map_init(&inspection->map, end - start, reporter->books->page);
 	census->map = &inspection->map;
 	if (lz_census_walk(census, reporter->os) != 0) {
 		inspection->usage.unknown_bytes = inspection->usage.bytes;

@@ -12,11 +12,11 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "os/scratch.h"
-#include "support/pattern.h"
+#include "support/path_pattern.h"
 
 void lz_report_region_allocated(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
-	struct lz_served *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
+	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	struct lz_sites *sites = &reporter->report->sites;
 
 	if (region == NULL)
@@ -28,7 +28,7 @@ void lz_report_region_allocated(struct lz_reporter *reporter, const struct lz_re
 
 void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length)
 {
-	struct lz_served *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
+	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	size_t length;
 
 	if (region == NULL || site == LZ_SITE_NONE)
@@ -40,7 +40,7 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 }
 
 void lz_report_range_freed(
-	struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end)
+	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end)
 {
 	struct lz_inspection *inspection;
 
@@ -57,7 +57,7 @@ void lz_report_range_freed(
 	lz_scratch_release(reporter->os, inspection);
 }
 
-static void note_live(void *context, struct lz_served *region)
+static void note_live(void *context, struct lz_region_record *region)
 {
 	struct lz_report *report = context;
 
@@ -81,18 +81,18 @@ static int open_file(const struct lz_reporter *reporter)
 {
 	const struct lz_os *os = reporter->os;
 	char *path = reporter->report->opened_path;
-	struct lz_text text = lz_text_in(path, sizeof reporter->report->opened_path);
+	struct lz_text text = lz_text_init(path, sizeof reporter->report->opened_path);
 	struct lz_file_id id;
 	int fd, error;
 
-	lz_pattern_expand(reporter->report->path, os, reporter->report->executable, &text);
+	lz_path_pattern_expand(reporter->report->path, os, reporter->report->executable, &text);
 	fd = os->open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
 	if (fd >= 0) {
 		os->close(fd);
 		lz_text_string(&text, "/lazyzero-report.");
 		lz_text_i64(&text, os->getpid());
 	}
-	if (text.cut)
+	if (text.truncated)
 		return -ENAMETOOLONG;
 	fd = os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0)
@@ -110,10 +110,10 @@ static int open_file(const struct lz_reporter *reporter)
 static void log_failure(struct lz_reporter *reporter, int error)
 {
 	char buffer[320];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, "no report: cannot write LAZYZERO_REPORT=\"");
-	lz_text_foreign(&text, reporter->options->report);
+	lz_text_escaped(&text, reporter->options->report);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
 	lz_log_note(reporter->log, buffer);
@@ -126,7 +126,7 @@ static void log_failure_once(struct lz_reporter *reporter, int error)
 	reporter->report->failure_logged = true;
 }
 
-static void clear_site(void *context, struct lz_served *region)
+static void clear_site(void *context, struct lz_region_record *region)
 {
 	(void)context;
 	region->site = LZ_SITE_NONE;
@@ -142,8 +142,8 @@ static void after_fork(void *context)
 	struct lz_report *report = reporter->report;
 
 	lz_sites_reset(&report->sites);
-	lz_regions_each(&reporter->books->regions, clear_site, NULL);
-	report->start_time = lz_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	lz_regions_for_each(&reporter->books->regions, clear_site, NULL);
+	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
@@ -165,10 +165,11 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	}
 	report = (struct lz_report *)at;
 	report->sites.os = reporter->os;
-	report->start_time = lz_start_time(reporter->os, (uint64_t)reporter->os->getpid());
-	name = lz_text_in(report->executable, sizeof report->executable);
+	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
-	lz_pattern_keep(report->path, sizeof report->path, reporter->os, reporter->options->report);
+	lz_path_pattern_make_absolute(
+		report->path, sizeof report->path, reporter->os, reporter->options->report);
 	/* A reused region would have its old contents counted as written by its next owner. */
 	reporter->options->cache = 0;
 	reporter->report = report;
@@ -216,13 +217,13 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	report->left_out = report->lines = report->used = 0;
 	report->error = 0;
 	memset(report->live_usage, 0, sizeof report->live_usage);
-	lz_regions_each(&reporter->books->regions, note_live, report);
+	lz_regions_for_each(&reporter->books->regions, note_live, report);
 	if (entered)
 		lz_books_unlock(reporter->books);
 	report->fd = open_file(reporter);
-	if (report->fd >= 0 && reporter->os->quiet_begin(&saved) == 0) {
+	if (report->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
 		lz_report_write_lines(reporter, reason);
-		reporter->os->quiet_end(saved);
+		reporter->os->restore_write_signals(saved);
 	} else if (report->fd >= 0) {
 		report->error = -EIO;
 	}

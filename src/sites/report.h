@@ -56,7 +56,7 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
  * off.
  */
 void lz_report_range_freed(
-	struct lz_reporter *reporter, const struct lz_served *region, uintptr_t start, uintptr_t end);
+	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end);
 
 /* Writes the report; `reason` is "exit" or "signal". */
 void lz_report_write(struct lz_reporter *reporter, const char *reason);

@@ -37,7 +37,7 @@ static void end_line(struct lz_reporter *reporter, struct lz_text *line)
 	struct lz_report *report = reporter->report;
 
 	lz_text_string(line, "}\n");
-	if (line->cut || report->error != 0)
+	if (line->truncated || report->error != 0)
 		return;
 	if (report->used + line->length > sizeof report->buffer)
 		flush(reporter);
@@ -62,12 +62,12 @@ static void member_u64(struct lz_text *line, const char *name, uint64_t value)
 static void member_string(struct lz_text *line, const char *name, const char *value)
 {
 	member(line, name);
-	lz_text_json(line, value);
+	lz_text_json_string(line, value);
 }
 
 static struct lz_text begin_line(struct lz_report *report)
 {
-	return lz_text_in(report->line, sizeof report->line);
+	return lz_text_init(report->line, sizeof report->line);
 }
 
 static void begin_object(struct lz_reporter *reporter, struct lz_text *line, const char *kind, uint64_t value)

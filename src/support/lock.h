@@ -1,21 +1,23 @@
 /*
- * One mutex that cannot deadlock its process.
+ * A mutex that cannot deadlock its process.
  *
- *  - All signals but those that a thread raises itself by an instruction (SIGSEGV, SIGSYS ...) are blocked in
- * a section. No handler can switch to another user-level thread, jump away or call us while the lock is held:
- *    the holder always goes on. Two system calls, 0.2 to 0.5 us.
- *  - A thread that is already inside (a handler of SIGSYS under a seccomp filter) is told so and does not
- * wait. Where such a handler jumped out of the section (siglongjmp), its own thread finds the mark in the
- * frame of the section overwritten, and takes the lock again; the caller is told that the books may be torn.
- *  - The lock is never taken from another thread. One holder cannot go on: a child of vfork(2) that was
- * killed in a section. Its parent's thread, whose thread-local storage it used, frees the lock when it next
- * comes here.
- *  - Nobody waits longer than LZ_LOCK_PATIENCE_MS: past that the caller does without the lock.
- *  - The lock word lies on a MADV_WIPEONFORK page (Linux 4.14), so the child of any fork, raw clone included,
- *    finds it free, and finds out that it is a child. There are no fork handlers, hence no order between ours
- * and those of an allocator beneath us, whose locks are held while it calls our mmap.
+ *  - In a section, all signals are blocked except those that a thread raises by its own instructions
+ *    (SIGSEGV, SIGSYS ...). No handler can switch to another user-level thread, jump out of the section or
+ *    call the library while the lock is held, so the holder always continues. This takes two system calls,
+ *    0.2 to 0.5 us.
+ *  - A thread that is already in a section (in a handler of SIGSYS under a seccomp filter) does not wait;
+ *    lz_lock_acquire returns LZ_LOCK_UNAVAILABLE. If such a handler jumped out of the section (siglongjmp),
+ *    its thread later finds the mark in the frame of the section overwritten and acquires the lock again. The
+ *    caller then learns that the guarded state may be inconsistent.
+ *  - The lock is never taken away from another thread. One holder cannot continue: a child of vfork(2) that
+ *    was killed in a section. The thread of its parent whose thread-local storage it used frees the lock at
+ *    its next acquisition.
+ *  - A thread waits at most LZ_LOCK_TIMEOUT_MS. After that, the caller continues without the lock.
+ *  - The lock word is on a page under MADV_WIPEONFORK (Linux 4.14). The child of any fork, including a raw
+ *    clone, finds the lock free and learns that it is a child. There are no fork handlers, hence no ordering
+ *    problem with those of another allocator, which holds its locks while it calls our mmap.
  *
- * A critical section makes no call that leaves lazyzero and no system call but reading /proc.
+ * A section must not call code outside lazyzero, and must make no system calls except reading /proc.
  */
 #ifndef LZ_SUPPORT_LOCK_H
 #define LZ_SUPPORT_LOCK_H
@@ -28,60 +30,62 @@
 #include "os/os.h"
 
 /*
- * Long enough for a holder that reads /proc and is not scheduled: on two cores with 13 runnable threads 100
- * ms were not.
+ * Long enough for a holder that reads /proc and is not scheduled: 100 ms were too short on two cores with 13
+ * runnable threads.
  */
-#define LZ_LOCK_PATIENCE_MS 1000u
+#define LZ_LOCK_TIMEOUT_MS 1000u
 
 /*
- * A place in the frame of a function that opened a section or holds a reservation. While the function runs
- * the mark stands; when it was left by a jump, or its stack is gone, the mark is overwritten sooner or later.
+ * A mark in the stack frame of a function that opened a section or holds a reservation. The mark is valid
+ * while the function runs. If the function was left by a jump, or its stack is gone, the mark is eventually
+ * overwritten.
  */
-struct lz_mark {
+struct lz_frame_mark {
 	alignas(16) _Atomic uint32_t value;
-	bool blocked;     /* lz_lock_enter blocked signals */
-	uint64_t signals; /* the mask to restore then */
+	bool signals_blocked;   /* lz_lock_acquire blocked signals */
+	uint64_t saved_signals; /* the signal mask to restore */
 };
 
-void lz_mark_set(struct lz_mark *mark);
-void lz_mark_clear(struct lz_mark *mark);
+void lz_frame_mark_set(struct lz_frame_mark *mark);
+void lz_frame_mark_clear(struct lz_frame_mark *mark);
 
 /*
- * Whether the frame that was marked at this address may be alive: false is certain. Asks the kernel, since
- * the stack may be gone: 0.2 us.
+ * Whether the frame that was marked at this address may still be alive. False is certain, true is not. The
+ * address is read by a system call, because the stack may be unmapped: 0.2 us.
  */
-bool lz_mark_alive(const struct lz_os *os, uintptr_t at);
+bool lz_frame_mark_may_be_alive(const struct lz_os *os, uintptr_t at);
 
 struct lz_lock_page;
 
 struct lz_lock {
 	const struct lz_os *os;
-	struct lz_lock_page *page;  /* wiped in a forked child */
-	_Atomic uint32_t busy;      /* a section is open: a child that sees it inherits half-done work */
-	_Atomic uint32_t abandoned; /* a holder did not come back: try once, do not wait */
-	pid_t pid;                  /* without MADV_WIPEONFORK: whose memory this is */
-	struct lz_mark *mark;       /* of the open section; with the lock */
+	struct lz_lock_page *page;        /* wiped in a forked child */
+	_Atomic uint32_t section_is_open; /* a section is open; a child that finds it set has inherited
+					     inconsistent state */
+	_Atomic uint32_t holder_is_lost;  /* a wait timed out: try once, do not wait */
+	pid_t pid;                  /* only without MADV_WIPEONFORK: the process that initialised the lock */
+	struct lz_frame_mark *mark; /* mark of the open section; needs the lock */
 };
 
 enum lz_lock_result {
-	LZ_LOCK_UNAVAILABLE, /* not taken: re-entered, or the holder does not come back */
-	LZ_LOCK_TAKEN,
-	LZ_LOCK_TORN,       /* taken, from a section that was left open */
-	LZ_LOCK_FORKED,     /* taken, for the first time in a forked child */
-	LZ_LOCK_FORKED_TORN /* the same, and a section was open at the time of the fork */
+	LZ_LOCK_UNAVAILABLE, /* not acquired: re-entered, or the wait timed out */
+	LZ_LOCK_ACQUIRED,
+	LZ_LOCK_INCONSISTENT,       /* acquired; the previous section was left open */
+	LZ_LOCK_FORKED,             /* acquired, for the first time in a forked child */
+	LZ_LOCK_FORKED_INCONSISTENT /* the same, and a section was open at the time of the fork */
 };
 
-/* Prepares the lock; maps one page through os. Returns 0 or -errno. */
+/* Initialises the lock and maps one page through os. Returns 0 or -errno. */
 int lz_lock_init(struct lz_lock *lock, const struct lz_os *os);
 
 /*
- * Async-signal-safe. After any result but LZ_LOCK_UNAVAILABLE, lz_lock_leave must follow, in the same
- * function or in one that it calls: `mark` is in its frame.
+ * Thread-safe and async-signal-safe. After any result except LZ_LOCK_UNAVAILABLE, lz_lock_release must follow
+ * in the same function or in one that it calls, because `mark` is in its frame.
  */
-enum lz_lock_result lz_lock_enter(struct lz_lock *lock, struct lz_mark *mark);
-void lz_lock_leave(struct lz_lock *lock);
+enum lz_lock_result lz_lock_acquire(struct lz_lock *lock, struct lz_frame_mark *mark);
+void lz_lock_release(struct lz_lock *lock);
 
-/* Identifies the calling thread among the living threads of this process. */
-uintptr_t lz_lock_self(void);
+/* Returns a number that identifies the calling thread among the running threads of this process. */
+uintptr_t lz_lock_thread_id(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Messages to a person; see log.h. */
+/* Log messages; see log.h. */
 #include "support/log.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/scratch.h"
-#include "support/pattern.h"
+#include "support/path_pattern.h"
 
 #define LINE_BYTES 640u
 #define PATH_BYTES (sizeof((struct lz_log *)0)->path + 80)
@@ -19,12 +19,15 @@ _Static_assert(PATH_BYTES <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
 
 static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused", "windowed"};
 
-/* Not in musl, whose programs may inherit LD_PRELOAD. */
+/* musl lacks it, and a program that uses musl may inherit LD_PRELOAD. */
 #pragma weak strerrordesc_np
 
 const char *lz_error_text(int error)
 {
-	/* strerror may translate, and so allocate; this glibc call returns the untranslated constant. */
+	/*
+	 * strerror may translate the text, and therefore allocate. This function of glibc returns an
+	 * untranslated constant.
+	 */
 	const char *text = strerrordesc_np != NULL ? strerrordesc_np(error < 0 ? -error : error) : NULL;
 
 	return text != NULL ? text : "unknown error";
@@ -35,7 +38,10 @@ static bool same_file(const struct lz_file_id *a, const struct lz_file_id *b)
 	return a->device == b->device && a->inode == b->inode && a->type == b->type;
 }
 
-/* Writes to a descriptor that is still the file `id`; drops the line where that would wait or fail. */
+/*
+ * Writes to a descriptor if it still refers to the file `id`. Drops the line if the write would block or
+ * fail.
+ */
 static int write_descriptor(
 	struct lz_log *log, int fd, const struct lz_file_id *id, const char *line, size_t length)
 {
@@ -48,32 +54,32 @@ static int write_descriptor(
 		return error;
 	if (id != NULL && !same_file(&now, id))
 		return -EBADF;
-	if (log->os->writable(fd) != 1)
+	if (log->os->poll_writable(fd) != 1)
 		return -EAGAIN;
-	error = log->os->quiet_begin(&saved);
+	error = log->os->block_write_signals(&saved);
 	if (error)
 		return error;
 	written = log->os->write(fd, line, length);
-	log->os->quiet_end(saved);
+	log->os->restore_write_signals(saved);
 	return written < 0 ? (int)written : (size_t)written < length ? -ENOSPC : 0;
 }
 
 /*
- * Opened for each line: events are few, and a descriptor kept open would be closed, counted or inherited by
- * programs. O_NONBLOCK, for a path that is a FIFO without a reader.
+ * The file is opened for each line: events are rare, and programs might close, count or inherit a descriptor
+ * that stays open. O_NONBLOCK is for a FIFO without a reader.
  */
 static int write_path(struct lz_log *log, char *path, const char *line, size_t length)
 {
-	struct lz_text text = lz_text_in(path, PATH_BYTES);
+	struct lz_text text = lz_text_init(path, PATH_BYTES);
 	struct lz_file_id id;
 	int fd, error;
 
-	lz_pattern_expand(log->path, log->os, log->executable, &text);
+	lz_path_pattern_expand(log->path, log->os, log->executable, &text);
 	fd = log->os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0)
 		return fd;
 	error = log->os->identify(fd, &id);
-	/* In a shared directory somebody may have made the file before us, to read it. */
+	/* In a shared directory, another user may have created the file in order to read it. */
 	if (error == 0 && id.type == S_IFREG && id.owner != 0 && id.owner != log->os->geteuid())
 		error = -EPERM;
 	if (error == 0)
@@ -98,28 +104,28 @@ static void begin_line(struct lz_log *log, struct lz_text *text)
 	lz_text_string(text, "] ");
 }
 
-/* Says once, on the standard error the program started with, that the log cannot be written. */
-static void report_broken(struct lz_log *log, int error)
+/* Reports once, on the standard error with which the program started, that the log cannot be written. */
+static void report_write_failure(struct lz_log *log, int error)
 {
 	struct lz_text text;
 	char *buffer;
 
-	if (log->broken)
+	if (log->write_failed)
 		return;
-	log->broken = true;
-	if (!log->errors_known)
+	log->write_failed = true;
+	if (!log->stderr_known)
 		return;
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_line(log, &text);
 	lz_text_string(&text, "cannot write the log \"");
-	lz_text_foreign(&text, log->path);
+	lz_text_escaped(&text, log->path);
 	lz_text_string(&text, "\": ");
 	lz_text_string(&text, lz_error_text(error));
-	lz_text_string(&text, "; messages are lost: set LAZYZERO_LOG to something that can be written\n");
-	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+	lz_text_string(&text, "; messages are lost. Set LAZYZERO_LOG to a target that can be written\n");
+	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
 	lz_scratch_release(log->os, buffer);
 }
 
@@ -127,7 +133,7 @@ void lz_log_after_fork(struct lz_log *log)
 {
 	log->pid = log->os->getpid();
 	for (size_t i = 0; i < LZ_EVENT_KINDS; i++)
-		atomic_store_explicit(&log->seen[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&log->count[i], 0, memory_order_relaxed);
 }
 
 void lz_log_open(
@@ -135,15 +141,15 @@ void lz_log_open(
 {
 	uint64_t fd = STDERR_FILENO;
 	int error;
-	struct lz_text name = lz_text_in(log->executable, sizeof log->executable);
+	struct lz_text name = lz_text_init(log->executable, sizeof log->executable);
 
 	log->os = os;
 	log->format = (enum lz_log_format)options->log_format;
 	log->target = LZ_LOG_DESCRIPTOR;
-	log->broken = false;
+	log->write_failed = false;
 	lz_log_after_fork(log);
 	lz_text_string(&name, executable);
-	log->errors_known = os->identify(STDERR_FILENO, &log->errors_id) == 0;
+	log->stderr_known = os->identify(STDERR_FILENO, &log->stderr_id) == 0;
 	if (strcmp(options->log, "none") == 0) {
 		log->target = LZ_LOG_NONE;
 	} else if (strcmp(options->log, "syslog") == 0) {
@@ -152,17 +158,17 @@ void lz_log_open(
 		lz_parse_u64(options->log + 3, &fd);
 	} else if (strcmp(options->log, "stderr") != 0) {
 		log->target = LZ_LOG_FILE;
-		lz_pattern_keep(log->path, sizeof log->path, os, options->log);
+		lz_path_pattern_make_absolute(log->path, sizeof log->path, os, options->log);
 	}
 	log->fd = (int)fd;
 	if (log->target != LZ_LOG_DESCRIPTOR)
 		return;
 	error = os->identify(log->fd, &log->id);
 	if (error) {
-		struct lz_text path = lz_text_in(log->path, sizeof log->path);
+		struct lz_text path = lz_text_init(log->path, sizeof log->path);
 
 		lz_text_string(&path, options->log);
-		report_broken(log, error);
+		report_write_failure(log, error);
 		log->target = LZ_LOG_NONE;
 	}
 }
@@ -182,7 +188,7 @@ static void emit(struct lz_log *log, struct lz_text *text)
 	else if (log->target == LZ_LOG_FILE)
 		error = write_file(log, text->buffer, text->length);
 	if (error != 0 && error != -EAGAIN)
-		report_broken(log, error);
+		report_write_failure(log, error);
 }
 
 static void begin_syslog(const struct lz_log *log, struct lz_text *text, int priority)
@@ -210,13 +216,13 @@ static void member_string(struct lz_text *text, const char *name, const char *va
 	lz_text_string(text, ",\"");
 	lz_text_string(text, name);
 	lz_text_string(text, "\":");
-	lz_text_json(text, value);
+	lz_text_json_string(text, value);
 }
 
 static void begin_json(struct lz_log *log, struct lz_text *text, const char *event)
 {
 	lz_text_string(text, "{\"event\":");
-	lz_text_json(text, event);
+	lz_text_json_string(text, event);
 	lz_text_string(text, ",\"pid\":");
 	lz_text_i64(text, log->os->getpid());
 }
@@ -240,7 +246,7 @@ static void event_json(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_char(text, '}');
 }
 
-/* A window's size is a multiple of 2 MiB where pages have 4 KiB: it is said exactly. */
+/* The size of a window is a multiple of 2 MiB with 4 KiB pages, so whole MiB are exact. */
 static void text_window(struct lz_text *text, const struct lz_event *event)
 {
 	lz_text_u64(text, event->window >> 20);
@@ -283,7 +289,7 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 	lz_text_size(text, event->kind == LZ_EVENT_WINDOWED ? event->plain_cost : event->cost);
 	text_in_use(text, event);
 	if (event->window != 0 && event->kind != LZ_EVENT_WINDOWED) {
-		lz_text_string(text, ", even on a ");
+		lz_text_string(text, ", even with a ");
 		text_window(text, event);
 	} else if (event->window != 0) {
 		lz_text_string(text, "; served from a ");
@@ -294,30 +300,30 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 	}
 	lz_text_string(text, ", from ");
 	if (*event->module != '\0') {
-		lz_text_foreign(text, event->module);
+		lz_text_escaped(text, event->module);
 		lz_text_char(text, '+');
 	}
 	lz_text_hex(text, event->offset);
 }
 
-bool lz_log_wants(const struct lz_log *log, enum lz_event_kind kind)
+bool lz_log_would_show(const struct lz_log *log, enum lz_event_kind kind)
 {
 	return log->target != LZ_LOG_NONE &&
-	       atomic_load_explicit(&log->seen[kind], memory_order_relaxed) < LZ_LOG_CAP;
+	       atomic_load_explicit(&log->count[kind], memory_order_relaxed) < LZ_LOG_MAX_LINES;
 }
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event)
 {
-	uint64_t before = atomic_fetch_add_explicit(&log->seen[event->kind], 1, memory_order_relaxed);
+	uint64_t before = atomic_fetch_add_explicit(&log->count[event->kind], 1, memory_order_relaxed);
 	struct lz_text text;
 	char *buffer;
 
-	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_CAP)
+	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_MAX_LINES)
 		return;
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_WARNING);
 	if (log->format == LZ_LOG_JSON)
 		event_json(log, &text, event);
@@ -334,7 +340,7 @@ static void emit_note(struct lz_log *log, const char *message)
 
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, kind_names[LZ_EVENT_NOTE]);
@@ -350,26 +356,29 @@ static void emit_note(struct lz_log *log, const char *message)
 
 void lz_log_note(struct lz_log *log, const char *message)
 {
-	uint64_t before = atomic_fetch_add_explicit(&log->seen[LZ_EVENT_NOTE], 1, memory_order_relaxed);
+	uint64_t before = atomic_fetch_add_explicit(&log->count[LZ_EVENT_NOTE], 1, memory_order_relaxed);
 
-	if (log->target != LZ_LOG_NONE && before < LZ_LOG_CAP)
+	if (log->target != LZ_LOG_NONE && before < LZ_LOG_MAX_LINES)
 		emit_note(log, message);
 }
 
-/* The one line that has its buffer on the stack: it must come out whatever the state of the rest. */
+/*
+ * This is the only function with its buffer on the stack: the line must be written whatever the state of the
+ * scratch buffers.
+ */
 void lz_log_fatal(struct lz_log *log, const char *message)
 {
 	char buffer[LINE_BYTES];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	if (log->target != LZ_LOG_NONE)
 		emit_note(log, message);
-	if ((log->target == LZ_LOG_DESCRIPTOR && log->fd == STDERR_FILENO) || !log->errors_known)
+	if ((log->target == LZ_LOG_DESCRIPTOR && log->fd == STDERR_FILENO) || !log->stderr_known)
 		return;
 	begin_line(log, &text);
 	lz_text_string(&text, message);
 	lz_text_char(&text, '\n');
-	write_descriptor(log, STDERR_FILENO, &log->errors_id, buffer, text.length);
+	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
 }
 
 void lz_log_close(struct lz_log *log)
@@ -379,11 +388,11 @@ void lz_log_close(struct lz_log *log)
 	char *buffer;
 
 	for (size_t i = 0; i < LZ_EVENT_KINDS; i++) {
-		uint64_t seen = atomic_load_explicit(&log->seen[i], memory_order_relaxed);
+		uint64_t seen = atomic_load_explicit(&log->count[i], memory_order_relaxed);
 
-		hidden[i] = seen > LZ_LOG_CAP ? seen - LZ_LOG_CAP : 0;
+		hidden[i] = seen > LZ_LOG_MAX_LINES ? seen - LZ_LOG_MAX_LINES : 0;
 	}
-	/* No system call where there is nothing to say: a filter may kill on it. */
+	/* Avoid the system call if there is nothing to report: a seccomp filter may kill on it. */
 	if (log->target == LZ_LOG_NONE ||
 		(hidden[LZ_EVENT_SERVED] == 0 && hidden[LZ_EVENT_REFUSED] == 0 &&
 			hidden[LZ_EVENT_WINDOWED] == 0) ||
@@ -392,7 +401,7 @@ void lz_log_close(struct lz_log *log)
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
-	text = lz_text_in(buffer, LINE_BYTES);
+	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
 		begin_json(log, &text, "not_shown");
@@ -403,7 +412,7 @@ void lz_log_close(struct lz_log *log)
 	} else {
 		begin_line(log, &text);
 		lz_text_string(&text, "not shown after the first ");
-		lz_text_u64(&text, LZ_LOG_CAP);
+		lz_text_u64(&text, LZ_LOG_MAX_LINES);
 		lz_text_string(&text, " of each kind: ");
 		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);
 		lz_text_string(&text, " served over the budget, ");

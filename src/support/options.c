@@ -1,4 +1,4 @@
-/* The table of options and its readers; see options.h. */
+/* The table of options and its parsers; see options.h. */
 #include "support/options.h"
 
 #include <assert.h>
@@ -10,96 +10,91 @@
 
 static const char *const policies[] = {"log", "refuse", NULL};
 static const char *const backings[] = {"auto", "zeropage", "window", NULL};
-static const char *const thps[] = {"auto", "never", "inherit", "always", NULL};
-static const char *const populates[] = {"off", "read", NULL};
-static const char *const families[] = {"malloc", "calloc", "mmap", NULL};
-static const char *const formats[] = {"text", "json", NULL};
-static const char *const signals[] = {"none", "HUP", "USR1", "USR2", NULL};
-static const char *const switches[] = {"0", "1", NULL};
+static const char *const thp_modes[] = {"auto", "never", "inherit", "always", NULL};
+static const char *const populate_modes[] = {"off", "read", NULL};
+static const char *const call_families[] = {"malloc", "calloc", "mmap", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const report_signals[] = {"none", "HUP", "USR1", "USR2", NULL};
+static const char *const zero_or_one[] = {"0", "1", NULL};
 
 #define FIELD(member) .offset = offsetof(struct lz_options, member)
 
 const struct lz_option lz_option_table[] = {
 	{"THRESHOLD", "threshold", "SIZE", "1M", "a size of at least 1 byte, such as 1M",
-		"Zeroed allocations (calloc) at least this large are served by lazyzero, and mappings (mmap) "
-		"at "
-		"least this large are held against the budget.",
+		"Zeroed allocations (calloc) of at least this size are served by lazyzero, and mappings "
+		"(mmap) of at least this size count against the budget.",
 		NULL, LZ_OPTION_SIZE, FIELD(threshold)},
 	{"MALLOC_THRESHOLD", "malloc-threshold", "SIZE", "32M", "a size of at least 1 byte, such as 32M",
-		"The same for malloc, realloc and the aligned family. From 32 MiB on, glibc maps these "
-		"itself.",
+		"The same for malloc, realloc and the aligned family. glibc itself maps requests of 32 "
+		"MiB or more.",
 		NULL, LZ_OPTION_SIZE, FIELD(malloc_threshold)},
 	{"BUDGET", "budget", "SIZE|PERCENT", "5%", "a size such as 64M, or a percentage such as 5%",
-		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and the "
-		"memory limit of its control group. 0 leaves nothing for large requests.",
+		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and "
+		"the memory limit of its control group. With 0, every large request exceeds the budget.",
 		NULL, LZ_OPTION_BUDGET, FIELD(budget)},
 	{"POLICY", "policy", "POLICY", "log", "log or refuse",
-		"What happens to a request whose page tables would exceed the budget: log serves it and says "
-		"so; "
-		"refuse answers ENOMEM and says so.",
+		"What happens to a request whose page tables would exceed the budget. log: it is served, "
+		"and a message is written. refuse: it fails with ENOMEM, and a message is written.",
 		policies, LZ_OPTION_CHOICE, FIELD(policy)},
 	{"BACKING", "backing", "BACKING", "auto", "auto, zeropage or window",
-		"What stands behind large zeroed memory. zeropage: the kernel's shared zero page. window: "
-		"the "
-		"zero window, which needs no page table for what is only read (Linux 6.1). auto: the zero "
-		"page "
-		"while the budget holds, the window where it would not.",
+		"How large zeroed memory is backed. zeropage: by the kernel's shared zero page. window: "
+		"by the zero window, which needs no page tables for memory that is only read (Linux 6.1). "
+		"auto: by the zero page, or by the window if the budget would be exceeded.",
 		backings, LZ_OPTION_CHOICE, FIELD(backing)},
 	{"THP", "thp", "MODE", "auto", "auto, never, inherit or always",
-		"Transparent huge pages in regions that lazyzero serves. never: a write costs 4 KiB, not 2 "
-		"MiB, and "
-		"the program's own MADV_HUGEPAGE is ignored there; inherit: as the system and the program "
-		"say; "
-		"always: asked for; auto: never for a region larger than half of min(RAM, cgroup limit), "
-		"which "
-		"must be sparse, else inherit.",
-		thps, LZ_OPTION_CHOICE, FIELD(thp)},
+		"Transparent huge pages in regions that lazyzero serves. never: a write takes 4 KiB, not "
+		"2 MiB, and the program's own MADV_HUGEPAGE is ignored there; inherit: as the system and "
+		"the program request; always: requested by lazyzero; auto: never for a region larger than "
+		"half of min(RAM, cgroup limit), which cannot be filled, else inherit.",
+		thp_modes, LZ_OPTION_CHOICE, FIELD(thp)},
 	{"POPULATE", "populate", "MODE", "off", "off or read",
-		"read fills the page-table entries of each region with the zero page when it is made "
-		"(MADV_POPULATE_READ, Linux 5.14): no page faults on reading later, page tables at once.",
-		populates, LZ_OPTION_CHOICE, FIELD(populate)},
+		"read fills the page-table entries of each region with the zero page when the region is "
+		"allocated (MADV_POPULATE_READ, Linux 5.14): later reads cause no page faults, but all "
+		"page tables are allocated at once.",
+		populate_modes, LZ_OPTION_CHOICE, FIELD(populate)},
 	{"CACHE", "cache", "SIZE", "64M", "a size such as 64M, or 0",
-		"Freed regions that are kept for reuse: what they hold in memory, at most; never more than "
-		"an "
+		"Maximum resident size of freed regions that are kept for reuse. It is never more than an "
 		"eighth of the memory that the process may use. 0 keeps none.",
 		NULL, LZ_OPTION_CACHE, FIELD(cache)},
 	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap",
 		"a comma-separated list of malloc, calloc, mmap",
-		"Which families of calls are handled; the others pass through untouched. Empty: none.",
-		families, LZ_OPTION_SET, FIELD(intercept)},
+		"Families of calls that are handled. Other calls pass through unchanged. Empty: none.",
+		call_families, LZ_OPTION_SET, FIELD(intercept)},
 	{"ONLY", "only", "NAMES", "", "names of executables separated by colons, at most 1023 bytes",
-		"Act only in programs of these names, the base name or the path they were started by; all "
-		"others "
-		"pass through. Empty: act in all.",
+		"Act only in programs with these names (the base name, or the path by which they were "
+		"started). All other programs run unchanged. Empty: act in all.",
 		NULL, LZ_OPTION_TEXT, FIELD(only)},
 	{"LOG", "log", "TARGET", "stderr", "stderr, none, fd:N, syslog, or the path of a file",
-		"Where messages go. In a path, %p becomes the process id, %e the executable's name and %% a "
-		"percent sign. A file is created with mode 0600 and appended to; links are not followed.",
+		"Target of messages. In a path, %p becomes the process id, %e the executable's name and "
+		"%% a percent sign. A file is created with mode 0600 and appended to; symbolic links are "
+		"not followed.",
 		NULL, LZ_OPTION_LOG, FIELD(log)},
 	{"LOG_FORMAT", "log-format", "FORMAT", "text", "text or json",
-		"One event a line, as text or as a JSON object.", formats, LZ_OPTION_CHOICE,
-		FIELD(log_format)},
+		"Format of messages: one event on each line, as text or as a JSON object.", log_formats,
+		LZ_OPTION_CHOICE, FIELD(log_format)},
 	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
-		"Keep live statistics: in a directory, in lazyzero.PID for each process; in a file, of the "
-		"first "
-		"process that has it. The layout is that of lazyzero/wire.h. Empty: keep none.",
+		"Keep live statistics in this file, for the first process that opens it; or in this "
+		"directory, in lazyzero.PID for each process. lazyzero/wire.h defines the layout. Empty: "
+		"no statistics file.",
 		NULL, LZ_OPTION_PATH, FIELD(stats)},
 	{"REPORT", "report", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
-		"At exit, append to this file what became of the regions that each call site made, for "
-		"'lazyzero report'; in a directory, to lazyzero-report.PID. %p, %e and %% as in "
-		"LAZYZERO_LOG. "
-		"Nothing is kept for reuse meanwhile (LAZYZERO_CACHE is 0). Empty: no report.",
+		"At exit, append to this file how the regions of each call site were used, for 'lazyzero "
+		"report'; in a directory, to lazyzero-report.PID. %p, %e and %% are replaced as in "
+		"LAZYZERO_LOG. Freed regions are then not kept for reuse (LAZYZERO_CACHE is 0). Empty: no "
+		"report.",
 		NULL, LZ_OPTION_PATTERN, FIELD(report)},
 	{"REPORT_SIGNAL", "report-signal", "SIGNAL", "none", "none, HUP, USR1 or USR2",
-		"Report also when this signal comes, unless the program handles or ignores it itself.",
-		signals, LZ_OPTION_CHOICE, FIELD(report_signal)},
-	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 passes everything through.", switches,
-		LZ_OPTION_CHOICE, FIELD(disable)},
+		"Also write the report when the process receives this signal, unless the program handles "
+		"or ignores it.",
+		report_signals, LZ_OPTION_CHOICE, FIELD(report_signal)},
+	{"DISABLE", "disable", "0|1", "0", "0 or 1", "1 disables lazyzero: all calls pass through unchanged.",
+		zero_or_one, LZ_OPTION_CHOICE, FIELD(disable)},
 };
 
 const size_t lz_option_count = sizeof lz_option_table / sizeof *lz_option_table;
 
-static_assert(sizeof lz_option_table / sizeof *lz_option_table <= 32, "each option is a bit of `given`");
+static_assert(sizeof lz_option_table / sizeof *lz_option_table <= 32,
+	"each option has a bit in set_in_environment");
 
 static int index_of(const char *const choices[], const char *word, size_t length)
 {
@@ -124,7 +119,7 @@ static int set_size(uint64_t *field, const char *value)
 static int set_budget(struct lz_budget_spec *field, const char *value)
 {
 	struct lz_budget_spec spec = {.is_percent = strchr(value, '%') != NULL};
-	struct lz_text text = lz_text_in(spec.text, sizeof spec.text);
+	struct lz_text text = lz_text_init(spec.text, sizeof spec.text);
 	int error = spec.is_percent ? lz_parse_percent(value, &spec.millionths)
 				    : lz_parse_size(value, &spec.bytes);
 
@@ -158,12 +153,15 @@ static int set_text(char *field, const char *value)
 
 	if (strnlen(value, LZ_OPTION_TEXT_MAX) == LZ_OPTION_TEXT_MAX)
 		return -ENAMETOOLONG;
-	text = lz_text_in(field, LZ_OPTION_TEXT_MAX);
+	text = lz_text_init(field, LZ_OPTION_TEXT_MAX);
 	lz_text_string(&text, value);
 	return 0;
 }
 
-/* A log target is a word of its own, fd:N, or any path; an empty one would silently log nowhere. */
+/*
+ * A log target is a keyword, fd:N, or any path. An empty target is rejected, because it would discard all
+ * messages without a warning.
+ */
 static int set_log(char *field, const char *value)
 {
 	uint64_t fd;
@@ -208,7 +206,7 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 void lz_options_defaults(struct lz_options *options)
 {
 	for (size_t i = 0; i < lz_option_count; i++)
-		lz_option_set(options, &lz_option_table[i], lz_option_table[i].standard);
+		lz_option_set(options, &lz_option_table[i], lz_option_table[i].default_value);
 }
 
 bool lz_option_is_path(const struct lz_option *option, const char *value)
@@ -235,16 +233,16 @@ static void warn_value(
 	const struct lz_option *option, const char *value, lz_option_warning *warn, void *context)
 {
 	char buffer[400];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
 	lz_text_string(&text, option->name);
 	lz_text_string(&text, "=\"");
-	lz_text_foreign(&text, value);
+	lz_text_escaped(&text, value);
 	lz_text_string(&text, "\" is not accepted: it takes ");
 	lz_text_string(&text, option->accepts);
 	lz_text_string(&text, "; using ");
-	lz_text_string(&text, *option->standard != '\0' ? option->standard : "the default, none");
+	lz_text_string(&text, *option->default_value != '\0' ? option->default_value : "the default, none");
 	warn(context, buffer);
 }
 
@@ -253,18 +251,19 @@ static void warn_unknown(const char *variable, size_t length, lz_option_warning 
 	const char *names[sizeof lz_option_table / sizeof *lz_option_table];
 	char word[48] = "";
 	char buffer[256];
-	struct lz_text short_name = lz_text_in(word, sizeof word);
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text short_name = lz_text_init(word, sizeof word);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 	int nearest = -1;
 
 	for (size_t i = 0; i < lz_option_count; i++)
 		names[i] = lz_option_table[i].name;
 	lz_text_bytes(&short_name, variable, length);
-	if (!short_name.cut)
-		nearest = lz_nearest(word, names, lz_option_count);
+	if (!short_name.truncated)
+		nearest = lz_nearest_name(word, names, lz_option_count);
 	lz_text_string(&text, LZ_OPTION_PREFIX);
-	lz_text_foreign(&text, word);
-	lz_text_string(&text, short_name.cut ? "... is not a known variable" : " is not a known variable");
+	lz_text_escaped(&text, word);
+	lz_text_string(
+		&text, short_name.truncated ? "... is not a known variable" : " is not a known variable");
 	if (nearest >= 0) {
 		lz_text_string(&text, "; did you mean " LZ_OPTION_PREFIX);
 		lz_text_string(&text, names[nearest]);
@@ -281,7 +280,7 @@ void lz_options_from_environment(
 	const size_t prefix = strlen(LZ_OPTION_PREFIX);
 
 	lz_options_defaults(options);
-	options->given = 0;
+	options->set_in_environment = 0;
 	if (envp == NULL)
 		return;
 	for (; *envp != NULL; envp++) {
@@ -300,18 +299,18 @@ void lz_options_from_environment(
 		else if (lz_option_set(options, option, equals + 1) != 0)
 			warn_value(option, equals + 1, warn, context);
 		else
-			options->given |= 1u << (option - lz_option_table);
+			options->set_in_environment |= 1u << (option - lz_option_table);
 	}
 }
 
-bool lz_option_is_given(const struct lz_options *options, const char *name)
+bool lz_option_is_set(const struct lz_options *options, const char *name)
 {
 	const struct lz_option *option = lz_option_by_name(name, strlen(name));
 
-	return option != NULL && (options->given >> (option - lz_option_table) & 1) != 0;
+	return option != NULL && (options->set_in_environment >> (option - lz_option_table) & 1) != 0;
 }
 
-bool lz_options_apply_to(const struct lz_options *options, const char *executable)
+bool lz_options_match_executable(const struct lz_options *options, const char *executable)
 {
 	const char *slash = strrchr(executable, '/');
 	const char *base = slash != NULL ? slash + 1 : executable;

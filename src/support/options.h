@@ -1,9 +1,10 @@
 /*
- * The options: one table from which come the parsing of LAZYZERO_* variables, the flags of `lazyzero run`,
- * the help text and the manual's section.
+ * The options. One table defines the LAZYZERO_* variables, the flags of `lazyzero run`, the help text and the
+ * options section of the manual.
  *
- * Reading them allocates nothing and touches no errno. A value that is not accepted is reported through a
- * callback, once, and the default holds: a program must start whatever its environment says.
+ * The parsers do not allocate and do not modify errno. A value that is not accepted is reported once through
+ * a callback, and the default applies: a program must start whatever its environment contains. Filling a
+ * struct lz_options is for start-up, before there are threads; reading it needs no lock.
  */
 #ifndef LZ_SUPPORT_OPTIONS_H
 #define LZ_SUPPORT_OPTIONS_H
@@ -13,7 +14,7 @@
 #include <stdint.h>
 
 #define LZ_OPTION_PREFIX "LAZYZERO_"
-#define LZ_OPTION_TEXT_MAX 1024u /* bytes of a path or a list, its NUL included */
+#define LZ_OPTION_TEXT_MAX 1024u /* maximum size of a path or a list in bytes, including the NUL */
 
 enum lz_policy { LZ_POLICY_LOG, LZ_POLICY_REFUSE };
 enum lz_backing_choice { LZ_BACKING_AUTO, LZ_BACKING_ZEROPAGE, LZ_BACKING_WINDOW };
@@ -23,12 +24,12 @@ enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCE
 enum lz_report_signal { LZ_REPORT_NONE, LZ_REPORT_HUP, LZ_REPORT_USR1, LZ_REPORT_USR2 };
 enum lz_log_format { LZ_LOG_TEXT, LZ_LOG_JSON };
 
-/* A budget as written: bytes, or a share of the memory this process may use. */
+/* A budget as the user wrote it: a size, or a share of the memory that this process may use. */
 struct lz_budget_spec {
 	bool is_percent;
-	uint32_t millionths; /* of min(RAM, cgroup limit), when is_percent */
-	uint64_t bytes;      /* otherwise */
-	char text[24];       /* as written, for messages */
+	uint32_t millionths; /* if is_percent: of min(RAM, cgroup limit) */
+	uint64_t bytes;      /* if not is_percent */
+	char text[24];       /* the text as written, for messages */
 };
 
 struct lz_options {
@@ -36,15 +37,15 @@ struct lz_options {
 	uint64_t malloc_threshold; /* bytes, at least 1 */
 	uint64_t cache;            /* bytes, 0 for none */
 	struct lz_budget_spec budget;
-	uint32_t policy;        /* enum lz_policy */
-	uint32_t backing;       /* enum lz_backing_choice */
-	uint32_t thp;           /* enum lz_thp */
-	uint32_t populate;      /* enum lz_populate */
-	uint32_t intercept;     /* bits of enum lz_intercept */
-	uint32_t log_format;    /* enum lz_log_format */
-	uint32_t disable;       /* 0 or 1 */
-	uint32_t report_signal; /* enum lz_report_signal */
-	uint32_t given;         /* bit i: the environment sets lz_option_table[i] */
+	uint32_t policy;             /* enum lz_policy */
+	uint32_t backing;            /* enum lz_backing_choice */
+	uint32_t thp;                /* enum lz_thp */
+	uint32_t populate;           /* enum lz_populate */
+	uint32_t intercept;          /* bits of enum lz_intercept */
+	uint32_t log_format;         /* enum lz_log_format */
+	uint32_t disable;            /* 0 or 1 */
+	uint32_t report_signal;      /* enum lz_report_signal */
+	uint32_t set_in_environment; /* bit i is set if the environment sets lz_option_table[i] */
 	char only[LZ_OPTION_TEXT_MAX];
 	char log[LZ_OPTION_TEXT_MAX];
 	char stats[LZ_OPTION_TEXT_MAX];
@@ -56,20 +57,20 @@ enum lz_option_kind {
 	LZ_OPTION_CACHE,   /* uint64_t, 0 for none */
 	LZ_OPTION_BUDGET,  /* struct lz_budget_spec */
 	LZ_OPTION_CHOICE,  /* uint32_t, index into choices */
-	LZ_OPTION_SET,     /* uint32_t, bit i is choices[i] */
+	LZ_OPTION_SET,     /* uint32_t, bit i stands for choices[i] */
 	LZ_OPTION_LOG,     /* char[], a log target */
-	LZ_OPTION_PATH,    /* char[], a path or nothing */
-	LZ_OPTION_PATTERN, /* char[], a path with the % sequences of a log's, or nothing */
+	LZ_OPTION_PATH,    /* char[], a path or "" */
+	LZ_OPTION_PATTERN, /* char[], a path with % sequences as in LAZYZERO_LOG, or "" */
 	LZ_OPTION_TEXT     /* char[] */
 };
 
 struct lz_option {
-	const char *name;     /* of the variable behind the prefix: "MALLOC_THRESHOLD" */
-	const char *flag;     /* of the command: "malloc-threshold" */
-	const char *value;    /* a word for the value in usage lines: "SIZE" */
-	const char *standard; /* the default, as one would write it */
-	const char *accepts;  /* what is accepted, to end the sentence "it accepts ..." */
-	const char *help;     /* what it means: a sentence or two */
+	const char *name;          /* name of the variable without prefix: "MALLOC_THRESHOLD" */
+	const char *flag;          /* flag of the command: "malloc-threshold" */
+	const char *value;         /* placeholder for the value in usage lines: "SIZE" */
+	const char *default_value; /* the default, in the syntax of the variable */
+	const char *accepts;       /* accepted values; completes the sentence "it takes ..." */
+	const char *help;          /* one or two sentences for --help and the manual */
 	const char *const *choices;
 	enum lz_option_kind kind;
 	size_t offset; /* in struct lz_options */
@@ -81,27 +82,32 @@ extern const size_t lz_option_count;
 /* Sets every option to its default. */
 void lz_options_defaults(struct lz_options *options);
 
-/* Sets one option from text. Returns 0, or -EINVAL, -ERANGE, -ENAMETOOLONG and leaves it unchanged. */
+/*
+ * Sets one option from text. Returns 0; or -EINVAL, -ERANGE or -ENAMETOOLONG, and leaves the option
+ * unchanged.
+ */
 int lz_option_set(struct lz_options *options, const struct lz_option *option, const char *value);
 
-/* Whether a value that the option accepts names a file or directory. */
+/* Whether the value, which must be acceptable for the option, names a file or a directory. */
 bool lz_option_is_path(const struct lz_option *option, const char *value);
 
-/* The option of that variable name (without prefix), or NULL. */
+/* Returns the option with this variable name (without prefix, `length` bytes), or NULL. */
 const struct lz_option *lz_option_by_name(const char *name, size_t length);
 
-/* Receives one line of text, without a newline, for each thing that is wrong. */
+/* Called with one line of text, without a newline, for each problem. */
 typedef void lz_option_warning(void *context, const char *text);
 
-/* Defaults, then every LAZYZERO_* variable of envp (as environ(7); NULL is an empty one). */
+/*
+ * Sets all options to their defaults, then parses every LAZYZERO_* variable of envp (as environ(7); NULL is
+ * an empty environment).
+ */
 void lz_options_from_environment(
 	struct lz_options *options, char *const *envp, lz_option_warning *warn, void *context);
 
-/* Whether the environment set the option of that variable name (without prefix), to a value that was
- * accepted. */
-bool lz_option_is_given(const struct lz_options *options, const char *name);
+/* Whether the environment sets the option with this variable name (without prefix) to an accepted value. */
+bool lz_option_is_set(const struct lz_options *options, const char *name);
 
-/* Whether a program of this executable name (path or base name) is to be acted in, by LAZYZERO_ONLY. */
-bool lz_options_apply_to(const struct lz_options *options, const char *executable);
+/* Whether LAZYZERO_ONLY selects a program with this executable name (a path or a base name). */
+bool lz_options_match_executable(const struct lz_options *options, const char *executable);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * Memory for the core's own records: blocks of one size, cut from mappings, reused, never given back.
+ * Memory for the library's own records: blocks of one size from mappings of 64 KiB, reused but never
+ * unmapped.
  *
- * Type-stable: a block that was freed is later another block of the same pool, never anything else, so a
- * reader without the lock may look at a stale pointer. Not thread-safe; the caller holds the core's lock.
+ * The memory is type-stable: a freed block is reused only as a block of the same pool, so a reader without
+ * the lock may dereference a stale pointer. Not thread-safe: the caller holds the lock of the books.
  */
-#ifndef LZ_CORE_POOL_H
-#define LZ_CORE_POOL_H
+#ifndef LZ_SUPPORT_POOL_H
+#define LZ_SUPPORT_POOL_H
 
 #include <stddef.h>
 
@@ -13,20 +14,22 @@
 
 struct lz_pool {
 	const struct lz_os *os;
-	size_t block;      /* bytes, a multiple of 16 */
-	void *free_list;   /* linked through a word at `link` */
-	size_t link;       /* offset of that word: a field that stale readers do not look at */
-	char *fresh, *end; /* the rest of the newest mapping */
+	size_t block_bytes; /* size of a block in bytes, a multiple of 16 */
+	void *free_list;    /* list of free blocks, linked through the word at link_offset */
+	size_t link_offset; /* offset of that word in a block; readers of stale blocks must not use it */
+	char *unused, *end; /* the unused part of the newest mapping */
 };
 
-/* Prepares a pool of blocks of `block` bytes whose word at offset `link` may be overwritten while free. */
-void lz_pool_init(struct lz_pool *pool, const struct lz_os *os, size_t block, size_t link);
+/*
+ * Initialises a pool of blocks of block_bytes bytes. In a free block, the word at link_offset is overwritten.
+ */
+void lz_pool_init(struct lz_pool *pool, const struct lz_os *os, size_t block_bytes, size_t link_offset);
 
-/* A block with undefined contents, or NULL when the kernel gives no memory. */
-void *lz_pool_take(struct lz_pool *pool);
-void lz_pool_give(struct lz_pool *pool, void *block);
+/* Returns a block with undefined contents, or NULL if the kernel provides no memory. */
+void *lz_pool_alloc(struct lz_pool *pool);
+void lz_pool_free(struct lz_pool *pool, void *block);
 
-/* Forgets every block, in use or free: for a forked child whose lists may be torn. Their memory is lost. */
-void lz_pool_abandon(struct lz_pool *pool);
+/* Forgets all blocks, used and free, for recovery from an inconsistent state. Their memory is leaked. */
+void lz_pool_reset(struct lz_pool *pool);
 
 #endif

@@ -1,4 +1,4 @@
-/* Reading GLIBC_TUNABLES; see tunables.h. */
+/* Parses GLIBC_TUNABLES; see tunables.h. */
 #include "support/tunables.h"
 
 #include <stdbool.h>
@@ -11,8 +11,8 @@ static int digit_of(char c)
 	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
 }
 
-/* _dl_strtoul of glibc's elf/dl-misc.c: it saturates, and a sign negates. */
-static uint64_t number(const char *text)
+/* Parses as _dl_strtoul in glibc's elf/dl-misc.c: the value saturates, and a sign negates it. */
+static uint64_t parse_number(const char *text)
 {
 	uint64_t value = 0;
 	bool negative;
@@ -34,8 +34,8 @@ static uint64_t number(const char *text)
 	return negative ? -value : value;
 }
 
-/* The last of a list's entries of that name sets *value. */
-static void find_in(const char *list, const char *name, uint64_t *value)
+/* Sets *value to the last entry with this name in the list. */
+static void find_in_list(const char *list, const char *name, uint64_t *value)
 {
 	const size_t length = strlen(name);
 
@@ -44,7 +44,7 @@ static void find_in(const char *list, const char *name, uint64_t *value)
 
 		if (list[entry] == '=') {
 			if (entry == length && memcmp(list, name, length) == 0)
-				*value = number(list + entry + 1);
+				*value = parse_number(list + entry + 1);
 			entry += strcspn(list + entry, ":");
 		}
 		list += entry + (list[entry] == ':');
@@ -57,6 +57,6 @@ uint64_t lz_tunable_number(char *const *envp, const char *name)
 
 	for (; envp != NULL && *envp != NULL; envp++)
 		if (strncmp(*envp, VARIABLE, strlen(VARIABLE)) == 0)
-			find_in(*envp + strlen(VARIABLE), name, &value);
+			find_in_list(*envp + strlen(VARIABLE), name, &value);
 	return value;
 }

@@ -1,6 +1,6 @@
 /*
- * GLIBC_TUNABLES, which is the C library's: what lazyzero has to know of it, to do in its own regions what
- * was asked of malloc. Allocates nothing and touches no errno.
+ * GLIBC_TUNABLES of the C library. lazyzero reads the tunables of malloc that it must apply to its own
+ * regions. Allocates nothing and preserves errno. Thread-safe.
  */
 #ifndef LZ_SUPPORT_TUNABLES_H
 #define LZ_SUPPORT_TUNABLES_H
@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 /*
- * The number that GLIBC_TUNABLES of envp (as environ(7); NULL is an empty one) gives a tunable, such as
- * "glibc.malloc.hugetlb"; 0 where it gives none. Read as glibc 2.36 does (elf/dl-tunables.c): entries
- * separated by
- * ':', the last one counts; decimal, octal or hexadecimal; what follows the digits is ignored.
+ * Returns the number that GLIBC_TUNABLES in envp (as environ(7); NULL is an empty environment) assigns to a
+ * tunable such as "glibc.malloc.hugetlb", or 0 if it assigns none. Parses as glibc 2.36 (elf/dl-tunables.c):
+ * entries are separated by ':', the last one counts, numbers are decimal, octal or hexadecimal, and
+ * characters after the digits are ignored.
  */
 uint64_t lz_tunable_number(char *const *envp, const char *name);
 

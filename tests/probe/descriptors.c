@@ -36,7 +36,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os/raw.h"
+#include "os/raw_syscall.h"
 
 #define MIB ((size_t)1 << 20)
 #define HIGHEST 1024
@@ -424,8 +424,8 @@ static void after_setuid(void)
 /* Not by prctl(2), which the library interposes: it would stop serving, see seccomp_filter.c. */
 static bool install_filter(struct sock_fprog *program)
 {
-#ifdef LZ_RAW_CALLS
-	return lz_raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)program, 0, 0, 0) == 0;
+#ifdef LZ_HAVE_RAW_SYSCALL
+	return lz_raw_syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)program, 0, 0, 0) == 0;
 #else
 	(void)program;
 	return false;

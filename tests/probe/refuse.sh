@@ -66,7 +66,7 @@ if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
   grep -Eq "$form" "$work/line" || fail "not the documented form: $(cat "$work/line")"
   run LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=1M "$probes/refuse" line 2>"$work/line" ||
     fail "line over the window: status $?"
-  grep -Eq 'refused calloc.* budget .*, even on a [0-9]+ MiB zero window, from ' "$work/line" ||
+  grep -Eq 'refused calloc.* budget .*, even with a [0-9]+ MiB zero window, from ' "$work/line" ||
     fail "not the documented form: $(cat "$work/line")"
 else
   echo 'not tested: no zero window here (lazyzero doctor)'

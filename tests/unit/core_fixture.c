@@ -1,4 +1,4 @@
-/* One core on the fake os table; see core_fixture.h. */
+/* A core on the fake os table; see core_fixture.h. */
 #include "core_fixture.h"
 
 #include "os/descriptors.h"
@@ -12,14 +12,13 @@ void start_core(char *const *envp)
 	memset(&core, 0, sizeof core);
 	cr_assert_eq(lz_core_init(&core, os, envp, "prog"), 0);
 	cr_assert(core.active);
-	/* These tests answer /proc from memory, or count how often it is opened. */
+	/* These tests answer /proc from memory, or count how often it is opened, so nothing may stay open. */
 	lz_descriptors_close(os);
 }
 
-char *const quiet_refuse[] = {
-	"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage",
-	"LAZYZERO_CACHE=0", NULL};
-char *const quiet[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
+char *const refuse_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=1M",
+	"LAZYZERO_BACKING=zeropage", "LAZYZERO_CACHE=0", NULL};
+char *const no_log_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
 
 int allocate(size_t size, void **out)
 {

@@ -1,4 +1,4 @@
-/* An os table for tests; see fake_os.h. */
+/* The os table for tests; see fake_os.h. */
 #include "fake_os.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ static int fake_madvise(void *address, size_t length, int advice)
 	return fails(FAKE_MADVISE) ? fake.error : lz_os_linux.madvise(address, length, advice);
 }
 
-/* A descriptor from which the content can be read. */
+/* Returns a descriptor from which the content can be read. */
 static int open_content(const char *content)
 {
 	int fd = memfd_create("fake", MFD_CLOEXEC);
@@ -92,10 +92,10 @@ static int fake_duplicate(int fd, int lowest)
 	return fails(FAKE_DUPLICATE) ? fake.error : lz_os_linux.duplicate(fd, lowest);
 }
 
-static int fake_limit(int resource, uint64_t *bytes)
+static int fake_rlimit(int resource, uint64_t *bytes)
 {
 	if (resource != RLIMIT_NOFILE || fake.descriptor_limit == 0)
-		return lz_os_linux.limit(resource, bytes);
+		return lz_os_linux.rlimit(resource, bytes);
 	*bytes = fake.descriptor_limit;
 	return 0;
 }
@@ -114,10 +114,10 @@ static ssize_t fake_write(int fd, const void *bytes, size_t length)
 	return (ssize_t)length;
 }
 
-/* Descriptor 2 is taken to be writable whatever the test was started with. */
-static int fake_writable(int fd)
+/* Descriptor 2 counts as writable, whatever the test was started with. */
+static int fake_poll_writable(int fd)
 {
-	return fd == STDERR_FILENO ? 1 : lz_os_linux.writable(fd);
+	return fd == STDERR_FILENO ? 1 : lz_os_linux.poll_writable(fd);
 }
 
 static uint64_t fake_now_ms(void)
@@ -139,9 +139,9 @@ const struct lz_os *fake_os(void)
 	table.read = fake_read;
 	table.pread = fake_pread;
 	table.duplicate = fake_duplicate;
-	table.limit = fake_limit;
+	table.rlimit = fake_rlimit;
 	table.write = fake_write;
-	table.writable = fake_writable;
+	table.poll_writable = fake_poll_writable;
 	table.now_ms = fake_now_ms;
 	return &table;
 }

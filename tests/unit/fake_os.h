@@ -1,6 +1,7 @@
 /*
- * An os table for tests: the real kernel, except for files that are answered from memory and calls that are
- * told to fail. One at a time: its state is global, as a table of functions needs.
+ * An os table for tests: the running kernel, except for files that are answered from memory and calls that
+ * are made to fail. Its state is global, because the table consists of plain functions; so there can be only
+ * one at a time.
  */
 #ifndef FAKE_OS_H
 #define FAKE_OS_H
@@ -29,23 +30,23 @@ struct fake_file {
 };
 
 struct fake_state {
-	const struct fake_file *files;  /* ends with path NULL; looked at before the real file system */
+	const struct fake_file *files;  /* ends with path NULL; searched before the real file system */
 	unsigned fail_at[FAKE_CALLS];   /* the nth call from now fails; 0: none */
 	unsigned fail_from[FAKE_CALLS]; /* every call from the nth on fails; 0: none */
-	int error;                      /* with this, negative */
+	int error;                      /* the error of these calls, negative */
 	unsigned calls[FAKE_CALLS];
-	unsigned pagemaps; /* how often a pagemap was opened */
-	size_t mapped, unmapped; /* bytes, sums of what succeeded */
-	char written[4096];      /* what went to descriptor 2, NUL-terminated */
+	unsigned pagemaps;       /* how often a pagemap was opened */
+	size_t mapped, unmapped; /* bytes, summed over successful calls */
+	char written[4096];      /* what was written to descriptor 2, NUL-terminated */
 	size_t written_length;
-	uint64_t descriptor_limit; /* RLIMIT_NOFILE, when not 0 */
-	uint64_t now_ms; /* the clock, when not 0 */
-	int last_advice; /* of madvise */
+	uint64_t descriptor_limit; /* RLIMIT_NOFILE, if not 0 */
+	uint64_t now_ms;           /* the current time, if not 0 */
+	int last_advice;           /* of the last madvise */
 };
 
 extern struct fake_state fake;
 
-/* Resets the state; the table is the same each time. */
+/* Resets the state. Returns the same table each time. */
 const struct lz_os *fake_os(void);
 
 #endif

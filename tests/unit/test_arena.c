@@ -1,10 +1,10 @@
-/* shim/arena.c: the bootstrap arena's blocks, their alignment, and its end. */
+/* shim/arena.c: blocks of the bootstrap arena, their alignment, and exhaustion. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 
 #include "shim/arena.h"
 
-Test(arena, blocks_are_zeroed_aligned_and_known)
+Test(arena, blocks_are_zeroed_aligned_and_recorded)
 {
 	char *a = lz_arena_allocate(1, 1);
 	char *b = lz_arena_allocate(5000, 16);
@@ -25,7 +25,7 @@ Test(arena, blocks_are_zeroed_aligned_and_known)
 		cr_expect_eq(b[i], 0);
 }
 
-Test(arena, its_end_and_nonsense)
+Test(arena, exhaustion_and_invalid_arguments)
 {
 	size_t blocks = 0;
 

@@ -1,4 +1,4 @@
-/* cache/cache.c: what is kept, for how long, and what comes back. */
+/* cache/cache.c: which regions are cached, for how long, and their contents when they are reused. */
 #include "core_fixture.h"
 
 #include <linux/userfaultfd.h>
@@ -8,7 +8,7 @@
 #include "cache/cache.h"
 #include "os/mman.h"
 
-static char *const keeping[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", NULL};
+static char *const cache_8m_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", NULL};
 
 static int allocate_zeroed(size_t size, char **out)
 {
@@ -17,24 +17,24 @@ static int allocate_zeroed(size_t size, char **out)
 	return lz_heap_allocate(&core.heap, &request, 0, (void **)out);
 }
 
-static unsigned kept(void)
+static unsigned cached_regions(void)
 {
 	return atomic_load(&core.cache.count);
 }
 
-Test(cache, comes_back_zero_and_only_once)
+Test(cache, reused_region_is_zero_and_reused_once)
 {
 	char *p, *q, *r;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 	p[0] = p[MIB + 5] = p[2 * MIB - 1] = 7;
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-	cr_expect_eq(kept(), 1);
+	cr_expect_eq(cached_regions(), 1);
 	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT, "freed twice");
 	cr_assert_eq(allocate_zeroed(2 * MIB - 9000, &q), 0);
-	cr_expect_eq(q, p, "a little smaller is served, too");
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(q, p, "serves a slightly smaller request");
+	cr_expect_eq(cached_regions(), 0);
 	cr_expect_eq(core.books.stats.wire->recycled, 1);
 	for (size_t i = 0; i < 2 * MIB; i++)
 		cr_assert_eq(q[i], 0, "byte %zu", i);
@@ -46,17 +46,20 @@ Test(cache, comes_back_zero_and_only_once)
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
-Test(cache, full_regions_come_back_zero_every_time)
+Test(cache, fully_resident_regions_are_zero_on_every_reuse)
 {
 	char *p;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	for (int round = 0; round < 5; round++) {
 		cr_assert_eq(allocate_zeroed(MIB, &p), 0);
 		for (size_t i = 0; i < MIB; i++)
 			cr_assert_eq(p[i], 0, "round %d, byte %zu", round, i);
 		memset(p, 1 + round, MIB);
-		/* Given back in between: still known as full, and still zero when it comes back. */
+		/*
+		 * Part of the memory is dropped: the region still counts as fully resident, and must be zero
+		 * when reused.
+		 */
 		if (round == 3)
 			lz_calls_madvise(&core.calls, p, MIB / 2, MADV_DONTNEED);
 		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
@@ -64,12 +67,12 @@ Test(cache, full_regions_come_back_zero_every_time)
 	cr_expect_eq(core.books.stats.wire->recycled, 4);
 }
 
-/* Freeing a large region looks at its page tables, but not where it was full when it was last made zero. */
-Test(cache, what_is_known_to_be_full_is_not_looked_at)
+/* Freeing a large region scans its page tables, unless it was fully resident when it was last zeroed. */
+Test(cache, known_resident_regions_are_not_scanned)
 {
 	char *p;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	fake.now_ms = 5000;
 	for (int round = 0; round < 3; round++) {
 		unsigned opened;
@@ -81,11 +84,13 @@ Test(cache, what_is_known_to_be_full_is_not_looked_at)
 		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 		cr_expect_eq(fake.pagemaps == opened, round > 0, "round %d", round);
 	}
-	cr_expect_eq(kept(), 1);
+	cr_expect_eq(cached_regions(), 1);
 }
 
-/* A kept region of `from` bytes that hold something, then a request for `to`. */
-static bool was_made_of_a_kept_one(size_t from, size_t to)
+/*
+ * Caches a written region of `from` bytes, then requests `to` bytes. Returns whether the region was reused.
+ */
+static bool reuses_with_other_size(size_t from, size_t to)
 {
 	uint64_t recycled = core.books.stats.wire->recycled;
 	char *p, *q;
@@ -97,32 +102,33 @@ static bool was_made_of_a_kept_one(size_t from, size_t to)
 	for (size_t i = 0; i < to; i++)
 		cr_assert_eq(q[i], 0, "%zu bytes from %zu: byte %zu", to, from, i);
 	cr_expect_eq(core.books.stats.wire->regions, 1);
-	cr_expect_eq(core.books.stats.wire->region_bytes, lz_regions_find(&core.books.regions, (uintptr_t)q)->length);
+	cr_expect_eq(core.books.stats.wire->region_bytes,
+		lz_regions_find(&core.books.regions, (uintptr_t)q)->length);
 	recycled = core.books.stats.wire->recycled - recycled;
-	cr_expect_eq(recycled, kept() == 0);
+	cr_expect_eq(recycled, cached_regions() == 0);
 	cr_assert_eq(lz_heap_free(&core.heap, q), 0);
 	lz_cache_flush(&core.cache);
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 	return recycled != 0;
 }
 
-Test(cache, other_sizes_are_made_of_what_is_kept_where_that_saves_faults)
+Test(cache, cached_regions_are_resized_if_that_saves_page_faults)
 {
-	start_core(keeping);
-	cr_expect(was_made_of_a_kept_one(2 * MIB, 2 * MIB + 4096), "grown");
-	cr_expect(was_made_of_a_kept_one(MIB, 7 * MIB), "grown");
-	cr_expect(was_made_of_a_kept_one(4 * MIB, 3 * MIB), "cut");
-	cr_expect_not(was_made_of_a_kept_one(MIB / 2, 7 * MIB), "hardly anything is there");
-	cr_expect_not(was_made_of_a_kept_one(7 * MIB, MIB), "most would be lost");
-	cr_expect_not(was_made_of_a_kept_one(4 * MIB, 9 * MIB), "could not be kept itself");
+	start_core(cache_8m_env);
+	cr_expect(reuses_with_other_size(2 * MIB, 2 * MIB + 4096), "grown");
+	cr_expect(reuses_with_other_size(MIB, 7 * MIB), "grown");
+	cr_expect(reuses_with_other_size(4 * MIB, 3 * MIB), "shrunk");
+	cr_expect_not(reuses_with_other_size(MIB / 2, 7 * MIB), "too few resident pages");
+	cr_expect_not(reuses_with_other_size(7 * MIB, MIB), "would discard most of the region");
+	cr_expect_not(reuses_with_other_size(4 * MIB, 9 * MIB), "the result would be too large to cache");
 	cr_expect_eq(committed(), 0);
 }
 
-Test(cache, what_cannot_be_resized_is_kept_still)
+Test(cache, region_stays_cached_if_mremap_fails)
 {
 	char *p, *q;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 	memset(p, 7, 2 * MIB);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
@@ -138,13 +144,13 @@ Test(cache, what_cannot_be_resized_is_kept_still)
 	cr_expect_eq(committed(), 0);
 }
 
-Test(cache, wrong_alignments_are_not_served)
+Test(cache, requested_alignment_is_respected)
 {
 	struct lz_request aligned = {.call = "memalign", .size = 2 * MIB};
 	char *p;
 	void *r;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	cr_assert_eq(lz_heap_allocate(&core.heap, &aligned, GIB, &r), 0);
@@ -154,11 +160,11 @@ Test(cache, wrong_alignments_are_not_served)
 	cr_expect_eq((uintptr_t)r % GIB, 0);
 }
 
-Test(cache, no_more_is_kept_than_allowed)
+Test(cache, oldest_regions_are_evicted_at_the_limit)
 {
 	char *p[8];
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	for (size_t i = 0; i < 8; i++) {
 		cr_assert_eq(allocate_zeroed(2 * MIB, &p[i]), 0);
 		memset(p[i], 1, 2 * MIB);
@@ -167,24 +173,24 @@ Test(cache, no_more_is_kept_than_allowed)
 		cr_assert_eq(lz_heap_free(&core.heap, p[i]), 0);
 		cr_expect_leq(core.cache.resident, 8 * MIB);
 	}
-	cr_expect_eq(kept(), 4);
+	cr_expect_eq(cached_regions(), 4);
 	cr_expect_eq(core.books.stats.wire->cache_bytes, 8 * MIB);
 	cr_expect_eq(mincore(p[0], 4096, (unsigned char[1]){0}), -1, "the oldest is unmapped");
 	cr_expect_eq(mincore(p[7], 4096, (unsigned char[1]){0}), 0);
 	cr_expect(lz_cache_flush(&core.cache));
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(cached_regions(), 0);
 	cr_expect_eq(core.cache.resident, 0);
 }
 
-Test(cache, a_sparse_region_larger_than_the_cache_is_kept)
+Test(cache, sparse_region_larger_than_the_cache_is_kept)
 {
 	char *p, *q;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	cr_assert_eq(allocate_zeroed(GIB, &p), 0);
 	p[5] = p[GIB - 1] = 1;
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
-	if (kept() == 0)
+	if (cached_regions() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
 	cr_expect_leq(core.cache.resident, 64 * 1024);
 	cr_assert_eq(allocate_zeroed(GIB, &q), 0);
@@ -192,29 +198,29 @@ Test(cache, a_sparse_region_larger_than_the_cache_is_kept)
 	cr_expect_eq(q[5] | q[GIB - 1], 0);
 }
 
-Test(cache, what_lies_idle_goes_back)
+Test(cache, idle_regions_are_unmapped)
 {
 	char *p, *q;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	fake.now_ms = 1000000;
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	fake.now_ms += 900;
 	lz_cache_trim_idle(&core.cache);
-	cr_expect_eq(kept(), 1);
+	cr_expect_eq(cached_regions(), 1);
 	fake.now_ms += 200;
 	map_anonymous(NULL, 4096, PROT_READ, 0);
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(cached_regions(), 0);
 	cr_expect_eq(allocate_zeroed(MIB, &q), 0);
 }
 
-Test(cache, altered_regions_are_not_kept)
+Test(cache, regions_altered_by_the_program_are_not_cached)
 {
 	void *moved;
 	char *p;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	for (int how = 0; how < 9; how++) {
 		cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 		switch (how) {
@@ -235,23 +241,25 @@ Test(cache, altered_regions_are_not_kept)
 			lz_calls_madvise(&core.calls, p, 4096, MADV_DONTFORK);
 			break;
 		case 5:
-			lz_calls_before_userfault(&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
+			lz_calls_before_userfault(
+				&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096}});
 			break;
-		case 6: /* at a hole, after it has protected what lies before */
+		case 6: /* fails at a hole, after protecting the memory before it */
 			fake.error = -ENOMEM;
 			fake.fail_at[FAKE_MPROTECT] = fake.calls[FAKE_MPROTECT] + 1;
-			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
+			cr_expect_eq(
+				lz_calls_mprotect(&core.calls, p, 2 * MIB, PROT_READ, -1, NULL), -ENOMEM);
 			break;
-		case 7: /* in a handler that interrupted us: nothing of the call can be entered */
+		case 7: /* re-entrant call, as from a signal handler: it cannot be recorded */
 			cr_assert(lz_books_lock(&core.books));
 			cr_expect_eq(lz_calls_mprotect(&core.calls, p, 4096, PROT_READ, -1, NULL), 0);
 			lz_books_unlock(&core.books);
 			lz_books_reconcile_after_failure(&core.books);
-			atomic_store(&core.books.missed, false);
+			atomic_store(&core.books.has_untracked_calls, false);
 			break;
-		case 8: /* and what realloc moves stays altered */
+		case 8: /* a region moved by realloc stays altered */
 			lz_calls_madvise(&core.calls, p, 2 * MIB, MADV_DONTDUMP);
-			/* In the way, unless something of the process is already. */
+			/* Occupies the memory after the region, unless something else of the process does. */
 			map_anonymous(p + 2 * MIB, 4096, PROT_NONE, MAP_FIXED_NOREPLACE);
 			cr_assert_eq(resize(p, 3 * MIB, &moved), 0);
 			cr_assert_neq(moved, p);
@@ -259,11 +267,11 @@ Test(cache, altered_regions_are_not_kept)
 			break;
 		}
 		cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-		cr_expect_eq(kept(), 0, "way %d", how);
+		cr_expect_eq(cached_regions(), 0, "alteration %d", how);
 	}
 }
 
-Test(cache, nothing_is_kept_where_nobody_sees_what_is_altered)
+Test(cache, nothing_is_cached_if_mmap_calls_are_not_intercepted)
 {
 	static char *const unseen[] = {
 		"LAZYZERO_LOG=none", "LAZYZERO_CACHE=8M", "LAZYZERO_INTERCEPT=malloc,calloc", NULL};
@@ -272,18 +280,18 @@ Test(cache, nothing_is_kept_where_nobody_sees_what_is_altered)
 	start_core(unseen);
 	cr_assert_eq(allocate_zeroed(2 * MIB, &p), 0);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(cached_regions(), 0);
 }
 
-Test(cache, guards_that_nobody_saw_do_not_come_back)
+Test(cache, unnoticed_guard_pages_are_removed_before_reuse)
 {
 	char *p, *q;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	cr_assert_eq(allocate_zeroed(4 * MIB, &p), 0);
 	p[MIB] = 1;
 	if (lz_os_linux.madvise(p + 2 * MIB, 8192, MADV_GUARD_INSTALL) != 0)
-		cr_skip_test("guards need Linux 6.13");
+		cr_skip_test("guard pages need Linux 6.13");
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 	cr_assert_eq(allocate_zeroed(4 * MIB, &q), 0);
 	cr_expect_eq(p, q);
@@ -291,52 +299,52 @@ Test(cache, guards_that_nobody_saw_do_not_come_back)
 		cr_assert_eq(q[i], 0, "byte %zu", i);
 }
 
-Test(cache, goes_before_anything_is_refused)
+Test(cache, cache_is_flushed_before_a_request_is_refused)
 {
 	static char *const tight[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", "LAZYZERO_POLICY=refuse",
 		"LAZYZERO_BUDGET=1200K", "LAZYZERO_BACKING=zeropage", NULL};
 	char *p, *q;
 
-	NEEDS_SMALL_BUDGET();
+	SKIP_WITHOUT_SMALL_BUDGETS();
 	start_core(tight);
 	cr_assert_eq(allocate_zeroed(300 * MIB, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
-	if (kept() == 0)
+	if (cached_regions() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
-	cr_expect_eq(allocate_zeroed(400 * MIB, &q), 0, "with what was kept, it would be too much");
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(allocate_zeroed(400 * MIB, &q), 0, "with the cached region it would exceed the budget");
+	cr_expect_eq(cached_regions(), 0);
 }
 
-Test(cache, a_budget_that_shrank_is_not_passed_by)
+Test(cache, reuse_respects_a_reduced_budget)
 {
 	static char *const refusing[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", "LAZYZERO_POLICY=refuse",
 		"LAZYZERO_BUDGET=1G", "LAZYZERO_BACKING=zeropage", NULL};
 	char *p;
 
-	NEEDS_SMALL_BUDGET();
+	SKIP_WITHOUT_SMALL_BUDGETS();
 	start_core(refusing);
 	cr_assert_eq(allocate_zeroed(900 * MIB, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
-	if (kept() == 0)
+	if (cached_regions() == 0)
 		cr_skip_test("PAGEMAP_SCAN needs Linux 6.7");
 	core.books.budget.bytes = 1200 << 10;
 	cr_expect_eq(allocate_zeroed(900 * MIB, &p), -ENOMEM);
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(cached_regions(), 0);
 }
 
-Test(cache, goes_when_memory_cannot_be_mapped)
+Test(cache, cache_is_flushed_if_mmap_fails)
 {
 	char *p, *q;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	fake.fail_at[FAKE_MMAP] = fake.calls[FAKE_MMAP] + 1;
 	cr_expect_eq(allocate_zeroed(3 * MIB, &q), 0);
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(cached_regions(), 0);
 }
 
-Test(cache, nothing_where_it_is_switched_off_or_address_space_is_limited)
+Test(cache, nothing_is_cached_if_disabled_or_under_rlimit_as)
 {
 	static char *const off[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=0", NULL};
 	struct rlimit limit = {.rlim_cur = (rlim_t)1 << 46, .rlim_max = RLIM_INFINITY};
@@ -345,21 +353,21 @@ Test(cache, nothing_where_it_is_switched_off_or_address_space_is_limited)
 	start_core(off);
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-	cr_expect_eq(kept(), 0);
-	start_core(keeping);
+	cr_expect_eq(cached_regions(), 0);
+	start_core(cache_8m_env);
 	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
 	cr_assert_eq(allocate_zeroed(MIB, &p), 0);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-	cr_expect_eq(kept(), 0);
+	cr_expect_eq(cached_regions(), 0);
 }
 
-/* Without PAGEMAP_SCAN: all is cleared, or given back. */
-Test(cache, before_linux_6_7)
+/* Without PAGEMAP_SCAN, a region is cleared as a whole, or dropped. */
+Test(cache, works_without_pagemap_scan)
 {
 	static const struct fake_file none[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
 	char *p, *q;
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	fake.files = none;
 	for (int dense = 0; dense < 2; dense++) {
 		cr_assert_eq(allocate_zeroed(MIB, &p), 0);
@@ -373,7 +381,7 @@ Test(cache, before_linux_6_7)
 	}
 }
 
-/* Every byte is filled before every free, so whatever comes back dirty is seen. */
+/* Fills every byte before every free, so that reused memory that was not zeroed is noticed. */
 static void *fill_and_free(void *argument)
 {
 	unsigned seed = (unsigned)(uintptr_t)argument;
@@ -393,11 +401,11 @@ static void *fill_and_free(void *argument)
 	return dirty;
 }
 
-Test(cache, zero_in_every_thread)
+Test(cache, reused_regions_are_zero_in_concurrent_threads)
 {
 	pthread_t threads[3];
 
-	start_core(keeping);
+	start_core(cache_8m_env);
 	for (uintptr_t i = 0; i < 3; i++)
 		cr_assert_eq(pthread_create(&threads[i], NULL, fill_and_free, (void *)(i + 1)), 0);
 	for (int i = 0; i < 3; i++) {

@@ -1,4 +1,4 @@
-/* os/cgroup.c: recorded trees of both versions, nested groups, containers, and what is missing. */
+/* os/cgroup.c: recorded trees of both versions, nested groups, containers, and missing files. */
 #include <criterion/criterion.h>
 
 #include "accounting/budget_size.h"
@@ -28,7 +28,7 @@ static struct lz_memory_limit limit_of(const struct fake_file *files)
 	return limit;
 }
 
-Test(cgroup, version_2_takes_the_smallest_of_the_path)
+Test(cgroup, version_2_smallest_limit_of_all_ancestors)
 {
 	static const struct fake_file files[] = {MEMINFO,
 		{"/proc/thread-self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda rw\n" V2_MOUNT},
@@ -41,7 +41,7 @@ Test(cgroup, version_2_takes_the_smallest_of_the_path)
 	cr_expect(limit.from_cgroup);
 }
 
-Test(cgroup, version_1_beside_other_hierarchies)
+Test(cgroup, version_1_with_other_hierarchies_mounted)
 {
 	static const struct fake_file files[] = {MEMINFO,
 		{"/proc/thread-self/mountinfo",
@@ -58,7 +58,7 @@ Test(cgroup, version_1_beside_other_hierarchies)
 	cr_expect(limit.from_cgroup);
 }
 
-Test(cgroup, a_container_shows_a_subtree)
+Test(cgroup, container_mounts_a_subtree)
 {
 	static const struct fake_file files[] = {MEMINFO,
 		{"/proc/thread-self/mountinfo",
@@ -70,7 +70,7 @@ Test(cgroup, a_container_shows_a_subtree)
 	cr_expect_eq(limit_of(files).bytes, GIB);
 }
 
-Test(cgroup, a_path_outside_the_mounted_subtree_asks_its_root)
+Test(cgroup, path_outside_the_mounted_subtree_uses_its_root)
 {
 	static const struct fake_file files[] = {MEMINFO,
 		{"/proc/thread-self/mountinfo", "35 31 0:32 /docker/abc /cg rw - cgroup2 cgroup rw\n"},
@@ -79,7 +79,7 @@ Test(cgroup, a_path_outside_the_mounted_subtree_asks_its_root)
 	cr_expect_eq(limit_of(files).bytes, 4 * GIB);
 }
 
-Test(cgroup, a_limit_above_ram_does_not_count)
+Test(cgroup, limit_above_ram_is_ignored)
 {
 	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
 		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "99999999999999\n"},
@@ -90,7 +90,7 @@ Test(cgroup, a_limit_above_ram_does_not_count)
 	cr_expect_not(limit.from_cgroup);
 }
 
-Test(cgroup, malformed_files_do_not_limit)
+Test(cgroup, malformed_files_impose_no_limit)
 {
 	static const struct fake_file files[] = {MEMINFO,
 		{"/proc/thread-self/mountinfo", "\n-\n - \n35\n 1 2 3 4 5 6 - cgroup2\n" V2_MOUNT},
@@ -100,7 +100,7 @@ Test(cgroup, malformed_files_do_not_limit)
 	cr_expect_eq(limit_of(files).bytes, 16 * GIB);
 }
 
-Test(cgroup, without_proc_nothing_is_known)
+Test(cgroup, limit_is_unknown_without_proc)
 {
 	static const struct fake_file files[] = {{"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
@@ -108,7 +108,7 @@ Test(cgroup, without_proc_nothing_is_known)
 	cr_expect_eq(limit_of(files).bytes, UINT64_MAX);
 }
 
-Test(cgroup, without_memory_for_the_work_area_nothing_is_known)
+Test(cgroup, limit_is_unknown_without_memory)
 {
 	const struct lz_os *os = fake_os();
 
@@ -116,23 +116,23 @@ Test(cgroup, without_memory_for_the_work_area_nothing_is_known)
 	cr_expect_eq(lz_memory_limit(os, "").bytes, UINT64_MAX);
 }
 
-static uint64_t free_of(const struct fake_file *files)
+static uint64_t available_with(const struct fake_file *files)
 {
 	const struct lz_os *os = fake_os();
 	uint64_t bytes;
 
 	fake.files = files;
-	bytes = lz_memory_free(os, "");
+	bytes = lz_memory_available(os, "");
 	cr_expect_eq(fake.mapped, fake.unmapped, "the work area is given back");
 	return bytes;
 }
 
 #define AVAILABLE                                                                                            \
 	{                                                                                                    \
-		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"         \
+		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"          \
 	}
 
-Test(cgroup, free_is_what_the_tightest_group_of_version_2_has_left)
+Test(cgroup, available_memory_is_the_minimum_of_version_2_groups)
 {
 	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
 		{"/proc/thread-self/cgroup", "0::/a/b\n"}, {"/sys/fs/cgroup/a/b/memory.max", "max\n"},
@@ -144,11 +144,14 @@ Test(cgroup, free_is_what_the_tightest_group_of_version_2_has_left)
 		{"/sys/fs/cgroup/a/memory.stat", "inactive_file 300000\n"}, NONE,
 		{"/sys/fs/cgroup/memory.high", NULL}, {0}};
 
-	/* 900000 - (800000 - 300000), before 1000000 - (700000 - 200000). */
-	cr_expect_eq(free_of(files), 400000);
+	/*
+	 * The parent: 900000 - (800000 - 300000). The group itself has 1000000 - (700000 - 200000), which is
+	 * more.
+	 */
+	cr_expect_eq(available_with(files), 400000);
 }
 
-Test(cgroup, free_is_what_version_1_has_left)
+Test(cgroup, available_memory_in_version_1)
 {
 	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V1_MOUNT},
 		{"/proc/thread-self/cgroup", "4:memory:/x\n"},
@@ -159,32 +162,32 @@ Test(cgroup, free_is_what_version_1_has_left)
 		{"/sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n"},
 		{"/sys/fs/cgroup/memory/memory.stat", NULL}, {0}};
 
-	cr_expect_eq(free_of(files), 200000);
+	cr_expect_eq(available_with(files), 200000);
 }
 
-Test(cgroup, a_group_beyond_its_limit_has_nothing_free)
+Test(cgroup, group_over_its_limit_has_no_available_memory)
 {
 	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
 		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1000\n"},
 		{"/sys/fs/cgroup/a/memory.high", NULL}, {"/sys/fs/cgroup/a/memory.current", "2000\n"},
 		{"/sys/fs/cgroup/a/memory.stat", NULL}, NONE, {"/sys/fs/cgroup/memory.high", NULL}, {0}};
 
-	cr_expect_eq(free_of(files), 0);
+	cr_expect_eq(available_with(files), 0);
 }
 
-Test(cgroup, free_is_what_the_machine_has_where_no_group_limits)
+Test(cgroup, available_memory_without_a_group_limit_is_mem_available)
 {
-	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", NULL},
-		{"/proc/thread-self/cgroup", NULL}, {0}};
+	static const struct fake_file files[] = {
+		AVAILABLE, {"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	static const struct fake_file nothing[] = {{"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
-	uint64_t bytes = free_of(nothing); /* by sysinfo(2) */
+	uint64_t bytes = available_with(nothing); /* from sysinfo(2) */
 
-	cr_expect_eq(free_of(files), 8 * GIB);
+	cr_expect_eq(available_with(files), 8 * GIB);
 	cr_expect(bytes > 0 && bytes < UINT64_MAX);
 }
 
-Test(budget, says_where_it_comes_from)
+Test(budget, source_is_described)
 {
 	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
 		{"/proc/thread-self/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "1073741824\n"},

@@ -1,17 +1,19 @@
-/* core/: requests served, refused and failing half-way, with an os table that fails on command. */
+/*
+ * core/: requests that are served, refused, or fail half-way, on an os table whose calls can be made to fail.
+ */
 #include "core_fixture.h"
 #include "kernel.h"
 
 #include <stdio.h>
 #include <sys/wait.h>
 
-Test(core, a_region_lives_and_dies)
+Test(core, allocate_measure_free)
 {
 	void *p = NULL;
 	size_t size = 0;
 	uint64_t before;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(1, &p), 0);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	before = committed();
@@ -35,22 +37,22 @@ Test(core, impossible_sizes)
 {
 	void *p = NULL;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_expect_eq(allocate(0, &p), -ENOMEM);
 	cr_expect_eq(allocate(SIZE_MAX, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)PTRDIFF_MAX + 1, &p), -ENOMEM);
 	cr_expect_eq(allocate((size_t)1 << 60, &p), -EAGAIN,
-		"no such address space: for the next allocator to say");
+		"more than the address space: left to the next allocator");
 	cr_expect_eq(atomic_load(&core.books.reservations.bytes), 0);
 	cr_expect_null(p);
 }
 
-Test(core, refusal_loses_nothing)
+Test(core, refusal_leaves_existing_regions_unchanged)
 {
 	void *p = NULL, *q = NULL;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	cr_assert_eq(allocate(16 * MIB, &p), 0);
 	memset(p, 7, 16 * MIB);
 	cr_expect_eq(allocate(GIB, &q), -ENOMEM);
@@ -62,28 +64,28 @@ Test(core, refusal_loses_nothing)
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
-Test(core, what_others_unmap_is_found_before_refusing)
+Test(core, untracked_unmaps_are_reconciled_before_refusal)
 {
 	void *p = NULL, *q = NULL;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	cr_assert_eq(allocate(400 * MIB, &p), 0);
 	cr_expect_eq(allocate(300 * MIB, &q), -ENOMEM);
-	/* Behind the ledger's back: only /proc/self/maps knows. */
+	/* The ledger does not record this call; only /proc/self/maps shows it. */
 	cr_assert_eq(munmap(p, 400 * MIB), 0);
 	cr_expect_eq(allocate(300 * MIB, &q), 0);
 	lz_heap_free(&core.heap, q);
 }
 
-Test(core, what_others_map_counts_by_vmpte)
+Test(core, untracked_mappings_count_through_vmpte)
 {
 	size_t length = GIB;
 	void *p = NULL;
 	volatile char *other;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	other = mmap(NULL, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	cr_assert_neq(other, MAP_FAILED);
 	for (size_t i = 0; i < length; i += 4096)
@@ -93,29 +95,29 @@ Test(core, what_others_map_counts_by_vmpte)
 	cr_expect_eq(allocate(2 * MIB, &p), 0);
 }
 
-Test(core, regions_lie_where_they_need_the_fewest_tables)
+Test(core, regions_are_placed_to_share_page_tables)
 {
 	unsigned seed = 7;
 	uint64_t alone = 0, before;
 	void *p = NULL;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(MIB, &p), 0);
 	before = core.books.ledger.tables.count[0];
 	for (int i = 0; i < 400; i++) {
 		size_t size = MIB + (size_t)rand_r(&seed) % (40 * MIB);
-		struct lz_tables fewest = lz_tables_fewest(core.books.geometry, size, core.books.page_shift);
+		struct lz_tables fewest = lz_tables_minimum(core.books.geometry, size, core.books.page_shift);
 
 		cr_assert_eq(allocate(size, &p), 0);
 		alone += fewest.count[0];
 	}
-	/* Each by itself could not do with less; neighbours that share a table do. */
+	/* No region could have fewer tables by itself; neighbours share some. */
 	cr_expect_leq(core.books.ledger.tables.count[0] - before, alone);
-	printf("%lu PTE tables for 400 regions, %lu if each lay alone\n",
+	printf("%lu PTE tables for 400 regions, %lu if each lay apart\n",
 		core.books.ledger.tables.count[0] - before, alone);
 }
 
-Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
+Test(core, failed_mmap_is_not_logged_as_served)
 {
 	static char *const tight[] = {"LAZYZERO_BUDGET=1M", "LAZYZERO_BACKING=zeropage", NULL};
 	void *p = NULL;
@@ -130,8 +132,11 @@ Test(core, what_the_kernel_cannot_map_is_not_reported_as_served)
 		strstr(fake.written, "served calloc(8589934592) over the budget"), "%s", fake.written);
 }
 
-/* Every mapping call of a request fails in turn: nothing leaks, the books agree, the next request works. */
-Test(core, failures_at_any_point_leave_no_trace)
+/*
+ * Each mapping call of a request fails in turn: nothing leaks, the books are correct, the next request
+ * succeeds.
+ */
+Test(core, failures_at_any_call_are_rolled_back)
 {
 	for (enum fake_call call = FAKE_MMAP; call <= FAKE_MADVISE; call++) {
 		for (unsigned n = 1; n < 8; n++) {
@@ -139,7 +144,7 @@ Test(core, failures_at_any_point_leave_no_trace)
 			uint64_t before;
 			size_t size;
 
-			start_core(quiet);
+			start_core(no_log_env);
 			cr_assert_eq(allocate(3 * MIB, &p), 0);
 			before = committed();
 			memset(fake.calls, 0, sizeof fake.calls);
@@ -163,17 +168,17 @@ Test(core, failures_at_any_point_leave_no_trace)
 	}
 }
 
-Test(core, without_proc_it_still_serves)
+Test(core, serves_without_proc)
 {
 	static const struct fake_file files[] = {{"/proc/thread-self/status", NULL},
 		{"/proc/thread-self/maps", NULL}, {"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 	void *p = NULL;
 
-	start_core(quiet_refuse);
+	start_core(refuse_env);
 	fake.files = files;
 	cr_assert_eq(allocate(16 * MIB, &p), 0);
-	cr_expect_eq(allocate(GIB, &p), -ENOMEM, "the ledger alone can refuse");
+	cr_expect_eq(allocate(GIB, &p), -ENOMEM, "the ledger suffices to refuse");
 }
 
 Test(core, region_info_counts_pages)
@@ -182,7 +187,7 @@ Test(core, region_info_counts_pages)
 	char *p = NULL;
 	volatile char sink;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(16 * MIB, (void **)&p), 0);
 	cr_assert_eq(lz_heap_region_info(&core.heap, p + 5, &info), 0);
 	cr_expect_eq(info.base, (void *)p);
@@ -202,8 +207,9 @@ Test(core, region_info_counts_pages)
 	if (kernel_has_zero_page())
 		cr_expect_eq(info.resident_bytes, 8192);
 	else
-		printf("skipped: what is resident after reads: this kernel answers reads of untouched memory "
-		       "with memory of its own, not the zero page\n");
+		printf("skipped: resident size after reads: this kernel maps its own pages on reads of "
+		       "untouched memory, "
+		       "not the zero page\n");
 	cr_expect_geq(info.page_table_bytes, 4 * 4096);
 	cr_expect_eq(lz_heap_zero(&core.heap, p + 1, 8 * MIB), 0);
 	cr_expect_eq(p[0], 1);
@@ -212,58 +218,57 @@ Test(core, region_info_counts_pages)
 	cr_expect_eq(lz_heap_region_info(&core.heap, &core, &info), -EINVAL);
 }
 
-Test(core, a_forked_child_has_books_of_its_own)
+Test(core, forked_child_has_its_own_books)
 {
 	void *p = NULL;
 	int status = 0;
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	pid_t child;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
-	/* As if another thread had been inside at the time of the fork. */
-	cr_assert_neq(lz_lock_enter(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
+	/* As if another thread were in a section at the time of the fork. */
+	cr_assert_neq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_UNAVAILABLE);
 	child = fork();
 	if (child == 0) {
 		void *q = NULL;
 
-		lz_lock_leave(
-			&core.books
-				 .lock); /* the thread that forked is inside, as a signal handler's fork is */
+		lz_lock_release(&core.books.lock); /* the forking thread is in a section, as if a signal
+						      handler had forked */
 		if (allocate(64 * MIB, &q) != 0 || *(char *)q != 0 || lz_heap_free(&core.heap, q) != 0)
 			_exit(1);
 		if (lz_heap_free(&core.heap, p) != 0)
 			_exit(2);
 		_exit(core.books.stats.wire->pid == (uint64_t)getpid() ? 0 : 3);
 	}
-	lz_lock_leave(&core.books.lock);
+	lz_lock_release(&core.books.lock);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
-Test(core, inside_the_lock_calls_pass_by)
+Test(core, reentrant_calls_bypass_the_library)
 {
 	void *p = NULL, *q = NULL;
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	size_t size;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(MIB, &p), 0);
-	cr_assert_eq(lz_lock_enter(&core.books.lock, &mark), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_acquire(&core.books.lock, &mark), LZ_LOCK_ACQUIRED);
 	cr_expect_eq(allocate(MIB, &q), -EAGAIN);
-	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0, "looking up needs no lock");
-	cr_expect_eq(lz_heap_free(&core.heap, p), 0, "nor does freeing");
-	lz_lock_leave(&core.books.lock);
+	cr_expect_eq(lz_heap_size(&core.heap, p, &size), 0, "lookups need no lock");
+	cr_expect_eq(lz_heap_free(&core.heap, p), 0, "freeing needs no lock");
+	lz_lock_release(&core.books.lock);
 	cr_expect_eq(lz_heap_free(&core.heap, p), -ENOENT);
 	cr_assert_eq(allocate(MIB, &q), 0);
-	cr_expect_eq(atomic_load(&core.books.regions.leftover), 0, "what was left is swept");
+	cr_expect_eq(atomic_load(&core.books.regions.deferred_count), 0, "deferred regions are unlinked");
 	lz_heap_free(&core.heap, q);
 }
 
-/* --- frees of what is no block --- */
+/* --- frees of pointers that are not blocks --- */
 
-Test(misuse, near_is_where_a_region_lies)
+Test(misuse, filter_contains_every_region)
 {
 	static const struct {
 		uintptr_t base;
@@ -273,22 +278,22 @@ Test(misuse, near_is_where_a_region_lies)
 		{0x300000000000, 8 * 64 * MIB}};
 	const uintptr_t unit = 64 * MIB;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
 		uintptr_t first = regions[i].base & -unit,
 			  last = (regions[i].base + regions[i].length - 1) & -unit;
 
-		cr_expect_not(lz_regions_near(&core.books.regions, first), "%zu", i);
-		lz_regions_note(&core.books.regions, regions[i].base, regions[i].length);
+		cr_expect_not(lz_regions_may_be_near(&core.books.regions, first), "%zu", i);
+		lz_regions_filter_add(&core.books.regions, regions[i].base, regions[i].length);
 		for (uintptr_t at = first; at <= last; at += unit)
-			cr_assert(lz_regions_near(&core.books.regions, at) &&
-				  lz_regions_near(&core.books.regions, at + unit - 1));
-		cr_expect_not(lz_regions_near(&core.books.regions, first - 1), "%zu", i);
-		cr_expect_not(lz_regions_near(&core.books.regions, last + unit), "%zu", i);
+			cr_assert(lz_regions_may_be_near(&core.books.regions, at) &&
+				  lz_regions_may_be_near(&core.books.regions, at + unit - 1));
+		cr_expect_not(lz_regions_may_be_near(&core.books.regions, first - 1), "%zu", i);
+		cr_expect_not(lz_regions_may_be_near(&core.books.regions, last + unit), "%zu", i);
 	}
 }
 
-Test(misuse, only_what_is_certain)
+Test(misuse, only_certain_misuse_is_classified)
 {
 	char *p, *foreign = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uintptr_t base = 0;
@@ -296,14 +301,14 @@ Test(misuse, only_what_is_certain)
 
 	start_core((char *[]){"LAZYZERO_LOG=none", NULL});
 	cr_assert_eq(allocate(2 * MIB, (void **)&p), 0);
-	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "a block is one");
+	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_NONE, "the start of a block");
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_INTERIOR);
 	cr_expect(base == (uintptr_t)p && length == 2 * MIB);
 	cr_expect_eq(lz_heap_classify(&core.heap, foreign, &base, &length), LZ_MISUSE_NONE);
-	/* Books that a call got past are not believed. */
-	atomic_store(&core.books.missed, true);
+	/* If an untracked call was made, the books are not trusted. */
+	atomic_store(&core.books.has_untracked_calls, true);
 	cr_expect_eq(lz_heap_classify(&core.heap, p + 4096, &base, &length), LZ_MISUSE_NONE);
-	atomic_store(&core.books.missed, false);
+	atomic_store(&core.books.has_untracked_calls, false);
 	cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 	cr_expect_eq(lz_heap_classify(&core.heap, p, &base, &length), LZ_MISUSE_DOUBLE_FREE);
 	lz_cache_flush(&core.cache);
@@ -311,21 +316,21 @@ Test(misuse, only_what_is_certain)
 	munmap(foreign, 4096);
 }
 
-/* An age of -1 ms is no age beyond all limits. */
-Test(core, what_was_read_in_this_millisecond_is_not_read_again)
+/* An unsigned age of -1 ms must not count as very old. */
+Test(core, vmpte_is_not_read_twice_in_one_millisecond)
 {
 	for (uint64_t now = 5000; now < 5002; now++) {
 		unsigned opened;
 
-		start_core(quiet);
+		start_core(no_log_env);
 		fake.now_ms = now;
 		cr_assert(lz_books_lock(&core.books));
-		lz_books_read_actual(&core.books, 1);
+		lz_books_read_vmpte(&core.books, 1);
 		opened = fake.calls[FAKE_OPEN];
-		lz_books_read_actual(&core.books, 1);
+		lz_books_read_vmpte(&core.books, 1);
 		cr_expect_eq(fake.calls[FAKE_OPEN], opened, "at %d", (int)now);
 		fake.now_ms++;
-		lz_books_read_actual(&core.books, 1);
+		lz_books_read_vmpte(&core.books, 1);
 		cr_expect_eq(fake.calls[FAKE_OPEN], opened + 1, "at %d", (int)now);
 		lz_books_reconcile(&core.books);
 		cr_expect_leq(core.books.reconciled_ms, fake.now_ms);

@@ -1,4 +1,4 @@
-/* pagetables/geometry.c: every geometry by arithmetic, and the one of this machine. */
+/* pagetables/geometry.c: the arithmetic of every geometry, and the geometry of the running kernel. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,18 +15,18 @@ static uint64_t counted(const struct lz_geometry *geometry, uint64_t start, uint
 	return lz_tables_counted_bytes(geometry, &tables);
 }
 
-Test(geometry, the_figures_of_the_story)
+Test(geometry, figures_of_the_demand_paging_article)
 {
 	const struct lz_geometry *x86 = lz_geometry_by_name("x86-64 4-level");
-	struct lz_tables one = lz_tables_fewest(x86, 4096, 12);
+	struct lz_tables one = lz_tables_minimum(x86, 4096, 12);
 
 	cr_assert_not_null(x86);
-	/* E7: one page needs one table on each of 4 levels. */
+	/* Claim E7 of the demand-paging article: one page needs one table on each of 4 levels. */
 	cr_expect_eq(lz_tables_bytes(x86, &one), 16 * KIB);
 	cr_expect_eq(lz_tables_counted_bytes(x86, &one), 12 * KIB);
-	/* E8: 512 GiB need 1 GiB of PTE tables, 2 MiB of PMD tables, one PUD table. */
+	/* Claim E8: 512 GiB need 1 GiB of PTE tables, 2 MiB of PMD tables and one PUD table. */
 	cr_expect_eq(counted(x86, 0, 512 * GIB), GIB + 2048 * KIB + 4 * KIB);
-	/* E5: 100 GB. */
+	/* Claim E5: 100 GB. */
 	cr_expect_eq(counted(x86, 0, UINT64_C(100000000000)), (UINT64_C(47684) + 94 + 1) * 4 * KIB);
 }
 
@@ -39,7 +39,7 @@ Test(geometry, ranges_across_table_boundaries)
 	cr_expect_eq(tables.count[1], 2);
 	cr_expect_eq(tables.count[2], 1);
 	cr_expect_eq(tables.count[3], 1);
-	/* Huge pages need no PTE tables, those of 1 GiB no PMD tables. */
+	/* Huge pages need no PTE tables; 1 GiB pages need no PMD tables either. */
 	tables = lz_tables_of(x86, 0, 4 * GIB, 21);
 	cr_expect_eq(tables.count[0], 0);
 	cr_expect_eq(tables.count[1], 4);
@@ -48,7 +48,10 @@ Test(geometry, ranges_across_table_boundaries)
 	cr_expect_eq(tables.count[2], 1);
 }
 
-/* name, span of a PTE table, its bytes, bytes VmPTE counts for one page, levels */
+/*
+ * name, span and size of a PTE table in bytes, bytes that VmPTE counts for one page, levels, user address
+ * bits
+ */
 static const struct {
 	const char *name;
 	uint64_t pte_span, pte_bytes, one_page;
@@ -81,9 +84,9 @@ static const struct {
 	{"loongarch64 64K 3-level", 512 << 20, 65536, 131072, 3, 55},
 };
 
-Test(geometry, every_row_adds_up)
+Test(geometry, every_row_is_consistent)
 {
-	cr_assert_eq(sizeof rows / sizeof *rows, lz_geometry_count, "a row of the table has no test");
+	cr_assert_eq(sizeof rows / sizeof *rows, lz_geometry_count, "a row of the table is not tested");
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *geometry = lz_geometry_by_name(rows[i].name);
 
@@ -102,7 +105,7 @@ Test(geometry, every_row_adds_up)
 	}
 }
 
-Test(geometry, the_probe_knows_this_machine)
+Test(geometry, probe_finds_the_running_kernels_geometry)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 

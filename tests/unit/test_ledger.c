@@ -1,4 +1,4 @@
-/* pagetables/ledger.c: random changes against a model that knows every page by itself. */
+/* pagetables/ledger.c: random changes against a model that stores every page separately. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +7,11 @@
 #include "fake_os.h"
 
 #define PAGE UINT64_C(4096)
-/* Three PTE spans, at the edge of a PMD span, so that every kind of boundary is crossed. */
+/* Three PTE spans at the edge of a PMD span, so that every kind of boundary occurs. */
 #define MODEL_BASE ((UINT64_C(1) << 30) - (UINT64_C(3) << 20))
 #define MODEL_PAGES 1536u
 
-static const struct lz_traits plain = {.page_shift = 12};
+static const struct lz_range_traits plain = {.page_shift = 12};
 
 static struct lz_ledger *new_ledger(void)
 {
@@ -21,7 +21,7 @@ static struct lz_ledger *new_ledger(void)
 	return &ledger;
 }
 
-/* Tables by looking at every page: a table is needed when a page in its span is touchable. */
+/* Counts tables page by page: a table is needed if any page in its span is accessible. */
 static struct lz_tables brute_force(const bool *touchable)
 {
 	struct lz_tables tables = {{0}};
@@ -51,7 +51,7 @@ static uint64_t model_bytes(const bool *touchable)
 	return bytes;
 }
 
-Test(ledger, random_changes_agree_with_every_page)
+Test(ledger, random_changes_match_a_per_page_model)
 {
 	struct lz_ledger *ledger = new_ledger();
 	bool touchable[MODEL_PAGES] = {false};
@@ -60,7 +60,7 @@ Test(ledger, random_changes_agree_with_every_page)
 	for (int step = 0; step < 20000; step++) {
 		size_t first = (size_t)rand_r(&seed) % MODEL_PAGES;
 		size_t count = 1 + (size_t)rand_r(&seed) % (rand_r(&seed) % 4 ? 16 : MODEL_PAGES - first);
-		struct lz_traits traits = {.page_shift = 12, .tag = (uintptr_t)(rand_r(&seed) % 3)};
+		struct lz_range_traits traits = {.page_shift = 12, .tag = (uintptr_t)(rand_r(&seed) % 3)};
 		uintptr_t start, end;
 		struct lz_tables before, want, marginal;
 		bool add = rand_r(&seed) % 2;
@@ -70,13 +70,13 @@ Test(ledger, random_changes_agree_with_every_page)
 		start = MODEL_BASE + first * PAGE;
 		end = start + count * PAGE;
 		before = ledger->tables;
-		marginal = lz_ledger_marginal(ledger, start, end, 12);
+		marginal = lz_ledger_additional_tables(ledger, start, end, 12);
 		if (!add)
 			cr_assert_eq(lz_ledger_remove(ledger, start, end), 0);
 		else if (rand_r(&seed) % 2)
 			cr_assert_eq(lz_ledger_set(ledger, start, end, traits), 0);
 		else
-			cr_assert_eq(lz_ledger_cover(ledger, start, end, traits), 0);
+			cr_assert_eq(lz_ledger_add_missing(ledger, start, end, traits), 0);
 		for (size_t i = first; i < first + count; i++)
 			touchable[i] = add;
 		want = brute_force(touchable);
@@ -91,10 +91,10 @@ Test(ledger, random_changes_agree_with_every_page)
 	}
 }
 
-Test(ledger, finds_and_joins)
+Test(ledger, find_and_merge_ranges)
 {
 	struct lz_ledger *ledger = new_ledger();
-	struct lz_traits tagged = {.page_shift = 12, .tag = 5};
+	struct lz_range_traits tagged = {.page_shift = 12, .tag = 5};
 	struct lz_range *range;
 
 	lz_ledger_set(ledger, 2 * PAGE, 4 * PAGE, plain);
@@ -109,15 +109,15 @@ Test(ledger, finds_and_joins)
 	lz_ledger_set(ledger, 3 * PAGE, 5 * PAGE, tagged);
 	cr_expect_eq(lz_ledger_find(ledger, 3 * PAGE)->traits.tag, 5);
 	cr_expect_eq(lz_ledger_find(ledger, 5 * PAGE)->traits.tag, 0);
-	lz_ledger_cover(ledger, 0, 8 * PAGE, plain);
-	cr_expect_eq(lz_ledger_find(ledger, 4 * PAGE)->traits.tag, 5, "cover keeps what is known");
+	lz_ledger_add_missing(ledger, 0, 8 * PAGE, plain);
+	cr_expect_eq(lz_ledger_find(ledger, 4 * PAGE)->traits.tag, 5, "existing ranges keep their traits");
 	cr_expect_eq(ledger->bytes, 8 * PAGE);
 }
 
 Test(ledger, huge_pages_need_no_lower_tables)
 {
 	struct lz_ledger *ledger = new_ledger();
-	struct lz_traits huge = {.page_shift = 21};
+	struct lz_range_traits huge = {.page_shift = 21};
 	uint64_t mib2 = UINT64_C(2) << 20;
 
 	lz_ledger_set(ledger, 0, 4 * mib2, huge);
@@ -131,7 +131,7 @@ Test(ledger, huge_pages_need_no_lower_tables)
 	cr_expect_eq(ledger->tables.count[1], 1);
 }
 
-Test(ledger, without_memory_it_says_so)
+Test(ledger, becomes_inexact_without_memory)
 {
 	struct lz_ledger *ledger = new_ledger();
 
@@ -144,7 +144,7 @@ Test(ledger, without_memory_it_says_so)
 	cr_expect_eq(lz_ledger_committed(ledger), 12288);
 }
 
-Test(ledger, the_whole_address_space)
+Test(ledger, whole_address_space)
 {
 	struct lz_ledger *ledger = new_ledger();
 

@@ -1,4 +1,4 @@
-/* support/lock.c: sections that nest, that are left by a jump, and whose thread is gone. */
+/* support/lock.c: nested sections, sections left by a jump, and holders whose thread is gone. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -28,33 +28,33 @@ static void start(void)
 	cr_assert_eq(lz_lock_init(&lock, &lz_os_linux), 0);
 }
 
-/* Enters at some depth of the stack; leaves, or jumps. */
-static __attribute__((noinline)) enum lz_lock_result visit(unsigned depth, bool jump)
+/* Acquires the lock at some stack depth; then releases it, or jumps out. */
+static __attribute__((noinline)) enum lz_lock_result acquire_at_depth(unsigned depth, bool jump)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	enum lz_lock_result result;
 
 	if (depth > 0) {
-		result = visit(depth - 1, jump);
-		/* No tail call: each level has a frame of its own. */
+		result = acquire_at_depth(depth - 1, jump);
+		/* Prevents a tail call, so that each level has its own frame. */
 		__asm__ volatile("" ::"r"(&mark) : "memory");
 		return result;
 	}
-	result = lz_lock_enter(&lock, &mark);
+	result = lz_lock_acquire(&lock, &mark);
 	if (result != LZ_LOCK_UNAVAILABLE && jump)
 		longjmp(out, 1);
 	if (result != LZ_LOCK_UNAVAILABLE)
-		lz_lock_leave(&lock);
+		lz_lock_release(&lock);
 	return result;
 }
 
-static void jump_out(unsigned depth)
+static void leave_by_longjmp(unsigned depth)
 {
 	if (setjmp(out) == 0)
-		visit(depth, true);
+		acquire_at_depth(depth, true);
 }
 
-/* What a program does with its stack after a jump. */
+/* Overwrites the stack, as a program does after a jump. */
 static __attribute__((noinline)) void use_stack(void)
 {
 	volatile char frame[16384];
@@ -63,49 +63,49 @@ static __attribute__((noinline)) void use_stack(void)
 		frame[i] = 1;
 }
 
-Test(lock, is_taken_and_left)
+Test(lock, acquire_and_release)
 {
 	start();
 	for (unsigned i = 0; i < 100000; i++)
-		cr_assert_eq(visit(i % 3, false), LZ_LOCK_TAKEN);
+		cr_assert_eq(acquire_at_depth(i % 3, false), LZ_LOCK_ACQUIRED);
 }
 
-Test(lock, inside_a_section_there_is_no_other)
+Test(lock, reentry_is_unavailable)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 
 	start();
-	cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+	cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
 	for (unsigned depth = 0; depth < 5; depth++)
-		cr_expect_eq(visit(depth, false), LZ_LOCK_UNAVAILABLE);
+		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_UNAVAILABLE);
 	use_stack();
-	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
-	lz_lock_leave(&lock);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
+	lz_lock_release(&lock);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_ACQUIRED);
 }
 
-Test(lock, a_section_that_was_jumped_out_of_is_taken_over)
+Test(lock, section_left_by_longjmp_is_recovered)
 {
 	start();
-	/* From the same place, where the old mark still stands. */
+	/* From the same stack depth, where the old mark is still intact. */
 	for (unsigned depth = 0; depth < 5; depth++) {
-		jump_out(depth);
-		cr_expect_eq(visit(depth, false), LZ_LOCK_TORN, "at depth %u", depth);
-		cr_expect_eq(visit(depth, false), LZ_LOCK_TAKEN);
+		leave_by_longjmp(depth);
+		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
+		cr_expect_eq(acquire_at_depth(depth, false), LZ_LOCK_ACQUIRED);
 	}
-	/* From another, once the stack has been used. */
+	/* From another depth, after the stack was overwritten. */
 	for (unsigned depth = 0; depth < 5; depth++) {
-		jump_out(depth);
+		leave_by_longjmp(depth);
 		use_stack();
-		cr_expect_eq(visit(7, false), LZ_LOCK_TORN, "at depth %u", depth);
-		cr_expect_eq(visit(7, false), LZ_LOCK_TAKEN);
+		cr_expect_eq(acquire_at_depth(7, false), LZ_LOCK_INCONSISTENT, "at depth %u", depth);
+		cr_expect_eq(acquire_at_depth(7, false), LZ_LOCK_ACQUIRED);
 	}
 }
 
-static void *visit_once(void *milliseconds)
+static void *acquire_once(void *milliseconds)
 {
 	uint64_t before = now();
-	enum lz_lock_result result = visit(0, false);
+	enum lz_lock_result result = acquire_at_depth(0, false);
 
 	*(uint64_t *)milliseconds = now() - before;
 	return (void *)(uintptr_t)result;
@@ -116,23 +116,27 @@ static enum lz_lock_result in_a_thread(uint64_t *milliseconds)
 	pthread_t thread;
 	void *result;
 
-	cr_assert_eq(pthread_create(&thread, NULL, visit_once, milliseconds), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, acquire_once, milliseconds), 0);
 	pthread_join(thread, &result);
 	return (enum lz_lock_result)(uintptr_t)result;
 }
 
-/* The holder lives, so nobody may take the lock from it; it frees the lock itself when it comes back. */
-Test(lock, another_thread_does_not_take_it_from_one_that_lives)
+/*
+ * The holder is running, so no other thread may take the lock. The holder releases it at its next
+ * acquisition.
+ */
+Test(lock, not_taken_from_a_running_thread)
 {
 	uint64_t milliseconds;
 
 	start();
-	jump_out(3);
+	leave_by_longjmp(3);
 	use_stack();
 	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_UNAVAILABLE);
-	cr_expect_geq(milliseconds, LZ_LOCK_PATIENCE_MS);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TORN, "the thread that jumped goes on");
-	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TAKEN);
+	cr_expect_geq(milliseconds, LZ_LOCK_TIMEOUT_MS);
+	cr_expect_eq(
+		acquire_at_depth(0, false), LZ_LOCK_INCONSISTENT, "the thread that jumped recovers the lock");
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
 static volatile sig_atomic_t handled;
@@ -142,10 +146,10 @@ static void on_signal(int number)
 	handled = number;
 }
 
-Test(lock, no_handler_runs_inside_a_section)
+Test(lock, signals_are_blocked_in_a_section)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 
 	start();
 	for (int number = 1; number <= SIGRTMAX; number++) {
@@ -155,44 +159,47 @@ Test(lock, no_handler_runs_inside_a_section)
 		if (sigaction(number, &action, NULL) != 0)
 			continue;
 		handled = 0;
-		cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
+		cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
 		pthread_kill(pthread_self(), number);
 		cr_expect_eq(handled != 0, by_instruction, "signal %d", number);
-		lz_lock_leave(&lock);
+		lz_lock_release(&lock);
 		cr_expect_eq(handled, number, "after the section");
 	}
 }
 
-Test(lock, the_mask_of_the_program_comes_back)
+Test(lock, signal_mask_is_restored)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	sigset_t set, found;
 
 	start();
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
-	cr_assert_eq(lz_lock_enter(&lock, &mark), LZ_LOCK_TAKEN);
-	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
+	cr_assert_eq(lz_lock_acquire(&lock, &mark), LZ_LOCK_ACQUIRED);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
 	pthread_sigmask(SIG_SETMASK, NULL, &found);
 	cr_expect(sigismember(&found, SIGALRM), "still blocked after a nested attempt");
-	lz_lock_leave(&lock);
+	lz_lock_release(&lock);
 	pthread_sigmask(SIG_SETMASK, NULL, &found);
 	cr_expect(sigismember(&found, SIGUSR1));
 	cr_expect_not(sigismember(&found, SIGALRM));
 }
 
-static int child_dies_inside(void *unused)
+static int child_exits_in_section(void *unused)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 
 	(void)unused;
-	lz_lock_enter(&lock, &mark);
+	lz_lock_acquire(&lock, &mark);
 	_exit(0);
 }
 
-/* The child shares memory and thread-local storage, as one of vfork(2) does, and never leaves its section. */
-Test(lock, a_child_that_was_killed_inside_holds_nobody_up_for_long)
+/*
+ * The child shares memory and thread-local storage with its parent, like a child of vfork(2), and never
+ * leaves its section.
+ */
+Test(lock, vfork_child_killed_in_a_section_delays_at_most_the_timeout)
 {
 	static char stack[65536] __attribute__((aligned(16)));
 	uint64_t milliseconds;
@@ -200,48 +207,48 @@ Test(lock, a_child_that_was_killed_inside_holds_nobody_up_for_long)
 	int status;
 
 	start();
-	child = clone(child_dies_inside, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+	child = clone(child_exits_in_section, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 	cr_assert_gt(child, 0);
 	waitpid(child, &status, 0);
 	in_a_thread(&milliseconds);
-	cr_expect_lt(milliseconds, 2 * LZ_LOCK_PATIENCE_MS);
+	cr_expect_lt(milliseconds, 2 * LZ_LOCK_TIMEOUT_MS);
 	memset(stack, 1, sizeof stack);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TORN);
-	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_TAKEN);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_INCONSISTENT);
+	cr_expect_eq(in_a_thread(&milliseconds), LZ_LOCK_ACQUIRED);
 }
 
 static atomic_int stage;
 
-static void *linger(void *unused)
+static void *hold_until_told(void *unused)
 {
-	struct lz_mark mark;
+	struct lz_frame_mark mark;
 	struct timespec nap = {.tv_nsec = 1000000};
 
-	lz_lock_enter(&lock, &mark);
+	lz_lock_acquire(&lock, &mark);
 	stage = 1;
 	while (stage == 1)
 		nanosleep(&nap, NULL);
-	lz_lock_leave(&lock);
+	lz_lock_release(&lock);
 	return unused;
 }
 
-Test(lock, a_living_holder_keeps_it_and_is_not_waited_for_twice)
+Test(lock, second_waiter_does_not_wait_for_a_slow_holder)
 {
 	uint64_t before;
 	pthread_t thread;
 
 	start();
-	cr_assert_eq(pthread_create(&thread, NULL, linger, NULL), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, hold_until_told, NULL), 0);
 	while (stage == 0)
 		continue;
 	before = now();
-	cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
-	cr_expect_geq(now() - before, LZ_LOCK_PATIENCE_MS);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
+	cr_expect_geq(now() - before, LZ_LOCK_TIMEOUT_MS);
 	before = now();
 	for (unsigned i = 0; i < 5; i++)
-		cr_expect_eq(visit(0, false), LZ_LOCK_UNAVAILABLE);
-	cr_expect_lt(now() - before, 5 * LZ_LOCK_PATIENCE_MS);
+		cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_UNAVAILABLE);
+	cr_expect_lt(now() - before, 5 * LZ_LOCK_TIMEOUT_MS);
 	stage = 2;
 	pthread_join(thread, NULL);
-	cr_expect_eq(visit(0, false), LZ_LOCK_TAKEN);
+	cr_expect_eq(acquire_at_depth(0, false), LZ_LOCK_ACQUIRED);
 }

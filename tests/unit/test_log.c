@@ -1,4 +1,4 @@
-/* support/log.c: the form of a line, targets, caps, and descriptors that changed hands. */
+/* support/log.c: the format of lines, targets, limits, and descriptors that were reused. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ static void open_log(const char *target, const char *format)
 	lz_log_open(&log_state, fake_os(), &options, "prog");
 }
 
-Test(log, a_refusal_names_everything)
+Test(log, refusal_message_contains_all_figures)
 {
 	char want[400];
 
@@ -49,7 +49,7 @@ Test(log, a_refusal_names_everything)
 	cr_expect_str_eq(fake.written, want);
 }
 
-Test(log, json_has_the_same_facts)
+Test(log, json_contains_the_same_figures)
 {
 	char want[500];
 
@@ -64,26 +64,26 @@ Test(log, json_has_the_same_facts)
 	cr_expect_str_eq(fake.written, want);
 }
 
-Test(log, repeats_are_capped_and_counted)
+Test(log, repeated_events_are_limited_and_counted)
 {
 	size_t lines = 0;
 
 	open_log("stderr", "text");
 	for (int i = 0; i < 100; i++) {
-		cr_expect_eq(lz_log_wants(&log_state, LZ_EVENT_REFUSED), i < (int)LZ_LOG_CAP);
+		cr_expect_eq(lz_log_would_show(&log_state, LZ_EVENT_REFUSED), i < (int)LZ_LOG_MAX_LINES);
 		lz_log_event(&log_state, &refused);
 		if (i % 10 == 0)
-			fake.written_length = 0; /* the buffer is smaller than 20 lines */
+			fake.written_length = 0; /* the buffer holds less than 20 lines */
 		lines += strlen(fake.written) != 0;
 		fake.written[0] = '\0';
 		fake.written_length = 0;
 	}
-	cr_expect_eq(lines, LZ_LOG_CAP);
+	cr_expect_eq(lines, LZ_LOG_MAX_LINES);
 	lz_log_close(&log_state);
 	cr_expect_not_null(strstr(fake.written, "0 served over the budget, 80 refused"), "%s", fake.written);
 }
 
-Test(log, nothing_is_said_at_the_end_when_all_was_shown)
+Test(log, no_summary_if_all_events_were_shown)
 {
 	open_log("stderr", "text");
 	lz_log_event(&log_state, &refused);
@@ -93,7 +93,7 @@ Test(log, nothing_is_said_at_the_end_when_all_was_shown)
 	cr_expect_str_eq(fake.written, "");
 }
 
-Test(log, an_overlong_line_still_ends_with_a_newline)
+Test(log, truncated_line_ends_with_a_newline)
 {
 	char message[3000];
 
@@ -105,7 +105,7 @@ Test(log, an_overlong_line_still_ends_with_a_newline)
 	cr_expect_eq(fake.written[fake.written_length - 1], '\n');
 }
 
-Test(log, none_says_nothing)
+Test(log, target_none_writes_nothing)
 {
 	open_log("none", "text");
 	lz_log_event(&log_state, &refused);
@@ -120,7 +120,7 @@ static size_t size_of(const char *path)
 	return stat(path, &stat_buffer) == 0 ? (size_t)stat_buffer.st_size : 0;
 }
 
-Test(log, a_descriptor_that_changed_hands_is_left_alone)
+Test(log, reused_descriptor_is_not_written)
 {
 	char first[] = "/tmp/lz-log-XXXXXX", second[] = "/tmp/lz-log-XXXXXX", target[16];
 	int fd = mkstemp(first), other = mkstemp(second);
@@ -140,7 +140,7 @@ Test(log, a_descriptor_that_changed_hands_is_left_alone)
 	unlink(second);
 }
 
-Test(log, files_are_made_private_and_links_refused)
+Test(log, files_have_mode_0600_and_links_are_not_followed)
 {
 	char directory[] = "/tmp/lz-log-XXXXXX", path[64], link_path[64], want[64];
 	struct stat stat_buffer;
@@ -161,20 +161,20 @@ Test(log, files_are_made_private_and_links_refused)
 	fake.written_length = 0;
 	fake.written[0] = '\0';
 	lz_log_note(&log_state, "three");
-	cr_expect_str_eq(fake.written, "", "said once");
+	cr_expect_str_eq(fake.written, "", "reported once");
 	unlink(link_path);
 	unlink(want);
 	rmdir(directory);
 }
 
-Test(log, a_full_disk_is_reported_once)
+Test(log, full_disk_is_reported)
 {
 	open_log("/dev/full", "text");
 	lz_log_note(&log_state, "one");
 	cr_expect_not_null(strstr(fake.written, "No space left on device"), "%s", fake.written);
 }
 
-Test(log, a_descriptor_that_is_not_open_is_reported)
+Test(log, closed_descriptor_is_reported)
 {
 	open_log("fd:987", "text");
 	cr_expect_not_null(strstr(fake.written, "cannot write the log \"fd:987\": Bad file descriptor"), "%s",

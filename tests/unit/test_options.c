@@ -1,4 +1,4 @@
-/* support/options.c: every option by its table, bad values, unknown names, LAZYZERO_ONLY. */
+/* support/options.c: all options of the table, bad values, unknown names, LAZYZERO_ONLY. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -21,11 +21,11 @@ static void read_environment(struct lz_options *options, char *const *envp)
 {
 	warnings[0] = '\0';
 	warning_count = 0;
-	memset(options, 0, sizeof *options); /* so that two can be compared byte by byte */
+	memset(options, 0, sizeof *options); /* so that two structs can be compared byte by byte */
 	lz_options_from_environment(options, envp, collect, NULL);
 }
 
-Test(options, defaults_are_those_of_the_table)
+Test(options, defaults_match_the_table)
 {
 	struct lz_options options;
 
@@ -54,14 +54,14 @@ Test(options, every_default_is_accepted_and_documented)
 	for (size_t i = 0; i < lz_option_count; i++) {
 		const struct lz_option *option = &lz_option_table[i];
 
-		cr_expect_eq(lz_option_set(&options, option, option->standard), 0, "%s", option->name);
+		cr_expect_eq(lz_option_set(&options, option, option->default_value), 0, "%s", option->name);
 		cr_expect_neq(*option->help, '\0', "%s", option->name);
 		cr_expect_neq(*option->accepts, '\0', "%s", option->name);
 		cr_expect_eq(lz_option_by_name(option->name, strlen(option->name)), option);
 	}
 }
 
-Test(options, values_are_read)
+Test(options, values_are_parsed)
 {
 	char *envp[] = {"HOME=/", "LAZYZERO_THRESHOLD=64K", "LAZYZERO_BUDGET=64M", "LAZYZERO_POLICY=refuse",
 		"LAZYZERO_THP=never", "LAZYZERO_INTERCEPT=mmap,calloc", "LAZYZERO_ONLY=a:b",
@@ -91,23 +91,23 @@ Test(options, bad_values_warn_once_and_keep_the_default)
 		"LAZYZERO_POLICY=refused", "LAZYZERO_INTERCEPT=malloc;calloc", "LAZYZERO_INTERCEPT=,",
 		"LAZYZERO_LOG=", "LAZYZERO_LOG=fd:", "LAZYZERO_LOG=fd:x", "LAZYZERO_LOG=fd:99999999999",
 		"LAZYZERO_DISABLE=yes", "LAZYZERO_THP=1"};
-	struct lz_options standard, options;
+	struct lz_options default_options, options;
 
-	read_environment(&standard, NULL);
+	read_environment(&default_options, NULL);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char *envp[] = {bad[i], NULL};
 		const char *value = strchr(bad[i], '=') + 1;
 
 		read_environment(&options, envp);
 		cr_expect_eq(warning_count, 1, "%s: %s", bad[i], warnings);
-		cr_expect_eq(memcmp(&options, &standard, sizeof options), 0, "%s", bad[i]);
+		cr_expect_eq(memcmp(&options, &default_options, sizeof options), 0, "%s", bad[i]);
 		cr_expect_eq(strncmp(warnings, bad[i], (size_t)(value - bad[i])), 0, "%s", warnings);
 		cr_expect_not_null(strstr(warnings, "it takes "), "%s", warnings);
 		cr_expect_not_null(strstr(warnings, "using "), "%s", warnings);
 	}
 }
 
-Test(options, a_megabyte_is_cut_in_the_message)
+Test(options, long_value_is_truncated_in_the_warning)
 {
 	size_t length = 1 << 20;
 	char *huge = malloc(length + 1);
@@ -168,22 +168,23 @@ Test(options, only_matches_base_names_and_paths)
 
 		lz_options_defaults(&options);
 		strcpy(options.only, cases[i].only);
-		cr_expect_eq(lz_options_apply_to(&options, cases[i].executable), cases[i].applies, "%s on %s",
-			cases[i].only, cases[i].executable);
+		cr_expect_eq(lz_options_match_executable(&options, cases[i].executable), cases[i].applies,
+			"%s on %s", cases[i].only, cases[i].executable);
 	}
 }
 
-Test(options, given)
+Test(options, is_set)
 {
 	static struct lz_options options;
-	char *envp[] = {(char *)"LAZYZERO_THP=never", (char *)"LAZYZERO_CACHE=nonsense", (char *)"LAZYZERO_BUDGET=5%", NULL};
+	char *envp[] = {(char *)"LAZYZERO_THP=never", (char *)"LAZYZERO_CACHE=nonsense",
+		(char *)"LAZYZERO_BUDGET=5%", NULL};
 
 	lz_options_from_environment(&options, envp, collect, NULL);
-	cr_expect(lz_option_is_given(&options, "THP"));
-	cr_expect(lz_option_is_given(&options, "BUDGET"));
-	cr_expect_not(lz_option_is_given(&options, "CACHE"));
-	cr_expect_not(lz_option_is_given(&options, "BACKING"));
-	cr_expect_not(lz_option_is_given(&options, "NONE"));
+	cr_expect(lz_option_is_set(&options, "THP"));
+	cr_expect(lz_option_is_set(&options, "BUDGET"));
+	cr_expect_not(lz_option_is_set(&options, "CACHE"));
+	cr_expect_not(lz_option_is_set(&options, "BACKING"));
+	cr_expect_not(lz_option_is_set(&options, "NONE"));
 	lz_options_from_environment(&options, NULL, collect, NULL);
-	cr_expect_not(lz_option_is_given(&options, "THP"));
+	cr_expect_not(lz_option_is_set(&options, "THP"));
 }

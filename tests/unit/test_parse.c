@@ -1,4 +1,4 @@
-/* base/parse.c: sizes, percentages and the nearest name, with what is not one. */
+/* base/parse.c: sizes, percentages, the nearest name, and invalid input. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -75,11 +75,11 @@ Test(parse, nearest_name)
 {
 	static const char *const names[] = {"BUDGET", "POLICY", "THRESHOLD", "LOG", "LOG_FORMAT"};
 
-	cr_expect_eq(lz_nearest("BUDGT", names, 5), 0);
-	cr_expect_eq(lz_nearest("policies", names, 5), -1);
-	cr_expect_eq(lz_nearest("polcy", names, 5), 1);
-	cr_expect_eq(lz_nearest("LOGFORMAT", names, 5), 4);
-	cr_expect_eq(lz_nearest("XYZZY", names, 5), -1);
-	cr_expect_eq(lz_nearest("", names, 5), -1);
-	cr_expect_eq(lz_nearest("A_NAME_FAR_LONGER_THAN_ANY_OPTION_COULD_EVER_BE", names, 5), -1);
+	cr_expect_eq(lz_nearest_name("BUDGT", names, 5), 0);
+	cr_expect_eq(lz_nearest_name("policies", names, 5), -1);
+	cr_expect_eq(lz_nearest_name("polcy", names, 5), 1);
+	cr_expect_eq(lz_nearest_name("LOGFORMAT", names, 5), 4);
+	cr_expect_eq(lz_nearest_name("XYZZY", names, 5), -1);
+	cr_expect_eq(lz_nearest_name("", names, 5), -1);
+	cr_expect_eq(lz_nearest_name("A_NAME_FAR_LONGER_THAN_ANY_OPTION_COULD_EVER_BE", names, 5), -1);
 }

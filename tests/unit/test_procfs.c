@@ -1,4 +1,4 @@
-/* os/procfs.c: lines of any length, values, maps lines good and bad, modules. */
+/* os/procfs.c: lines of any length, values, valid and invalid maps lines, modules. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -7,42 +7,42 @@
 #include "fake_os.h"
 #include "os/procfs.h"
 
-Test(procfs, long_lines_are_cut_and_the_rest_skipped)
+Test(procfs, long_lines_are_truncated)
 {
 	static char content[20000];
 	static struct fake_file files[] = {{"/f", content}, {0}};
 	const struct lz_os *os = fake_os();
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 
 	strcpy(content, "short\n");
 	memset(content + 6, 'x', 9000);
 	strcpy(content + 9006, "\nafter\n\nlast");
 	fake.files = files;
-	cr_assert_eq(lz_lines_open(&lines, os, "/f"), 0);
-	cr_expect_str_eq(lz_lines_next(&lines), "short");
-	line = lz_lines_next(&lines);
+	cr_assert_eq(lz_line_reader_open(&lines, os, "/f"), 0);
+	cr_expect_str_eq(lz_line_reader_next(&lines), "short");
+	line = lz_line_reader_next(&lines);
 	cr_expect_eq(strspn(line, "x"), strlen(line));
 	cr_expect_gt(strlen(line), 1000);
-	cr_expect_str_eq(lz_lines_next(&lines), "after");
-	cr_expect_str_eq(lz_lines_next(&lines), "");
-	cr_expect_str_eq(lz_lines_next(&lines), "last");
-	cr_expect_null(lz_lines_next(&lines));
-	lz_lines_close(&lines);
+	cr_expect_str_eq(lz_line_reader_next(&lines), "after");
+	cr_expect_str_eq(lz_line_reader_next(&lines), "");
+	cr_expect_str_eq(lz_line_reader_next(&lines), "last");
+	cr_expect_null(lz_line_reader_next(&lines));
+	lz_line_reader_close(&lines);
 }
 
-Test(procfs, a_read_error_ends_the_file)
+Test(procfs, read_error_ends_the_file)
 {
 	static struct fake_file files[] = {{"/f", "a\nb\n"}, {0}};
 	const struct lz_os *os = fake_os();
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 
 	fake.files = files;
 	fake.fail_from[FAKE_READ] = 1;
 	fake.error = -EIO;
-	cr_assert_eq(lz_lines_open(&lines, os, "/f"), 0);
-	cr_expect_null(lz_lines_next(&lines));
-	lz_lines_close(&lines);
+	cr_assert_eq(lz_line_reader_open(&lines, os, "/f"), 0);
+	cr_expect_null(lz_line_reader_next(&lines));
+	lz_line_reader_close(&lines);
 }
 
 Test(procfs, values)
@@ -99,13 +99,13 @@ Test(procfs, modules)
 	uint64_t offset = 0;
 
 	fake.files = files;
-	cr_expect_eq(lz_module_of(os, "/maps", 0x402189, name, sizeof name, &offset), 0);
+	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x402189, name, sizeof name, &offset), 0);
 	cr_expect_str_eq(name, "prog");
 	cr_expect_eq(offset, 0x402189, "a program linked at a fixed address");
-	cr_expect_eq(lz_module_of(os, "/maps", 0x7f000000a010, name, sizeof name, &offset), 0);
+	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x7f000000a010, name, sizeof name, &offset), 0);
 	cr_expect_str_eq(name, "x.so");
 	cr_expect_eq(offset, 0x1010);
-	cr_expect_eq(lz_module_of(os, "/maps", 0x404100, name, sizeof name, &offset), -ENOENT);
-	cr_expect_eq(lz_module_of(os, "/maps", 0x7fffffff000, name, sizeof name, &offset), -ENOENT);
-	cr_expect_eq(lz_module_of(os, "/none/such", 0x402189, name, sizeof name, &offset), -ENOENT);
+	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x404100, name, sizeof name, &offset), -ENOENT);
+	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x7fffffff000, name, sizeof name, &offset), -ENOENT);
+	cr_expect_eq(lz_module_and_offset(os, "/none/such", 0x402189, name, sizeof name, &offset), -ENOENT);
 }

@@ -1,5 +1,4 @@
-/* pagetables/census.c, sites/sites.c, sites/report.c: what is counted of pages and of call sites, and what is
- * written. */
+/* pagetables/census.c, sites/sites.c, sites/report.c: page counts, call-site counts, and the report file. */
 #include "core_fixture.h"
 
 #include <fcntl.h>
@@ -9,7 +8,7 @@
 #include "sites/report.h"
 #include "kernel.h"
 
-static struct lz_sites sites; /* zero, as the report's mapping is */
+static struct lz_sites sites; /* zeroed, like the report's mapping */
 
 static void fresh_sites(void)
 {
@@ -17,7 +16,7 @@ static void fresh_sites(void)
 	sites.os = fake_os();
 }
 
-Test(sites, one_for_each_return_address)
+Test(sites, one_site_per_return_address)
 {
 	const char *here = (const char *)start_core;
 	unsigned first, second;
@@ -28,7 +27,7 @@ Test(sites, one_for_each_return_address)
 	cr_expect_geq(first, LZ_SITE_FIRST);
 	cr_expect_neq(first, second);
 	cr_expect_eq(lz_sites_find(&sites, here, "calloc"), first);
-	cr_expect_eq(sites.modules, 1, "both lie in this program");
+	cr_expect_eq(sites.modules, 1, "both are in this program");
 	cr_expect_eq(sites.site[first].module, 1);
 	cr_expect_eq(sites.site[second].offset - sites.site[first].offset, 16);
 	cr_expect_str_eq(sites.site[second].call, "malloc");
@@ -36,7 +35,7 @@ Test(sites, one_for_each_return_address)
 	cr_expect_not(sites.module[0].module.deleted);
 }
 
-Test(sites, an_address_without_a_file_is_kept_as_it_is)
+Test(sites, address_outside_any_file_is_kept_unchanged)
 {
 	void *code = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned site;
@@ -48,7 +47,7 @@ Test(sites, an_address_without_a_file_is_kept_as_it_is)
 	cr_expect_eq(lz_sites_find(&sites, NULL, "calloc"), LZ_SITE_OTHER);
 }
 
-Test(sites, a_full_table_counts_the_rest_together)
+Test(sites, sites_beyond_a_full_table_are_counted_together)
 {
 	unsigned others = 0;
 
@@ -58,10 +57,10 @@ Test(sites, a_full_table_counts_the_rest_together)
 	cr_expect_geq(others, LZ_SITES);
 	for (uintptr_t i = 1; i <= 2 * LZ_SITES; i++)
 		others -= lz_sites_find(&sites, (void *)(i * 64), "calloc") == LZ_SITE_OTHER;
-	cr_expect_eq(others, 0, "each is found again where it was");
+	cr_expect_eq(others, 0, "each is found again");
 }
 
-Test(sites, peak_and_fate_and_the_largest_picture)
+Test(sites, peak_page_counts_and_largest_histogram)
 {
 	struct lz_site_usage small = {.regions = 1, .bytes = 100, .written = 40},
 			     large = {.regions = 1, .bytes = 300};
@@ -90,13 +89,13 @@ Test(sites, peak_and_fate_and_the_largest_picture)
 		0);
 }
 
-/* --- pages --- */
+/* --- census --- */
 
 #define NEEDS_SCAN(at)                                                                                       \
 	do {                                                                                                 \
 		struct lz_census probe;                                                                      \
-		if (lz_census_take(&probe, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)(at),   \
-			    (uintptr_t)(at) + 4096) != 0)                                                    \
+		if (lz_census_of_range(&probe, &lz_os_linux, lz_geometry_probe(&lz_os_linux),                \
+			    (uintptr_t)(at), (uintptr_t)(at) + 4096) != 0)                                   \
 			cr_skip_test("this kernel has no PAGEMAP_SCAN");                                     \
 	} while (0)
 
@@ -111,7 +110,7 @@ static char *aligned(size_t bytes, int advice)
 	return at;
 }
 
-Test(census, tells_written_from_read_from_untouched)
+Test(census, distinguishes_written_read_and_untouched_pages)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 	volatile char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
@@ -124,14 +123,14 @@ Test(census, tells_written_from_read_from_untouched)
 	at[0] = at[1] = at[6 * MIB] = 1;
 	for (size_t i = 2 * MIB; i < 4 * MIB; i += page)
 		(void)at[i];
-	lz_census_begin(&census, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB);
-	lz_census_map_begin(&map, 8 * MIB, page);
+	lz_census_init(&census, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB);
+	lz_census_map_init(&map, 8 * MIB, page);
 	census.map = &map;
 	cr_assert_eq(lz_census_walk(&census, &lz_os_linux), 0);
 	if (has_zero_page) {
 		cr_expect_eq(census.written, 2 * page);
 		cr_expect_eq(census.zero_mapped, 2 * MIB);
-		/* Two lowest tables, and what 8 MiB are of the higher ones. */
+		/* Two tables of the lowest level, and the proportion of 8 MiB in the higher ones. */
 		if (geometry->level[0].index_bits == 9 && page == 4096)
 			cr_expect_eq(census.window_share,
 				2 * page + 8 * MIB / 512 / 512 +
@@ -151,8 +150,8 @@ Test(census, tells_written_from_read_from_untouched)
 		cr_expect_eq(map.zero[3 * MIB / map.cell_bytes], map.cell_bytes / page);
 }
 
-/* What two have in common is shared between them, not counted twice. */
-Test(census, shares_of_neighbours_add_up)
+/* Tables that two ranges have in common are divided between them, not counted twice. */
+Test(census, proportional_shares_of_neighbours_add_up)
 {
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 	char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
@@ -162,20 +161,21 @@ Test(census, shares_of_neighbours_add_up)
 	NEEDS_SCAN(at);
 	memset(at, 1, 8 * MIB);
 	cr_assert_eq(
-		lz_census_take(&census, &lz_os_linux, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB), 0);
+		lz_census_of_range(&census, &lz_os_linux, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB),
+		0);
 	whole = census.table_share;
-	cr_expect_eq(whole, lz_census_share(geometry, 8 * MIB, 0));
+	cr_expect_eq(whole, lz_census_table_share(geometry, 8 * MIB, 0));
 	cr_expect_eq(whole, census.window_share);
 	for (size_t i = 0; i < 16; i++) {
 		uintptr_t part = (uintptr_t)at + i * MIB / 2;
 
-		cr_assert_eq(lz_census_take(&census, &lz_os_linux, geometry, part, part + MIB / 2), 0);
+		cr_assert_eq(lz_census_of_range(&census, &lz_os_linux, geometry, part, part + MIB / 2), 0);
 		sum += census.table_share;
 	}
 	cr_expect(sum <= whole && whole - sum < 16 * LZ_LEVELS_MAX, "%zu of %zu", (size_t)sum, (size_t)whole);
 }
 
-Test(census, the_huge_zero_page_is_not_taken_for_written)
+Test(census, huge_zero_page_is_not_counted_as_written)
 {
 	volatile char *at = aligned(8 * MIB, MADV_HUGEPAGE);
 	struct lz_census census;
@@ -184,11 +184,11 @@ Test(census, the_huge_zero_page_is_not_taken_for_written)
 	(void)at[0];
 	(void)at[2 * MIB];
 	at[4 * MIB] = 1;
-	cr_assert_eq(lz_census_take(&census, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)at,
+	cr_assert_eq(lz_census_of_range(&census, &lz_os_linux, lz_geometry_probe(&lz_os_linux), (uintptr_t)at,
 			     (uintptr_t)at + 8 * MIB),
 		0);
 	if (census.zero_mapped < 4 * MIB)
-		cr_skip_test("no transparent huge pages here");
+		cr_skip_test("transparent huge pages are not available");
 	cr_expect_eq(census.zero_mapped, 4 * MIB);
 	cr_expect_leq(census.written, 2 * MIB);
 	cr_expect_leq(census.window_share, 2 * 4096);
@@ -197,7 +197,7 @@ Test(census, the_huge_zero_page_is_not_taken_for_written)
 /* --- the report --- */
 
 static char path[64], variable[96], text[1 << 20];
-static char *asking[] = {"LAZYZERO_THP=never", "LAZYZERO_BACKING=zeropage", variable, NULL};
+static char *report_env[] = {"LAZYZERO_THP=never", "LAZYZERO_BACKING=zeropage", variable, NULL};
 
 static void start_reporting(void)
 {
@@ -208,7 +208,7 @@ static void start_reporting(void)
 	cr_assert_geq(fd, 0);
 	close(fd);
 	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
-	start_core(asking);
+	start_core(report_env);
 	cr_assert_not_null(core.reporter.report);
 }
 
@@ -232,11 +232,11 @@ static unsigned lines_with(const char *word)
 	return count;
 }
 
-Test(report, is_off_unless_asked_for)
+Test(report, is_not_written_by_default)
 {
 	void *p;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_expect_null(core.reporter.report);
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)p)->site, LZ_SITE_NONE);
@@ -245,19 +245,20 @@ Test(report, is_off_unless_asked_for)
 	cr_expect_eq(lz_report_signal(&core.reporter), 0);
 }
 
-Test(report, holds_a_line_for_each_site_and_region)
+Test(report, contains_a_line_for_each_site_and_region)
 {
 	void *p, *q, *r;
 
 	start_reporting();
-	cr_expect_eq(core.options.cache, 0, "what is kept would be told as written");
+	cr_expect_eq(core.options.cache, 0, "cached regions would be reported as written");
 	cr_assert_eq(allocate(4 * MIB, &p), 0);
 	cr_assert_eq(allocate(2 * MIB, &q), 0);
 	NEEDS_SCAN(p);
 	memset(p, 1, 3 * MIB);
 	unsigned site = lz_regions_find(&core.books.regions, (uintptr_t)p)->site;
 	cr_assert_eq(resize(p, 64 * MIB, &r), 0);
-	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)r)->site, site, "it keeps its site");
+	cr_expect_eq(
+		lz_regions_find(&core.books.regions, (uintptr_t)r)->site, site, "the region keeps its site");
 	cr_assert_eq(resize(r, 2 * MIB, &p), 0);
 	cr_expect_eq(lz_heap_free(&core.heap, q), 0);
 	lz_core_close(&core);
@@ -267,7 +268,10 @@ Test(report, holds_a_line_for_each_site_and_region)
 	cr_expect_eq(lines_with("{\"region\":"), 1);
 	cr_expect_eq(lines_with("{\"site\":"), 2);
 	cr_expect_eq(lines_with("{\"end\":5,"), 1, "%s", text);
-	/* What realloc cut off: 1 MiB written, the rest never touched; 2 MiB written live on. */
+	/*
+	 * The part that realloc cut off had 1 MiB written and the rest untouched; 2 MiB of written memory are
+	 * still live.
+	 */
 	cr_expect_eq(
 		lines_with("\"count\":1,\"asked\":67108864,\"peak\":67108864,\"alive\":2097152,\"regions\":1,"
 			   "\"bytes\":67108864,\"written\":3145728,\"zero\":0,\"untouched\":63963136,"),
@@ -284,7 +288,7 @@ static int no_ioctl(int fd, unsigned long request, void *argument)
 	return -ENOTTY;
 }
 
-Test(report, says_what_is_not_known_before_linux_6_7)
+Test(report, marks_unknown_values_without_pagemap_scan)
 {
 	struct lz_os before;
 	void *p, *q;
@@ -304,7 +308,7 @@ Test(report, says_what_is_not_known_before_linux_6_7)
 	cr_expect_eq(lines_with("\"bytes\":2097152,"), 3);
 }
 
-Test(report, a_full_disk_is_said_once)
+Test(report, full_disk_is_reported_once)
 {
 	void *p;
 
@@ -316,14 +320,14 @@ Test(report, a_full_disk_is_said_once)
 	fake.fail_from[FAKE_WRITE] = 0;
 	lz_report_write(&core.reporter, "signal");
 	reported();
-	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second one is whole");
+	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second report is complete");
 	cr_expect_eq(lines_with("{\"end\":"), 1);
 	fake.fail_at[FAKE_OPEN] = fake.calls[FAKE_OPEN] + 1;
 	lz_report_write(&core.reporter, "exit");
 	unlink(path);
 }
 
-Test(report, a_link_and_a_missing_directory_are_said_at_the_start)
+Test(report, unusable_paths_are_reported_at_startup)
 {
 	static char *const nowhere[] = {"LAZYZERO_REPORT=/nowhere/report", NULL};
 

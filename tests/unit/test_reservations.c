@@ -1,4 +1,4 @@
-/* accounting/reservations.c: calls that never end give back what they hold. */
+/* accounting/reservations.c: reservations of calls that never end are reclaimed. */
 #include "core_fixture.h"
 
 #include <pthread.h>
@@ -15,11 +15,11 @@ static __attribute__((noinline)) void use_stack(void)
 		frame[i] = 1;
 }
 
-/* A request that is granted, and left before its range is in the ledger. */
-static __attribute__((noinline)) void jump_out_of_a_grant(uint64_t bytes)
+/* A request that is granted, and left by a jump before its range enters the ledger. */
+static __attribute__((noinline)) void longjmp_after_grant(uint64_t bytes)
 {
 	struct lz_request request = {.call = "mmap", .size = bytes};
-	struct lz_need need = {.bytes = bytes, .page_shift = core.books.page_shift};
+	struct lz_table_demand need = {.bytes = bytes, .page_shift = core.books.page_shift};
 	struct lz_grant grant;
 
 	cr_assert_eq(lz_budget_request(&core.budget, &request, &need, &grant, NULL), 0);
@@ -27,30 +27,30 @@ static __attribute__((noinline)) void jump_out_of_a_grant(uint64_t bytes)
 	longjmp(out, 1);
 }
 
-Test(reservations, what_was_reserved_by_a_call_that_was_left_is_not_for_ever)
+Test(reservations, reservation_of_an_abandoned_call_is_reclaimed)
 {
 	void *p = NULL;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse); /* 1 MiB */
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env); /* the budget is 1 MiB */
 	for (volatile int i = 0; i < 50; i++)
 		if (setjmp(out) == 0)
-			jump_out_of_a_grant(128 * MIB);
+			longjmp_after_grant(128 * MIB);
 		else
 			use_stack();
-	cr_assert_eq(allocate(256 * MIB, &p), 0, "a budget that nobody uses is spent");
+	cr_assert_eq(allocate(256 * MIB, &p), 0, "reservations were not reclaimed");
 	cr_expect_lt(atomic_load(&core.books.reservations.bytes), 256 * 1024);
 	lz_heap_free(&core.heap, p);
 }
 
-Test(reservations, what_lives_keeps_what_it_holds)
+Test(reservations, live_calls_keep_their_reservations)
 {
 	struct lz_request request = {.call = "mmap", .size = 128 * MIB};
-	struct lz_need need = {.bytes = 128 * MIB, .page_shift = core.books.page_shift};
+	struct lz_table_demand need = {.bytes = 128 * MIB, .page_shift = core.books.page_shift};
 	struct lz_grant grants[2 * LZ_RESERVATIONS];
 	uint64_t cost;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	need.page_shift = core.books.page_shift;
 	for (size_t i = 0; i < 2 * LZ_RESERVATIONS; i++)
 		cr_assert_eq(lz_budget_request(&core.budget, &request, &need, &grants[i], NULL), 0);
@@ -67,7 +67,7 @@ Test(reservations, what_lives_keeps_what_it_holds)
 static pthread_barrier_t barrier;
 static int acquired;
 
-/* Holds a window over the fork. */
+/* Holds a window across the fork. */
 static void *hold_a_window(void *unused)
 {
 	struct lz_lease lease;
@@ -79,8 +79,8 @@ static void *hold_a_window(void *unused)
 	return unused;
 }
 
-/* Retired windows that somebody seems to use. */
-static unsigned stuck(void)
+/* The number of retired windows that seem to be in use. */
+static unsigned retired_windows_in_use(void)
 {
 	unsigned count = 0;
 
@@ -98,13 +98,13 @@ static int acquire_larger(uint64_t bytes)
 	return error;
 }
 
-Test(reservations, a_window_held_by_another_thread_at_a_fork_is_given_back_in_the_child)
+Test(reservations, forked_child_releases_windows_held_by_other_threads)
 {
 	pthread_t thread;
 	int status = 0;
 	pid_t child;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	pthread_barrier_init(&barrier, NULL, 2);
 	cr_assert_eq(pthread_create(&thread, NULL, hold_a_window, NULL), 0);
 	pthread_barrier_wait(&barrier);
@@ -112,18 +112,18 @@ Test(reservations, a_window_held_by_another_thread_at_a_fork_is_given_back_in_th
 	if (child == 0) {
 		if (acquire_larger(100 * GIB) != 0)
 			_exit(2);
-		_exit(stuck() != 0);
+		_exit(retired_windows_in_use() != 0);
 	}
 	if (child > 0)
 		waitpid(child, &status, 0);
 	if (acquired == 0) {
 		cr_expect_eq(acquire_larger(100 * GIB), 0);
-		cr_expect_eq(stuck(), 1, "in the parent it still is in use");
+		cr_expect_eq(retired_windows_in_use(), 1, "still in use in the parent");
 	}
 	pthread_barrier_wait(&barrier);
 	pthread_join(thread, NULL);
-	cr_expect_eq(stuck(), 0);
+	cr_expect_eq(retired_windows_in_use(), 0);
 	if (acquired != 0)
-		cr_skip_test("no zero window on this machine");
+		cr_skip_test("zero windows are not available");
 	cr_expect_eq(status, 0);
 }

@@ -1,12 +1,12 @@
-/* heap/resize.c: growth that moves page tables, and growth that cannot. */
+/* heap/resize.c: growth that moves page tables, and growth that cannot move them. */
 #include "core_fixture.h"
 
-Test(resize, resizing_moves_page_tables)
+Test(resize, resizing_keeps_contents_and_statistics)
 {
 	void *p = NULL, *q = NULL;
 	char *bytes;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	bytes = p;
 	bytes[0] = 1;
@@ -25,12 +25,12 @@ Test(resize, resizing_moves_page_tables)
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
-Test(resize, growth_needs_no_room_for_two)
+Test(resize, growth_works_without_a_second_mapping)
 {
 	void *p = NULL, *q = NULL;
 	size_t size = 0;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(16 * MIB, &p), 0);
 	*(char *)p = 5;
 	fake.fail_from[FAKE_MMAP] = fake.calls[FAKE_MMAP] + 1;
@@ -43,7 +43,7 @@ Test(resize, growth_needs_no_room_for_two)
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
-/* As numpy does: advice on a part makes several mappings of one region. */
+/* As numpy does: advice on a part splits a region into several mappings. */
 static void grow_a_split_region(void)
 {
 	void *p = NULL, *q = NULL;
@@ -70,11 +70,11 @@ static void grow_a_split_region(void)
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
-Test(resize, growth_of_a_region_in_several_mappings)
+Test(resize, growth_of_a_region_split_into_mappings)
 {
 	static const struct fake_file no_pagemap[] = {{"/proc/thread-self/pagemap", NULL}, {0}};
 
-	start_core(quiet);
+	start_core(no_log_env);
 	grow_a_split_region();
 	fake.files = no_pagemap;
 	grow_a_split_region();

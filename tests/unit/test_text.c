@@ -1,4 +1,4 @@
-/* base/text.c: sizes as a person reads them, escapes, texts that do not fit. */
+/* base/text.c: human-readable sizes, escapes, truncation. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -7,13 +7,13 @@
 static const char *size_text(uint64_t bytes)
 {
 	static char buffer[32];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_size(&text, bytes);
 	return buffer;
 }
 
-Test(text, sizes_have_three_digits)
+Test(text, sizes_have_three_significant_digits)
 {
 	static const struct {
 		uint64_t bytes;
@@ -42,7 +42,7 @@ Test(text, sizes_have_three_digits)
 Test(text, numbers)
 {
 	char buffer[128];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_u64(&text, UINT64_MAX);
 	lz_text_char(&text, ' ');
@@ -53,39 +53,39 @@ Test(text, numbers)
 	cr_expect_str_eq(buffer, "18446744073709551615 -9223372036854775808 0xdeadbeef00x0");
 }
 
-Test(text, what_does_not_fit_is_cut)
+Test(text, long_text_is_truncated)
 {
 	char buffer[8];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
 	lz_text_string(&text, "1234567");
-	cr_expect_not(text.cut);
+	cr_expect_not(text.truncated);
 	lz_text_char(&text, '8');
-	cr_expect(text.cut);
+	cr_expect(text.truncated);
 	cr_expect_str_eq(buffer, "1234567");
 	cr_expect_eq(text.length, 7);
 }
 
-Test(text, foreign_text_is_made_safe)
+Test(text, unprintable_bytes_are_escaped)
 {
 	char buffer[400];
 	char longer[200];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
-	lz_text_foreign(&text, "a\x1b[31m\xff%s");
+	lz_text_escaped(&text, "a\x1b[31m\xff%s");
 	cr_expect_str_eq(buffer, "a\\x1b[31m\\xff%s");
 	memset(longer, 'x', sizeof longer - 1);
 	longer[sizeof longer - 1] = '\0';
-	text = lz_text_in(buffer, sizeof buffer);
-	lz_text_foreign(&text, longer);
+	text = lz_text_init(buffer, sizeof buffer);
+	lz_text_escaped(&text, longer);
 	cr_expect_eq(text.length, 64 + 3);
 }
 
 Test(text, json_strings_are_quoted)
 {
 	char buffer[64];
-	struct lz_text text = lz_text_in(buffer, sizeof buffer);
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
 
-	lz_text_json(&text, "a\"b\\c\n\xe4");
+	lz_text_json_string(&text, "a\"b\\c\n\xe4");
 	cr_expect_str_eq(buffer, "\"a\\\"b\\\\c\\u000a\\u00e4\"");
 }

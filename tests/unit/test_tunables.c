@@ -1,4 +1,4 @@
-/* GLIBC_TUNABLES, as glibc 2.36 reads it. */
+/* support/tunables.c: GLIBC_TUNABLES, parsed as by glibc 2.36. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,12 +27,12 @@ Test(tunables, entries)
 	cr_expect_eq(number_in(NAME "=1:" NAME "=2"), 2);
 	cr_expect_eq(number_in(NAME "=1:" NAME "=0"), 0);
 	cr_expect_eq(lz_tunable_number(twice, NAME), 2);
-	/* Not of this name. */
+	/* Other names. */
 	cr_expect_eq(number_in(NAME "s=1"), 0);
 	cr_expect_eq(number_in("glibc.malloc.hugetl=1"), 0);
 	cr_expect_eq(number_in("x" NAME "=1"), 0);
 	cr_expect_eq(number_in("glibc.malloc.check=" NAME "=1"), 0);
-	/* What is no pair is passed over. */
+	/* Entries without a value are skipped. */
 	cr_expect_eq(number_in(NAME), 0);
 	cr_expect_eq(number_in(":::" NAME "=1:::"), 1);
 	cr_expect_eq(number_in(NAME ":" NAME "=1"), 1);
@@ -45,10 +45,10 @@ Test(tunables, numbers)
 	static const struct {
 		const char *text;
 		uint64_t value;
-	} cases[] = {{"", 0}, {"0", 0}, {"2", 2}, {"2097152", 2097152}, {"0x200000", 2097152}, {"0X1f", 31}, {"010", 8},
-		{"09", 0}, {" 1", 1}, {"\t+1", 1}, {"-1", UINT64_MAX}, {"1x", 1}, {"x", 0}, {"0x", 0}, {"1=2", 1},
-		{"18446744073709551615", UINT64_MAX}, {"18446744073709551616", UINT64_MAX},
-		{"99999999999999999999999", UINT64_MAX}};
+	} cases[] = {{"", 0}, {"0", 0}, {"2", 2}, {"2097152", 2097152}, {"0x200000", 2097152}, {"0X1f", 31},
+		{"010", 8}, {"09", 0}, {" 1", 1}, {"\t+1", 1}, {"-1", UINT64_MAX}, {"1x", 1}, {"x", 0},
+		{"0x", 0}, {"1=2", 1}, {"18446744073709551615", UINT64_MAX},
+		{"18446744073709551616", UINT64_MAX}, {"99999999999999999999999", UINT64_MAX}};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char entry[120];
@@ -56,6 +56,6 @@ Test(tunables, numbers)
 		snprintf(entry, sizeof entry, NAME "=%s", cases[i].text);
 		cr_expect_eq(number_in(entry), cases[i].value, "\"%s\"", cases[i].text);
 		snprintf(entry, sizeof entry, NAME "=%s:a=b", cases[i].text);
-		cr_expect_eq(number_in(entry), cases[i].value, "\"%s\" and more", cases[i].text);
+		cr_expect_eq(number_in(entry), cases[i].value, "\"%s\" and further entries", cases[i].text);
 	}
 }

@@ -1,14 +1,14 @@
 /*
- * The model of page tables against the kernel, to the byte.
+ * Compares the page-table model with the kernel, to the byte.
  *
  * Random layouts are made through the core's mmap family, in address space that nothing else uses, around the
  * boundaries of tables: adjacent and overlapping ranges, holes, partial unmaps, fixed mappings over others,
- * mremap in all its forms, mprotect to and from PROT_NONE, private, shared and file memory. Then every page
- * that /proc/self/maps shows as accessible is read, and the growth of VmPTE must be what the ledger says.
+ * all forms of mremap, mprotect to and from PROT_NONE, private, shared and file memory. Then every page that
+ * /proc/self/maps shows as accessible is read. VmPTE must have grown by what the ledger predicts.
  *
- * No heap and no stdio while it measures: both would change VmPTE. LZ_LAYOUTS sets how many layouts (2500,
- * or, where that takes longer than 10 s, as many as are done by then, and 500 at least), LZ_SEED the first
- * seed; a failure prints both, to repeat it.
+ * No heap and no stdio are used while measuring, because both would change VmPTE. LZ_LAYOUTS sets the number
+ * of layouts. The default is 2500, or as many as are done in 10 s, but at least 500. LZ_SEED sets the first
+ * seed. A failure prints both, to repeat it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,14 +25,14 @@
 #define MAX_CALLS 40
 
 #define LAYOUTS 2500u
-#define LEAST_LAYOUTS 500u
+#define MIN_LAYOUTS 500u
 #define SECONDS 10
 
 static struct lz_core core;
-static struct lz_ledger window_ledger;
-static uintptr_t window; /* start of our address space, on a boundary of the next to highest level */
-static uint64_t window_bytes;
-static unsigned window_level; /* whose tables it does not share */
+static struct lz_ledger area_ledger;
+static uintptr_t area; /* start of the test's address space, on a boundary of the second highest level */
+static uint64_t area_bytes;
+static unsigned area_level; /* the area shares no tables of this level and below */
 static uint64_t random_state;
 static int file;
 
@@ -41,7 +41,7 @@ static int call_count;
 
 static uint64_t random_below(uint64_t limit)
 {
-	/* xorshift64*: repeatable everywhere. */
+	/* xorshift64*: the same sequence everywhere. */
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;
 	random_state ^= random_state >> 27;
@@ -55,39 +55,41 @@ static void fail(const char *what)
 }
 
 /*
- * Address space of three times the second highest span, aligned to it: no table in it but the top is shared.
+ * Finds address space of two spans of the second highest level, aligned to it: of the tables that map it,
+ * only the top one is shared.
  */
-static void find_window(void)
+static void find_area(void)
 {
 	const struct lz_geometry *geometry = core.books.geometry;
-	/* With five levels, that of the PUD: three spans of the P4D would be more than a program is given
-	 * unasked. */
-	window_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
-	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, window_level);
+	/*
+	 * With five levels, the PUD's span: three spans of the P4D exceed what mmap returns without a hint.
+	 */
+	area_level = geometry->levels > 4 ? 2 : geometry->levels - 2u;
+	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, area_level);
 	char *at;
 
-	window_bytes = 2 * span;
-	at = mmap(NULL, window_bytes + span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	area_bytes = 2 * span;
+	at = mmap(NULL, area_bytes + span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (at == MAP_FAILED)
 		fail("reserving address space");
-	window = ((uintptr_t)at + span - 1) & ~(span - 1);
-	munmap(at, window_bytes + span);
+	area = ((uintptr_t)at + span - 1) & ~(span - 1);
+	munmap(at, area_bytes + span);
 }
 
-/* A page address near a boundary of some level, or near the middle of a few tables that are used often. */
+/* Returns a page address near a boundary of some level, or in one of a few tables that are often used. */
 static uintptr_t random_place(void)
 {
 	const struct lz_geometry *geometry = core.books.geometry;
-	unsigned level = (unsigned)random_below(window_level + 1u);
+	unsigned level = (unsigned)random_below(area_level + 1u);
 	uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
 	uint64_t boundary = random_below(3) * span;
 	uint64_t near = random_below(2048) * core.books.page;
 
-	if (boundary + (UINT64_C(4) << 20) > window_bytes - (UINT64_C(64) << 20))
+	if (boundary + (UINT64_C(4) << 20) > area_bytes - (UINT64_C(64) << 20))
 		boundary = span / 2;
 	if (boundary >= near && random_below(2))
-		return window + boundary - near;
-	return window + boundary + near;
+		return area + boundary - near;
+	return area + boundary + near;
 }
 
 static size_t random_length(void)
@@ -105,9 +107,12 @@ static void do_mmap(int protection, int kind)
 	flags |= kind == 0   ? MAP_PRIVATE | MAP_ANONYMOUS
 		 : kind == 1 ? MAP_SHARED | MAP_ANONYMOUS
 			     : MAP_SHARED;
-	/* Shared memory can grow by mremap only as far as its object reaches: make that longer than it is
-	 * mapped. */
-	lz_calls_mmap(&core.calls, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
+	/*
+	 * mremap can grow shared memory only up to the size of its object, so the object is larger than the
+	 * mapping.
+	 */
+	lz_calls_mmap(
+		&core.calls, (void *)at, length + spare, protection, flags, kind == 2 ? file : -1, 0, NULL);
 	if (spare != 0)
 		lz_calls_munmap(&core.calls, (void *)(at + length), spare);
 }
@@ -120,8 +125,8 @@ static void do_mremap(void)
 	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED,
 		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}[random_below(3)];
 
-	/* Aim at something that is there, mostly all of it. */
-	if (range != NULL && range->start >= window && range->start < window + window_bytes) {
+	/* Use an existing range, mostly all of it. */
+	if (range != NULL && range->start >= area && range->start < area + area_bytes) {
 		at = range->start;
 		if (random_below(3))
 			old_length = range->end - range->start;
@@ -133,7 +138,7 @@ static void do_mremap(void)
 	lz_calls_mremap(&core.calls, (void *)at, old_length, new_length, flags, (void *)to, NULL);
 }
 
-static void one_call(void)
+static void random_call(void)
 {
 	static const char *const names[] = {"mmap private", "mmap private", "mmap shared", "mmap file",
 		"mmap PROT_NONE", "munmap", "mprotect to NONE", "mprotect to READ", "mremap", "mremap"};
@@ -177,73 +182,74 @@ static uint64_t vmpte(void)
 	return bytes;
 }
 
-/* What the ledger says of the window alone. */
-static uint64_t model(void)
+/* Returns the bytes of page tables that the ledger predicts for the area. */
+static uint64_t expected_table_bytes(void)
 {
-	struct lz_range *range = lz_ledger_find(&core.books.ledger, window);
+	struct lz_range *range = lz_ledger_find(&core.books.ledger, area);
 
-	lz_ledger_remove(&window_ledger, 0, UINTPTR_MAX);
-	for (; range != NULL && range->start < window + window_bytes; range = lz_ledger_next(range))
-		lz_ledger_set(&window_ledger, range->start, range->end, range->traits);
-	return lz_ledger_committed(&window_ledger);
+	lz_ledger_remove(&area_ledger, 0, UINTPTR_MAX);
+	for (; range != NULL && range->start < area + area_bytes; range = lz_ledger_next(range))
+		lz_ledger_set(&area_ledger, range->start, range->end, range->traits);
+	return lz_ledger_committed(&area_ledger);
 }
 
-/* Reads a byte of every page that can be read, by the kernel's own account. Returns how many. */
+/* Reads one byte of every page that is readable according to the kernel. Returns the number of pages. */
 static size_t touch_everything(void)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	size_t pages = 0;
 	char *line;
 
-	if (lz_lines_open(&lines, &lz_os_linux, "/proc/thread-self/maps") != 0)
+	if (lz_line_reader_open(&lines, &lz_os_linux, "/proc/thread-self/maps") != 0)
 		fail("opening /proc/self/maps");
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
-		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < window ||
-			mapping.start >= window + window_bytes || !mapping.readable)
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.start < area ||
+			mapping.start >= area + area_bytes || !mapping.readable)
 			continue;
 		for (uint64_t at = mapping.start; at < mapping.end; at += core.books.page, pages++)
 			(void)*(volatile char *)at;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return pages;
 }
 
 static int check_layout(uint64_t seed, uint64_t *pages)
 {
-	uint64_t before, grown, said;
+	uint64_t before, grown, expected;
 
 	random_state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) | 1;
 	call_count = 0;
 	for (uint64_t calls = 4 + random_below(MAX_CALLS - 8); calls > 0; calls--)
-		one_call();
-	said = model(); /* before measuring: it may touch a new page for its records */
+		random_call();
+	expected = expected_table_bytes(); /* computed before the measurement, because it may touch a new page
+					      for its records */
 	before = vmpte();
 	*pages += touch_everything();
 	grown = vmpte() - before;
-	lz_calls_munmap(&core.calls, (void *)window, window_bytes);
+	lz_calls_munmap(&core.calls, (void *)area, area_bytes);
 	if (ftruncate(file, 0) != 0 || ftruncate(file, (off_t)1 << 32) != 0)
 		fail("ftruncate");
-	if (grown == said)
+	if (grown == expected)
 		return 0;
 	printf("layout of LZ_SEED=%" PRIu64 " LZ_LAYOUTS=1: VmPTE grew by %" PRIu64
-	       " bytes, the ledger says %" PRIu64 "\n",
-		seed, grown, said);
+	       " bytes, the ledger predicts %" PRIu64 "\n",
+		seed, grown, expected);
 	for (int i = 0; i < call_count; i++)
 		printf("  %s\n", call_log[i]);
 	return 1;
 }
 
-static uint64_t number_from(const char *name, uint64_t standard)
+static uint64_t number_from_environment(const char *name, uint64_t default_value)
 {
 	const char *value = getenv(name);
 
-	return value != NULL ? strtoull(value, NULL, 10) : standard;
+	return value != NULL ? strtoull(value, NULL, 10) : default_value;
 }
 
-/* Whether the i-th layout is still to be made. */
-static bool goes_on(uint64_t i)
+/* Whether to make another layout. */
+static bool should_continue(uint64_t i)
 {
 	static struct timespec start;
 	struct timespec now;
@@ -251,15 +257,15 @@ static bool goes_on(uint64_t i)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (i == 0)
 		start = now;
-	if (getenv("LZ_LAYOUTS") != NULL || i < LEAST_LAYOUTS)
-		return i < number_from("LZ_LAYOUTS", LAYOUTS);
+	if (getenv("LZ_LAYOUTS") != NULL || i < MIN_LAYOUTS)
+		return i < number_from_environment("LZ_LAYOUTS", LAYOUTS);
 	return i < LAYOUTS && now.tv_sec - start.tv_sec < SECONDS;
 }
 
 int main(void)
 {
 	char *const quiet[] = {"LAZYZERO_LOG=none", "LAZYZERO_BUDGET=1E", NULL};
-	uint64_t layouts = 0, seed = number_from("LZ_SEED", 1), pages = 0;
+	uint64_t layouts = 0, seed = number_from_environment("LZ_SEED", 1), pages = 0;
 	int failures = 0;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -269,10 +275,10 @@ int main(void)
 	if (lz_core_init(&core, &lz_os_linux, quiet, "vmpte") != 0 || !lz_books_lock(&core.books))
 		fail("starting the core");
 	lz_books_unlock(&core.books);
-	lz_ledger_init(&window_ledger, core.books.geometry, &lz_os_linux);
-	find_window();
+	lz_ledger_init(&area_ledger, core.books.geometry, &lz_os_linux);
+	find_area();
 	printf("%s: layouts from seed %" PRIu64 "\n", core.books.geometry->name, seed);
-	for (; failures < 5 && goes_on(layouts); layouts++)
+	for (; failures < 5 && should_continue(layouts); layouts++)
 		failures += check_layout(seed + layouts, &pages);
 	printf("%" PRIu64 " layouts, %" PRIu64 " pages touched, %d layouts differ\n", layouts, pages,
 		failures);

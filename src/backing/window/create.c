@@ -41,7 +41,7 @@ bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, si
 		return false;
 	error = lz_pagemap_walk(backings->os, keeper, keeper + bytes, add_huge_bytes, &huge);
 	if (error != 0) /* before Linux 6.7 */
-		error = lz_mapping_value(
+		error = lz_smaps_value(
 			backings->os, "/proc/thread-self/smaps", keeper, "ShmemPmdMapped:", &huge);
 	return error == 0 && huge == bytes;
 }
@@ -49,7 +49,7 @@ bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, si
 int lz_window_explain_no_huge_pages(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	const char *line;
 	bool denied = false;
 
@@ -59,10 +59,11 @@ int lz_window_explain_no_huge_pages(
 	if (backings->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
 		return lz_window_set_failure(failure,
 			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
-	if (lz_lines_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
-		line = lz_lines_next(&lines);
+	if (lz_line_reader_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") ==
+		0) {
+		line = lz_line_reader_next(&lines);
 		denied = line != NULL && strstr(line, "[deny]") != NULL;
-		lz_lines_close(&lines);
+		lz_line_reader_close(&lines);
 	}
 	if (denied)
 		return lz_window_set_failure(failure,
@@ -76,8 +77,8 @@ int lz_window_explain_no_huge_pages(
  * Collapses the keeper's pages into huge pages. The kernel collapses a block only if one of its pages exists
  * (collapse_file in mm/khugepaged.c); allocating just one page keeps the peak at one block above the window.
  */
-NOINLINE static int collapse(struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper,
-	size_t bytes, int *answer)
+NOINLINE static int collapse(struct lz_backings *backings, struct lz_window_failure *failure,
+	uintptr_t keeper, size_t bytes, int *answer)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
 	int error = 0;
@@ -123,7 +124,7 @@ static void lock_pages(struct lz_backings *backings, uintptr_t keeper, size_t by
 {
 	uint64_t limit;
 
-	if (backings->os->limit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes <= limit && limit != RLIM_INFINITY))
+	if (backings->os->rlimit(RLIMIT_MEMLOCK, &limit) != 0 || (bytes <= limit && limit != RLIM_INFINITY))
 		return;
 	backings->os->mlock((void *)keeper, bytes);
 }
@@ -150,10 +151,10 @@ NOINLINE static int create_memfd(struct lz_backings *backings)
 
 	if (low < 0)
 		return low;
-	fd = lz_descriptors_raise(os, low);
+	fd = lz_descriptors_dup_high(os, low);
 	if (fd < 0)
 		return low; /* no high number is free */
-	if (os->identify(fd, &id) != 0 || id.size != 0 || os->seals(fd) < 0) {
+	if (os->identify(fd, &id) != 0 || id.size != 0 || os->get_seals(fd) < 0) {
 		os->close(fd);
 		return -EAGAIN;
 	}
@@ -175,7 +176,7 @@ NOINLINE static int create_sealed_file(
 	error = os->ftruncate(fd, (int64_t)bytes);
 	if (error)
 		lz_window_set_failure(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
-	else if ((error = os->seal(fd)) != 0)
+	else if ((error = os->add_seals(fd)) != 0)
 		lz_window_set_failure(failure, "sealing its memfd", error);
 	if (error == 0)
 		return fd;
@@ -210,16 +211,16 @@ static int map_keeper_and_source(
  */
 static bool has_hash_mmu(struct lz_backings *backings)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	const char *line;
 	bool hash = false;
 
 	if (strcmp(backings->books->geometry->arch, "ppc64") != 0 ||
-		lz_lines_open(&lines, backings->os, "/proc/cpuinfo") != 0)
+		lz_line_reader_open(&lines, backings->os, "/proc/cpuinfo") != 0)
 		return false;
-	while (!hash && (line = lz_lines_next(&lines)) != NULL)
+	while (!hash && (line = lz_line_reader_next(&lines)) != NULL)
 		hash = strncmp(line, "MMU", 3) == 0 && strstr(line, "Hash") != NULL;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return hash;
 }
 

@@ -70,8 +70,8 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 		 * Locked memory: EINVAL in any case. MADV_COLD also refuses locked memory, and has almost no
 		 * other effect.
 		 */
-		return part->of_file && backings->os->madvise(address, backings->books->page, MADV_COLD) !=
-						-EINVAL
+		return part->dev_zero && backings->os->madvise(address, backings->books->page, MADV_COLD) !=
+						 -EINVAL
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
@@ -82,7 +82,7 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 		error = backings->os->madvise(address, length, MADV_POPULATE_WRITE);
 		break;
 	case MADV_WIPEONFORK:
-		return part->of_file ? -EINVAL : wipe_on_fork(backings, part, true);
+		return part->dev_zero ? -EINVAL : wipe_on_fork(backings, part, true);
 	case MADV_KEEPONFORK:
 		return wipe_on_fork(backings, part, false);
 	default:

@@ -52,7 +52,7 @@ static uintptr_t mapping_kind(struct lz_backings *backings, const struct lz_mapp
 	 */
 	if (tag == 0 && (mapping->inode != 0 || mapping->shared) && !lz_mapping_is_window(mapping))
 		return mapping->start | 1;
-	return tag & lz_window_map_of_file(&backings->books->windows);
+	return tag & lz_window_map_dev_zero_bit(&backings->books->windows);
 }
 
 /*
@@ -72,7 +72,7 @@ static int check_uniform_by_books(
 			return -ENOMEM;
 		if (first.start == 0)
 			first = part;
-		if (part.of_file != first.of_file)
+		if (part.dev_zero != first.dev_zero)
 			return -EFAULT;
 		start = part.end;
 	}
@@ -83,12 +83,12 @@ static int check_uniform_by_smaps(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
 {
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	unsigned advice;
 	uintptr_t first_kind = 0;
 	bool first = true;
 
-	if (lz_lines_open(&lines, backings->os, "/proc/thread-self/smaps") != 0)
+	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/smaps") != 0)
 		return check_uniform_by_books(backings, start, end, attributes);
 	while (start < end && lz_smaps_next(&lines, &mapping, &advice)) {
 		struct lz_window_attributes seen = {
@@ -107,7 +107,7 @@ static int check_uniform_by_smaps(
 		first = false;
 		start = mapping.end;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return start >= end ? 0 : lines.error ? -ENOMEM : -EFAULT;
 }
 
@@ -115,7 +115,7 @@ static int check_uniform_by_smaps(
 __attribute__((noinline)) static bool is_uniformly_wiped(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
-	struct lz_wiped wiped = {.count = 0};
+	struct lz_wipe_list wiped = {.count = 0};
 
 	if (lz_books_lock(backings->books)) {
 		lz_wipe_table_list(&backings->books->windows.wipes, start, end, &wiped);
@@ -131,7 +131,7 @@ static int key_of(struct lz_backings *backings, uintptr_t at)
 	uint64_t key;
 
 	if (!atomic_load_explicit(&backings->windows->protection_keys_used, memory_order_relaxed) ||
-		lz_mapping_value(backings->os, "/proc/thread-self/smaps", at, "ProtectionKey:", &key) != 0)
+		lz_smaps_value(backings->os, "/proc/thread-self/smaps", at, "ProtectionKey:", &key) != 0)
 		return 0;
 	return (int)key;
 }
@@ -285,7 +285,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	 */
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
 			  !(lz_books_window_tag_at(backings->books, start) &
-				  lz_window_map_of_file(&backings->books->windows)) &&
+				  lz_window_map_dev_zero_bit(&backings->books->windows)) &&
 			  lz_fact_mremap_many(backings->os);
 	struct lz_window_attributes attributes = {0};
 	intptr_t at;
@@ -350,10 +350,10 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 
 /* Separate functions, so that the stack for the list is not in use during the call. */
 __attribute__((noinline)) static void save_wiped(
-	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_wiped *wiped)
+	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_wipe_list *wiped)
 {
 	wiped->count = 0;
-	wiped->all = true;
+	wiped->is_complete = true;
 	if (!lz_books_lock(backings->books))
 		return;
 	lz_wipe_table_list(&backings->books->windows.wipes, start, end, wiped);
@@ -361,7 +361,7 @@ __attribute__((noinline)) static void save_wiped(
 }
 
 __attribute__((noinline)) static void restore_wiped(struct lz_backings *backings, uintptr_t base,
-	const struct lz_wiped *wiped, size_t old_length, size_t new_length)
+	const struct lz_wipe_list *wiped, size_t old_length, size_t new_length)
 {
 	if (wiped->count == 0 || !lz_books_lock(backings->books))
 		return;
@@ -377,14 +377,14 @@ intptr_t lz_window_remap(
 	struct lz_backings *backings, const struct lz_lease *lease, const struct lz_remap *request)
 {
 	uintptr_t start = request->start;
-	struct lz_wiped *wiped = lz_scratch_take(backings->os);
+	struct lz_wipe_list *wiped = lz_scratch_take(backings->os);
 	intptr_t result = -ENOMEM;
 
 	if (wiped == NULL)
 		return -ENOMEM;
 	save_wiped(backings, start, start + request->old_length, wiped);
 	/* Otherwise -ENOMEM, as if the kernel had no room for another mapping. */
-	if (wiped->all) {
+	if (wiped->is_complete) {
 		result = remap(backings, lease, start, request->old_length, request->new_length,
 			request->flags, request->target);
 		if (lz_os_failed(result))

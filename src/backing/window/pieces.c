@@ -52,24 +52,24 @@ static bool next_part_by_maps(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	bool found = false;
 	char *line;
 
-	if (lz_lines_open(&lines, backings->os, MAPS) != 0)
+	if (lz_line_reader_open(&lines, backings->os, MAPS) != 0)
 		return false;
-	while (!found && (line = lz_lines_next(&lines)) != NULL) {
+	while (!found && (line = lz_line_reader_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
 			continue;
 		if (mapping.start >= end)
 			break;
 		found = lz_mapping_is_window(&mapping);
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	if (found) {
 		part->start = lz_max_u64(start, mapping.start);
 		part->end = part->piece_end = lz_min_u64(end, mapping.end);
-		part->of_file = false;
+		part->dev_zero = false;
 	}
 	return found;
 }
@@ -79,7 +79,7 @@ bool lz_window_next_part(
 {
 	bool found;
 
-	if (start >= end || !atomic_load_explicit(&backings->books->windows.any, memory_order_relaxed))
+	if (start >= end || !atomic_load_explicit(&backings->books->windows.ever_used, memory_order_relaxed))
 		return false;
 	if (!lz_books_lock(backings->books))
 		return next_part_by_maps(backings, start, end, part);
@@ -93,14 +93,14 @@ void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t
 	static const struct {
 		unsigned flag;
 		int advice;
-	} table[] = {{LZ_ASKED_DONTFORK, MADV_DONTFORK}, {LZ_ASKED_DONTDUMP, MADV_DONTDUMP},
-		{LZ_ASKED_MERGEABLE, MADV_MERGEABLE}, {LZ_ASKED_RANDOM, MADV_RANDOM},
-		{LZ_ASKED_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_ASKED_HUGEPAGE, MADV_HUGEPAGE}};
+	} table[] = {{LZ_VM_DONTFORK, MADV_DONTFORK}, {LZ_VM_DONTDUMP, MADV_DONTDUMP},
+		{LZ_VM_MERGEABLE, MADV_MERGEABLE}, {LZ_VM_RANDOM, MADV_RANDOM},
+		{LZ_VM_SEQUENTIAL, MADV_SEQUENTIAL}, {LZ_VM_HUGEPAGE, MADV_HUGEPAGE}};
 
 	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
 		if (advice & table[i].flag)
 			backings->os->madvise((void *)start, length, table[i].advice);
-	if (advice & LZ_ASKED_LOCKED)
+	if (advice & LZ_VM_LOCKED)
 		backings->os->mlock((void *)start, length);
 }
 
@@ -112,7 +112,7 @@ uintptr_t lz_window_moved_tag(const struct lz_backings *backings, uintptr_t tag,
 	if ((to - from) % unit == 0)
 		return tag + (to - from);
 	return lz_window_map_tag(&backings->books->windows, lz_round_down(to, unit), 0) |
-	       (tag & lz_window_map_of_file(&backings->books->windows));
+	       (tag & lz_window_map_dev_zero_bit(&backings->books->windows));
 }
 
 /* --- moving --- */
@@ -213,15 +213,15 @@ static void set_key(struct lz_backings *backings, uintptr_t from, uintptr_t to,
 	const struct lz_window_attributes *attributes)
 {
 	if (attributes->key != 0)
-		backings->os->pass(SYS_pkey_mprotect, (long)from, (long)(to - from), attributes->protection,
-			attributes->key, 0, 0);
+		backings->os->any_syscall(SYS_pkey_mprotect, (long)from, (long)(to - from),
+			attributes->protection, attributes->key, 0, 0);
 }
 
 int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t from, uintptr_t to,
 	uintptr_t tag, const struct lz_window_attributes *attributes)
 {
 	size_t unit = lz_window_map_unit(&backings->books->windows);
-	size_t units = tag & (lz_window_map_of_file(&backings->books->windows) - 1);
+	size_t units = tag & (lz_window_map_dev_zero_bit(&backings->books->windows) - 1);
 	uintptr_t anchor = lz_round_down(tag, unit);
 	uintptr_t middle = from;
 	struct lz_lease first = *lease;
@@ -237,9 +237,9 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 		set_key(backings, from, to, attributes);
 		lz_window_copy_advice(backings, from, to - from, attributes->advice);
 		/* Memory that was /dev/zero still behaves as a mapping of a file. */
-		if (tag & lz_window_map_of_file(&backings->books->windows))
+		if (tag & lz_window_map_dev_zero_bit(&backings->books->windows))
 			lz_window_set_tag(backings, from, to - from,
-				lz_window_map_of_file_tag(&backings->books->windows, from));
+				lz_window_map_dev_zero_tag(&backings->books->windows, from));
 		return 0;
 	}
 	/* First complete the last piece, so that it becomes one mapping again. */
@@ -261,6 +261,6 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	if (middle < to)
 		lz_window_set_tag(backings, middle, to - middle,
 			lz_window_map_tag(&backings->books->windows, anchor, lease->bytes) |
-				(tag & lz_window_map_of_file(&backings->books->windows)));
+				(tag & lz_window_map_dev_zero_bit(&backings->books->windows)));
 	return 0;
 }

@@ -37,17 +37,17 @@ static uint64_t other_mappings(struct lz_backings *backings, uint64_t ours)
 {
 	struct lz_windows *windows = backings->windows;
 	uint64_t now = backings->os->now_ms(), used = 0;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 
 	if (windows->counted_ms != 0 && now - windows->counted_ms < COUNT_MS)
 		return windows->other_mappings;
-	if (lz_lines_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
+	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
 		return 0;
-	while (lz_lines_next(&lines) != NULL)
+	while (lz_line_reader_next(&lines) != NULL)
 		used++;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	windows->other_mappings = lz_sub_clamped(used, ours);
-	windows->counted_ms = lz_not_never(now);
+	windows->counted_ms = lz_nonzero_time(now);
 	return windows->other_mappings;
 }
 
@@ -65,7 +65,7 @@ static uint64_t available_mappings(struct lz_backings *backings, uint64_t wanted
 		windows->max_map_count = MAX_MAP_COUNT;
 	limit = windows->max_map_count;
 	/* The header of each region is one more mapping. */
-	ours = lz_window_map_mappings(&backings->books->windows) +
+	ours = lz_window_map_count_mappings(&backings->books->windows) +
 	       lz_stats_get(&backings->books->stats, window_regions);
 	room = lz_sub_clamped(limit / 2, ours);
 	if (wanted < limit / UNCOUNTED_SHARE && ours < limit / 4)
@@ -95,7 +95,7 @@ static uint64_t bytes_for_total(uint64_t total, uint64_t unit)
 size_t lz_window_piece_bytes(struct lz_backings *backings, size_t total, size_t length, size_t *min_bytes)
 {
 	struct lz_window_map *map = &backings->books->windows;
-	uint64_t unit = lz_window_map_unit(map), all = lz_max_u64(map->where.bytes + length, total);
+	uint64_t unit = lz_window_map_unit(map), all = lz_max_u64(map->ranges.bytes + length, total);
 	uint64_t bytes, least, page_tables, room = available_mappings(backings, length / unit + 1);
 
 	if (room <= 1 || !lz_round_up(bytes_for_total(all, unit), unit, &bytes) ||

@@ -8,7 +8,7 @@
 #include "backing/strategies.h"
 #include "backing/window/window.h"
 #include "base/checked.h"
-#include "os/announced.h"
+#include "os/via_next.h"
 #include "os/mman.h"
 #include "os/scratch.h"
 #include "os/vma.h"
@@ -55,10 +55,11 @@ static int map(struct lz_backings *backings, const struct lz_lease *lease,
 	at = lz_placement_map(backings, &aligned);
 	if (lz_os_failed(at))
 		return (int)at;
-	*entry = (struct lz_region_entry){.base = (uintptr_t)at, .length = placement->length, .lead = lead};
-	entry->how.backing = &lz_window_backing;
-	entry->how.on_window = true;
-	entry->how.accounted = placement->accounted;
+	*entry = (struct lz_region_entry){
+		.base = (uintptr_t)at, .length = placement->length, .header_bytes = lead};
+	entry->attributes.backing = &lz_window_backing;
+	entry->attributes.on_window = true;
+	entry->attributes.accounted = placement->accounted;
 	entry->window_tag = lz_window_map_tag(&backings->books->windows, entry->base, lease->bytes);
 	error = lz_window_map_pieces(backings, lease, entry->base, entry->base + entry->length, entry->base);
 	if (error)
@@ -102,7 +103,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	if (error == 0)
 		error = lz_window_move_pieces(backings, base, length, to->base, 0, true);
 	if (error == 0)
-		backings->os->munmap((void *)(base - to->lead), to->lead);
+		backings->os->munmap((void *)(base - to->header_bytes), to->header_bytes);
 	return error;
 }
 
@@ -128,8 +129,9 @@ static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
 }
 
 /*
- * Checks the pieces one after the other: all of them if calls were missed, otherwise only a few, because there may be
- * thousands. `name` is a scratch buffer. Returns 0 if they are intact, -ENOENT if not, or the error of the query.
+ * Checks the pieces one after the other: all of them if calls were missed, otherwise only a few, because
+ * there may be thousands. `name` is a scratch buffer. Returns 0 if they are intact, -ENOENT if not, or the
+ * error of the query.
  */
 static int query_pieces(const struct lz_os *os, uintptr_t at, uintptr_t end, unsigned most, char *name)
 {
@@ -182,7 +184,7 @@ static bool is_intact_mapping(
 static int make_reclaimable(struct lz_backings *backings, uintptr_t start, size_t length, bool *dropped)
 {
 	*dropped = true;
-	return lz_announced_madvise(backings->os, backings->next, start, length, MADV_DONTNEED);
+	return lz_madvise_via_next(backings->os, backings->next, start, length, MADV_DONTNEED);
 }
 
 /* --- the program's mappings --- */
@@ -199,7 +201,7 @@ static int cover_mapping(struct lz_backings *backings, const struct lz_lease *le
 		error = backings->os->mprotect((void *)start, end - start, protection);
 	}
 	*tag = lz_window_map_tag(map_of_windows, anchor, lease->bytes) |
-	       (of_file ? lz_window_map_of_file(map_of_windows) : 0);
+	       (of_file ? lz_window_map_dev_zero_bit(map_of_windows) : 0);
 	return error;
 }
 

@@ -67,11 +67,11 @@ struct run {
 static int open_userfaultfd(struct lz_backings *backings)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP | FEATURE_WP_SHMEM};
-	int fd = (int)backings->os->pass(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+	int fd = (int)backings->os->any_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
 	int error;
 
 	if (fd < 0)
-		fd = (int)backings->os->pass(
+		fd = (int)backings->os->any_syscall(
 			SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY, 0, 0, 0, 0, 0);
 	if (fd < 0)
 		return fd;
@@ -133,7 +133,8 @@ static void note_page_run(void *context, const struct lz_page_run *run)
 	struct block *block = context;
 
 	block->has_contents |= !run->file;
-	for (uintptr_t at = run->start; run->away && at < run->end; at += block->run->backings->books->page)
+	for (uintptr_t at = run->start; run->not_present && at < run->end;
+		at += block->run->backings->books->page)
 		block->nonresident[page_of(block, at) / 64] |= UINT64_C(1) << page_of(block, at) % 64;
 }
 
@@ -173,7 +174,7 @@ static void copy_page_run(void *context, const struct lz_page_run *run)
 
 	if (run->file)
 		return;
-	if (!run->away) {
+	if (!run->not_present) {
 		memcpy((void *)copy_of(block, run->start), (const void *)run->start, run->end - run->start);
 		return;
 	}
@@ -198,7 +199,7 @@ static int copy_attributes(const struct run *run, const struct block *block, siz
 {
 	struct lz_backings *backings = run->backings;
 	uintptr_t copy = copy_of(block, block->start);
-	struct lz_wiped wiped = {.count = 0};
+	struct lz_wipe_list wiped = {.count = 0};
 
 	if (lz_books_lock(backings->books)) {
 		lz_wipe_table_list(
@@ -208,7 +209,7 @@ static int copy_attributes(const struct run *run, const struct block *block, siz
 	for (size_t i = 0; i < wiped.count; i++)
 		backings->os->madvise((void *)(copy + wiped.part[i].start),
 			wiped.part[i].end - wiped.part[i].start, MADV_WIPEONFORK);
-	lz_window_copy_advice(backings, copy, length, run->advice & ~(unsigned)LZ_ASKED_LOCKED);
+	lz_window_copy_advice(backings, copy, length, run->advice & ~(unsigned)LZ_VM_LOCKED);
 	return backings->os->mprotect((void *)copy, length, run->protection);
 }
 
@@ -224,25 +225,25 @@ static void record_replaced(struct lz_backings *backings, uintptr_t start, uintp
 
 	if (!lz_books_lock(backings->books))
 		return;
-	of_file = lz_window_map_find(&backings->books->windows, start, end, &part) && part.of_file;
+	of_file = lz_window_map_find(&backings->books->windows, start, end, &part) && part.dev_zero;
 	lz_window_map_remove(&backings->books->windows, start, end);
 	if (of_file)
 		lz_window_map_add(&backings->books->windows, start, end,
-			lz_window_map_of_file_tag(&backings->books->windows, start));
+			lz_window_map_dev_zero_tag(&backings->books->windows, start));
 	/*
 	 * The anonymous memory may be merged in the ledger with what follows it; only the range itself is
 	 * changed.
 	 */
 	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
 		range->start < end) {
-		struct lz_traits traits = {
+		struct lz_range_traits traits = {
 			.page_shift = (uint8_t)backings->books->page_shift, .tag = range->traits.tag};
 		uintptr_t from = lz_max_u64(range->start, start), to = lz_min_u64(range->end, end);
 
 		lz_ledger_set(&backings->books->ledger, from, to, traits);
 		start = to;
 	}
-	lz_books_publish(backings->books);
+	lz_books_publish_statistics(backings->books);
 	lz_books_unlock(backings->books);
 }
 
@@ -289,7 +290,8 @@ static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 	bool walked = lz_pagemap_walk(os, start, end, note_page_run, &block) == 0, protected;
 	int error;
 
-	if (os->pass(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0) != 0)
+	if (os->any_syscall(
+		    SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, (long)&all, (long)&before, sizeof all, 0, 0) != 0)
 		return false;
 	protected = write_protect(run, start, end) == 0;
 	if (protected)
@@ -301,10 +303,10 @@ static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 		end_write_protection(run, start, end, error == 0);
 	if (error == 0)
 		record_replaced(run->backings, start, end);
-	os->pass(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
+	os->any_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
 	/* Locked only now, because RLIMIT_MEMLOCK may not suffice for both copies. */
 	if (error == 0)
-		lz_window_copy_advice(run->backings, start, end - start, run->advice & LZ_ASKED_LOCKED);
+		lz_window_copy_advice(run->backings, start, end - start, run->advice & LZ_VM_LOCKED);
 	return error == 0;
 }
 
@@ -312,7 +314,7 @@ static bool is_swap_in_use(struct lz_backings *backings)
 {
 	struct sysinfo info;
 
-	return backings->os->pass(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 ||
+	return backings->os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0 ||
 	       info.freeswap != info.totalswap;
 }
 
@@ -382,7 +384,7 @@ void lz_window_prepare_missing_faults(struct lz_backings *backings, uintptr_t st
 	struct run run = {.backings = backings};
 	struct lz_window_part part;
 	struct lz_mapping mapping;
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	unsigned advice;
 
 	if (!lz_window_next_part(backings, start, end, &part))
@@ -391,12 +393,12 @@ void lz_window_prepare_missing_faults(struct lz_backings *backings, uintptr_t st
 	 * One pass over smaps suffices: reading continues after the last mapping it returned, whatever was
 	 * changed.
 	 */
-	if (lz_lines_open(&lines, backings->os, SMAPS) != 0)
+	if (lz_line_reader_open(&lines, backings->os, SMAPS) != 0)
 		return;
 	run.userfaultfd = open_userfaultfd(backings);
 	while (lz_smaps_next(&lines, &mapping, &advice) && mapping.start < end)
 		add_mapping(&run, &mapping, advice, start, end);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	replace_run(&run);
 	if (run.userfaultfd >= 0)
 		backings->os->close(run.userfaultfd);

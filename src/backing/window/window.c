@@ -62,7 +62,7 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 		lz_scratch_release(backings->os, buffer);
 		return;
 	}
-	text = lz_text_in(buffer, LZ_SCRATCH_BYTES);
+	text = lz_text_init(buffer, LZ_SCRATCH_BYTES);
 	lz_text_string(&text, "no zero window: ");
 	lz_text_string(&text, step);
 	if (error != 0) {
@@ -85,13 +85,13 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
  */
 static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	uintptr_t covered = start;
 	char *line;
 
-	if (lz_lines_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
+	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
 		return false;
-	while (covered < end && (line = lz_lines_next(&lines)) != NULL) {
+	while (covered < end && (line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= start)
@@ -100,13 +100,13 @@ static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t e
 			break;
 		covered = mapping.end;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return covered == end;
 }
 
 /*
- * Frees the slot of a retired window without users; returns false if there is none. *keeper is 0 if the program has
- * overwritten its mappings. Needs the lock of the books.
+ * Frees the slot of a retired window without users; returns false if there is none. *keeper is 0 if the
+ * program has overwritten its mappings. Needs the lock of the books.
  */
 static bool free_retired(struct lz_backings *backings, uintptr_t *keeper, size_t *bytes)
 {
@@ -169,7 +169,7 @@ static void retire_all(struct lz_backings *backings)
 static void fill_lease(
 	struct lz_backings *backings, struct lz_window *window, size_t bytes, struct lz_lease *lease)
 {
-	const struct lz_users users = {&window->users, &backings->windows->any_retired};
+	const struct lz_use_count users = {&window->users, &backings->windows->any_retired};
 
 	lease->object = window;
 	lease->keeper = window->keeper;
@@ -232,7 +232,7 @@ static bool install(
 		atomic_signal_fence(memory_order_seq_cst);
 		slot->bytes = created->bytes;
 		publish_size(backings);
-		lz_window_map_set_emptied(&backings->books->windows);
+		lz_window_map_set_empty(&backings->books->windows);
 	}
 	lz_books_unlock(backings->books);
 	return slot != NULL;
@@ -318,7 +318,7 @@ static void retire(struct lz_backings *backings, struct lz_lease *lease)
 static int acquire_new(struct lz_backings *backings, const struct wanted *wanted, struct lz_lease *lease)
 {
 	struct lz_window_failure failure = {NULL, 0};
-	uint64_t free = lz_memory_free(backings->os, "");
+	uint64_t free = lz_memory_available(backings->os, "");
 	size_t bytes = lz_window_fit_to_memory(backings, wanted->bytes, wanted->min_bytes, free);
 
 	if (!lz_window_is_affordable(bytes, wanted->length, free)) {
@@ -328,7 +328,7 @@ static int acquire_new(struct lz_backings *backings, const struct wanted *wanted
 	if (create_and_install(
 		    backings, &failure, lz_window_next_bytes(backings, bytes, wanted->last, free), bytes, lease))
 		return 0;
-	backings->windows->create_failed_ms = lz_not_never(backings->os->now_ms());
+	backings->windows->create_failed_ms = lz_nonzero_time(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);
 	return -EAGAIN;
 }
@@ -404,8 +404,8 @@ static bool can_release(struct lz_backings *backings)
 
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		bytes += backings->windows->window[i].bytes;
-	if (bytes == 0 || lz_ledger_find(&backings->books->windows.where, 0) != NULL) {
-		atomic_store_explicit(&backings->books->windows.emptied, false, memory_order_relaxed);
+	if (bytes == 0 || lz_ledger_find(&backings->books->windows.ranges, 0) != NULL) {
+		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
 		return false;
 	}
 	lz_reservations_reclaim(&backings->books->reservations);
@@ -416,21 +416,21 @@ static bool can_release(struct lz_backings *backings)
 			return false;
 	}
 	return bytes > lz_window_map_unit(&backings->books->windows) ||
-	       backings->os->now_ms() - backings->books->windows.emptied_ms >= SMALL_WINDOW_IDLE_MS;
+	       backings->os->now_ms() - backings->books->windows.empty_since_ms >= SMALL_WINDOW_IDLE_MS;
 }
 
 void lz_windows_release_unused(struct lz_backings *backings)
 {
 	bool release;
 
-	if (!atomic_load_explicit(&backings->books->windows.emptied, memory_order_relaxed) ||
+	if (!atomic_load_explicit(&backings->books->windows.is_empty, memory_order_relaxed) ||
 		!lz_books_lock(backings->books))
 		return;
 	release = can_release(backings);
 	if (release) {
 		retire_all(backings);
-		atomic_store_explicit(&backings->books->windows.emptied, false, memory_order_relaxed);
-		lz_books_publish(backings->books);
+		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
+		lz_books_publish_statistics(backings->books);
 	}
 	lz_books_unlock(backings->books);
 	if (release)

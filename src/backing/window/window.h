@@ -127,7 +127,7 @@ int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *le
 struct lz_window_attributes {
 	int protection;  /* as for mprotect(2) */
 	int key;         /* protection key of pkey_mprotect(2); 0 is the default */
-	unsigned advice; /* bits of enum lz_asked in os/procfs.h */
+	unsigned advice; /* bits of enum lz_vm_flag in os/procfs.h */
 };
 
 /*
@@ -163,7 +163,7 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
  */
 bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapping *mapping);
 
-/* Gives a range the advice of another one: bits of enum lz_asked in os/procfs.h. */
+/* Gives a range the advice of another one: bits of enum lz_vm_flag in os/procfs.h. */
 void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice);
 
 /*

@@ -20,26 +20,26 @@
 void lz_window_wipe_after_fork(struct lz_backings *backings)
 {
 	const struct lz_wipe_table *wipes = &backings->books->windows.wipes;
-	_Atomic uint32_t *alive = atomic_load_explicit(&wipes->alive, memory_order_acquire);
-	struct lz_lines lines;
+	_Atomic uint32_t *alive = atomic_load_explicit(&wipes->fork_sentinel, memory_order_acquire);
+	struct lz_line_reader lines;
 	const char *line;
 	bool all;
 
 	if (alive == NULL || atomic_exchange_explicit(alive, 1, memory_order_acq_rel) != 0 ||
 		lz_wipe_table_is_empty(wipes))
 		return;
-	all = lz_lines_open(&lines, backings->os, MAPS) == 0;
-	while (all && (line = lz_lines_next(&lines)) != NULL) {
+	all = lz_line_reader_open(&lines, backings->os, MAPS) == 0;
+	while (all && (line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) == 0 && lz_mapping_is_window(&mapping))
-			lz_wipe_table_drop(wipes, backings->os, mapping.start, mapping.end);
+			lz_wipe_table_discard(wipes, backings->os, mapping.start, mapping.end);
 	}
 	if (all) {
 		all = lines.error == 0;
-		lz_lines_close(&lines);
+		lz_line_reader_close(&lines);
 	}
 	/* If maps cannot be read, the records are trusted. */
 	if (!all)
-		lz_wipe_table_drop(wipes, backings->os, 0, UINTPTR_MAX);
+		lz_wipe_table_discard(wipes, backings->os, 0, UINTPTR_MAX);
 }

@@ -67,7 +67,7 @@ static const char *absolute_value(const struct lz_option *option, const char *va
 	static char paths[8][LZ_OPTION_TEXT_MAX];
 	static size_t used;
 	bool is_pattern = option->kind == LZ_OPTION_LOG || option->kind == LZ_OPTION_PATTERN;
-	struct lz_text path = lz_text_in(paths[used % 8], sizeof *paths);
+	struct lz_text path = lz_text_init(paths[used % 8], sizeof *paths);
 	char directory[PATH_MAX];
 
 	if (!lz_option_is_path(option, value) || *value == '/' || getcwd(directory, sizeof directory) == NULL)
@@ -80,7 +80,7 @@ static const char *absolute_value(const struct lz_option *option, const char *va
 	lz_text_char(&path, '/');
 	lz_text_string(&path, value);
 	used++;
-	return path.cut ? NULL : path.buffer;
+	return path.truncated ? NULL : path.buffer;
 }
 
 static int report_unknown_flag(const struct lz_command *command, const char *word)
@@ -100,7 +100,7 @@ static int report_unknown_flag(const struct lz_command *command, const char *wor
 		names[i] = flag_name(command, i);
 	if (length > 2 && length - 2 < sizeof name) {
 		memcpy(name, word + 2, length - 2);
-		nearest = lz_nearest(name, names, count);
+		nearest = lz_nearest_name(name, names, count);
 	}
 	if (nearest >= 0)
 		lz_fail_usage(command->name, "unknown option '%s'; did you mean '--%s'?",
@@ -246,11 +246,11 @@ const char *lz_arguments_option(const struct lz_arguments *arguments, size_t ind
 struct lz_display lz_arguments_variable(size_t index)
 {
 	struct lz_display variable;
-	struct lz_text text = lz_text_in(variable.text, sizeof variable.text);
+	struct lz_text text = lz_text_init(variable.text, sizeof variable.text);
 
 	lz_text_string(&text, LZ_OPTION_PREFIX);
 	lz_text_string(&text, lz_option_table[index].name);
-	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+	/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 	return variable;
 }
 

@@ -10,10 +10,10 @@
 struct lz_display lz_printable(const char *untrusted)
 {
 	struct lz_display display;
-	struct lz_text text = lz_text_in(display.text, sizeof display.text);
+	struct lz_text text = lz_text_init(display.text, sizeof display.text);
 
-	lz_text_foreign(&text, untrusted);
-	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+	lz_text_escaped(&text, untrusted);
+	/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 	return display;
 }
 
@@ -32,10 +32,10 @@ struct lz_display lz_printable_tail(const char *untrusted, size_t width)
 struct lz_display lz_size_text(uint64_t bytes)
 {
 	struct lz_display display;
-	struct lz_text text = lz_text_in(display.text, sizeof display.text);
+	struct lz_text text = lz_text_init(display.text, sizeof display.text);
 
 	lz_text_size(&text, bytes);
-	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+	/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 	return display;
 }
 

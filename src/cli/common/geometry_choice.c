@@ -18,7 +18,7 @@ const struct lz_geometry *lz_geometry_choose(const char *name)
 		return geometry;
 	for (size_t i = 0; i < lz_geometry_count && i < 64; i++)
 		names[i] = lz_geometry_table[i].name;
-	nearest = lz_nearest(name, names, lz_min_u64(lz_geometry_count, 64));
+	nearest = lz_nearest_name(name, names, lz_min_u64(lz_geometry_count, 64));
 	if (nearest >= 0)
 		lz_fail("unknown geometry '%s'; did you mean '%s'?", lz_printable(name).text, names[nearest]);
 	else

@@ -50,8 +50,8 @@ static void print_option(const struct lz_option *option)
 {
 	char help[1024];
 
-	snprintf(help, sizeof help, "%s%s%s", option->help, *option->standard != '\0' ? " Default: " : "",
-		option->standard);
+	snprintf(help, sizeof help, "%s%s%s", option->help, *option->default_value != '\0' ? " Default: " : "",
+		option->default_value);
 	print_flag(0, option->flag, option->value, help);
 }
 

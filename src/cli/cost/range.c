@@ -16,7 +16,7 @@ unsigned lz_cost_page_shifts(const struct lz_geometry *geometry, unsigned shifts
 struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry)
 {
 	struct lz_display display;
-	struct lz_text text = lz_text_in(display.text, sizeof display.text);
+	struct lz_text text = lz_text_init(display.text, sizeof display.text);
 	unsigned shifts[LZ_PAGE_SIZES_MAX];
 	unsigned count = lz_cost_page_shifts(geometry, shifts);
 
@@ -25,6 +25,6 @@ struct lz_display lz_cost_page_sizes_text(const struct lz_geometry *geometry)
 		lz_text_u64(&text, UINT64_C(1) << shifts[i] % 10);
 		lz_text_char(&text, "BKMGTPE"[shifts[i] / 10]);
 	}
-	/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+	/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 	return display;
 }

@@ -46,7 +46,7 @@ static void probe_kernel(struct lz_probe_context *context, struct lz_finding *fi
 static void probe_geometry(struct lz_probe_context *context, struct lz_finding *finding)
 {
 	const struct lz_geometry *geometry = context->geometry;
-	struct lz_tables tables = lz_tables_fewest(geometry, UINT64_C(512) << 30, geometry->page_shift);
+	struct lz_tables tables = lz_tables_minimum(geometry, UINT64_C(512) << 30, geometry->page_shift);
 
 	lz_finding_set(finding, LZ_HEALTH_OK, "%s, pages of %s", geometry->name,
 		lz_size_text(UINT64_C(1) << geometry->page_shift).text);
@@ -73,17 +73,17 @@ static void probe_vmpte(struct lz_probe_context *context, struct lz_finding *fin
 /* Reads the selected word of a setting such as "always [madvise] never". False if it cannot be read. */
 static bool read_selected_word(const char *path, char word[24])
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line, *open;
 
 	word[0] = '\0';
-	if (lz_lines_open(&lines, &lz_os_linux, path) != 0)
+	if (lz_line_reader_open(&lines, &lz_os_linux, path) != 0)
 		return false;
-	line = lz_lines_next(&lines);
+	line = lz_line_reader_next(&lines);
 	open = line != NULL ? strchr(line, '[') : NULL;
 	if (open != NULL)
 		snprintf(word, 24, "%.*s", (int)lz_min_u64(strcspn(open + 1, "]"), 23), open + 1);
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return word[0] != '\0';
 }
 

@@ -40,14 +40,14 @@ static char *reserve(size_t length, size_t unit)
 /* The bytes of the mapping at an address that are mapped by huge pages, from smaps. */
 static uint64_t huge_bytes(const char *address)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	uint64_t bytes = 0;
 	bool inside = false;
 	char *line;
 
-	if (lz_lines_open(&lines, &lz_os_linux, "/proc/thread-self/smaps") != 0)
+	if (lz_line_reader_open(&lines, &lz_os_linux, "/proc/thread-self/smaps") != 0)
 		return 0;
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) == 0)
@@ -55,7 +55,7 @@ static uint64_t huge_bytes(const char *address)
 		else if (inside && strncmp(line, "ShmemPmdMapped:", 15) == 0)
 			sscanf(line + 15, "%" SCNu64, &bytes);
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return bytes * 1024;
 }
 

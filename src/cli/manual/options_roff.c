@@ -58,9 +58,9 @@ static void print_option(const struct lz_option *option)
 	print_text(option->help);
 	fputs("\nTakes ", stdout);
 	print_text(option->accepts);
-	if (*option->standard != '\0') {
+	if (*option->default_value != '\0') {
 		fputs("; the default is ", stdout);
-		print_bold(option->standard);
+		print_bold(option->default_value);
 	}
 	puts(".");
 }

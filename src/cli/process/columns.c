@@ -66,7 +66,7 @@ const struct lz_column *lz_column_find(const char *name)
 		if (strcasecmp(name, names[i]) == 0)
 			return &lz_column_table[i];
 	}
-	nearest = lz_nearest(name, names, lz_column_count);
+	nearest = lz_nearest_name(name, names, lz_column_count);
 	if (nearest >= 0)
 		lz_fail("unknown column '%s'; did you mean '%s'?", lz_printable(name).text, names[nearest]);
 	else

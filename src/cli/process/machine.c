@@ -26,20 +26,20 @@ void lz_machine_read(const char *root, struct lz_machine *machine)
 	machine->available = value_of(path, "MemAvailable:");
 	machine->tables = value_of(path, "PageTables:");
 	machine->secondary_tables = value_of(path, "SecPageTables:");
-	if (lz_memory_group_value(&lz_os_linux, root, "pagetables ", &machine->cgroup_tables) != 0)
+	if (lz_memory_cgroup_stat(&lz_os_linux, root, "pagetables ", &machine->cgroup_tables) != 0)
 		machine->cgroup_tables = LZ_UNKNOWN;
 }
 
 struct lz_display lz_machine_line(const struct lz_machine *machine)
 {
 	struct lz_display display;
-	struct lz_text text = lz_text_in(display.text, sizeof display.text);
+	struct lz_text text = lz_text_init(display.text, sizeof display.text);
 	char percent[32];
 
 	lz_text_string(&text, "Page tables of the machine: ");
 	if (machine->tables == LZ_UNKNOWN) {
 		lz_text_string(&text, "unknown");
-		/* cppcheck-suppress uninitvar ; lz_text_in stores its address and writes through it */
+		/* cppcheck-suppress uninitvar ; lz_text_init stores its address and writes through it */
 		return display;
 	}
 	lz_text_string(&text, lz_size_text_in(machine->tables, LZ_UNITS_AUTO).text);

@@ -64,7 +64,7 @@ static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *
 	if (strstr(mapping->path, "huge") == NULL)
 		return geometry->page_shift;
 	lz_proc_path(path, walk->root, (pid_t)walk->pid, "smaps");
-	if (lz_mapping_value(&lz_os_linux, path, mapping->start, "KernelPageSize:", &bytes) != 0 ||
+	if (lz_smaps_value(&lz_os_linux, path, mapping->start, "KernelPageSize:", &bytes) != 0 ||
 		!lz_is_power_of_two(bytes))
 		return geometry->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);
@@ -149,17 +149,17 @@ int lz_mappings_read(const char *root, const struct lz_geometry *geometry, uint6
 		.mappings = mappings,
 		.counter = lz_table_counter_init(geometry)};
 	char path[PATH_MAX];
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 	int error;
 
 	*mappings = (struct lz_mappings){.count = LZ_UNKNOWN, .tables_if_touched = LZ_UNKNOWN};
 	lz_proc_path(path, root, (pid_t)pid, "maps");
-	error = lz_lines_open(&lines, &lz_os_linux, path);
+	error = lz_line_reader_open(&lines, &lz_os_linux, path);
 	if (error)
 		return error;
 	mappings->count = 0;
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) == 0)
@@ -168,7 +168,7 @@ int lz_mappings_read(const char *root, const struct lz_geometry *geometry, uint6
 	insert_largest(mappings, &walk.current);
 	mappings->tables_if_touched = walk.counter.bytes;
 	error = lines.error;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	if (error) {
 		mappings->count = mappings->tables_if_touched = LZ_UNKNOWN;
 		mappings->largest_count = 0;

@@ -36,24 +36,24 @@ static void parse_fields(const char *end, struct lz_proc_stat *stat)
 int lz_proc_stat_read(const char *root, pid_t pid, struct lz_proc_stat *stat)
 {
 	char path[PATH_MAX];
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line, *end;
 	int error;
 
 	*stat = (struct lz_proc_stat){'\0', LZ_UNKNOWN, LZ_UNKNOWN, LZ_UNKNOWN};
 	lz_proc_path(path, root, pid, "stat");
-	error = lz_lines_open(&lines, &lz_os_linux, path);
+	error = lz_line_reader_open(&lines, &lz_os_linux, path);
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
 	/*
 	 * Fields are counted from the last ')' of the file, since field 2, the name, may contain spaces,
 	 * parentheses and newlines. The fields after it are on one line.
 	 */
-	while ((line = lz_lines_next(&lines)) != NULL)
+	while ((line = lz_line_reader_next(&lines)) != NULL)
 		if ((end = strrchr(line, ')')) != NULL)
 			parse_fields(end, stat);
 	error = lines.error;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error != 0 ? error : stat->start_time == LZ_UNKNOWN ? -ESRCH : 0;
 }
 

@@ -43,15 +43,15 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 		{"VmSwap:", &process->swap},
 	};
 	char path[PATH_MAX];
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	char *line;
 	int error;
 
 	lz_proc_path(path, root, pid, "status");
-	error = lz_lines_open(&lines, &lz_os_linux, path);
+	error = lz_line_reader_open(&lines, &lz_os_linux, path);
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		if (strncmp(line, "Name:\t", 6) == 0) {
 			snprintf(process->name, sizeof process->name, "%.63s", line + 6);
 			lz_proc_unescape_name(process->name);
@@ -61,7 +61,7 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 				parse_value(line + strlen(numbers[i].name), numbers[i].value);
 	}
 	error = lines.error;
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return error != 0 ? error : process->uid == LZ_UNKNOWN ? -ESRCH : 0;
 }
 
@@ -158,19 +158,19 @@ int lz_process_list(const char *root, pid_t **pids, size_t *count)
 bool lz_process_hidepid(const char *root)
 {
 	char path[PATH_MAX];
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	bool hidden = false;
 	char *line;
 
 	snprintf(path, sizeof path, "%s/proc/self/mounts", root);
-	if (lz_lines_open(&lines, &lz_os_linux, path) != 0)
+	if (lz_line_reader_open(&lines, &lz_os_linux, path) != 0)
 		return false;
-	while ((line = lz_lines_next(&lines)) != NULL) {
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
 		const char *option = strstr(line, "hidepid=");
 
 		if (strstr(line, " /proc proc ") != NULL && option != NULL)
 			hidden = strncmp(option + 8, "0", 1) != 0 && strncmp(option + 8, "off", 3) != 0;
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 	return hidden;
 }

@@ -52,20 +52,20 @@ void lz_process_tree_free(struct lz_process_tree *tree)
  */
 static void add_listed(struct lz_process_tree *tree, const char *path)
 {
-	struct lz_lines lines;
+	struct lz_line_reader lines;
 	const char *cursor;
 	uint64_t pid;
 
-	if (lz_lines_open(&lines, &lz_os_linux, path) != 0)
+	if (lz_line_reader_open(&lines, &lz_os_linux, path) != 0)
 		return;
-	cursor = lz_lines_next(&lines);
+	cursor = lz_line_reader_next(&lines);
 	/* A number without a space after it may be cut off by the end of the buffer. */
 	while (cursor != NULL && lz_scan_u64(&cursor, &pid) == 0 && *cursor == ' ') {
 		cursor++;
 		if (pid <= INT32_MAX)
 			add_member(tree, (pid_t)pid);
 	}
-	lz_lines_close(&lines);
+	lz_line_reader_close(&lines);
 }
 
 /* The kernel lists a child under the thread that created it. */

@@ -1,14 +1,14 @@
-/* Costs and counters for the public API; see figures.h. */
-#include "accounting/figures.h"
+/* Costs and counters for the public API; see api.h. */
+#include "accounting/api.h"
 
 #include <errno.h>
 
 #include "accounting/cost.h"
 #include "base/checked.h"
 
-uint64_t lz_figures_range_cost(struct lz_books *books, const void *address, size_t size)
+uint64_t lz_accounting_range_cost(struct lz_books *books, const void *address, size_t size)
 {
-	struct lz_need need = {.bytes = size, .page_shift = books->page_shift};
+	struct lz_table_demand demand = {.bytes = size, .page_shift = books->page_shift};
 	uint64_t cost = 0, end;
 
 	if (size == 0)
@@ -17,24 +17,24 @@ uint64_t lz_figures_range_cost(struct lz_books *books, const void *address, size
 		if (__builtin_add_overflow((uintptr_t)address, size, &end) ||
 			!lz_round_up(end, books->page, &end))
 			return LZ_UNKNOWN;
-		need.start = lz_round_down((uintptr_t)address, books->page);
-		need.end = end;
+		demand.start = lz_round_down((uintptr_t)address, books->page);
+		demand.end = end;
 	}
 	if (!lz_books_lock(books))
 		return LZ_UNKNOWN;
 	lz_books_reconcile(books);
-	cost = lz_cost_of(books, &need);
+	cost = lz_cost_of(books, &demand);
 	lz_books_unlock(books);
 	return cost;
 }
 
-void lz_figures_statistics(struct lz_books *books, struct lz_statistics *statistics)
+void lz_accounting_statistics(struct lz_books *books, struct lz_statistics *statistics)
 {
 	struct lz_stats *stats = &books->stats;
 
 	if (lz_books_lock(books)) {
 		lz_books_reconcile(books);
-		lz_books_read_actual(books, 0);
+		lz_books_read_vmpte(books, 0);
 		lz_books_unlock(books);
 	}
 	*statistics = (struct lz_statistics){
@@ -58,7 +58,7 @@ void lz_figures_statistics(struct lz_books *books, struct lz_statistics *statist
 	};
 }
 
-int lz_figures_set_budget(struct lz_books *books, uint64_t bytes)
+int lz_accounting_set_budget(struct lz_books *books, uint64_t bytes)
 {
 	if (!lz_books_lock(books))
 		return -EAGAIN;

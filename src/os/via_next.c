@@ -1,12 +1,12 @@
-/* Calls that other libraries hear of; see announced.h. */
-#include "os/announced.h"
+/* System calls through the next definition of their function; see via_next.h. */
+#include "os/via_next.h"
 
 #include <stdbool.h>
 
 /* Initial-exec: see support/lock.c. */
 static __thread bool in_call __attribute__((tls_model("initial-exec")));
 
-int lz_announced_munmap(const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length)
+int lz_munmap_via_next(const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length)
 {
 	int error;
 
@@ -18,7 +18,7 @@ int lz_announced_munmap(const struct lz_os *os, const struct lz_os *next, uintpt
 	return error;
 }
 
-int lz_announced_madvise(
+int lz_madvise_via_next(
 	const struct lz_os *os, const struct lz_os *next, uintptr_t start, size_t length, int advice)
 {
 	int error;

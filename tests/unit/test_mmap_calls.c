@@ -1,16 +1,16 @@
-/* calls/mmap.c, calls/mremap.c: the program's own calls, followed, refused and failing. */
+/* calls/mmap.c, calls/mremap.c: the program's own calls, tracked, refused and failing. */
 #include "core_fixture.h"
 
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
-Test(mappings, a_call_that_fails_changes_nothing)
+Test(mmap_calls, failed_call_leaves_the_books_unchanged)
 {
 	struct lz_region info;
 	uint64_t before;
 	void *p = NULL;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	before = committed();
 	cr_expect_eq(lz_calls_munmap(&core.calls, p, (size_t)1 << 62), -EINVAL);
@@ -23,12 +23,12 @@ Test(mappings, a_call_that_fails_changes_nothing)
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
 }
 
-Test(mappings, a_broken_read_of_the_map_forgets_nothing)
+Test(mmap_calls, failed_read_of_maps_removes_nothing)
 {
 	void *p = NULL;
 	uint64_t before;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_eq(allocate(64 * MIB, &p), 0);
 	before = committed();
 	cr_assert(lz_books_lock(&core.books));
@@ -41,15 +41,16 @@ Test(mappings, a_broken_read_of_the_map_forgets_nothing)
 	cr_expect(core.books.ledger.inexact);
 }
 
-Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
+Test(mmap_calls, prot_none_costs_nothing_until_made_accessible)
 {
 	intptr_t at;
 	uint64_t before;
 
-	NEEDS_SMALL_BUDGET();
-	start_core(quiet_refuse);
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
 	cr_assert_not(lz_os_failed(at = map_anonymous(NULL, 4096, PROT_READ, 0)));
-	cr_assert(lz_books_lock(&core.books)); /* refusing reconciles: know everything from the start */
+	cr_assert(lz_books_lock(
+		&core.books)); /* a refusal reconciles; reconcile before, so that the figures do not change */
 	lz_books_reconcile(&core.books);
 	lz_books_unlock(&core.books);
 	before = committed();
@@ -58,7 +59,8 @@ Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
 	cr_expect_eq(committed(), before);
 	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 2 * MIB, PROT_READ, -1, NULL), 0);
 	cr_expect_gt(committed(), before);
-	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, (size_t)1 << 40, PROT_READ, -1, NULL), -ENOMEM);
+	cr_expect_eq(
+		lz_calls_mprotect(&core.calls, (void *)at, (size_t)1 << 40, PROT_READ, -1, NULL), -ENOMEM);
 	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 2 * MIB, PROT_NONE, -1, NULL), 0);
 	cr_expect_eq(committed(), before);
 	cr_expect_eq(map_anonymous((void *)at, (size_t)1 << 40, PROT_READ, MAP_FIXED), -ENOMEM);
@@ -66,22 +68,23 @@ Test(mappings, reservations_cost_nothing_until_they_can_be_touched)
 	cr_expect_eq(committed(), before);
 }
 
-Test(mappings, huge_pages_cost_what_their_size_needs)
+Test(mmap_calls, huge_pages_cost_what_their_size_needs)
 {
 	uint64_t before;
 	intptr_t at;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
 	before = core.books.ledger.tables.count[0];
-	/* Without a reservation, address space for huge pages is to be had even where none are set aside. */
+	/* With MAP_NORESERVE, hugetlb address space can be mapped even if no huge pages are reserved. */
 	at = map_anonymous(NULL, 64 * MIB, PROT_READ, MAP_HUGETLB);
 	if (lz_os_failed(at))
-		cr_skip_test("no hugetlb memory here");
+		cr_skip_test("hugetlb memory is not available");
 	cr_expect_eq(core.books.ledger.tables.count[0], before);
-	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 3 * MIB), -EINVAL, "not a multiple of the huge page");
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 3 * MIB), -EINVAL,
+		"not a multiple of the huge page size");
 	cr_expect_eq(core.books.ledger.tables.count[0], before);
-	/* Made inaccessible and accessible again, and found in the kernel's list: still huge. */
+	/* After mprotect to PROT_NONE and back, and after reconciling, the pages still count as huge. */
 	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 64 * MIB, PROT_NONE, -1, NULL), 0);
 	cr_expect_eq(lz_ledger_find(&core.books.ledger, (uintptr_t)at) == NULL ||
 			     lz_ledger_find(&core.books.ledger, (uintptr_t)at)->start > (uintptr_t)at,
@@ -96,15 +99,15 @@ Test(mappings, huge_pages_cost_what_their_size_needs)
 	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, 64 * MIB), 0);
 }
 
-Test(mappings, a_segment_in_huge_pages)
+Test(mmap_calls, shm_segment_in_huge_pages)
 {
 	int id = shmget(IPC_PRIVATE, 64 * MIB, IPC_CREAT | SHM_HUGETLB | SHM_NORESERVE | 0600);
 	uint64_t before;
 	intptr_t at;
 
 	if (id < 0)
-		cr_skip_test("no segment in huge pages to be had");
-	start_core(quiet);
+		cr_skip_test("no shared memory segment in huge pages available");
+	start_core(no_log_env);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
 	before = core.books.ledger.tables.count[0];
 	at = lz_calls_shmat(&core.calls, id, NULL, 0, NULL);
@@ -114,8 +117,8 @@ Test(mappings, a_segment_in_huge_pages)
 	cr_expect_eq(lz_calls_shmdt(&core.calls, (void *)at), 0);
 }
 
-/* The look at its pages leaves nothing attached, and is not charged beside the segment itself. */
-Test(mappings, a_segment_is_judged_once)
+/* Determining the page size leaves nothing attached, and only the segment itself is charged. */
+Test(mmap_calls, shm_segment_is_charged_once)
 {
 	static char *const fits_once[] = {
 		"LAZYZERO_LOG=none", "LAZYZERO_POLICY=refuse", "LAZYZERO_BUDGET=3M", NULL};
@@ -123,9 +126,9 @@ Test(mappings, a_segment_is_judged_once)
 	struct shmid_ds segment;
 	intptr_t at;
 
-	NEEDS_SMALL_BUDGET();
+	SKIP_WITHOUT_SMALL_BUDGETS();
 	cr_assert_geq(id, 0);
-	start_core(quiet_refuse);
+	start_core(refuse_env);
 	cr_expect_eq(lz_calls_shmat(&core.calls, id, NULL, 0, NULL), -ENOMEM);
 	cr_expect_eq(shmctl(id, IPC_STAT, &segment), 0);
 	cr_expect_eq(segment.shm_nattch, 0);
@@ -137,13 +140,13 @@ Test(mappings, a_segment_is_judged_once)
 	shmctl(id, IPC_RMID, NULL);
 }
 
-Test(mappings, shared_memory_and_stacks_are_followed)
+Test(mmap_calls, shared_memory_and_stacks_are_tracked)
 {
 	int id = shmget(IPC_PRIVATE, 64 * MIB, IPC_CREAT | 0600);
 	uint64_t before;
 	intptr_t at;
 
-	start_core(quiet);
+	start_core(no_log_env);
 	cr_assert_geq(id, 0);
 	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
 	before = core.books.ledger.bytes;
@@ -162,7 +165,7 @@ Test(mappings, shared_memory_and_stacks_are_followed)
 	cr_expect_eq(core.books.ledger.bytes, before);
 }
 
-Test(mappings, huge_page_advice_is_ignored_only_where_it_was_said)
+Test(mmap_calls, huge_page_advice_is_ignored_only_in_own_regions)
 {
 	static char *const never[] = {"LAZYZERO_LOG=none", "LAZYZERO_THP=never", NULL};
 	intptr_t other;

@@ -1,18 +1,19 @@
 /*
- * A system call made right here. libc's syscall(2) is a name like any other: this library interposes it, and
- * so may another preload; what lazyzero asks the kernel for itself must reach neither.
+ * Makes a system call with an inline instruction. libc's syscall(2) is an ordinary symbol: this library
+ * interposes it, and another preloaded library may do so, too. System calls of lazyzero itself must reach
+ * neither.
  *
- * On machines that have no code here, LZ_RAW_CALLS is not defined; libc's syscall is used there, and is not
- * interposed.
+ * On architectures without an implementation here, LZ_HAVE_RAW_SYSCALL is not defined; lazyzero then uses
+ * libc's syscall(2) and does not interpose it.
  */
-#ifndef LZ_OS_RAW_H
-#define LZ_OS_RAW_H
+#ifndef LZ_OS_RAW_SYSCALL_H
+#define LZ_OS_RAW_SYSCALL_H
 
 #if defined(__x86_64__) && !defined(__ILP32__)
-#define LZ_RAW_CALLS 1
+#define LZ_HAVE_RAW_SYSCALL 1
 
-/* The kernel's own answer: a result, or -errno. */
-static inline long lz_raw_call(long number, long a, long b, long c, long d, long e, long f)
+/* Returns the kernel's result, or -errno. */
+static inline long lz_raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
@@ -27,9 +28,9 @@ static inline long lz_raw_call(long number, long a, long b, long c, long d, long
 }
 
 #elif defined(__aarch64__) && !defined(__ILP32__)
-#define LZ_RAW_CALLS 1
+#define LZ_HAVE_RAW_SYSCALL 1
 
-static inline long lz_raw_call(long number, long a, long b, long c, long d, long e, long f)
+static inline long lz_raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = number;
 	register long x0 __asm__("x0") = a;

@@ -1,4 +1,5 @@
-/* The figures that a decision needs: what is committed, VmPTE, the budget, and what is reserved; see books.h.
+/*
+ * The figures that a decision needs: committed page tables, VmPTE, the budget, and reservations; see books.h.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -7,36 +8,36 @@
 #include "base/checked.h"
 #include "os/descriptors.h"
 
-/* Less than 64 MiB has at most 128 KiB of page tables: not worth reading VmPTE for. */
+/* Less than 64 MiB has at most 128 KiB of page tables, which does not justify reading VmPTE. */
 #define SAMPLE_BYTES (UINT64_C(64) << 20)
-#define SAMPLE_AGE_MS 2u /* one read in 2 ms is half a percent */
+#define SAMPLE_AGE_MS 2u /* reading VmPTE once in 2 ms takes half a percent of the time */
 
-void lz_books_publish(struct lz_books *books)
+void lz_books_publish_statistics(struct lz_books *books)
 {
-	lz_stats_peak(&books->stats, committed, lz_ledger_committed(&books->ledger));
-	if (atomic_load_explicit(&books->windows.any, memory_order_relaxed))
-		lz_stats_set(&books->stats, window_mappings, lz_window_map_mappings(&books->windows));
+	lz_stats_set_peak(&books->stats, committed, lz_ledger_committed(&books->ledger));
+	if (atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed))
+		lz_stats_set(&books->stats, window_mappings, lz_window_map_count_mappings(&books->windows));
 }
 
-void lz_books_read_actual(struct lz_books *books, uint64_t age_ms)
+void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms)
 {
 	uint64_t now = books->os->now_ms();
 
 	if (books->actual_read_ms != 0 && now - books->actual_read_ms < age_ms)
 		return;
 	if (lz_proc_value(books->os, LZ_STATUS, "VmPTE:", &books->actual) == 0)
-		lz_stats_peak(&books->stats, actual, books->actual);
+		lz_stats_set_peak(&books->stats, actual, books->actual);
 	else
 		books->actual = UINT64_MAX;
 	lz_stats_set(&books->stats, minor_faults, books->os->minor_faults());
-	books->actual_read_ms = lz_not_never(now);
-	books->decided_since_read = 0;
+	books->actual_read_ms = lz_nonzero_time(now);
+	books->granted_since_read = 0;
 }
 
 void lz_books_sample_peak(struct lz_books *books, uint64_t bytes_to_go)
 {
 	if (bytes_to_go >= SAMPLE_BYTES && lz_stats_in_file(&books->stats))
-		lz_books_read_actual(books, SAMPLE_AGE_MS);
+		lz_books_read_vmpte(books, SAMPLE_AGE_MS);
 }
 
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost)

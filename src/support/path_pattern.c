@@ -1,11 +1,12 @@
-/* Paths with % sequences; see pattern.h. */
-#include "support/pattern.h"
+/* Path patterns; see path_pattern.h. */
+#include "support/path_pattern.h"
 
 #include "support/options.h"
 
-void lz_pattern_keep(char *kept, size_t capacity, const struct lz_os *os, const char *pattern)
+void lz_path_pattern_make_absolute(
+	char *absolute, size_t capacity, const struct lz_os *os, const char *pattern)
 {
-	struct lz_text text = lz_text_in(kept, capacity);
+	struct lz_text text = lz_text_init(absolute, capacity);
 
 	if (*pattern != '/') {
 		char directory[LZ_OPTION_TEXT_MAX];
@@ -22,7 +23,7 @@ void lz_pattern_keep(char *kept, size_t capacity, const struct lz_os *os, const 
 	lz_text_string(&text, pattern);
 }
 
-void lz_pattern_expand(
+void lz_path_pattern_expand(
 	const char *pattern, const struct lz_os *os, const char *executable, struct lz_text *path)
 {
 	for (const char *at = pattern; *at != '\0'; at++) {

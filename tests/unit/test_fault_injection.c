@@ -1,7 +1,7 @@
 /*
- * Every call of the os table fails: the first, the nth, and all of them, while a program allocates, resizes,
- * frees, maps and remaps. Whatever fails: what is served reads as zero, nothing written is lost, nothing
- * stays mapped or open, and nobody is told the same thing twice.
+ * Fault injection: each call of the os table fails, the first, the nth, and all of them, while a scenario
+ * allocates, resizes, frees, maps and remaps. In every case served memory reads as zero, written data is
+ * preserved, nothing stays mapped or open, and no message is repeated.
  */
 #include "core_fixture.h"
 
@@ -14,7 +14,7 @@
 
 #include "cache/cache.h"
 
-/* --- a table of which any call can fail --- */
+/* --- a table in which any call can fail --- */
 
 #define CALLS(X)                                                                                             \
 	X(intptr_t, mmap, (void *a, size_t b, int c, int d, int e, int64_t f), (a, b, c, d, e, f))           \
@@ -23,15 +23,16 @@
 	X(int, mprotect, (void *a, size_t b, int c), (a, b, c))                                              \
 	X(int, madvise, (void *a, size_t b, int c), (a, b, c))                                               \
 	X(int, mincore, (void *a, size_t b, unsigned char *c), (a, b, c))                                    \
-	X(ssize_t, peek, (const void *a, void *b, size_t c), (a, b, c))                                      \
-	X(int, handle_signal, (int a, void (*b)(int)), (a, b))                                               \
+	X(ssize_t, read_memory, (const void *a, void *b, size_t c), (a, b, c))                               \
+	X(int, install_signal_handler, (int a, void (*b)(int)), (a, b))                                      \
 	X(int, mlock, (void *a, size_t b), (a, b))                                                           \
-	X(long, pass, (long a, long b, long c, long d, long e, long f, long g), (a, b, c, d, e, f, g))       \
+	X(long, any_syscall, (long a, long b, long c, long d, long e, long f, long g),                       \
+		(a, b, c, d, e, f, g))                                                                       \
 	X(int, memfd_create, (const char *a), (a))                                                           \
 	X(int, ftruncate, (int a, int64_t b), (a, b))                                                        \
-	X(int, seal, (int a), (a))                                                                           \
-	X(int, seals, (int a), (a))                                                                          \
-	X(int, limit, (int a, uint64_t *b), (a, b))                                                          \
+	X(int, add_seals, (int a), (a))                                                                      \
+	X(int, get_seals, (int a), (a))                                                                      \
+	X(int, rlimit, (int a, uint64_t *b), (a, b))                                                         \
 	X(int, thp_disabled, (void), ())                                                                     \
 	X(intptr_t, shmat, (int a, const void *b, int c), (a, b, c))                                         \
 	X(int, shmdt, (const void *a), (a))                                                                  \
@@ -47,15 +48,15 @@
 	X(ssize_t, readlink, (const char *a, char *b, size_t c), (a, b, c))                                  \
 	X(ssize_t, getcwd, (char *a, size_t b), (a, b))                                                      \
 	X(int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                                          \
-	X(int, writable, (int a), (a))                                                                       \
+	X(int, poll_writable, (int a), (a))                                                                  \
 	X(int, send_datagram, (const char *a, const void *b, size_t c), (a, b, c))                           \
-	X(int, quiet_begin, (uint64_t * a), (a))                                                             \
+	X(int, block_write_signals, (uint64_t * a), (a))                                                     \
 	X(int, futex_wait, (_Atomic uint32_t *a, uint32_t b, unsigned c), (a, b, c))                         \
 	X(int, futex_wake, (_Atomic uint32_t *a, int b), (a, b))                                             \
-	X(int, holds, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                       \
-	X(int, block_signals, (uint64_t *a), (a))
+	X(int, word_equals, (const _Atomic uint32_t *a, uint32_t b), (a, b))                                 \
+	X(int, block_signals, (uint64_t * a), (a))
 
-/* close frees the descriptor even where it says that it failed; the other seven cannot fail. */
+/* close frees the descriptor even if it returns an error; the other seven cannot fail. */
 #define CANNOT_FAIL 8
 
 enum call {
@@ -66,38 +67,38 @@ static const char *const names[] = {
 #define NAME(type, name, parameters, arguments) #name,
 	CALLS(NAME)};
 
-_Static_assert(
-	COUNT + CANNOT_FAIL == sizeof(struct lz_os) / sizeof(void (*)(void)), "a call is not in the list");
+_Static_assert(COUNT + CANNOT_FAIL == sizeof(struct lz_os) / sizeof(void (*)(void)),
+	"a function of the os table is missing from the list");
 
 static struct {
 	int call; /* -1: none */
 	unsigned from, count;
 	int error;
-	unsigned seen[COUNT], hit;
+	unsigned seen[COUNT], injected;
 } fault;
 
-static struct lz_os under, table;
+static struct lz_os real_os, table;
 
 static bool fails(int call)
 {
 	unsigned n = ++fault.seen[call];
-	bool hit = call == fault.call && n >= fault.from && n - fault.from < fault.count;
+	bool injected = call == fault.call && n >= fault.from && n - fault.from < fault.count;
 
-	fault.hit += hit;
-	return hit;
+	fault.injected += injected;
+	return injected;
 }
 
 #define WRAPPER(type, name, parameters, arguments)                                                           \
 	static type faulty_##name parameters                                                                 \
 	{                                                                                                    \
-		return fails(CALL_##name) ? (type)fault.error : under.name arguments;                        \
+		return fails(CALL_##name) ? (type)fault.error : real_os.name arguments;                      \
 	}
 CALLS(WRAPPER)
 
 static void start(char *const *envp)
 {
-	under = *fake_os();
-	table = under;
+	real_os = *fake_os();
+	table = real_os;
 #define USE(type, name, parameters, arguments) table.name = faulty_##name;
 	CALLS(USE)
 	memset(&fault, 0, sizeof fault);
@@ -106,87 +107,87 @@ static void start(char *const *envp)
 	cr_assert_eq(lz_core_init(&core, &table, envp, "prog"), 0);
 }
 
-/* --- what must hold --- */
+/* --- invariants --- */
 
-static char situation[128];
+static char fault_description[128];
 
-#define HOLDS(condition) cr_assert(condition, "%s: %s", situation, #condition)
+#define CHECK(condition) cr_assert(condition, "%s: %s", fault_description, #condition)
 
 static void check_zero(const char *p, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i += 4096)
-		cr_assert_eq(p[i], 0, "%s: byte %zu of %zu is %d", situation, i, to, p[i]);
+		cr_assert_eq(p[i], 0, "%s: byte %zu of %zu is %d", fault_description, i, to, p[i]);
 }
 
-static bool served(int error)
+static bool was_served(int error)
 {
-	HOLDS(error == 0 || error == -ENOMEM || error == -EAGAIN);
+	CHECK(error == 0 || error == -ENOMEM || error == -EAGAIN);
 	return error == 0;
 }
 
-static char *zeroed(size_t size)
+static char *allocate_zeroed(size_t size)
 {
 	struct lz_request request = {.call = "calloc", .size = size, .zeroed = true};
 	void *p = NULL;
 
-	if (!served(lz_heap_allocate(&core.heap, &request, 0, &p)))
+	if (!was_served(lz_heap_allocate(&core.heap, &request, 0, &p)))
 		return NULL;
 	check_zero(p, 0, size);
 	return p;
 }
 
-static void let_go(char *p)
+static void free_block(char *p)
 {
 	if (p != NULL)
-		HOLDS(lz_heap_free(&core.heap, p) == 0);
+		CHECK(lz_heap_free(&core.heap, p) == 0);
 }
 
-/* A page in each 256 KiB: enough to tell pages that were lost, few enough to be sparse. */
-static void mark(char *p, size_t size)
+/* Writes one page in each 256 KiB: enough to detect lost pages, few enough to stay sparse. */
+static void fill_pattern(char *p, size_t size)
 {
 	for (size_t i = 0; i < size; i += 256 << 10)
 		p[i] = (char)(i >> 18 | 1);
 }
 
-static void check_marked(const char *p, size_t size)
+static void check_pattern(const char *p, size_t size)
 {
 	for (size_t i = 0; i < size; i += 256 << 10)
-		cr_assert_eq(p[i], (char)(i >> 18 | 1), "%s: byte %zu was lost", situation, i);
+		cr_assert_eq(p[i], (char)(i >> 18 | 1), "%s: byte %zu was lost", fault_description, i);
 	check_zero(p, 4096, size < 256 << 10 ? size : 256 << 10);
 }
 
-static void blocks(void)
+static void use_blocks(void)
 {
-	char *p = zeroed(4 * MIB), *q = zeroed(MIB), *r;
+	char *p = allocate_zeroed(4 * MIB), *q = allocate_zeroed(MIB), *r;
 
 	if (q != NULL)
 		memset(q, 5, MIB);
-	let_go(q);
-	q = zeroed(MIB);
-	r = zeroed(3 * MIB);
+	free_block(q);
+	q = allocate_zeroed(MIB);
+	r = allocate_zeroed(3 * MIB);
 	if (p != NULL) {
 		static const size_t sizes[] = {10 * MIB, 2 * MIB, 6 * MIB, 12 * MIB};
 		size_t size = 4 * MIB;
 
-		mark(p, size);
+		fill_pattern(p, size);
 		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 			void *moved = p;
 
-			if (served(resize(p, sizes[i], &moved)))
+			if (was_served(resize(p, sizes[i], &moved)))
 				size = sizes[i];
 			p = moved;
-			check_marked(p, size < 2 * MIB ? size : 2 * MIB);
+			check_pattern(p, size < 2 * MIB ? size : 2 * MIB);
 			if (i == 0 && size == sizes[0])
 				check_zero(p, 4 * MIB, size);
-			mark(p, size);
+			fill_pattern(p, size);
 		}
 	}
-	let_go(q);
-	let_go(r);
-	let_go(p);
+	free_block(q);
+	free_block(r);
+	free_block(p);
 }
 
-static void mappings(void)
+static void use_mappings(void)
 {
 	intptr_t at = map_anonymous(NULL, 8 * MIB, PROT_READ | PROT_WRITE, 0);
 	size_t size = 8 * MIB;
@@ -195,37 +196,37 @@ static void mappings(void)
 	if (lz_os_failed(at))
 		return;
 	check_zero(p, 0, size);
-	mark(p, size);
+	fill_pattern(p, size);
 	if (lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ, -1, NULL) == 0 &&
 		lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, -1, NULL) != 0)
 		mprotect(p + 2 * MIB, MIB, PROT_READ | PROT_WRITE);
-	check_marked(p, size);
+	check_pattern(p, size);
 	if (lz_calls_madvise(&core.calls, p + 4 * MIB, 4 * MIB, MADV_DONTNEED) == 0) {
 		check_zero(p, 4 * MIB, size);
-		mark(p, size);
+		fill_pattern(p, size);
 	}
 	at = lz_calls_mremap(&core.calls, p, size, 12 * MIB, MREMAP_MAYMOVE, NULL, NULL);
 	if (!lz_os_failed(at)) {
 		p = (char *)at;
 		check_zero(p, size, 12 * MIB);
-		check_marked(p, size);
+		check_pattern(p, size);
 		size = 12 * MIB;
 	}
-	/* A munmap that fails has done nothing; then the kernel itself must be asked. */
+	/* A failed munmap has changed nothing, so the kernel must unmap the memory. */
 	if (lz_calls_munmap(&core.calls, p + MIB, 2 * MIB) != 0)
-		check_marked(p, MIB);
+		check_pattern(p, MIB);
 	if (lz_calls_munmap(&core.calls, p, size) != 0)
 		munmap(p, size);
 }
 
-static void run_program(void)
+static void run_scenario(void)
 {
-	blocks();
-	mappings();
+	use_blocks();
+	use_mappings();
 	lz_cache_flush(&core.cache);
 }
 
-/* Bytes of address space, and open descriptors. */
+/* Mapped address space in bytes, and the number of open descriptors. */
 static size_t mapped_bytes(void)
 {
 	static char line[512];
@@ -251,8 +252,8 @@ static unsigned descriptors(void)
 	return count;
 }
 
-/* Digits apart, no two lines are the same. */
-static void check_said_once(void)
+/* No two lines may be equal, apart from digits. */
+static void check_no_repeated_messages(void)
 {
 	static char text[sizeof fake.written];
 	size_t length = 0;
@@ -264,37 +265,42 @@ static void check_said_once(void)
 	for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
 		for (char *other = text; other < line; other += strlen(other) + 1)
-			cr_assert(*line == '\0' || strcmp(line, other) != 0, "%s: said twice: %s", situation,
-				fake.written);
+			cr_assert(*line == '\0' || strcmp(line, other) != 0, "%s: message repeated: %s",
+				fault_description, fake.written);
 	}
 }
 
-/* --- the walk --- */
+/* --- running the scenario with each fault --- */
 
-/* Limits are read ten times a second: here in each run, however long it takes. */
-static void forget_limits(void)
+/*
+ * Limits are read ten times a second. Expire them, so that each run reads them once, however long it takes.
+ */
+static void expire_cached_limits(void)
 {
 	atomic_store(&core.cache.limits_read_ms, 0);
 }
 
-/* A sanitizer's shadow is many mappings: when the ledger is compared with them, its own memory grows. */
+/*
+ * With a sanitizer, its shadow memory adds many mappings: reconciling with them makes the ledger allocate
+ * memory.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #define LEDGER_GROWTH ((size_t)256 << 10)
 #else
 #define LEDGER_GROWTH 0
 #endif
 
-static void with_fault(char *const *envp, int call, unsigned from, unsigned count, int error)
+static void run_with_fault(char *const *envp, int call, unsigned from, unsigned count, int error)
 {
 	size_t before;
 	unsigned open_before;
 
-	snprintf(situation, sizeof situation, "%s %s, %u from the %uth, %s", envp[0], names[call], count,
-		from, strerror(-error));
+	snprintf(fault_description, sizeof fault_description, "%s %s, %u from the %uth, %s", envp[0],
+		names[call], count, from, strerror(-error));
 	start(envp);
-	/* What the core keeps for itself is there after the first run. */
-	run_program();
-	/* In this order: counting descriptors makes the heap grow. */
+	/* After the first run, the core has allocated its own memory. */
+	run_scenario();
+	/* Must come first: counting descriptors makes the heap grow. */
 	open_before = descriptors();
 	before = mapped_bytes();
 	memset(fault.seen, 0, sizeof fault.seen);
@@ -304,25 +310,28 @@ static void with_fault(char *const *envp, int call, unsigned from, unsigned coun
 	fault.from = from;
 	fault.count = count;
 	fault.error = error;
-	forget_limits();
-	run_program();
+	expire_cached_limits();
+	run_scenario();
 	fault.call = -1;
-	check_said_once();
-	cr_assert_eq(descriptors(), open_before, "%s: descriptors", situation);
-	/* What munmap did not give back, nobody can. */
+	check_no_repeated_messages();
+	cr_assert_eq(descriptors(), open_before, "%s: descriptors", fault_description);
+	/* Memory that munmap failed to release cannot be released otherwise. */
 	if (call != CALL_munmap)
-		cr_assert_leq(mapped_bytes(), before + LEDGER_GROWTH, "%s: %zu bytes more are mapped",
-			situation, mapped_bytes() - before);
-	/* And it is well again. */
-	run_program();
-	HOLDS(core.books.stats.wire->region_bytes == 0);
-	HOLDS(core.books.stats.wire->window_regions == 0 && core.books.stats.wire->window_region_bytes == 0);
+		cr_assert_leq(mapped_bytes(), before + LEDGER_GROWTH, "%s: %zu more bytes are mapped",
+			fault_description, mapped_bytes() - before);
+	/* Without faults, everything must work again. */
+	run_scenario();
+	CHECK(core.books.stats.wire->region_bytes == 0);
+	CHECK(core.books.stats.wire->window_regions == 0 && core.books.stats.wire->window_region_bytes == 0);
 }
 
-/* As with_fault, but from the first call on: what start-up cannot have, it does without. */
-static void from_the_start(char *const *envp, int call, int error)
+/*
+ * Like run_with_fault, but from the first call of start-up on. The library works without what start-up could
+ * not get.
+ */
+static void run_with_fault_from_startup(char *const *envp, int call, int error)
 {
-	snprintf(situation, sizeof situation, "%s %s from start-up, %s", envp[0], names[call],
+	snprintf(fault_description, sizeof fault_description, "%s %s from start-up, %s", envp[0], names[call],
 		strerror(-error));
 	start(envp);
 	memset(&core, 0, sizeof core);
@@ -331,20 +340,20 @@ static void from_the_start(char *const *envp, int call, int error)
 	fault.count = UINT32_MAX;
 	fault.error = error;
 	if (lz_core_init(&core, &table, envp, "prog") == 0)
-		run_program();
-	check_said_once();
+		run_scenario();
+	check_no_repeated_messages();
 }
 
-/* A crash says where it was. */
+/* Reports the injected fault on a crash. */
 static void on_crash(int number)
 {
-	(void)!write(STDERR_FILENO, situation, strlen(situation));
+	(void)!write(STDERR_FILENO, fault_description, strlen(fault_description));
 	(void)!write(STDERR_FILENO, "\n", 1);
 	signal(number, SIG_DFL);
 	raise(number);
 }
 
-static void walk(char *const *envp)
+static void run_all_faults(char *const *envp)
 {
 	static const int errors[] = {-ENOMEM, -EPERM, -EINTR};
 	unsigned total[COUNT];
@@ -352,39 +361,39 @@ static void walk(char *const *envp)
 	signal(SIGSEGV, on_crash);
 	signal(SIGBUS, on_crash);
 	start(envp);
-	run_program();
+	run_scenario();
 	memset(fault.seen, 0, sizeof fault.seen);
-	strcpy(situation, "no fault");
-	forget_limits();
-	run_program();
+	strcpy(fault_description, "no fault injected");
+	expire_cached_limits();
+	run_scenario();
 	memcpy(total, fault.seen, sizeof total);
 	for (int call = 0; call < COUNT; call++) {
-		unsigned hits = 0;
+		unsigned injected = 0;
 
 		for (unsigned n = 1; n <= total[call]; n += n < 2 ? 1 : n) {
-			with_fault(envp, call, n, 1, -ENOMEM);
-			hits += fault.hit;
+			run_with_fault(envp, call, n, 1, -ENOMEM);
+			injected += fault.injected;
 		}
 		for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
-			with_fault(envp, call, 1, UINT32_MAX, errors[i]);
-			hits += fault.hit;
+			run_with_fault(envp, call, 1, UINT32_MAX, errors[i]);
+			injected += fault.injected;
 		}
-		from_the_start(envp, call, -ENOSYS);
-		cr_expect(hits > 0 || total[call] == 0, "%s never failed", names[call]);
+		run_with_fault_from_startup(envp, call, -ENOSYS);
+		cr_expect(injected > 0 || total[call] == 0, "%s never failed", names[call]);
 	}
 }
 
-Test(faults, on_the_zero_page)
+Test(fault_injection, zero_page_backing)
 {
-	walk((char *[]){"LAZYZERO_BACKING=zeropage", "LAZYZERO_BUDGET=1G", NULL});
+	run_all_faults((char *[]){"LAZYZERO_BACKING=zeropage", "LAZYZERO_BUDGET=1G", NULL});
 }
 
-Test(faults, on_the_window)
+Test(fault_injection, window_backing)
 {
-	walk((char *[]){"LAZYZERO_BACKING=window", "LAZYZERO_BUDGET=1G", NULL});
+	run_all_faults((char *[]){"LAZYZERO_BACKING=window", "LAZYZERO_BUDGET=1G", NULL});
 }
 
-Test(faults, with_a_report)
+Test(fault_injection, with_report)
 {
 	static char path[] = "/tmp/lazyzero-faults.XXXXXX", variable[64];
 	int fd = mkstemp(path);
@@ -393,12 +402,12 @@ Test(faults, with_a_report)
 	close(fd);
 	unlink(path);
 	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
-	walk((char *[]){variable, "LAZYZERO_BUDGET=1G", NULL});
+	run_all_faults((char *[]){variable, "LAZYZERO_BUDGET=1G", NULL});
 	unlink(path);
 }
 
-Test(faults, nothing_kept_and_huge_pages_refused)
+Test(fault_injection, no_cache_and_no_huge_pages)
 {
-	walk((char *[]){"LAZYZERO_CACHE=0", "LAZYZERO_BUDGET=1G", "LAZYZERO_THP=never",
+	run_all_faults((char *[]){"LAZYZERO_CACHE=0", "LAZYZERO_BUDGET=1G", "LAZYZERO_THP=never",
 		"LAZYZERO_POPULATE=read", NULL});
 }

@@ -1,4 +1,4 @@
-/* Single steps on the books for callers without the lock; see books.h. */
+/* Functions on the books for callers that do not hold the lock; see books.h. */
 #include <stdatomic.h>
 
 #include "accounting/books.h"

@@ -1,7 +1,7 @@
-/* accounting/statistics.c: the file of counters, as others read it; what is not such a file. */
+/* accounting/statistics.c: the statistics file as other processes read it, and files that are not one. */
 #include "core_fixture.h"
 
-Test(stats, a_foreign_file_is_not_taken_for_statistics)
+Test(statistics, other_files_are_not_overwritten)
 {
 	char path[] = "/tmp/lz-notes-XXXXXX", variable[64] = "LAZYZERO_STATS=", content[8] = "";
 	char *envp[] = {variable, NULL};
@@ -19,7 +19,7 @@ Test(stats, a_foreign_file_is_not_taken_for_statistics)
 	unlink(path);
 }
 
-Test(stats, the_statistics_file)
+Test(statistics, file_contains_the_counters)
 {
 	char path[] = "/tmp/lz-stats-XXXXXX", variable[64] = "LAZYZERO_STATS=";
 	char *envp[] = {"LAZYZERO_LOG=none", variable, NULL};
@@ -45,7 +45,7 @@ Test(stats, the_statistics_file)
 	lz_core_close(&core);
 	cr_assert_eq(pread(fd, &wire, sizeof wire, 0), (ssize_t)sizeof wire);
 	cr_expect_eq(wire.state, LZ_WIRE_EXITED);
-	/* As after exec: the same process counts on. */
+	/* As after exec: the same process continues its totals. */
 	start_core(envp);
 	cr_expect_eq(core.books.stats.wire->regions_total, 1);
 	cr_expect_eq(core.books.stats.wire->regions, 0);
@@ -53,7 +53,7 @@ Test(stats, the_statistics_file)
 	unlink(path);
 }
 
-Test(stats, statistics_that_cannot_be_kept_are_mentioned)
+Test(statistics, unusable_file_is_reported)
 {
 	char *envp[] = {"LAZYZERO_STATS=/dev/full", NULL};
 	void *p = NULL;
