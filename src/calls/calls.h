@@ -26,7 +26,8 @@ struct lz_calls {
 	struct lz_cache *cache;
 	struct lz_budget *budget;
 	const struct lz_options *options;
-	_Atomic bool hugetlb_seen; /* hugetlb memory was mapped; mprotect(2) may make more of it accessible */
+	_Atomic bool
+		hugetlb_seen; /* hugetlb memory was mapped: a change of protection may concern more of it */
 };
 
 struct uffdio_register;

@@ -112,7 +112,7 @@ void do_block_protect(struct worker *worker, const struct record *record)
 	if (mprotect(from, length, PROT_READ | PROT_WRITE) != 0 &&
 		(!was_refused(length, -1, errno) ||
 			syscall(SYS_mprotect, from, length, PROT_READ | PROT_WRITE) != 0))
-		fail(worker, "what was protected cannot be made writable: %d", errno);
+		fail(worker, "protected memory cannot be made writable: %d", errno);
 }
 
 void do_block_advise(struct worker *worker, const struct record *record)
@@ -268,7 +268,7 @@ void do_block_dontfork(struct worker *worker, const struct record *record)
 		;
 	trace(worker, "MADV_DONTFORK of %p, %#zx, and a fork: %#x", (void *)from, length, (unsigned)status);
 	if (status != 0)
-		fail(worker, "a child has what was under MADV_DONTFORK at %p", (void *)from);
+		fail(worker, "a child inherited memory under MADV_DONTFORK at %p", (void *)from);
 	if (madvise(from, length, MADV_DOFORK) != 0)
 		fail(worker, "MADV_DOFORK of %p failed: %d", (void *)from, errno);
 	block_check(worker, block, false);

@@ -63,7 +63,7 @@ static void end(struct worker *worker, struct overlay *overlay)
 {
 	check(worker, overlay);
 	if (overlay->at != NULL && munmap(overlay->at, overlay->length) != 0)
-		fail(worker, "what was mapped over a freed block cannot be unmapped: %d", errno);
+		fail(worker, "the mapping over a freed block cannot be unmapped: %d", errno);
 	overlay->at = NULL;
 }
 
@@ -110,7 +110,7 @@ void do_overlay(struct worker *worker, const struct record *record)
 		length, flags, raw ? "raw" : "by name", (void *)at);
 	if (at == MAP_FAILED) {
 		if (!(errno == EEXIST && !alone) && !was_refused(length, -1, errno))
-			fail(worker, "what was freed cannot be mapped over: %d", errno);
+			fail(worker, "freed memory cannot be mapped over: %d", errno);
 		return;
 	}
 	if (at != start + from * PAGE)
@@ -121,7 +121,7 @@ void do_overlay(struct worker *worker, const struct record *record)
 		uint64_t *word = (uint64_t *)(at + offset);
 
 		if (*(volatile uint64_t *)word != 0)
-			fail(worker, "what was mapped at %p is not zero at %#zx", (void *)at, offset);
+			fail(worker, "the mapping at %p is not zero at %#zx", (void *)at, offset);
 		*(volatile uint64_t *)word = word_of(overlay, offset);
 	}
 	if (!of_file)

@@ -93,8 +93,8 @@ static void grow_over_file(size_t size, size_t grown, int flags)
 	if (CHECK(q != NULL, "realloc(%zu) to %zu", size, grown)) {
 		CHECK(q[0] == 7 && q[4 * PAGE - 1] == 7 && q[size - 1] == 9,
 			"%zu to %zu: what was written is lost", size, grown);
-		CHECK(holds_file(q + 4 * PAGE, length), "%zu to %zu, flags %d: what the file held is lost",
-			size, grown, flags);
+		CHECK(holds_file(q + 4 * PAGE, length),
+			"%zu to %zu, flags %d: the file has lost its contents", size, grown, flags);
 		free(q);
 	}
 	close(fd);
@@ -226,7 +226,7 @@ static void in_child(void (*check)(void))
 		check();
 		_exit(probe_status_of_checks());
 	}
-	CHECK(ended_well(child), "what was checked in a child");
+	CHECK(ended_well(child), "the checks in a child");
 }
 
 /* Cached regions must not make the next request fail under RLIMIT_AS. */

@@ -143,7 +143,8 @@ static void check_map_over(enum way way, size_t part)
 	child = fork();
 	if (child == 0)
 		_exit(!is_filled(mapped, length, 42));
-	CHECK(ended_well(child), "a child lacks what %s put over %s", way_names[way], parts[part].name);
+	CHECK(ended_well(child), "a child did not inherit the mapping that %s made over %s", way_names[way],
+		parts[part].name);
 	for (size_t i = 0; i < 4; i++) {
 		again[i] = fill(BLOCK, 9);
 		CHECK(again[i] >= mapped + length || mapped >= again[i] + BLOCK,

@@ -8,7 +8,7 @@ EPERM=1 ENOSYS=38
 # heard WHAT: no line on stderr is repeated, apart from its numbers.
 heard() {
   twice=$(grep -v ' of page tables needed' "$work/errors" | sed 's/[0-9][0-9.]*//g' | sort | uniq -d)
-  [ -z "$twice" ] || fail "$1: said twice: $twice"
+  [ -z "$twice" ] || fail "$1: repeated lines: $twice"
 }
 
 # --- always, by a filter that also applies to the program's own calls ---

@@ -145,16 +145,18 @@ static void check_foreign_pointers(void)
 	blocks[6] = memalign(4096, 4096);
 	blocks[7] = memalign(4096, 3000);
 	for (size_t i = 0; i < 8; i++) {
-		CHECK(blocks[i] != NULL && (uintptr_t)blocks[i] % 4096 == 0, "foreign block %zu is at %p", i,
-			blocks[i]);
-		CHECK(malloc_usable_size(blocks[i]) >= 1, "foreign block %zu has no size", i);
+		CHECK(blocks[i] != NULL && (uintptr_t)blocks[i] % 4096 == 0,
+			"block %zu of the next allocator is at %p", i, blocks[i]);
+		CHECK(malloc_usable_size(blocks[i]) >= 1, "block %zu of the next allocator has no size", i);
 	}
 	memset(blocks[5], 3, 100);
 	blocks[5] = opaque_pointer(realloc(blocks[5], large + 7));
-	CHECK(blocks[5] != NULL && ((char *)blocks[5])[99] == 3, "a foreign block that grew lost contents");
+	CHECK(blocks[5] != NULL && ((char *)blocks[5])[99] == 3,
+		"a block of the next allocator that grew lost contents");
 	memset(blocks[6], 4, 4096);
 	blocks[6] = opaque_pointer(realloc(blocks[6], 64));
-	CHECK(blocks[6] != NULL && ((char *)blocks[6])[63] == 4, "a foreign block that shrank lost contents");
+	CHECK(blocks[6] != NULL && ((char *)blocks[6])[63] == 4,
+		"a block of the next allocator that shrank lost contents");
 	for (size_t i = 0; i < 8; i++)
 		release(blocks[i]);
 }

@@ -109,7 +109,7 @@ good "a program that handles SIGPIPE"
 run $small "$probes/logging" forks >"$work/output" 2>"$work/errors"
 good forks
 [ "$(grep -c 'not shown' "$work/errors")" -eq 1 ] ||
-  fail "children repeat what their parent did not show: $(grep 'not shown' "$work/errors")"
+  fail "children repeat lines that their parent did not log: $(grep 'not shown' "$work/errors")"
 
 run $small LAZYZERO_LOG=syslog "$probes/logging" events 3 >"$work/output" 2>"$work/errors"
 good syslog

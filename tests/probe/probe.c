@@ -148,6 +148,6 @@ int main(int argc, char **argv)
 			pthread_join(thread, NULL);
 		return result;
 	}
-	fprintf(stderr, "PROBE_WHERE=%s: nobody ran the probe\n", where);
+	fprintf(stderr, "PROBE_WHERE=%s: the probe was not run\n", where);
 	return 5;
 }

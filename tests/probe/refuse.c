@@ -159,7 +159,7 @@ static void check_mappings(void)
 	memset(p, 0x24, 8 * MB);
 	moved = mremap(p, 8 * MB, TOO_MUCH, MREMAP_MAYMOVE);
 	check_not_mapped("mremap", moved);
-	CHECK(p[0] == 0x24 && p[8 * MB - 1] == 0x24, "mremap refused lost contents");
+	CHECK(p[0] == 0x24 && p[8 * MB - 1] == 0x24, "a refused mremap lost contents");
 	p = mremap(p, 8 * MB, 9 * MB, MREMAP_MAYMOVE);
 	CHECK(p != MAP_FAILED && p[8 * MB - 1] == 0x24 && p[9 * MB - 1] == 0,
 		"mremap failed after one that was refused");

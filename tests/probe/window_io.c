@@ -231,7 +231,7 @@ static uint64_t seen_by_child(void)
 	}
 	for (size_t at = 16; at < 16 * MB; at += MB)
 		store(AT(at), at);
-	CHECK(read(ends[0], &sum, sizeof sum) == sizeof sum, "the child said nothing");
+	CHECK(read(ends[0], &sum, sizeof sum) == sizeof sum, "no report from the child");
 	CHECK(waitpid(child, &status, 0) == child && status == 0, "the child died: %#x", status);
 	close(ends[0]);
 	close(ends[1]);

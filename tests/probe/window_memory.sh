@@ -7,7 +7,7 @@ needs_window
 for settings in 'LAZYZERO_BACKING=window LAZYZERO_CACHE=0' 'LAZYZERO_BACKING=window' \
   'LAZYZERO_BACKING=auto LAZYZERO_BUDGET=16K LAZYZERO_CACHE=0'; do
   run $settings LAZYZERO_LOG=none "$probes/window-memory" gone >"$work/output" 2>&1 ||
-    fail "a window that nothing stands on, $settings: $(cat "$work/output")"
+    fail "a window without users, $settings: $(cat "$work/output")"
 done
 
 # grouped SETTINGS USED TIB THEN: runs the program in the group; its output is in $work/output.

@@ -312,7 +312,7 @@ static void do_fork(struct series *s)
 	INT(store(at + 8, 98));
 	remember(s, at);
 	remember(s, at + 8);
-	CHECK(read(ends[0], &seen, sizeof seen) == sizeof seen, "seed %lu: the child said nothing", seed);
+	CHECK(read(ends[0], &seen, sizeof seen) == sizeof seen, "seed %lu: no report from the child", seed);
 	close(ends[0]);
 	close(ends[1]);
 	CHECK(waitpid(child, &status, 0) == child && status == 0, "seed %lu: the child died: %#x", seed,

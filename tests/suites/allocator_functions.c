@@ -185,7 +185,7 @@ static void use(const struct function *function, const char *source, unsigned ch
 	mark(p, size);
 	if (function->size != NULL) {
 		if (function->size(p) < (strstr(function->name, "expand") == NULL ? size : 1))
-			complain(what, "a size smaller than what was asked for", function->size(p));
+			complain(what, "a size below the requested one", function->size(p));
 		check_contents(what, p, size, size);
 	}
 	for (size_t i = 0; function->resize != NULL && i < sizeof sizes / sizeof *sizes; i++) {

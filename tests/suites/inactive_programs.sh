@@ -76,7 +76,7 @@ if [ "$(id -u)" -eq 0 ] && ! grep -q 'NoNewPrivs:.*1' /proc/self/status; then
   if grep -q '^0 ' "$work/preloaded"; then
     sed '/^ERROR: ld.so/d' "$work/preloaded" >"$work/rest"
     same 'set-user-ID' set-user-ID-bare rest
-    [ ! -e "$work/followed" ] || fail 'a set-user-ID program wrote a log where its caller said'
+    [ ! -e "$work/followed" ] || fail 'a set-user-ID program wrote a log to the file that its caller named'
     cp "$work/set-user-ID-bare" "$work/bare"
     says dynamic 'set-user-ID'
   else

@@ -43,7 +43,7 @@ static unsigned count(const char *name)
 		__typeof__(call) result = (call);                                                            \
 		int error = errno;                                                                           \
 		heard = count(#name) - before;                                                               \
-		printf("%s: %s, heard %u\n", #name, error == UNTOUCHED ? "done" : strerror(error), heard);   \
+		printf("%s: %s, seen %u\n", #name, error == UNTOUCHED ? "done" : strerror(error), heard);    \
 		result;                                                                                      \
 	})
 

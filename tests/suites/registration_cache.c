@@ -48,7 +48,7 @@ static int reuse(char *p)
 	for (size_t i = 0; i < 16; i++)
 		pages[i] = page_at(p + i * 4 * MIB);
 	if (pages[0] == 0) {
-		printf("skipped: /proc/self/pagemap does not say which pages these are\n");
+		printf("skipped: /proc/self/pagemap does not give page numbers\n");
 		return 77;
 	}
 	wrapper_register(p, LENGTH);
@@ -107,9 +107,9 @@ int main(int argc, char **argv)
 			return fail("contents after shrinking");
 	}
 	if (q != p && wrapper_registered())
-		return fail("the pages went, and nobody heard of it");
+		return fail("the pages were dropped without a call that the wrapper saw");
 	if (strcmp(what, "shrink") == 0 && wrapper_registered())
-		return fail("the tail went, and nobody heard of it");
+		return fail("the tail was dropped without a call that the wrapper saw");
 	free(q);
 	printf("heard\n");
 	return 0;

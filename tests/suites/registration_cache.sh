@@ -11,7 +11,7 @@ heard() {
   shift
   for backing in zeropage window; do
     if [ "$what $backing" = 'grow window' ]; then
-      echo 'not tested: a block on a window grows in pieces, by calls that nobody hears (README, Limits)'
+      echo 'not tested: a block on a window grows in pieces, by calls that other libraries do not see (README, Limits)'
       continue
     fi
     run_with "$LZ_LIBRARY $wrapper" heard env LAZYZERO_LOG=none LAZYZERO_BACKING=$backing "$@" "$suites/registration_cache" $what

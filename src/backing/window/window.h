@@ -125,7 +125,7 @@ int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *le
 
 /* The attributes that the program gave a mapping. */
 struct lz_window_attributes {
-	int protection;  /* as for mprotect(2) */
+	int protection;  /* PROT_READ and the like */
 	int key;         /* protection key of pkey_mprotect(2); 0 is the default */
 	unsigned advice; /* bits of enum lz_vm_flag in os/procfs.h */
 };
