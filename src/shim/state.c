@@ -3,7 +3,8 @@
 
 #include "shim/shim.h"
 
-struct lz_core lz_core;
+/* A block may be freed before the core is configured: no region is found then. */
+struct lz_core lz_core = {.heap = {.books = &lz_core.books}};
 size_t lz_calloc_threshold = SIZE_MAX;
 size_t lz_malloc_threshold = SIZE_MAX;
 bool lz_mappings_followed;
