@@ -68,6 +68,9 @@ expect_failure 125 '"malloc,mmmap" is not accepted' run --intercept=malloc,mmmap
 expect_failure 125 '"xml" is not accepted: it takes text, json or none' run --summary=xml true
 expect_failure 125 'needs a value: a size' run --threshold
 expect_failure 125 "cannot read the library '/nowhere': No such file" run --library=/nowhere true
+newline='/no
+where'
+expect_failure 125 "cannot read the library '/no.x0awhere': No such file" run --library="$newline" true
 
 # LD_PRELOAD.
 run run --summary=none sh -c 'echo $LD_PRELOAD'

@@ -69,6 +69,9 @@ assert json.load(open(sys.argv[1]))["processes"][0]["name"] == "a\nb) S 9 \\c"' 
 fi
 rm -r "$tree/proc/400"
 
+run stat --sysroot="$(printf 'no\nwhere')"
+expect_match "a newline in a path" "^lazyzero: cannot read no.x0awhere/proc: " "$work/err"
+
 tree_stat --no-headers -o name,budget 200
 expect "special characters in names, no library" "odd ) name -" "$(head -n 1 "$work/out" | xargs)"
 

@@ -32,7 +32,7 @@ static void print_row(
 	double ratio = lz_ratio_to_bare(comparison, contender, figure);
 	struct lz_spread spread;
 
-	printf("  %-28.28s", contender->name);
+	printf("  %-28.28s", lz_printable(contender->name).text);
 	if (!lz_spread_of(contender, figure, &spread)) {
 		printf(" %11s\n", "-");
 		return;

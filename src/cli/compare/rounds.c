@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/common/display.h"
 #include "cli/common/messages.h"
 #include "cli/compare/measure.h"
 
@@ -13,7 +14,7 @@ static void show_progress(size_t round, size_t rounds, const char *name)
 {
 	if (isatty(STDERR_FILENO) == 1)
 		fprintf(stderr, "\r\033[K%s%zu of %zu: %s", name != NULL ? "round " : "", round, rounds,
-			name != NULL ? name : "");
+			name != NULL ? lz_printable(name).text : "");
 }
 
 int lz_comparison_run(struct lz_comparison *comparison, bool null_stdio)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/common/display.h"
 #include "cli/common/messages.h"
 
 #define SONAME "liblazyzero.so.0"
@@ -85,7 +86,7 @@ static int use_given_path(struct lz_library *library, const char *given)
 		return -ENAMETOOLONG;
 	}
 	if (access(library->path, R_OK) != 0) {
-		lz_message("cannot read the library '%s': %s", given, strerror(errno));
+		lz_message("cannot read the library '%s': %s", lz_printable(given).text, strerror(errno));
 		return -ENOENT;
 	}
 	return 0;
@@ -101,12 +102,12 @@ int lz_library_find(struct lz_library *library, const char *given)
 	if (strpbrk(library->path, ": ") != NULL) {
 		lz_message("'%s' cannot be preloaded: LD_PRELOAD does not allow spaces or colons; copy the "
 			   "library to a path without them and name it with --library",
-			library->path);
+			lz_printable(library->path).text);
 		return -EINVAL;
 	}
 	error = lz_elf_inspect(library->path, &library->elf);
 	if (error)
-		lz_message("'%s' is not a shared library", library->path);
+		lz_message("'%s' is not a shared library", lz_printable(library->path).text);
 	return error;
 }
 

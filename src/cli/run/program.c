@@ -192,8 +192,8 @@ void lz_program_warn(const struct lz_program *executable, const char *program)
 	if (executable->problem[0] == '\0')
 		return;
 	if (executable->is_script)
-		lz_warning("'%s' is run by %s, which is %s: %s", lz_printable(program).text, executable->path,
-			executable->problem, executable->effect);
+		lz_warning("'%s' is run by %s, which is %s: %s", lz_printable(program).text,
+			lz_printable(executable->path).text, executable->problem, executable->effect);
 	else
 		lz_warning("'%s' is %s: %s", lz_printable(program).text, executable->problem,
 			executable->effect);

@@ -164,7 +164,7 @@ static int read_all(void)
 	int error = lz_process_list(query.root, &pids, &count);
 
 	if (error)
-		return lz_fail("cannot read %s/proc: %s", query.root, strerror(-error));
+		return lz_fail("cannot read %s/proc: %s", lz_printable(query.root).text, strerror(-error));
 	query.stat.processes = calloc(count + 1, sizeof *query.stat.processes);
 	if (query.stat.processes == NULL) {
 		free(pids);

@@ -243,7 +243,8 @@ static int run(const struct lz_arguments *arguments)
 	free(top.sums);
 	free(top.rows);
 	free(top.folded);
-	return error == 0 ? 0 : lz_fail("cannot read %s/proc: %s", top.root, strerror(-error));
+	return error == 0 ? 0
+			  : lz_fail("cannot read %s/proc: %s", lz_printable(top.root).text, strerror(-error));
 }
 
 const struct lz_command lz_command_top = {
