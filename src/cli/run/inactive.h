@@ -2,8 +2,8 @@
 #ifndef LZ_CLI_RUN_INACTIVE_H
 #define LZ_CLI_RUN_INACTIVE_H
 
+#include "cli/run/location.h"
 #include "cli/run/program.h"
-#include "cli/run/statistics.h"
 
 /* The likely reason why no process wrote statistics. Valid until the next call. */
 const char *lz_inactive_reason(const struct lz_program *executable, const struct lz_stats_location *location);

@@ -8,6 +8,7 @@
 #include "cli/common/messages.h"
 #include "cli/launch/launch.h"
 #include "cli/run/inactive.h"
+#include "cli/run/location.h"
 #include "cli/run/statistics.h"
 #include "support/options.h"
 
