@@ -41,6 +41,7 @@ int main(int argc, char **argv)
 }
 END
 	run run --thp=never "$work/reader"
+	expect_match "one process" "^  page tables  [0-9.]* [KM]iB at the peak$" "$work/err"
 	expect_match "served requests" '^  served  *1 region, 256 MiB$' "$work/err"
 	run run --backing=zeropage --thp=never --budget=64K --policy=log --log=none "$work/reader"
 	expect_match "over budget, logged" '^  over budget  *1 served, 0 refused$' "$work/err"
@@ -92,6 +93,88 @@ END
 	fi
 else
 	echo "skipped: JSON (no python3)"
+fi
+
+# Page tables of several processes: the peak of all together, that of the largest, and the sum of the peaks.
+if compile family -D_GNU_SOURCE <<'END'; then
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* Each page needs 8 bytes of page tables: 128 KiB. */
+static void touch(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = page << 14;
+	volatile char *block = calloc(1, size);
+	for (size_t at = 0; block != NULL && at < size; at += page)
+		(void)block[at];
+}
+/* family N: N children have their memory at the same time, and end without a word to the library. */
+int main(int argc, char **argv)
+{
+	int count = argc > 1 ? atoi(argv[1]) : 0, ready[2], end[2];
+	char byte;
+	if (count == 0)
+		touch();
+	if (count == 0 || pipe(ready) != 0 || pipe(end) != 0)
+		return 0;
+	for (int i = 0; i < count; i++)
+		if (fork() == 0) {
+			close(end[1]);
+			touch();
+			(void)!write(ready[1], "", 1);
+			(void)!read(end[0], &byte, 1);
+			_exit(0);
+		}
+	for (int i = 0; i < count; i++)
+		(void)!read(ready[0], &byte, 1);
+	usleep(500000);
+	close(end[1]);
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+END
+	each=131072
+	# tables NAME: a size in the summary, in bytes, from its row of text.
+	tables()
+	{
+		sed -n "s/^  *\(page tables  \)\{0,1\}\([0-9.]*\) \([KM]\)iB $1.*/\2 \3/p" "$work/err" |
+			awk '{ printf "%d\n", $1 * ($2 == "M" ? 1048576 : 1024) }'
+	}
+	# The tables of any process are small only where they have 4 KiB.
+	limit=$((3 * each))
+	[ "$(getconf PAGESIZE)" -eq 4096 ] || limit=$((64 * each))
+	# exceeds WHAT LEAST GOT
+	exceeds()
+	{
+		[ "${3:-0}" -ge "$2" ] || { fail "$1: ${3:-none}, expected at least $2"; sed 's/^/    /' "$work/err"; }
+	}
+	run run --thp=never --backing=zeropage "$work/family" 10
+	exceeds "ten children at one time" $((10 * each)) "$(tables 'at the peak, of all processes together')"
+	exceeds "the largest of them" "$each" "$(tables 'at the peak of the largest process')"
+	[ "$(tables 'at the peak of the largest process')" -lt $limit ] || fail "the largest of ten children"
+	exceeds "the sum of them" $((10 * each)) "$(tables 'is the sum of the peaks of 11 processes')"
+	expect_match "what is resident" '^  resident  .* at the peak of the largest process; [0-9]* minor' "$work/err"
+	expect_match "what is summed up" '^  *(the rows from served on are sums over them)$' "$work/err"
+	expect_match "what would be touched" ' if all large memory of one process were touched' "$work/err"
+	expect "no line is longer than 80 columns with several processes" "" "$(grep -E '.{81}' "$work/err")"
+	run run --thp=never --backing=zeropage sh -c '"$1" 1; true' - "$work/family"
+	exceeds "a grandchild that calls _exit" "$each" "$(tables 'at the peak, of all processes together')"
+
+	# Too short for samples: their statistics files have their peaks. They were not there at one time.
+	run run --thp=never --backing=zeropage sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do "$1"; done' - "$work/family"
+	exceeds "the sum of short processes" $((10 * each)) "$(tables 'is the sum of the peaks of 11 processes')"
+	[ "$(tables 'at the peak, of all processes together')" -lt $((2 * limit)) ] || fail "the peak of ten processes one after another"
+	if command -v python3 > /dev/null; then
+		run run --thp=never --backing=zeropage --summary=json "$work/family" 10
+		python3 - "$work/err" $each $limit <<'END' || fail "JSON of several processes"
+import json, sys
+said = json.load(open(sys.argv[1]))
+each, limit = int(sys.argv[2]), int(sys.argv[3])
+assert each <= said["page_tables_largest_peak_bytes"] < limit, said
+assert 10 * each <= said["page_tables_peak_bytes"] <= said["page_tables_peaks_sum_bytes"], said
+END
+	fi
 fi
 
 # Programs in which the library is not active.

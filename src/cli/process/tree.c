@@ -121,10 +121,9 @@ static void estimate_pss(struct lz_process_tree_member *member, struct lz_proces
 	}
 }
 
-static bool sample_member(struct lz_process_tree_member *member, bool with_pss, struct lz_process *process)
+static bool sample_member(
+	struct lz_process_tree_member *member, unsigned read_flags, struct lz_process *process)
 {
-	unsigned read_flags = with_pss || member->pss == LZ_UNKNOWN ? LZ_READ_PSS : 0;
-
 	if (lz_process_read("", NULL, member->pid, read_flags, process) != 0 ||
 		process->stat.start_time != member->start_time || !lz_process_has_memory(process))
 		return false;
@@ -136,7 +135,7 @@ bool lz_process_tree_sample(struct lz_process_tree *tree, struct lz_process_tree
 	lz_process_tree_visit *visit, void *context)
 {
 	uint64_t started = lz_monotonic_ns(), ended;
-	bool with_pss = started >= tree->next_pss_ns;
+	bool with_pss = !tree->without_pss && started >= tree->next_pss_ns;
 	size_t alive = 0;
 
 	*sum = (struct lz_process_tree_totals){.processes = 0};
@@ -144,9 +143,10 @@ bool lz_process_tree_sample(struct lz_process_tree *tree, struct lz_process_tree
 	for (size_t i = 0; i < tree->count; i++)
 		add_children(tree, tree->members[i].pid);
 	for (size_t i = 0; i < tree->count; i++) {
+		bool first = !tree->without_pss && tree->members[i].pss == LZ_UNKNOWN;
 		struct lz_process process;
 
-		if (!sample_member(&tree->members[i], with_pss, &process))
+		if (!sample_member(&tree->members[i], with_pss || first ? LZ_READ_PSS : 0, &process))
 			continue;
 		add_to_totals(sum, &process);
 		if (visit != NULL)

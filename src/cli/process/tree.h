@@ -26,6 +26,7 @@ struct lz_process_tree {
 	struct lz_process_tree_member *members;
 	size_t count;
 	uint64_t next_pss_ns, next_sample_ns; /* lz_monotonic_ns */
+	bool without_pss;                     /* PSS is never read; set after lz_process_tree_init */
 };
 
 /* Sums over the living processes; sizes in bytes. */

@@ -14,12 +14,36 @@
 
 #define STATS_VARIABLE LZ_OPTION_PREFIX "STATS"
 
+/* What is called while the program runs. */
+struct watch {
+	struct lz_run_peaks peaks;
+	struct lz_recorder *recorder;
+};
+
+static void sample(void *context, pid_t pid)
+{
+	struct watch *watch = context;
+
+	lz_run_peaks_sample(&watch->peaks, pid);
+	if (watch->recorder != NULL)
+		lz_recorder_sample(watch->recorder, pid);
+}
+
+static void collect(
+	struct lz_summary *summary, struct lz_run_peaks *peaks, const struct lz_stats_location *location)
+{
+	lz_run_totals_read(&summary->totals, peaks, location);
+	/* VmPTE of the program itself is sampled more often than its descendants are. */
+	lz_run_peaks_add(peaks, (uint64_t)summary->result.pid, 0, summary->result.page_tables);
+	summary->tables = lz_run_peaks_sum(peaks);
+}
+
 int lz_run_monitored(char *const argv[], const struct lz_program *executable, struct lz_recorder *recorder,
 	void (*print)(const struct lz_summary *))
 {
 	struct lz_summary summary = {.program = argv[0]};
-	struct lz_child_monitor monitor = {
-		.sample = recorder != NULL ? lz_recorder_sample : NULL, .context = recorder};
+	struct watch watch = {.recorder = recorder};
+	struct lz_child_monitor monitor = {.sample = sample, .context = &watch};
 	const char *stats = getenv(STATS_VARIABLE);
 	struct lz_stats_location location;
 	int status;
@@ -32,7 +56,8 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 	if (recorder != NULL)
 		lz_recorder_close(recorder, &summary.result);
 	if (status == 0)
-		lz_run_totals_read(&summary.totals, &location);
+		collect(&summary, &watch.peaks, &location);
+	lz_run_peaks_free(&watch.peaks);
 	lz_stats_location_remove(&location);
 	if (status != 0)
 		return status;

@@ -38,7 +38,6 @@ static void add_process(struct lz_run_totals *totals, const struct lz_wire *wire
 		memcpy(totals->budget_source, wire->budget_source, sizeof wire->budget_source);
 	}
 	raise_to(&totals->committed_peak, wire->committed_peak);
-	raise_to(&totals->actual_peak, wire->actual_peak);
 	add(&totals->regions, wire->regions_total);
 	add(&totals->region_bytes, wire->region_bytes_total);
 	add(&totals->mappings, wire->mappings_total);
@@ -56,6 +55,7 @@ static void add_process(struct lz_run_totals *totals, const struct lz_wire *wire
 /* The state of lz_run_totals_read. */
 struct reading {
 	struct lz_run_totals *totals;
+	struct lz_run_peaks *peaks;
 	const struct lz_stats_location *location;
 	struct skipped skipped;
 };
@@ -74,12 +74,14 @@ static void visit_file(void *context, const char *name, const struct lz_wire *wi
 		   wire->start_time >= reading->location->started_after) {
 		/* The start time is 0 if the process could not read /proc. */
 		add_process(reading->totals, wire);
+		lz_run_peaks_add_file(reading->peaks, wire);
 	}
 }
 
-void lz_run_totals_read(struct lz_run_totals *totals, const struct lz_stats_location *location)
+void lz_run_totals_read(
+	struct lz_run_totals *totals, struct lz_run_peaks *peaks, const struct lz_stats_location *location)
 {
-	struct reading reading = {.totals = totals, .location = location};
+	struct reading reading = {.totals = totals, .peaks = peaks, .location = location};
 	struct skipped *skipped = &reading.skipped;
 	int error;
 

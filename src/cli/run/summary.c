@@ -6,21 +6,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "base/checked.h"
 #include "cli/common/display.h"
 #include "cli/common/json.h"
 #include "cli/common/messages.h"
 
 #define ROW "  %-12s "
-
-/*
- * The higher of two samples: the command samples all the time, also between allocations; the library samples
- * when it allocates, and so sees short peaks.
- */
-static uint64_t page_table_peak(const struct lz_summary *summary)
-{
-	return lz_max_u64(summary->result.page_tables, summary->totals.actual_peak);
-}
 
 static void print_exit(const struct lz_summary *summary)
 {
@@ -57,9 +47,10 @@ static void print_requests(const struct lz_run_totals *totals)
 	fprintf(stderr, ROW "%" PRIu64 " large, of the program itself, %s\n", "mappings", totals->mappings,
 		lz_size_text(totals->mapping_bytes).text);
 	if (totals->window_regions > 0)
-		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; the window uses %s\n", "zero window",
+		fprintf(stderr, ROW "%" PRIu64 " region%s, %s; the window uses %s%s\n", "zero window",
 			totals->window_regions, totals->window_regions == 1 ? "" : "s",
-			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text);
+			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text,
+			totals->processes > 1 ? " in one process" : "");
 	fprintf(stderr, ROW "%" PRIu64 " served, %" PRIu64 " refused", "over budget", totals->over_budget,
 		totals->refused);
 	if (totals->windowed > 0)
@@ -69,27 +60,46 @@ static void print_requests(const struct lz_run_totals *totals)
 		fprintf(stderr, ROW "%" PRIu64 " calls bypassed the library\n", "untracked",
 			totals->untracked);
 	fprintf(stderr, ROW "%" PRIu64 "\n", "processes", totals->processes);
+	if (totals->processes > 1)
+		fprintf(stderr, ROW "(the rows from served on are sums over them)\n", "");
+}
+
+/* With several processes each figure says whether it is that of the largest or a sum. */
+static void print_page_tables(const struct lz_summary *summary)
+{
+	const struct lz_run_peak_totals *tables = &summary->tables;
+	bool several = tables->processes > 1;
+
+	if (tables->processes == 0)
+		fprintf(stderr, ROW "not sampled: the program ended too soon\n", "page tables");
+	else
+		fprintf(stderr, ROW "%s at the peak%s\n", "page tables", lz_size_text(tables->together).text,
+			several ? ", of all processes together" : "");
+	if (several) {
+		fprintf(stderr, ROW "%s at the peak of the largest process\n", "",
+			lz_size_text(tables->largest).text);
+		fprintf(stderr, ROW "%s is the sum of the peaks of %" PRIu64 " processes\n", "",
+			lz_size_text(tables->sum).text, tables->processes);
+	}
+	if (summary->inactive != NULL || summary->totals.committed_peak == 0)
+		return;
+	fprintf(stderr, ROW "%s if all large memory%s were touched\n", "",
+		lz_size_text(summary->totals.committed_peak).text, several ? " of one process" : "");
+	if (summary->totals.window_regions > 0)
+		fprintf(stderr, ROW "(what is on a window: only read)\n", "");
 }
 
 void lz_summary_text(const struct lz_summary *summary)
 {
 	const struct lz_child_result *result = &summary->result;
-	uint64_t peak = page_table_peak(summary);
 
 	print_exit(summary);
-	if (peak > 0)
-		fprintf(stderr, ROW "%s at the peak\n", "page tables", lz_size_text(peak).text);
-	else
-		fprintf(stderr, ROW "not sampled: the program ended too soon\n", "page tables");
-	if (summary->inactive == NULL) {
-		if (summary->totals.committed_peak > 0)
-			fprintf(stderr, ROW "%s if all large memory were touched%s\n", "",
-				lz_size_text(summary->totals.committed_peak).text,
-				summary->totals.window_regions > 0 ? " (on a window: only read)" : "");
+	print_page_tables(summary);
+	if (summary->inactive == NULL)
 		print_budget(&summary->totals);
-	}
-	fprintf(stderr, ROW "%s at the peak; %" PRIu64 " minor faults\n", "resident",
-		lz_size_text(result->peak_rss).text, result->minor_faults);
+	fprintf(stderr, ROW "%s at the peak%s; %" PRIu64 " minor faults\n", "resident",
+		lz_size_text(result->peak_rss).text,
+		summary->tables.processes > 1 ? " of the largest process" : "", result->minor_faults);
 	if (summary->inactive == NULL && summary->totals.window_resident_peak > 0)
 		fprintf(stderr, ROW "%s of it is the window, counted once per mapping\n", "",
 			lz_size_text(summary->totals.window_resident_peak).text);
@@ -103,14 +113,20 @@ void lz_summary_text(const struct lz_summary *summary)
 static void describe_exit(json_t *object, const struct lz_summary *summary)
 {
 	const struct lz_child_result *result = &summary->result;
-	uint64_t peak = page_table_peak(summary);
+	const struct lz_run_peak_totals *tables = &summary->tables;
+	bool known = tables->processes > 0;
 
 	json_object_set_new(object, "program", lz_json_string(summary->program));
 	json_object_set_new(object, "pid", json_integer(result->pid));
 	json_object_set_new(object, "exit_status", lz_json_exit_status(result->status));
 	json_object_set_new(object, "signal", lz_json_signal(result->status));
 	json_object_set_new(object, "seconds", json_real(result->seconds));
-	json_object_set_new(object, "page_tables_peak_bytes", peak > 0 ? lz_json_number(peak) : json_null());
+	json_object_set_new(
+		object, "page_tables_peak_bytes", known ? lz_json_number(tables->together) : json_null());
+	json_object_set_new(object, "page_tables_largest_peak_bytes",
+		known ? lz_json_number(tables->largest) : json_null());
+	json_object_set_new(
+		object, "page_tables_peaks_sum_bytes", known ? lz_json_number(tables->sum) : json_null());
 	json_object_set_new(object, "resident_peak_bytes", lz_json_number(result->peak_rss));
 	json_object_set_new(object, "minor_faults", lz_json_number(result->minor_faults));
 	json_object_set_new(object, "major_faults", lz_json_number(result->major_faults));

@@ -10,6 +10,7 @@ struct lz_summary {
 	const char *inactive; /* why the library was active in no process; NULL: it was active */
 	struct lz_child_result result;
 	struct lz_run_totals totals;
+	struct lz_run_peak_totals tables;
 };
 
 /* At most 80 columns wide. */

@@ -1,0 +1,104 @@
+/* Collects the peaks; see peaks.h. */
+#include "cli/run/peaks.h"
+
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "cli/common/array.h"
+#include "cli/common/clock.h"
+
+#define SAMPLE_SHARE 50u /* a sample of one process takes about 0.1 ms */
+
+void lz_run_peaks_add(struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_time, uint64_t tables)
+{
+	struct lz_process_peak *of;
+
+	if (tables == 0 || tables == LZ_UNKNOWN)
+		return;
+	of = lz_array_grow(peaks->of, peaks->count, sizeof *of);
+	if (of == NULL)
+		return;
+	peaks->of = of;
+	of[peaks->count++] = (struct lz_process_peak){pid, start_time, tables};
+}
+
+void lz_run_peaks_add_file(struct lz_run_peaks *peaks, const struct lz_wire *wire)
+{
+	lz_run_peaks_add(peaks, wire->pid, wire->start_time, wire->actual_peak);
+}
+
+static void visit_process(void *context, const struct lz_process *process)
+{
+	struct lz_run_peaks *peaks = context;
+
+	if (process->tables == LZ_UNKNOWN)
+		return;
+	/* Backwards, since most of the living processes are among those that started last. */
+	for (size_t i = peaks->count; i-- > 0;)
+		if (peaks->of[i].pid == process->pid && peaks->of[i].start_time == process->stat.start_time) {
+			peaks->of[i].tables = lz_max_u64(peaks->of[i].tables, process->tables);
+			return;
+		}
+	lz_run_peaks_add(peaks, process->pid, process->stat.start_time, process->tables);
+}
+
+void lz_run_peaks_sample(void *context, pid_t pid)
+{
+	struct lz_run_peaks *peaks = context;
+	uint64_t began = lz_monotonic_ns(), ended;
+	struct lz_process_tree_totals sum;
+
+	if (began < peaks->next_sample_ns)
+		return;
+	if (!peaks->started) {
+		lz_process_tree_init(&peaks->tree, pid);
+		peaks->tree.without_pss = true;
+		peaks->started = true;
+	}
+	lz_process_tree_sample(&peaks->tree, &sum, visit_process, peaks);
+	peaks->together = lz_max_u64(peaks->together, sum.tables);
+	ended = lz_monotonic_ns();
+	peaks->next_sample_ns = ended + (ended - began) * SAMPLE_SHARE;
+}
+
+static int by_process(const void *a, const void *b)
+{
+	const struct lz_process_peak *left = a, *right = b;
+
+	if (left->pid != right->pid)
+		return left->pid < right->pid ? -1 : 1;
+	return (left->start_time > right->start_time) - (left->start_time < right->start_time);
+}
+
+/* Start times that are not known are sorted before the others of the same pid. */
+static bool is_same_process(const struct lz_process_peak *former, const struct lz_process_peak *latter)
+{
+	return former->pid == latter->pid &&
+	       (former->start_time == latter->start_time || former->start_time == 0);
+}
+
+struct lz_run_peak_totals lz_run_peaks_sum(struct lz_run_peaks *peaks)
+{
+	struct lz_run_peak_totals totals = {.together = peaks->together};
+
+	if (peaks->count > 0)
+		qsort(peaks->of, peaks->count, sizeof *peaks->of, by_process);
+	for (size_t i = 0; i < peaks->count;) {
+		uint64_t tables = peaks->of[i].tables;
+
+		for (i++; i < peaks->count && is_same_process(&peaks->of[i - 1], &peaks->of[i]); i++)
+			tables = lz_max_u64(tables, peaks->of[i].tables);
+		totals.processes++;
+		totals.largest = lz_max_u64(totals.largest, tables);
+		if (__builtin_add_overflow(totals.sum, tables, &totals.sum))
+			totals.sum = UINT64_MAX;
+	}
+	totals.together = lz_max_u64(totals.together, totals.largest);
+	return totals;
+}
+
+void lz_run_peaks_free(struct lz_run_peaks *peaks)
+{
+	lz_process_tree_free(&peaks->tree);
+	free(peaks->of);
+}
