@@ -49,6 +49,11 @@ if ${CC:-cc} -shared -fPIC -o "$work/libother.so" "$work/other.c" 2> /dev/null; 
 	run compare -n 1 "--with=$work/libother.so" -- sh -c :
 	expect "status with another library" 0 "$status"
 	expect_match "the row of another library" '^  libother\.so  *[0-9]' "$work/out"
+	newline="$work/lib
+other.so"
+	cp "$work/libother.so" "$newline"
+	run compare -n 1 "--with=$newline" -- sh -c :
+	expect_match "a newline in the name of a library" '^  lib.x0aother\.so ' "$work/out"
 fi
 
 if command -v python3 > /dev/null; then
