@@ -136,6 +136,8 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	lz_cache_evict_range(calls->cache, start, end);
 	if (flags & MREMAP_FIXED)
 		lz_cache_evict_range(calls->cache, (uintptr_t)target, (uintptr_t)target + rounded);
+	else if (rounded > end - start)
+		lz_cache_evict_range(calls->cache, end, lz_range_end(address, rounded));
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
@@ -166,6 +168,8 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 		result = backing->remap(calls->backings, &lease,
 			&(struct lz_remap){start, end - start, rounded, flags, (uintptr_t)target});
 	else
+		result = calls->next->mremap(address, old_length, new_length, flags, target);
+	if (result == -ENOMEM && backing == NULL && lz_cache_flush(calls->cache))
 		result = calls->next->mremap(address, old_length, new_length, flags, target);
 	if (lz_os_failed(result)) {
 		if (tracked && !stays)

@@ -103,6 +103,21 @@ static void wire(struct lz_core *core)
 		.options = options};
 }
 
+/*
+ * bash takes a descriptor from 10 on that is close-on-exec for one of its own, which it saved before a redirection: after
+ * `exec 1023>file` it would put ours back (bash 5.2, redir.c). No descriptor is kept there.
+ */
+static bool is_bash(struct lz_core *core)
+{
+	char path[LZ_OPTION_TEXT_MAX];
+	const char *name;
+
+	if (core->os->readlink("/proc/self/exe", path, sizeof path) <= 0)
+		return false;
+	name = base_name(path);
+	return strcmp(name, "bash") == 0 || strcmp(name, "rbash") == 0;
+}
+
 int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp, const char *executable)
 {
 	bool wanted;
@@ -115,8 +130,9 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	lz_options_from_environment(&core->options, envp, ignore, NULL);
 	lz_log_open(&core->log, os, &core->options, base_name(executable));
 	wanted = is_wanted(core, executable);
-	if (wanted) {
+	if (wanted && !is_bash(core))
 		lz_descriptors_open(os);
+	if (wanted) {
 		lz_options_from_environment(&core->options, envp, warn, &core->log);
 	}
 	error = lz_stats_open(

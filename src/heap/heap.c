@@ -63,7 +63,7 @@ static void count_allocated(struct lz_heap *heap, const struct lz_request *reque
 		lz_books_count_window(heap->books, entry->length);
 	if (!over_budget)
 		lz_placement_populate(heap->backings, entry->base, entry->length);
-	if (heap->reporter->report != NULL)
+	if (lz_report_is_active(heap->reporter))
 		lz_report_region_allocated(heap->reporter, request, (void *)entry->base);
 }
 
@@ -130,7 +130,7 @@ int lz_heap_free(struct lz_heap *heap, void *p)
 		return -ENOENT;
 	length = length_of(region);
 	on_window = region->on_window;
-	if (heap->reporter->report != NULL)
+	if (lz_report_is_active(heap->reporter))
 		lz_report_range_freed(heap->reporter, region, base, base + length);
 	if (on_window)
 		lz_backings_sample_resident(heap->backings, false);

@@ -32,7 +32,7 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	uintptr_t start = resized->base + resized->new_length, end = resized->base + resized->length;
 	const struct lz_os *next = heap->backings->next;
 
-	if (heap->reporter->report != NULL)
+	if (lz_report_is_active(heap->reporter))
 		lz_report_range_freed(heap->reporter, region, start, end);
 	if (lz_books_lock(books)) {
 		lz_ledger_remove(&books->ledger, start, end);
@@ -284,7 +284,7 @@ __attribute__((noinline)) static int request_growth(
 		lz_placement_populate(
 			heap->backings, *moved + resized->length, resized->new_length - resized->length);
 	count_growth(heap, on_window, *moved, resized);
-	if (heap->reporter->report != NULL)
+	if (lz_report_is_active(heap->reporter))
 		lz_report_region_resized(heap->reporter, site, (void *)*moved, resized->length);
 	return 0;
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/text.h"
 #include "os/fork_state.h"
+#include "os/scratch.h"
 
 #define FD_LIMIT 1024   /* FD_SETSIZE */
 #define MIN_NOFILE 64   /* of RLIMIT_NOFILE: below it, the program needs every descriptor */
@@ -241,6 +243,34 @@ static bool may_replace(const struct lz_os *os, const struct slot *slot)
 	       os->getpid() == atomic_load_explicit(&owner_pid, memory_order_relaxed);
 }
 
+/*
+ * Whether the process's first thread still has the file at the slot's number: then the calling thread has a
+ * table of its own (unshare(2) with CLONE_FILES), and a file that it opens would not exist in the other one.
+ * Without this check two threads that each miss the other's number would open files until none of the numbers
+ * is free.
+ */
+NOINLINE static bool has_private_table(const struct lz_os *os, int i)
+{
+	int fd = (int)(uint32_t)atomic_load_explicit(&slots[i].fd_and_sequence, memory_order_acquire) - 1;
+	const char *name = strrchr(files[i].opened_path, '/');
+	char *buffer = lz_scratch_take(os), *target;
+	struct lz_text text;
+	bool found = false;
+	ssize_t length;
+
+	if (buffer != NULL && fd >= 0 && name != NULL) {
+		target = buffer + LZ_SCRATCH_BYTES / 4;
+		text = lz_text_init(buffer, LZ_SCRATCH_BYTES / 4);
+		lz_text_string(&text, "/proc/self/fd/");
+		lz_text_u64(&text, (uint64_t)fd);
+		length = os->readlink(buffer, target, LZ_SCRATCH_BYTES / 2);
+		found = length > (ssize_t)strlen(name) && strcmp(target + length - strlen(name), name) == 0 &&
+			(strncmp(target, "/proc/", 6) == 0 || i == CGROUP);
+	}
+	lz_scratch_release(os, buffer);
+	return found;
+}
+
 void lz_descriptors_open(const struct lz_os *os)
 {
 	if (lz_fork_state_init(os) == 0 && !is_enabled(os))
@@ -300,7 +330,8 @@ NOINLINE static bool use_reopened_slot(struct lz_file *file, int i, bool exclusi
 	bool persistent = false;
 	int fd = -1;
 
-	if (may_replace(file->os, slot) && (claimed || (claimed = claim(slot))))
+	if (may_replace(file->os, slot) && !has_private_table(file->os, i) &&
+		(claimed || (claimed = claim(slot))))
 		fd = open_slot(file->os, slot, files[i].opened_path, &persistent);
 	if (claimed && !(persistent && exclusive)) {
 		unclaim(slot);

@@ -2,7 +2,6 @@
  * Interposed calls outside the mmap family that change properties of memory. The core is notified, and the
  * call is passed on to the next definition (next_calls.h).
  */
-#include <linux/prctl.h>
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -166,7 +165,7 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		argument[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	if (option == PR_SET_SECCOMP && is_active())
+	if (lz_prctl_restricts_syscalls(option) && is_active())
 		lz_deactivate();
 	if (is_active() && option == PR_SET_VMA)
 		on_window = lz_calls_before_naming(&lz_core.calls, (void *)argument[1], argument[2]);

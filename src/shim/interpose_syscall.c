@@ -14,7 +14,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <linux/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -37,7 +36,7 @@ long lz_syscall_failed(int error);
 __attribute__((used)) void lz_syscall_before(long number, long a, long b, long c)
 {
 	if (number == SYS_seccomp || number == SYS_prctl) {
-		if (number == SYS_seccomp || a == PR_SET_SECCOMP)
+		if (number == SYS_seccomp || lz_prctl_restricts_syscalls((int)a))
 			lz_deactivate();
 	} else if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY)) {
 		lz_calls_before_sharing_pages(&lz_core.calls);

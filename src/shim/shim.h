@@ -8,6 +8,7 @@
 #ifndef LZ_SHIM_SHIM_H
 #define LZ_SHIM_SHIM_H
 
+#include <linux/prctl.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,6 +34,15 @@ extern bool lz_mappings_followed;
 
 /* Logs a line and aborts if p is certainly not a block; returns if it may belong to the next allocator. */
 void lz_abort_on_misuse(const char *call, const void *p, const void *caller);
+
+/*
+ * Whether this option of prctl(2) may make system calls fail that the program does not make itself: a seccomp filter, or
+ * system calls that raise SIGSYS by where they are made (PR_SET_SYSCALL_USER_DISPATCH, Linux 5.11).
+ */
+static inline bool lz_prctl_restricts_syscalls(int option)
+{
+	return option == PR_SET_SECCOMP || option == PR_SET_SYSCALL_USER_DISPATCH;
+}
 
 /* The program is about to install a seccomp filter; see lz_calls_before_seccomp. */
 void lz_deactivate(void);

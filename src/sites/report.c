@@ -201,7 +201,7 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	uint64_t saved;
 	bool entered;
 
-	if (report == NULL)
+	if (!lz_report_is_active(reporter))
 		return;
 	/*
 	 * A signal handler may have interrupted the holder of the lock; then the report is written without

@@ -41,6 +41,12 @@ struct lz_reporter {
  */
 void lz_report_open(struct lz_reporter *reporter, const char *executable);
 
+/* Whether regions are to be reported: no longer once the program has installed a seccomp filter. */
+static inline bool lz_report_is_active(const struct lz_reporter *reporter)
+{
+	return reporter->report != NULL && !reporter->books->disabled;
+}
+
 /* The signal number that requests a report, from the options; 0: none. Needs no lock. */
 int lz_report_signal(const struct lz_reporter *reporter);
 

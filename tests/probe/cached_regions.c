@@ -415,6 +415,23 @@ static size_t lazily_freed(void)
 	return kb * KB;
 }
 
+/* A mapping grows in place into the addresses of a block that was freed. */
+static void check_growth_into_freed(void)
+{
+	const size_t below = 2 * MB;
+	char *block = fill(48 * MB, 1);
+	/* Below the mapping that the block is in: it starts at the page of the byte before the block. */
+	char *place = (char *)(((uintptr_t)block - 1) & ~(uintptr_t)4095) - below;
+	char *p = mmap(place, below, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	free(block);
+	if (p == MAP_FAILED)
+		return;
+	CHECK(mremap(p, below, below + 24 * MB, 0) == p,
+		"mremap cannot grow over a block that was freed: %s", strerror(errno));
+	munmap(p, below + 24 * MB);
+}
+
 static void check_reclaimable(void)
 {
 	size_t before = probe_status("RssAnon:"), now, taken, out_of_reach;
@@ -531,6 +548,7 @@ int probe_main(void)
 				check_raw_map_over(way, part);
 	check_exact_overlays();
 	check_overlaid_blocks();
+	check_growth_into_freed();
 	map_over_and_wait();
 	check_properties();
 	check_children();

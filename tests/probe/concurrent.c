@@ -3,12 +3,13 @@
  * handler that interrupts a call, threads that free each other's regions, children of a threaded parent (by
  * fork, by a raw clone that runs no fork handler, by vfork and posix_spawn). A watchdog ends a hang.
  *
- *   concurrent signals | threads | forks | clones [ROUNDS] | spawns | regions
+ *   concurrent signals | threads | forks | clones [ROUNDS] | spawns | regions | remaps
  */
 #include "probe.h"
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -267,6 +268,59 @@ static void check_spawns(void)
 	stop_threads(threads, 2);
 }
 
+/* --- threads that resize their own mappings, so that one is given the addresses that another gives up --- */
+
+static atomic_bool remaps_end;
+
+static void *remap_mappings(void *seed)
+{
+	unsigned state = (unsigned)(uintptr_t)seed;
+	size_t length = 4 * MB;
+	char *p = mmap(NULL, length, RW, ANON, -1, 0);
+
+	while (p != MAP_FAILED && !remaps_end) {
+		size_t new_length;
+		char *q;
+
+		state = state * 1103515245 + 12345;
+		new_length = MB + (state >> 8) % (40 * MB) / 4096 * 4096;
+		p[0] = (char)state;
+		q = mremap(p, length, new_length, MREMAP_MAYMOVE);
+		if (!CHECK(q != MAP_FAILED, "mremap from %zu to %zu: %s", length, new_length,
+			    strerror(errno)))
+			break;
+		p = q;
+		length = new_length;
+		CHECK(p[0] == (char)state, "mremap to %zu lost contents", length);
+		p[length - 1] = 1;
+	}
+	munmap(p, length);
+	return NULL;
+}
+
+static void *compete_for_lock(void *unused)
+{
+	while (!remaps_end) {
+		char *p = mmap(NULL, MB, RW, ANON, -1, 0);
+
+		mprotect(p, MB / 2, PROT_READ);
+		munmap(p, MB);
+	}
+	return unused;
+}
+
+static void check_remaps(void)
+{
+	pthread_t threads[6];
+
+	for (uintptr_t i = 0; i < 6; i++)
+		pthread_create(&threads[i], NULL, i % 2 ? compete_for_lock : remap_mappings, (void *)(i + 1));
+	poll(NULL, 0, 2000);
+	remaps_end = true;
+	for (int i = 0; i < 6; i++)
+		pthread_join(threads[i], NULL);
+}
+
 /* Each child forks the next one while it holds regions of all before it. */
 static int fork_generations(int depth)
 {
@@ -303,6 +357,8 @@ int probe_main(void)
 		check_clones(probe_argc > 2 ? atoi(probe_argv[2]) : 100);
 	else if (strcmp(action, "spawns") == 0)
 		check_spawns();
+	else if (strcmp(action, "remaps") == 0)
+		check_remaps();
 	else
 		fork_generations(20);
 	return probe_status_of_checks();

@@ -17,4 +17,8 @@ for allocator in '' $(find_allocators); do
     done
   done
 done
+for settings in LAZYZERO_BACKING=window LAZYZERO_BUDGET=16K LAZYZERO_BUDGET=5%; do
+  run LAZYZERO_LOG=none $settings "$probes/concurrent" remaps 2>"$work/errors" ||
+    { fail "concurrent remaps, $settings: status $?"; head -n 5 "$work/errors"; }
+done
 exit $failed

@@ -9,6 +9,7 @@
  *      descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
  *                             or a service manager would before exec: decisions and reuse still work
  *      descriptors leader     the main thread ends: VmPTE can still be read
+ *      descriptors tables     a thread with a table of its own allocates while the first thread does: no files pile up
  *      descriptors limit N    under RLIMIT_NOFILE N: the program can use all numbers if N is below 64
  *
  * For runs with the library; without it, the parts that do not need it pass as well.
@@ -528,6 +529,38 @@ static void under_limit(int limit)
 	page_table_bytes();
 }
 
+/* --- a thread with descriptors of its own --- */
+
+static void *use_private_table(void *unused)
+{
+	if (unshare(CLONE_FILES) != 0)
+		return unused;
+	for (int i = 0; i < 200; i++) {
+		close_all_from(3);
+		use(24 * MIB);
+		page_table_bytes();
+	}
+	return unused;
+}
+
+/* Both threads go on; neither opens files again and again because the other does not have them. */
+static void private_tables(void)
+{
+	pthread_t thread;
+	int open_now = 0;
+
+	use(24 * MIB);
+	pthread_create(&thread, NULL, use_private_table, NULL);
+	for (int i = 0; i < 200; i++) {
+		use(24 * MIB);
+		page_table_bytes();
+	}
+	pthread_join(thread, NULL);
+	for (int fd = 3; fd < HIGHEST; fd++)
+		open_now += is_open(fd) && pagemap_owner(fd) == getpid();
+	CHECK(open_now <= 2 * KEPT_MOST);
+}
+
 int main(int argc, char **argv)
 {
 	const char *part = argc > 1 ? argv[1] : "";
@@ -544,6 +577,8 @@ int main(int argc, char **argv)
 		under_seccomp();
 	else if (strcmp(part, "leader") == 0)
 		end_main_thread();
+	else if (strcmp(part, "tables") == 0)
+		private_tables();
 	else if (strcmp(part, "limit") == 0 && argc > 2)
 		under_limit(atoi(argv[2]));
 	else

@@ -27,6 +27,7 @@ part setuid
 part seccomp
 part leader
 part race
+part tables
 for limit in 16 64 256 1024; do
   (
     ulimit -n $limit || exit 77
@@ -39,6 +40,14 @@ for limit in 16 64 256 1024; do
   *) fail "RLIMIT_NOFILE $limit: status $status"; head -n 8 "$work/errors" ;;
   esac
 done
+
+# bash takes a close-on-exec descriptor from 10 on for one that it saved itself: `exec N>file` has to work with every N.
+if command -v bash >/dev/null; then
+  for n in 10 63 200 255 1019 1020 1021 1022 1023; do
+    run LAZYZERO_LOG=none bash -c "ulimit -n 1024; exec $n>'$work/redirected'; echo hello >&$n" 2>"$work/errors"
+    [ "$(cat "$work/redirected")" = hello ] || { fail "bash: exec $n>file: $(cat "$work/errors")"; }
+  done
+fi
 
 # A program with many uses of descriptors.
 if command -v python3 >/dev/null; then

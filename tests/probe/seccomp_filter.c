@@ -3,6 +3,7 @@
  * itself: the library must not make any other call from then on.
  *
  *   seccomp_filter prctl|seccomp|strict
+ *   seccomp_filter dispatch       system calls from outside libc raise SIGSYS (PR_SET_SYSCALL_USER_DISPATCH)
  */
 #include "probe.h"
 
@@ -10,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,6 +44,22 @@ static bool install(bool by_number)
 	if (by_number)
 		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Only libc's code may make system calls from now on. */
+static bool dispatch(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long start = 0, end = 0;
+	char line[512];
+
+	while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+		if (strstr(line, " r-xp ") != NULL && strstr(line, "/libc.so.6") != NULL &&
+			sscanf(line, "%lx-%lx", &start, &end) == 2)
+			break;
+	if (maps != NULL)
+		fclose(maps);
+	return end > start && prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, start, end - start, 0) == 0;
 }
 
 /* Uses memory in ways that need only the calls above, or none, without lazyzero. */
@@ -85,7 +103,7 @@ int probe_main(void)
 			free(opaque_pointer(malloc(100)));
 		syscall(SYS_exit, 0);
 	}
-	if (!install(strcmp(mode, "seccomp") == 0))
+	if (strcmp(mode, "dispatch") == 0 ? !dispatch() : !install(strcmp(mode, "seccomp") == 0))
 		_exit(77);
 	use_memory(live);
 	exit(0);

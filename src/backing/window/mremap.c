@@ -217,15 +217,18 @@ static intptr_t reserve_target(
 }
 
 /*
- * Unmaps a range and removes it from the map of windows. 0 or -errno; fails at vm.max_map_count when a piece
- * must be split.
+ * Removes a range from the map of windows and unmaps it, in this order: once it is unmapped, another thread
+ * may be given the addresses and enter its own. 0 or -errno; fails at vm.max_map_count when a piece must be
+ * split, and the map is then read from the kernel.
  */
-static int unmap_and_forget(struct lz_backings *backings, uintptr_t start, size_t length)
+static int forget_and_unmap(struct lz_backings *backings, uintptr_t start, size_t length)
 {
-	int error = backings->os->munmap((void *)start, length);
+	int error;
 
-	if (error == 0)
-		lz_window_set_tag(backings, start, length, 0);
+	lz_window_set_tag(backings, start, length, 0);
+	error = backings->os->munmap((void *)start, length);
+	if (error != 0)
+		lz_books_reconcile_after_failure(backings->books);
 	return error;
 }
 
@@ -244,7 +247,7 @@ __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings,
 	error = lz_window_extend(backings, lease, from, from + more,
 		lz_books_window_tag_at(backings->books, from - 1), attributes);
 	if (error)
-		unmap_and_forget(backings, from, more);
+		forget_and_unmap(backings, from, more);
 	return error;
 }
 
@@ -270,7 +273,7 @@ __attribute__((noinline)) static intptr_t move(struct lz_backings *backings, con
 			backings, start, old_length, place, flags & MREMAP_DONTUNMAP, false);
 	if (error == 0)
 		return at;
-	unmap_and_forget(backings, place, new_length);
+	forget_and_unmap(backings, place, new_length);
 	return error;
 }
 
@@ -313,7 +316,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 				: check_uniform(backings, start, start + new_length, &attributes);
 		if (error)
 			return error;
-		error = unmap_and_forget(backings, start + new_length, old_length - new_length);
+		error = forget_and_unmap(backings, start + new_length, old_length - new_length);
 		if (error)
 			return error;
 		old_length = new_length;
@@ -335,7 +338,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	error = check_uniform(backings, start, start + old_length, &attributes);
 	/* Before Linux 6.17 the target is unmapped even if the move fails. */
 	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_mremap_many(backings->os))
-		unmap_and_forget(backings, target, new_length);
+		forget_and_unmap(backings, target, new_length);
 	if (error)
 		return error;
 	if (in_place) {
