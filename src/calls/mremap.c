@@ -70,6 +70,23 @@ __attribute__((noinline)) static struct lz_table_demand remap_need(
 	return need;
 }
 
+/*
+ * Requests the page tables of a mapping that grows or is copied; plain: it was on a window, and no window can
+ * be had for the growth. Returns 0, or -ENOMEM if the budget refuses them. A function of its own, so that its
+ * demand is not on the stack while a window is acquired.
+ */
+__attribute__((noinline)) static int request_growth(struct lz_calls *calls, const struct lz_request *request,
+	uintptr_t start, size_t old_length, int flags, bool plain, struct lz_grant *grant)
+{
+	struct lz_table_demand need = remap_need(calls, start, old_length, request->size, flags);
+
+	if (plain)
+		need.page_shift = calls->books->page_shift;
+	if (need.bytes == 0 || request->size > PTRDIFF_MAX)
+		return 0;
+	return lz_calls_request(calls, request, &need, grant, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 /* The backing of a range; NULL if all of it is plain memory. */
 __attribute__((noinline)) static const struct lz_backing *backing_of_range(
 	struct lz_calls *calls, uintptr_t start, uintptr_t end)
@@ -115,6 +132,25 @@ __attribute__((noinline)) static void record_target(struct lz_calls *calls, uint
 	lz_books_unlock(calls->books);
 }
 
+/*
+ * Kept regions give way to all addresses of the call. A function of its own, so that what remap holds is not
+ * on the stack meanwhile.
+ */
+__attribute__((noinline)) static void evict_addresses(
+	struct lz_calls *calls, void *address, size_t old_length, size_t new_length, int flags, void *target)
+{
+	uintptr_t start, end;
+	uint64_t rounded;
+
+	if (!lz_books_page_range(calls->books, address, old_length != 0 ? old_length : 1,
+		    calls->books->page_shift, &start, &end) ||
+		!lz_round_up(new_length, calls->books->page, &rounded))
+		return;
+	lz_cache_evict_range(calls->cache, start, lz_max_u64(end, lz_range_end(address, rounded)));
+	if (flags & MREMAP_FIXED)
+		lz_cache_evict_range(calls->cache, (uintptr_t)target, lz_range_end(target, rounded));
+}
+
 static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, size_t new_length, int flags,
 	void *target, const void *caller, struct lz_saved_range *saved)
 {
@@ -133,11 +169,6 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 		    calls->books->page_shift, &start, &end) ||
 		!lz_round_up(new_length, calls->books->page, &rounded))
 		return calls->next->mremap(address, old_length, new_length, flags, target);
-	lz_cache_evict_range(calls->cache, start, end);
-	if (flags & MREMAP_FIXED)
-		lz_cache_evict_range(calls->cache, (uintptr_t)target, (uintptr_t)target + rounded);
-	else if (rounded > end - start)
-		lz_cache_evict_range(calls->cache, end, lz_range_end(address, rounded));
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
@@ -145,17 +176,11 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	backing = old_length != 0 ? backing_of_range(calls, start, end) : NULL;
 	if (backing != NULL && rounded > end - start && rounded >> calls->books->geometry->user_bits == 0)
 		backing->acquire(calls->backings, rounded, rounded - (end - start), &lease);
-	if (new_length > old_length || stays) {
-		struct lz_table_demand need = remap_need(calls, start, old_length, new_length, flags);
-
-		/* If no window can be acquired, the growth is plain memory. */
-		if (backing != NULL && rounded > end - start && lease.backing == NULL)
-			need.page_shift = calls->books->page_shift;
-		if (need.bytes != 0 && new_length <= PTRDIFF_MAX &&
-			lz_calls_request(calls, &request, &need, &grant, NULL) != 0) {
-			lz_lease_release(calls->backings, &lease);
-			return -ENOMEM;
-		}
+	if ((new_length > old_length || stays) &&
+		request_growth(calls, &request, start, old_length, flags,
+			backing != NULL && rounded > end - start && lease.backing == NULL, &grant) != 0) {
+		lz_lease_release(calls->backings, &lease);
+		return -ENOMEM;
 	}
 	if (flags & MREMAP_FIXED)
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
@@ -195,6 +220,7 @@ intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_lengt
 
 	if (saved == NULL)
 		return -ENOMEM;
+	evict_addresses(calls, address, old_length, new_length, flags, target);
 	result = remap(calls, address, old_length, new_length, flags, target, caller, saved);
 	lz_scratch_release(calls->os, saved);
 	return result;

@@ -36,8 +36,9 @@ extern bool lz_mappings_followed;
 void lz_abort_on_misuse(const char *call, const void *p, const void *caller);
 
 /*
- * Whether this option of prctl(2) may make system calls fail that the program does not make itself: a seccomp filter, or
- * system calls that raise SIGSYS by where they are made (PR_SET_SYSCALL_USER_DISPATCH, Linux 5.11).
+ * Whether this option of prctl(2) may make system calls fail that the program does not make itself: a seccomp
+ * filter, or system calls that raise SIGSYS by where they are made (PR_SET_SYSCALL_USER_DISPATCH,
+ * Linux 5.11).
  */
 static inline bool lz_prctl_restricts_syscalls(int option)
 {

@@ -427,8 +427,8 @@ static void check_growth_into_freed(void)
 	free(block);
 	if (p == MAP_FAILED)
 		return;
-	CHECK(mremap(p, below, below + 24 * MB, 0) == p,
-		"mremap cannot grow over a block that was freed: %s", strerror(errno));
+	CHECK(mremap(p, below, below + 24 * MB, 0) == p, "mremap cannot grow over a block that was freed: %s",
+		strerror(errno));
 	munmap(p, below + 24 * MB);
 }
 

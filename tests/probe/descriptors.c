@@ -9,8 +9,9 @@
  *      descriptors seccomp    under a filter that kills on openat, installed by a raw system call as a parent
  *                             or a service manager would before exec: decisions and reuse still work
  *      descriptors leader     the main thread ends: VmPTE can still be read
- *      descriptors tables     a thread with a table of its own allocates while the first thread does: no files pile up
- *      descriptors limit N    under RLIMIT_NOFILE N: the program can use all numbers if N is below 64
+ *      descriptors tables     a thread with a table of its own allocates while the first thread does: no
+ * files pile up descriptors limit N    under RLIMIT_NOFILE N: the program can use all numbers if N is below
+ * 64
  *
  * For runs with the library; without it, the parts that do not need it pass as well.
  */
