@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/checked.h"
+#include "os/facts.h"
 #include "os/mman.h"
 
 static uintptr_t start_of(const struct lz_wipe *wipe)
@@ -46,7 +47,7 @@ int lz_wipe_table_prepare(struct lz_wipe_table *table, const struct lz_os *os, s
 	if (lz_os_failed(at))
 		return (int)at;
 	alive = (_Atomic uint32_t *)at;
-	error = os->madvise(alive, page, MADV_WIPEONFORK);
+	error = lz_fact_madvise_own(os, LZ_FACT_WIPE_ON_FORK, alive, page, MADV_WIPEONFORK);
 	atomic_store(alive, 1);
 	if (error != 0 || !atomic_compare_exchange_strong(&table->alive, &none, alive))
 		os->munmap(alive, page);
@@ -159,7 +160,7 @@ void lz_wipe_table_drop(
 
 		if (start_of(&table->range[i]) == 0 || from >= to)
 			continue;
-		os->madvise((void *)from, to - from, MADV_GUARD_REMOVE);
+		lz_fact_madvise(os, LZ_FACT_GUARD_REGIONS, (void *)from, to - from, MADV_GUARD_REMOVE);
 		os->madvise((void *)from, to - from, MADV_DONTNEED);
 	}
 }

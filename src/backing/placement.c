@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "os/announced.h"
+#include "os/facts.h"
 #include "os/mman.h"
 
 /* Maps more than is needed and unmaps what lies before `lead` bytes and behind the aligned part. */
@@ -147,7 +148,7 @@ int lz_placement_make_header(struct lz_backings *backings, const struct lz_regio
 void lz_placement_populate(struct lz_backings *backings, uintptr_t base, size_t length)
 {
 	if (backings->options->populate == LZ_POPULATE_READ)
-		backings->os->madvise((void *)base, length, MADV_POPULATE_READ);
+		lz_fact_madvise(backings->os, LZ_FACT_POPULATE, (void *)base, length, MADV_POPULATE_READ);
 }
 
 void lz_placement_unmap(struct lz_backings *backings, uintptr_t base, size_t length)

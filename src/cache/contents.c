@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "cache/internal.h"
 #include "os/announced.h"
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 
@@ -81,7 +82,7 @@ static void clear_run(void *context, const struct lz_page_run *run)
 		return;
 	/* Swapped: not to be read in just for that. Or a guard, by a system call that nobody saw. */
 	if (run->away) {
-		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
+		lz_fact_madvise(clearing->os, LZ_FACT_GUARD_REGIONS, start, length, MADV_GUARD_REMOVE);
 		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
 			return;
 	}

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/facts.h"
 #include "os/mman.h"
 
 #define PAGE_BYTES 4096u
@@ -25,7 +26,7 @@ int lz_forked_init(const struct lz_os *os)
 	if (lz_os_failed(page))
 		return (int)page;
 	fresh = (_Atomic uint32_t *)page;
-	error = os->madvise(fresh, PAGE_BYTES, MADV_WIPEONFORK);
+	error = lz_fact_madvise_own(os, LZ_FACT_WIPE_ON_FORK, fresh, PAGE_BYTES, MADV_WIPEONFORK);
 	for (int i = 0; i < LZ_FORKED_WORDS; i++)
 		atomic_store_explicit(&fresh[i], SETTLED, memory_order_relaxed);
 	if (error != 0 || !atomic_compare_exchange_strong_explicit(

@@ -2,6 +2,7 @@
  * The Linux table of os.h. Each call is a system call with the caller's errno put back; no interposed symbol
  * is used, so these work inside malloc, before constructors, and in the child of a threaded parent.
  */
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/os.h"
 #include "os/raw.h"
@@ -169,8 +170,14 @@ static int raw_handle_signal(int signal, void (*handler)(int signal))
 static int raw_memfd_create(const char *name)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = (int)RAW(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+	int fd;
 
+	if (lz_fact_known(LZ_FACT_NOEXEC_SEAL) == LZ_FACT_UNSUPPORTED)
+		return (int)RAW(syscall(SYS_memfd_create, name, flags));
+	fd = (int)RAW(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+	/* ENOSYS is about the whole call. */
+	if (fd != -ENOSYS)
+		lz_fact_learn(LZ_FACT_NOEXEC_SEAL, fd < 0 ? fd : 0);
 	return fd == -EINVAL ? (int)RAW(syscall(SYS_memfd_create, name, flags)) : fd;
 }
 

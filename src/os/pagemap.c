@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "os/descriptors.h"
+#include "os/facts.h"
 #include "os/scratch.h"
 
 /* include/uapi/linux/fs.h of Linux 6.7, under our own names: older headers lack it, newer ones have it. */
@@ -45,6 +46,7 @@ static int walk(const struct lz_os *os, int fd, struct scan *scan, uint64_t star
 	};
 	while (scan->start < end) {
 		found = os->ioctl(fd, SCAN_REQUEST, scan);
+		lz_fact_learn(LZ_FACT_PAGEMAP_SCAN, found < 0 ? found : 0);
 		if (found < 0)
 			break;
 		for (int i = 0; i < found; i++) {
@@ -70,8 +72,11 @@ int lz_pagemap_walk(
 {
 	struct scan *scan;
 	struct lz_file file;
-	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
+	int error;
 
+	if (lz_fact_known(LZ_FACT_PAGEMAP_SCAN) == LZ_FACT_UNSUPPORTED)
+		return -ENOTTY;
+	error = lz_file_open(&file, os, LZ_PAGEMAP, false);
 	if (error)
 		return error;
 	scan = lz_scratch_take(os);

@@ -9,6 +9,7 @@
 #include "backing/placement.h"
 #include "backing/window/window.h"
 #include "os/descriptors.h"
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
@@ -46,8 +47,13 @@ bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t b
 	return error == 0 && huge == bytes;
 }
 
-int lz_window_no_huge_pages(
-	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error)
+static const char no_collapse[] = "this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)";
+static const char no_populate[] = "this kernel has no MADV_POPULATE_READ (Linux 5.14)";
+const char lz_window_no_clones[] =
+	"this kernel cannot clone mappings of files (MREMAP_DONTUNMAP, Linux 5.13)";
+static const char no_sealing[] = "this kernel has no memory files that can be sealed (Linux 3.17)";
+
+int lz_window_no_huge_pages(struct lz_backings *backings, struct lz_window_failure *failure, int error)
 {
 	struct lz_lines lines;
 	const char *line;
@@ -56,9 +62,8 @@ int lz_window_no_huge_pages(
 	if (backings->os->thp_disabled() == 1)
 		return lz_window_fail(
 			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
-	if (backings->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
-		return lz_window_fail(failure,
-			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
+	if (!lz_fact_holds(backings->os, LZ_FACT_COLLAPSE))
+		return lz_window_fail(failure, no_collapse, 0);
 	if (lz_lines_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") == 0) {
 		line = lz_lines_next(&lines);
 		denied = line != NULL && strstr(line, "[deny]") != NULL;
@@ -83,7 +88,10 @@ int lz_window_collapse(
 	int error = 0;
 
 	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
-		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
+		error = lz_fact_madvise(backings->os, LZ_FACT_POPULATE, (void *)at, backings->books->page,
+			MADV_POPULATE_READ);
+	if (error && lz_fact_known(LZ_FACT_POPULATE) == LZ_FACT_UNSUPPORTED)
+		return lz_window_fail(failure, no_populate, 0);
 	if (error)
 		return lz_window_fail(failure, "memory for its pages", error);
 	/* EAGAIN: a page was locked or not yet on the list of its kind. */
@@ -94,7 +102,7 @@ int lz_window_collapse(
 	}
 	if (lz_window_is_whole(backings, keeper, bytes))
 		return 0;
-	return lz_window_no_huge_pages(backings, failure, keeper, error);
+	return lz_window_no_huge_pages(backings, failure, error);
 }
 
 /*
@@ -151,13 +159,17 @@ APART static int make_file(struct lz_backings *backings, struct lz_window_failur
 	int fd = create_file(backings);
 	int error;
 
-	if (fd < 0)
-		return lz_window_fail(failure, "memfd_create", fd);
+	if (fd < 0) {
+		lz_fact_learn(LZ_FACT_SEALING, fd);
+		return lz_window_fail(failure, fd == -ENOSYS ? no_sealing : "memfd_create", fd);
+	}
 	error = os->ftruncate(fd, (int64_t)bytes);
-	if (error)
+	if (error) {
 		lz_window_fail(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
-	else if ((error = os->seal(fd)) != 0)
-		lz_window_fail(failure, "sealing its memfd", error);
+	} else if ((error = os->seal(fd)) != 0) {
+		lz_fact_learn(LZ_FACT_SEALING, error);
+		lz_window_fail(failure, error == -EINVAL ? no_sealing : "sealing its memfd", error);
+	}
 	if (error == 0)
 		return fd;
 	os->close(fd);
@@ -201,14 +213,32 @@ static bool saves_nothing(struct lz_backings *backings)
 	return hash;
 }
 
+/* A kernel that lacks what a window is made of is not asked for one again. */
+static const char *lacking(void)
+{
+	if (lz_fact_known(LZ_FACT_SEALING) == LZ_FACT_UNSUPPORTED)
+		return no_sealing;
+	if (lz_fact_known(LZ_FACT_POPULATE) == LZ_FACT_UNSUPPORTED)
+		return no_populate;
+	if (lz_fact_known(LZ_FACT_COLLAPSE) == LZ_FACT_UNSUPPORTED)
+		return no_collapse;
+	if (lz_fact_known(LZ_FACT_MREMAP_DONTUNMAP) == LZ_FACT_UNSUPPORTED)
+		return lz_window_no_clones;
+	return NULL;
+}
+
 int lz_window_make(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
 	struct lz_window *window)
 {
+	const char *step;
 	int fd, error;
 
 	*window = (struct lz_window){.bytes = bytes};
 	if (saves_nothing(backings))
 		return lz_window_fail(failure, "with the hash MMU of this machine it would save nothing", 0);
+	step = lacking();
+	if (step != NULL)
+		return lz_window_fail(failure, step, 0);
 	fd = make_file(backings, failure, bytes);
 	if (fd < 0)
 		return fd;

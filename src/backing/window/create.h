@@ -33,8 +33,10 @@ bool lz_window_is_whole(struct lz_backings *backings, uintptr_t keeper, size_t b
 int lz_window_collapse(
 	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, size_t bytes);
 
+/* The step where the kernel lacks MREMAP_DONTUNMAP. */
+extern const char lz_window_no_clones[];
+
 /* Why the kernel gave no huge pages, as far as it says; `error` is what MADV_COLLAPSE answered. */
-int lz_window_no_huge_pages(
-	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error);
+int lz_window_no_huge_pages(struct lz_backings *backings, struct lz_window_failure *failure, int error);
 
 #endif

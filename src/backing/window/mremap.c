@@ -215,8 +215,7 @@ __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings,
 {
 	uintptr_t from = start + old_length;
 	size_t more = new_length - old_length;
-	intptr_t at = backings->os->mmap((void *)from, more, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	intptr_t at = lz_fact_mmap_at(backings->os, (void *)from, more, PROT_NONE, MAP_NORESERVE);
 	int error;
 
 	if (lz_os_failed(at))
@@ -263,7 +262,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
 			  !(lz_books_window_tag_at(backings->books, start) &
 				  lz_window_map_of_file(&backings->books->windows)) &&
-			  lz_fact_mremap_many(backings->os);
+			  lz_fact_holds(backings->os, LZ_FACT_MREMAP_MANY);
 	struct lz_window_manner manner = {0};
 	intptr_t at;
 	int error;
@@ -279,7 +278,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		return -EFAULT;
 	if (new_length < old_length) {
 		/* What is to move is looked at before anything is cut off, but not before Linux 6.17. */
-		error = in_place || !lz_fact_mremap_many(backings->os)
+		error = in_place || !lz_fact_holds(backings->os, LZ_FACT_MREMAP_MANY)
 				? 0
 				: uniform(backings, start, start + new_length, &manner);
 		if (error)
@@ -305,7 +304,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		return (intptr_t)start;
 	error = uniform(backings, start, start + old_length, &manner);
 	/* Before Linux 6.17 the target is cleared even then. */
-	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_mremap_many(backings->os))
+	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_holds(backings->os, LZ_FACT_MREMAP_MANY))
 		give_up(backings, target, new_length);
 	if (error)
 		return error;

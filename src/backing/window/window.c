@@ -239,7 +239,7 @@ static bool still_whole(
 	uint64_t now = backings->os->now_ms();
 
 	if (backings->os->thp_disabled() == 1) {
-		lz_window_no_huge_pages(backings, failure, lease->keeper, 0);
+		lz_window_no_huge_pages(backings, failure, 0);
 		return false;
 	}
 	if (now - window->checked_ms < CHECK_MS)
