@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "backing/window/window.h"
 #include "os/mman.h"
@@ -52,6 +53,19 @@ static int wipe_on_fork(struct lz_backings *backings, const struct lz_window_par
 	return error;
 }
 
+/*
+ * -ENOMEM where something of a range is not mapped; nothing changes. A kernel or sandbox that lacks
+ * MADV_KEEPONFORK is asked by msync(2), which with MS_ASYNC does no more (mm/msync.c).
+ */
+static int find_holes(struct lz_backings *backings, void *address, size_t length)
+{
+	int error = backings->os->madvise(address, length, MADV_KEEPONFORK);
+
+	if (error != -EINVAL)
+		return error;
+	return (int)backings->os->pass(SYS_msync, (long)address, (long)length, MS_ASYNC, 0, 0, 0);
+}
+
 /* Advice on a range that stands on a window as a whole; /dev/zero, mapped, is a file in the kernel's eyes. */
 int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *part, int advice)
 {
@@ -70,8 +84,7 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
-		/* MADV_KEEPONFORK changes nothing here, and knows a hole. */
-		return backings->os->madvise(address, length, MADV_KEEPONFORK);
+		return find_holes(backings, address, length);
 	case MADV_HWPOISON:
 	case MADV_SOFT_OFFLINE:
 		error = backings->os->madvise(address, length, MADV_POPULATE_WRITE);
