@@ -36,7 +36,7 @@ static bool is_ours_by_maps(struct lz_cache *cache, const struct lz_cached_regio
 	while (at < end && (line = lz_lines_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
 			continue;
-		if (!mapping.readable || !mapping.writable || mapping.shared ||
+		if (!mapping.readable || !mapping.writable || mapping.executable || mapping.shared ||
 			!backing->is_intact_mapping(cache->backings, &mapping, &at, end))
 			break;
 	}
@@ -46,11 +46,10 @@ static bool is_ours_by_maps(struct lz_cache *cache, const struct lz_cached_regio
 
 bool lz_cache_is_ours(struct lz_cache *cache, const struct lz_cached_region *region)
 {
-	bool doubtful = lz_cache_is_doubtful(cache, region), intact;
+	bool intact;
 	int error = region->how.backing->is_intact(
-		cache->backings, region->base, region->length, doubtful, &intact);
+		cache->backings, region->base, region->length, lz_cache_is_doubtful(cache, region), &intact);
 
-	if (error == 0)
-		return intact;
-	return !doubtful || is_ours_by_maps(cache, region);
+	/* A mapping made over the region by a system call that nobody heard of makes nothing doubtful. */
+	return error == 0 ? intact : is_ours_by_maps(cache, region);
 }

@@ -80,6 +80,8 @@ for fact in $("$facts/kernel" facts | sed 's/ .*//'); do
       [ $status -eq 0 ] || [ $status -eq 77 ] || { fail "$fact hidden: $script.sh"; head -n 20 "$work/output"; }
     done
     fuzz_for 60
+    LZ_LIBRARY="$LZ_LIBRARY $LZ_BESIDE" "$fuzz" --replay "$LZ_SRCDIR"/tests/fuzz/corpus/*.txt >"$work/output" 2>&1 ||
+      { fail "$fact hidden: the corpus"; tail -n 20 "$work/output"; }
   else
     for probe in $(probes_of "$fact"); do in_all "$probe"; done
     fuzz_for 2
