@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/checked.h"
+#include "os/facts.h"
 #include "os/mman.h"
 
 static uintptr_t start_of(const struct lz_wipe_range *wipe)
@@ -46,7 +47,7 @@ int lz_wipe_table_prepare(struct lz_wipe_table *table, const struct lz_os *os, s
 	if (lz_os_failed(at))
 		return (int)at;
 	sentinel = (_Atomic uint32_t *)at;
-	error = os->madvise(sentinel, page, MADV_WIPEONFORK);
+	error = lz_fact_madvise_own(os, LZ_FACT_WIPE_ON_FORK, sentinel, page, MADV_WIPEONFORK);
 	atomic_store(sentinel, 1);
 	if (error != 0 || !atomic_compare_exchange_strong(&table->fork_sentinel, &none, sentinel))
 		os->munmap(sentinel, page);
@@ -168,7 +169,7 @@ void lz_wipe_table_discard(
 
 		if (start_of(&table->range[i]) == 0 || from >= to)
 			continue;
-		os->madvise((void *)from, to - from, MADV_GUARD_REMOVE);
+		lz_fact_madvise(os, LZ_FACT_GUARD_REGIONS, (void *)from, to - from, MADV_GUARD_REMOVE);
 		os->madvise((void *)from, to - from, MADV_DONTNEED);
 	}
 }

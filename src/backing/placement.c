@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/checked.h"
+#include "os/facts.h"
 #include "os/via_next.h"
 #include "os/mman.h"
 
@@ -152,7 +153,7 @@ int lz_placement_make_header(struct lz_backings *backings, const struct lz_regio
 void lz_placement_populate(struct lz_backings *backings, uintptr_t base, size_t length)
 {
 	if (backings->options->populate == LZ_POPULATE_READ)
-		backings->os->madvise((void *)base, length, MADV_POPULATE_READ);
+		lz_fact_madvise(backings->os, LZ_FACT_POPULATE, (void *)base, length, MADV_POPULATE_READ);
 }
 
 void lz_placement_unmap(struct lz_backings *backings, uintptr_t base, size_t length)

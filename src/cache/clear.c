@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "cache/internal.h"
+#include "os/facts.h"
 #include "os/via_next.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
@@ -84,7 +85,7 @@ static void clear_run(void *context, const struct lz_page_run *run)
 	 * installed it by a raw system call.
 	 */
 	if (run->not_present) {
-		clearing->os->madvise(start, length, MADV_GUARD_REMOVE);
+		lz_fact_madvise(clearing->os, LZ_FACT_GUARD_REGIONS, start, length, MADV_GUARD_REMOVE);
 		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
 			return;
 	}

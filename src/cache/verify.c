@@ -37,7 +37,7 @@ static bool is_intact_by_maps(struct lz_cache *cache, const struct lz_cached_reg
 	while (at < end && (line = lz_line_reader_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
 			continue;
-		if (!mapping.readable || !mapping.writable || mapping.shared ||
+		if (!mapping.readable || !mapping.writable || mapping.executable || mapping.shared ||
 			!backing->is_intact_mapping(cache->backings, &mapping, &at, end))
 			break;
 	}
@@ -47,11 +47,13 @@ static bool is_intact_by_maps(struct lz_cache *cache, const struct lz_cached_reg
 
 bool lz_cache_region_is_intact(struct lz_cache *cache, const struct lz_cached_region *region)
 {
-	bool may_be_stale = lz_cache_region_may_be_stale(cache, region), intact;
-	int error = region->how.backing->is_intact(
-		cache->backings, region->base, region->length, may_be_stale, &intact);
+	bool intact;
+	int error = region->how.backing->is_intact(cache->backings, region->base, region->length,
+		lz_cache_region_may_be_stale(cache, region), &intact);
 
-	if (error == 0)
-		return intact;
-	return !may_be_stale || is_intact_by_maps(cache, region);
+	/*
+	 * Read even if the region is not known to be stale: a mapping made over it by a system call that the
+	 * library did not see leaves no trace in the books.
+	 */
+	return error == 0 ? intact : is_intact_by_maps(cache, region);
 }

@@ -7,6 +7,7 @@
 #include "backing/backings.h"
 #include "backing/placement.h"
 #include "calls/internal.h"
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/procfs.h"
 
@@ -104,8 +105,7 @@ static intptr_t map_plain_for_window(struct lz_calls *calls, const struct call *
 		placed.address = aligned_hint(calls, call->length);
 	if (!(call->flags & MAP_FIXED))
 		return forward(calls, &placed, call->flags);
-	at = calls->os->mmap(call->address, call->length, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	at = lz_fact_mmap_at(calls->os, call->address, call->length, PROT_NONE, MAP_NORESERVE);
 	if (at == -EEXIST)
 		return at;
 	if (lz_os_failed(at))

@@ -1,4 +1,5 @@
 /* State that a fork invalidates; see fork_state.h. */
+#include "os/facts.h"
 #include "os/fork_state.h"
 
 #include <stdatomic.h>
@@ -25,7 +26,7 @@ int lz_fork_state_init(const struct lz_os *os)
 	if (lz_os_failed(page))
 		return (int)page;
 	mapped = (_Atomic uint32_t *)page;
-	error = os->madvise(mapped, PAGE_BYTES, MADV_WIPEONFORK);
+	error = lz_fact_madvise_own(os, LZ_FACT_WIPE_ON_FORK, mapped, PAGE_BYTES, MADV_WIPEONFORK);
 	for (int i = 0; i < LZ_FORK_STATES; i++)
 		atomic_store_explicit(&mapped[i], CURRENT, memory_order_relaxed);
 	if (error != 0 || !atomic_compare_exchange_strong_explicit(

@@ -3,6 +3,7 @@
  * uses no interposed symbol, so it works inside malloc, before constructors, and in the child of a threaded
  * parent.
  */
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/os.h"
 #include "os/raw_syscall.h"
@@ -171,8 +172,14 @@ static int raw_install_signal_handler(int signal, void (*handler)(int signal))
 static int raw_memfd_create(const char *name)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = (int)RESULT_OF(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+	int fd;
 
+	if (lz_fact_known(LZ_FACT_NOEXEC_SEAL) == LZ_FACT_UNSUPPORTED)
+		return (int)RESULT_OF(syscall(SYS_memfd_create, name, flags));
+	fd = (int)RESULT_OF(syscall(SYS_memfd_create, name, flags | MFD_NOEXEC_SEAL));
+	/* ENOSYS is about the whole call. */
+	if (fd != -ENOSYS)
+		lz_fact_learn(LZ_FACT_NOEXEC_SEAL, fd < 0 ? fd : 0);
 	return fd == -EINVAL ? (int)RESULT_OF(syscall(SYS_memfd_create, name, flags)) : fd;
 }
 

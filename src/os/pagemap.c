@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "os/descriptors.h"
+#include "os/facts.h"
 #include "os/scratch.h"
 
 /*
@@ -49,6 +50,7 @@ static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_
 	};
 	while (scan->start < end) {
 		found = os->ioctl(fd, SCAN_REQUEST, scan);
+		lz_fact_learn(LZ_FACT_PAGEMAP_SCAN, found < 0 ? found : 0);
 		if (found < 0)
 			break;
 		for (int i = 0; i < found; i++) {
@@ -77,8 +79,11 @@ int lz_pagemap_walk(
 {
 	struct scan *scan;
 	struct lz_file file;
-	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
+	int error;
 
+	if (lz_fact_known(LZ_FACT_PAGEMAP_SCAN) == LZ_FACT_UNSUPPORTED)
+		return -ENOTTY;
+	error = lz_file_open(&file, os, LZ_PAGEMAP, false);
 	if (error)
 		return error;
 	scan = lz_scratch_take(os);

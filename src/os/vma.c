@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "os/descriptors.h"
+#include "os/facts.h"
 #include "os/scratch.h"
 
 /*
@@ -27,8 +28,11 @@ static int run_query(
 	const struct lz_os *os, struct vma_query *query, uintptr_t address, char *name, size_t size)
 {
 	struct lz_file file;
-	int error = lz_file_open(&file, os, LZ_MAPS, false);
+	int error;
 
+	if (lz_fact_known(LZ_FACT_PROCMAP_QUERY) == LZ_FACT_UNSUPPORTED)
+		return -ENOTTY;
+	error = lz_file_open(&file, os, LZ_MAPS, false);
 	if (error)
 		return error;
 	/*
@@ -40,6 +44,8 @@ static int run_query(
 		.name = size != 0 ? (uintptr_t)name : 0,
 		.name_size = (uint32_t)size};
 	error = os->ioctl(file.fd, QUERY_REQUEST, query);
+	/* ENOENT is an answer: nothing is mapped there. */
+	lz_fact_learn(LZ_FACT_PROCMAP_QUERY, error > 0 || error == -ENOENT ? 0 : error);
 	lz_file_close(&file);
 	return error > 0 ? -EIO : error;
 }

@@ -1,4 +1,5 @@
 /* The layout of page tables; see geometry.h. */
+#include "os/facts.h"
 #include "pagetables/geometry.h"
 
 #include <string.h>
@@ -189,8 +190,7 @@ static uint64_t measure_one_page(const struct lz_os *os, uintptr_t address, unsi
 {
 	size_t page = (size_t)1 << page_shift;
 	uint64_t before = 0, after = 0;
-	intptr_t at = os->mmap((void *)address, page, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	intptr_t at = lz_fact_mmap_at(os, (void *)address, page, PROT_READ | PROT_WRITE, 0);
 
 	if (lz_os_failed(at))
 		return 0;
@@ -242,7 +242,9 @@ const struct lz_geometry *lz_geometry_probe(const struct lz_os *os)
 	}
 	if (found == NULL)
 		return page_shift <= 12 ? &assumed_4k : page_shift <= 14 ? &assumed_16k : &assumed_64k;
-	if (is_confirmed(os, found, address, &measured) || measured == 0)
+	/* With other threads, whose page faults change VmPTE as well, no measurement can correct the table.
+	 */
+	if (is_confirmed(os, found, address, &measured) || measured == 0 || !lz_fact_is_alone(os))
 		return found;
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *row = &lz_geometry_table[i];

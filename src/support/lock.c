@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "os/facts.h"
 #include "os/mman.h"
 
 #define PAGE_BYTES 4096u
@@ -73,7 +74,10 @@ int lz_lock_init(struct lz_lock *lock, const struct lz_os *os)
 		return (int)page;
 	lock->os = os;
 	lock->page = (struct lz_lock_page *)page;
-	lock->pid = os->madvise(lock->page, PAGE_BYTES, MADV_WIPEONFORK) == 0 ? 0 : os->getpid();
+	lock->pid =
+		lz_fact_madvise_own(os, LZ_FACT_WIPE_ON_FORK, lock->page, PAGE_BYTES, MADV_WIPEONFORK) == 0
+			? 0
+			: os->getpid();
 	atomic_store(&lock->page->word, FREE);
 	atomic_store(&lock->page->not_forked, 1);
 	atomic_store(&lock->section_is_open, 0);

@@ -9,7 +9,8 @@ case $works in
 1) expect_match "conclusion" '^The zero window does not work here' "$work/out" ;;
 *) fail "status $works" ;;
 esac
-for name in kernel 'page tables' VmPTE memory 'zero page' overcommit limits PAGEMAP_SCAN PT_RECLAIM 'huge pages' \
+for name in kernel 'page tables' VmPTE memory 'zero page' overcommit limits PAGEMAP_SCAN PROCMAP_QUERY WIPEONFORK \
+	POPULATE_READ GUARD_INSTALL 'mremap, many' 'huge zero page' PT_RECLAIM 'huge pages' \
 	'huge, shmem' max_map_count MADV_COLLAPSE sealing 'zero window' mlock mremap; do
 	expect_match "$name" "^\\(ok  \\|note\\|bad \\)  $name  *[^ ]" "$work/out"
 done
@@ -60,7 +61,7 @@ if command -v python3 > /dev/null; then
 import json, sys
 said = json.load(open(sys.argv[1]))
 assert said["window_works"] == (sys.argv[2] == "0"), said
-assert len(said["findings"]) == 17 and all(f["found"] and f["health"] in ("ok", "note", "bad") for f in said["findings"]), said
+assert len(said["findings"]) == 23 and all(f["found"] and f["health"] in ("ok", "note", "bad") for f in said["findings"]), said
 if said["window_works"]:
     assert all(f["health"] != "bad" for f in said["findings"] if f["name"] in ("MADV_COLLAPSE", "sealing", "zero window")), said
 END

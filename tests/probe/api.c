@@ -140,7 +140,7 @@ static void check_regions(void)
 	CHECK_EQUAL(info.size, size);
 	CHECK_EQUAL(info.backing, LZ_ZEROPAGE);
 	if (info.resident_bytes == LZ_UNKNOWN) {
-		printf("page counts are unknown on this kernel\n");
+		fprintf(stderr, "page counts are unknown on this kernel\n");
 		api.free((void *)p);
 		return;
 	}

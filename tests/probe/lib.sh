@@ -2,7 +2,9 @@
 export LC_ALL=C
 . "$LZ_SRCDIR/tests/allocators.sh"
 probes=$LZ_BUILDDIR/tests/probe
-early=$probes/.libs/early_constructor.so
+# Preloaded behind the library in all runs, also in those without it: see tests/facts/old_kernels.sh.
+beside=${LZ_BESIDE:+ $LZ_BESIDE}
+early=$probes/.libs/early_constructor.so$beside
 tight="LAZYZERO_BUDGET=1M LAZYZERO_POLICY=log LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K"
 tight="$tight LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_CACHE=0"
 failed=0
@@ -123,5 +125,5 @@ needs_window() {
 
 # run [VARIABLE=VALUE...] PROGRAM [ARGUMENT...]: preloaded, with a time limit that is not preloaded.
 run() {
-  timeout $hang env LD_PRELOAD="$LZ_LIBRARY" "$@"
+  timeout $hang env LD_PRELOAD="$LZ_LIBRARY$beside" "$@"
 }

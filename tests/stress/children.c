@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,8 +134,6 @@ static void fill_beside_children(void)
 	pid_t workers[WORKERS];
 	int status;
 
-	/* Without lazyzero, every block must be a mapping of its own that is unmapped when it is freed. */
-	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		fill_and_free();
 		workers[i] = fork();

@@ -363,6 +363,12 @@ int main(int argc, char **argv)
 		fputs("stress: the library is not there, and LZ_BARE is not set\n", stderr);
 		return 1;
 	}
+	/*
+	 * Without lazyzero, large blocks must be mappings of their own: on the heap, freed memory stays with
+	 * the children (run_children). Set before anything is freed, because glibc raises the threshold at
+	 * each free.
+	 */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	stress_program = "/proc/self/exe";
 	shared = mmap(NULL, 4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (argc > 2 && strcmp(argv[1], "exit") == 0)

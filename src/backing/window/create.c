@@ -9,6 +9,7 @@
 #include "backing/placement.h"
 #include "backing/window/window.h"
 #include "os/descriptors.h"
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
@@ -46,8 +47,14 @@ bool lz_window_has_huge_pages(struct lz_backings *backings, uintptr_t keeper, si
 	return error == 0 && huge == bytes;
 }
 
+static const char no_collapse[] = "this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)";
+static const char no_populate[] = "this kernel has no MADV_POPULATE_READ (Linux 5.14)";
+const char lz_window_no_clones[] =
+	"this kernel cannot clone mappings of files (MREMAP_DONTUNMAP, Linux 5.13)";
+static const char no_sealing[] = "this kernel has no memory files that can be sealed (Linux 3.17)";
+
 int lz_window_explain_no_huge_pages(
-	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error)
+	struct lz_backings *backings, struct lz_window_failure *failure, int error)
 {
 	struct lz_line_reader lines;
 	const char *line;
@@ -56,9 +63,8 @@ int lz_window_explain_no_huge_pages(
 	if (backings->os->thp_disabled() == 1)
 		return lz_window_set_failure(
 			failure, "huge pages are disabled for this process (prctl PR_SET_THP_DISABLE)", 0);
-	if (backings->os->madvise((void *)keeper, 0, MADV_COLLAPSE) != 0)
-		return lz_window_set_failure(failure,
-			"this kernel has no MADV_COLLAPSE (Linux 6.1, with transparent huge pages)", 0);
+	if (!lz_fact_holds(backings->os, LZ_FACT_COLLAPSE))
+		return lz_window_set_failure(failure, no_collapse, 0);
 	if (lz_line_reader_open(&lines, backings->os, "/sys/kernel/mm/transparent_hugepage/shmem_enabled") ==
 		0) {
 		line = lz_line_reader_next(&lines);
@@ -84,7 +90,10 @@ NOINLINE static int collapse(struct lz_backings *backings, struct lz_window_fail
 	int error = 0;
 
 	for (uintptr_t at = keeper; at < keeper + bytes && error == 0; at += unit)
-		error = backings->os->madvise((void *)at, backings->books->page, MADV_POPULATE_READ);
+		error = lz_fact_madvise(backings->os, LZ_FACT_POPULATE, (void *)at, backings->books->page,
+			MADV_POPULATE_READ);
+	if (error && lz_fact_known(LZ_FACT_POPULATE) == LZ_FACT_UNSUPPORTED)
+		return lz_window_set_failure(failure, no_populate, 0);
 	if (error)
 		return lz_window_set_failure(failure, "allocating its pages", error);
 	/* EAGAIN: a page was locked, or not yet on its LRU list. */
@@ -106,7 +115,7 @@ static inline int collapse_and_check(
 		return error;
 	if (lz_window_has_huge_pages(backings, keeper, bytes))
 		return 0;
-	return lz_window_explain_no_huge_pages(backings, failure, keeper, answer);
+	return lz_window_explain_no_huge_pages(backings, failure, answer);
 }
 
 int lz_window_collapse(
@@ -171,13 +180,17 @@ NOINLINE static int create_sealed_file(
 	int fd = create_memfd(backings);
 	int error;
 
-	if (fd < 0)
-		return lz_window_set_failure(failure, "memfd_create", fd);
+	if (fd < 0) {
+		lz_fact_learn(LZ_FACT_SEALING, fd);
+		return lz_window_set_failure(failure, fd == -ENOSYS ? no_sealing : "memfd_create", fd);
+	}
 	error = os->ftruncate(fd, (int64_t)bytes);
-	if (error)
+	if (error) {
 		lz_window_set_failure(failure, "ftruncate of its memfd (RLIMIT_FSIZE?)", error);
-	else if ((error = os->add_seals(fd)) != 0)
-		lz_window_set_failure(failure, "sealing its memfd", error);
+	} else if ((error = os->add_seals(fd)) != 0) {
+		lz_fact_learn(LZ_FACT_SEALING, error);
+		lz_window_set_failure(failure, error == -EINVAL ? no_sealing : "sealing its memfd", error);
+	}
 	if (error == 0)
 		return fd;
 	os->close(fd);
@@ -224,15 +237,33 @@ static bool has_hash_mmu(struct lz_backings *backings)
 	return hash;
 }
 
+/* What this kernel is known to lack of what a window needs; NULL: nothing. It is not asked for that again. */
+static const char *missing_feature(void)
+{
+	if (lz_fact_known(LZ_FACT_SEALING) == LZ_FACT_UNSUPPORTED)
+		return no_sealing;
+	if (lz_fact_known(LZ_FACT_POPULATE) == LZ_FACT_UNSUPPORTED)
+		return no_populate;
+	if (lz_fact_known(LZ_FACT_COLLAPSE) == LZ_FACT_UNSUPPORTED)
+		return no_collapse;
+	if (lz_fact_known(LZ_FACT_MREMAP_DONTUNMAP) == LZ_FACT_UNSUPPORTED)
+		return lz_window_no_clones;
+	return NULL;
+}
+
 int lz_window_create(struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes,
 	struct lz_window *window)
 {
+	const char *missing;
 	int fd, error;
 
 	*window = (struct lz_window){.bytes = bytes};
 	if (has_hash_mmu(backings))
 		return lz_window_set_failure(
 			failure, "with this machine's hash MMU it would save no memory", 0);
+	missing = missing_feature();
+	if (missing != NULL)
+		return lz_window_set_failure(failure, missing, 0);
 	fd = create_sealed_file(backings, failure, bytes);
 	if (fd < 0)
 		return fd;

@@ -43,6 +43,9 @@ int lz_window_collapse(
  * error.
  */
 int lz_window_explain_no_huge_pages(
-	struct lz_backings *backings, struct lz_window_failure *failure, uintptr_t keeper, int error);
+	struct lz_backings *backings, struct lz_window_failure *failure, int error);
+
+/* The reason where the kernel lacks MREMAP_DONTUNMAP for files. */
+extern const char lz_window_no_clones[];
 
 #endif

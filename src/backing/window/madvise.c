@@ -23,6 +23,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "backing/window/window.h"
 #include "os/mman.h"
@@ -55,6 +56,19 @@ static int wipe_on_fork(struct lz_backings *backings, const struct lz_window_par
 	return error;
 }
 
+/*
+ * Returns -ENOMEM if part of a range is not mapped, 0 otherwise; changes nothing. MADV_KEEPONFORK does that;
+ * where a kernel or a sandbox lacks it, msync(2) with MS_ASYNC does (mm/msync.c).
+ */
+static int find_holes(struct lz_backings *backings, void *address, size_t length)
+{
+	int error = backings->os->madvise(address, length, MADV_KEEPONFORK);
+
+	if (error != -EINVAL)
+		return error;
+	return (int)backings->os->any_syscall(SYS_msync, (long)address, (long)length, MS_ASYNC, 0, 0, 0);
+}
+
 /* A mapping of /dev/zero is a mapping of a file to the kernel. */
 int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *part, int advice)
 {
@@ -75,8 +89,7 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
-		/* MADV_KEEPONFORK does not change the mapping, and fails on a hole. */
-		return backings->os->madvise(address, length, MADV_KEEPONFORK);
+		return find_holes(backings, address, length);
 	case MADV_HWPOISON:
 	case MADV_SOFT_OFFLINE:
 		error = backings->os->madvise(address, length, MADV_POPULATE_WRITE);

@@ -238,8 +238,7 @@ __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings,
 {
 	uintptr_t from = start + old_length;
 	size_t more = new_length - old_length;
-	intptr_t at = backings->os->mmap((void *)from, more, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	intptr_t at = lz_fact_mmap_at(backings->os, (void *)from, more, PROT_NONE, MAP_NORESERVE);
 	int error;
 
 	if (lz_os_failed(at))
@@ -289,7 +288,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 	bool moves_only = (flags & MREMAP_FIXED) != 0 && new_length == old_length &&
 			  !(lz_books_window_tag_at(backings->books, start) &
 				  lz_window_map_dev_zero_bit(&backings->books->windows)) &&
-			  lz_fact_mremap_many(backings->os);
+			  lz_fact_holds(backings->os, LZ_FACT_MREMAP_MANY);
 	struct lz_window_attributes attributes = {0};
 	intptr_t at;
 	int error;
@@ -311,7 +310,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		 * Since Linux 6.17 the range to be moved is checked before the tail is unmapped; before, it
 		 * was not.
 		 */
-		error = in_place || !lz_fact_mremap_many(backings->os)
+		error = in_place || !lz_fact_holds(backings->os, LZ_FACT_MREMAP_MANY)
 				? 0
 				: check_uniform(backings, start, start + new_length, &attributes);
 		if (error)
@@ -337,7 +336,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		return (intptr_t)start;
 	error = check_uniform(backings, start, start + old_length, &attributes);
 	/* Before Linux 6.17 the target is unmapped even if the move fails. */
-	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_mremap_many(backings->os))
+	if (error == -EFAULT && (flags & MREMAP_FIXED) && !lz_fact_holds(backings->os, LZ_FACT_MREMAP_MANY))
 		forget_and_unmap(backings, target, new_length);
 	if (error)
 		return error;

@@ -4,8 +4,10 @@
 #include <sys/syscall.h>
 
 #include "backing/sparse_copy.h"
+#include "backing/window/create.h"
 #include "backing/window/window.h"
 #include "base/checked.h"
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/procfs.h"
 
@@ -21,7 +23,12 @@ int lz_window_map_pieces(struct lz_backings *backings, const struct lz_lease *le
 			MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, (void *)start);
 
 		if (lz_os_failed(at)) {
-			lz_window_log_failure(backings, "mapping its pieces (vm.max_map_count?)", (int)at);
+			bool lacking = at == -EINVAL &&
+				       lz_fact(backings->os, LZ_FACT_MREMAP_DONTUNMAP) == LZ_FACT_UNSUPPORTED;
+
+			lz_window_log_failure(backings,
+				lacking ? lz_window_no_clones : "mapping its pieces (vm.max_map_count?)",
+				lacking ? 0 : (int)at);
 			return (int)at;
 		}
 		start += length;

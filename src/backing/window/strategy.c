@@ -3,13 +3,14 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "backing/placement.h"
 #include "backing/strategies.h"
 #include "backing/window/window.h"
 #include "base/checked.h"
+#include "os/facts.h"
 #include "os/via_next.h"
-#include "os/mman.h"
 #include "os/scratch.h"
 #include "os/vma.h"
 
@@ -72,8 +73,7 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 {
 	uintptr_t end = base + length;
 	size_t more = new_length - length;
-	intptr_t at = backings->os->mmap((void *)end, more, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	intptr_t at = lz_fact_mmap_at(backings->os, (void *)end, more, PROT_NONE, MAP_NORESERVE);
 	int error;
 
 	*joined = false;

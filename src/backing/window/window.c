@@ -178,7 +178,8 @@ static void fill_lease(
 	lz_reservation_add(&backings->books->reservations, &lease->hold, 0, &users);
 }
 
-/* What a window has to provide: pieces of `bytes`, of `min_bytes` if memory is short, for a mapping of `length`. */
+/* What a window has to provide: pieces of `bytes`, of `min_bytes` if memory is short, for a mapping of
+ * `length`. */
 struct wanted {
 	size_t bytes, min_bytes, length;
 	size_t last; /* size of the newest window */
@@ -277,7 +278,7 @@ static bool ensure_huge_pages(
 	uint64_t now = backings->os->now_ms();
 
 	if (backings->os->thp_disabled() == 1) {
-		lz_window_explain_no_huge_pages(backings, failure, lease->keeper, 0);
+		lz_window_explain_no_huge_pages(backings, failure, 0);
 		return false;
 	}
 	if (now - window->checked_ms < HUGE_PAGES_CHECK_MS)
@@ -325,8 +326,8 @@ static int acquire_new(struct lz_backings *backings, const struct wanted *wanted
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
 	}
-	if (create_and_install(
-		    backings, &failure, lz_window_next_bytes(backings, bytes, wanted->last, free), bytes, lease))
+	if (create_and_install(backings, &failure, lz_window_next_bytes(backings, bytes, wanted->last, free),
+		    bytes, lease))
 		return 0;
 	backings->windows->create_failed_ms = lz_nonzero_time(backings->os->now_ms());
 	lz_window_log_failure(backings, failure.step, failure.error);

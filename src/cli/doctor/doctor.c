@@ -56,6 +56,14 @@ static json_t *finding_json(const char *name, const struct lz_finding *finding)
 	return object;
 }
 
+static void report(const char *name, const struct lz_finding *finding, json_t *array)
+{
+	if (array != NULL)
+		json_array_append_new(array, finding_json(name, finding));
+	else
+		print_finding(name, finding);
+}
+
 static void run_probes(
 	const struct lz_probe *probes, size_t count, struct lz_probe_context *context, json_t *array)
 {
@@ -63,10 +71,17 @@ static void run_probes(
 		struct lz_finding finding = {.health = LZ_HEALTH_OK};
 
 		probes[i].run(context, &finding);
-		if (array != NULL)
-			json_array_append_new(array, finding_json(probes[i].name, &finding));
-		else
-			print_finding(probes[i].name, &finding);
+		report(probes[i].name, &finding, array);
+	}
+}
+
+static void report_facts(json_t *array)
+{
+	for (size_t i = 0; i < lz_fact_finding_count; i++) {
+		struct lz_finding finding = {.health = LZ_HEALTH_OK};
+		const char *name = lz_fact_finding(i, &finding);
+
+		report(name, &finding, array);
 	}
 }
 
@@ -82,6 +97,7 @@ static int run(const struct lz_arguments *arguments)
 	signal(SIGXFSZ, SIG_IGN);
 	run_probes(lz_system_probes, lz_system_probe_count, &context, array);
 	run_probes(lz_memory_probes, lz_memory_probe_count, &context, array);
+	report_facts(array);
 	run_probes(lz_window_probes, lz_window_probe_count, &context, array);
 	if (context.window >= 0)
 		close(context.window);

@@ -10,6 +10,7 @@
 #include "cli/common/display.h"
 #include "cli/doctor/probes.h"
 #include "os/cgroup.h"
+#include "os/facts.h"
 #include "os/os.h"
 #include "os/procfs.h"
 
@@ -56,15 +57,16 @@ static void probe_geometry(struct lz_probe_context *context, struct lz_finding *
 
 static void probe_vmpte(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	uint64_t bytes;
-	int error = lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &bytes);
+	uint64_t bytes = 0;
+	int error = lz_fact_holds(&lz_os_linux, LZ_FACT_VMPTE) ? 0 : lz_fact_error(LZ_FACT_VMPTE);
 
 	(void)context;
-	if (error == 0) {
+	if (lz_proc_value(&lz_os_linux, STATUS, "VmPTE:", &bytes) == 0) {
 		lz_finding_set(finding, LZ_HEALTH_OK, "%s for this process", lz_size_text(bytes).text);
 		return;
 	}
-	lz_finding_set(finding, LZ_HEALTH_BAD, "unknown (%s)", strerror(-error));
+	lz_finding_set(finding, LZ_HEALTH_BAD, "unknown (%s)",
+		error != 0 ? strerror(-error) : "the kernel does not tell");
 	lz_finding_set_meaning(
 		finding, "without /proc the budget counts only memory that the library itself tracks");
 	lz_finding_set_fix(finding, "mount /proc");

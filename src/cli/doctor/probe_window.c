@@ -5,19 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "cli/common/display.h"
 #include "cli/doctor/probes.h"
+#include "os/facts.h"
 #include "os/mman.h"
 #include "os/os.h"
 #include "os/procfs.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1, include/uapi/asm-generic/mman-common.h */
-#endif
 
 #define STATUS "/proc/thread-self/status"
 #define BLOCKS 64u /* mappings of the window in the test region */
@@ -79,7 +75,9 @@ static void probe_collapse(struct lz_probe_context *context, struct lz_finding *
 		return;
 	}
 	memset(at, 0, size);
-	if (madvise(at, size, MADV_COLLAPSE) != 0)
+	if (lz_fact(&lz_os_linux, LZ_FACT_COLLAPSE) == LZ_FACT_UNSUPPORTED)
+		error = EINVAL;
+	else if (madvise(at, size, MADV_COLLAPSE) != 0)
 		error = errno;
 	else
 		huge = huge_bytes(at);
@@ -107,18 +105,22 @@ static void set_not_tested(struct lz_finding *finding)
 
 static void probe_sealing(struct lz_probe_context *context, struct lz_finding *finding)
 {
+	int error;
+
 	if (context->window < 0) {
 		set_not_tested(finding);
 		return;
 	}
-	context->window_sealed = fcntl(context->window, F_ADD_SEALS,
-					 F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
+	error = lz_fact(&lz_os_linux, LZ_FACT_SEALING) == LZ_FACT_UNSUPPORTED
+			? -EINVAL
+			: lz_os_linux.add_seals(context->window);
+	context->window_sealed = error == 0;
 	if (context->window_sealed) {
 		lz_finding_set(finding, LZ_HEALTH_OK, "works");
 		lz_finding_set_meaning(finding, "the shared pages of a window cannot be modified");
 		return;
 	}
-	lz_finding_set(finding, LZ_HEALTH_BAD, "fails: %s", strerror(errno));
+	lz_finding_set(finding, LZ_HEALTH_BAD, "fails: %s", strerror(-error));
 	lz_finding_set_meaning(
 		finding, "a stray write could modify every region on the window: there will be none");
 }
@@ -210,25 +212,17 @@ static void probe_mlock(struct lz_probe_context *context, struct lz_finding *fin
 /* The library creates the mappings of a window by cloning one, so that no descriptor has to stay open. */
 static void probe_clones(struct lz_probe_context *context, struct lz_finding *finding)
 {
-	size_t size = context->window_bytes;
-	char *at = reserve(size, size), *to = reserve(size, size);
-	long clone = -1;
+	enum lz_fact_state state = lz_fact(&lz_os_linux, LZ_FACT_MREMAP_DONTUNMAP);
 
-	if (context->window < 0 || at == NULL || to == NULL || !map_blocks(context, at, 1)) {
-		set_not_tested(finding);
-		return;
-	}
-	/* A direct system call: glibc passes the new address to the kernel only for certain flags. */
-	clone = syscall(SYS_mremap, at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-	munmap(at, size);
-	munmap(to, size);
-	if (clone != -1) {
+	if (state == LZ_FACT_YES) {
 		lz_finding_set(finding, LZ_HEALTH_OK, "a mapping can be cloned (MREMAP_DONTUNMAP)");
 		lz_finding_set_meaning(finding, "a window needs no open descriptor");
 		return;
 	}
 	context->window_works = false;
-	lz_finding_set(finding, LZ_HEALTH_BAD, "a mapping cannot be cloned (MREMAP_DONTUNMAP)");
+	lz_finding_set(finding, LZ_HEALTH_BAD, "a mapping cannot be cloned (MREMAP_DONTUNMAP)%s%s",
+		state == LZ_FACT_FAILED ? ": " : "",
+		state == LZ_FACT_FAILED ? strerror(-lz_fact_error(LZ_FACT_MREMAP_DONTUNMAP)) : "");
 	lz_finding_set_meaning(finding, "no region can be backed by a window");
 	lz_finding_set_fix(finding, "use Linux 5.13 or newer, and a sandbox that allows mremap");
 }
