@@ -185,10 +185,21 @@ static uint64_t group_number(struct lookup *lookup, struct lz_text *group, const
 	return number;
 }
 
+/*
+ * The limit of a version 1 group without one: LONG_MAX rounded down to a page (PAGE_COUNTER_MAX in
+ * include/linux/page_counter.h), here to the largest page, 64 KiB.
+ */
+#define VERSION_1_UNLIMITED ((uint64_t)INT64_MAX & ~UINT64_C(0xffff))
+
+/* UINT64_MAX: unlimited, or not known. */
 static uint64_t group_limit(struct lookup *lookup, struct lz_text *group)
 {
-	return group_number(lookup, group,
-		lookup->mount.hierarchy == VERSION_2 ? "/memory.max" : "/memory.limit_in_bytes");
+	uint64_t limit;
+
+	if (lookup->mount.hierarchy == VERSION_2)
+		return group_number(lookup, group, "/memory.max");
+	limit = group_number(lookup, group, "/memory.limit_in_bytes");
+	return limit >= VERSION_1_UNLIMITED ? UINT64_MAX : limit;
 }
 
 /* Returns the group's limit, and records the usage file of the group with the smallest limit so far. */
@@ -328,6 +339,16 @@ static struct lookup *lookup_begin(const struct lz_os *os, const char *root,
 	return lookup;
 }
 
+/* The memory of the machine by sysinfo(2), where /proc/meminfo cannot be read (systemd's ProcSubset=pid). */
+static uint64_t machine_total_by_sysinfo(const struct lz_os *os)
+{
+	struct sysinfo info;
+
+	if (os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+		return UINT64_MAX;
+	return (uint64_t)info.totalram * info.mem_unit;
+}
+
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 {
 	struct lz_memory_limit limit = {.bytes = UINT64_MAX, .from_cgroup = false};
@@ -338,6 +359,8 @@ struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 		return limit;
 	lookup->tightest = UINT64_MAX;
 	limit.bytes = machine_value(lookup, "MemTotal:");
+	if (limit.bytes == UINT64_MAX)
+		limit.bytes = machine_total_by_sysinfo(os);
 	group = smallest_of_hierarchies(lookup);
 	if (group < limit.bytes) {
 		limit.bytes = group;

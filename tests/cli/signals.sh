@@ -8,12 +8,13 @@ fi
 . "${LZ_SRCDIR:-.}/tests/cli/lib.sh"
 
 # If a signal kills the program, the command is killed by it as well, and a shell shows 128 + its number.
-for pair in TERM:15 KILL:9 SEGV:11 INT:2 QUIT:3 ABRT:6 HUP:1; do
+for pair in TERM:15 KILL:9 SEGV:11 INT:2 QUIT:3 ABRT:6 HUP:1 SYS:31; do
 	signal=${pair%:*} number=${pair#*:}
 	run run sh -c "kill -$signal \$\$"
 	expect "status after SIG$signal" $((128 + number)) "$status"
 	expect_match "summary after SIG$signal" "^lazyzero: sh was killed by SIG$signal after" "$work/err"
 done
+expect_match "cause of SIGSYS" "SIGSYS: a seccomp filter may deny" "$work/err"
 if command -v python3 > /dev/null; then
 	python3 - "$LZ_COMMAND" <<'END' || fail "killed by the signal of the program"
 import subprocess, sys

@@ -1,5 +1,6 @@
 /* os/cgroup.c: recorded trees of both versions, nested groups, containers, and missing files. */
 #include <criterion/criterion.h>
+#include <sys/sysinfo.h>
 
 #include "accounting/budget_size.h"
 #include "fake_os.h"
@@ -100,12 +101,27 @@ Test(cgroup, malformed_files_impose_no_limit)
 	cr_expect_eq(limit_of(files).bytes, 16 * GIB);
 }
 
-Test(cgroup, limit_is_unknown_without_proc)
+Test(cgroup, limit_without_proc_is_the_memory_by_sysinfo)
 {
+	struct sysinfo info;
 	static const struct fake_file files[] = {{"/proc/meminfo", NULL},
 		{"/proc/thread-self/mountinfo", NULL}, {"/proc/thread-self/cgroup", NULL}, {0}};
 
-	cr_expect_eq(limit_of(files).bytes, UINT64_MAX);
+	cr_assert_eq(sysinfo(&info), 0);
+	cr_expect_eq(limit_of(files).bytes, (uint64_t)info.totalram * info.mem_unit);
+}
+
+/* Also where nothing else is known of the machine. */
+Test(cgroup, version_1_without_a_limit_is_unlimited)
+{
+	static const struct fake_file files[] = {{"/proc/meminfo", NULL},
+		{"/proc/thread-self/mountinfo", V1_MOUNT}, {"/proc/thread-self/cgroup", "4:memory:/x\n"},
+		{"/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "9223372036854771712\n"},
+		{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854710272\n"}, {0}};
+	struct lz_memory_limit limit = limit_of(files);
+
+	cr_expect_not(limit.from_cgroup);
+	cr_expect_lt(limit.bytes, UINT64_C(1) << 60);
 }
 
 Test(cgroup, limit_is_unknown_without_memory)
@@ -197,6 +213,7 @@ Test(budget, source_is_described)
 	struct lz_options options;
 	struct lz_budget_size budget = {0};
 	const struct lz_os *os = fake_os();
+	struct sysinfo info;
 
 	fake.files = files;
 	lz_options_defaults(&options);
@@ -209,6 +226,11 @@ Test(budget, source_is_described)
 	cr_expect_str_eq(budget.source, "LAZYZERO_BUDGET=64M");
 	fake.files = nothing;
 	lz_options_defaults(&options);
+	lz_budget_size_resolve(&budget, os, &options.budget, "");
+	cr_assert_eq(sysinfo(&info), 0);
+	cr_expect_eq(budget.bytes, (uint64_t)info.totalram * info.mem_unit / 20);
+	fake.files = files;
+	fake.fail_from[FAKE_MMAP] = 1;
 	lz_budget_size_resolve(&budget, os, &options.budget, "");
 	cr_expect_eq(budget.bytes, UINT64_MAX);
 }

@@ -2,6 +2,7 @@
 #include "cli/run/summary.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -27,6 +28,10 @@ static void print_exit(const struct lz_summary *summary)
 	else
 		fprintf(stderr, "was killed by signal %d", WTERMSIG(status));
 	fprintf(stderr, " after %.3g s\n", summary->result.seconds);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		fputs("  (SIGSYS: a seccomp filter may deny a system call of the library; with\n"
+		      "  LAZYZERO_DISABLE=1 it makes none; the README lists those that must be allowed)\n",
+			stderr);
 }
 
 static void print_budget(const struct lz_run_totals *totals)
