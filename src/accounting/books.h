@@ -9,8 +9,8 @@
  * Atomic members may be read without the lock; all other members need it. Functions take no lock unless their
  * comment says so. They return 0 or -errno, and never allocate from the heap.
  *
- * Higher rooms register what they must do after a fork, after an unfinished section, and for each mapping
- * that is read from /proc/self/maps (struct lz_books_observer).
+ * Higher modules (layers.sh has their order) register what they must do after a fork, after an unfinished
+ * section, and for each mapping that is read from /proc/self/maps (struct lz_books_observer).
  */
 #ifndef LZ_ACCOUNTING_BOOKS_H
 #define LZ_ACCOUNTING_BOOKS_H
@@ -36,7 +36,8 @@ struct lz_books_observer {
 	void *context;
 	/* In a forked child, before any other use of the books. */
 	void (*after_fork)(void *context);
-	/* A section was not finished: the counters that the room guards with the lock must be recounted. */
+	/* A thread left the locked section without unlocking: the counters that the module guards with the
+	 * lock must be recounted. */
 	void (*recount)(void *context);
 	/*
 	 * Returns the window map's tag for a mapping of /proc/self/maps; 0 if it is not a piece of a window.
@@ -90,8 +91,8 @@ void lz_books_register(struct lz_books *books, const struct lz_books_observer *o
 /*
  * Takes the lock. Returns false if it is unavailable (re-entered, or the wait timed out); the actions of the
  * caller are then not tracked. After true, lz_books_unlock must follow before the calling function returns:
- * the mark is allocated in the frame of the function, where, unlike a variable of a block, it stays valid
- * until the return. Thread-safe and async-signal-safe.
+ * the mark is allocated with alloca, so that it lives until the function returns and not just until the end
+ * of the block. Thread-safe and async-signal-safe.
  */
 #define lz_books_lock(books) lz_books_lock_at(books, __builtin_alloca(sizeof(struct lz_frame_mark)))
 bool lz_books_lock_at(struct lz_books *books, struct lz_frame_mark *mark);
@@ -106,7 +107,7 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms);
  * Samples VmPTE before memory is unmapped, when it is at its peak, if `bytes_to_go` is large and there is a
  * statistics file. Needs the lock.
  */
-void lz_books_sample_peak(struct lz_books *books, uint64_t bytes_to_go);
+void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go);
 
 /*
  * Whether `cost` more bytes of page tables would exceed the budget, according to the ledger and the last
@@ -182,7 +183,7 @@ void lz_books_reconcile_after_failure(struct lz_books *books);
 
 /*
  * Determines the budget before the program gives up privileges (setuid, a seccomp filter), because it is
- * computed from files. Takes the lock; if the budget is known, it is one load.
+ * computed from files. Takes the lock; if the budget is known, it only reads one atomic flag.
  */
 void lz_books_resolve_budget_early(struct lz_books *books);
 
@@ -199,8 +200,8 @@ struct lz_region_entry {
 
 /*
  * Adds a region: a record, and its range in the ledger. If `from` is not 0, the region moves from there: the
- * old range leaves the ledger in the same step, while it still belongs to the region, before another thread
- * can be given it. Takes the lock. Returns 0, -ENOMEM or -EAGAIN.
+ * old range is removed in the same section, before it is unmapped, so that no other thread can get its
+ * addresses first. Takes the lock. Returns 0, -ENOMEM or -EAGAIN.
  */
 int lz_books_add_region(
 	struct lz_books *books, const struct lz_region_entry *entry, uintptr_t from, size_t from_length);
@@ -227,14 +228,14 @@ void lz_books_remove_stale_regions(struct lz_books *books, uintptr_t start, uint
  * Marks the regions in [start, end) as altered by the program, so that they are not kept when they are freed.
  * Takes the lock; if it is unavailable, no region that is live now will be kept.
  */
-void lz_books_invalidate_range(struct lz_books *books, uintptr_t start, uintptr_t end);
+void lz_books_mark_regions_altered(struct lz_books *books, uintptr_t start, uintptr_t end);
 
-/* Count a region in the statistics, and a region that is gone. `length` is in bytes. Atomic; no lock. */
+/* Add a region to the statistics, or subtract it. `length` is in bytes. Atomic; no lock. */
 void lz_books_count_region(struct lz_books *books, size_t length, bool on_window);
 void lz_books_uncount_region(struct lz_books *books, size_t length, bool on_window);
 
 /* Counts a region or a mapping of the program that was put on a window. Atomic; no lock. */
-void lz_books_count_window(struct lz_books *books, size_t length);
+void lz_books_count_placed_on_window(struct lz_books *books, size_t length);
 
 /* Returns the live region that contains p, or NULL. Needs the lock. */
 struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p);

@@ -16,7 +16,7 @@ static uint64_t minimum_cost(const struct lz_geometry *geometry, uint64_t bytes,
 {
 	struct lz_tables tables = lz_tables_minimum(geometry, bytes, page_shift);
 
-	return lz_tables_counted_bytes(geometry, &tables) + edge_cost(geometry, bytes, page_shift);
+	return lz_tables_vmpte_bytes(geometry, &tables) + edge_cost(geometry, bytes, page_shift);
 }
 
 uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand)
@@ -27,7 +27,7 @@ uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand
 	if (demand->start != demand->end) {
 		tables = lz_ledger_additional_tables(
 			&books->ledger, demand->start, demand->end, demand->page_shift);
-		return lz_tables_counted_bytes(geometry, &tables) +
+		return lz_tables_vmpte_bytes(geometry, &tables) +
 		       edge_cost(geometry, demand->start, demand->page_shift) +
 		       edge_cost(geometry, demand->end, demand->page_shift);
 	}

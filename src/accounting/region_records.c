@@ -27,7 +27,7 @@ void lz_books_uncount_region(struct lz_books *books, size_t length, bool on_wind
 	lz_stats_sub(&books->stats, window_region_bytes, on_window ? length : 0);
 }
 
-void lz_books_count_window(struct lz_books *books, size_t length)
+void lz_books_count_placed_on_window(struct lz_books *books, size_t length)
 {
 	lz_stats_add(&books->stats, window_regions_total, 1);
 	lz_stats_add(&books->stats, window_bytes_total, length);
@@ -42,7 +42,7 @@ static void remove_record(struct lz_books *books, struct lz_region_record *regio
 
 struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p)
 {
-	struct lz_range *range = lz_ledger_find(&books->ledger, p);
+	struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, p);
 
 	return range != NULL && range->start <= p && range->traits.tag != 0
 		       ? lz_regions_find(&books->regions, range->traits.tag)
@@ -51,7 +51,7 @@ struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_
 
 void lz_books_remove_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end)
 {
-	struct lz_range *range = lz_ledger_find(&books->ledger, start);
+	struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, start);
 
 	for (; range != NULL && range->start < end; range = lz_ledger_next(range)) {
 		struct lz_region_record *region =
@@ -109,7 +109,7 @@ void lz_books_remove_region(struct lz_books *books, struct lz_region_record *reg
 		lz_regions_defer_unlink(&books->regions, region);
 		return;
 	}
-	lz_books_sample_peak(books, length);
+	lz_books_read_vmpte_before_unmap(books, length);
 	lz_regions_unlink(&books->regions, region);
 	lz_ledger_remove(&books->ledger, base - header_bytes, base + length);
 	lz_window_map_remove(&books->windows, base, base + length);
@@ -131,11 +131,11 @@ void lz_books_remove_unmapped_region(
 	lz_books_unlock(books);
 }
 
-void lz_books_invalidate_range(struct lz_books *books, uintptr_t start, uintptr_t end)
+void lz_books_mark_regions_altered(struct lz_books *books, uintptr_t start, uintptr_t end)
 {
 	if (!lz_books_lock(books))
 		return;
-	for (struct lz_range *range = lz_ledger_find(&books->ledger, start);
+	for (struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, start);
 		range != NULL && range->start < end; range = lz_ledger_next(range)) {
 		struct lz_region_record *region =
 			range->traits.tag != 0 ? lz_regions_find(&books->regions, range->traits.tag) : NULL;

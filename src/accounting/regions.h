@@ -52,7 +52,7 @@ struct lz_regions {
 	_Atomic uint32_t untracked_changes; /* times the program changed regions that could not be identified;
 					       affects all regions live at that time */
 	struct lz_pool pool;
-	_Atomic uint8_t filter[LZ_REGION_FILTER_BYTES]; /* where regions are or have been */
+	_Atomic uint8_t filter[LZ_REGION_FILTER_BYTES]; /* 64 MiB blocks that hold or ever held a region */
 };
 
 void lz_regions_init(struct lz_regions *regions, const struct lz_os *os);

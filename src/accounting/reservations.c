@@ -6,7 +6,7 @@
 
 #include "base/checked.h"
 
-void lz_reservation_add(struct lz_reservations *reservations, struct lz_reservation_handle *handle,
+void lz_reservation_slot_add(struct lz_reservations *reservations, struct lz_reservation_handle *handle,
 	uint64_t cost, const struct lz_use_count *use)
 {
 	handle->slot = NULL;
@@ -25,7 +25,7 @@ void lz_reservation_add(struct lz_reservations *reservations, struct lz_reservat
 	}
 }
 
-bool lz_reservation_remove(struct lz_reservation_handle *handle)
+bool lz_reservation_slot_remove(struct lz_reservation_handle *handle)
 {
 	uintptr_t mark = (uintptr_t)&handle->mark;
 	bool ours = handle->slot == NULL || atomic_compare_exchange_strong_explicit(&handle->slot->mark,

@@ -1,11 +1,11 @@
 /*
- * Reservations: what calls in progress hold, which is the page tables that a request was granted and that are
- * not in the ledger yet, and the windows from which pieces are being mapped.
+ * Reservations: what calls in progress hold. That is granted page tables that are not in the ledger yet, and
+ * windows from which pieces are being mapped.
  *
  * A mark in the stack frame of the call shows whether the call can still finish. If a signal handler jumped
  * out of it (siglongjmp), or its thread is gone, as in a forked child, the reservation is reclaimed.
  *
- * Adding needs the lock of the books; releasing does not. If no slot is free, a call holds its reservation
+ * Adding needs the lock of the books; removing does not. If no slot is free, a call holds its reservation
  * without a record, and it cannot be reclaimed. Allocates nothing.
  */
 #ifndef LZ_ACCOUNTING_RESERVATIONS_H
@@ -22,7 +22,7 @@
 /* A use count of something that is released when the last call that uses it ends. */
 struct lz_use_count {
 	_Atomic uint32_t *count;
-	_Atomic bool *reached_zero; /* set if reclaiming made the count 0 */
+	_Atomic bool *reached_zero; /* set if the last use was reclaimed, not removed by its call */
 };
 
 struct lz_reservation {
@@ -48,14 +48,14 @@ struct lz_reservation_handle {
  * Records the page tables that a call reserved, in bytes, and the use count it holds (NULL: none). Needs the
  * lock.
  */
-void lz_reservation_add(struct lz_reservations *reservations, struct lz_reservation_handle *handle,
+void lz_reservation_slot_add(struct lz_reservations *reservations, struct lz_reservation_handle *handle,
 	uint64_t cost, const struct lz_use_count *use);
 
 /*
  * Ends the reservation of a call. Returns false if it was already reclaimed: the call was considered dead, or
  * runs in a forked child. No lock.
  */
-bool lz_reservation_remove(struct lz_reservation_handle *handle);
+bool lz_reservation_slot_remove(struct lz_reservation_handle *handle);
 
 /* Subtracts bytes of page tables from the sum, which never becomes negative. No lock. */
 void lz_reservations_subtract(struct lz_reservations *reservations, uint64_t cost);

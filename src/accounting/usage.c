@@ -34,7 +34,7 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms)
 	books->granted_since_read = 0;
 }
 
-void lz_books_sample_peak(struct lz_books *books, uint64_t bytes_to_go)
+void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go)
 {
 	if (bytes_to_go >= SAMPLE_BYTES && lz_stats_in_file(&books->stats))
 		lz_books_read_vmpte(books, SAMPLE_AGE_MS);

@@ -43,9 +43,9 @@ static uint64_t count_pieces(const struct lz_window_map *map, const struct lz_ra
 }
 
 /* Mappings of the ranges that overlap or touch [start, end): those that a change there can alter. */
-static uint64_t count_around(struct lz_window_map *map, uintptr_t start, uintptr_t end)
+static uint64_t count_mappings_around(struct lz_window_map *map, uintptr_t start, uintptr_t end)
 {
-	struct lz_range *range = lz_ledger_find(&map->ranges, start != 0 ? start - 1 : 0);
+	struct lz_range *range = lz_ledger_find_at_or_above(&map->ranges, start != 0 ? start - 1 : 0);
 	uint64_t count = 0;
 
 	for (; range != NULL && range->start <= end; range = lz_ledger_next(range))
@@ -53,12 +53,13 @@ static uint64_t count_around(struct lz_window_map *map, uintptr_t start, uintptr
 	return count;
 }
 
-void lz_window_map_add_missing(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
+void lz_window_map_add_missing(
+	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
-	uint64_t before = count_around(map, start, end);
+	uint64_t before = count_mappings_around(map, start, end);
 
 	lz_ledger_add_missing(&map->ranges, start, end, traits);
-	map->mappings += count_around(map, start, end) - before;
+	map->mappings += count_mappings_around(map, start, end) - before;
 }
 
 void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end, uintptr_t tag)
@@ -67,17 +68,17 @@ void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end
 	uint64_t before;
 
 	atomic_store_explicit(&map->ever_used, true, memory_order_relaxed);
-	atomic_store_explicit(&map->is_empty, false, memory_order_relaxed);
+	atomic_store_explicit(&map->release_due, false, memory_order_relaxed);
 	lz_wipe_table_remove(&map->wipes, start, end);
-	before = count_around(map, start, end);
+	before = count_mappings_around(map, start, end);
 	lz_ledger_set(&map->ranges, start, end, traits);
-	map->mappings += count_around(map, start, end) - before;
+	map->mappings += count_mappings_around(map, start, end) - before;
 }
 
-void lz_window_map_set_empty(struct lz_window_map *map)
+void lz_window_map_note_unused(struct lz_window_map *map)
 {
 	map->empty_since_ms = map->os->now_ms();
-	atomic_store_explicit(&map->is_empty, true, memory_order_relaxed);
+	atomic_store_explicit(&map->release_due, true, memory_order_relaxed);
 }
 
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end)
@@ -87,18 +88,18 @@ void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t 
 	if (!atomic_load_explicit(&map->ever_used, memory_order_relaxed))
 		return;
 	lz_wipe_table_remove(&map->wipes, start, end);
-	before = count_around(map, start, end);
+	before = count_mappings_around(map, start, end);
 	lz_ledger_remove(&map->ranges, start, end);
-	map->mappings += count_around(map, start, end) - before;
-	if (!atomic_load_explicit(&map->is_empty, memory_order_relaxed) &&
-		lz_ledger_find(&map->ranges, 0) == NULL)
-		lz_window_map_set_empty(map);
+	map->mappings += count_mappings_around(map, start, end) - before;
+	if (!atomic_load_explicit(&map->release_due, memory_order_relaxed) &&
+		lz_ledger_find_at_or_above(&map->ranges, 0) == NULL)
+		lz_window_map_note_unused(map);
 }
 
 bool lz_window_map_find(
 	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_window_part *part)
 {
-	struct lz_range *range = lz_ledger_find(&map->ranges, start);
+	struct lz_range *range = lz_ledger_find_at_or_above(&map->ranges, start);
 	struct pieces pieces;
 
 	if (start >= end || range == NULL || range->start >= end)
@@ -115,7 +116,7 @@ bool lz_window_map_find(
 
 uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address)
 {
-	struct lz_range *range = lz_ledger_find(&map->ranges, address);
+	struct lz_range *range = lz_ledger_find_at_or_above(&map->ranges, address);
 
 	return range != NULL && range->start <= address ? range->traits.tag : 0;
 }

@@ -30,8 +30,8 @@ struct lz_window_map {
 	struct lz_wipe_table wipes; /* ranges on windows with MADV_WIPEONFORK */
 	_Atomic bool ever_used;     /* an address is or was on a window, so that madvise and other calls must
 				       search the map */
-	_Atomic bool is_empty;      /* no address is on a window any more */
-	uint64_t empty_since_ms;    /* time when the last one was removed */
+	_Atomic bool release_due; /* the windows may be unused since empty_since_ms, and could be released */
+	uint64_t empty_since_ms;  /* time when the last range was removed */
 };
 
 void lz_window_map_init(
@@ -59,9 +59,9 @@ static inline uintptr_t lz_window_map_tag(const struct lz_window_map *map, uintp
 }
 
 /*
- * Returns the bit of a tag that says that the program mapped /dev/zero and not anonymous memory. To the
- * program that is a file, which a few calls can tell (vm_file in mm/madvise.c). The bit is far above the
- * piece size of any window. No lock.
+ * Returns the bit of a tag that says that the program mapped /dev/zero and not anonymous memory. A few calls
+ * behave differently on it, because it is a file (vm_file in mm/madvise.c). The bit cannot collide with the
+ * piece size in the lower bits. No lock.
  */
 static inline uintptr_t lz_window_map_dev_zero_bit(const struct lz_window_map *map)
 {
@@ -82,7 +82,7 @@ void lz_window_map_add(struct lz_window_map *map, uintptr_t start, uintptr_t end
 void lz_window_map_remove(struct lz_window_map *map, uintptr_t start, uintptr_t end);
 
 /* Records that no address is on a window any more, and the current time. */
-void lz_window_map_set_empty(struct lz_window_map *map);
+void lz_window_map_note_unused(struct lz_window_map *map);
 
 /* A part of a range that is on a window. */
 struct lz_window_part {
@@ -98,17 +98,20 @@ bool lz_window_map_find(
 /* Returns the tag at an address; 0 if it is not on a window. */
 uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address);
 
-/* Whether a mapping of /proc/self/maps maps the file of a window. No lock. */
 struct lz_mapping;
+
+/* Whether a mapping of /proc/self/maps maps the file of a window. No lock. */
 bool lz_mapping_is_window(const struct lz_mapping *mapping);
 
-/* Returns the number of mappings of windows: maintained as ranges come and go, because there may be 20,000. */
+/* Returns the number of mappings of windows: maintained as ranges come and go, because there may be 20,000.
+ */
 static inline uint64_t lz_window_map_count_mappings(const struct lz_window_map *map)
 {
 	return map->mappings;
 }
 
 /* Adds the parts of a range that are not in the map yet. */
-void lz_window_map_add_missing(struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
+void lz_window_map_add_missing(
+	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_range_traits traits);
 
 #endif

@@ -160,7 +160,7 @@ bool lz_wipe_table_is_empty(const struct lz_wipe_table *table)
 /*
  * Guard pages are removed too, as they are when the kernel wipes memory (before Linux 6.13 there are none).
  */
-void lz_wipe_table_discard(
+void lz_wipe_table_zero_ranges(
 	const struct lz_wipe_table *table, const struct lz_os *os, uintptr_t start, uintptr_t end)
 {
 	for (unsigned i = 0; i < LZ_WIPE_TABLE_RANGES; i++) {

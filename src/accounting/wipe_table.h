@@ -70,7 +70,7 @@ void lz_wipe_table_restore(struct lz_wipe_table *table, uintptr_t base, const st
 bool lz_wipe_table_is_empty(const struct lz_wipe_table *table);
 
 /* Discards the contents of the recorded parts of [start, end), in a forked child. No lock. */
-void lz_wipe_table_discard(
+void lz_wipe_table_zero_ranges(
 	const struct lz_wipe_table *table, const struct lz_os *os, uintptr_t start, uintptr_t end);
 
 #endif

@@ -42,7 +42,7 @@ struct lz_backings {
 };
 
 /*
- * Keeps the source of a mapping, such as a window, in existence while memory is mapped from it. The backing
+ * Keeps a window alive while memory is mapped from it. The backing
  * fills it in.
  */
 struct lz_lease {
@@ -97,7 +97,8 @@ struct lz_backing {
 	int (*map)(struct lz_backings *backings, const struct lz_lease *lease,
 		const struct lz_placement *placement, struct lz_region_entry *entry);
 
-	/* Grows a region in place. Sets *joined if the region and its header are one mapping. 0 or -errno. */
+	/* Grows a region in place. Sets *joined if the region and its header page are one kernel mapping
+	 * afterwards. 0 or -errno. */
 	int (*grow)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t base, size_t length,
 		size_t new_length, bool *joined);
 
@@ -112,13 +113,14 @@ struct lz_backing {
 	/* --- cached regions --- */
 
 	/*
-	 * Whether a freed region of `length` bytes may be cached, given that `allowance` more bytes may be
-	 * kept that the kernel cannot reclaim.
+	 * Whether a freed region of `length` bytes may be cached. `allowance`: how many more bytes that the
+	 * kernel cannot reclaim the cache may hold.
 	 */
 	bool (*may_cache)(struct lz_backings *backings, size_t length, uint64_t allowance);
 
 	/*
-	 * The address where MADV_DONTFORK starts in a cached region; the flag tells its mappings from others.
+	 * The address where MADV_DONTFORK starts in a cached region. The flag distinguishes its mappings from
+	 * others.
 	 */
 	uintptr_t (*dontfork_start)(struct lz_backings *backings, uintptr_t base);
 
@@ -218,7 +220,7 @@ static inline size_t lz_backing_min_region(
 }
 
 /* Bytes of the source that each piece shows; 0 for plain memory. Needs no lock. */
-static inline size_t lz_lease_bytes(const struct lz_lease *lease)
+static inline size_t lz_lease_piece_bytes(const struct lz_lease *lease)
 {
 	return lease != NULL && lease->backing != NULL ? lease->bytes : 0;
 }

@@ -9,7 +9,7 @@ static const struct lz_backing *const backings_table[] = {&lz_zero_page_backing,
 
 #define COUNT (sizeof backings_table / sizeof *backings_table)
 
-const struct lz_backing *lz_backing_of(enum lz_backing_choice choice)
+const struct lz_backing *lz_backing_for_choice(enum lz_backing_choice choice)
 {
 	return choice == LZ_BACKING_WINDOW ? &lz_window_backing : &lz_zero_page_backing;
 }
@@ -87,7 +87,7 @@ void lz_backings_sample_resident(struct lz_backings *backings, bool now)
 			backings_table[i]->sample_resident(backings, now);
 }
 
-bool lz_backings_need_advise(int advice)
+bool lz_backings_any_handles_advice(int advice)
 {
 	for (size_t i = 0; i < COUNT; i++)
 		if (backings_table[i]->needs_advise != NULL && backings_table[i]->needs_advise(advice))

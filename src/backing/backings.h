@@ -11,7 +11,7 @@
 void lz_backings_init(struct lz_backings *backings);
 
 /* The backing for a value of LAZYZERO_BACKING; LZ_BACKING_AUTO gives the zero page. Needs no lock. */
-const struct lz_backing *lz_backing_of(enum lz_backing_choice choice);
+const struct lz_backing *lz_backing_for_choice(enum lz_backing_choice choice);
 
 /* Finds the next part of [start, end) that is not plain memory; false if there is none. */
 bool lz_backings_next_part(
@@ -29,7 +29,7 @@ void lz_backings_note_attributes_changed(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, bool has_key);
 
 /* Whether some backing answers this advice differently than plain memory. Needs no lock. */
-bool lz_backings_need_advise(int advice);
+bool lz_backings_any_handles_advice(int advice);
 
 /*
  * Samples the resident bytes of each backing, if statistics are written to a file. Called before memory is

@@ -59,7 +59,7 @@ static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen
 		return chosen;
 	tables = lz_ledger_additional_tables(
 		&backings->books->ledger, chosen, chosen + length, backings->books->page_shift);
-	fewest = lz_tables_counted_bytes(geometry, &tables);
+	fewest = lz_tables_vmpte_bytes(geometry, &tables);
 	for (unsigned level = 0; level + 1 < geometry->levels; level++) {
 		uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
 		uintptr_t begin = length >= span ? lz_round_down(chosen, span)
@@ -71,7 +71,7 @@ static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen
 			continue;
 		tables = lz_ledger_additional_tables(
 			&backings->books->ledger, begin, begin + length, backings->books->page_shift);
-		cost = lz_tables_counted_bytes(geometry, &tables);
+		cost = lz_tables_vmpte_bytes(geometry, &tables);
 		if (cost < fewest) {
 			fewest = cost;
 			best = begin;
@@ -150,7 +150,7 @@ int lz_placement_make_header(struct lz_backings *backings, const struct lz_regio
 	return 0;
 }
 
-void lz_placement_populate(struct lz_backings *backings, uintptr_t base, size_t length)
+void lz_placement_populate_if_configured(struct lz_backings *backings, uintptr_t base, size_t length)
 {
 	if (backings->options->populate == LZ_POPULATE_READ)
 		lz_fact_madvise(backings->os, LZ_FACT_POPULATE, (void *)base, length, MADV_POPULATE_READ);

@@ -36,7 +36,7 @@ intptr_t lz_placement_reserve_alike(struct lz_backings *backings, uintptr_t base
 int lz_placement_make_header(struct lz_backings *backings, const struct lz_region_entry *entry);
 
 /* Fills the page-table entries of new memory, if LAZYZERO_POPULATE asks for it. */
-void lz_placement_populate(struct lz_backings *backings, uintptr_t base, size_t length);
+void lz_placement_populate_if_configured(struct lz_backings *backings, uintptr_t base, size_t length);
 
 /*
  * Unmaps a region and its header. At vm.max_map_count the kernel cannot split a mapping; then only the pages

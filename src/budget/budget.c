@@ -41,7 +41,7 @@ static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, boo
  * Calls that could not be followed may make the sum too small. The books are then reconciled even if the
  * request seems to be within the budget.
  */
-static void reconcile_missed(struct lz_budget *budget)
+static void reconcile_if_stale(struct lz_budget *budget)
 {
 	if (!lz_books_may_be_stale(budget->books))
 		return;
@@ -100,7 +100,7 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 		budget->books, budget->books->granted_since_read > budget->books->budget.bytes / ACTUAL_SHARE
 				       ? 0
 				       : ACTUAL_AGE_MS);
-	reconcile_missed(budget);
+	reconcile_if_stale(budget);
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
 	windowed = grant->over_budget && need->can_use_window;
@@ -112,7 +112,7 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 	if (!refused && !windowed && grant->cost != 0) {
 		atomic_fetch_add_explicit(
 			&budget->books->reservations.bytes, grant->cost, memory_order_relaxed);
-		lz_reservation_add(&budget->books->reservations, &grant->hold, grant->cost, NULL);
+		lz_reservation_slot_add(&budget->books->reservations, &grant->hold, grant->cost, NULL);
 	}
 	lz_books_unlock(budget->books);
 	return windowed ? -EXDEV : refused ? -ENOMEM : 0;
@@ -121,7 +121,8 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 static int acquire_window(
 	struct lz_budget *budget, const struct lz_table_demand *need, struct lz_lease *lease)
 {
-	return lz_backing_of(LZ_BACKING_WINDOW)->acquire(budget->backings, need->bytes, need->bytes, lease);
+	return lz_backing_for_choice(LZ_BACKING_WINDOW)
+		->acquire(budget->backings, need->bytes, need->bytes, lease);
 }
 
 /* Adapts the need and the grant to a leased window. */
@@ -180,7 +181,7 @@ void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool suc
 {
 	if (grant->cost == 0)
 		return;
-	if (lz_reservation_remove(&grant->hold))
+	if (lz_reservation_slot_remove(&grant->hold))
 		lz_reservations_subtract(&budget->books->reservations, grant->cost);
 	if (!succeeded)
 		return;

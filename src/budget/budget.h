@@ -26,7 +26,7 @@ struct lz_budget {
 	struct lz_log *log;
 };
 
-/* The result of a decision; members after `window` are undefined if cost is 0. */
+/* The result of a decision; if cost is 0, only cost, over_budget and window are valid. */
 struct lz_grant {
 	uint64_t cost;       /* bytes of page tables, reserved until lz_budget_settle */
 	bool over_budget;    /* granted although it exceeds the budget */
@@ -49,11 +49,11 @@ static inline void lz_grant_init_empty(struct lz_grant *grant)
 }
 
 /*
- * Decides on a request. If need->can_use_window is set and the user or the budget asks for a window, the grant is
- * for a window and *lease holds it; release the lease after mapping. `lease` may be NULL: no window. Returns
- * 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock cannot be had. Only on 0 is something reserved
- * or held. The request must live until lz_budget_settle. *need becomes that of
- * the backing that was decided on.
+ * Decides on a request. If need->can_use_window is set and the user or the budget asks for a window, the
+ * grant is for a window and *lease holds it; release the lease after mapping. `lease` may be NULL: no window.
+ * Returns 0: granted; -ENOMEM: refused and logged; -EAGAIN: the lock cannot be had. Only on 0 is something
+ * reserved or held. The request must live until lz_budget_settle. *need is changed to describe the backing
+ * that was chosen.
  */
 int lz_budget_request(struct lz_budget *budget, const struct lz_request *request,
 	struct lz_table_demand *need, struct lz_grant *grant, struct lz_lease *lease);

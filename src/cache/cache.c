@@ -27,7 +27,7 @@ static void set_resident(struct lz_cache *cache, uint64_t resident)
 	lz_stats_set(&cache->books->stats, cache_bytes, resident);
 }
 
-void lz_cache_slot_clear(struct lz_cache *cache, struct lz_cache_slot *slot)
+void lz_cache_slot_release(struct lz_cache *cache, struct lz_cache_slot *slot)
 {
 	atomic_store_explicit(&slot->base, 0, memory_order_release);
 	set_resident(cache, cache->resident - slot->region.resident);
@@ -48,8 +48,8 @@ void lz_cache_slot_fill(
 }
 
 /*
- * Recomputes the sums after the lock was found torn, that is, after its holder stopped half way. Whether a
- * slot is in use is decided by a single store.
+ * Recomputes the sums after a holder left the lock half way, that is, after its holder stopped half way.
+ * Whether a slot is in use is decided by a single store.
  */
 static void recount(void *context)
 {
@@ -72,13 +72,13 @@ static void recount(void *context)
 	report_occupancy(cache, count != 0);
 }
 
-void lz_cache_slot_remove(struct lz_cache *cache, struct lz_cache_slot *slot)
+void lz_cache_slot_release_and_unrecord(struct lz_cache *cache, struct lz_cache_slot *slot)
 {
 	uintptr_t base = slot->region.base, end = base + slot->region.length;
 
 	lz_ledger_remove(&cache->books->ledger, base - cache->backings->header.bytes, end);
 	lz_window_map_remove(&cache->books->windows, base, end);
-	lz_cache_slot_clear(cache, slot);
+	lz_cache_slot_release(cache, slot);
 }
 
 /*
@@ -98,7 +98,7 @@ static void after_fork(void *context)
 		mark = slot->region.how.backing->dontfork_start(cache->backings, base);
 		if (mark > start && lz_header_matches(&cache->backings->header, base, slot->region.length))
 			cache->os->munmap((void *)start, mark - start);
-		lz_cache_slot_remove(cache, slot);
+		lz_cache_slot_release_and_unrecord(cache, slot);
 	}
 	atomic_store(&cache->unreclaimable, 0);
 }
@@ -158,7 +158,7 @@ bool lz_cache_evict_one(struct lz_cache *cache,
 	}
 	if (found != NULL) {
 		region = found->region;
-		lz_cache_slot_remove(cache, found);
+		lz_cache_slot_release_and_unrecord(cache, found);
 		lz_books_publish_statistics(cache->books);
 	}
 	lz_books_unlock(cache->books);

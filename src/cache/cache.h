@@ -5,18 +5,18 @@
  *
  * Invariants:
  *
- * - At most LAZYZERO_CACHE bytes of contents are cached, and at most an eighth of the memory that the process
- *   may use. Nothing is cached under RLIMIT_AS or RLIMIT_DATA, after mlockall, or if the kernel never
- *   overcommits. A region that was not reused for a second is unmapped at the next call of any kind.
+ * - At most LAZYZERO_CACHE bytes of resident pages and page tables are cached, and at most an eighth of the
+ * memory that the process may use. Nothing is cached under RLIMIT_AS or RLIMIT_DATA, after mlockall, or if
+ * the kernel never overcommits. A region that was not reused for a second is unmapped at the next call of any
+ * kind.
  * - The kernel can reclaim cached memory without help from this process: it is under MADV_FREE, except for at
  *   most 8 MiB or 1% of the free memory, whichever is less. MADV_FREE of 64 MiB takes 1.2 ms in 4 KiB pages,
  *   0.06 ms in huge pages.
  * - A forked child does not inherit cached regions (MADV_DONTFORK), so it does not hold the parent's pages.
- * - Only cached regions and their headers are under MADV_DONTFORK. A mapping made over a cached region
- *   therefore splits the mapping that contains it; on a window, whose pieces are mappings of a file, it shows
- *   in the pieces' bounds or names. PROCMAP_QUERY reports this (Linux 6.11), but cannot tell a piece of the
- *   window from another piece that a raw system call moved there. It is asked before a region is read, reused
- *   or unmapped. A region that is not intact is only forgotten.
+ * - Only cached regions carry MADV_DONTFORK. If another mapping is made over one, its mapping is split; on a
+ * window, the bounds or names of its pieces change. PROCMAP_QUERY (Linux 6.11) shows both; before,
+ * /proc/self/maps is read. One case is missed: a raw mremap that moved another piece of the window there. The
+ * check precedes each read, reuse and unmapping; a region that fails it is forgotten without being unmapped.
  * - Memory whose attributes the program changed (protection, advice, keys, locks, policies, names) is not
  *   cached, nor is any region that existed while a call could not be followed.
  * - If the program makes a call on cached memory, the memory is unmapped first (lz_cache_evict_range), so
@@ -46,7 +46,7 @@ struct lz_cached_region {
 		resident; /* bytes of contents and page tables; an upper bound if the region was not walked */
 	uint64_t freed_ms;      /* when it was freed */
 	uint64_t unreclaimable; /* bytes of it that are not under MADV_FREE */
-	uint32_t changes;       /* value of lz_regions.changes when it was freed */
+	uint32_t changes;       /* value of lz_regions.untracked_changes when the region was created */
 	bool full;              /* fully_resident of struct lz_region_record */
 	bool is_zero;           /* no page needs clearing */
 };
@@ -95,8 +95,8 @@ bool lz_cache_size_fits(size_t kept, size_t length);
 /*
  * Takes a region out of the cache and gives it a record; its range is in the ledger. *kept_length is its
  * length; if that does not fit (lz_cache_size_fits), the caller resizes the region. If the request is for
- * zeroed memory, the first `length` bytes are zero, or all of a region that fits. Returns 0, or -ENOENT if no
- * region is suitable. Takes the lock of the books.
+ * zeroed memory, all of a region that fits is zero; of another one the first `length` bytes are. Returns 0,
+ * or -ENOENT if no region is suitable. Takes the lock of the books.
  */
 int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment,
 	uintptr_t *base, size_t *kept_length);
@@ -118,8 +118,8 @@ void lz_cache_trim_idle(struct lz_cache *cache);
 bool lz_cache_flush(struct lz_cache *cache);
 
 /*
- * The program makes a call on [start, end), or at an address that it names: unmaps the cached regions there
- * first. Costs one load if the cache is empty; takes the lock only if a cached region overlaps the range.
+ * The program is about to make a call on [start, end): unmaps the cached regions there first. Costs one load
+ * if the cache is empty; takes the lock only if a cached region overlaps the range.
  */
 void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end);
 

@@ -151,7 +151,7 @@ static void note_first_write_speed(struct lz_cache *cache, uint64_t milliseconds
 		atomic_store_explicit(slow, 0, memory_order_relaxed);
 }
 
-bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *region, size_t length)
+bool lz_cache_region_zero(struct lz_cache *cache, const struct lz_cached_region *region, size_t length)
 {
 	bool visible = region->how.backing->residency_is_visible;
 	size_t first = lz_min_u64(region->unreclaimable, length), rest = length - first;

@@ -51,7 +51,7 @@ static uint64_t free_memory(struct lz_cache *cache)
  * Under RLIMIT_AS or RLIMIT_DATA, a cached region could make the next small request fail. If the kernel never
  * overcommits (vm.overcommit_memory=2), it could make another program's request fail.
  */
-static bool is_limited(struct lz_cache *cache)
+static bool caching_could_fail_requests(struct lz_cache *cache)
 {
 	uint64_t space = RLIM_INFINITY, data = RLIM_INFINITY;
 
@@ -66,7 +66,7 @@ static void read_limits(struct lz_cache *cache, uint64_t now)
 	bool limited;
 
 	lz_books_resolve_budget(cache->books);
-	limited = is_limited(cache);
+	limited = caching_could_fail_requests(cache);
 	atomic_store(&cache->limit,
 		limited ? 0 : lz_min_u64(cache->options->cache, cache->books->budget.memory / MEMORY_SHARE));
 	atomic_store(&cache->unreclaimable_limit,
@@ -99,8 +99,8 @@ static bool is_unaltered(
 	if (lz_regions_altered_by_program(&cache->books->regions, record) ||
 		lz_books_may_be_stale(cache->books))
 		return false;
-	for (struct lz_range *range = lz_ledger_find(&cache->books->ledger, base); at < base + length;
-		range = lz_ledger_next(range)) {
+	for (struct lz_range *range = lz_ledger_find_at_or_above(&cache->books->ledger, base);
+		at < base + length; range = lz_ledger_next(range)) {
 		if (range == NULL || range->start > at || range->traits.tag != base)
 			return false;
 		at = range->end;
@@ -127,7 +127,7 @@ static bool is_on_backing(const struct lz_cached_region *region, uint64_t backin
 }
 
 /* Whether the backing allows caching the region; if not, also unmaps other cached regions on that backing. */
-static bool backing_allows(struct lz_cache *cache, const struct lz_cached_region *region)
+static bool check_backing_or_evict(struct lz_cache *cache, const struct lz_cached_region *region)
 {
 	uint64_t unreclaimable_limit =
 		lz_sub_clamped(atomic_load(&cache->unreclaimable_limit), atomic_load(&cache->unreclaimable));
@@ -245,7 +245,7 @@ bool lz_cache_insert(struct lz_cache *cache, struct lz_region_record *record)
 	lz_cache_trim_idle(cache);
 	region.freed_ms = cache->os->now_ms();
 	limit = current_limit(cache, region.freed_ms);
-	if (limit == 0 || !backing_allows(cache, &region))
+	if (limit == 0 || !check_backing_or_evict(cache, &region))
 		return false;
 	/*
 	 * Before the region is in the cache, because live memory must be inherited. Also before it is walked:

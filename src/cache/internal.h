@@ -14,10 +14,11 @@ void lz_cache_slot_fill(
 	struct lz_cache *cache, struct lz_cache_slot *slot, const struct lz_cached_region *region);
 
 /* Empties a slot; the caller updates the ledger. Needs the lock of the books. */
-void lz_cache_slot_clear(struct lz_cache *cache, struct lz_cache_slot *slot);
+void lz_cache_slot_release(struct lz_cache *cache, struct lz_cache_slot *slot);
 
-/* Removes a region from its slot and from the books. The caller unmaps it after unlocking. Needs the lock of the books. */
-void lz_cache_slot_remove(struct lz_cache *cache, struct lz_cache_slot *slot);
+/* Removes a region from its slot and from the books. The caller unmaps it after unlocking. Needs the lock of
+ * the books. */
+void lz_cache_slot_release_and_unrecord(struct lz_cache *cache, struct lz_cache_slot *slot);
 
 /* Unmaps a removed region if it is still intact. Called without the lock. */
 void lz_cache_unmap(struct lz_cache *cache, const struct lz_cached_region *region);
@@ -65,6 +66,6 @@ uint64_t lz_cache_resident_bytes(struct lz_cache *cache, uintptr_t base, size_t 
  * Before Linux 6.7 written pages cannot be told apart. Then all pages are cleared if most are resident,
  * because faulting them in again takes four times as long, and dropped otherwise.
  */
-bool lz_cache_clear(struct lz_cache *cache, const struct lz_cached_region *region, size_t length);
+bool lz_cache_region_zero(struct lz_cache *cache, const struct lz_cached_region *region, size_t length);
 
 #endif

@@ -22,7 +22,7 @@ static bool backing_matches(const struct lz_cache *cache, const struct lz_cached
 	const struct lz_request *request, size_t length)
 {
 	enum lz_backing_choice choice = lz_request_backing(request, cache->options);
-	const struct lz_backing *wanted = lz_backing_of(choice);
+	const struct lz_backing *wanted = lz_backing_for_choice(choice);
 
 	return choice == LZ_BACKING_AUTO || region->how.backing == wanted ||
 	       length < lz_backing_min_region(cache->backings, wanted);
@@ -103,8 +103,9 @@ static struct lz_cache_slot *find_resizable(
 }
 
 /*
- * Page tables of cached regions are charged already, so that reusing one costs nothing, also over the budget. Where the
- * policy refuses, cached regions are unmapped instead if the budget was lowered since, and the policy decides.
+ * Page tables of cached regions are charged already, so that reusing one costs nothing, also over the budget.
+ * Where the policy refuses, cached regions are unmapped instead if the budget was lowered since, and the
+ * policy decides.
  */
 static struct lz_cache_slot *choose_slot(
 	struct lz_cache *cache, const struct lz_request *request, size_t length, size_t alignment)
@@ -128,11 +129,11 @@ __attribute__((noinline)) static struct lz_region_record *move_to_regions(
 
 	if (lz_cache_region_may_be_stale(cache, region) || !lz_cache_region_is_intact(cache, region) ||
 		!lz_header_matches(&cache->backings->header, base, region->length)) {
-		lz_cache_slot_remove(cache, slot);
+		lz_cache_slot_release_and_unrecord(cache, slot);
 		return NULL;
 	}
 	/* Cleared first, so that the region is never in both places if this is interrupted. */
-	lz_cache_slot_clear(cache, slot);
+	lz_cache_slot_release(cache, slot);
 	if (lz_regions_insert(&cache->books->regions, base, region->length, region->how) == 0)
 		return lz_regions_find(&cache->books->regions, base);
 	lz_ledger_remove(&cache->books->ledger, base - cache->backings->header.bytes, end);
@@ -187,7 +188,7 @@ int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, siz
 		return -ENOENT;
 	}
 	if (request->zeroed && !kept.is_zero)
-		full = lz_cache_clear(cache, &kept,
+		full = lz_cache_region_zero(cache, &kept,
 			lz_cache_size_fits(*kept_length, length) ? *kept_length
 								 : lz_min_u64(*kept_length, length));
 	record->fully_resident = full;

@@ -13,7 +13,7 @@ void lz_calls_count_mapping(struct lz_calls *calls, size_t length)
 	lz_stats_add(&calls->books->stats, mapping_bytes_total, length);
 }
 
-void lz_calls_note_page_size(struct lz_calls *calls, unsigned page_shift)
+void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift)
 {
 	if (page_shift != calls->books->page_shift)
 		atomic_store_explicit(&calls->hugetlb_seen, true, memory_order_relaxed);
@@ -22,7 +22,7 @@ void lz_calls_note_page_size(struct lz_calls *calls, unsigned page_shift)
 void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end)
 {
 	lz_backings_note_attributes_changed(calls->backings, start, end, false);
-	lz_books_invalidate_range(calls->books, start, end);
+	lz_books_mark_regions_altered(calls->books, start, end);
 }
 
 int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, struct lz_table_demand *need,
@@ -67,7 +67,7 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 void lz_saved_pieces_fill(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_saved_pieces *pieces)
 {
-	struct lz_range *range = lz_ledger_find(ledger, start);
+	struct lz_range *range = lz_ledger_find_at_or_above(ledger, start);
 
 	pieces->count = 0;
 	pieces->all = true;

@@ -87,7 +87,7 @@ void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_regis
  */
 void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t length);
 void lz_calls_before_mlockall(struct lz_calls *calls);
-void lz_calls_before_setrlimit(struct lz_calls *calls, int resource);
+void lz_calls_after_setrlimit(struct lz_calls *calls, int resource);
 
 /*
  * The program is about to name memory (PR_SET_VMA). Returns true if some of it is on a window, which the
@@ -99,7 +99,7 @@ bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t 
  * The program is about to make a call after which the kernel reads its pages for longer than the call lasts;
  * see pages_shared_with_kernel in cache.h.
  */
-void lz_calls_before_sharing_pages(struct lz_calls *calls);
+void lz_calls_before_kernel_keeps_pages(struct lz_calls *calls);
 
 /*
  * The program is about to install a seccomp filter, which may kill it on any system call that it does not

@@ -48,7 +48,7 @@ void lz_calls_count_mapping(struct lz_calls *calls, size_t length);
  * Notes the page size of a mapping. Once hugetlb memory was seen, mprotect looks up the page size of its
  * range. Needs no lock.
  */
-void lz_calls_note_page_size(struct lz_calls *calls, unsigned page_shift);
+void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift);
 
 /* The smallest huge page that needs fewer page tables than small pages: that of s390x. */
 #define LZ_HUGE_PAGE_MIN (1u << 20)

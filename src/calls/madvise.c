@@ -59,7 +59,7 @@ static bool is_ignored(struct lz_calls *calls, const void *address, size_t lengt
 
 	if (advice != MADV_HUGEPAGE || calls->options->thp == LZ_THP_INHERIT || !lz_books_lock(calls->books))
 		return false;
-	range = lz_ledger_find(&calls->books->ledger, (uintptr_t)address);
+	range = lz_ledger_find_at_or_above(&calls->books->ledger, (uintptr_t)address);
 	if (range != NULL && range->start <= (uintptr_t)address && range->traits.tag != 0)
 		region = lz_regions_find(&calls->books->regions, range->traits.tag);
 	ignored = region != NULL && region->huge_pages_refused &&
@@ -86,7 +86,7 @@ static void note_advice(struct lz_calls *calls, uintptr_t start, uintptr_t end, 
 {
 	if (!persists(advice))
 		return;
-	lz_books_invalidate_range(calls->books, start, end);
+	lz_books_mark_regions_altered(calls->books, start, end);
 	/* MADV_WIPEONFORK is recorded in the wipe table instead. */
 	if (advice != MADV_WIPEONFORK)
 		lz_backings_note_attributes_changed(calls->backings, start, end, false);
@@ -221,8 +221,8 @@ long lz_calls_process_madvise(struct lz_calls *calls, int pidfd, const struct io
 {
 	const struct request request = {pidfd, ranges, count, advice, flags};
 
-	if ((persists(advice) || lz_backings_need_advise(advice)) && flags == 0 && is_self(calls, pidfd) &&
-		note_ranges(calls, &request))
+	if ((persists(advice) || lz_backings_any_handles_advice(advice)) && flags == 0 &&
+		is_self(calls, pidfd) && note_ranges(calls, &request))
 		return advise_each(calls, &request);
 	return pass(calls, &request);
 }

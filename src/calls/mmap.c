@@ -134,7 +134,7 @@ __attribute__((noinline)) static intptr_t map_on_window(
 		return at;
 	if (lease->backing->cover_mapping(calls->backings, lease, start, end, call->protection,
 		    (call->flags & MAP_ANONYMOUS) == 0, tag) == 0) {
-		lz_books_count_window(calls->books, end - start);
+		lz_books_count_placed_on_window(calls->books, end - start);
 		return at;
 	}
 	*tag = 0;
@@ -162,7 +162,8 @@ __attribute__((noinline)) static void record(struct lz_calls *calls, const struc
 	if ((call->flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) && populate &&
 		(call->protection & PROT_READ) && call->length >= calls->options->threshold &&
 		page_shift == calls->books->page_shift)
-		lz_placement_populate(calls->backings, mapping.start, mapping.end - mapping.start);
+		lz_placement_populate_if_configured(
+			calls->backings, mapping.start, mapping.end - mapping.start);
 }
 
 intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags,
@@ -202,7 +203,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
 			result = forward(calls, &call, flags);
 		if (!lz_os_failed(result))
-			lz_calls_note_page_size(calls, page_shift);
+			lz_calls_note_if_hugetlb(calls, page_shift);
 		if (!lz_os_failed(result))
 			record(calls, &call, result, page_shift, tag, !grant.over_budget);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)
@@ -234,7 +235,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 		/* The kernel rejects a range that reaches beyond the user address space. */
 		is_saved = end <= (uintptr_t)1 << calls->books->geometry->user_bits;
 		if (is_saved) {
-			lz_books_sample_peak(calls->books, end - start);
+			lz_books_read_vmpte_before_unmap(calls->books, end - start);
 			lz_backings_range_overwritten(calls->backings, start, end);
 			lz_calls_save_range(calls, start, end, &saved);
 			lz_books_publish_statistics(calls->books);

@@ -23,7 +23,7 @@
 __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uintptr_t base,
 	size_t old_length, size_t new_length, const struct lz_saved_pieces *pieces)
 {
-	struct lz_range *there = lz_ledger_find(&calls->books->ledger, base);
+	struct lz_range *there = lz_ledger_find_at_or_above(&calls->books->ledger, base);
 	bool was_empty = there == NULL || there->start >= base + new_length;
 	size_t covered = 0;
 
@@ -61,7 +61,7 @@ __attribute__((noinline)) static struct lz_table_demand remap_need(
 		need.old_bytes = 0;
 	if (!lz_books_lock(calls->books))
 		return need;
-	range = lz_ledger_find(&calls->books->ledger, start);
+	range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 	if (range != NULL && range->start <= start)
 		need.page_shift = range->traits.page_shift;
 	else if (old_length != 0)
@@ -104,7 +104,7 @@ __attribute__((noinline)) static bool save_source(struct lz_calls *calls, uintpt
 {
 	if (!lz_books_lock(calls->books))
 		return false;
-	lz_books_sample_peak(calls->books, end - start);
+	lz_books_read_vmpte_before_unmap(calls->books, end - start);
 	lz_saved_pieces_fill(&calls->books->ledger, start, end, &saved->touchable);
 	if (goes_away)
 		lz_ledger_remove(&calls->books->ledger, start, end);

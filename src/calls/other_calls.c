@@ -121,7 +121,7 @@ void lz_calls_before_seccomp(struct lz_calls *calls)
 }
 
 /* Under the new limit, cached regions could make the next request fail. */
-void lz_calls_before_setrlimit(struct lz_calls *calls, int resource)
+void lz_calls_after_setrlimit(struct lz_calls *calls, int resource)
 {
 	if (resource == RLIMIT_AS || resource == RLIMIT_DATA)
 		lz_cache_limits_changed(calls->cache);
@@ -138,7 +138,7 @@ bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t 
 	return lz_backings_next_part(calls->backings, start, end, &part);
 }
 
-void lz_calls_before_sharing_pages(struct lz_calls *calls)
+void lz_calls_before_kernel_keeps_pages(struct lz_calls *calls)
 {
 	atomic_store_explicit(&calls->cache->pages_shared_with_kernel, true, memory_order_release);
 }

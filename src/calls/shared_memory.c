@@ -27,7 +27,7 @@ static unsigned segment_page_shift(struct lz_calls *calls, int id, size_t bytes)
 		return calls->books->page_shift;
 	page_shift = lz_books_mapped_page_shift(calls->books, (uintptr_t)at);
 	calls->os->shmdt((void *)at);
-	lz_calls_note_page_size(calls, page_shift);
+	lz_calls_note_if_hugetlb(calls, page_shift);
 	return page_shift;
 }
 
@@ -78,11 +78,11 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address)
 	int error;
 
 	if (lz_books_lock(calls->books)) {
-		struct lz_range *range = lz_ledger_find(&calls->books->ledger, start);
+		struct lz_range *range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 
 		while (range != NULL && range->traits.tag == segment_tag(start)) {
 			lz_ledger_remove(&calls->books->ledger, range->start, range->end);
-			range = lz_ledger_find(&calls->books->ledger, start);
+			range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 		}
 		lz_books_publish_statistics(calls->books);
 		lz_books_unlock(calls->books);

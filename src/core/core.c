@@ -104,9 +104,8 @@ static void wire(struct lz_core *core)
 }
 
 /*
- * bash takes a descriptor from 10 on that is close-on-exec for one of its own, which it saved before a
- * redirection: after `exec 1023>file` it would put ours back (bash 5.2, redir.c). No descriptor is kept
- * there.
+ * bash takes every close-on-exec descriptor from 10 on for one that it saved itself, and after `exec
+ * 1023>file` it would restore ours (bash 5.2, redir.c). So no descriptors are kept in bash.
  */
 static bool is_bash(struct lz_core *core)
 {

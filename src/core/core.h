@@ -1,6 +1,6 @@
 /*
- * The core: the rooms of one process, wired together. Only core.c, the shim and tests see all rooms; each
- * room sees only those it was given.
+ * The core creates the modules (rooms) of a process and connects them. Only core.c, the shim and tests see
+ * all of them; each gets pointers only to those that it uses.
  *
  * The core does not know about interposition, so tests run it with any os table. The shim calls the core; the
  * core calls back only through functions that the shim registers.

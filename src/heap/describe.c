@@ -13,7 +13,7 @@ static size_t length_of(const struct lz_region_record *region)
 	return atomic_load_explicit(&region->length, memory_order_relaxed);
 }
 
-struct lz_region_record *lz_heap_find(struct lz_heap *heap, const void *p)
+struct lz_region_record *lz_heap_validate_region_at(struct lz_heap *heap, const void *p)
 {
 	struct lz_books *books = heap->books;
 	const struct lz_region_header *header = &heap->backings->header;
@@ -100,7 +100,7 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 
 int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes)
 {
-	struct lz_region_record *region = lz_heap_find(heap, p);
+	struct lz_region_record *region = lz_heap_validate_region_at(heap, p);
 
 	if (region == NULL)
 		return -ENOENT;

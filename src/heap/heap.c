@@ -17,7 +17,7 @@ static int map_region(struct lz_heap *heap, const struct lz_lease *lease,
 	const struct lz_placement *placement, struct lz_region_entry *entry)
 {
 	const struct lz_backing *backing =
-		lease->backing != NULL ? lease->backing : lz_backing_of(LZ_BACKING_ZEROPAGE);
+		lease->backing != NULL ? lease->backing : lz_backing_for_choice(LZ_BACKING_ZEROPAGE);
 	int error = backing->map(heap->backings, lease, placement, entry);
 
 	if (error)
@@ -60,9 +60,9 @@ static void count_allocated(struct lz_heap *heap, const struct lz_request *reque
 {
 	lz_books_count_region(heap->books, entry->length, entry->attributes.on_window);
 	if (entry->attributes.on_window)
-		lz_books_count_window(heap->books, entry->length);
+		lz_books_count_placed_on_window(heap->books, entry->length);
 	if (!over_budget)
-		lz_placement_populate(heap->backings, entry->base, entry->length);
+		lz_placement_populate_if_configured(heap->backings, entry->base, entry->length);
 	if (lz_report_is_active(heap->reporter))
 		lz_report_region_allocated(heap->reporter, request, (void *)entry->base);
 }
@@ -122,7 +122,7 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 int lz_heap_free(struct lz_heap *heap, void *p)
 {
 	uintptr_t base = (uintptr_t)p;
-	struct lz_region_record *region = lz_heap_find(heap, p);
+	struct lz_region_record *region = lz_heap_validate_region_at(heap, p);
 	size_t length;
 	bool on_window;
 
@@ -131,7 +131,7 @@ int lz_heap_free(struct lz_heap *heap, void *p)
 	length = length_of(region);
 	on_window = region->on_window;
 	if (lz_report_is_active(heap->reporter))
-		lz_report_range_freed(heap->reporter, region, base, base + length);
+		lz_report_before_free(heap->reporter, region, base, base + length);
 	if (on_window)
 		lz_backings_sample_resident(heap->backings, false);
 	if (!lz_cache_insert(heap->cache, region)) {

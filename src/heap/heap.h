@@ -80,10 +80,10 @@ int lz_heap_size(struct lz_heap *heap, const void *p, size_t *bytes);
 
 /*
  * The live region that starts at p, or NULL. A region that was unmapped, moved or resized without lazyzero's
- * knowledge is removed from the books; the code that did so can free what is there now. Takes the lock only
- * for that.
+ * knowledge is removed from the books, and the memory that is there now is left to whoever mapped it. Takes
+ * the lock only for that.
  */
-struct lz_region_record *lz_heap_find(struct lz_heap *heap, const void *p);
+struct lz_region_record *lz_heap_validate_region_at(struct lz_heap *heap, const void *p);
 
 /* As the public functions lz_region_info and lz_zero, but errors are returned as -errno. */
 

@@ -33,7 +33,7 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 	const struct lz_os *next = heap->backings->next;
 
 	if (lz_report_is_active(heap->reporter))
-		lz_report_range_freed(heap->reporter, region, start, end);
+		lz_report_before_free(heap->reporter, region, start, end);
 	if (lz_books_lock(books)) {
 		lz_ledger_remove(&books->ledger, start, end);
 		lz_window_map_remove(&books->windows, start, end);
@@ -155,9 +155,9 @@ static int move_anywhere(struct lz_heap *heap, const struct resized *resized, ui
  * locking a part of it (numpy gives MADV_HUGEPAGE from the second page on). mremap fails with EFAULT on such
  * a region, so its bytes are copied to plain memory.
  */
-static int copy_to_new_region(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
+static int move_by_copy(struct lz_heap *heap, const struct resized *resized, uintptr_t *moved)
 {
-	const struct lz_backing *plain = lz_backing_of(LZ_BACKING_ZEROPAGE);
+	const struct lz_backing *plain = lz_backing_for_choice(LZ_BACKING_ZEROPAGE);
 	struct lz_placement placement = {
 		.length = resized->new_length, .accounted = resized->region->accounted};
 	uintptr_t end = resized->base + resized->length;
@@ -229,7 +229,7 @@ __attribute__((noinline)) static int grow(
 	}
 	if (resized->joined && move_anywhere(heap, resized, moved) == 0)
 		return 0;
-	error = copy_to_new_region(heap, resized, moved);
+	error = move_by_copy(heap, resized, moved);
 	if (error == 0) {
 		remove_record(heap, resized->region);
 		return 0;
@@ -281,7 +281,7 @@ __attribute__((noinline)) static int request_growth(
 	if (error)
 		return error;
 	if (!grant.over_budget)
-		lz_placement_populate(
+		lz_placement_populate_if_configured(
 			heap->backings, *moved + resized->length, resized->new_length - resized->length);
 	count_growth(heap, on_window, *moved, resized);
 	if (lz_report_is_active(heap->reporter))
@@ -291,7 +291,7 @@ __attribute__((noinline)) static int request_growth(
 
 int lz_heap_resize(struct lz_heap *heap, const struct lz_request *request, void *p, void **out)
 {
-	struct resized resized = {.region = lz_heap_find(heap, p), .base = (uintptr_t)p};
+	struct resized resized = {.region = lz_heap_validate_region_at(heap, p), .base = (uintptr_t)p};
 	uintptr_t moved = resized.base;
 	int error = 0;
 

@@ -367,7 +367,7 @@ struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 		limit.from_cgroup = true;
 		if (*root == '\0' && strcmp(usage_path, lookup->usage_file) != 0) {
 			memcpy(usage_path, lookup->usage_file, sizeof usage_path);
-			lz_descriptors_add(os, usage_path);
+			lz_descriptors_set_cgroup_usage(os, usage_path);
 		}
 	}
 	os->munmap(lookup, sizeof *lookup);

@@ -230,7 +230,7 @@ static void reopen_in_child(const struct lz_os *os)
 static bool is_enabled(const struct lz_os *os)
 {
 	return atomic_load_explicit(&enabled, memory_order_acquire) &&
-	       lz_fork_state_is_current(LZ_FORK_STATE_DESCRIPTORS, reopen_in_child, os);
+	       lz_fork_state_refresh(LZ_FORK_STATE_DESCRIPTORS, reopen_in_child, os);
 }
 
 /*
@@ -277,7 +277,7 @@ void lz_descriptors_open(const struct lz_os *os)
 		open_all(os);
 }
 
-int lz_descriptors_add(const struct lz_os *os, const char *path)
+int lz_descriptors_set_cgroup_usage(const struct lz_os *os, const char *path)
 {
 	struct slot *slot = &slots[CGROUP];
 	bool persistent;

@@ -1,11 +1,11 @@
 /*
  * Files of /proc that this process keeps open, and access to them.
  *
- * Opening such a file for each use has problems that no order of calls avoids. If another thread forks in the
- * meantime, its child inherits the descriptor. If another thread closes descriptor 0 and opens a file, it
- * gets a number other than 0, because ours took 0. When ours is closed, its number may by then refer to a
- * file of the program. Furthermore, /proc/self/pagemap cannot be opened after setuid(2) (EACCES), and a
- * seccomp filter may kill the process for openat(2).
+ * Opening such a file for each use causes races that no order of calls can prevent. If another thread forks
+ * in the meantime, its child inherits the descriptor. If another thread closes descriptor 0 and opens a file,
+ * expecting number 0, ours may already hold it. When ours is closed, its number may by then refer to a file
+ * of the program. Furthermore, /proc/self/pagemap cannot be opened after setuid(2) (EACCES), and a seccomp
+ * filter may kill the process for openat(2).
  *
  * Invariants:
  *  - The descriptors have the highest free numbers below 1,024 and below RLIMIT_NOFILE, and are
@@ -14,9 +14,9 @@
  *  - Before each use, device, inode and type are compared with those of the file that was opened (identify of
  *    the os table). If they differ, the descriptor belongs to the program: it is forgotten, never closed, and
  *    the file is opened again.
- *  - A forked child learns from lz_fork_state_is_current that the descriptors refer to its parent. It closes
- *    them and opens its own. The child of vfork(2) shares this table but not the descriptors, and replaces
- *    nothing.
+ *  - A forked child learns from lz_fork_state_refresh that the descriptors refer to its parent. It closes
+ *    them and opens its own. The child of vfork(2) shares this table but has descriptors of its own, so it
+ * does not change the table.
  *  - There is no lock. A reader of maps or status claims the file by an atomic exchange, because two
  *    concurrent readers would make the kernel restart the file for each other. A thread that does not get the
  *    claim, or finds the file being replaced, opens a temporary descriptor. If a reader never returns
@@ -45,7 +45,7 @@ void lz_descriptors_open(const struct lz_os *os);
  * a persistent descriptor as well. Called at start-up after lz_descriptors_open, and again to replace the
  * file. Returns 0 or -errno: -ENAMETOOLONG for a path of 512 bytes or more, -EMFILE if no descriptor is kept.
  */
-int lz_descriptors_add(const struct lz_os *os, const char *path);
+int lz_descriptors_set_cgroup_usage(const struct lz_os *os, const char *path);
 
 /*
  * In a forked child: closes the parent's files and opens the child's own now, while it may still have
@@ -53,7 +53,7 @@ int lz_descriptors_add(const struct lz_os *os, const char *path);
  */
 void lz_descriptors_after_fork(const struct lz_os *os);
 
-/* Closes all files; every later use opens its own. For tests, and when the library will do nothing. */
+/* Closes all files; every later use opens its own. For tests, and when the library is disabled. */
 void lz_descriptors_close(const struct lz_os *os);
 
 /*

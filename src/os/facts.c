@@ -61,7 +61,7 @@ static bool is_final(uint32_t word)
 	return word == LZ_FACT_YES || word == LZ_FACT_UNSUPPORTED;
 }
 
-/* What is final stays, also when another thread settles it meanwhile. */
+/* Never overwrites a final state, even if another thread sets it concurrently. */
 static void settle(enum lz_fact fact, uint32_t word)
 {
 	uint32_t seen = word_of(fact);

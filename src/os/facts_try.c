@@ -290,7 +290,7 @@ static int (*const tries[LZ_FACTS])(const struct lz_os *os) = {
 	[LZ_FACT_NOEXEC_SEAL] = try_noexec_seal,
 };
 
-bool lz_fact_is_alone(const struct lz_os *os)
+bool lz_process_is_single_threaded(const struct lz_os *os)
 {
 	uint64_t threads;
 
@@ -304,7 +304,7 @@ __attribute__((noinline)) enum lz_fact_state lz_fact(const struct lz_os *os, enu
 
 	if (known == LZ_FACT_YES || known == LZ_FACT_UNSUPPORTED)
 		return known;
-	error = lz_facts[fact].alone && !lz_fact_is_alone(os) ? -EBUSY : tries[fact](os);
+	error = lz_facts[fact].alone && !lz_process_is_single_threaded(os) ? -EBUSY : tries[fact](os);
 	lz_fact_learn_tried(fact, error);
 	return lz_fact_known(fact);
 }

@@ -35,7 +35,7 @@ int lz_fork_state_init(const struct lz_os *os)
 	return error;
 }
 
-bool lz_fork_state_is_current(
+bool lz_fork_state_refresh(
 	enum lz_fork_state which, void (*reset)(const struct lz_os *os), const struct lz_os *os)
 {
 	_Atomic uint32_t *page = atomic_load_explicit(&words, memory_order_acquire);

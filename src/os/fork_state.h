@@ -28,7 +28,7 @@ int lz_fork_state_init(const struct lz_os *os);
  * to date. A concurrent call (from another thread or a signal handler) returns false, and its caller does
  * without the state. Returns true if a child cannot be told from its parent.
  */
-bool lz_fork_state_is_current(
+bool lz_fork_state_refresh(
 	enum lz_fork_state which, void (*reset)(const struct lz_os *os), const struct lz_os *os);
 
 #endif

@@ -45,7 +45,7 @@ void *lz_scratch_take(const struct lz_os *os)
 {
 	intptr_t page;
 
-	if (lz_fork_state_is_current(LZ_FORK_STATE_SCRATCH, reset_in_child, os))
+	if (lz_fork_state_refresh(LZ_FORK_STATE_SCRATCH, reset_in_child, os))
 		for (unsigned i = 0; i < BUFFERS; i++) {
 			uintptr_t none = 0;
 

@@ -14,16 +14,16 @@ void lz_census_init(
 	*census = (struct lz_census){.geometry = geometry, .start = start, .end = end};
 }
 
-void lz_census_map_init(struct lz_census_map *map, uint64_t bytes, uint64_t page)
+void lz_census_histogram_init(struct lz_census_histogram *map, uint64_t bytes, uint64_t page)
 {
 	uint64_t cell = bytes / LZ_CENSUS_CELLS + (bytes % LZ_CENSUS_CELLS != 0);
 
-	*map = (struct lz_census_map){.cell_bytes = lz_round_down(cell + page - 1, page)};
+	*map = (struct lz_census_histogram){.cell_bytes = lz_round_down(cell + page - 1, page)};
 }
 
-static void add_to_map(struct lz_census *census, uint64_t start, uint64_t end, bool written)
+static void add_to_histogram(struct lz_census *census, uint64_t start, uint64_t end, bool written)
 {
-	struct lz_census_map *map = census->map;
+	struct lz_census_histogram *map = census->map;
 	unsigned shift = census->geometry->page_shift;
 
 	if (map == NULL)
@@ -76,13 +76,13 @@ static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
 	if (first + seen <= last)
 		census->written_covered += covered_bytes(census, shift, first + seen, last);
 	census->last_block = last + 1;
-	add_to_map(census, start, end, true);
+	add_to_histogram(census, start, end, true);
 }
 
 static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
 {
 	census->zero_mapped += end - start;
-	add_to_map(census, start, end, false);
+	add_to_histogram(census, start, end, false);
 }
 
 /* The kernel reads the memory, because another thread may be unmapping it. */
@@ -129,7 +129,7 @@ static void count_run(void *context, const struct lz_page_run *run)
 		add_zero(census, run->start, run->end);
 	} else if (run->file) {
 		census->window += run->end - run->start;
-		add_to_map(census, run->start, run->end, false);
+		add_to_histogram(census, run->start, run->end, false);
 	} else if (run->huge) {
 		add_huge(census, run->start, run->end);
 	} else {
@@ -146,7 +146,8 @@ static uint64_t table_share_of_level(const struct lz_geometry *geometry, unsigne
 	return (uint64_t)((unsigned __int128)bytes * lz_table_bytes(geometry, level) >> shift);
 }
 
-uint64_t lz_census_table_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest)
+uint64_t lz_census_proportional_table_bytes(
+	const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest)
 {
 	uint64_t share = 0;
 
@@ -161,12 +162,13 @@ int lz_census_walk(struct lz_census *census, const struct lz_os *os)
 
 	census->os = os;
 	error = lz_pagemap_walk(os, census->start, census->end, count_run, census);
-	census->table_bytes = lz_tables_counted_bytes(census->geometry, &census->tables);
+	census->table_bytes = lz_tables_vmpte_bytes(census->geometry, &census->tables);
 	census->table_share = 0;
 	for (unsigned level = 0; level < census->geometry->levels; level++)
 		census->table_share += table_share_of_level(census->geometry, level, census->covered[level]);
-	census->window_share = lz_census_table_share(census->geometry, census->end - census->start, 1) +
-			       table_share_of_level(census->geometry, 0, census->written_covered);
+	census->window_share =
+		lz_census_proportional_table_bytes(census->geometry, census->end - census->start, 1) +
+		table_share_of_level(census->geometry, 0, census->written_covered);
 	return error;
 }
 

@@ -20,7 +20,7 @@
  * A histogram of a range: the number of written pages and of pages mapped to zeros in each of its equal
  * parts.
  */
-struct lz_census_map {
+struct lz_census_histogram {
 	uint64_t cell_bytes;
 	uint32_t written[LZ_CENSUS_CELLS], zero[LZ_CENSUS_CELLS]; /* pages */
 };
@@ -32,7 +32,7 @@ struct lz_census {
 	uint64_t start, end, last_end, last_block; /* last_block: the last block with written pages, plus 1 */
 	struct lz_tables tables;
 	uint64_t covered[LZ_LEVELS_MAX], written_covered; /* bytes of the range that the counted tables map */
-	struct lz_census_map *map; /* NULL, or set by the caller after lz_census_init */
+	struct lz_census_histogram *map; /* NULL, or set by the caller after lz_census_init */
 	/* Results, in bytes: */
 	uint64_t written, zero_mapped, window; /* window: mapped from a zero window */
 	uint64_t table_bytes;                  /* all page tables that the populated pages need */
@@ -56,13 +56,14 @@ int lz_census_walk(struct lz_census *census, const struct lz_os *os);
  * Returns the bytes of tables, from level `lowest` up, that `bytes` of fully populated memory need in
  * proportion.
  */
-uint64_t lz_census_table_share(const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
+uint64_t lz_census_proportional_table_bytes(
+	const struct lz_geometry *geometry, uint64_t bytes, unsigned lowest);
 
 /* Initialises and walks, for callers that need only the sums. [start, end) must be page-aligned. */
 int lz_census_of_range(struct lz_census *census, const struct lz_os *os, const struct lz_geometry *geometry,
 	uint64_t start, uint64_t end);
 
 /* Initialises the histogram of a range of `bytes` bytes. `page` is the page size in bytes. */
-void lz_census_map_init(struct lz_census_map *map, uint64_t bytes, uint64_t page);
+void lz_census_histogram_init(struct lz_census_histogram *map, uint64_t bytes, uint64_t page);
 
 #endif

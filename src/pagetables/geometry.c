@@ -156,7 +156,7 @@ uint64_t lz_tables_bytes(const struct lz_geometry *geometry, const struct lz_tab
 	return bytes;
 }
 
-uint64_t lz_tables_counted_bytes(const struct lz_geometry *geometry, const struct lz_tables *tables)
+uint64_t lz_tables_vmpte_bytes(const struct lz_geometry *geometry, const struct lz_tables *tables)
 {
 	uint64_t bytes = 0;
 
@@ -219,7 +219,7 @@ static bool is_confirmed(
 
 	for (int attempt = 0; attempt < 3; attempt++) {
 		*measured = measure_one_page(os, address, row->page_shift);
-		if (*measured == lz_tables_counted_bytes(row, &tables))
+		if (*measured == lz_tables_vmpte_bytes(row, &tables))
 			return true;
 	}
 	return false;
@@ -244,13 +244,14 @@ const struct lz_geometry *lz_geometry_probe(const struct lz_os *os)
 		return page_shift <= 12 ? &assumed_4k : page_shift <= 14 ? &assumed_16k : &assumed_64k;
 	/* With other threads, whose page faults change VmPTE as well, no measurement can correct the table.
 	 */
-	if (is_confirmed(os, found, address, &measured) || measured == 0 || !lz_fact_is_alone(os))
+	if (is_confirmed(os, found, address, &measured) || measured == 0 ||
+		!lz_process_is_single_threaded(os))
 		return found;
 	for (size_t i = 0; i < lz_geometry_count; i++) {
 		const struct lz_geometry *row = &lz_geometry_table[i];
 		struct lz_tables tables = lz_tables_minimum(row, 1, page_shift);
 
-		if (is_candidate(row, page_shift) && lz_tables_counted_bytes(row, &tables) == measured)
+		if (is_candidate(row, page_shift) && lz_tables_vmpte_bytes(row, &tables) == measured)
 			return row;
 	}
 	return found;

@@ -77,6 +77,6 @@ struct lz_tables lz_tables_minimum(const struct lz_geometry *geometry, uint64_t 
 
 /* The size of tables in bytes: on all levels, or only on those that VmPTE counts. */
 uint64_t lz_tables_bytes(const struct lz_geometry *geometry, const struct lz_tables *tables);
-uint64_t lz_tables_counted_bytes(const struct lz_geometry *geometry, const struct lz_tables *tables);
+uint64_t lz_tables_vmpte_bytes(const struct lz_geometry *geometry, const struct lz_tables *tables);
 
 #endif

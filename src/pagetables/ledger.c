@@ -47,7 +47,7 @@ static bool same_traits(struct lz_range_traits a, struct lz_range_traits b)
 	return a.page_shift == b.page_shift && a.window == b.window && a.tag == b.tag;
 }
 
-struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address)
+struct lz_range *lz_ledger_find_at_or_above(struct lz_ledger *ledger, uintptr_t address)
 {
 	struct lz_range key = {.start = address};
 	struct lz_range *above = RB_NFIND(lz_range_tree, &ledger->ranges, &key);
@@ -170,7 +170,7 @@ static int add_missing(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	while (start < end) {
-		struct lz_range *above = lz_ledger_find(ledger, start);
+		struct lz_range *above = lz_ledger_find_at_or_above(ledger, start);
 		uintptr_t gap_end;
 
 		if (above != NULL && above->start <= start) {
@@ -208,7 +208,7 @@ int lz_ledger_add_missing(
 
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 {
-	struct lz_range *range = start < end ? lz_ledger_find(ledger, start) : NULL;
+	struct lz_range *range = start < end ? lz_ledger_find_at_or_above(ledger, start) : NULL;
 
 	/* An empty range inside another would split it in two, which would be merged again, forever. */
 	while (start < end && range != NULL && range->start < end) {
@@ -223,7 +223,7 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 			error = lz_ledger_add_missing(ledger, end, right_end, traits);
 		if (error)
 			return error;
-		range = lz_ledger_find(ledger, start);
+		range = lz_ledger_find_at_or_above(ledger, start);
 	}
 	return 0;
 }
@@ -239,7 +239,7 @@ struct lz_tables lz_ledger_additional_tables(
 	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables sum = {{0}};
-	struct lz_range *above = lz_ledger_find(ledger, start);
+	struct lz_range *above = lz_ledger_find_at_or_above(ledger, start);
 	struct lz_range *below = range_below(ledger, above);
 
 	/* Two gaps of one call share no table that the range between them does not need as well. */

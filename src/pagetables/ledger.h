@@ -90,7 +90,7 @@ static inline uint64_t lz_ledger_committed(const struct lz_ledger *ledger)
 }
 
 /* Returns the range that contains address, or else the first one above it; NULL if there is none. */
-struct lz_range *lz_ledger_find(struct lz_ledger *ledger, uintptr_t address);
+struct lz_range *lz_ledger_find_at_or_above(struct lz_ledger *ledger, uintptr_t address);
 
 /* Returns the next range, or NULL. */
 struct lz_range *lz_ledger_next(struct lz_range *range);

@@ -118,7 +118,7 @@ EXPORT ssize_t process_madvise(
 static int after_limit_change(int answer, int resource, const void *changed)
 {
 	if (answer == 0 && changed != NULL && is_active())
-		lz_calls_before_setrlimit(&lz_core.calls, resource);
+		lz_calls_after_setrlimit(&lz_core.calls, resource);
 	return answer;
 }
 

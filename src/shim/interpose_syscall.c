@@ -39,7 +39,7 @@ __attribute__((used)) void lz_syscall_before(long number, long a, long b, long c
 		if (number == SYS_seccomp || lz_prctl_restricts_syscalls((int)a))
 			lz_deactivate();
 	} else if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY)) {
-		lz_calls_before_sharing_pages(&lz_core.calls);
+		lz_calls_before_kernel_keeps_pages(&lz_core.calls);
 	}
 }
 

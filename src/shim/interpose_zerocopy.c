@@ -15,7 +15,7 @@
 EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsigned flags)
 {
 	if (is_active())
-		lz_calls_before_sharing_pages(&lz_core.calls);
+		lz_calls_before_kernel_keeps_pages(&lz_core.calls);
 	return lz_next_calls.vmsplice(fd, ranges, count, flags);
 }
 
@@ -23,6 +23,6 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *ranges, size_t count, unsign
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
 	if (is_active() && level == SOL_SOCKET && option == SO_ZEROCOPY)
-		lz_calls_before_sharing_pages(&lz_core.calls);
+		lz_calls_before_kernel_keeps_pages(&lz_core.calls);
 	return lz_next_calls.setsockopt(fd, level, option, value, length);
 }

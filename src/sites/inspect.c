@@ -12,7 +12,7 @@ static uint8_t digit(uint64_t part, uint64_t whole)
 }
 
 static void fill_cells(
-	struct lz_cell_map *cells, const struct lz_census_map *map, uint64_t bytes, uint64_t page)
+	struct lz_cell_map *cells, const struct lz_census_histogram *map, uint64_t bytes, uint64_t page)
 {
 	for (uint64_t at = 0; at < bytes && cells->count < LZ_CENSUS_CELLS; at += map->cell_bytes) {
 		uint64_t whole = lz_min_u64(map->cell_bytes, bytes - at);
@@ -36,9 +36,10 @@ struct lz_inspection *lz_report_inspect(
 	inspection->usage =
 		(struct lz_site_usage){.regions = 1, .bytes = end - start, .on_window = on_window};
 	memset(&inspection->cells, 0, sizeof inspection->cells);
-	inspection->usage.full_tables = lz_census_table_share(reporter->books->geometry, end - start, 0);
+	inspection->usage.full_tables =
+		lz_census_proportional_table_bytes(reporter->books->geometry, end - start, 0);
 	lz_census_init(census, reporter->books->geometry, start, end);
-	lz_census_map_init(&inspection->map, end - start, reporter->books->page);
+	lz_census_histogram_init(&inspection->map, end - start, reporter->books->page);
 	census->map = &inspection->map;
 	if (lz_census_walk(census, reporter->os) != 0) {
 		inspection->usage.unknown_bytes = inspection->usage.bytes;

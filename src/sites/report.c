@@ -39,7 +39,7 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 		lz_sites_note_grown(&reporter->report->sites, site, length - old_length);
 }
 
-void lz_report_range_freed(
+void lz_report_before_free(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end)
 {
 	struct lz_inspection *inspection;

@@ -61,7 +61,7 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
  * Inspects [start, end) of a region before it is unmapped: the whole region, or the tail that realloc cuts
  * off.
  */
-void lz_report_range_freed(
+void lz_report_before_free(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end);
 
 /* Writes the report; `reason` is "exit" or "signal". */

@@ -42,7 +42,7 @@ struct lz_inspection {
 	struct lz_site_usage usage;
 	struct lz_cell_map cells; /* usage by parts of the region */
 	struct lz_census census;
-	struct lz_census_map map;
+	struct lz_census_histogram map;
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * A mutex that cannot deadlock its process.
+ * A mutex whose waiters give up after a second, so that it cannot deadlock its process.
  *
  *  - In a section, all signals are blocked except those that a thread raises by its own instructions
  *    (SIGSEGV, SIGSYS ...). No handler can switch to another user-level thread, jump out of the section or
@@ -10,8 +10,8 @@
  *    its thread later finds the mark in the frame of the section overwritten and acquires the lock again. The
  *    caller then learns that the guarded state may be inconsistent.
  *  - The lock is never taken away from another thread. One holder cannot continue: a child of vfork(2) that
- *    was killed in a section. The thread of its parent whose thread-local storage it used frees the lock at
- *    its next acquisition.
+ *    was killed in a section. Such a child shares thread-local storage with one thread of its parent, which
+ * detects it and frees the lock at its next acquisition.
  *  - A thread waits at most LZ_LOCK_TIMEOUT_MS. After that, the caller continues without the lock.
  *  - The lock word is on a page under MADV_WIPEONFORK (Linux 4.14). The child of any fork, including a raw
  *    clone, finds the lock free and learns that it is a child. There are no fork handlers, hence no ordering
@@ -50,7 +50,7 @@ void lz_frame_mark_set(struct lz_frame_mark *mark);
 void lz_frame_mark_clear(struct lz_frame_mark *mark);
 
 /*
- * Whether the frame that was marked at this address may still be alive. False is certain, true is not. The
+ * Whether the frame that was marked at this address may still be alive. False: it is certainly gone. The
  * address is read by a system call, because the stack may be unmapped: 0.2 us.
  */
 bool lz_frame_mark_may_be_alive(const struct lz_os *os, uintptr_t at);
@@ -62,7 +62,7 @@ struct lz_lock {
 	struct lz_lock_page *page;        /* wiped in a forked child */
 	_Atomic uint32_t section_is_open; /* a section is open; a child that finds it set has inherited
 					     inconsistent state */
-	_Atomic uint32_t holder_is_lost;  /* a wait timed out: try once, do not wait */
+	_Atomic uint32_t holder_is_lost;  /* a wait timed out; later callers try once and do not wait */
 	pid_t pid;                  /* only without MADV_WIPEONFORK: the process that initialised the lock */
 	struct lz_frame_mark *mark; /* mark of the open section; needs the lock */
 };

@@ -107,7 +107,7 @@ Test(descriptors, none_is_kept_if_the_limit_is_below_64)
 	cr_expect_eq(persistent_fd(LZ_MAPS), -1);
 	cr_expect_eq(count_open(0, 1024), all);
 	cr_expect(status_is_readable());
-	cr_expect_eq(lz_descriptors_add(os, "/proc/version"), -EMFILE);
+	cr_expect_eq(lz_descriptors_set_cgroup_usage(os, "/proc/version"), -EMFILE);
 }
 
 Test(descriptors, stay_below_a_small_limit)
@@ -240,7 +240,7 @@ Test(descriptors, added_file_is_served_by_its_path)
 
 	start();
 	cr_assert_eq(pwrite(program_fd, "100\n", 4, 0), 4);
-	cr_expect_eq(lz_descriptors_add(os, path), 0);
+	cr_expect_eq(lz_descriptors_set_cgroup_usage(os, path), 0);
 	cr_expect_geq(persistent_fd(path), 960);
 	cr_expect_eq(lz_proc_number(os, path, &value), 0);
 	cr_expect_eq(value, 100);
@@ -251,8 +251,8 @@ Test(descriptors, added_file_is_served_by_its_path)
 	cr_expect_eq(value, 234);
 	memset(longest, 'x', sizeof longest - 1);
 	longest[sizeof longest - 1] = '\0';
-	cr_expect_eq(lz_descriptors_add(os, longest), -ENAMETOOLONG);
-	cr_expect_eq(lz_descriptors_add(os, "/no/such"), -ENOENT);
+	cr_expect_eq(lz_descriptors_set_cgroup_usage(os, longest), -ENAMETOOLONG);
+	cr_expect_eq(lz_descriptors_set_cgroup_usage(os, "/no/such"), -ENOENT);
 	cr_expect(status_is_readable());
 }
 

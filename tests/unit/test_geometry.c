@@ -12,7 +12,7 @@ static uint64_t counted(const struct lz_geometry *geometry, uint64_t start, uint
 {
 	struct lz_tables tables = lz_tables_of(geometry, start, start + length, geometry->page_shift);
 
-	return lz_tables_counted_bytes(geometry, &tables);
+	return lz_tables_vmpte_bytes(geometry, &tables);
 }
 
 Test(geometry, figures_of_the_demand_paging_article)
@@ -23,7 +23,7 @@ Test(geometry, figures_of_the_demand_paging_article)
 	cr_assert_not_null(x86);
 	/* Claim E7 of the demand-paging article: one page needs one table on each of 4 levels. */
 	cr_expect_eq(lz_tables_bytes(x86, &one), 16 * KIB);
-	cr_expect_eq(lz_tables_counted_bytes(x86, &one), 12 * KIB);
+	cr_expect_eq(lz_tables_vmpte_bytes(x86, &one), 12 * KIB);
 	/* Claim E8: 512 GiB need 1 GiB of PTE tables, 2 MiB of PMD tables and one PUD table. */
 	cr_expect_eq(counted(x86, 0, 512 * GIB), GIB + 2048 * KIB + 4 * KIB);
 	/* Claim E5: 100 GB. */

@@ -115,7 +115,7 @@ Test(census, distinguishes_written_read_and_untouched_pages)
 	const struct lz_geometry *geometry = lz_geometry_probe(&lz_os_linux);
 	volatile char *at = aligned(8 * MIB, MADV_NOHUGEPAGE);
 	struct lz_census census;
-	struct lz_census_map map;
+	struct lz_census_histogram map;
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	bool has_zero_page = kernel_has_zero_page();
 
@@ -124,7 +124,7 @@ Test(census, distinguishes_written_read_and_untouched_pages)
 	for (size_t i = 2 * MIB; i < 4 * MIB; i += page)
 		(void)at[i];
 	lz_census_init(&census, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB);
-	lz_census_map_init(&map, 8 * MIB, page);
+	lz_census_histogram_init(&map, 8 * MIB, page);
 	census.map = &map;
 	cr_assert_eq(lz_census_walk(&census, &lz_os_linux), 0);
 	if (has_zero_page) {
@@ -164,7 +164,7 @@ Test(census, proportional_shares_of_neighbours_add_up)
 		lz_census_of_range(&census, &lz_os_linux, geometry, (uintptr_t)at, (uintptr_t)at + 8 * MIB),
 		0);
 	whole = census.table_share;
-	cr_expect_eq(whole, lz_census_table_share(geometry, 8 * MIB, 0));
+	cr_expect_eq(whole, lz_census_proportional_table_bytes(geometry, 8 * MIB, 0));
 	cr_expect_eq(whole, census.window_share);
 	for (size_t i = 0; i < 16; i++) {
 		uintptr_t part = (uintptr_t)at + i * MIB / 2;

@@ -121,7 +121,7 @@ static void do_mremap(void)
 {
 	uintptr_t at = random_place(), to = random_place();
 	size_t old_length = random_length(), new_length = random_length();
-	struct lz_range *range = lz_ledger_find(&core.books.ledger, at);
+	struct lz_range *range = lz_ledger_find_at_or_above(&core.books.ledger, at);
 	int flags = (int[]){0, MREMAP_MAYMOVE | MREMAP_FIXED,
 		MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP}[random_below(3)];
 
@@ -185,7 +185,7 @@ static uint64_t vmpte(void)
 /* Returns the bytes of page tables that the ledger predicts for the area. */
 static uint64_t expected_table_bytes(void)
 {
-	struct lz_range *range = lz_ledger_find(&core.books.ledger, area);
+	struct lz_range *range = lz_ledger_find_at_or_above(&core.books.ledger, area);
 
 	lz_ledger_remove(&area_ledger, 0, UINTPTR_MAX);
 	for (; range != NULL && range->start < area + area_bytes; range = lz_ledger_next(range))

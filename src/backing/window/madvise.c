@@ -57,10 +57,11 @@ static int wipe_on_fork(struct lz_backings *backings, const struct lz_window_par
 }
 
 /*
- * Returns -ENOMEM if part of a range is not mapped, 0 otherwise; changes nothing. MADV_KEEPONFORK does that;
- * where a kernel or a sandbox lacks it, msync(2) with MS_ASYNC does (mm/msync.c).
+ * Returns -ENOMEM if part of a range is not mapped, 0 otherwise; changes nothing. Probes with
+ * MADV_KEEPONFORK, which has no effect on pieces of a window, or, if a kernel or a sandbox lacks it, with
+ * msync(2) and MS_ASYNC (mm/msync.c).
  */
-static int find_holes(struct lz_backings *backings, void *address, size_t length)
+static int check_fully_mapped(struct lz_backings *backings, void *address, size_t length)
 {
 	int error = backings->os->madvise(address, length, MADV_KEEPONFORK);
 
@@ -89,7 +90,7 @@ int lz_window_advise(struct lz_backings *backings, const struct lz_window_part *
 			       ? -EACCES
 			       : -EINVAL;
 	case MADV_NOHUGEPAGE:
-		return find_holes(backings, address, length);
+		return check_fully_mapped(backings, address, length);
 	case MADV_HWPOISON:
 	case MADV_SOFT_OFFLINE:
 		error = backings->os->madvise(address, length, MADV_POPULATE_WRITE);

@@ -42,7 +42,7 @@ static bool is_valid(const struct lz_backings *backings, uintptr_t start, size_t
  * Mappings of different kinds are never merged by the kernel, even with equal attributes: each file is a kind
  * of its own, and so is /dev/zero.
  */
-static uintptr_t mapping_kind(struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t at)
+static uintptr_t merge_class(struct lz_backings *backings, const struct lz_mapping *mapping, uintptr_t at)
 {
 	uintptr_t tag = lz_books_window_tag_at(backings->books, at);
 
@@ -97,7 +97,7 @@ static int check_uniform_by_smaps(
 
 		if (mapping.end <= start)
 			continue;
-		kind = mapping_kind(backings, &mapping, lz_max_u64(start, mapping.start));
+		kind = merge_class(backings, &mapping, lz_max_u64(start, mapping.start));
 		if (mapping.start > start ||
 			(!first && (seen.protection != attributes->protection ||
 					   seen.advice != attributes->advice || kind != first_kind)))
@@ -174,7 +174,7 @@ __attribute__((noinline)) static void record_move(
 	for (size_t piece; from < end; from += piece, to += piece) {
 		uintptr_t tag = lz_books_window_tag_at(backings->books, from);
 
-		piece = lz_window_piece_length(backings, from, end);
+		piece = lz_window_movable_length(backings, from, end);
 		if (!stays)
 			lz_window_set_tag(backings, from, piece, 0);
 		lz_window_set_tag(
@@ -192,7 +192,7 @@ __attribute__((noinline)) static void record_partial_move(
 	uintptr_t end = from + length;
 
 	for (size_t piece; from < end; from += piece, to += piece) {
-		piece = lz_window_piece_length(backings, from, end);
+		piece = lz_window_movable_length(backings, from, end);
 		if (is_mapped(backings, to))
 			record_move(backings, from, piece, to, false);
 	}
@@ -300,7 +300,7 @@ static intptr_t remap(struct lz_backings *backings, const struct lz_lease *lease
 		 */
 		if ((flags & ~MREMAP_MAYMOVE) == 0 && start + old_length > start &&
 			start + old_length <= (uintptr_t)1 << backings->books->geometry->user_bits)
-			old_length = lz_window_piece_length(backings, start, start + old_length);
+			old_length = lz_window_movable_length(backings, start, start + old_length);
 		return backings->os->mremap((void *)start, old_length, new_length, flags, (void *)target);
 	}
 	if (!is_mapped(backings, start))

@@ -95,7 +95,7 @@ bool lz_window_next_part(
 	return found;
 }
 
-void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice)
+void lz_window_apply_attributes(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice)
 {
 	static const struct {
 		unsigned flag;
@@ -134,7 +134,7 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
 	lz_books_unlock(backings->books);
 }
 
-size_t lz_window_piece_length(struct lz_backings *backings, uintptr_t at, uintptr_t end)
+size_t lz_window_movable_length(struct lz_backings *backings, uintptr_t at, uintptr_t end)
 {
 	struct lz_window_part part;
 
@@ -144,7 +144,7 @@ size_t lz_window_piece_length(struct lz_backings *backings, uintptr_t at, uintpt
 }
 
 /* Copies a piece that the kernel refuses to move into anonymous memory at its new place. */
-static int copy_piece(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to)
+static int move_piece_by_copy(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to)
 {
 	intptr_t fresh = backings->os->mmap((void *)to, length, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -176,7 +176,7 @@ static int move_piece(
 	if (error == 0)
 		lz_window_set_tag(
 			backings, to, length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
-	else if (copy && error == -EFAULT && (error = copy_piece(backings, at, length, to)) == 0)
+	else if (copy && error == -EFAULT && (error = move_piece_by_copy(backings, at, length, to)) == 0)
 		lz_window_set_tag(backings, to, length, 0);
 	else if (!stays)
 		lz_window_set_tag(backings, at, length, tag);
@@ -190,7 +190,7 @@ int lz_window_move_pieces(
 	int error = 0;
 
 	while (at < end && error == 0) {
-		size_t piece = lz_window_piece_length(backings, at, end);
+		size_t piece = lz_window_movable_length(backings, at, end);
 
 		error = move_piece(backings, at, piece, to + (at - from), flags, copy);
 		if (error == 0)
@@ -204,10 +204,10 @@ int lz_window_move_pieces(
 	 */
 	length = at - from;
 	for (uintptr_t back = to; back < to + length;) {
-		size_t piece = lz_window_piece_length(backings, back, to + length);
+		size_t piece = lz_window_movable_length(backings, back, to + length);
 
 		if (move_piece(backings, back, piece, from + (back - to), 0, copy) != 0)
-			copy_piece(backings, back, piece, from + (back - to));
+			move_piece_by_copy(backings, back, piece, from + (back - to));
 		back += piece;
 	}
 	return error;
@@ -215,7 +215,7 @@ int lz_window_move_pieces(
 
 /* --- growing --- */
 
-/* Protection keys are available: the preceding range has one. */
+/* If the key is not 0, the preceding range has one, so protection keys are supported. */
 static void set_key(struct lz_backings *backings, uintptr_t from, uintptr_t to,
 	const struct lz_window_attributes *attributes)
 {
@@ -242,7 +242,7 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 		if (lz_os_failed(at))
 			return (int)at;
 		set_key(backings, from, to, attributes);
-		lz_window_copy_advice(backings, from, to - from, attributes->advice);
+		lz_window_apply_attributes(backings, from, to - from, attributes->advice);
 		/* Memory that was /dev/zero still behaves as a mapping of a file. */
 		if (tag & lz_window_map_dev_zero_bit(&backings->books->windows))
 			lz_window_set_tag(backings, from, to - from,
@@ -262,7 +262,7 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	if (error)
 		return error;
 	set_key(backings, from, to, attributes);
-	lz_window_copy_advice(backings, from, to - from, attributes->advice);
+	lz_window_apply_attributes(backings, from, to - from, attributes->advice);
 	if (middle > from)
 		lz_window_set_tag(backings, from, middle - from, tag);
 	if (middle < to)

@@ -23,16 +23,19 @@
 #define COUNT_MS 100u
 
 /*
- * Sizes of pieces by all that stands on windows. Below 10 GiB a window of one block stays in the CPU cache (8 ns for each
- * page read up to 64 MiB, 26 ns at 512 MiB); from there on 16 MiB is made and read faster, since it needs fewer mappings
- * (64 GiB, making and first pass: 297 ms with 2 MiB, 215 with 16). Beyond 512 GiB pieces grow with the sum: 512 MiB for
- * 16 TiB.
+ * Sizes of pieces, by the sum of all memory on windows:
+ *  - below 10 GiB one block (2 MiB), which stays in the CPU cache (8 ns for each page read up to 64 MiB, 26
+ * ns at 512 MiB);
+ *  - from 10 to 512 GiB 16 MiB, which needs fewer mappings (64 GiB, mapping and first pass: 297 ms with 2
+ * MiB, 215 with 16 MiB);
+ *  - beyond 512 GiB growing with the sum: 512 MiB for 16 TiB.
  */
 #define SMALL_TOTAL (UINT64_C(10) << 30)
 #define LARGE_TOTAL (UINT64_C(512) << 30)
 #define MEDIUM_PIECE (UINT64_C(16) << 20)
 
-/* The mappings of the program that are no pieces of ours, counted at most COUNT_MS ago. Needs the lock of the books. */
+/* The mappings of the program that are no pieces of ours, counted at most COUNT_MS ago. Needs the lock of the
+ * books. */
 static uint64_t other_mappings(struct lz_backings *backings, uint64_t ours)
 {
 	struct lz_windows *windows = backings->windows;
@@ -108,7 +111,8 @@ size_t lz_window_piece_bytes(struct lz_backings *backings, size_t total, size_t 
 	return least <= lz_max_u64(unit, page_tables / 4) ? least : 0;
 }
 
-/* E8, 512 GiB in a group of 32 MiB, takes more: its mappings leave no choice. */
+/* `min_bytes` wins even if it is more than an eighth, as for 512 GiB in a control group of 32 MiB: smaller
+ * pieces would need too many mappings. */
 size_t lz_window_fit_to_memory(
 	const struct lz_backings *backings, size_t bytes, size_t min_bytes, uint64_t free)
 {

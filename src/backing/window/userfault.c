@@ -100,8 +100,8 @@ static int write_protect(struct run *run, uintptr_t start, uintptr_t end)
 	return error;
 }
 
-/* Explicitly, not by closing: a child that was forked meanwhile keeps the descriptor open. */
-static void end_write_protection(struct run *run, uintptr_t start, uintptr_t end, bool replaced)
+/* Unregisters the range instead of closing the descriptor, because a forked child may keep that open. */
+static void unregister_or_wake(struct run *run, uintptr_t start, uintptr_t end, bool replaced)
 {
 	struct uffdio_range range = {start, end - start};
 
@@ -209,7 +209,7 @@ static int copy_attributes(const struct run *run, const struct block *block, siz
 	for (size_t i = 0; i < wiped.count; i++)
 		backings->os->madvise((void *)(copy + wiped.part[i].start),
 			wiped.part[i].end - wiped.part[i].start, MADV_WIPEONFORK);
-	lz_window_copy_advice(backings, copy, length, run->advice & ~(unsigned)LZ_VM_LOCKED);
+	lz_window_apply_attributes(backings, copy, length, run->advice & ~(unsigned)LZ_VM_LOCKED);
 	return backings->os->mprotect((void *)copy, length, run->protection);
 }
 
@@ -234,7 +234,7 @@ static void record_replaced(struct lz_backings *backings, uintptr_t start, uintp
 	 * The anonymous memory may be merged in the ledger with what follows it; only the range itself is
 	 * changed.
 	 */
-	while (start < end && (range = lz_ledger_find(&backings->books->ledger, start)) != NULL &&
+	while (start < end && (range = lz_ledger_find_at_or_above(&backings->books->ledger, start)) != NULL &&
 		range->start < end) {
 		struct lz_range_traits traits = {
 			.page_shift = (uint8_t)backings->books->page_shift, .tag = range->traits.tag};
@@ -300,13 +300,13 @@ static bool replace_block(struct run *run, uintptr_t start, uintptr_t end)
 	error = protected || (walked && !block.has_contents) ? replace_with_copy(run, &block, end, walked)
 							     : -EBUSY;
 	if (protected)
-		end_write_protection(run, start, end, error == 0);
+		unregister_or_wake(run, start, end, error == 0);
 	if (error == 0)
 		record_replaced(run->backings, start, end);
 	os->any_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0);
 	/* Locked only now, because RLIMIT_MEMLOCK may not suffice for both copies. */
 	if (error == 0)
-		lz_window_copy_advice(run->backings, start, end - start, run->advice & LZ_VM_LOCKED);
+		lz_window_apply_attributes(run->backings, start, end - start, run->advice & LZ_VM_LOCKED);
 	return error == 0;
 }
 

@@ -39,7 +39,7 @@ static size_t newest_size(const struct lz_backings *backings)
 /* --- logging --- */
 
 /* Whether a reason was not logged before; marks it as logged. */
-static bool is_first_report(struct lz_windows *windows, const char *step)
+static bool mark_reported(struct lz_windows *windows, const char *step)
 {
 	for (unsigned i = 0; i < LZ_WINDOW_REASONS; i++) {
 		const char *said = NULL;
@@ -58,7 +58,7 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
 	char *buffer = lz_scratch_take(backings->os);
 	struct lz_text text;
 
-	if (buffer == NULL || !is_first_report(backings->windows, step)) {
+	if (buffer == NULL || !mark_reported(backings->windows, step)) {
 		lz_scratch_release(backings->os, buffer);
 		return;
 	}
@@ -83,7 +83,7 @@ void lz_window_log_failure(struct lz_backings *backings, const char *step, int e
  * Whether [start, end) contains nothing but a window: the program may have unmapped memory that is not its
  * own.
  */
-static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t end)
+static bool contains_only_windows(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_line_reader lines;
 	uintptr_t covered = start;
@@ -108,7 +108,7 @@ static bool is_window(struct lz_backings *backings, uintptr_t start, uintptr_t e
  * Frees the slot of a retired window without users; returns false if there is none. *keeper is 0 if the
  * program has overwritten its mappings. Needs the lock of the books.
  */
-static bool free_retired(struct lz_backings *backings, uintptr_t *keeper, size_t *bytes)
+static bool take_retired(struct lz_backings *backings, uintptr_t *keeper, size_t *bytes)
 {
 	bool found = false, any_retired = false;
 
@@ -142,9 +142,9 @@ static void unmap_retired(struct lz_backings *backings)
 	do {
 		if (!lz_books_lock(backings->books))
 			return;
-		found = free_retired(backings, &keeper, &bytes);
+		found = take_retired(backings, &keeper, &bytes);
 		lz_books_unlock(backings->books);
-		if (found && keeper != 0 && is_window(backings, keeper, keeper + 2 * bytes))
+		if (found && keeper != 0 && contains_only_windows(backings, keeper, keeper + 2 * bytes))
 			backings->os->munmap((void *)keeper, 2 * bytes);
 	} while (found);
 }
@@ -175,7 +175,7 @@ static void fill_lease(
 	lease->keeper = window->keeper;
 	lease->source = window->source;
 	lease->bytes = bytes;
-	lz_reservation_add(&backings->books->reservations, &lease->hold, 0, &users);
+	lz_reservation_slot_add(&backings->books->reservations, &lease->hold, 0, &users);
 }
 
 /* What a window has to provide: pieces of `bytes`, of `min_bytes` if memory is short, for a mapping of
@@ -201,7 +201,7 @@ static void lease_existing(struct lz_backings *backings, const struct wanted *wa
 	}
 }
 
-static struct lz_window *free_slot(struct lz_backings *backings)
+static struct lz_window *find_free_slot(struct lz_backings *backings)
 {
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		if (backings->windows->window[i].bytes == 0)
@@ -221,7 +221,7 @@ static bool install(
 	if (!lz_books_lock(backings->books))
 		return false;
 	retire_all(backings);
-	slot = free_slot(backings);
+	slot = find_free_slot(backings);
 	if (slot != NULL) {
 		slot->keeper = created->keeper;
 		slot->source = created->source;
@@ -233,7 +233,7 @@ static bool install(
 		atomic_signal_fence(memory_order_seq_cst);
 		slot->bytes = created->bytes;
 		publish_size(backings);
-		lz_window_map_set_empty(&backings->books->windows);
+		lz_window_map_note_unused(&backings->books->windows);
 	}
 	lz_books_unlock(backings->books);
 	return slot != NULL;
@@ -374,7 +374,7 @@ void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)
 	struct lz_window *window = lease->object;
 
 	lease->object = NULL;
-	if (window == NULL || !lz_reservation_remove(&lease->hold) ||
+	if (window == NULL || !lz_reservation_slot_remove(&lease->hold) ||
 		atomic_fetch_sub(&window->users, 1) != 1)
 		return;
 	lz_windows_release_unused(backings);
@@ -399,14 +399,14 @@ void lz_windows_retire_all(struct lz_backings *backings)
  * a loop, such a window therefore stays for a second. Larger windows serve regions of 16 GiB and more, whose
  * pieces take 20 ms to map. Needs the lock of the books.
  */
-static bool can_release(struct lz_backings *backings)
+static bool prepare_release(struct lz_backings *backings)
 {
 	size_t bytes = 0;
 
 	for (unsigned i = 0; i < LZ_WINDOWS; i++)
 		bytes += backings->windows->window[i].bytes;
-	if (bytes == 0 || lz_ledger_find(&backings->books->windows.ranges, 0) != NULL) {
-		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
+	if (bytes == 0 || lz_ledger_find_at_or_above(&backings->books->windows.ranges, 0) != NULL) {
+		atomic_store_explicit(&backings->books->windows.release_due, false, memory_order_relaxed);
 		return false;
 	}
 	lz_reservations_reclaim(&backings->books->reservations);
@@ -424,13 +424,13 @@ void lz_windows_release_unused(struct lz_backings *backings)
 {
 	bool release;
 
-	if (!atomic_load_explicit(&backings->books->windows.is_empty, memory_order_relaxed) ||
+	if (!atomic_load_explicit(&backings->books->windows.release_due, memory_order_relaxed) ||
 		!lz_books_lock(backings->books))
 		return;
-	release = can_release(backings);
+	release = prepare_release(backings);
 	if (release) {
 		retire_all(backings);
-		atomic_store_explicit(&backings->books->windows.is_empty, false, memory_order_relaxed);
+		atomic_store_explicit(&backings->books->windows.release_due, false, memory_order_relaxed);
 		lz_books_publish_statistics(backings->books);
 	}
 	lz_books_unlock(backings->books);

@@ -21,7 +21,7 @@
  * more. When no range is on a window, all windows are released. Members that are not atomic are changed under
  * the lock of the books.
  *
- * This header is for the files of this folder and for the code that sets up a process's windows.
+ * This header is for the files of this folder and for core.c.
  */
 #ifndef LZ_BACKING_WINDOW_WINDOW_H
 #define LZ_BACKING_WINDOW_WINDOW_H
@@ -54,9 +54,9 @@ struct lz_windows {
 	_Atomic bool attributes_changed; /* the program changed protection or advice on a window; details are
 					    only in /proc/self/smaps */
 	_Atomic bool protection_keys_used;               /* the program set a protection key on a window */
-	uint64_t max_map_count;   /* vm.max_map_count; 0: not read yet */
-	uint64_t other_mappings;  /* of the program, at the time below */
-	uint64_t counted_ms;      /* 0: never */
+	uint64_t max_map_count;                          /* vm.max_map_count; 0: not read yet */
+	uint64_t other_mappings;                         /* mappings of the program, counted at counted_ms */
+	uint64_t counted_ms;                             /* 0: never */
 	_Atomic(const char *) logged[LZ_WINDOW_REASONS]; /* reasons logged so far; NULL: free entry */
 };
 
@@ -82,22 +82,22 @@ void lz_windows_retire_all(struct lz_backings *backings);
 void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start, uintptr_t end);
 
 /*
- * Logs, once for each step, that no window is available and why. `step` is a constant in words for the user;
- * `error` is -errno or 0.
+ * Logs, once for each reason, that no window is available. `step` is the reason, a constant in words for the
+ * user; `error` is -errno or 0.
  */
 void lz_window_log_failure(struct lz_backings *backings, const char *step, int error);
 
 /* --- size.c --- */
 
 /*
- * Bytes of a window that each piece of a region maps, for `length` bytes of a region of `total` bytes. 0:
- * there are not enough mappings (vm.max_map_count). *min_bytes: with fewer bytes there are not. Needs the lock of the books.
+ * Bytes of a window that each piece of a region maps, for `length` bytes of a region of `total` bytes.
+ * Returns 0 if vm.max_map_count would be exceeded. *min_bytes: the smallest size that does not exceed it.
+ * Needs the lock of the books.
  */
-size_t lz_window_piece_bytes(
-	struct lz_backings *backings, size_t total, size_t length, size_t *min_bytes);
+size_t lz_window_piece_bytes(struct lz_backings *backings, size_t total, size_t length, size_t *min_bytes);
 
 /*
- * `bytes`, or less, down to `min_bytes`, where more than an eighth of the `free` bytes would be taken. Needs no lock.
+ * Reduces `bytes` to an eighth of the `free` bytes, but not below `min_bytes` or one unit. Needs no lock.
  */
 size_t lz_window_fit_to_memory(
 	const struct lz_backings *backings, size_t bytes, size_t min_bytes, uint64_t free);
@@ -139,16 +139,16 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	uintptr_t tag, const struct lz_window_attributes *attributes);
 
 /*
- * Moves [from, from + length), whatever its backing, over the mapping at `to`. Leaves holes, or untouched
- * memory if `flags` has MREMAP_DONTUNMAP. Page tables are moved; a part that the program split into different
- * mappings (EFAULT) is copied if `copy` is set. Updates the map of windows. 0 or -errno; on failure
- * everything is where it was.
+ * Moves [from, from + length), whatever its backing, over the mapping at `to`. The old range is unmapped;
+ * with MREMAP_DONTUNMAP in `flags` it stays mapped and untouched. Page tables are moved; a part that the
+ * program split into different mappings (EFAULT) is copied if `copy` is set. Updates the map of windows. 0 or
+ * -errno; on failure everything is where it was.
  */
 int lz_window_move_pieces(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy);
 
 /* Bytes from `at`, up to `end`, that mremap(2) can move in one call. */
-size_t lz_window_piece_length(struct lz_backings *backings, uintptr_t at, uintptr_t end);
+size_t lz_window_movable_length(struct lz_backings *backings, uintptr_t at, uintptr_t end);
 
 /* The entry in the map of windows for pieces that moved from `from` to `to`. Needs no lock. */
 uintptr_t lz_window_moved_tag(
@@ -164,7 +164,8 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
 bool lz_window_is_piece(const struct lz_backings *backings, const struct lz_mapping *mapping);
 
 /* Gives a range the advice of another one: bits of enum lz_vm_flag in os/procfs.h. */
-void lz_window_copy_advice(struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice);
+void lz_window_apply_attributes(
+	struct lz_backings *backings, uintptr_t start, size_t length, unsigned advice);
 
 /*
  * Finds the next part of [start, end) on a window; false if there is none. Takes the lock of the books, or

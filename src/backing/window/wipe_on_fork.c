@@ -33,7 +33,7 @@ void lz_window_wipe_after_fork(struct lz_backings *backings)
 		struct lz_mapping mapping;
 
 		if (lz_mapping_parse(line, &mapping) == 0 && lz_mapping_is_window(&mapping))
-			lz_wipe_table_discard(wipes, backings->os, mapping.start, mapping.end);
+			lz_wipe_table_zero_ranges(wipes, backings->os, mapping.start, mapping.end);
 	}
 	if (all) {
 		all = lines.error == 0;
@@ -41,5 +41,5 @@ void lz_window_wipe_after_fork(struct lz_backings *backings)
 	}
 	/* If maps cannot be read, the records are trusted. */
 	if (!all)
-		lz_wipe_table_discard(wipes, backings->os, 0, UINTPTR_MAX);
+		lz_wipe_table_zero_ranges(wipes, backings->os, 0, UINTPTR_MAX);
 }

@@ -49,7 +49,7 @@ static void print_text(const struct lz_cost_range *range, const struct lz_tables
 			geometry->level[level].counted ? "   yes" : "   no");
 	print_row("all", "", count_tables(geometry, tables, false), lz_tables_bytes(geometry, tables), "");
 	print_row("in VmPTE", "", count_tables(geometry, tables, true),
-		lz_tables_counted_bytes(geometry, tables), "");
+		lz_tables_vmpte_bytes(geometry, tables), "");
 }
 
 static json_t *level_json(const struct lz_geometry *geometry, unsigned level, uint64_t tables)
@@ -80,7 +80,7 @@ static json_t *range_json(const struct lz_cost_range *range, const struct lz_tab
 		json_array_append_new(levels, level_json(geometry, level, tables->count[level]));
 	json_object_set_new(object, "total_tables", lz_json_number(count_tables(geometry, tables, false)));
 	json_object_set_new(object, "total_bytes", lz_json_number(lz_tables_bytes(geometry, tables)));
-	json_object_set_new(object, "vmpte_bytes", lz_json_number(lz_tables_counted_bytes(geometry, tables)));
+	json_object_set_new(object, "vmpte_bytes", lz_json_number(lz_tables_vmpte_bytes(geometry, tables)));
 	return object;
 }
 

@@ -52,7 +52,7 @@ static void probe_geometry(struct lz_probe_context *context, struct lz_finding *
 	lz_finding_set(finding, LZ_HEALTH_OK, "%s, pages of %s", geometry->name,
 		lz_size_text(UINT64_C(1) << geometry->page_shift).text);
 	lz_finding_set_meaning(finding, "512 GiB of touched memory need %s of page tables",
-		lz_size_text(lz_tables_counted_bytes(geometry, &tables)).text);
+		lz_size_text(lz_tables_vmpte_bytes(geometry, &tables)).text);
 }
 
 static void probe_vmpte(struct lz_probe_context *context, struct lz_finding *finding)

@@ -27,7 +27,7 @@ uint64_t lz_table_counter_add(
 		added.count[level] = lz_sub_clamped(end_table, lz_max_u64(first_table, counter->next[level]));
 		counter->next[level] = lz_max_u64(end_table, counter->next[level]);
 	}
-	bytes = lz_tables_counted_bytes(geometry, &added);
+	bytes = lz_tables_vmpte_bytes(geometry, &added);
 	counter->bytes += bytes;
 	return bytes;
 }
