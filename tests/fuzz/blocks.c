@@ -153,6 +153,7 @@ void block_new(struct worker *worker, struct block *block, void *p, size_t size,
 {
 	block->p = p;
 	block->size = size;
+	block->from_c_library = !is_served(size, stamp == ZEROS);
 	block->extents = 1;
 	block->extent[0] = (struct extent){0, size, stamp};
 	if (p != NULL && stamp == ZEROS)

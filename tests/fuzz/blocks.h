@@ -18,7 +18,8 @@ struct extent {
 struct block {
 	char *p;
 	size_t size;
-	unsigned extents; /* the first covers the whole block */
+	bool from_c_library; /* too small for lazyzero when it was allocated; realloc keeps it there */
+	unsigned extents;    /* the first covers the whole block */
 	struct extent extent[EXTENTS];
 };
 

@@ -59,8 +59,9 @@ static void resize(struct worker *worker, const struct record *record, size_t si
 			fail(worker, "realloc to nothing gave %p", p);
 		block->p = NULL;
 	} else {
-		/* A block that calloc got below its threshold is the C library's, and stays there. */
-		bool served = is_served(block->size, false) && ((uintptr_t)block->p & (PAGE - 1)) == 0;
+		/* What shrank below the threshold may have moved to the C library. */
+		bool served = !block->from_c_library && is_served(block->size, false) &&
+			      ((uintptr_t)block->p & (PAGE - 1)) == 0;
 
 		check_result(worker, p, size, served && is_served(size, false));
 		if (p != NULL)
