@@ -173,10 +173,11 @@ int lz_cache_reuse(struct lz_cache *cache, const struct lz_request *request, siz
 	struct lz_cached_region kept;
 	struct lz_region_record *record = reuse_region(cache, request, length, alignment, &kept);
 	size_t lead = cache->backings->header.bytes;
-	bool full = kept.full;
+	bool full;
 
 	if (record == NULL)
 		return -ENOENT;
+	full = kept.full;
 	*base = kept.base;
 	*kept_length = kept.length;
 	if (lz_cache_advise_fork(cache, &kept, MADV_DOFORK) != 0) {
