@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/sysinfo.h>
 
 #include "base/checked.h"
 #include "cache/internal.h"
@@ -35,12 +33,10 @@
  */
 static uint64_t free_memory(struct lz_cache *cache)
 {
-	struct sysinfo info;
-	uint64_t bytes, used = UINT64_MAX;
+	uint64_t total, bytes, used = UINT64_MAX;
 
-	if (cache->os->any_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
+	if (lz_memory_by_sysinfo(cache->os, &total, &bytes) != 0)
 		return 0;
-	bytes = ((uint64_t)info.freeram + info.bufferram) * info.mem_unit;
 	if (!cache->books->budget.from_cgroup)
 		return bytes;
 	lz_memory_cgroup_usage(cache->os, &used);

@@ -43,6 +43,12 @@ int lz_memory_cgroup_usage(const struct lz_os *os, uint64_t *bytes);
 uint64_t lz_memory_available(const struct lz_os *os, const char *root);
 
 /*
+ * The machine's memory, and what is free of it, in bytes, by sysinfo(2): 0.2 us, without /proc. Page cache
+ * that could be reclaimed does not count as free. Returns 0 or -errno; then neither is changed.
+ */
+int lz_memory_by_sysinfo(const struct lz_os *os, uint64_t *total, uint64_t *free);
+
+/*
  * Reads a value of memory.stat (such as "pagetables ", including the space) of this process's own group, in
  * bytes, below `root` as above. Returns 0 or -errno: -ENOENT without the memory controller of version 2.
  * Version 1 does not count page tables.

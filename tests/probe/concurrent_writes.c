@@ -9,6 +9,8 @@
  * Each page has one writer, which increments a counter in it and checks before each write whether its last
  * value is still there.
  */
+#include "on_window.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -244,21 +246,6 @@ static const struct tested_call {
 
 /* --- running one call --- */
 
-static bool on_window(const char *at)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long start, end;
-	char line[512];
-	bool found = false;
-
-	while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
-		found |= sscanf(line, "%lx-%lx", &start, &end) == 2 && start <= (unsigned long)at &&
-			 end > (unsigned long)at && strstr(line, "lazyzero-window") != NULL;
-	if (maps != NULL)
-		fclose(maps);
-	return found;
-}
-
 static bool begin(pthread_t threads[WRITERS], bool touched)
 {
 	char *p = mmap(NULL, LENGTH + BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -298,7 +285,7 @@ static int run_call(const struct tested_call *call)
 
 	if (!begin(threads, call->copies))
 		return 2;
-	if (!on_window(memory + LENGTH / 2)) {
+	if (!on_window(memory + LENGTH / 2, 1)) {
 		printf("%s: not on a window\n", call->name);
 		return 2;
 	}
@@ -315,7 +302,7 @@ static int run_call(const struct tested_call *call)
 			usleep(call->copies ? 5000 : 1000);
 		}
 	for (size_t i = 0; i < BLOCKS; i++)
-		left += !on_window(memory + i * BLOCK);
+		left += !on_window(memory + i * BLOCK, 1);
 	stop = true;
 	for (unsigned i = 0; i < WRITERS; i++) {
 		pthread_join(threads[i], NULL);

@@ -17,21 +17,6 @@
 
 /* --- helpers --- */
 
-bool on_window(const char *at, size_t length)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-	bool found = false;
-	unsigned long start;
-
-	while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
-		found |= sscanf(line, "%lx-", &start) == 1 && start >= (unsigned long)at &&
-			 start < (unsigned long)at + length && strstr(line, "lazyzero-window") != NULL;
-	if (maps != NULL)
-		fclose(maps);
-	return found;
-}
-
 char *fresh(const struct calls *c, char *at, size_t length)
 {
 	char *p = POINTER(c->map(at, length, RW, ANON | MAP_FIXED, -1, 0));

@@ -6,6 +6,7 @@
 #ifndef WINDOW_H
 #define WINDOW_H
 
+#include "on_window.h"
 #include "raw_comparison.h"
 
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -30,9 +31,6 @@
 
 /* Maps new memory, and checks that it is on a window where it should be. */
 char *fresh(const struct calls *c, char *at, size_t length);
-
-/* Whether some mapping in [at, at + length) is a window's. */
-bool on_window(const char *at, size_t length);
 
 /* Makes a store or a load. Returns 0, or the signal that it raised. */
 int store(char *at, uint64_t value);

@@ -2,6 +2,7 @@
  * MADV_WIPEONFORK on memory on a zero window, which the kernel does not support: a child finds zeros, however
  * it was created and whatever happened to the range before.
  */
+#include "on_window.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -28,21 +29,6 @@
 /* Since glibc 2.34. */
 __attribute__((weak)) pid_t _Fork(void);
 
-static bool is_on_window(const char *at)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long start, end;
-	char line[512];
-	bool found = false;
-
-	while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
-		found |= sscanf(line, "%lx-%lx", &start, &end) == 2 && start <= (unsigned long)at &&
-			 end > (unsigned long)at && strstr(line, "lazyzero-window") != NULL;
-	if (maps != NULL)
-		fclose(maps);
-	return found;
-}
-
 static void fill(char *p, size_t length, int byte)
 {
 	for (size_t at = 0; at < length; at += 16 * PAGE)
@@ -65,7 +51,7 @@ static char *fresh(size_t length, int byte)
 	if (!CHECK(p != MAP_FAILED, "mmap: %s", strerror(errno)))
 		exit(1);
 	fill(p, length, byte);
-	CHECK(!probe_preloaded() || is_on_window(p), "%zu KB are not on a window: nothing is proved",
+	CHECK(!probe_preloaded() || on_window(p, 1), "%zu KB are not on a window: nothing is proved",
 		length / KB);
 	return p;
 }

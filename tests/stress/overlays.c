@@ -5,7 +5,7 @@
  */
 #include "marks.h"
 #include "stress.h"
-#include "raw_syscalls.h"
+#include "os/raw_syscall.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -19,6 +19,14 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+/* System calls by an instruction of our own, which no library sees. */
+#ifdef LZ_HAVE_RAW_SYSCALL
+#define HAS_UNSEEN_CALLS true
+#else
+#define HAS_UNSEEN_CALLS false
+#define lz_raw_syscall syscall /* never called */
+#endif
 
 #define PAGE ((size_t)4096)
 #define RW (PROT_READ | PROT_WRITE)
@@ -45,7 +53,7 @@ static bool is_noticed(void)
 	struct utsname system;
 	int major = 0, minor = 0;
 
-	return has_unheard_calls && uname(&system) == 0 &&
+	return HAS_UNSEEN_CALLS && uname(&system) == 0 &&
 	       sscanf(system.release, "%d.%d", &major, &minor) == 2 &&
 	       (major > 6 || (major == 6 && minor >= 11));
 }
@@ -98,15 +106,15 @@ static bool file_has_marks(const struct overlay *overlay)
  * mapping that is moved by a raw system call must not be on a window: the bounds of its pieces equal those of
  * a freed region.
  */
-static char *elsewhere(const struct overlay *overlay, bool is_unheard)
+static char *elsewhere(const struct overlay *overlay, bool is_unseen)
 {
 	if (overlay->kind != MOVED)
 		return NULL;
-	return is_unheard ? (char *)raw_syscall(SYS_mmap, 0, (long)overlay->length, RW, ANON, -1, 0)
-			  : mmap(NULL, overlay->length, RW, ANON, -1, 0);
+	return is_unseen ? (char *)lz_raw_syscall(SYS_mmap, 0, (long)overlay->length, RW, ANON, -1, 0)
+			 : mmap(NULL, overlay->length, RW, ANON, -1, 0);
 }
 
-static char *map_over(struct overlay *overlay, char *at, char *from, bool is_unheard, int fixed)
+static char *map_over(struct overlay *overlay, char *at, char *from, bool is_unseen, int fixed)
 {
 	int flags = (overlay->kind == PRIVATE              ? ANON
 			    : overlay->kind == SHARED_FILE ? MAP_SHARED
@@ -117,19 +125,19 @@ static char *map_over(struct overlay *overlay, char *at, char *from, bool is_unh
 
 	if (overlay->kind == SEGMENT) {
 		id = shmget(IPC_PRIVATE, overlay->length, 0600 | IPC_CREAT);
-		result = is_unheard ? (char *)raw_syscall(SYS_shmat, id, (long)at, SHM_REMAP, 0, 0, 0)
-				    : shmat(id, at, SHM_REMAP);
+		result = is_unseen ? (char *)lz_raw_syscall(SYS_shmat, id, (long)at, SHM_REMAP, 0, 0, 0)
+				   : shmat(id, at, SHM_REMAP);
 		shmctl(id, IPC_RMID, NULL);
 		return result;
 	}
 	if (overlay->kind == MOVED)
-		return is_unheard ? (char *)raw_syscall(SYS_mremap, (long)from, (long)overlay->length,
-					    (long)overlay->length, MREMAP_MAYMOVE | MREMAP_FIXED, (long)at, 0)
-				  : mremap(from, overlay->length, overlay->length,
-					    MREMAP_MAYMOVE | MREMAP_FIXED, at);
-	return is_unheard ? (char *)raw_syscall(
-				    SYS_mmap, (long)at, (long)overlay->length, RW, flags, overlay->file, 0)
-			  : mmap(at, overlay->length, RW, flags, overlay->file, 0);
+		return is_unseen ? (char *)lz_raw_syscall(SYS_mremap, (long)from, (long)overlay->length,
+					   (long)overlay->length, MREMAP_MAYMOVE | MREMAP_FIXED, (long)at, 0)
+				 : mremap(from, overlay->length, overlay->length,
+					   MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	return is_unseen ? (char *)lz_raw_syscall(
+				   SYS_mmap, (long)at, (long)overlay->length, RW, flags, overlay->file, 0)
+			 : mmap(at, overlay->length, RW, flags, overlay->file, 0);
 }
 
 /* Chooses a part of a block in whole pages. */
@@ -166,8 +174,8 @@ static void choose_part(uint64_t *state, size_t length, size_t *from, size_t *pa
 static void make_overlay(uint64_t *state, struct overlay *overlay)
 {
 	size_t size = some_size(state), from, length;
-	bool is_unheard = unheard_is_noticed && next_random(state) % 3 == 0;
-	bool may_fail = !is_unheard && next_random(state) % 3 == 0;
+	bool is_unseen = unheard_is_noticed && next_random(state) % 3 == 0;
+	bool may_fail = !is_unseen && next_random(state) % 3 == 0;
 	char *block, *start, *result, *moved;
 
 	*overlay = (struct overlay){.number = new_number(),
@@ -182,7 +190,7 @@ static void make_overlay(uint64_t *state, struct overlay *overlay)
 	overlay->length = length;
 	if (overlay->kind == SHARED_FILE || overlay->kind == PRIVATE_FILE)
 		overlay->file = make_file(length, overlay->number);
-	moved = elsewhere(overlay, is_unheard);
+	moved = elsewhere(overlay, is_unseen);
 	if (may_fail) {
 		free(block);
 		result = map_over(overlay, start + from, moved, false, MAP_FIXED_NOREPLACE);
@@ -191,10 +199,10 @@ static void make_overlay(uint64_t *state, struct overlay *overlay)
 			return;
 		}
 	} else {
-		pthread_rwlock_wrlock(is_unheard ? &calling : &acquiring);
+		pthread_rwlock_wrlock(is_unseen ? &calling : &acquiring);
 		free(block);
-		result = map_over(overlay, start + from, moved, is_unheard, MAP_FIXED);
-		pthread_rwlock_unlock(is_unheard ? &calling : &acquiring);
+		result = map_over(overlay, start + from, moved, is_unseen, MAP_FIXED);
+		pthread_rwlock_unlock(is_unseen ? &calling : &acquiring);
 	}
 	if (!CHECK(result == start + from))
 		return;
@@ -203,7 +211,7 @@ static void make_overlay(uint64_t *state, struct overlay *overlay)
 		set_marks(result, length, overlay->number);
 }
 
-static void end_overlay(struct overlay *overlay, bool is_unheard)
+static void end_overlay(struct overlay *overlay, bool is_unseen)
 {
 	if (overlay->at == NULL)
 		return;
@@ -212,8 +220,8 @@ static void end_overlay(struct overlay *overlay, bool is_unheard)
 		CHECK(file_has_marks(overlay));
 		close(overlay->file);
 	}
-	if (is_unheard)
-		CHECK(raw_syscall(SYS_munmap, (long)overlay->at, (long)overlay->length, 0, 0, 0, 0) == 0);
+	if (is_unseen)
+		CHECK(lz_raw_syscall(SYS_munmap, (long)overlay->at, (long)overlay->length, 0, 0, 0, 0) == 0);
 	else
 		CHECK((overlay->kind == SEGMENT ? shmdt(overlay->at)
 						: munmap(overlay->at, overlay->length)) == 0);

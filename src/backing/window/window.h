@@ -87,6 +87,20 @@ void lz_windows_range_overwritten(struct lz_backings *backings, uintptr_t start,
  */
 void lz_window_log_failure(struct lz_backings *backings, const char *step, int error);
 
+/* --- retire.c --- */
+
+/* The size of the newest window in bytes; 0 if there is none. Needs the lock of the books. */
+size_t lz_windows_newest_bytes(const struct lz_backings *backings);
+
+/* Writes that size to the statistics. Needs the lock of the books. */
+void lz_windows_publish_size(struct lz_backings *backings);
+
+/* Retires all windows: no call clones from them any more. Needs the lock of the books. */
+void lz_windows_mark_all_retired(struct lz_backings *backings);
+
+/* Unmaps the retired windows without users. Takes the lock of the books. */
+void lz_windows_unmap_retired(struct lz_backings *backings);
+
 /* --- size.c --- */
 
 /*
