@@ -132,75 +132,103 @@ __attribute__((noinline)) static void record_target(struct lz_calls *calls, uint
 	lz_books_unlock(calls->books);
 }
 
+/* The arguments of mremap(2), and whether the budget refused the call. */
+struct call {
+	void *address;
+	size_t old_length, new_length;
+	int flags;
+	void *target;
+	const void *caller;
+	bool refused;
+};
+
 /*
- * Kept regions give way to all addresses of the call. A function of its own, so that what remap holds is not
- * on the stack meanwhile.
+ * The pages that the call names, and its new length in whole pages. An old_length of 0 duplicates a shared
+ * mapping; its first page identifies it. Returns false if the arguments are invalid.
  */
-__attribute__((noinline)) static void evict_addresses(
-	struct lz_calls *calls, void *address, size_t old_length, size_t new_length, int flags, void *target)
+static bool page_range(const struct lz_calls *calls, const struct call *call, uintptr_t *start,
+	uintptr_t *end, uint64_t *rounded)
+{
+	return lz_books_page_range(calls->books, call->address, call->old_length != 0 ? call->old_length : 1,
+		       calls->books->page_shift, start, end) &&
+	       lz_round_up(call->new_length, calls->books->page, rounded);
+}
+
+static intptr_t forward(struct lz_calls *calls, const struct call *call)
+{
+	return calls->next->mremap(
+		call->address, call->old_length, call->new_length, call->flags, call->target);
+}
+
+/* Not inlined, so that its arguments are not on the stack while the budget decides. */
+__attribute__((noinline)) static intptr_t remap_backed(struct lz_calls *calls,
+	const struct lz_backing *backing, const struct lz_lease *lease, const struct call *call,
+	uintptr_t start, size_t length, size_t rounded)
+{
+	const struct lz_remap remap = {start, length, rounded, call->flags, (uintptr_t)call->target};
+
+	return backing->remap(calls->backings, lease, &remap);
+}
+
+/* Unmaps the cached regions at all addresses of the call. */
+__attribute__((noinline)) static void evict_addresses(struct lz_calls *calls, const struct call *call)
 {
 	uintptr_t start, end;
 	uint64_t rounded;
 
-	if (!lz_books_page_range(calls->books, address, old_length != 0 ? old_length : 1,
-		    calls->books->page_shift, &start, &end) ||
-		!lz_round_up(new_length, calls->books->page, &rounded))
+	if (!page_range(calls, call, &start, &end, &rounded))
 		return;
-	lz_cache_evict_range(calls->cache, start, lz_max_u64(end, lz_range_end(address, rounded)));
-	if (flags & MREMAP_FIXED)
-		lz_cache_evict_range(calls->cache, (uintptr_t)target, lz_range_end(target, rounded));
+	lz_cache_evict_range(calls->cache, start, lz_max_u64(end, lz_range_end(call->address, rounded)));
+	if (call->flags & MREMAP_FIXED)
+		lz_cache_evict_range(
+			calls->cache, (uintptr_t)call->target, lz_range_end(call->target, rounded));
 }
 
-static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, size_t new_length, int flags,
-	void *target, const void *caller, struct lz_saved_range *saved)
+__attribute__((noinline)) static intptr_t remap(
+	struct lz_calls *calls, struct call *call, struct lz_saved_range *saved)
 {
-	bool stays = (flags & MREMAP_DONTUNMAP) != 0 || old_length == 0;
-	const struct lz_request request = {.call = "mremap", .size = new_length, .caller = caller};
+	bool stays = (call->flags & MREMAP_DONTUNMAP) != 0 || call->old_length == 0;
+	const struct lz_request request = {
+		.call = "mremap", .size = call->new_length, .caller = call->caller};
 	struct lz_lease lease = {.backing = NULL};
 	struct lz_grant grant;
-	uintptr_t start, end, new_start, new_end;
+	uintptr_t start, end, new_start = 0, new_end = 0;
 	uint64_t rounded = 0;
 	const struct lz_backing *backing;
 	bool tracked;
 	intptr_t result;
 
-	/* An old_length of 0 duplicates a shared mapping; its first page identifies it. */
-	if (!lz_books_page_range(calls->books, address, old_length != 0 ? old_length : 1,
-		    calls->books->page_shift, &start, &end) ||
-		!lz_round_up(new_length, calls->books->page, &rounded))
-		return calls->next->mremap(address, old_length, new_length, flags, target);
+	if (!page_range(calls, call, &start, &end, &rounded))
+		return forward(calls, call);
 	saved->windows.count = 0;
 	saved->windows.all = true;
 	saved->wiped.count = 0;
 	lz_grant_init_empty(&grant);
-	backing = old_length != 0 ? backing_of_range(calls, start, end) : NULL;
+	backing = call->old_length != 0 ? backing_of_range(calls, start, end) : NULL;
 	if (backing != NULL && rounded > end - start && rounded >> calls->books->geometry->user_bits == 0)
 		backing->acquire(calls->backings, rounded, rounded - (end - start), &lease);
-	if ((new_length > old_length || stays) &&
-		request_growth(calls, &request, start, old_length, flags,
+	if ((call->new_length > call->old_length || stays) &&
+		request_growth(calls, &request, start, call->old_length, call->flags,
 			backing != NULL && rounded > end - start && lease.backing == NULL, &grant) != 0) {
 		lz_lease_release(calls->backings, &lease);
+		call->refused = true;
 		return -ENOMEM;
 	}
-	if (flags & MREMAP_FIXED)
+	if (call->flags & MREMAP_FIXED) {
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
-	new_start = new_end = 0;
-	if (flags & MREMAP_FIXED)
-		lz_books_page_range(
-			calls->books, target, new_length, calls->books->page_shift, &new_start, &new_end);
+		lz_books_page_range(calls->books, call->target, call->new_length, calls->books->page_shift,
+			&new_start, &new_end);
+	}
 	tracked = save_source(calls, start, end, !stays, new_start, new_end, saved);
 	if (backing != NULL)
-		result = backing->remap(calls->backings, &lease,
-			&(struct lz_remap){start, end - start, rounded, flags, (uintptr_t)target});
+		result = remap_backed(calls, backing, &lease, call, start, end - start, rounded);
 	else
-		result = calls->next->mremap(address, old_length, new_length, flags, target);
-	if (result == -ENOMEM && backing == NULL && lz_cache_flush(calls->cache))
-		result = calls->next->mremap(address, old_length, new_length, flags, target);
+		result = forward(calls, call);
 	if (lz_os_failed(result)) {
 		if (tracked && !stays)
 			lz_calls_restore_range(calls, start, saved);
 		/* The kernel unmaps the target before it finds that it cannot move there. */
-		if (flags & MREMAP_FIXED)
+		if (call->flags & MREMAP_FIXED)
 			lz_books_reconcile_after_failure(calls->books);
 	} else if (tracked && lz_books_page_range(calls->books, (void *)result, rounded,
 				      calls->books->page_shift, &new_start, &new_end)) {
@@ -212,16 +240,20 @@ static intptr_t remap(struct lz_calls *calls, void *address, size_t old_length, 
 	return result;
 }
 
+/* Cached regions are unmapped outside of remap, so that the stack of both does not add up. */
 intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_length, size_t new_length,
 	int flags, void *target, const void *caller)
 {
+	struct call call = {address, old_length, new_length, flags, target, caller, false};
 	struct lz_saved_range *saved = lz_scratch_take(calls->os);
 	intptr_t result;
 
 	if (saved == NULL)
 		return -ENOMEM;
-	evict_addresses(calls, address, old_length, new_length, flags, target);
-	result = remap(calls, address, old_length, new_length, flags, target, caller, saved);
+	evict_addresses(calls, &call);
+	result = remap(calls, &call, saved);
+	if (result == -ENOMEM && !call.refused && lz_cache_flush(calls->cache))
+		result = remap(calls, &call, saved);
 	lz_scratch_release(calls->os, saved);
 	return result;
 }
