@@ -1,4 +1,4 @@
-/* Finding out what the kernel can do, by trying; see facts.h. */
+/* The functions that try the features of the kernel; see facts.h. */
 #include "os/facts.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_EXCLUSIVE (UINT64_C(1) << 56) /* mapped here alone; Linux 4.2 */
 
-/* Every function below returns 0, -EOPNOTSUPP where the kernel lacks the feature, or another -errno. */
+/* Every function below returns 0, -EOPNOTSUPP if the kernel lacks the feature, or another -errno. */
 #define LACKING (-EOPNOTSUPP)
 
 static intptr_t map(const struct lz_os *os, size_t length, int flags)
@@ -51,7 +51,8 @@ static int read_entry(const struct lz_os *os, uintptr_t address, uint64_t *entry
 	return got < 0 ? (int)got : got != sizeof *entry ? -EIO : 0;
 }
 
-/* Reads a page of [at, at + length), and tells by the entry of `other` whether it has memory of its own. */
+/* Reads the page at `at`. Returns 0 if the page at `other` is then present and shared, as the zero page is.
+ */
 static int try_reading(const struct lz_os *os, uintptr_t at, uintptr_t other)
 {
 	uint64_t entry = 0;
@@ -64,7 +65,7 @@ static int try_reading(const struct lz_os *os, uintptr_t at, uintptr_t other)
 	return (entry & ENTRY_PRESENT) != 0 && (entry & ENTRY_EXCLUSIVE) == 0 ? 0 : LACKING;
 }
 
-/* Some kernels for virtual machines answer a read of untouched memory with a page of the process's own. */
+/* On some kernels for virtual machines, reading untouched memory allocates a page. */
 static int try_zero_page(const struct lz_os *os)
 {
 	intptr_t at = map(os, os->page_size(), MAP_PRIVATE);
@@ -77,7 +78,7 @@ static int try_zero_page(const struct lz_os *os)
 	return error;
 }
 
-/* One page of a block is read; whether the next one is there as well shows that the block is a huge page. */
+/* Reads one page of a block. If the next page is present as well, the block is a huge page. */
 static int try_huge_zero_page(const struct lz_os *os)
 {
 	uint64_t block = 0;
@@ -100,7 +101,8 @@ static int try_huge_zero_page(const struct lz_os *os)
 	return error == -EINVAL ? LACKING : error;
 }
 
-/* Writes a page in each of some spans of a page table, drops them, and sees whether tables went as well. */
+/* Writes one page in each of several page tables, drops the pages, and checks whether the tables were freed.
+ */
 static int try_pt_reclaim(const struct lz_os *os)
 {
 	enum { SPANS = 8, ENTRY = 8 };
@@ -122,7 +124,7 @@ static int try_pt_reclaim(const struct lz_os *os)
 	if (error == 0)
 		error = lz_proc_value(os, LZ_STATUS, "VmPTE:", &emptied);
 	os->munmap((void *)at, (SPANS + 1) * span);
-	/* Tables of 2 KiB on s390x, of a page elsewhere. */
+	/* A table has 2 KiB on s390x, a page elsewhere. */
 	return error ? error : full >= emptied + SPANS / 2 * page ? 0 : LACKING;
 }
 
@@ -153,8 +155,8 @@ static int try_procmap_query(const struct lz_os *os)
 /* --- madvise --- */
 
 /*
- * The kernel looks at the advice before it looks at the range (madvise_behavior_valid in mm/madvise.c), so an
- * empty range tells whether EINVAL was about the memory, as it is of locked memory.
+ * The kernel checks the advice before the range (madvise_behavior_valid in mm/madvise.c). If an empty range
+ * succeeds, EINVAL was caused by the memory, for example by a lock on it.
  */
 static int try_advice(const struct lz_os *os, int advice)
 {
@@ -186,7 +188,7 @@ static int try_guard_regions(const struct lz_os *os)
 	return try_advice(os, MADV_GUARD_INSTALL);
 }
 
-/* Whether there is a huge page to be had is another matter. */
+/* Does not check whether a huge page is available. */
 static int try_collapse(const struct lz_os *os)
 {
 	int error = os->madvise(NULL, 0, MADV_COLLAPSE);
@@ -196,7 +198,7 @@ static int try_collapse(const struct lz_os *os)
 
 /* --- mmap and mremap --- */
 
-/* Over a mapping that exists: a kernel that ignores the flag maps elsewhere. */
+/* Maps at the address of an existing mapping: a kernel that ignores the flag maps elsewhere. */
 static int try_fixed_noreplace(const struct lz_os *os)
 {
 	size_t page = os->page_size();
@@ -227,7 +229,7 @@ static int try_mremap_dontunmap(const struct lz_os *os)
 	return to == -EINVAL ? LACKING : lz_os_failed(to) ? (int)to : 0;
 }
 
-/* Where the kernel cannot, trying it on memory of the program would blur what is known of the mappings. */
+/* Tried on memory of its own, because a failed move of the program's memory would leave the books inexact. */
 static int try_mremap_many(const struct lz_os *os)
 {
 	size_t page = os->page_size();

@@ -1,4 +1,4 @@
-/* What an old kernel answers; see hide.h. */
+/* System calls of a kernel without some features; see hide.h. */
 #include "hide.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #ifdef LZ_HAVE_RAW_SYSCALL
 #undef lz_raw_syscall
 
-#define PAGE 4096u /* the machines that have such code and a zero window */
+#define PAGE 4096u /* of all architectures that have inline system calls and a zero window */
 
 enum {
 	VMPTE = 1,
@@ -67,7 +67,7 @@ static unsigned parse(const char *list)
 	return bits;
 }
 
-/* Whether a feature is hidden. ld.so allocates before libc has been given its environment: then none is. */
+/* Whether a feature is hidden. None is until libc has its environment; ld.so allocates before that. */
 static bool is_hidden(unsigned feature)
 {
 	static const char variable[] = "LZ_HIDE_FACTS=";
@@ -111,7 +111,8 @@ static bool is_advice_hidden(int advice)
 	}
 }
 
-/* struct procmap_query of include/uapi/linux/fs.h (Linux 6.11), which a kernel that moves several has. */
+/* struct procmap_query of include/uapi/linux/fs.h (Linux 6.11), which every kernel has that moves several
+ * mappings in one call (6.17). */
 struct query {
 	uint64_t size, flags, address, start, end, rest[8];
 };
@@ -129,11 +130,13 @@ static uintptr_t mapping_end(uintptr_t address)
 }
 
 /*
- * Before Linux 6.17 a move looks for its mapping only after it has unmapped the target and what is to be cut
- * off, and a range that goes beyond the mapping is EFAULT (mremap_to and vma_to_resize in mm/mremap.c). What
- * is invalid in any kernel is left to this one.
+ * Whether a call moves several mappings. If so, does what a kernel before 6.17 does: it unmaps the target and
+ * the tail of the old range before it looks for the mapping, and then fails with EFAULT because the range
+ * goes beyond the mapping (mremap_to and vma_to_resize in mm/mremap.c). Calls that are invalid on any kernel
+ * are left to this one.
  */
-static bool is_move_of_many(uintptr_t from, size_t old_length, size_t new_length, long flags, uintptr_t to)
+static bool unmap_as_before_6_17(
+	uintptr_t from, size_t old_length, size_t new_length, long flags, uintptr_t to)
 {
 	size_t kept;
 	uintptr_t end;
@@ -155,7 +158,7 @@ static bool is_move_of_many(uintptr_t from, size_t old_length, size_t new_length
 	return true;
 }
 
-/* Of /proc/PID/status, the line goes by another name. */
+/* Renames the line of /proc/PID/status. */
 static long hide_line(char *text, long length)
 {
 	char *line = length > 0 ? memmem(text, (size_t)length, "VmPTE:", 6) : NULL;
@@ -190,7 +193,7 @@ long lz_hidden_call(long number, long a, long b, long c, long d, long e, long f)
 		if ((d & MREMAP_DONTUNMAP) != 0 && is_hidden(DONTUNMAP))
 			return -EINVAL;
 		if (is_hidden(MREMAP_MANY) &&
-			is_move_of_many((uintptr_t)a, (size_t)b, (size_t)c, d, (uintptr_t)e))
+			unmap_as_before_6_17((uintptr_t)a, (size_t)b, (size_t)c, d, (uintptr_t)e))
 			return -EFAULT;
 		break;
 	case SYS_memfd_create:

@@ -1,6 +1,6 @@
 /*
- * Put before src/os/linux.c by the compiler (-include): its system calls go through lz_hidden_call, which
- * answers as a kernel without some features would. Of test builds only.
+ * Included before src/os/linux.c by the compiler (-include), in test builds only. The system calls of that
+ * file then go through lz_hidden_call, which fails as a kernel without some features does.
  *
  * LZ_HIDE_FACTS names the features, separated by commas, as the facts of src/os/facts.h do (`id`).
  */
@@ -9,7 +9,8 @@
 
 #include "os/raw_syscall.h"
 
-/* A system call of a kernel that lacks what is hidden: a result, or -errno. Safe in signal handlers. */
+/* Makes a system call as a kernel without the hidden features does. Returns its result, or -errno. Safe in
+ * signal handlers. */
 __attribute__((visibility("hidden"))) long lz_hidden_call(
 	long number, long a, long b, long c, long d, long e, long f);
 

@@ -1,7 +1,5 @@
 #!/bin/sh
-# What old kernels get: the library, the command and the program's own calls on a kernel that lacks one feature, each
-# fact of src/os/facts.h in turn. A few seconds of probes and of the fuzzer for each; SUITES=full, as `make suites` sets
-# it, runs all probes that compare with plain memory, and a minute of the fuzzer.
+# Runs the library, the command and programs as on a kernel that lacks one feature, for each fact of src/os/facts.h in turn: a few seconds of probes and of the fuzzer. With SUITES=full, which `make suites` sets: all probes that compare with plain memory, and a minute of the fuzzer.
 facts=$LZ_BUILDDIR/tests/facts
 LZ_LIBRARY=$facts/.libs/liblazyzero.so
 LZ_BESIDE=$facts/.libs/program.so
@@ -10,14 +8,13 @@ export LZ_BESIDE
 fuzz=$LZ_BUILDDIR/tests/fuzz/fuzz
 small='LAZYZERO_LOG=none LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K'
 
-# These are seen, not used: nothing in the library depends on them.
+# The library only reports these; nothing in it depends on them.
 seen='zero_page huge_zero_page pt_reclaim'
 
 LZ_HIDE_FACTS=populate "$facts/kernel" fact populate
-[ $? -ne 0 ] || { echo 'skipped: this machine has no code for system calls that can be hidden (src/os/raw_syscall.h)'; exit 77; }
+[ $? -ne 0 ] || { echo 'skipped: src/os/raw_syscall.h has no system calls for this architecture, so nothing can be hidden'; exit 77; }
 
-# in_all PROBE: the probe, once with default settings and once with all that can be on a zero window; it compares by
-# itself, and prints the same as without the library.
+# in_all PROBE: runs the probe with low thresholds, on the zero window, and far over the budget. The probe checks itself, and must print what it prints without the library.
 in_all() {
   program=$probes/$(echo "$1" | tr : ' ')
   env $small LD_PRELOAD="$early" timeout $hang $program >"$work/expected" 2>"$work/errors" ||
@@ -30,7 +27,7 @@ in_all() {
   done
 }
 
-# probes_of FACT: those that do not themselves need what is hidden.
+# probes_of FACT: the probes that do not need the hidden feature themselves.
 probes_of() {
   case $1 in
   mremap_dontunmap) echo 'denied_syscalls:run' ;;
@@ -38,10 +35,10 @@ probes_of() {
   esac
 }
 
-# scripts_of FACT: the same of the scripts.
+# scripts_of FACT: the scripts that do not.
 scripts_of() {
   echo 'api concurrent cached_regions limits misuse refuse window_memory'
-  # Without PAGEMAP_SCAN mincore says of a window that all of it is there.
+  # Without PAGEMAP_SCAN, mincore reports all pages of a window as resident.
   [ "$1" = pagemap_scan ] || echo malloc
   case $1 in
   wipe_on_fork) echo 'mmap window' ;;
@@ -50,10 +47,10 @@ scripts_of() {
   esac
 }
 
-# fuzz_for SECONDS: as in the suite, on the same sequences each time.
+# fuzz_for SECONDS: runs the fuzzer, always from the same seed.
 fuzz_for() {
   library="$LZ_LIBRARY $LZ_BESIDE"
-  # As a mere hint, it maps the two sides of a comparison at addresses that cannot be compared.
+  # If MAP_FIXED_NOREPLACE is a hint, the two sides of a comparison get addresses that cannot be compared.
   [ "$fact" != fixed_noreplace ] || library=$LZ_LIBRARY
   (cd "$work" && LZ_LIBRARY=$library timeout $((hang + $1)) "$fuzz" --seconds "$1" --seed 1 --length 4000) \
     >"$work/output" 2>&1 || { fail "$fact hidden: the fuzzer"; tail -n 20 "$work/output"; }
@@ -68,7 +65,7 @@ for fact in $("$facts/kernel" facts | sed 's/ .*//'); do
   LZ_HIDE_FACTS=$fact
   export LZ_HIDE_FACTS
   "$facts/kernel" fact "$fact" >"$work/output" 2>&1
-  [ $? -eq 1 ] || fail "$fact is hidden, but not said to be unsupported: $(cat "$work/output")"
+  [ $? -eq 1 ] || fail "$fact is hidden, but not reported as unsupported: $(cat "$work/output")"
   "$facts/kernel" facts | awk -v fact="$fact" '$1 != fact && $1 != "pt_reclaim" && $2 == "failed"' >"$work/output"
   [ ! -s "$work/output" ] || fail "$fact is hidden, and others fail: $(cat "$work/output")"
   timeout $hang "$facts/lazyzero" doctor >"$work/output" 2>"$work/errors"

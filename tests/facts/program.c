@@ -1,7 +1,7 @@
 /*
- * The old kernel as the program sees it: preloaded behind the library, this answers the program's own calls,
- * and those that it makes by number, as hide.c answers the library's. Without it a program could tell which
- * of its mappings the library serves: by what the kernel can do for the others.
+ * Preloaded behind the library: makes the program's own calls, and those that it makes with syscall(2), fail
+ * as hide.c makes the library's fail. Otherwise the kernel would do for the program's plain mappings what it
+ * cannot do for those that the library serves, and comparisons would differ.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* Facts about the kernel, on a kernel that lacks what the test says. */
+/* os/facts.c and os/facts_try.c, on an os table whose calls fail as on other kernels. */
 #include <criterion/criterion.h>
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "os/pagemap.h"
 #include "os/vma.h"
 
-/* --- an os table on top of the fake one: the calls that the fake one does not have fail with one error ---
+/* --- an os table on top of the fake one, with more calls that can fail ---
  */
 
 static struct lz_os table;
@@ -38,7 +38,7 @@ static intptr_t hinting_mmap(void *address, size_t length, int protection, int f
 		address, length, protection, is_hint ? flags & ~MAP_FIXED_NOREPLACE : flags, fd, offset);
 }
 
-/* Of an advice: it fails on memory, but the kernel knows it. */
+/* An advice that fails because of the memory; the kernel supports it. */
 static int memory_refuses(void *address, size_t length, int advice)
 {
 	(void)address;
@@ -126,7 +126,7 @@ Test(facts, another_error_means_failed_and_is_tried_again)
 	cr_assert_eq(fake.calls[FAKE_MADVISE], 0);
 }
 
-Test(facts, no_memory_to_try_on_is_a_failure)
+Test(facts, a_try_without_memory_is_a_failure)
 {
 	const struct lz_os *os = start();
 
@@ -153,7 +153,7 @@ Test(facts, locked_memory_does_not_make_an_advice_unsupported)
 	cr_assert_eq(lz_fact_error(LZ_FACT_GUARD_REGIONS), -EINVAL);
 }
 
-Test(facts, a_use_that_fails_is_looked_into_once)
+Test(facts, the_first_einval_of_a_use_is_checked_by_a_try)
 {
 	const struct lz_os *os = start();
 
@@ -170,7 +170,7 @@ Test(facts, a_use_that_fails_is_looked_into_once)
 	cr_assert_eq(fake.calls[FAKE_MADVISE], 1);
 }
 
-Test(facts, the_second_enotty_of_a_descriptor_is_believed)
+Test(facts, two_enotty_in_a_row_mean_unsupported)
 {
 	const struct lz_os *os = start();
 
@@ -185,7 +185,7 @@ Test(facts, the_second_enotty_of_a_descriptor_is_believed)
 	cr_assert_eq(ioctls + fake.pagemaps, 0);
 }
 
-Test(facts, a_descriptor_that_changed_hands_once_does_no_harm)
+Test(facts, one_enotty_of_another_file_changes_nothing)
 {
 	const struct lz_os *os = start();
 
@@ -201,7 +201,7 @@ Test(facts, a_descriptor_that_changed_hands_once_does_no_harm)
 	cr_assert_eq(lz_fact_known(LZ_FACT_PAGEMAP_SCAN), LZ_FACT_YES);
 }
 
-Test(facts, ioctls_that_are_denied_have_failed)
+Test(facts, denied_ioctls_are_failures)
 {
 	const struct lz_os *os = start();
 
@@ -212,7 +212,7 @@ Test(facts, ioctls_that_are_denied_have_failed)
 	cr_assert_eq(lz_fact(os, LZ_FACT_PROCMAP_QUERY), LZ_FACT_UNSUPPORTED);
 }
 
-Test(facts, an_address_with_no_mapping_is_an_answer)
+Test(facts, enoent_of_an_unmapped_address_means_supported)
 {
 	const struct lz_os *os = start();
 
@@ -221,7 +221,7 @@ Test(facts, an_address_with_no_mapping_is_an_answer)
 	cr_assert_eq(lz_fact_known(LZ_FACT_PROCMAP_QUERY), LZ_FACT_YES);
 }
 
-Test(facts, seals_that_a_filter_denies_have_failed)
+Test(facts, denied_seals_are_failures)
 {
 	const struct lz_os *os = start();
 
@@ -231,7 +231,7 @@ Test(facts, seals_that_a_filter_denies_have_failed)
 	cr_assert_eq(lz_fact(os, LZ_FACT_SEALING), LZ_FACT_UNSUPPORTED);
 }
 
-Test(facts, noreplace_that_is_a_hint_replaces_nothing)
+Test(facts, noreplace_as_a_hint_returns_eexist)
 {
 	size_t page = lz_os_linux.page_size();
 	intptr_t taken = lz_os_linux.mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), at;
@@ -247,7 +247,7 @@ Test(facts, noreplace_that_is_a_hint_replaces_nothing)
 	cr_assert_eq(lz_fact_mmap_at(&table, (void *)taken, page, PROT_NONE, MAP_NORESERVE), taken);
 }
 
-Test(facts, a_child_inherits_what_is_known)
+Test(facts, a_child_inherits_all_states)
 {
 	const struct lz_os *os = start();
 	pid_t child;
@@ -271,7 +271,7 @@ static void *wait_for(void *lock)
 	return NULL;
 }
 
-Test(facts, what_vmpte_shows_is_not_asked_beside_other_threads)
+Test(facts, facts_measured_with_vmpte_fail_with_other_threads)
 {
 	const struct lz_os *os = start();
 	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
