@@ -13,6 +13,20 @@ void lz_calls_count_mapping(struct lz_calls *calls, size_t length)
 	lz_stats_add(&calls->books->stats, mapping_bytes_total, length);
 }
 
+bool lz_calls_fits_budget_alone(struct lz_calls *calls, size_t length)
+{
+	const struct lz_geometry *geometry;
+	struct lz_tables tables;
+
+	/* Also determines the geometry. */
+	lz_books_resolve_budget_early(calls->books);
+	geometry = calls->books->geometry;
+	if (geometry == NULL || length >> geometry->user_bits != 0)
+		return false;
+	tables = lz_tables_minimum(geometry, length, calls->books->page_shift);
+	return lz_tables_vmpte_bytes(geometry, &tables) <= calls->books->budget.bytes;
+}
+
 void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift)
 {
 	if (page_shift != calls->books->page_shift)

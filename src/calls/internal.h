@@ -45,6 +45,12 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 void lz_calls_count_mapping(struct lz_calls *calls, size_t length);
 
 /*
+ * Whether the page tables of `length` bytes would be within the budget if nothing else counted against it.
+ * May take the lock of the books.
+ */
+bool lz_calls_fits_budget_alone(struct lz_calls *calls, size_t length);
+
+/*
  * Notes the page size of a mapping. Once hugetlb memory was seen, mprotect looks up the page size of its
  * range. Needs no lock.
  */

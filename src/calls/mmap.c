@@ -69,6 +69,22 @@ static bool can_use_window(struct lz_calls *calls, const struct call *call)
 	       ((call->flags & MAP_ANONYMOUS) != 0 || is_dev_zero(calls, call->fd));
 }
 
+/*
+ * Whether a mapping counts by what is touched of it, not in advance: the program says by MAP_NORESERVE that
+ * it will use little, and if it used all, the budget would hold that mapping. (Growing arrays, arenas and
+ * heaps reserve gigabytes each: 1,000 of 4 GiB would need 8 GiB of tables, or 32,000 mappings on windows.)
+ */
+static bool counts_when_touched(struct lz_calls *calls, const struct call *call, unsigned page_shift)
+{
+	const int decisive = MAP_TYPE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_LOCKED;
+
+	if ((call->flags & decisive) != (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) ||
+		page_shift != calls->books->page_shift || calls->options->backing == LZ_BACKING_WINDOW ||
+		call->length < calls->options->threshold)
+		return false;
+	return lz_calls_fits_budget_alone(calls, call->length);
+}
+
 static intptr_t forward(struct lz_calls *calls, const struct call *call, int flags)
 {
 	return calls->next->mmap(
@@ -144,10 +160,10 @@ __attribute__((noinline)) static intptr_t map_on_window(
 
 /* Records a successful mmap(2) in the books. */
 __attribute__((noinline)) static void record(struct lz_calls *calls, const struct call *call, intptr_t result,
-	unsigned page_shift, uintptr_t window_tag, bool populate)
+	unsigned page_shift, unsigned counted_shift, uintptr_t window_tag, bool populate)
 {
 	struct lz_new_mapping mapping = {.touchable = lz_is_accessible(call->protection),
-		.traits = {.page_shift = (uint8_t)page_shift},
+		.traits = {.page_shift = (uint8_t)counted_shift},
 		.window_tag = window_tag,
 		.placed_by_kernel = !is_fixed(call)};
 
@@ -172,7 +188,9 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	const struct call call = {address, length, protection, flags, fd, offset};
 	const struct lz_request request = {.call = "mmap", .size = length, .caller = caller};
 	unsigned page_shift = page_shift_for(calls, length, flags, fd);
-	struct lz_table_demand need = {.bytes = length, .page_shift = page_shift};
+	unsigned counted_shift =
+		counts_when_touched(calls, &call, page_shift) ? LZ_PAGE_SHIFT_UNCOMMITTED : page_shift;
+	struct lz_table_demand need = {.bytes = length, .page_shift = counted_shift};
 	struct lz_lease lease = {.backing = NULL};
 	struct lz_grant grant;
 	uintptr_t tag = 0;
@@ -205,7 +223,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		if (!lz_os_failed(result))
 			lz_calls_note_if_hugetlb(calls, page_shift);
 		if (!lz_os_failed(result))
-			record(calls, &call, result, page_shift, tag, !grant.over_budget);
+			record(calls, &call, result, page_shift, counted_shift, tag, !grant.over_budget);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)
 			lz_books_reconcile_after_failure(
 				calls->books); /* the kernel may have unmapped the range */
@@ -217,7 +235,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		 * the budget allows.
 		 */
 		need.can_use_window = false;
-		need.page_shift = page_shift;
+		need.page_shift = counted_shift;
 	} while (result == -EXDEV);
 	return result;
 }

@@ -56,16 +56,22 @@ __attribute__((noinline)) static struct lz_table_demand remap_need(
 	struct lz_table_demand need = {
 		.bytes = new_length, .old_bytes = old_length, .page_shift = calls->books->page_shift};
 	struct lz_range *range;
+	bool fits;
 
 	if (flags & MREMAP_DONTUNMAP)
 		need.old_bytes = 0;
+	fits = lz_calls_fits_budget_alone(calls, new_length);
 	if (!lz_books_lock(calls->books))
 		return need;
 	range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
-	if (range != NULL && range->start <= start)
+	if (range == NULL || range->start > start) {
+		if (old_length != 0)
+			need.bytes = need.old_bytes = 0; /* inaccessible memory */
+	} else if (range->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED && !fits) {
+		need.old_bytes = 0; /* until now it counted by what is touched */
+	} else {
 		need.page_shift = range->traits.page_shift;
-	else if (old_length != 0)
-		need.bytes = need.old_bytes = 0; /* inaccessible memory */
+	}
 	lz_books_unlock(calls->books);
 	return need;
 }

@@ -23,6 +23,12 @@
 #include "support/pool.h"
 
 /*
+ * The page_shift of a range that needs no tables in advance: it counts by what VmPTE shows of it. As if pages
+ * were larger than the span of any table.
+ */
+#define LZ_PAGE_SHIFT_UNCOMMITTED 63u
+
+/*
  * Properties of a range that determine its cost and the treatment of later calls. Adjacent ranges with equal
  * traits are merged.
  */

@@ -41,6 +41,49 @@ Test(mmap_calls, failed_read_of_maps_removes_nothing)
 	cr_expect(core.books.ledger.inexact);
 }
 
+/* 1 MiB of page tables is what 512 MiB need. */
+Test(mmap_calls, noreserve_mappings_count_when_touched)
+{
+	const size_t fits = 256 * MIB;
+	intptr_t at[40];
+	uint64_t before, counted;
+
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	start_core(refuse_env);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	cr_assert(lz_books_lock(&core.books));
+	lz_books_reconcile(&core.books);
+	lz_books_unlock(&core.books);
+	before = committed();
+	for (int i = 0; i < 40; i++)
+		cr_assert_not(
+			lz_os_failed(at[i] = map_anonymous(NULL, fits, PROT_READ | PROT_WRITE, 0)), "%d", i);
+	cr_expect_eq(committed(), before);
+	/* A reconciliation with /proc/self/maps, which does not show MAP_NORESERVE, changes nothing. */
+	cr_assert(lz_books_lock(&core.books));
+	lz_books_reconcile(&core.books);
+	lz_books_unlock(&core.books);
+	cr_expect_eq(committed(), before);
+	/* One that alone exceeds the budget counts, and is refused. */
+	cr_expect_eq(map_anonymous(NULL, 1024 * MIB, PROT_READ, 0), -ENOMEM);
+	/* Growing and shrinking change nothing; without MAP_NORESERVE, and after PROT_NONE, memory counts. */
+	at[0] = lz_calls_mremap(&core.calls, (void *)at[0], fits, 300 * MIB, MREMAP_MAYMOVE, NULL, NULL);
+	cr_assert_not(lz_os_failed(at[0]));
+	cr_expect_eq(committed(), before);
+	cr_expect_eq(
+		lz_calls_mremap(&core.calls, (void *)at[0], 300 * MIB, 4 * fits, MREMAP_MAYMOVE, NULL, NULL),
+		-ENOMEM, "now it exceeds the budget alone");
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)(at[0] + MIB), MIB), 0);
+	cr_expect_eq(committed(), before);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at[1], 64 * MIB, PROT_NONE, -1, NULL), 0);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at[1], 64 * MIB, PROT_READ, -1, NULL), 0);
+	counted = committed();
+	cr_expect_geq(counted, before + 32 * 4096);
+	cr_assert_not(lz_os_failed(lz_calls_mmap(
+		&core.calls, NULL, 64 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, NULL)));
+	cr_expect_geq(committed(), counted + 32 * 4096);
+}
+
 Test(mmap_calls, prot_none_costs_nothing_until_made_accessible)
 {
 	intptr_t at;
