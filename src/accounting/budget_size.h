@@ -3,7 +3,8 @@
  *
  * It is resolved once, when it is first needed: reading the memory limits opens about ten files (150 us), a
  * cost that a program without large allocations should not pay. Not thread-safe: the caller holds the lock of
- * the books. Exception: `resolved` may be read with acquire semantics at any time.
+ * the books. Exceptions: `resolved` may be read with acquire semantics at any time, and `bytes` once that is
+ * true.
  */
 #ifndef LZ_ACCOUNTING_BUDGET_SIZE_H
 #define LZ_ACCOUNTING_BUDGET_SIZE_H
@@ -16,7 +17,7 @@
 
 struct lz_budget_size {
 	bool resolved;
-	uint64_t bytes;
+	_Atomic uint64_t bytes;
 	uint64_t memory;       /* min(RAM, cgroup limit) in bytes; UINT64_MAX if unknown */
 	bool from_cgroup;      /* the cgroup limit is smaller than RAM */
 	bool overcommit_never; /* vm.overcommit_memory is 2: the kernel accounts for writable memory, whether

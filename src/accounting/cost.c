@@ -24,6 +24,9 @@ uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand
 	const struct lz_geometry *geometry = books->geometry;
 	struct lz_tables tables;
 
+	/* The table that the first page touched needs. */
+	if (demand->page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
+		return lz_table_bytes(geometry, 0);
 	if (demand->start != demand->end) {
 		tables = lz_ledger_additional_tables(
 			&books->ledger, demand->start, demand->end, demand->page_shift);

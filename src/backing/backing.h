@@ -219,10 +219,4 @@ static inline size_t lz_backing_min_region(
 	return backing->min_region != NULL ? backing->min_region(backings) : 0;
 }
 
-/* Bytes of the source that each piece shows; 0 for plain memory. Needs no lock. */
-static inline size_t lz_lease_piece_bytes(const struct lz_lease *lease)
-{
-	return lease != NULL && lease->backing != NULL ? lease->bytes : 0;
-}
-
 #endif

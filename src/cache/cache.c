@@ -198,6 +198,13 @@ bool lz_cache_flush(struct lz_cache *cache)
 	return any;
 }
 
+/* The flag is set first: it is checked again under the lock before a region enters the cache. */
+void lz_cache_stop(struct lz_cache *cache)
+{
+	if (!atomic_exchange(&cache->stopped, true))
+		lz_cache_flush(cache);
+}
+
 void lz_cache_evict_range(struct lz_cache *cache, uintptr_t start, uintptr_t end)
 {
 	size_t lead = cache->backings->header.bytes;

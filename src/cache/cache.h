@@ -71,14 +71,9 @@ struct lz_cache {
 	_Atomic uint64_t limit;               /* upper limit of `resident` */
 	_Atomic uint64_t unreclaimable_limit; /* upper limit of `unreclaimable` */
 	_Atomic uint64_t limits_read_ms;      /* when the two limits were last read; 0: never */
-	_Atomic bool memory_locked;           /* mlockall was called: nothing is cached */
 	_Atomic uint32_t
 		slow_first_writes; /* 2 or more: first writes after MADV_FREE are slow here, see clear.c */
-	/*
-	 * The kernel may read pages of the program after they were freed: pipes filled by vmsplice, sockets
-	 * with MSG_ZEROCOPY, registered buffers of io_uring. Never reset.
-	 */
-	_Atomic bool pages_shared_with_kernel;
+	_Atomic bool stopped;      /* nothing is cached any more; see lz_cache_stop */
 	/* Called with the lock held when the cache becomes non-empty (true) or empty (false); may be NULL. */
 	void (*on_occupancy_change)(bool filled);
 };
@@ -113,6 +108,13 @@ bool lz_cache_contains(struct lz_cache *cache, uintptr_t p);
 
 /* Unmaps regions that were not reused for a second. Costs one load if the cache is empty. */
 void lz_cache_trim_idle(struct lz_cache *cache);
+
+/*
+ * Unmaps all cached regions, and caches none from now on: all memory is locked (mlockall); the kernel may
+ * read pages of the program after they were freed (pipes filled by vmsplice, sockets with MSG_ZEROCOPY,
+ * registered buffers of io_uring); or a seccomp filter is about to be installed.
+ */
+void lz_cache_stop(struct lz_cache *cache);
 
 /* Unmaps all cached regions. Returns whether there was any. */
 bool lz_cache_flush(struct lz_cache *cache);

@@ -198,7 +198,8 @@ static bool insert_region(
 
 		if (!lz_books_lock(cache->books))
 			return false;
-		unaltered = is_unaltered(cache, record, region->base, region->length);
+		unaltered = !atomic_load_explicit(&cache->stopped, memory_order_relaxed) &&
+			    is_unaltered(cache, record, region->base, region->length);
 		if (unaltered)
 			slot = find_room(cache, region->resident);
 		if (slot != NULL) {
@@ -214,17 +215,13 @@ static bool insert_region(
 	return false;
 }
 
-/*
- * Without the mmap family, changes of the program to a region are not seen. Pages that the kernel may still
- * read on the program's behalf must not be cleared.
- */
+/* Without the mmap family, changes of the program to a region are not seen. */
 static bool may_cache(const struct lz_cache *cache, const struct lz_region_record *record)
 {
 	return cache->options->cache != 0 && (cache->options->intercept & LZ_INTERCEPT_MMAP) != 0 &&
-	       !atomic_load_explicit(&cache->pages_shared_with_kernel, memory_order_relaxed) &&
+	       !atomic_load_explicit(&cache->stopped, memory_order_relaxed) &&
 	       !atomic_load_explicit(&cache->books->disabled, memory_order_relaxed) &&
-	       !lz_regions_altered_by_program(&cache->books->regions, record) &&
-	       !atomic_load_explicit(&cache->memory_locked, memory_order_relaxed);
+	       !lz_regions_altered_by_program(&cache->books->regions, record);
 }
 
 bool lz_cache_insert(struct lz_cache *cache, struct lz_region_record *record)

@@ -35,6 +35,7 @@ void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift)
 
 void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end)
 {
+	lz_cache_evict_range(calls->cache, start, end);
 	lz_backings_note_attributes_changed(calls->backings, start, end, false);
 	lz_books_mark_regions_altered(calls->books, start, end);
 }

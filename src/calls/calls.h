@@ -97,7 +97,7 @@ bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t 
 
 /*
  * The program is about to make a call after which the kernel reads its pages for longer than the call lasts;
- * see pages_shared_with_kernel in cache.h.
+ * see lz_cache_stop.
  */
 void lz_calls_before_kernel_keeps_pages(struct lz_calls *calls);
 

@@ -103,7 +103,8 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 		return calls->next->madvise(address, length, advice);
 	lz_cache_evict_range(calls->cache, start, end);
 	note_advice(calls, start, end, advice);
-	if (lz_backings_next_part(calls->backings, start, end, &part))
+	if (lz_backings_any_handles_advice(advice) &&
+		lz_backings_next_part(calls->backings, start, end, &part))
 		return advise(calls, start, end - start, advice);
 	return calls->next->madvise(address, length, advice);
 }
@@ -164,6 +165,7 @@ static bool note_ranges(struct lz_calls *calls, const struct request *request)
 		if (!lz_books_page_range(calls->books, range.iov_base, range.iov_len,
 			    calls->books->page_shift, &start, &end))
 			continue;
+		lz_cache_evict_range(calls->cache, start, end);
 		note_advice(calls, start, end, request->advice);
 		needs_advise_call |= lz_backings_next_part(calls->backings, start, end, &part) &&
 				     part.backing->needs_advise(request->advice);

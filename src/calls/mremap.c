@@ -84,8 +84,11 @@ __attribute__((noinline)) static struct lz_table_demand remap_need(
 __attribute__((noinline)) static int request_growth(struct lz_calls *calls, const struct lz_request *request,
 	uintptr_t start, size_t old_length, int flags, bool plain, struct lz_grant *grant)
 {
-	struct lz_table_demand need = remap_need(calls, start, old_length, request->size, flags);
+	struct lz_table_demand need;
 
+	if (request->size < calls->options->threshold)
+		return 0;
+	need = remap_need(calls, start, old_length, request->size, flags);
 	if (plain)
 		need.page_shift = calls->books->page_shift;
 	if (need.bytes == 0 || request->size > PTRDIFF_MAX)

@@ -34,15 +34,13 @@ void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t l
 
 	if (!page_range(calls, address, length, &start, &end))
 		return;
-	lz_cache_evict_range(calls->cache, start, end);
 	lz_calls_note_attributes_changed(calls, start, end);
 }
 
 void lz_calls_before_mlockall(struct lz_calls *calls)
 {
-	atomic_store_explicit(&calls->cache->memory_locked, true, memory_order_relaxed);
+	lz_cache_stop(calls->cache);
 	lz_calls_note_attributes_changed(calls, 0, UINTPTR_MAX);
-	lz_cache_flush(calls->cache);
 	lz_backings_retire_all(calls->backings);
 }
 
@@ -116,7 +114,7 @@ void lz_calls_before_seccomp(struct lz_calls *calls)
 {
 	if (atomic_load(&calls->books->disabled))
 		return;
-	lz_cache_flush(calls->cache);
+	lz_cache_stop(calls->cache);
 	atomic_store(&calls->books->disabled, true);
 }
 
@@ -140,7 +138,7 @@ bool lz_calls_before_naming(struct lz_calls *calls, const void *address, size_t 
 
 void lz_calls_before_kernel_keeps_pages(struct lz_calls *calls)
 {
-	atomic_store_explicit(&calls->cache->pages_shared_with_kernel, true, memory_order_release);
+	lz_cache_stop(calls->cache);
 }
 
 void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_register *registration)

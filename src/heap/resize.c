@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "heap/heap.h"
 #include "os/mman.h"
+#include "os/via_next.h"
 
 /* Smaller growth is not checked against the kernel's overcommit rules. */
 #define OVERCOMMIT_BYTES ((size_t)256 << 20)
@@ -40,8 +41,9 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 		lz_books_publish_statistics(books);
 		lz_books_unlock(books);
 	}
-	if (next->munmap((void *)start, end - start) != 0) {
-		next->madvise((void *)start, end - start, MADV_DONTNEED);
+	if (lz_munmap_via_next(heap->os, next, start, end - start) != 0) {
+		lz_madvise_via_next(heap->os, next, start, end - start, MADV_DONTNEED);
+		lz_books_reconcile_after_failure(books);
 		return;
 	}
 	lz_header_write(&heap->backings->header, resized->base, resized->new_length);
@@ -51,8 +53,8 @@ static void shrink(struct lz_heap *heap, const struct resized *resized)
 }
 
 /*
- * Updates the books for a region that is now `new_length` bytes long at the same place; `length` bytes were
- * in the ledger.
+ * Updates the books for a region that is now `new_length` bytes long at the same place; `length` bytes are
+ * right in the ledger. 0: nothing is, nor is its header.
  */
 static void set_length(struct lz_heap *heap, struct lz_region_record *region, uintptr_t base, size_t length,
 	size_t new_length)
@@ -67,7 +69,8 @@ static void set_length(struct lz_heap *heap, struct lz_region_record *region, ui
 		return;
 	lz_regions_filter_add(&books->regions, base, new_length);
 	lz_ledger_remove(&books->ledger, base + length, base + new_length);
-	lz_books_add_missing(books, base + length, base + new_length, traits);
+	lz_books_add_missing(books, length != 0 ? base + length : base - heap->backings->header.bytes,
+		base + new_length, traits);
 	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }
@@ -113,6 +116,9 @@ static int move(
 		heap->backings, lease, resized->base, resized->length, &to, resized->joined);
 	if (error == 0) {
 		*moved = to.base;
+		/* Without a lease, what was added is plain memory. */
+		if (record != NULL && region->on_window)
+			set_length(heap, record, to.base, resized->length, to.length);
 		return 0;
 	}
 	if (record != NULL && lz_regions_claim(record))

@@ -63,12 +63,19 @@ struct lz_range *lz_ledger_find_at_or_above(struct lz_ledger *ledger, uintptr_t 
  * Returns the tables that [start, end) needs in addition to those of its neighbours `below` and `above`.
  * Either may be NULL; neither overlaps the range. A neighbour in huge pages that needs no table of some level
  * covers whole spans of that level, so it never shares such a table with this range. Hence considering only
- * the nearest neighbours is exact.
+ * the nearest neighbours is exact. Neighbours that are uncommitted count as if they were not there.
  */
-static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, const struct lz_range *below,
-	const struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
+static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, struct lz_range *below,
+	struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables tables = {{0}};
+
+	if (page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
+		return tables;
+	while (below != NULL && below->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
+		below = previous(below);
+	while (above != NULL && above->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
+		above = lz_ledger_next(above);
 
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
 		unsigned shift = ledger->span_shift[level];

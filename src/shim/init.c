@@ -259,8 +259,11 @@ static void *trim_then_calloc(size_t count, size_t size)
 
 static void *trim_then_realloc(void *p, size_t size)
 {
+	void *q;
+
 	trim_periodically();
-	return next_functions.realloc(p, size);
+	q = next_functions.realloc(p, size);
+	return q != NULL || size == 0 || !flush_cache() ? q : next_functions.realloc(p, size);
 }
 
 #define SET_NEXT(name, function) __atomic_store_n(&lz_next.name, function, __ATOMIC_RELAXED)

@@ -1,7 +1,7 @@
 /*
  * Calls after which the kernel reads pages of the program for longer than the call lasts: a pipe holds pages
  * until it is read, a socket until its packets were sent. If such memory is freed and cleared in place, the
- * data would change there. So the core is notified that such pages exist (pages_shared_with_kernel). For
+ * data would change there. So nothing is cached from then on (lz_cache_stop). For
  * registered buffers of io_uring see interpose_syscall.c.
  */
 #include <fcntl.h>

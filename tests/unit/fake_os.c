@@ -125,6 +125,11 @@ static uint64_t fake_now_ms(void)
 	return fake.now_ms != 0 ? fake.now_ms : lz_os_linux.now_ms();
 }
 
+static int fake_thp_disabled(void)
+{
+	return fake.thp_disabled ? 1 : lz_os_linux.thp_disabled();
+}
+
 const struct lz_os *fake_os(void)
 {
 	memset(&fake, 0, sizeof fake);
@@ -143,5 +148,6 @@ const struct lz_os *fake_os(void)
 	table.write = fake_write;
 	table.poll_writable = fake_poll_writable;
 	table.now_ms = fake_now_ms;
+	table.thp_disabled = fake_thp_disabled;
 	return &table;
 }

@@ -42,6 +42,7 @@ struct fake_state {
 	uint64_t descriptor_limit; /* RLIMIT_NOFILE, if not 0 */
 	uint64_t now_ms;           /* the current time, if not 0 */
 	int last_advice;           /* of the last madvise */
+	bool thp_disabled;         /* as by prctl PR_SET_THP_DISABLE: no window can be made */
 };
 
 extern struct fake_state fake;

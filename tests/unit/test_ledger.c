@@ -91,6 +91,44 @@ Test(ledger, random_changes_match_a_per_page_model)
 	}
 }
 
+/* Uncommitted ranges need no tables, and neighbours share none with them, whatever the order of changes. */
+Test(ledger, uncommitted_ranges_match_a_per_page_model)
+{
+	const struct lz_range_traits uncommitted = {.page_shift = LZ_PAGE_SHIFT_UNCOMMITTED};
+	struct lz_ledger *ledger = new_ledger();
+	bool mapped[MODEL_PAGES] = {false}, touchable[MODEL_PAGES] = {false};
+	unsigned seed = 20261130;
+
+	for (int step = 0; step < 20000; step++) {
+		size_t first = (size_t)rand_r(&seed) % MODEL_PAGES;
+		size_t count = 1 + (size_t)rand_r(&seed) % (rand_r(&seed) % 4 ? 16 : MODEL_PAGES - first);
+		int kind = rand_r(&seed) % 3;
+		bool replaces = rand_r(&seed) % 2;
+		uintptr_t start = MODEL_BASE + first * PAGE, end;
+		struct lz_tables want;
+
+		if (count > MODEL_PAGES - first)
+			count = MODEL_PAGES - first;
+		end = start + count * PAGE;
+		if (kind == 0)
+			cr_assert_eq(lz_ledger_remove(ledger, start, end), 0);
+		else if (replaces)
+			cr_assert_eq(lz_ledger_set(ledger, start, end, kind == 1 ? plain : uncommitted), 0);
+		else
+			cr_assert_eq(
+				lz_ledger_add_missing(ledger, start, end, kind == 1 ? plain : uncommitted),
+				0);
+		for (size_t i = first; i < first + count; i++) {
+			if (kind == 0 || replaces || !mapped[i])
+				touchable[i] = kind == 1;
+			mapped[i] = kind != 0;
+		}
+		want = brute_force(touchable);
+		cr_assert_eq(memcmp(&ledger->tables, &want, sizeof want), 0, "step %d", step);
+		cr_assert_eq(ledger->bytes, model_bytes(mapped), "step %d", step);
+	}
+}
+
 Test(ledger, find_and_merge_ranges)
 {
 	struct lz_ledger *ledger = new_ledger();

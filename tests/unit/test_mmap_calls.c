@@ -1,8 +1,10 @@
 /* calls/mmap.c, calls/mremap.c: the program's own calls, tracked, refused and failing. */
 #include "core_fixture.h"
 
+#include <linux/userfaultfd.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
+#include <sys/uio.h>
 
 Test(mmap_calls, failed_call_leaves_the_books_unchanged)
 {
@@ -39,6 +41,50 @@ Test(mmap_calls, failed_read_of_maps_removes_nothing)
 	lz_books_unlock(&core.books);
 	cr_expect_eq(committed(), before);
 	cr_expect(core.books.ledger.inexact);
+}
+
+static char *const cache_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_CACHE=64M", NULL};
+
+/* Calls that change attributes of freed memory: the next owner of the memory must not inherit them. */
+Test(mmap_calls, calls_on_freed_memory_evict_it_from_the_cache)
+{
+	for (int call = 0; call < 6; call++) {
+		void *p = NULL;
+
+		start_core(cache_env);
+		cr_assert_eq(allocate(16 * MIB, &p), 0);
+		memset(p, 1, 16 * MIB);
+		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
+		cr_assert_eq(atomic_load(&core.cache.count), 1, "call %d", call);
+		switch (call) {
+		case 0:
+			lz_calls_before_naming(&core.calls, p, 4096);
+			break;
+		case 1:
+			lz_calls_before_mlock(&core.calls, p, 4096);
+			break;
+		case 2:
+			lz_calls_mbind(&core.calls, p, 4096, 0, NULL, 0, 0);
+			break;
+		case 3:
+			lz_calls_process_madvise(&core.calls, -10001 /* PIDFD_SELF_THREAD_GROUP */,
+				&(struct iovec){p, 4096}, 1, MADV_DONTDUMP, 0);
+			break;
+		case 4:
+			lz_calls_before_userfault(
+				&core.calls, &(struct uffdio_register){.range = {(uintptr_t)p, 4096},
+						     .mode = UFFDIO_REGISTER_MODE_WP});
+			break;
+		case 5:
+			lz_calls_before_kernel_keeps_pages(&core.calls);
+			break;
+		}
+		cr_expect_eq(atomic_load(&core.cache.count), 0, "call %d", call);
+		cr_assert_eq(allocate(16 * MIB, &p), 0);
+		memset(p, 1, 16 * MIB);
+		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
+		cr_expect_eq(atomic_load(&core.cache.count), call != 5, "call %d", call);
+	}
 }
 
 /* 1 MiB of page tables is what 512 MiB need. */

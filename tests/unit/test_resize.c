@@ -43,6 +43,32 @@ Test(resize, growth_works_without_a_second_mapping)
 	cr_expect_eq(core.books.stats.wire->region_bytes, 0);
 }
 
+/* What grows beyond its window is plain memory, and counts as such, wherever the region ends up. */
+Test(resize, growth_without_a_window_counts_as_plain_memory)
+{
+	char *const window_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_BACKING=window", NULL};
+	void *p = NULL, *q = NULL;
+	uint64_t before;
+
+	for (int moves = 0; moves < 2; moves++) {
+		start_core(window_env);
+		cr_assert_eq(allocate(8 * MIB, &p), 0);
+		if (core.books.stats.wire->window_regions == 0)
+			cr_skip_test("no window can be made here");
+		if (moves)
+			mmap((char *)p + 8 * MIB, 4096, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		before = committed();
+		/* The window is retired, and creating another failed a moment ago. */
+		fake.thp_disabled = true;
+		core.backings.windows->create_failed_ms = core.os->now_ms();
+		cr_assert_eq(resize(p, 136 * MIB, &q), 0);
+		cr_expect_geq(committed(), before + 128 / 2 * 4096 * 9 / 10, "moves %d", moves);
+		fake.thp_disabled = false;
+		cr_expect_eq(lz_heap_free(&core.heap, q), 0);
+	}
+}
+
 /* As numpy does: advice on a part splits a region into several mappings. */
 static void grow_a_split_region(void)
 {
