@@ -50,30 +50,27 @@ __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uin
 }
 
 /* The need of an mremap: its growth, or all of it if the old range stays mapped. */
-__attribute__((noinline)) static struct lz_table_demand remap_need(
-	struct lz_calls *calls, uintptr_t start, size_t old_length, size_t new_length, int flags)
+__attribute__((noinline)) static void fill_need(struct lz_calls *calls, uintptr_t start, size_t old_length,
+	size_t new_length, int flags, struct lz_table_demand *need)
 {
-	struct lz_table_demand need = {
-		.bytes = new_length, .old_bytes = old_length, .page_shift = calls->books->page_shift};
 	struct lz_range *range;
-	bool fits;
+	bool fits = lz_calls_fits_budget_alone(calls, new_length);
 
-	if (flags & MREMAP_DONTUNMAP)
-		need.old_bytes = 0;
-	fits = lz_calls_fits_budget_alone(calls, new_length);
+	*need = (struct lz_table_demand){.bytes = new_length,
+		.old_bytes = flags & MREMAP_DONTUNMAP ? 0 : old_length,
+		.page_shift = calls->books->page_shift};
 	if (!lz_books_lock(calls->books))
-		return need;
+		return;
 	range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 	if (range == NULL || range->start > start) {
 		if (old_length != 0)
-			need.bytes = need.old_bytes = 0; /* inaccessible memory */
+			need->bytes = need->old_bytes = 0; /* inaccessible memory */
 	} else if (range->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED && !fits) {
-		need.old_bytes = 0; /* until now it counted by what is touched */
+		need->old_bytes = 0; /* until now it counted by what is touched */
 	} else {
-		need.page_shift = range->traits.page_shift;
+		need->page_shift = range->traits.page_shift;
 	}
 	lz_books_unlock(calls->books);
-	return need;
 }
 
 /*
@@ -88,7 +85,7 @@ __attribute__((noinline)) static int request_growth(struct lz_calls *calls, cons
 
 	if (request->size < calls->options->threshold)
 		return 0;
-	need = remap_need(calls, start, old_length, request->size, flags);
+	fill_need(calls, start, old_length, request->size, flags, &need);
 	if (plain)
 		need.page_shift = calls->books->page_shift;
 	if (need.bytes == 0 || request->size > PTRDIFF_MAX)

@@ -99,7 +99,7 @@ static size_t random_length(void)
 
 static void do_mmap(int protection, int kind)
 {
-	int flags = MAP_FIXED | MAP_NORESERVE;
+	int flags = MAP_FIXED;
 	uintptr_t at = random_place();
 	size_t length = random_length();
 	size_t spare = kind == 1 ? 1200 * core.books.page : 0;
