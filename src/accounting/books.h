@@ -65,7 +65,8 @@ struct lz_books {
 	struct lz_ledger ledger; /* accessible ranges */
 	struct lz_window_map windows;
 	struct lz_budget_size budget;
-	struct lz_group group; /* joined when the budget is determined */
+	struct lz_group group;               /* joined when the budget is determined */
+	struct lz_group_sum group_in_excess; /* what it held when a request last exceeded the budget */
 	/* In a forked child of a member of a group: what it inherited, in bytes of page tables. */
 	uint64_t inherited_committed, inherited_actual;
 	uint64_t actual;             /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "os/descriptors.h"
 #include "os/procfs.h"
+#include "os/scratch.h"
 
 /*
  * Reading VmPTE takes 5 to 8 us. It is read again after this time, or when a 64th of the budget has been
@@ -59,9 +60,15 @@ static void reconcile_if_stale(struct lz_budget *budget)
 	lz_books_reconcile(budget->books);
 }
 
+/* What a message needs besides the grant. Not on the stack, because this is one of the deepest paths. */
+struct particulars {
+	char module[64], source[sizeof((struct lz_budget_size *)0)->source];
+	struct lz_group_sum group;
+};
+
 static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, const struct lz_grant *grant)
 {
-	char module[64] = "", source[sizeof budget->books->budget.source] = "another";
+	struct particulars *found = lz_scratch_take(budget->os);
 	uint64_t address = (uint64_t)(uintptr_t)grant->request->caller;
 	struct lz_event event = {
 		.kind = kind,
@@ -71,25 +78,30 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		.committed = grant->committed,
 		.actual = grant->actual,
 		.budget = grant->budget,
-		.source = source,
 		.window = grant->window,
 		.plain_cost = grant->plain_cost,
-		.module = module,
 		.offset = address,
-		.group = lz_group_sum(&budget->books->group),
 	};
 
-	/* Copied only here: as a part of the grant it would be in every stack frame from the decision up. */
+	if (found == NULL)
+		return; /* the log would lack memory as well */
+	*found = (struct particulars){.source = "another"};
+	event.module = found->module;
+	event.source = found->source;
+	event.group = &found->group;
 	if (lz_books_lock(budget->books)) {
-		memcpy(source, budget->books->budget.source, sizeof source);
+		memcpy(found->source, budget->books->budget.source, sizeof found->source);
+		found->group = budget->books->group_in_excess;
 		event.group_name = lz_group_name(&budget->books->group);
 		lz_books_unlock(budget->books);
 	}
 	/* The return address may be the first byte of another line; the call is at the byte before it. */
-	if (lz_log_would_show(budget->log, kind) && lz_module_and_offset(budget->os, LZ_MAPS, address - 1,
-							    module, sizeof module, &event.offset) == 0)
+	if (lz_log_would_show(budget->log, kind) &&
+		lz_module_and_offset(budget->os, LZ_MAPS, address - 1, found->module, sizeof found->module,
+			&event.offset) == 0)
 		event.offset++;
 	lz_log_event(budget->log, &event);
+	lz_scratch_release(budget->os, found);
 }
 
 /*
@@ -115,6 +127,8 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
 	windowed = grant->over_budget && need->can_use_window;
+	if (grant->over_budget)
+		lz_group_sum(&budget->books->group, &budget->books->group_in_excess);
 	grant->committed = lz_ledger_committed(&budget->books->ledger);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;

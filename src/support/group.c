@@ -133,27 +133,26 @@ uint64_t lz_group_others(const struct lz_group *group)
 	return sum;
 }
 
-struct lz_group_sum lz_group_sum(const struct lz_group *group)
+void lz_group_sum(const struct lz_group *group, struct lz_group_sum *sum)
 {
 	struct lz_group_segment *segment = segment_of(group);
-	struct lz_group_sum sum = {0};
 
+	*sum = (struct lz_group_sum){.members = 0};
 	for (unsigned slot = 0, end = segment != NULL ? end_of(segment) : 0; slot < end; slot++) {
 		uint64_t held = held_by(segment, slot);
 
 		if (!counts(segment, slot))
 			continue;
-		sum.members++;
-		if (__builtin_add_overflow(sum.bytes, held, &sum.bytes))
-			sum.bytes = UINT64_MAX;
-		if (held < sum.largest)
+		sum->members++;
+		if (__builtin_add_overflow(sum->bytes, held, &sum->bytes))
+			sum->bytes = UINT64_MAX;
+		if (held < sum->largest)
 			continue;
-		sum.largest = held;
-		sum.largest_pid = atomic_load_explicit(&segment->member[slot].pid, memory_order_relaxed);
+		sum->largest = held;
+		sum->largest_pid = atomic_load_explicit(&segment->member[slot].pid, memory_order_relaxed);
 	}
-	if (segment != NULL && sum.bytes > atomic_load_explicit(&segment->peak, memory_order_relaxed))
-		atomic_store_explicit(&segment->peak, sum.bytes, memory_order_relaxed);
-	return sum;
+	if (segment != NULL && sum->bytes > atomic_load_explicit(&segment->peak, memory_order_relaxed))
+		atomic_store_explicit(&segment->peak, sum->bytes, memory_order_relaxed);
 }
 
 const char *lz_group_name(const struct lz_group *group)

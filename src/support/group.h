@@ -108,8 +108,8 @@ uint64_t lz_group_others(const struct lz_group *group);
  */
 void lz_group_scan(struct lz_group *group, uint64_t age_ms);
 
-/* What all members hold. Thread-safe. */
-struct lz_group_sum lz_group_sum(const struct lz_group *group);
+/* Adds up what all members hold; 0 members without a group. Thread-safe. */
+void lz_group_sum(const struct lz_group *group, struct lz_group_sum *sum);
 
 /* The name of the group; "" without one. It may not be written while it is in use. */
 const char *lz_group_name(const struct lz_group *group);
