@@ -17,13 +17,13 @@
 #include "cli/common/arguments.h"
 #include "cli/common/array.h"
 #include "cli/common/commands.h"
-#include "cli/common/display.h"
 #include "cli/common/messages.h"
-#include "cli/process/process.h"
+#include "cli/process/cgroups.h"
 #include "cli/process/stats_file.h"
+#include "cli/process/totals.h"
 #include "os/os.h"
 
-enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS };
+enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS, FLAG_CGROUP };
 enum { FORMAT_PROMETHEUS, FORMAT_OPENMETRICS };
 
 static const char *const formats[] = {"prometheus", "openmetrics", NULL};
@@ -45,6 +45,8 @@ static const struct lz_flag flags[] = {
 		.help = "Read the statistics files in PATH (LAZYZERO_STATS) instead of searching all "
 			"processes. Files of processes that are gone are removed.",
 		.accepts = "a directory or a file"},
+	[FLAG_CGROUP] = {.name = "cgroup",
+		.help = "Also print sums for each control group, over all its processes, preloaded or not."},
 };
 
 static const struct metric {
@@ -98,15 +100,40 @@ static const struct metric {
 		offsetof(struct lz_wire, cache_bytes)},
 };
 
+static const struct cgroup_metric {
+	const char *name;
+	const char *help;
+	size_t offset; /* of its uint64_t in struct lz_cgroup */
+} cgroup_metrics[] = {
+	{"cgroup_processes", "Processes in the control group itself, preloaded or not.",
+		offsetof(struct lz_cgroup, processes)},
+	{"cgroup_page_tables_bytes", "Sum of the page tables (VmPTE) of these processes.",
+		offsetof(struct lz_cgroup, tables)},
+	{"cgroup_charged_page_tables_bytes",
+		"Page tables charged to the group and those below (pagetables of memory.stat).",
+		offsetof(struct lz_cgroup, charged)},
+	{"cgroup_charged_second_page_tables_bytes",
+		"The same of virtual machines and devices (sec_pagetables of memory.stat).",
+		offsetof(struct lz_cgroup, charged_secondary)},
+	{"cgroup_memory_usage_bytes", "Memory charged to the group and those below.",
+		offsetof(struct lz_cgroup, usage)},
+	{"cgroup_memory_limit_bytes", "Smallest memory limit of the group and those above.",
+		offsetof(struct lz_cgroup, limit)},
+};
+
 /* The counters to be written. */
 struct collection {
 	struct lz_wire *wires;
 	size_t count;
 	uint64_t unreadable; /* processes or files */
-	bool failed;         /* out of memory */
+	struct lz_table_totals totals;
+	struct lz_cgroups groups;
+	bool with_groups;
+	bool failed; /* out of memory */
 };
 
-static void collect(struct collection *collection, const struct lz_wire *wire)
+/* Adds a preloaded process. */
+static void collect(struct collection *collection, const struct lz_process *process)
 {
 	struct lz_wire *wires = lz_array_grow(collection->wires, collection->count, sizeof *wires);
 
@@ -115,18 +142,26 @@ static void collect(struct collection *collection, const struct lz_wire *wire)
 		return;
 	}
 	collection->wires = wires;
-	collection->wires[collection->count++] = *wire;
+	collection->wires[collection->count++] = process->mappings.wire;
+	lz_table_totals_add(&collection->totals, process);
 }
 
 static void collect_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
 	struct collection *collection = context;
+	struct lz_process process;
 
 	(void)name;
-	if (error != NULL)
+	if (error != NULL) {
 		collection->unreadable++;
-	else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE)
-		collect(collection, wire);
+	} else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE) {
+		/* The pid may be of another PID namespace, so that /proc is not asked. */
+		lz_process_init(&process, (pid_t)wire->pid);
+		process.tables = wire->actual;
+		process.mappings.wire = *wire;
+		process.mappings.preloaded = true;
+		collect(collection, &process);
+	}
 }
 
 static int collect_processes(struct collection *collection)
@@ -150,7 +185,7 @@ static int collect_processes(struct collection *collection)
 		if (process.mappings.preloaded) {
 			/* The pid in our PID namespace, not in that of the process. */
 			process.mappings.wire.pid = process.pid;
-			collect(collection, &process.mappings.wire);
+			collect(collection, &process);
 		}
 	}
 	free(pids);
@@ -167,16 +202,53 @@ static void write_metadata(FILE *out, const char *name, const char *help, bool i
 		is_counter ? "counter" : "gauge");
 }
 
-/* Writes a label's value. lz_printable leaves printable ASCII, of which two characters need an escape. */
-static void write_label(FILE *out, const char *text)
+static bool is_printable(char c)
 {
-	struct lz_display shown = lz_printable(text);
+	return c >= ' ' && c <= '~';
+}
 
-	for (const char *at = shown.text; *at != '\0'; at++) {
-		if (*at == '"' || *at == '\\')
-			fputc('\\', out);
-		fputc(*at, out);
+/*
+ * Writes a label's value: two characters of printable ASCII need an escape, other bytes become \xNN. With
+ * `unique` no two texts have the same label, for which the first character and each backslash of a text with
+ * such bytes become \xNN as well: two series with the same labels make node_exporter fail, and users name
+ * groups. Not by lz_printable, which cuts long text.
+ */
+static void write_label(FILE *out, const char *text, bool unique)
+{
+	bool is_plain = true;
+
+	for (const char *at = text; *at != '\0'; at++)
+		is_plain = is_plain && is_printable(*at);
+	for (const char *at = text; *at != '\0'; at++) {
+		if (!is_printable(*at) || (unique && !is_plain && (at == text || *at == '\\')))
+			fprintf(out, "\\\\x%02x", (unsigned char)*at);
+		else
+			fprintf(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
 	}
+}
+
+static void write_cgroups(FILE *out, const struct lz_cgroups *groups, unsigned format)
+{
+	for (size_t i = 0; i < sizeof cgroup_metrics / sizeof *cgroup_metrics; i++) {
+		write_metadata(out, cgroup_metrics[i].name, cgroup_metrics[i].help, false, format);
+		for (size_t j = 0; j < groups->count; j++) {
+			uint64_t value;
+
+			memcpy(&value, (const char *)&groups->group[j] + cgroup_metrics[i].offset,
+				sizeof value);
+			if (value == LZ_UNKNOWN)
+				continue;
+			fprintf(out, "lazyzero_%s{cgroup=\"", cgroup_metrics[i].name);
+			write_label(out, groups->group[j].path, true);
+			fprintf(out, "\"} %" PRIu64 "\n", value);
+		}
+	}
+}
+
+static void write_number(FILE *out, const char *name, const char *help, uint64_t value, unsigned format)
+{
+	write_metadata(out, name, help, false, format);
+	fprintf(out, "lazyzero_%s %" PRIu64 "\n", name, value);
 }
 
 static void write_metrics(FILE *out, const struct collection *collection, unsigned format)
@@ -192,14 +264,21 @@ static void write_metrics(FILE *out, const struct collection *collection, unsign
 				continue;
 			fprintf(out, "lazyzero_%s{pid=\"%" PRIu64 "\",executable=\"", metrics[i].name,
 				wire->pid);
-			write_label(out, wire->executable);
+			write_label(out, wire->executable, false);
 			fprintf(out, "\"} %" PRIu64 "\n", value);
 		}
 	}
-	write_metadata(out, "processes", "Processes that the library is active in.", false, format);
-	fprintf(out, "lazyzero_processes %zu\n", collection->count);
-	write_metadata(out, "unreadable", "Processes or files that could not be read.", false, format);
-	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", collection->unreadable);
+	if (collection->with_groups)
+		write_cgroups(out, &collection->groups, format);
+	write_number(out, "processes", "Processes that the library is active in.", collection->count, format);
+	write_number(out, "page_tables_sum_bytes", "Sum of the page tables of these processes.",
+		collection->totals.tables, format);
+	write_number(out, "page_tables_peaks_sum_bytes",
+		"Sum of their highest page tables, an upper bound of what they had at one time.",
+		collection->totals.peaks, format);
+	write_number(out, "unreadable", "Processes or files that could not be read.", collection->unreadable,
+		format);
+	fputs("# EOF\n", out);
 }
 
 /* For a device or a pipe, which must not be replaced by a regular file. */
@@ -263,6 +342,9 @@ static int run(const struct lz_arguments *arguments)
 		if (error)
 			status = lz_fail_read(stats, -error);
 	}
+	collection.with_groups = arguments->values[FLAG_CGROUP] != NULL;
+	if (status == 0 && collection.with_groups)
+		collection.failed |= lz_cgroups_read("", "", &collection.groups) != 0;
 	if (status == 0 && collection.failed)
 		status = lz_fail_memory();
 	if (status == 0 && output != NULL)
@@ -270,6 +352,7 @@ static int run(const struct lz_arguments *arguments)
 	else if (status == 0)
 		write_metrics(stdout, &collection, format);
 	free(collection.wires);
+	lz_cgroups_free(&collection.groups);
 	return status;
 }
 
@@ -279,7 +362,7 @@ const struct lz_command lz_command_metrics = {
 	.usage = "[OPTION]...",
 	.description =
 		"Prints the library's counters of every process in which it is active, with the labels pid "
-		"and executable.",
+		"and executable, and sums over these processes.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,
