@@ -17,14 +17,16 @@
 
 static void add_member(struct lz_process_tree *tree, pid_t pid)
 {
-	uint64_t start_time = lz_process_start_time("", pid);
 	struct lz_process_tree_member *members;
+	uint64_t start_time;
 
+	/* A later process with the pid of a member is added by the next sample: this one drops the member. */
+	for (size_t i = 0; i < tree->count; i++)
+		if (tree->members[i].pid == pid)
+			return;
+	start_time = lz_process_start_time("", pid);
 	if (start_time == 0)
 		return;
-	for (size_t i = 0; i < tree->count; i++)
-		if (tree->members[i].pid == pid && tree->members[i].start_time == start_time)
-			return;
 	members = lz_array_grow(tree->members, tree->count, sizeof *members);
 	if (members == NULL)
 		return;
