@@ -105,15 +105,18 @@ done
 member 10 1024 '3:cpu,cpuacct:/x' '2:memory:/v1/a' '1:name=systemd:/y' '0::/z'
 member 11 2048 '2:memory:/v1/a' '0::/'
 member 12 512 '2:memory:/v1/b' '0::/'
+member 13 8 '2:memory:/../cpu' '0::/' # outside of the cgroup namespace
+mkdir "$tree/sys/fs/cgroup/cpu"
 record_group /sys/fs/cgroup/memory memory.limit_in_bytes=9223372036854771712
 record_group /sys/fs/cgroup/memory/v1 memory.limit_in_bytes=67108864
 record_group /sys/fs/cgroup/memory/v1/a memory.limit_in_bytes=9223372036854771712 memory.usage_in_bytes=1048576 memory.stat='cache 1'
 groups
 expect "groups of version 1" "\
 2 3.00M - - 1.00M 64.0M /v1/a
-1 512K - - - - /v1/b" "$(rows)"
+1 512K - - - - /v1/b
+1 8.00K - - - - /../cpu" "$(rows)"
 expect_match "why there is no CHARGED" 'version 1 of control$' "$work/out"
-expect_match "why there is no LIMIT" '^No LIMIT: 1 group cannot be read' "$work/out"
+expect_match "why there is no LIMIT" '^No LIMIT: 2 groups cannot be read' "$work/out"
 expect_no_match "notes of version 2" 'No USAGE' "$work/out"
 rm "$tree/proc/thread-self/mountinfo"
 groups

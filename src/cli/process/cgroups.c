@@ -119,7 +119,8 @@ static size_t find_directory(const char *root, const struct mounts *mounts, cons
 		const struct lz_cgroup_mount *mount = &mounts->mount[i];
 		const char *rest = path_below(group->path, mount->root);
 
-		if (mount->hierarchy != group->hierarchy || rest == NULL ||
+		/* Groups outside of our cgroup namespace have paths such as "/../other". */
+		if (mount->hierarchy != group->hierarchy || rest == NULL || path_below(rest, "/..") != NULL ||
 			snprintf(directory, PATH_MAX, "%s%s%s", root, mount->point, rest) >= PATH_MAX)
 			continue;
 		if (access(directory, X_OK) == 0)

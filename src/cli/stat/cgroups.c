@@ -55,9 +55,9 @@ static void print_notes(const struct lz_cgroups *groups)
 		puts("No USAGE: the root group has none, nor has a group without the memory\n"
 		     "controller, whose memory counts for one above it.");
 	if (unreadable > 0)
-		printf("No LIMIT: %zu group%s cannot be read below the mounts of control groups: %s\n"
-		       "ended, or outside of what is mounted here.\n",
-			unreadable, unreadable == 1 ? "" : "s", unreadable == 1 ? "it has" : "they have");
+		printf("No LIMIT: %zu group%s cannot be read: ended, or not below what is mounted here of\n"
+		       "control groups.\n",
+			unreadable, unreadable == 1 ? "" : "s");
 }
 
 static void print_table(const struct lz_stat_cgroups *request, const struct lz_machine *machine,
