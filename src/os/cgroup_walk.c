@@ -172,7 +172,7 @@ static uint64_t smallest_in_hierarchy(struct lz_cgroup_walk *walk, lz_cgroup_mea
 	if (open_under_root(walk, &walk->memberships, "/proc/thread-self/cgroup"))
 		return UINT64_MAX;
 	while ((line = lz_line_reader_next(&walk->memberships)) != NULL) {
-		const char *path;
+		const char *path = "";
 
 		if (lz_cgroup_membership_parse(line, &path) == walk->mount.hierarchy)
 			smallest = lz_min_u64(smallest, smallest_on_path(walk, path, measure));

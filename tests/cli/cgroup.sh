@@ -12,7 +12,7 @@ member()
 
 groups()
 {
-	run stat --sysroot="$tree" --cgroup "$@"
+	run stat --sysroot="$tree" --cgroup
 }
 
 # rows: the rows of the last table, without repeated spaces.

@@ -1,8 +1,6 @@
 /*
  * `lazyzero metrics`: prints the library's counters of all preloaded processes in the text format of
  * Prometheus, for the textfile collector of node_exporter, or in that of OpenMetrics.
- *
- * The two formats differ in one point: OpenMetrics declares a counter by its name without "_total".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,13 +16,12 @@
 #include "cli/common/array.h"
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
-#include "cli/process/cgroups.h"
+#include "cli/metrics/text.h"
 #include "cli/process/stats_file.h"
 #include "cli/process/totals.h"
 #include "os/os.h"
 
 enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS, FLAG_CGROUP };
-enum { FORMAT_PROMETHEUS, FORMAT_OPENMETRICS };
 
 static const char *const formats[] = {"prometheus", "openmetrics", NULL};
 
@@ -100,27 +97,6 @@ static const struct metric {
 		offsetof(struct lz_wire, cache_bytes)},
 };
 
-static const struct cgroup_metric {
-	const char *name;
-	const char *help;
-	size_t offset; /* of its uint64_t in struct lz_cgroup */
-} cgroup_metrics[] = {
-	{"cgroup_processes", "Processes in the control group itself, preloaded or not.",
-		offsetof(struct lz_cgroup, processes)},
-	{"cgroup_page_tables_bytes", "Sum of the page tables (VmPTE) of these processes.",
-		offsetof(struct lz_cgroup, tables)},
-	{"cgroup_charged_page_tables_bytes",
-		"Page tables charged to the group and those below (pagetables of memory.stat).",
-		offsetof(struct lz_cgroup, charged)},
-	{"cgroup_charged_second_page_tables_bytes",
-		"The same of virtual machines and devices (sec_pagetables of memory.stat).",
-		offsetof(struct lz_cgroup, charged_secondary)},
-	{"cgroup_memory_usage_bytes", "Memory charged to the group and those below.",
-		offsetof(struct lz_cgroup, usage)},
-	{"cgroup_memory_limit_bytes", "Smallest memory limit of the group and those above.",
-		offsetof(struct lz_cgroup, limit)},
-};
-
 /* The counters to be written. */
 struct collection {
 	struct lz_wire *wires;
@@ -192,69 +168,11 @@ static int collect_processes(struct collection *collection)
 	return 0;
 }
 
-static void write_metadata(FILE *out, const char *name, const char *help, bool is_counter, unsigned format)
-{
-	int length = (int)strlen(name);
-
-	if (is_counter && format == FORMAT_OPENMETRICS)
-		length -= (int)strlen("_total");
-	fprintf(out, "# HELP lazyzero_%.*s %s\n# TYPE lazyzero_%.*s %s\n", length, name, help, length, name,
-		is_counter ? "counter" : "gauge");
-}
-
-static bool is_printable(char c)
-{
-	return c >= ' ' && c <= '~';
-}
-
-/*
- * Writes a label's value: two characters of printable ASCII need an escape, other bytes become \xNN. With
- * `unique` no two texts have the same label, for which the first character and each backslash of a text with
- * such bytes become \xNN as well: two series with the same labels make node_exporter fail, and users name
- * groups. Not by lz_printable, which cuts long text.
- */
-static void write_label(FILE *out, const char *text, bool unique)
-{
-	bool is_plain = true;
-
-	for (const char *at = text; *at != '\0'; at++)
-		is_plain = is_plain && is_printable(*at);
-	for (const char *at = text; *at != '\0'; at++) {
-		if (!is_printable(*at) || (unique && !is_plain && (at == text || *at == '\\')))
-			fprintf(out, "\\\\x%02x", (unsigned char)*at);
-		else
-			fprintf(out, *at == '"' || *at == '\\' ? "\\%c" : "%c", *at);
-	}
-}
-
-static void write_cgroups(FILE *out, const struct lz_cgroups *groups, unsigned format)
-{
-	for (size_t i = 0; i < sizeof cgroup_metrics / sizeof *cgroup_metrics; i++) {
-		write_metadata(out, cgroup_metrics[i].name, cgroup_metrics[i].help, false, format);
-		for (size_t j = 0; j < groups->count; j++) {
-			uint64_t value;
-
-			memcpy(&value, (const char *)&groups->group[j] + cgroup_metrics[i].offset,
-				sizeof value);
-			if (value == LZ_UNKNOWN)
-				continue;
-			fprintf(out, "lazyzero_%s{cgroup=\"", cgroup_metrics[i].name);
-			write_label(out, groups->group[j].path, true);
-			fprintf(out, "\"} %" PRIu64 "\n", value);
-		}
-	}
-}
-
-static void write_number(FILE *out, const char *name, const char *help, uint64_t value, unsigned format)
-{
-	write_metadata(out, name, help, false, format);
-	fprintf(out, "lazyzero_%s %" PRIu64 "\n", name, value);
-}
-
 static void write_metrics(FILE *out, const struct collection *collection, unsigned format)
 {
 	for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
-		write_metadata(out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
+		lz_metrics_write_metadata(
+			out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
 		for (size_t j = 0; j < collection->count; j++) {
 			const struct lz_wire *wire = &collection->wires[j];
 			uint64_t value;
@@ -264,20 +182,21 @@ static void write_metrics(FILE *out, const struct collection *collection, unsign
 				continue;
 			fprintf(out, "lazyzero_%s{pid=\"%" PRIu64 "\",executable=\"", metrics[i].name,
 				wire->pid);
-			write_label(out, wire->executable, false);
+			lz_metrics_write_label(out, wire->executable, false);
 			fprintf(out, "\"} %" PRIu64 "\n", value);
 		}
 	}
 	if (collection->with_groups)
-		write_cgroups(out, &collection->groups, format);
-	write_number(out, "processes", "Processes that the library is active in.", collection->count, format);
-	write_number(out, "page_tables_sum_bytes", "Sum of the page tables of these processes.",
+		lz_metrics_write_cgroups(out, &collection->groups, format);
+	lz_metrics_write_gauge(
+		out, "processes", "Processes that the library is active in.", collection->count, format);
+	lz_metrics_write_gauge(out, "page_tables_sum_bytes", "Sum of the page tables of these processes.",
 		collection->totals.tables, format);
-	write_number(out, "page_tables_peaks_sum_bytes",
+	lz_metrics_write_gauge(out, "page_tables_peaks_sum_bytes",
 		"Sum of their highest page tables, an upper bound of what they had at one time.",
 		collection->totals.peaks, format);
-	write_number(out, "unreadable", "Processes or files that could not be read.", collection->unreadable,
-		format);
+	lz_metrics_write_gauge(out, "unreadable", "Processes or files that could not be read.",
+		collection->unreadable, format);
 	fputs("# EOF\n", out);
 }
 
