@@ -13,12 +13,6 @@
 /* The usage file of the group whose limit was found last; "" if there is none. */
 static char usage_path[LZ_USAGE_PATH_BYTES];
 
-/*
- * The limit of a version 1 group without one: LONG_MAX rounded down to a page (PAGE_COUNTER_MAX in
- * include/linux/page_counter.h), here to the largest page, 64 KiB.
- */
-#define VERSION_1_UNLIMITED ((uint64_t)INT64_MAX & ~UINT64_C(0xffff))
-
 /* UINT64_MAX: unlimited, or not known. */
 static uint64_t group_limit(struct lz_cgroup_walk *walk, struct lz_text *group)
 {
@@ -27,7 +21,7 @@ static uint64_t group_limit(struct lz_cgroup_walk *walk, struct lz_text *group)
 	if (walk->mount.hierarchy == LZ_CGROUP_V2)
 		return lz_cgroup_number(walk, group, "/memory.max");
 	limit = lz_cgroup_number(walk, group, "/memory.limit_in_bytes");
-	return limit >= VERSION_1_UNLIMITED ? UINT64_MAX : limit;
+	return limit >= LZ_CGROUP_V1_UNLIMITED ? UINT64_MAX : limit;
 }
 
 /* Returns the group's limit, and records the usage file of the group with the smallest limit so far. */

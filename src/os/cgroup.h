@@ -15,6 +15,12 @@
 
 #include "os/os.h"
 
+/*
+ * The limit of a version 1 group without one: LONG_MAX rounded down to a page (PAGE_COUNTER_MAX in
+ * include/linux/page_counter.h), here to the largest page, 64 KiB.
+ */
+#define LZ_CGROUP_V1_UNLIMITED ((uint64_t)INT64_MAX & ~UINT64_C(0xffff))
+
 struct lz_memory_limit {
 	uint64_t bytes;   /* min(RAM, every limit found); UINT64_MAX if nothing could be read */
 	bool from_cgroup; /* the limit of a control group is smaller than RAM */

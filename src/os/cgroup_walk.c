@@ -34,11 +34,10 @@ static char *next_word(char **cursor)
 }
 
 /*
- * Parses a line of /proc/self/mountinfo: "id parent maj:min root point options [tags] - type source
- * superoptions". Octal escapes (\040 for a space) are not decoded: a mount point that contains one is not
- * found, so its limit is ignored.
+ * The line is "id parent maj:min root point options [tags] - type source superoptions". Octal escapes (\040
+ * for a space) are not decoded: a mount point that contains one is not found, so its limit is ignored.
  */
-__attribute__((noinline)) static void parse_mount(char *line, struct lz_cgroup_mount *mount)
+__attribute__((noinline)) void lz_cgroup_mount_parse(char *line, struct lz_cgroup_mount *mount)
 {
 	char *cursor = line;
 	struct lz_text root = lz_text_init(mount->root, sizeof mount->root);
@@ -63,22 +62,18 @@ __attribute__((noinline)) static void parse_mount(char *line, struct lz_cgroup_m
 	lz_text_string(&point, next_word(&cursor));
 }
 
-/*
- * Parses a line of /proc/self/cgroup: "0::/path" for version 2, "N:controllers:/path" for version 1. Returns
- * the path if the line belongs to `hierarchy`, else NULL.
- */
-static const char *membership_path(char *line, enum lz_cgroup_hierarchy hierarchy)
+enum lz_cgroup_hierarchy lz_cgroup_membership_parse(char *line, const char **path)
 {
 	char *controllers = strchr(line, ':');
-	char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+	char *end = controllers == NULL ? NULL : strchr(controllers + 1, ':');
 
-	if (path == NULL)
-		return NULL;
-	*path++ = '\0';
-	controllers++;
-	if (hierarchy == LZ_CGROUP_V2)
-		return *controllers == '\0' ? path : NULL;
-	return list_has(controllers, "memory") ? path : NULL;
+	if (end == NULL)
+		return LZ_CGROUP_OTHER;
+	*end = '\0';
+	*path = end + 1;
+	if (controllers[1] == '\0')
+		return LZ_CGROUP_V2;
+	return list_has(controllers + 1, "memory") ? LZ_CGROUP_V1 : LZ_CGROUP_OTHER;
 }
 
 /* Opens `path` below the prefix. */
@@ -177,9 +172,9 @@ static uint64_t smallest_in_hierarchy(struct lz_cgroup_walk *walk, lz_cgroup_mea
 	if (open_under_root(walk, &walk->memberships, "/proc/thread-self/cgroup"))
 		return UINT64_MAX;
 	while ((line = lz_line_reader_next(&walk->memberships)) != NULL) {
-		const char *path = membership_path(line, walk->mount.hierarchy);
+		const char *path = "";
 
-		if (path != NULL)
+		if (lz_cgroup_membership_parse(line, &path) == walk->mount.hierarchy)
 			smallest = lz_min_u64(smallest, smallest_on_path(walk, path, measure));
 	}
 	lz_line_reader_close(&walk->memberships);
@@ -196,7 +191,7 @@ __attribute__((noinline)) uint64_t lz_cgroup_walk_smallest(
 	if (open_under_root(walk, &walk->mounts, "/proc/thread-self/mountinfo"))
 		return UINT64_MAX;
 	while ((line = lz_line_reader_next(&walk->mounts)) != NULL) {
-		parse_mount(line, &walk->mount);
+		lz_cgroup_mount_parse(line, &walk->mount);
 		if (walk->mount.hierarchy != LZ_CGROUP_OTHER)
 			smallest = lz_min_u64(smallest, smallest_in_hierarchy(walk, measure));
 	}

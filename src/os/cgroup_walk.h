@@ -3,8 +3,8 @@
  * is mounted, of version 2 or of version 1's memory controller. Sources: cgroups(7), proc(5) (mountinfo,
  * cgroup).
  *
- * For cgroup.c. The state is mapped for the duration of a walk, because the stack of a thread may be small.
- * Thread-safe; a walk belongs to one thread.
+ * For cgroup.c; the command uses the parsers. The state is mapped for the duration of a walk, because the
+ * stack of a thread may be small. Thread-safe; a walk belongs to one thread.
  */
 #ifndef LZ_OS_CGROUP_WALK_H
 #define LZ_OS_CGROUP_WALK_H
@@ -25,6 +25,16 @@ struct lz_cgroup_mount {
 	char root[PATH_MAX];  /* the group that is mounted there */
 	char point[PATH_MAX]; /* mount point */
 };
+
+/* Parses a line of /proc/PID/mountinfo, which it changes. */
+void lz_cgroup_mount_parse(char *line, struct lz_cgroup_mount *mount);
+
+/*
+ * Parses a line of /proc/PID/cgroup, which it changes: "0::/path" for version 2, "N:controllers:/path" for
+ * version 1, of which only the hierarchy with the memory controller is not LZ_CGROUP_OTHER. *path is set
+ * unless it is LZ_CGROUP_OTHER, and points into the line.
+ */
+enum lz_cgroup_hierarchy lz_cgroup_membership_parse(char *line, const char **path);
 
 /* Bytes reserved for a path. A longer path is not stored. */
 #define LZ_USAGE_PATH_BYTES 512u

@@ -6,7 +6,7 @@ for python in python3 /usr/bin/python3 ''; do
 	$python -c 'import prometheus_client.openmetrics.parser' 2> /dev/null && break
 done
 
-# check FORMAT FILE: parses the file with the parsers that are installed.
+# check FORMAT FILE [FAMILIES]: parses the file with the parsers that are installed; OpenMetrics has that many families.
 check()
 {
 	if [ "$1" = prometheus ] && command -v promtool > /dev/null; then
@@ -17,7 +17,7 @@ check()
 	elif [ -n "$python" ]; then
 		$python -c 'import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
-assert len(list(parse(open(sys.argv[1]).read()))) == 26' "$2" || fail "OpenMetrics: $2"
+assert len(list(parse(open(sys.argv[1]).read()))) == int(sys.argv[2])' "$2" "${3:-28}" || fail "OpenMetrics: $2"
 	else
 		echo "skipped: OpenMetrics (no python3 prometheus_client)"
 	fi
@@ -58,6 +58,7 @@ END
 		expect_match "counter in $form" '^lazyzero_refused_total{.*} 21$' "$work/out"
 		expect_no_match "unknown values are omitted in $form" '^lazyzero_page_tables_peak_bytes' "$work/out"
 		expect_no_match "a process that is gone is omitted in $form" before "$work/out"
+		expect_match "the sum of page tables in $form" '^lazyzero_page_tables_sum_bytes 13$' "$work/out"
 		expect_match "one unreadable file" '^lazyzero_unreadable 1$' "$work/out"
 	done
 	expect_match "the declaration in OpenMetrics" '^# TYPE lazyzero_refused counter$' "$work/out"
@@ -86,6 +87,9 @@ if [ -f "${LZ_LIBRARY:-}" ]; then
 	run metrics
 	expect_match "a preloaded process" "^lazyzero_regions{pid=\"$!\",executable=\"sleep\"} 0\$" "$work/out"
 	check prometheus "$work/out"
+	tables=$(awk '/^VmPTE:/ { print $2 * 1024 }' "/proc/$!/status")
+	[ "$(sed -n 's/^lazyzero_page_tables_sum_bytes //p' "$work/out")" -ge "${tables:-1}" ] || fail "the sum of VmPTE"
+	[ "$(sed -n 's/^lazyzero_page_tables_peaks_sum_bytes //p' "$work/out")" -ge "${tables:-1}" ] || fail "the sum of peaks"
 	kill $!
 	wait $! 2> /dev/null
 
@@ -129,6 +133,41 @@ if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
 	expect_no_match "no values without /proc" lazyzero_ "$work/out"
 	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" doctor' - "$LZ_COMMAND" > "$work/out" 2>&1
 	expect_match "doctor without /proc" 'overcommit  *unknown mode' "$work/out"
+fi
+
+# Sums for each control group.
+if [ -r /proc/self/cgroup ] && "$LZ_COMMAND" stat --cgroup > /dev/null 2>&1; then
+	for form in prometheus openmetrics; do
+		run metrics --cgroup --format=$form
+		check $form "$work/out" 34
+		expect_match "processes of a control group in $form" '^lazyzero_cgroup_processes{cgroup="/.*"} [1-9]' "$work/out"
+		expect_match "its page tables in $form" '^lazyzero_cgroup_page_tables_bytes{cgroup="/.*"} [1-9]' "$work/out"
+	done
+	# Names of groups that would be the same label if their bytes were only escaped, and a long one.
+	parent=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/mounts)
+	parent=${parent:-$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)}/lazyzero-test-$$
+	if mkdir "$parent" 2> /dev/null; then
+		odd=$(printf 'a\001"b\\c')
+		for name in "$odd" 'a\x01"b\c' "$(printf '%0200d' 1)"; do
+			mkdir "$parent/$name"
+			sh -c 'echo $$ > "$1" && exec sleep 60' - "$parent/$name/cgroup.procs" &
+			sleepers="${sleepers:-} $!"
+			until [ "$(cat "/proc/$!/comm")" = sleep ]; do sleep 0.05; done
+		done
+		run metrics --cgroup
+		check prometheus "$work/out"
+		sed -n 's/^lazyzero_cgroup_processes{cgroup="\(.*\)"} 1$/\1/p' "$work/out" | grep 'lazyzero-test' | sed 's|.*-test-[0-9]*/||' > "$work/labels"
+		expect_match "the label of odd bytes" '^a\\\\x01\\"b\\\\x5cc$' "$work/labels"
+		expect_match "the label of quotes and backslashes" '^a\\\\x01\\"b\\\\c$' "$work/labels"
+		expect_match "the label of a long path" '^0*1$' "$work/labels"
+		expect "the first character of a label with odd bytes" 1 "$(grep -c 'cgroup_processes{cgroup="\\\\x2f' "$work/out")"
+		# shellcheck disable=SC2086
+		kill $sleepers
+		wait
+		rmdir "$parent"/*/ "$parent"
+	else
+		echo "skipped: names of control groups (not allowed to make any)"
+	fi
 fi
 
 expect_failure 125 "cannot read '/nowhere': No such file" metrics --stats=/nowhere

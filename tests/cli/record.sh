@@ -56,6 +56,38 @@ END
 	fi
 fi
 
+# More children than fit in 4,000 bytes of /proc/PID/task/TID/children.
+if [ "$(ulimit -u)" = unlimited ] || [ "$(ulimit -u)" -gt 4000 ]; then
+	if compile crowd <<'END'; then
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+	int end[2];
+	char byte;
+	if (pipe(end) != 0)
+		return 1;
+	for (int i = 0; i < 2100; i++)
+		if (fork() == 0) {
+			close(end[1]);
+			(void)!read(end[0], &byte, 1);
+			_exit(0);
+		}
+	sleep(4);
+	close(end[1]);
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+END
+		run run --record="$work/crowd.jsonl" "$work/crowd"
+		seen=$(grep '^{"t"' "$work/crowd.jsonl" | awk -F '"pid"' 'NF > most { most = NF } END { print most - 1 }')
+		[ "$seen" -gt 1500 ] || fail "2,101 processes, of which the largest sample has $seen"
+	fi
+else
+	echo "skipped: 2,100 children (ulimit -u)"
+fi
+
 # The progress line, which is shown only on a terminal.
 if command -v script > /dev/null; then
 	script -qec "'$LZ_COMMAND' run --record='$work/long.jsonl' sleep 2.6" /dev/null < /dev/null > "$work/screen" 2>&1

@@ -26,3 +26,14 @@ record_machine()
 
 tree=$work/tree
 x86='--geometry=x86-64 4-level'
+
+# record_group DIRECTORY FILE=CONTENT...: the files of a control group, \n is a newline.
+record_group()
+{
+	group=$tree$1
+	mkdir -p "$group"
+	shift
+	for file; do
+		printf '%b\n' "${file#*=}" > "$group/${file%%=*}"
+	done
+}

@@ -34,10 +34,11 @@ expect "status" 0 "$status"
 expect "standard error" "" "$(cat "$work/err")"
 expect "totals" "Page tables of the machine: 10.0M, 0.98% of 1.00G; of this control group: 5.00M" \
 	"$(head -n 1 "$work/out")"
-expect "columns" "PID USER VIRTUAL RSS PSS TABLES TOUCHED RATIO NAME" "$(sed -n 2p "$work/out" | xargs)"
+expect "sums" "2 processes: tables 50.4M, largest 50.0M" "$(sed -n 2p "$work/out")"
+expect "columns" "PID USER VIRTUAL RSS PSS TABLES TOUCHED RATIO NAME" "$(sed -n 3p "$work/out" | xargs)"
 expect "the process with most page tables is first" "100 12345 1.00T 2.00M 1.00M 50.0M 1.00G 2500% reader" \
-	"$(sed -n 3p "$work/out" | sed 's/2500\.0%/2500%/' | xargs)"
-expect "the number of processes, without a zombie and a kernel thread" 4 "$(wc -l < "$work/out" | tr -d ' ')"
+	"$(sed -n 4p "$work/out" | sed 's/2500\.0%/2500%/' | xargs)"
+expect "the number of processes, without a zombie and a kernel thread" 5 "$(wc -l < "$work/out" | tr -d ' ')"
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
 
 # 512 GiB need what `cost` computes; the two pages of 200 share a table, x.so has two, huge pages need none.
@@ -96,6 +97,8 @@ if command -v python3 > /dev/null; then
 import json, sys
 said = json.load(open(sys.argv[1]))
 assert said["machine"]["page_tables_bytes"] == 10 << 20 and said["machine"]["cgroup_page_tables_bytes"] == 5 << 20, said
+assert said["totals"] == {"processes": 2, "page_tables_bytes": 51600 << 10, "page_tables_largest_bytes": 50 << 20,
+                          "preloaded": 0, "preloaded_peaks_sum_bytes": 0}, said
 first, second = said["processes"]
 assert first["page_tables_if_touched_bytes"] == int(sys.argv[2]) and first["page_tables_to_rss"] == 25, first
 assert first["library"] is None and first["largest_mappings"][0]["bytes"] == 512 << 30, first
@@ -173,6 +176,8 @@ if [ -f "${LZ_LIBRARY:-}" ]; then
 	echo short > "$work/stats/lazyzero.1"
 	run stat -n --stats="$work/stats"
 	expect_match "a process that exited" " cat (exited)$" "$work/out"
+	run stat --stats="$work/stats"
+	expect_match "the sum of peaks of files" '^2 processes; 2 preloaded: sum of peaks [0-9.]*K$' "$work/out"
 	expect_match "a file that is not a statistics file" '^lazyzero: lazyzero\.1: it is too short$' "$work/err"
 fi
 

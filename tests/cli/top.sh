@@ -11,6 +11,7 @@ expect_failure 125 '--interval: "0" is not accepted: it takes seconds' top -d 0
 expect_failure 125 '--interval: "nan" is not accepted' top -d nan
 expect_failure 125 "unknown column 'tabels'; did you mean 'tables'?" top --sort=tabels
 expect_failure 125 "unexpected argument 'x'" top x
+expect_failure 125 "--tree cannot be used with --cgroup" top --tree --cgroup
 
 if ! command -v tmux > /dev/null; then
 	echo "skipped: the screen (no tmux)"
@@ -73,19 +74,20 @@ key()
 
 start 80 24
 shows "the line of the machine" '^Page tables of the machine: 10\.0M, 0\.98% of 1\.00G; of this control group: 5\.00M$'
+shows "the sum and its peak" '^Of all processes shown: 212M, 212M at the peak since top was started$'
 shows "the numbers of processes" '^203 processes, 0 preloaded, 0 partly unreadable; by tables  ▁$'
 shows "the column headers" '^    PID USER     VIRTUAL     RSS     PSS  TABLES TOUCHED   RATIO NAME'
 shows "the largest process first" '^     20 .* 10\.0M .* large$'
-expect "row of the largest process" 20 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
+expect "row of the largest process" 20 "$(awk 'NR == 5 { print $1 }' "$work/screen")"
 key r
 shows "reversed" 'by tables, reversed  '
-expect "row of the smallest process" 30 "$(awk 'NR == 4 { print $1 }' "$work/screen")"
+expect "row of the smallest process" 30 "$(awk 'NR == 5 { print $1 }' "$work/screen")"
 key r
 key '<'
 shows "sorted by the previous column" 'by pss  '
 key '>' '>' '>' '>'
 shows "by name" 'by name  '
-expect "names in ascending order" backend "$(awk 'NR == 4 { print $NF }' "$work/screen")"
+expect "names in ascending order" backend "$(awk 'NR == 5 { print $NF }' "$work/screen")"
 key '>' # round to the first column
 shows "from the last column to the first" 'by pid  '
 key End
@@ -105,6 +107,40 @@ expect_no_match "its children are not shown" ' backend$' "$work/screen"
 shows "another tree" '^     20 .* large -1$'
 key Space
 shows "unfolded" '^     10 .* server -200$'
+
+# Control groups, folded at first. A process without one stands for itself.
+for pid in $(seq 100 149); do
+	echo '0::/a' > "$tree/proc/$pid/cgroup"
+done
+long=/machine.slice/$(printf '%0200d' 0)/end
+for pid in $(seq 150 299); do
+	printf '5:memory:%s\n0::/other\n' "$long" > "$tree/proc/$pid/cgroup"
+done
+key c
+shows "by control group" 'by pid, by control group  '
+shows "a process without a control group" '^     20 .* 10\.0M .* large$'
+shows "a control group" '^      - .* 50\.0M .* /a +50$'
+shows "columns that make room for paths" '^    PID     RSS     PSS  TABLES TOUCHED   RATIO NAME'
+shows "the end of a long path" '^      - .*  150M .* \.\.0*/end +150$'
+key End
+key k
+key Space
+shows "unfolded" '^      - .* 50\.0M .* /a -50$'
+key '<' '<'
+shows "sorted by ratio" 'by ratio, by control group'
+key '>' '>'
+key t
+shows "from groups to the tree" 'by pid, tree sums  '
+key c
+shows "and back: still unfolded" '/a -50$'
+key c
+shows "the list" 'by pid  '
+key t
+shows "the tree again" '^     10 .* server -200$'
+rm "$tree/proc/20/maps"
+record_process 20 1 large 900000 800000 800000 40 < /dev/null
+shows "the peak remains" '^Of all processes shown: 202M, 212M at the peak since top was started$'
+key Home
 
 # Every size in turn; the command keeps running.
 for size in 20x5 40x7 200x50 10x3 1x1 80x24; do
@@ -126,6 +162,11 @@ start 20 5 --tree
 shows "started on a small terminal" '202M server -200'
 key C-c
 shows "Ctrl-C ends it" '^ended with 0$'
+
+start 80 24 --cgroup
+shows "started with control groups" 'by tables, by control group'
+key q
+shows "q ends it" '^ended with 0$'
 
 start 80 24 -o pid,tables,name --sort=name
 shows "chosen columns" '^    PID  TABLES NAME'

@@ -161,6 +161,10 @@ static int parse_flag(struct lz_arguments *arguments, char ***words)
 		arguments->values[flag] = "";
 		return 0;
 	}
+	if (value == NULL && flag < command->flag_count && command->flags[flag].value_optional) {
+		arguments->values[flag] = "";
+		return 0;
+	}
 	if (value == NULL && (*words)[1] != NULL)
 		value = *++*words;
 	if (value == NULL) {

@@ -26,6 +26,7 @@ struct lz_flag {
 	const char *const *choices; /* accepted values, NULL-terminated; NULL: any text */
 	const char *accepts;        /* the accepted values in words, to complete "it takes ..." */
 	char letter;                /* 'o' for the short form -o; 0: none */
+	bool value_optional;        /* --name without "=value" is accepted as well; its value is then "" */
 };
 
 struct lz_arguments;

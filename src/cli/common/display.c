@@ -2,6 +2,7 @@
 #include "cli/common/display.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,13 +20,17 @@ struct lz_display lz_printable(const char *untrusted)
 
 struct lz_display lz_printable_tail(const char *untrusted, size_t width)
 {
-	struct lz_display display = lz_printable(untrusted);
+	/* Cut before lz_printable does, which keeps the beginning; then again what its escapes have
+	 * lengthened. */
+	size_t whole = strlen(untrusted);
+	bool is_cut = whole > width;
+	struct lz_display display = lz_printable(is_cut ? untrusted + (whole - width) : untrusted);
 	size_t length = strlen(display.text);
 
-	if (length > width) {
+	if (length > width)
 		memmove(display.text, display.text + (length - width), width + 1);
+	if (is_cut || length > width)
 		memset(display.text, '.', 2);
-	}
 	return display;
 }
 

@@ -18,7 +18,8 @@ enum lz_units { LZ_UNITS_AUTO, LZ_UNITS_B, LZ_UNITS_K, LZ_UNITS_M, LZ_UNITS_G };
 struct lz_display lz_printable(const char *text);
 
 /*
- * The same in at most `width` columns. Of longer text ".." and the end are kept, which distinguishes paths.
+ * The same in at most `width` columns, 2 to 64. Of longer text ".." and the end are kept, which distinguishes
+ * paths.
  */
 struct lz_display lz_printable_tail(const char *text, size_t width);
 

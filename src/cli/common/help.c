@@ -36,23 +36,25 @@ void lz_print_wrapped(const char *text, size_t indent, size_t column)
 	putchar('\n');
 }
 
-static void print_flag(char letter, const char *name, const char *value, const char *help)
+static void print_flag(const struct lz_flag *flag)
 {
-	if (letter != 0)
-		printf("  -%c, --%s", letter, name);
+	if (flag->letter != 0)
+		printf("  -%c, --%s", flag->letter, flag->name);
 	else
-		printf("  --%s", name);
-	printf("%s%s\n", value != NULL ? "=" : "", value != NULL ? value : "");
-	lz_print_wrapped(help, 6, 0);
+		printf("  --%s", flag->name);
+	if (flag->value != NULL)
+		printf(flag->value_optional ? "[=%s]" : "=%s", flag->value);
+	putchar('\n');
+	lz_print_wrapped(flag->help, 6, 0);
 }
 
 static void print_option(const struct lz_option *option)
 {
 	char help[1024];
 
-	snprintf(help, sizeof help, "%s%s%s", option->help, *option->default_value != '\0' ? " Default: " : "",
-		option->default_value);
-	print_flag(0, option->flag, option->value, help);
+	snprintf(help, sizeof help, "%s%s%s", option->help,
+		*option->default_value != '\0' ? " Default: " : "", option->default_value);
+	print_flag(&(struct lz_flag){.name = option->flag, .value = option->value, .help = help});
 }
 
 void lz_help_all(const struct lz_command *const *commands)
@@ -82,9 +84,8 @@ void lz_help_command(const struct lz_command *command)
 	lz_print_wrapped(command->description, 0, 0);
 	printf("\nOptions:\n");
 	for (size_t i = 0; i < command->flag_count; i++)
-		print_flag(command->flags[i].letter, command->flags[i].name, command->flags[i].value,
-			command->flags[i].help);
-	print_flag('h', "help", NULL, "Show this text.");
+		print_flag(&command->flags[i]);
+	print_flag(&(struct lz_flag){.name = "help", .letter = 'h', .help = "Show this text."});
 	if (command->more_help != NULL)
 		command->more_help();
 	if (!command->takes_options)

@@ -63,7 +63,8 @@ struct lz_completion_flag lz_completion_flag_at(const struct lz_command *command
 		if (flag->choices != NULL) {
 			entry.kind = LZ_VALUE_WORD;
 			entry.words = flag->choices;
-		} else if (flag->value != NULL) {
+		} else if (flag->value != NULL && !flag->value_optional) {
+			/* The word after a flag whose value is optional is not its value. */
 			set_value_kind(&entry);
 		}
 		return entry;

@@ -1,8 +1,6 @@
 /*
  * `lazyzero metrics`: prints the library's counters of all preloaded processes in the text format of
  * Prometheus, for the textfile collector of node_exporter, or in that of OpenMetrics.
- *
- * The two formats differ in one point: OpenMetrics declares a counter by its name without "_total".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,14 +15,13 @@
 #include "cli/common/arguments.h"
 #include "cli/common/array.h"
 #include "cli/common/commands.h"
-#include "cli/common/display.h"
 #include "cli/common/messages.h"
-#include "cli/process/process.h"
+#include "cli/metrics/text.h"
 #include "cli/process/stats_file.h"
+#include "cli/process/totals.h"
 #include "os/os.h"
 
-enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS };
-enum { FORMAT_PROMETHEUS, FORMAT_OPENMETRICS };
+enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS, FLAG_CGROUP };
 
 static const char *const formats[] = {"prometheus", "openmetrics", NULL};
 
@@ -45,6 +42,8 @@ static const struct lz_flag flags[] = {
 		.help = "Read the statistics files in PATH (LAZYZERO_STATS) instead of searching all "
 			"processes. Files of processes that are gone are removed.",
 		.accepts = "a directory or a file"},
+	[FLAG_CGROUP] = {.name = "cgroup",
+		.help = "Also print sums for each control group, over all its processes, preloaded or not."},
 };
 
 static const struct metric {
@@ -103,10 +102,14 @@ struct collection {
 	struct lz_wire *wires;
 	size_t count;
 	uint64_t unreadable; /* processes or files */
-	bool failed;         /* out of memory */
+	struct lz_table_totals totals;
+	struct lz_cgroups groups;
+	bool with_groups;
+	bool failed; /* out of memory */
 };
 
-static void collect(struct collection *collection, const struct lz_wire *wire)
+/* Adds a preloaded process. */
+static void collect(struct collection *collection, const struct lz_process *process)
 {
 	struct lz_wire *wires = lz_array_grow(collection->wires, collection->count, sizeof *wires);
 
@@ -115,18 +118,26 @@ static void collect(struct collection *collection, const struct lz_wire *wire)
 		return;
 	}
 	collection->wires = wires;
-	collection->wires[collection->count++] = *wire;
+	collection->wires[collection->count++] = process->mappings.wire;
+	lz_table_totals_add(&collection->totals, process);
 }
 
 static void collect_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
 	struct collection *collection = context;
+	struct lz_process process;
 
 	(void)name;
-	if (error != NULL)
+	if (error != NULL) {
 		collection->unreadable++;
-	else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE)
-		collect(collection, wire);
+	} else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE) {
+		/* The pid may be of another PID namespace, so that /proc is not asked. */
+		lz_process_init(&process, (pid_t)wire->pid);
+		process.tables = wire->actual;
+		process.mappings.wire = *wire;
+		process.mappings.preloaded = true;
+		collect(collection, &process);
+	}
 }
 
 static int collect_processes(struct collection *collection)
@@ -150,39 +161,18 @@ static int collect_processes(struct collection *collection)
 		if (process.mappings.preloaded) {
 			/* The pid in our PID namespace, not in that of the process. */
 			process.mappings.wire.pid = process.pid;
-			collect(collection, &process.mappings.wire);
+			collect(collection, &process);
 		}
 	}
 	free(pids);
 	return 0;
 }
 
-static void write_metadata(FILE *out, const char *name, const char *help, bool is_counter, unsigned format)
-{
-	int length = (int)strlen(name);
-
-	if (is_counter && format == FORMAT_OPENMETRICS)
-		length -= (int)strlen("_total");
-	fprintf(out, "# HELP lazyzero_%.*s %s\n# TYPE lazyzero_%.*s %s\n", length, name, help, length, name,
-		is_counter ? "counter" : "gauge");
-}
-
-/* Writes a label's value. lz_printable leaves printable ASCII, of which two characters need an escape. */
-static void write_label(FILE *out, const char *text)
-{
-	struct lz_display shown = lz_printable(text);
-
-	for (const char *at = shown.text; *at != '\0'; at++) {
-		if (*at == '"' || *at == '\\')
-			fputc('\\', out);
-		fputc(*at, out);
-	}
-}
-
 static void write_metrics(FILE *out, const struct collection *collection, unsigned format)
 {
 	for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
-		write_metadata(out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
+		lz_metrics_write_metadata(
+			out, metrics[i].name, metrics[i].help, metrics[i].is_counter, format);
 		for (size_t j = 0; j < collection->count; j++) {
 			const struct lz_wire *wire = &collection->wires[j];
 			uint64_t value;
@@ -192,14 +182,22 @@ static void write_metrics(FILE *out, const struct collection *collection, unsign
 				continue;
 			fprintf(out, "lazyzero_%s{pid=\"%" PRIu64 "\",executable=\"", metrics[i].name,
 				wire->pid);
-			write_label(out, wire->executable);
+			lz_metrics_write_label(out, wire->executable, false);
 			fprintf(out, "\"} %" PRIu64 "\n", value);
 		}
 	}
-	write_metadata(out, "processes", "Processes that the library is active in.", false, format);
-	fprintf(out, "lazyzero_processes %zu\n", collection->count);
-	write_metadata(out, "unreadable", "Processes or files that could not be read.", false, format);
-	fprintf(out, "lazyzero_unreadable %" PRIu64 "\n# EOF\n", collection->unreadable);
+	if (collection->with_groups)
+		lz_metrics_write_cgroups(out, &collection->groups, format);
+	lz_metrics_write_gauge(
+		out, "processes", "Processes that the library is active in.", collection->count, format);
+	lz_metrics_write_gauge(out, "page_tables_sum_bytes", "Sum of the page tables of these processes.",
+		collection->totals.tables, format);
+	lz_metrics_write_gauge(out, "page_tables_peaks_sum_bytes",
+		"Sum of their highest page tables, an upper bound of what they had at one time.",
+		collection->totals.peaks, format);
+	lz_metrics_write_gauge(out, "unreadable", "Processes or files that could not be read.",
+		collection->unreadable, format);
+	fputs("# EOF\n", out);
 }
 
 /* For a device or a pipe, which must not be replaced by a regular file. */
@@ -263,6 +261,9 @@ static int run(const struct lz_arguments *arguments)
 		if (error)
 			status = lz_fail_read(stats, -error);
 	}
+	collection.with_groups = arguments->values[FLAG_CGROUP] != NULL;
+	if (status == 0 && collection.with_groups)
+		collection.failed |= lz_cgroups_read("", "", &collection.groups) != 0;
 	if (status == 0 && collection.failed)
 		status = lz_fail_memory();
 	if (status == 0 && output != NULL)
@@ -270,6 +271,7 @@ static int run(const struct lz_arguments *arguments)
 	else if (status == 0)
 		write_metrics(stdout, &collection, format);
 	free(collection.wires);
+	lz_cgroups_free(&collection.groups);
 	return status;
 }
 
@@ -279,7 +281,7 @@ const struct lz_command lz_command_metrics = {
 	.usage = "[OPTION]...",
 	.description =
 		"Prints the library's counters of every process in which it is active, with the labels pid "
-		"and executable.",
+		"and executable, and sums over these processes.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,

@@ -10,8 +10,6 @@
 #include "base/parse.h"
 #include "cli/common/array.h"
 #include "cli/common/clock.h"
-#include "os/os.h"
-#include "os/procfs.h"
 
 /* Samples with PSS take at most one part in PSS_SHARE of the time, all samples one part in SAMPLE_SHARE. */
 #define PSS_SHARE 20u
@@ -19,14 +17,16 @@
 
 static void add_member(struct lz_process_tree *tree, pid_t pid)
 {
-	uint64_t start_time = lz_process_start_time("", pid);
 	struct lz_process_tree_member *members;
+	uint64_t start_time;
 
+	/* A later process with the pid of a member is added by the next sample: this one drops the member. */
+	for (size_t i = 0; i < tree->count; i++)
+		if (tree->members[i].pid == pid)
+			return;
+	start_time = lz_process_start_time("", pid);
 	if (start_time == 0)
 		return;
-	for (size_t i = 0; i < tree->count; i++)
-		if (tree->members[i].pid == pid && tree->members[i].start_time == start_time)
-			return;
 	members = lz_array_grow(tree->members, tree->count, sizeof *members);
 	if (members == NULL)
 		return;
@@ -46,26 +46,23 @@ void lz_process_tree_free(struct lz_process_tree *tree)
 	*tree = (struct lz_process_tree){.members = NULL};
 }
 
-/*
- * Adds the pids in a `children` file ("12 34 "). If there are more than fit in the line buffer, the rest are
- * found by later samples, after the first have ended.
- */
+/* Adds the pids in a `children` file ("12 34 "), which is one line of any length. */
 static void add_listed(struct lz_process_tree *tree, const char *path)
 {
-	struct lz_line_reader lines;
-	const char *cursor;
-	uint64_t pid;
+	FILE *file = fopen(path, "re");
+	char *word = NULL;
+	size_t capacity = 0;
 
-	if (lz_line_reader_open(&lines, &lz_os_linux, path) != 0)
-		return;
-	cursor = lz_line_reader_next(&lines);
-	/* A number without a space after it may be cut off by the end of the buffer. */
-	while (cursor != NULL && lz_scan_u64(&cursor, &pid) == 0 && *cursor == ' ') {
-		cursor++;
-		if (pid <= INT32_MAX)
+	while (file != NULL && getdelim(&word, &capacity, ' ', file) > 0) {
+		const char *cursor = word;
+		uint64_t pid;
+
+		if (lz_scan_u64(&cursor, &pid) == 0 && pid <= INT32_MAX)
 			add_member(tree, (pid_t)pid);
 	}
-	lz_line_reader_close(&lines);
+	free(word);
+	if (file != NULL)
+		fclose(file);
 }
 
 /* The kernel lists a child under the thread that created it. */

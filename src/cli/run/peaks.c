@@ -7,7 +7,13 @@
 #include "cli/common/array.h"
 #include "cli/common/clock.h"
 
-#define SAMPLE_SHARE 50u /* a sample of one process takes about 0.1 ms */
+/*
+ * A sample of one process takes about 0.1 ms. Of 1,000 it takes 0.1 s, and a fiftieth of the time would be
+ * one sample in 5 s, which misses most peaks.
+ */
+#define SAMPLE_SHARE 50u
+#define LARGE_SAMPLE_SHARE 10u /* for samples more than LONGEST_PAUSE_NS apart */
+#define LONGEST_PAUSE_NS LZ_NS_PER_SECOND
 
 void lz_run_peaks_add(struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_time, uint64_t tables)
 {
@@ -42,6 +48,12 @@ static void visit_process(void *context, const struct lz_process *process)
 	lz_run_peaks_add(peaks, process->pid, process->stat.start_time, process->tables);
 }
 
+static uint64_t pause_after(uint64_t duration)
+{
+	return lz_min_u64(
+		duration * SAMPLE_SHARE, lz_max_u64(duration * LARGE_SAMPLE_SHARE, LONGEST_PAUSE_NS));
+}
+
 void lz_run_peaks_sample(void *context, pid_t pid)
 {
 	struct lz_run_peaks *peaks = context;
@@ -58,7 +70,7 @@ void lz_run_peaks_sample(void *context, pid_t pid)
 	lz_process_tree_sample(&peaks->tree, &sum, visit_process, peaks);
 	peaks->together = lz_max_u64(peaks->together, sum.tables);
 	ended = lz_monotonic_ns();
-	peaks->next_sample_ns = ended + (ended - began) * SAMPLE_SHARE;
+	peaks->next_sample_ns = ended + pause_after(ended - began);
 }
 
 static int by_process(const void *a, const void *b)

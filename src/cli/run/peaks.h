@@ -41,7 +41,10 @@ struct lz_run_peak_totals {
 	uint64_t sum;       /* of the peaks of all processes, an upper bound of what they had at one time */
 };
 
-/* Samples the processes if that is due; for struct lz_child_monitor. Uses at most a fiftieth of the time. */
+/*
+ * Samples the processes if that is due; for struct lz_child_monitor. Uses at most a fiftieth of the time,
+ * or a tenth if there are so many processes that it would sample them less than once a second.
+ */
 void lz_run_peaks_sample(void *peaks, pid_t pid);
 
 /* Adds what is known of one process. */

@@ -79,7 +79,7 @@ static void print_page_tables(const struct lz_summary *summary)
 		fprintf(stderr, ROW "not sampled: the program ended too soon\n", "page tables");
 	else
 		fprintf(stderr, ROW "%s at the peak%s\n", "page tables", lz_size_text(tables->together).text,
-			several ? ", of all processes together" : "");
+			several ? ", of all processes together, as sampled" : "");
 	if (several) {
 		fprintf(stderr, ROW "%s at the peak of the largest process\n", "",
 			lz_size_text(tables->largest).text);

@@ -116,6 +116,8 @@ void lz_stat_print(const struct lz_stat_output *stat)
 {
 	if (stat->headers) {
 		printf("%s\n", lz_machine_line(&stat->machine).text);
+		if (stat->count > 1)
+			printf("%s\n", lz_table_totals_line(&stat->totals).text);
 		print_headers(stat);
 	}
 	for (size_t i = 0; i < stat->count; i++)
@@ -124,7 +126,7 @@ void lz_stat_print(const struct lz_stat_output *stat)
 		print_details(stat, &stat->processes[i]);
 }
 
-static json_t *machine_json(const struct lz_machine *machine)
+json_t *lz_stat_machine_json(const struct lz_machine *machine)
 {
 	json_t *object = json_object();
 
@@ -133,6 +135,20 @@ static json_t *machine_json(const struct lz_machine *machine)
 	json_object_set_new(object, "page_tables_bytes", lz_json_number(machine->tables));
 	json_object_set_new(object, "second_page_tables_bytes", lz_json_number(machine->secondary_tables));
 	json_object_set_new(object, "cgroup_page_tables_bytes", lz_json_number(machine->cgroup_tables));
+	return object;
+}
+
+static json_t *totals_json(const struct lz_table_totals *totals)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "processes", lz_json_number(totals->processes));
+	json_object_set_new(object, "page_tables_bytes",
+		totals->measured > 0 ? lz_json_number(totals->tables) : json_null());
+	json_object_set_new(object, "page_tables_largest_bytes",
+		totals->measured > 0 ? lz_json_number(totals->largest) : json_null());
+	json_object_set_new(object, "preloaded", lz_json_number(totals->preloaded));
+	json_object_set_new(object, "preloaded_peaks_sum_bytes", lz_json_number(totals->peaks));
 	return object;
 }
 
@@ -218,7 +234,8 @@ int lz_stat_print_json(const struct lz_stat_output *stat)
 	json_t *object = json_object();
 	json_t *processes = json_array();
 
-	json_object_set_new(object, "machine", machine_json(&stat->machine));
+	json_object_set_new(object, "machine", lz_stat_machine_json(&stat->machine));
+	json_object_set_new(object, "totals", totals_json(&stat->totals));
 	json_object_set_new(object, "processes", processes);
 	for (size_t i = 0; i < stat->count; i++)
 		json_array_append_new(processes, process_json(stat, &stat->processes[i]));

@@ -2,6 +2,7 @@
 #include "cli/top/rows.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,29 +23,29 @@ static int compare_rows(const void *a, const void *b)
 	return lz_column_compare_rows(ordering->sort, ordering->reverse, left->process, right->process);
 }
 
-static bool is_folded(const struct lz_top *top, uint64_t pid)
+static bool is_toggled(const struct lz_top *top, uint64_t pid)
 {
-	for (size_t i = 0; i < top->folded_count; i++)
-		if ((uint64_t)top->folded[i] == pid)
+	for (size_t i = 0; i < top->toggled_count; i++)
+		if (top->toggled[i] == pid)
 			return true;
 	return false;
 }
 
 void lz_top_toggle_fold(struct lz_top *top)
 {
-	pid_t pid = (pid_t)top->rows[top->selected].process->pid;
-	pid_t *larger;
+	uint64_t pid = top->rows[top->selected].process->pid;
+	uint64_t *larger;
 
-	for (size_t i = 0; i < top->folded_count; i++)
-		if (top->folded[i] == pid) {
-			top->folded[i] = top->folded[--top->folded_count];
+	for (size_t i = 0; i < top->toggled_count; i++)
+		if (top->toggled[i] == pid) {
+			top->toggled[i] = top->toggled[--top->toggled_count];
 			return;
 		}
-	larger = realloc(top->folded, (top->folded_count + 1) * sizeof *larger);
+	larger = realloc(top->toggled, (top->toggled_count + 1) * sizeof *larger);
 	if (larger == NULL)
 		return;
-	top->folded = larger;
-	top->folded[top->folded_count++] = pid;
+	top->toggled = larger;
+	top->toggled[top->toggled_count++] = pid;
 }
 
 static size_t find_pid(const struct lz_top *top, uint64_t pid)
@@ -62,10 +63,24 @@ static size_t find_pid(const struct lz_top *top, uint64_t pid)
 	return low < top->count && top->processes[low].pid == pid ? low : NO_INDEX;
 }
 
+/* The number of the processes, and of the control groups that follow them in top->sums. */
+static size_t count_nodes(const struct lz_top *top)
+{
+	return top->count + (top->arrangement == LZ_TOP_CGROUPS ? top->cgroup_count : 0);
+}
+
+static size_t find_parent(const struct lz_top *top, size_t i)
+{
+	if (top->arrangement == LZ_TOP_TREE)
+		return find_pid(top, top->processes[i].parent);
+	return top->cgroup_of[i] == NO_INDEX ? NO_INDEX : top->count + top->cgroup_of[i];
+}
+
 static void link_children(const struct lz_top *top, struct node *nodes)
 {
-	for (size_t i = 0; i < top->count; i++)
-		nodes[i] = (struct node){NO_INDEX, NO_INDEX, find_pid(top, top->processes[i].parent), 0};
+	for (size_t i = 0; i < count_nodes(top); i++)
+		nodes[i] =
+			(struct node){NO_INDEX, NO_INDEX, i < top->count ? find_parent(top, i) : NO_INDEX, 0};
 	for (size_t i = 0; i < top->count; i++) {
 		size_t parent = nodes[i].parent;
 
@@ -113,6 +128,19 @@ static void add_to_ancestors(struct lz_top *top, struct node *nodes)
 	}
 }
 
+static struct lz_top_row make_row(
+	const struct lz_top *top, const struct node *nodes, size_t i, unsigned depth)
+{
+	struct lz_top_row row = {
+		.process = &top->sums[i], .depth = depth, .descendants = nodes[i].descendants};
+	bool toggled = is_toggled(top, row.process->pid);
+
+	if (i >= top->count)
+		row.cgroup = top->cgroups[i - top->count];
+	row.folded = row.descendants > 0 && toggled == (row.cgroup == NULL);
+	return row;
+}
+
 /* Appends a list of siblings in order, each followed by its descendants. */
 static void append_rows(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
 {
@@ -126,10 +154,9 @@ static void append_rows(struct lz_top *top, const struct node *nodes, size_t fir
 		return;
 	count = 0;
 	for (size_t i = first; i != NO_INDEX; i = nodes[i].next_sibling)
-		siblings[count++] = (struct lz_top_row){&top->sums[i], depth, nodes[i].descendants,
-			nodes[i].descendants > 0 && is_folded(top, top->sums[i].pid)};
+		siblings[count++] = make_row(top, nodes, i, depth);
 	qsort(siblings, count, sizeof *siblings, compare_rows);
-	for (size_t i = 0; i < count && top->row_count < top->count; i++) {
+	for (size_t i = 0; i < count && top->row_count < count_nodes(top); i++) {
 		size_t node = (size_t)(siblings[i].process - top->sums);
 
 		top->rows[top->row_count++] = siblings[i];
@@ -139,10 +166,22 @@ static void append_rows(struct lz_top *top, const struct node *nodes, size_t fir
 	free(siblings);
 }
 
+/* A control group as a process without memory of its own, to which that of its processes is added. */
+static struct lz_process cgroup_row(const struct lz_top *top, size_t number)
+{
+	struct lz_process process;
+
+	lz_process_init(&process, 0);
+	process.pid = LZ_TOP_CGROUP_ID + number;
+	snprintf(process.name, sizeof process.name, "%s", top->cgroups[number]);
+	return process;
+}
+
 static int order_tree(struct lz_top *top)
 {
-	struct node *nodes = calloc(top->count + 1, sizeof *nodes);
-	struct lz_process *sums = calloc(top->count + 1, sizeof *sums);
+	size_t count = count_nodes(top);
+	struct node *nodes = calloc(count + 1, sizeof *nodes);
+	struct lz_process *sums = calloc(count + 1, sizeof *sums);
 	size_t roots = NO_INDEX;
 
 	if (nodes == NULL || sums == NULL) {
@@ -154,10 +193,13 @@ static int order_tree(struct lz_top *top)
 	top->sums = sums;
 	if (top->count > 0)
 		memcpy(sums, top->processes, top->count * sizeof *sums);
+	for (size_t i = top->count; i < count; i++)
+		sums[i] = cgroup_row(top, i - top->count);
 	link_children(top, nodes);
 	add_to_ancestors(top, nodes);
-	for (size_t i = top->count; i-- > 0;)
-		if (nodes[i].parent == NO_INDEX || nodes[i].parent == i) {
+	for (size_t i = count; i-- > 0;)
+		if ((nodes[i].parent == NO_INDEX || nodes[i].parent == i) &&
+			(i < top->count || nodes[i].descendants > 0)) {
 			nodes[i].next_sibling = roots;
 			roots = i;
 		}
@@ -168,7 +210,7 @@ static int order_tree(struct lz_top *top)
 
 int lz_top_sort_rows(struct lz_top *top)
 {
-	struct lz_top_row *rows = calloc(top->count + 1, sizeof *rows);
+	struct lz_top_row *rows = calloc(count_nodes(top) + 1, sizeof *rows);
 	int error = 0;
 
 	if (rows == NULL)
@@ -177,11 +219,11 @@ int lz_top_sort_rows(struct lz_top *top)
 	top->rows = rows;
 	top->row_count = 0;
 	ordering = top;
-	if (top->tree) {
+	if (top->arrangement != LZ_TOP_LIST) {
 		error = order_tree(top);
 	} else {
 		for (size_t i = 0; i < top->count; i++)
-			rows[top->row_count++] = (struct lz_top_row){&top->processes[i], 0, 0, false};
+			rows[top->row_count++] = (struct lz_top_row){.process = &top->processes[i]};
 		qsort(rows, top->row_count, sizeof *rows, compare_rows);
 	}
 	/* Select the row of the selected process again. A selected first row remains the first row. */

@@ -1,6 +1,6 @@
 /*
  * Builds the rows of `top`: a sorted list, or a tree in which each process shows the sums over itself and its
- * descendants, as du(1) does for directories.
+ * descendants, as du(1) does for directories. Control groups are trees of one level.
  */
 #ifndef LZ_CLI_TOP_ROWS_H
 #define LZ_CLI_TOP_ROWS_H

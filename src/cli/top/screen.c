@@ -56,15 +56,15 @@ void lz_top_screen_close(void)
 	has_window = false;
 }
 
-/* The lines above the list: 3, 1 (the column headers) or none, depending on the height. */
+/* The lines above the list: 4, 1 (the column headers) or none, depending on the height. */
 static int lines_above(void)
 {
-	return LINES >= 8 ? 3 : LINES >= 3 ? 1 : 0;
+	return LINES >= 9 ? 4 : LINES >= 3 ? 1 : 0;
 }
 
 static int lines_below(void)
 {
-	return LINES >= 8 ? 1 : 0;
+	return LINES >= 9 ? 1 : 0;
 }
 
 size_t lz_top_page_rows(void)
@@ -88,8 +88,9 @@ static struct lz_columns fitting_columns(const struct lz_top *top)
 
 		for (size_t i = 0; i < columns.count; i++)
 			width += columns.column[i]->width + 1;
-		if (width <= COLS + 8 || columns.count <= 1)
-			return columns; /* the name may be narrower than its width */
+		/* The name may be narrower than its width, but paths of control groups are longer. */
+		if (width <= COLS + (top->arrangement == LZ_TOP_CGROUPS ? -12 : 8) || columns.count <= 1)
+			return columns;
 		size_t at = columns.count - 1;
 
 		for (; drop < sizeof drop_order / sizeof *drop_order; drop++) {
@@ -153,16 +154,22 @@ static void draw_sparkline(const struct lz_top *top, int width)
 
 static void draw_head(const struct lz_top *top)
 {
+	static const char *const arrangements[] = {"", ", tree sums", ", by control group"};
 	char line[300];
 	int room;
 
 	move(0, 0);
 	put_text(lz_machine_line(&top->machine).text);
+	snprintf(line, sizeof line, "Of all processes shown: %.20s, %.20s at the peak since top was started",
+		lz_size_text_in(top->totals.tables, LZ_UNITS_AUTO).text,
+		lz_size_text_in(top->tables_peak, LZ_UNITS_AUTO).text);
+	move(1, 0);
+	put_text(line);
 	snprintf(line, sizeof line,
 		"%zu processes, %" PRIu64 " preloaded, %" PRIu64 " partly unreadable; by %s%s%s", top->count,
-		top->preloaded, top->unreadable, top->sort->name, top->reverse ? ", reversed" : "",
-		top->tree ? ", tree sums" : "");
-	move(1, 0);
+		top->totals.preloaded, top->unreadable, top->sort->name, top->reverse ? ", reversed" : "",
+		arrangements[top->arrangement]);
+	move(2, 0);
 	put_text(line);
 	room = COLS - getcurx(stdscr) - 2;
 	if (room >= 4) {
@@ -199,26 +206,43 @@ static attr_t attributes_of(const struct lz_process *process)
 	return process->tables_to_rss >= 100 ? attributes | (attr_t)COLOR_PAIR(PAIR_WARN) : attributes;
 }
 
+#define NAME_BYTES (sizeof(struct lz_display) + 80)
+
+/* The text of a name, in a column that takes the rest of the line if it is the last. */
+static void write_name(
+	char name[NAME_BYTES], const struct lz_top_row *row, const struct lz_column *column, bool last)
+{
+	int indent = row->depth < 40 ? (int)row->depth : 40;
+	int room = last ? COLS - getcurx(stdscr) : column->width;
+	struct lz_display text = lz_printable(row->process->name);
+	char count[32] = "";
+
+	if (row->descendants > 0)
+		snprintf(count, sizeof count, " %c%" PRIu64, row->folded ? '+' : '-', row->descendants);
+	room -= (int)strlen(count);
+	if (row->cgroup != NULL)
+		text = lz_printable_tail(row->cgroup, room < 8 ? 8u : room > 64 ? 64u : (unsigned)room);
+	snprintf(name, NAME_BYTES, "%*s%.260s%s", indent, "", text.text, count);
+}
+
 static void draw_row(const struct lz_top_row *row, const struct lz_columns *columns, int line, bool selected)
 {
 	attr_t attributes = attributes_of(row->process) | (selected ? A_UNDERLINE : A_NORMAL);
-
-	int indent = row->depth < 40 ? (int)row->depth : 40;
 
 	move(line, 0);
 	attron((int)attributes);
 	for (size_t i = 0; i < columns->count; i++) {
 		const struct lz_column *column = columns->column[i];
-		struct lz_display text = lz_column_text(column, row->process, LZ_UNITS_AUTO);
-		char name[sizeof text + 80];
+		bool last = i + 1 == columns->count;
+		char text[NAME_BYTES];
 
-		if (column->kind == LZ_COLUMN_NAME && row->descendants > 0)
-			snprintf(name, sizeof name, "%*s%s %c%" PRIu64, indent, "", text.text,
-				row->folded ? '+' : '-', row->descendants);
+		if (column->kind == LZ_COLUMN_NAME)
+			write_name(text, row, column, last);
+		else if (row->cgroup != NULL && strcmp(column->name, "pid") == 0)
+			strcpy(text, "-");
 		else
-			snprintf(name, sizeof name, "%*s%s", column->kind == LZ_COLUMN_NAME ? indent : 0, "",
-				text.text);
-		put_cell(column, name, i + 1 == columns->count);
+			strcpy(text, lz_column_text(column, row->process, LZ_UNITS_AUTO).text);
+		put_cell(column, text, last);
 	}
 	attroff((int)attributes);
 }
@@ -234,7 +258,7 @@ void lz_top_draw(struct lz_top *top)
 	if (top->selected >= top->first + page)
 		top->first = top->selected - page + 1;
 	erase();
-	if (line == 3)
+	if (line > 1)
 		draw_head(top);
 	if (line > 0)
 		draw_headers(top, &columns, line - 1);
@@ -242,7 +266,7 @@ void lz_top_draw(struct lz_top *top)
 		draw_row(&top->rows[i], &columns, line++, i == top->selected);
 	if (lines_below() > 0) {
 		move(LINES - 1, 0);
-		put_text("q quit  t tree  space fold  < > sort  r reverse  arrows PgUp PgDn scroll");
+		put_text("q quit  t tree  c cgroups  space fold  < > sort  r reverse  arrows PgUp PgDn");
 	}
 	refresh();
 }

@@ -9,15 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/common/array.h"
 #include "cli/common/clock.h"
 #include "cli/common/commands.h"
 #include "cli/common/geometry_choice.h"
 #include "cli/common/messages.h"
+#include "cli/process/cgroups.h"
 #include "cli/top/rows.h"
 #include "cli/top/screen.h"
-#include "cli/top/view.h"
 
-enum { FLAG_INTERVAL, FLAG_OUTPUT, FLAG_SORT, FLAG_TREE, FLAG_SYSROOT, FLAG_GEOMETRY };
+enum { FLAG_INTERVAL, FLAG_OUTPUT, FLAG_SORT, FLAG_TREE, FLAG_CGROUP, FLAG_SYSROOT, FLAG_GEOMETRY };
 
 static const struct lz_flag flags[] = {
 	[FLAG_INTERVAL] = {.name = "interval",
@@ -37,6 +38,9 @@ static const struct lz_flag flags[] = {
 		.help = "The column to sort by at first. Default: tables",
 		.accepts = "the name of a column"},
 	[FLAG_TREE] = {.name = "tree", .letter = 't', .help = "Start with the tree view."},
+	[FLAG_CGROUP] = {.name = "cgroup",
+		.letter = 'c',
+		.help = "Start with the processes grouped by control group."},
 	[FLAG_SYSROOT] = {.name = "sysroot",
 		.value = "DIRECTORY",
 		.help = "Read a recorded tree: DIRECTORY/proc in place of /proc.",
@@ -55,10 +59,31 @@ static void request_quit(int signal)
 	quit_requested = 1;
 }
 
+/* Returns the number of the control group of a process; SIZE_MAX if it is in none. */
+static size_t find_cgroup(struct lz_top *top, pid_t pid)
+{
+	char path[PATH_MAX];
+	char **larger;
+
+	if (lz_cgroup_of_process(top->root, pid, path) == LZ_CGROUP_OTHER)
+		return SIZE_MAX;
+	for (size_t i = 0; i < top->cgroup_count; i++)
+		if (strcmp(top->cgroups[i], path) == 0)
+			return i;
+	larger = lz_array_grow(top->cgroups, top->cgroup_count, sizeof *larger);
+	if (larger == NULL)
+		return SIZE_MAX;
+	top->cgroups = larger;
+	larger[top->cgroup_count] = strdup(path);
+	return larger[top->cgroup_count] != NULL ? top->cgroup_count++ : SIZE_MAX;
+}
+
 static void add_process(struct lz_top *top, const struct lz_process *process)
 {
+	if (top->arrangement == LZ_TOP_CGROUPS)
+		top->cgroup_of[top->count] = find_cgroup(top, (pid_t)process->pid);
 	top->processes[top->count++] = *process;
-	top->preloaded += process->mappings.preloaded;
+	lz_table_totals_add(&top->totals, process);
 	top->unreadable += process->maps_error != 0;
 }
 
@@ -67,6 +92,7 @@ static int read_processes(struct lz_top *top)
 {
 	unsigned read_flags = lz_columns_read_flags(&top->columns, top->sort);
 	struct lz_process *larger;
+	size_t *cgroup_of;
 	pid_t *pids;
 	size_t count;
 	int error = lz_process_list(top->root, &pids, &count);
@@ -74,13 +100,18 @@ static int read_processes(struct lz_top *top)
 	if (error)
 		return error;
 	larger = realloc(top->processes, (count + 1) * sizeof *larger);
-	if (larger == NULL) {
+	if (larger != NULL)
+		top->processes = larger;
+	cgroup_of = realloc(top->cgroup_of, (count + 1) * sizeof *cgroup_of);
+	if (cgroup_of != NULL)
+		top->cgroup_of = cgroup_of;
+	if (larger == NULL || cgroup_of == NULL) {
 		free(pids);
 		return -ENOMEM;
 	}
-	top->processes = larger;
 	top->count = 0;
-	top->preloaded = top->unreadable = 0;
+	top->totals = (struct lz_table_totals){.processes = 0};
+	top->unreadable = 0;
 	for (size_t i = 0; i < count && !quit_requested; i++) {
 		struct lz_process process;
 
@@ -89,6 +120,8 @@ static int read_processes(struct lz_top *top)
 			add_process(top, &process);
 	}
 	free(pids);
+	if (top->totals.tables > top->tables_peak)
+		top->tables_peak = top->totals.tables;
 	lz_machine_read(top->root, &top->machine);
 	if (top->machine.tables != LZ_UNKNOWN) {
 		top->history[top->history_at] = top->machine.tables;
@@ -128,8 +161,12 @@ static bool handle_key(struct lz_top *top, int key)
 	case 'Q':
 		return false;
 	case 't':
-		top->tree = !top->tree;
+		top->arrangement = top->arrangement == LZ_TOP_TREE ? LZ_TOP_LIST : LZ_TOP_TREE;
 		break;
+	case 'c':
+		top->arrangement = top->arrangement == LZ_TOP_CGROUPS ? LZ_TOP_LIST : LZ_TOP_CGROUPS;
+		/* The groups of the processes are read in this view alone. */
+		return read_processes(top) == 0;
 	case 'r':
 		top->reverse = !top->reverse;
 		break;
@@ -143,7 +180,7 @@ static bool handle_key(struct lz_top *top, int key)
 		break;
 	case ' ':
 	case '\n':
-		if (top->tree && top->row_count > 0)
+		if (top->arrangement != LZ_TOP_LIST && top->row_count > 0)
 			lz_top_toggle_fold(top);
 		break;
 	case KEY_UP:
@@ -218,7 +255,13 @@ static int parse_arguments(struct lz_top *top, const struct lz_arguments *argume
 		}
 	}
 	top->root = arguments->values[FLAG_SYSROOT] != NULL ? arguments->values[FLAG_SYSROOT] : "";
-	top->tree = arguments->values[FLAG_TREE] != NULL;
+	if (arguments->values[FLAG_TREE] != NULL && arguments->values[FLAG_CGROUP] != NULL) {
+		lz_fail_usage("top", "--tree cannot be used with --cgroup");
+		return -EINVAL;
+	}
+	top->arrangement = arguments->values[FLAG_TREE] != NULL     ? LZ_TOP_TREE
+			   : arguments->values[FLAG_CGROUP] != NULL ? LZ_TOP_CGROUPS
+								    : LZ_TOP_LIST;
 	top->geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
 	top->sort = lz_column_find(sort != NULL ? sort : "tables");
 	if (top->geometry == NULL || top->sort == NULL)
@@ -242,7 +285,11 @@ static int run(const struct lz_arguments *arguments)
 	free(top.processes);
 	free(top.sums);
 	free(top.rows);
-	free(top.folded);
+	free(top.toggled);
+	free(top.cgroup_of);
+	for (size_t i = 0; i < top.cgroup_count; i++)
+		free(top.cgroups[i]);
+	free(top.cgroups);
 	return error == 0 ? 0
 			  : lz_fail("cannot read %s/proc: %s", lz_printable(top.root).text, strerror(-error));
 }
@@ -252,10 +299,11 @@ const struct lz_command lz_command_top = {
 	.summary = "watch the page tables of processes",
 	.usage = "[OPTION]...",
 	.description =
-		"Shows the output of stat continuously: as a sorted list, or as a tree in which each process "
-		"shows the sums over itself and its descendants. Keys: q quits, t switches between list and "
-		"tree, space folds the selected process, < and > change the sort column, r reverses the "
-		"order. Preloaded processes are bold.",
+		"Shows the output of stat continuously: as a sorted list, as a tree in which each process "
+		"shows the sums over itself and its descendants, or as control groups with the sums over "
+		"their processes. Keys: q quits, t switches between list and tree, c between list and "
+		"control groups, space folds or unfolds the selected row, < and > change the sort column, r "
+		"reverses the order. Preloaded processes are bold.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,

@@ -9,11 +9,22 @@
 #include "cli/process/columns.h"
 #include "cli/process/machine.h"
 #include "cli/process/process.h"
+#include "cli/process/totals.h"
 
 #define LZ_TOP_HISTORY_MAX 256u /* samples of the machine's page tables, for the sparkline */
 
+/*
+ * The views: a list of processes, their tree, or control groups with their processes below them. In the last
+ * two, a row that has others below it shows the sums over them.
+ */
+enum lz_top_arrangement { LZ_TOP_LIST, LZ_TOP_TREE, LZ_TOP_CGROUPS };
+
+/* The row of a control group has this and its number in place of a pid, which is smaller (PID_MAX_LIMIT). */
+#define LZ_TOP_CGROUP_ID (UINT64_C(1) << 32)
+
 struct lz_top_row {
-	const struct lz_process *process; /* in tree view, with the sums over its descendants */
+	const struct lz_process *process; /* with the sums over its descendants */
+	const char *cgroup;               /* path, if the row is that of a control group; else NULL */
 	unsigned depth;                   /* in the tree; 0: a root */
 	uint64_t descendants;
 	bool folded; /* its descendants are not shown */
@@ -25,13 +36,21 @@ struct lz_top {
 	const struct lz_geometry *geometry;
 	struct lz_columns columns;
 	const struct lz_column *sort;
-	bool reverse, tree;
+	bool reverse;
+	enum lz_top_arrangement arrangement;
 
 	/* Read. */
 	struct lz_machine machine;
 	struct lz_process *processes; /* by pid */
-	struct lz_process *sums;      /* each process with its descendants added; only in tree view */
+	struct lz_process
+		*sums; /* each process, then each group, with its descendants added; not for a list */
 	size_t count;
+	size_t *cgroup_of; /* by process: the number of its control group, or SIZE_MAX; only for
+			      LZ_TOP_CGROUPS */
+	char **cgroups;    /* paths of all groups seen so far; their numbers never change */
+	size_t cgroup_count;
+	struct lz_table_totals totals;        /* over `processes` */
+	uint64_t tables_peak;                 /* highest totals.tables so far */
 	uint64_t preloaded, unreadable;       /* numbers of processes */
 	uint64_t history[LZ_TOP_HISTORY_MAX]; /* ring buffer; the newest sample precedes history_at */
 	size_t history_at, history_count;
@@ -41,8 +60,8 @@ struct lz_top {
 	size_t row_count;
 	size_t selected, first; /* indices of rows */
 	uint64_t selected_pid;  /* 0: the first row, whichever process it is */
-	pid_t *folded;          /* processes whose descendants are not shown */
-	size_t folded_count;
+	uint64_t *toggled;      /* rows by pid: processes that are folded, control groups that are unfolded */
+	size_t toggled_count;
 };
 
 #endif
