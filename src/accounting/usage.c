@@ -40,9 +40,17 @@ void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_
 		lz_books_read_vmpte(books, SAMPLE_AGE_MS);
 }
 
+uint64_t lz_books_committed(const struct lz_books *books)
+{
+	uint64_t touched =
+		books->ledger.when_touched != 0 ? lz_min_u64(books->touched.bytes, books->actual) : 0;
+
+	return lz_ledger_committed(&books->ledger) + touched;
+}
+
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
 {
-	uint64_t charge = lz_ledger_committed(&books->ledger) +
+	uint64_t charge = lz_books_committed(books) +
 			  atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed);
 
 	if (books->actual != UINT64_MAX)

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "accounting/touched.h"
 #include "backing/backings.h"
 #include "base/checked.h"
 #include "os/descriptors.h"
@@ -104,7 +105,7 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
 	windowed = grant->over_budget && need->can_use_window;
-	grant->committed = lz_ledger_committed(&budget->books->ledger);
+	grant->committed = lz_books_committed(budget->books);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
 	grant->plain_cost = need->plain_cost;
@@ -147,6 +148,8 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		need->can_use_window = false;
 	/* Resolved here, because acquiring a window needs it at twice the stack depth. */
 	lz_books_resolve_budget_early(budget->books);
+	if (budget->options->policy == LZ_POLICY_REFUSE)
+		lz_books_update_touched(budget->books, need);
 	if (need->can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
 		need->can_use_window = false;
 		if (acquire_window(budget, need, lease) == 0)

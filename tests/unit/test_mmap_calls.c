@@ -1,6 +1,7 @@
 /* calls/mmap.c, calls/mremap.c: the program's own calls, tracked, refused and failing. */
 #include "core_fixture.h"
 
+#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
@@ -128,6 +129,102 @@ Test(mmap_calls, noreserve_mappings_count_when_touched)
 	cr_assert_not(lz_os_failed(lz_calls_mmap(
 		&core.calls, NULL, 64 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, NULL)));
 	cr_expect_geq(committed(), counted + 32 * 4096);
+}
+
+static void reconcile(void)
+{
+	cr_assert(lz_books_lock(&core.books));
+	cr_expect_eq(lz_books_reconcile(&core.books), 0);
+	lz_books_unlock(&core.books);
+}
+
+/* The end of a file is where its mapping ends to count, through all calls that change the mapping. */
+Test(mmap_calls, file_mappings_count_up_to_the_end_of_the_file)
+{
+	const size_t tib = (size_t)1 << 40;
+	int fd = memfd_create("sparse", MFD_CLOEXEC);
+	uint64_t before, small;
+	intptr_t at, at_offset;
+
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(ftruncate(fd, 132 << 10), 0);
+	start_core(refuse_env);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	reconcile();
+	before = committed();
+	at = lz_calls_mmap(&core.calls, NULL, tib, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, NULL);
+	cr_assert_not(lz_os_failed(at));
+	small = committed();
+	cr_expect_leq(small, before + 4 * 4096, "as many levels as one page needs");
+	reconcile();
+	cr_expect_eq(committed(), small, "/proc/self/maps does not show where the file ends");
+
+	/* Other protection, also none and back. */
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, tib, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(committed(), small);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, tib, PROT_NONE, -1, NULL), 0);
+	cr_expect_eq(committed(), before);
+	reconcile();
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, tib, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(committed(), small);
+
+	/* Growing, moving, and unmapping a part. */
+	at = lz_calls_mremap(&core.calls, (void *)at, tib, 2 * tib, MREMAP_MAYMOVE, NULL, NULL);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_leq(committed(), before + 4 * 4096);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)(at + (intptr_t)tib), tib), 0);
+	cr_expect_leq(committed(), before + 4 * 4096);
+
+	/* What takes its place counts. */
+	cr_expect_eq(lz_calls_mmap(&core.calls, (void *)(at + 2 * (intptr_t)MIB), tib / 2, PROT_READ,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0, NULL),
+		-ENOMEM);
+	cr_expect_eq(map_anonymous((void *)(at + 2 * (intptr_t)MIB), 64 * MIB, PROT_READ, MAP_FIXED),
+		at + 2 * (intptr_t)MIB);
+	reconcile();
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, tib), 0);
+	cr_expect_eq(committed(), before);
+
+	/* The offset counts; a file that is there counts whole; one of another kind has no end. */
+	cr_assert_eq(ftruncate(fd, (off_t)tib), 0);
+	cr_expect_eq(lz_calls_mmap(&core.calls, NULL, tib, PROT_READ, MAP_SHARED, fd, 0, NULL), -ENOMEM);
+	at_offset = lz_calls_mmap(
+		&core.calls, NULL, tib, PROT_READ, MAP_PRIVATE, fd, (off_t)(tib - 128 * MIB), NULL);
+	cr_assert_not(lz_os_failed(at_offset));
+	cr_expect_geq(committed(), before + 64 * 4096);
+	cr_expect_leq(committed(), before + 68 * 4096);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at_offset, tib), 0);
+	close(fd);
+	fd = open("/dev/zero", O_RDWR);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(lz_calls_mmap(&core.calls, NULL, tib, PROT_READ, MAP_SHARED, fd, 0, NULL), -ENOMEM);
+	close(fd);
+	cr_expect_eq(committed(), before);
+}
+
+/* A call that was missed mapped other memory where the books have the rest of a file. */
+Test(mmap_calls, memory_in_the_place_of_a_file_counts_after_reconciling)
+{
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+	uint64_t before;
+	intptr_t at;
+
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	cr_assert_geq(fd, 0);
+	start_core(no_log_env);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	reconcile();
+	before = committed();
+	at = lz_calls_mmap(&core.calls, NULL, GIB, PROT_READ, MAP_SHARED, fd, 0, NULL);
+	cr_assert_not(lz_os_failed(at));
+	reconcile();
+	cr_expect_eq(committed(), before, "nothing of an empty file can be touched");
+	cr_assert_neq(
+		mmap((void *)at, GIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), MAP_FAILED);
+	reconcile();
+	cr_expect_geq(committed(), before + 512 * 4096);
+	close(fd);
 }
 
 Test(mmap_calls, prot_none_costs_nothing_until_made_accessible)
