@@ -3,9 +3,13 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 Test(mmap_calls, failed_call_leaves_the_books_unchanged)
 {
@@ -86,6 +90,79 @@ Test(mmap_calls, calls_on_freed_memory_evict_it_from_the_cache)
 		cr_assert_eq(lz_heap_free(&core.heap, p), 0);
 		cr_expect_eq(atomic_load(&core.cache.count), call != 5, "call %d", call);
 	}
+}
+
+/* A pidfd of a child, and with PIDFD_THREAD (Linux 6.9) of a thread of this process. */
+Test(mmap_calls, process_madvise_of_another_process_changes_nothing_here)
+{
+	pid_t child = fork();
+	void *p = NULL, *freed = NULL;
+	unsigned calls;
+	int pidfd, self;
+
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	cr_assert_gt(child, 0);
+	pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+	start_core(cache_env);
+	cr_assert_eq(allocate(16 * MIB, &p), 0);
+	cr_assert_eq(allocate(16 * MIB, &freed), 0);
+	memset(freed, 1, 16 * MIB);
+	cr_assert_eq(lz_heap_free(&core.heap, freed), 0);
+	cr_assert_eq(atomic_load(&core.cache.count), 1);
+	calls = fake.calls[FAKE_MADVISE];
+	if (pidfd >= 0) {
+		const int advice[] = {MADV_DONTDUMP, MADV_WIPEONFORK, MADV_FREE, MADV_COLD};
+		const struct iovec ranges[] = {{p, MIB}, {freed, MIB}};
+
+		for (size_t i = 0; i < sizeof advice / sizeof *advice; i++)
+			lz_calls_process_madvise(&core.calls, pidfd, ranges, 2, advice[i], 0);
+		cr_expect_eq(atomic_load(&core.cache.count), 1);
+		cr_expect_eq(fake.calls[FAKE_MADVISE], calls);
+		cr_expect_not(lz_regions_find(&core.books.regions, (uintptr_t)p)->altered_by_program);
+		close(pidfd);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self >= 0) {
+		lz_calls_process_madvise(&core.calls, self, &(struct iovec){p, MIB}, 1, MADV_DONTDUMP, 0);
+		cr_expect(lz_regions_find(&core.books.regions, (uintptr_t)p)->altered_by_program);
+		close(self);
+	}
+}
+
+struct thread_pidfd {
+	void *block;
+	int pidfd;
+};
+
+static void *advise_by_thread(void *argument)
+{
+	struct thread_pidfd *thread = argument;
+
+	thread->pidfd = (int)syscall(SYS_pidfd_open, syscall(SYS_gettid), O_EXCL /* PIDFD_THREAD */);
+	if (thread->pidfd >= 0)
+		lz_calls_process_madvise(
+			&core.calls, thread->pidfd, &(struct iovec){thread->block, MIB}, 1, MADV_DONTDUMP, 0);
+	return NULL;
+}
+
+Test(mmap_calls, process_madvise_by_a_thread_of_this_process)
+{
+	struct thread_pidfd argument = {.pidfd = -1};
+	pthread_t thread;
+
+	start_core(cache_env);
+	cr_assert_eq(allocate(16 * MIB, &argument.block), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, advise_by_thread, &argument), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	if (argument.pidfd < 0)
+		cr_skip_test("no pidfd of a thread (Linux 6.9)");
+	cr_expect(lz_regions_find(&core.books.regions, (uintptr_t)argument.block)->altered_by_program);
+	close(argument.pidfd);
 }
 
 /* 1 MiB of page tables is what 512 MiB need. */
