@@ -205,6 +205,12 @@ void lz_books_reconcile_after_failure(struct lz_books *books);
  */
 void lz_books_resolve_budget_early(struct lz_books *books);
 
+/*
+ * Determines the budget again if that was done more than `age_ms` milliseconds ago, because memory limits can
+ * be changed at any time. Returns true if it has changed. Takes the lock only if it reads the limits.
+ */
+bool lz_books_update_budget(struct lz_books *books, unsigned age_ms);
+
 /* --- regions of the heap: region_records.c --- */
 
 /* A region to add to the books. */

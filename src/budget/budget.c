@@ -25,6 +25,13 @@
  */
 #define RECONCILE_AGE_MS 100u
 
+/*
+ * Reading the memory limits takes 0.2 ms and opens ten files. They are read again after this time: for every
+ * request, and for one that exceeds the budget.
+ */
+#define LIMITS_AGE_MS 10000u
+#define LIMITS_AGE_OVER_BUDGET_MS 1000u
+
 /* Checks again after reconciling: a refusal or a log line must be based on facts. */
 static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
@@ -148,6 +155,7 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		need->can_use_window = false;
 	/* Resolved here, because acquiring a window needs it at twice the stack depth. */
 	lz_books_resolve_budget_early(budget->books);
+	lz_books_update_budget(budget->books, LIMITS_AGE_MS);
 	if (budget->options->policy == LZ_POLICY_REFUSE)
 		lz_books_update_touched(budget->books, need);
 	if (need->can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
@@ -156,9 +164,10 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 			apply_window(budget, need, grant, lease);
 	}
 	error = decide(budget, need, grant);
-	/* Cached regions must not be the reason for exceeding the budget. */
+	/* Neither cached regions nor a memory limit that has been raised may be the reason for an excess. */
 	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over_budget)) &&
-		lz_cache_flush(budget->cache)) {
+		(lz_cache_flush(budget->cache) |
+			lz_books_update_budget(budget->books, LIMITS_AGE_OVER_BUDGET_MS))) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
 		error = decide(budget, need, grant);

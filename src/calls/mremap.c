@@ -276,6 +276,9 @@ intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_lengt
 
 	if (saved == NULL)
 		return -ENOMEM;
+	/* Here, because remap is too deep for it. */
+	if (new_length >= calls->options->threshold)
+		lz_books_resolve_budget_early(calls->books);
 	evict_addresses(calls, &call);
 	result = remap(calls, &call, saved);
 	if (result == -ENOMEM && !call.refused && lz_cache_flush(calls->cache))

@@ -6,6 +6,7 @@
  *   refuse line     one refusal, in the function ask_for_too_much, for the scripts that read the log
  *   refuse lines N  N refusals
  *   refuse window   with a budget of 4 MB: written blocks of a window, and untouched plain memory
+ *   refuse raised F with a budget of 5% of the limit in the file F of its control group, which it raises
  *   refuse file     a mapping of 1 TiB of a small file, as a database makes it: nothing is refused or logged
  */
 #include "probe.h"
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -260,8 +262,27 @@ static void check_filling_up(void)
 		free(blocks[i]);
 }
 
+/* The budget follows a memory limit that is raised while the program runs, at the latest after a second. */
+static void check_raised(const char *limit)
+{
+	const struct timespec second = {1, 100000000};
+	FILE *file;
+
+	check_refused("calloc", ask_for_too_much(TOO_MUCH));
+	file = fopen(limit, "w");
+	if (!CHECK(file != NULL && fprintf(file, "%zu", GB) > 0 && fclose(file) == 0, "writing %s: errno %d",
+		    limit, errno))
+		return;
+	nanosleep(&second, NULL);
+	CHECK(ask_for_too_much(TOO_MUCH) != NULL, "refused under the raised limit");
+}
+
 int probe_main(void)
 {
+	if (probe_argc > 2 && strcmp(probe_argv[1], "raised") == 0) {
+		check_raised(probe_argv[2]);
+		return probe_status_of_checks();
+	}
 	if (probe_argc == 2 && strcmp(probe_argv[1], "line") != 0) {
 		if (strcmp(probe_argv[1], "file") == 0)
 			check_file(false);

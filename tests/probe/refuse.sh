@@ -60,6 +60,16 @@ for policy in refuse log; do
   [ ! -s "$work/errors" ] || fail "file, $policy: $(cat "$work/errors")"
 done
 
+if make_group $((64 << 20)); then
+  limit=$group/memory.max
+  [ -f "$limit" ] || limit=$group/memory.limit_in_bytes
+  in_group env LD_PRELOAD="$LZ_LIBRARY" LAZYZERO_POLICY=refuse LAZYZERO_BACKING=zeropage LAZYZERO_LOG=none \
+    "$probes/refuse" raised "$limit" 2>"$work/errors" || fail "a raised limit: status $?: $(cat "$work/errors")"
+  remove_group
+else
+  echo 'not tested: a raised memory limit: no control group can be made here'
+fi
+
 # By default a window is used first: 8 GiB within 1 MiB. Requests that are too large even for that are
 # refused.
 if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
