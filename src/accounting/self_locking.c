@@ -35,7 +35,9 @@ bool lz_books_update_budget(struct lz_books *books, unsigned age_ms)
 	uint64_t checked_ms = __atomic_load_n(&books->budget.checked_ms, __ATOMIC_RELAXED);
 	bool changed;
 
-	if (books->os->now_ms() - checked_ms < age_ms || !lz_books_lock(books))
+	/* Under a seccomp filter of the program, not even the clock may be read. */
+	if (atomic_load_explicit(&books->disabled, memory_order_relaxed) ||
+		books->os->now_ms() - checked_ms < age_ms || !lz_books_lock(books))
 		return false;
 	changed = lz_budget_size_update(&books->budget, books->os, &books->options->budget, "");
 	if (changed)
