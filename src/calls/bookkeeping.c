@@ -72,9 +72,9 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 		lz_window_map_remove(&books->windows, mapping->start, mapping->end);
 	lz_ledger_remove(&books->ledger, mapping->start, mapping->end);
 	if (mapping->touchable)
-		lz_ledger_set(&books->ledger, mapping->start, uncommitted, mapping->traits);
-	if (mapping->touchable || mapping->beyond_file)
-		lz_ledger_set(&books->ledger, uncommitted, mapping->end,
+		lz_ledger_add_missing(&books->ledger, mapping->start, uncommitted, mapping->traits);
+	if (mapping->uncommitted != 0 && (mapping->touchable || mapping->beyond_file))
+		lz_ledger_add_missing(&books->ledger, uncommitted, mapping->end,
 			(struct lz_range_traits){.page_shift = mapping->beyond_file
 								       ? LZ_PAGE_SHIFT_BEYOND_FILE
 								       : LZ_PAGE_SHIFT_UNCOMMITTED});

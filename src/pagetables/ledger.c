@@ -85,13 +85,15 @@ static uintptr_t start_above(struct lz_range *range)
  * if sign is -1. below_end: the end of the neighbour below, above_start: the start of the one above. Neither
  * overlaps the range. A neighbour in huge pages that needs no table of some level covers whole spans of that
  * level, so it never shares such a table with this range. Hence considering only the nearest neighbours is
- * exact. Neighbours that are uncommitted count as if they were not there.
+ * exact. Neighbours that are uncommitted count as if they were not there. Returns whether the sum changed.
  */
-static void add_gap(const struct lz_ledger *ledger, uintptr_t below_end, uintptr_t above_start,
+static bool add_gap(const struct lz_ledger *ledger, uintptr_t below_end, uintptr_t above_start,
 	uintptr_t start, uintptr_t end, unsigned page_shift, int sign, struct lz_tables *sum)
 {
+	bool any = false;
+
 	if (lz_page_shift_is_uncommitted(page_shift))
-		return;
+		return false;
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
 		unsigned shift = ledger->span_shift[level];
 		uint64_t first, last, count;
@@ -116,7 +118,9 @@ static void add_gap(const struct lz_ledger *ledger, uintptr_t below_end, uintptr
 		if (count == 0)
 			break;
 		sum->count[level] += sign < 0 ? -count : count;
+		any = true;
 	}
+	return any;
 }
 
 /* Adds a range between these neighbours to the sums, or subtracts it if sign is -1. */
@@ -125,9 +129,9 @@ static void count_range(struct lz_ledger *ledger, struct lz_range *below, struct
 {
 	uint64_t bytes = sign < 0 ? start - end : end - start;
 
-	add_gap(ledger, end_below(below), start_above(above), start, end, traits->page_shift, sign,
-		&ledger->tables);
-	ledger->committed = lz_tables_vmpte_bytes(ledger->geometry, &ledger->tables);
+	if (add_gap(ledger, end_below(below), start_above(above), start, end, traits->page_shift, sign,
+		    &ledger->tables))
+		ledger->committed = lz_tables_vmpte_bytes(ledger->geometry, &ledger->tables);
 	ledger->bytes += bytes;
 	if (lz_range_counts_when_touched(traits))
 		ledger->when_touched += bytes;
