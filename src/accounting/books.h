@@ -54,6 +54,7 @@ struct lz_books_observer {
 struct lz_touched {
 	uint64_t bytes;       /* of its page tables */
 	uint64_t actual;      /* VmPTE at the time */
+	uint64_t of_bytes;    /* how much such memory there was, bytes */
 	uint64_t ms, took_ms; /* time of the measurement, and how long it took */
 };
 

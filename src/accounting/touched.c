@@ -55,6 +55,7 @@ __attribute__((noinline)) static void store(struct lz_books *books, uint64_t tab
 		return;
 	books->touched = (struct lz_touched){.bytes = tables * lz_table_bytes(books->geometry, 0),
 		.actual = books->actual,
+		.of_bytes = books->ledger.when_touched,
 		.ms = lz_nonzero_time(books->os->now_ms()),
 		.took_ms = books->os->now_ms() - started};
 	lz_books_unlock(books);
@@ -62,8 +63,7 @@ __attribute__((noinline)) static void store(struct lz_books *books, uint64_t tab
 
 /*
  * If committed memory and VmPTE fit together, their parts need not be told apart. If they do not, the last
- * measurement serves for a while, unless tables were freed since, or a request that fits by VmPTE would be
- * refused for it.
+ * measurement serves for a while, unless tables or such memory were freed since.
  */
 __attribute__((noinline)) static bool is_due(struct lz_books *books, const struct lz_table_demand *demand)
 {
@@ -79,9 +79,8 @@ __attribute__((noinline)) static bool is_due(struct lz_books *books, const struc
 		counted = lz_ledger_committed(&books->ledger) + books->reservations.bytes;
 		due = books->actual != UINT64_MAX && counted + books->actual + cost > books->budget.bytes &&
 		      (touched->ms == 0 || books->actual < touched->actual ||
-			      books->os->now_ms() - touched->ms > MEASURE_SHARE * touched->took_ms ||
-			      (lz_max_u64(counted, books->actual) + cost <= books->budget.bytes &&
-				      lz_books_exceeds(books, cost)));
+			      books->ledger.when_touched < touched->of_bytes ||
+			      books->os->now_ms() - touched->ms > MEASURE_SHARE * touched->took_ms);
 	}
 	lz_books_unlock(books);
 	return due;
