@@ -76,7 +76,8 @@ __attribute__((noinline)) static bool is_due(struct lz_books *books, const struc
 	if (books->ledger.when_touched != 0) {
 		lz_books_read_vmpte(books, 0);
 		cost = lz_cost_of(books, demand);
-		counted = lz_ledger_committed(&books->ledger) + books->reservations.bytes;
+		counted = lz_ledger_committed(&books->ledger) + books->reservations.bytes +
+			  lz_group_others(&books->group);
 		due = books->actual != UINT64_MAX && counted + books->actual + cost > books->budget.bytes &&
 		      (touched->ms == 0 || books->actual < touched->actual ||
 			      books->ledger.when_touched < touched->of_bytes ||

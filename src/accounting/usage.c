@@ -7,13 +7,38 @@
 #include "accounting/books.h"
 #include "base/checked.h"
 #include "os/descriptors.h"
+#include "os/scratch.h"
 
 /* Less than 64 MiB has at most 128 KiB of page tables, which does not justify reading VmPTE. */
 #define SAMPLE_BYTES (UINT64_C(64) << 20)
 #define SAMPLE_AGE_MS 2u /* reading VmPTE once in 2 ms takes half a percent of the time */
 
+/*
+ * What this process counts for, given what it has committed: the larger of committed and actual page tables.
+ * A forked child of a member of a group starts with its actual ones: what its parent committed counts for the
+ * parent, and the child may never touch it (prefork servers).
+ */
+static uint64_t charge(const struct lz_books *books, uint64_t committed)
+{
+	if (books->group.segment != NULL)
+		committed = lz_sub_clamped(committed, books->inherited_committed) + books->inherited_actual;
+	return books->actual != UINT64_MAX ? lz_max_u64(committed, books->actual) : committed;
+}
+
+void lz_books_inherit_charge(struct lz_books *books)
+{
+	lz_group_after_fork(&books->group);
+	if (books->group.segment == NULL)
+		return;
+	lz_books_read_vmpte(books, 0);
+	books->inherited_committed = lz_ledger_committed(&books->ledger);
+	books->inherited_actual = books->actual != UINT64_MAX ? books->actual : 0;
+}
+
 void lz_books_publish_statistics(struct lz_books *books)
 {
+	/* Without reservations: those of requests that are in the ledger by now would count twice. */
+	lz_group_publish(&books->group, charge(books, lz_books_committed(books)));
 	lz_stats_set_peak(&books->stats, committed, lz_ledger_committed(&books->ledger));
 	if (atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed))
 		lz_stats_set(&books->stats, window_mappings, lz_window_map_count_mappings(&books->windows));
@@ -50,12 +75,20 @@ uint64_t lz_books_committed(const struct lz_books *books)
 
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
 {
-	uint64_t charge = lz_books_committed(books) +
-			  atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed);
+	uint64_t own =
+		charge(books, lz_books_committed(books) +
+				      atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed));
+	uint64_t sum;
 
-	if (books->actual != UINT64_MAX)
-		charge = lz_max_u64(charge, books->actual);
-	return __builtin_add_overflow(charge, cost, &charge) || charge > books->budget.bytes;
+	if (__builtin_add_overflow(own, cost, &sum))
+		return true;
+	/* Published first: if two processes decide at the same time, at least one sees the other's request.
+	 */
+	lz_group_publish(&books->group, sum);
+	if (!__builtin_add_overflow(sum, lz_group_others(&books->group), &sum) && sum <= books->budget.bytes)
+		return false;
+	lz_group_publish(&books->group, own);
+	return true;
 }
 
 void lz_books_publish_budget(struct lz_books *books)
@@ -64,10 +97,29 @@ void lz_books_publish_budget(struct lz_books *books)
 	memcpy(books->stats.wire->budget_source, books->budget.source, sizeof books->budget.source);
 }
 
+/* Joins the group. If that fails, says so: the budget then holds for this process alone. */
+__attribute__((noinline)) static void join_group(struct lz_books *books)
+{
+	char *buffer = lz_scratch_take(books->os);
+	struct lz_text why;
+
+	if (buffer == NULL)
+		return;
+	why = lz_text_init(buffer, LZ_SCRATCH_BYTES);
+	lz_text_string(&why, "LAZYZERO_BUDGET_SCOPE=");
+	lz_text_string(&why, books->options->budget_scope);
+	lz_text_string(&why, " is not possible, the budget counts for this process alone: ");
+	if (lz_group_join(&books->group, books->os, books->options->budget_scope, &why) != 0)
+		lz_log_note(books->log, buffer);
+	lz_scratch_release(books->os, buffer);
+}
+
 void lz_books_resolve_budget(struct lz_books *books)
 {
 	if (books->budget.resolved)
 		return;
+	if (strcmp(books->options->budget_scope, "process") != 0)
+		join_group(books);
 	lz_budget_size_resolve(&books->budget, books->os, &books->options->budget, "");
 	lz_books_publish_budget(books);
 }

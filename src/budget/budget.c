@@ -32,12 +32,20 @@
 #define LIMITS_AGE_MS 10000u
 #define LIMITS_AGE_OVER_BUDGET_MS 1000u
 
+/*
+ * How old the last look at all processes of a group may be: 20 us for each process. What a killed process
+ * held counts no longer than that; before an excess is reported, it is checked sooner.
+ */
+#define GROUP_SCAN_MS 500u
+#define GROUP_SCAN_EXCESS_MS 100u
+
 /* Checks again after reconciling: a refusal or a log line must be based on facts. */
 static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
 	uint64_t age = budget->os->now_ms() - budget->books->reconciled_ms;
 
 	lz_reservations_reclaim(&budget->books->reservations);
+	lz_group_scan(&budget->books->group, refusable ? 0 : GROUP_SCAN_EXCESS_MS);
 	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact ||
 		age >= RECONCILE_AGE_MS)
 		lz_books_reconcile(budget->books);
@@ -76,11 +84,13 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		.plain_cost = grant->plain_cost,
 		.module = module,
 		.offset = address,
+		.group = lz_group_sum(&budget->books->group),
 	};
 
 	/* Copied only here: as a part of the grant it would be in every stack frame from the decision up. */
 	if (lz_books_lock(budget->books)) {
 		memcpy(source, budget->books->budget.source, sizeof source);
+		event.group_name = lz_group_name(&budget->books->group);
 		lz_books_unlock(budget->books);
 	}
 	/* The return address may be the first byte of another line; the call is at the byte before it. */
@@ -109,6 +119,7 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 				       ? 0
 				       : ACTUAL_AGE_MS);
 	reconcile_if_stale(budget);
+	lz_group_scan(&budget->books->group, GROUP_SCAN_MS);
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
 	windowed = grant->over_budget && need->can_use_window;
@@ -195,8 +206,10 @@ void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool suc
 		return;
 	if (lz_reservation_slot_remove(&grant->hold))
 		lz_reservations_subtract(&budget->books->reservations, grant->cost);
-	if (!succeeded)
+	if (!succeeded) {
+		lz_books_publish_charge(budget->books);
 		return;
+	}
 	if (grant->over_budget) {
 		lz_stats_add(&budget->books->stats, over_budget, 1);
 		log_decision(budget, LZ_EVENT_SERVED, grant);
