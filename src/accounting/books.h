@@ -48,6 +48,17 @@ struct lz_books_observer {
 
 #define LZ_BOOKS_OBSERVERS 6u
 
+/*
+ * What was last measured of memory that counts when it is touched (touched.h). All 0 under other policies
+ * than refuse.
+ */
+struct lz_touched {
+	uint64_t bytes;       /* of its page tables */
+	uint64_t actual;      /* VmPTE at the time */
+	uint64_t of_bytes;    /* how much such memory there was, bytes */
+	uint64_t ms, took_ms; /* time of the measurement, and how long it took */
+};
+
 struct lz_books {
 	const struct lz_os *os;
 	const struct lz_options *options;
@@ -72,6 +83,7 @@ struct lz_books {
 	uint64_t actual;             /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
 	uint64_t actual_read_ms;     /* time of that read; 0: never */
 	uint64_t granted_since_read; /* bytes of page tables granted since that read */
+	struct lz_touched touched;
 	uint64_t reconciled_ms; /* time when the ledger was last reconciled with /proc/self/maps; 0: never */
 
 	/* Do not need the lock: */
@@ -115,8 +127,15 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms);
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go);
 
 /*
- * Whether `cost` more bytes of page tables would exceed the budget, according to the ledger and the last
- * value of VmPTE. Needs the lock.
+ * Returns the bytes of page tables that count without a request: what the ledger has committed, and what was
+ * last measured of the rest. Needs the lock.
+ */
+uint64_t lz_books_committed(const struct lz_books *books);
+
+/*
+ * Whether `cost` more bytes of page tables would exceed the budget, according to lz_books_committed and the
+ * last value of VmPTE, of which the larger counts: VmPTE contains both kinds of memory, but of committed
+ * memory only the tables that are there. Needs the lock.
  */
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost);
 
@@ -198,6 +217,12 @@ void lz_books_publish_charge(struct lz_books *books);
  * computed from files. Takes the lock; if the budget is known, it only reads one atomic flag.
  */
 void lz_books_resolve_budget_early(struct lz_books *books);
+
+/*
+ * Determines the budget again if that was done more than `age_ms` milliseconds ago, because memory limits can
+ * be changed at any time. Returns true if it has changed. Takes the lock only if it reads the limits.
+ */
+bool lz_books_update_budget(struct lz_books *books, unsigned age_ms);
 
 /* --- regions of the heap: region_records.c --- */
 

@@ -25,11 +25,11 @@ uint64_t lz_cost_of(struct lz_books *books, const struct lz_table_demand *demand
 	struct lz_tables tables;
 
 	/* The table that the first page touched needs. */
-	if (demand->page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
+	if (lz_page_shift_is_uncommitted(demand->page_shift))
 		return lz_table_bytes(geometry, 0);
 	if (demand->start != demand->end) {
 		tables = lz_ledger_additional_tables(
-			&books->ledger, demand->start, demand->end, demand->page_shift);
+			&books->ledger, demand->start, demand->end, demand->page_shift, demand->replaces);
 		return lz_tables_vmpte_bytes(geometry, &tables) +
 		       edge_cost(geometry, demand->start, demand->page_shift) +
 		       edge_cost(geometry, demand->end, demand->page_shift);

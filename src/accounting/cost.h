@@ -16,6 +16,7 @@ struct lz_table_demand {
 	uintptr_t start, end; /* a known range; start == end if it is not known */
 	uint64_t bytes, old_bytes;
 	unsigned page_shift;
+	bool replaces;       /* a new mapping takes the place of what is in the known range */
 	bool can_use_window; /* a zero window can back it */
 	uint64_t plain_cost; /* if a window backs it because of the budget: the cost without the window */
 };

@@ -52,7 +52,8 @@ static void update_window_map(struct lz_books *books, const struct lz_mapping *m
 
 /*
  * Returns the traits of a mapping of /proc/self/maps, which identifies huge pages only by the names of some
- * mappings.
+ * mappings. The size of a mapped file cannot be found out here, because a path may by now name another file:
+ * parts that were not recorded when they were mapped count as whole mappings.
  */
 static struct lz_range_traits listed_traits(struct lz_books *books, const struct lz_mapping *mapping)
 {
@@ -87,11 +88,14 @@ int lz_books_reconcile(struct lz_books *books)
 		if (error != 0)
 			break;
 		update_window_map(books, &mapping);
-		if (mapping.readable || mapping.writable || mapping.executable)
+		/* What was recorded of a file is stale where a call was missed that mapped something else. */
+		if (mapping.inode == 0)
+			error = lz_ledger_remove_where(ledger, mapping.start, mapping.end, true);
+		if (error == 0 && !mapping.readable && !mapping.writable && !mapping.executable)
+			error = lz_ledger_remove_where(ledger, mapping.start, mapping.end, false);
+		else if (error == 0)
 			lz_books_add_missing(
 				books, mapping.start, mapping.end, listed_traits(books, &mapping));
-		else
-			error = lz_ledger_remove(ledger, mapping.start, mapping.end);
 	}
 	/* If reading the file failed, or it was empty, nothing is known about higher addresses. */
 	if (error == 0)

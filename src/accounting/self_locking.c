@@ -37,3 +37,19 @@ void lz_books_resolve_budget_early(struct lz_books *books)
 	lz_books_resolve_budget(books);
 	lz_books_unlock(books);
 }
+
+bool lz_books_update_budget(struct lz_books *books, unsigned age_ms)
+{
+	uint64_t checked_ms = __atomic_load_n(&books->budget.checked_ms, __ATOMIC_RELAXED);
+	bool changed;
+
+	/* Under a seccomp filter of the program, not even the clock may be read. */
+	if (atomic_load_explicit(&books->disabled, memory_order_relaxed) ||
+		books->os->now_ms() - checked_ms < age_ms || !lz_books_lock(books))
+		return false;
+	changed = lz_budget_size_update(&books->budget, books->os, &books->options->budget, "");
+	if (changed)
+		lz_books_publish_budget(books);
+	lz_books_unlock(books);
+	return changed;
+}

@@ -38,7 +38,7 @@ void lz_books_inherit_charge(struct lz_books *books)
 void lz_books_publish_statistics(struct lz_books *books)
 {
 	/* Without reservations: those of requests that are in the ledger by now would count twice. */
-	lz_group_publish(&books->group, charge(books, lz_ledger_committed(&books->ledger)));
+	lz_group_publish(&books->group, charge(books, lz_books_committed(books)));
 	lz_stats_set_peak(&books->stats, committed, lz_ledger_committed(&books->ledger));
 	if (atomic_load_explicit(&books->windows.ever_used, memory_order_relaxed))
 		lz_stats_set(&books->stats, window_mappings, lz_window_map_count_mappings(&books->windows));
@@ -65,10 +65,18 @@ void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_
 		lz_books_read_vmpte(books, SAMPLE_AGE_MS);
 }
 
+uint64_t lz_books_committed(const struct lz_books *books)
+{
+	uint64_t touched =
+		books->ledger.when_touched != 0 ? lz_min_u64(books->touched.bytes, books->actual) : 0;
+
+	return lz_ledger_committed(&books->ledger) + touched;
+}
+
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
 {
 	uint64_t own =
-		charge(books, lz_ledger_committed(&books->ledger) +
+		charge(books, lz_books_committed(books) +
 				      atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed));
 	uint64_t sum;
 

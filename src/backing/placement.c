@@ -58,7 +58,7 @@ static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen
 	if (!lz_books_lock(backings->books))
 		return chosen;
 	tables = lz_ledger_additional_tables(
-		&backings->books->ledger, chosen, chosen + length, backings->books->page_shift);
+		&backings->books->ledger, chosen, chosen + length, backings->books->page_shift, false);
 	fewest = lz_tables_vmpte_bytes(geometry, &tables);
 	for (unsigned level = 0; level + 1 < geometry->levels; level++) {
 		uint64_t span = UINT64_C(1) << lz_table_span_shift(geometry, level);
@@ -70,7 +70,7 @@ static uintptr_t cheapest_address(struct lz_backings *backings, uintptr_t chosen
 		if (begin >= chosen || begin < span)
 			continue;
 		tables = lz_ledger_additional_tables(
-			&backings->books->ledger, begin, begin + length, backings->books->page_shift);
+			&backings->books->ledger, begin, begin + length, backings->books->page_shift, false);
 		cost = lz_tables_vmpte_bytes(geometry, &tables);
 		if (cost < fewest) {
 			fewest = cost;

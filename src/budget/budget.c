@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "accounting/touched.h"
 #include "backing/backings.h"
 #include "base/checked.h"
 #include "os/descriptors.h"
@@ -24,6 +25,13 @@
  * ten times a second.
  */
 #define RECONCILE_AGE_MS 100u
+
+/*
+ * Reading the memory limits takes 0.2 ms and opens ten files. They are read again after this time: for every
+ * request, and for one that exceeds the budget.
+ */
+#define LIMITS_AGE_MS 10000u
+#define LIMITS_AGE_OVER_BUDGET_MS 1000u
 
 /*
  * How old the last look at all processes of a group may be: 20 us for each process. What a killed process
@@ -129,7 +137,7 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 	windowed = grant->over_budget && need->can_use_window;
 	if (grant->over_budget)
 		lz_group_sum(&budget->books->group, &budget->books->group_in_excess);
-	grant->committed = lz_ledger_committed(&budget->books->ledger);
+	grant->committed = lz_books_committed(budget->books);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
 	grant->plain_cost = need->plain_cost;
@@ -172,15 +180,19 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		need->can_use_window = false;
 	/* Resolved here, because acquiring a window needs it at twice the stack depth. */
 	lz_books_resolve_budget_early(budget->books);
+	lz_books_update_budget(budget->books, LIMITS_AGE_MS);
+	if (budget->options->policy == LZ_POLICY_REFUSE)
+		lz_books_update_touched(budget->books, need);
 	if (need->can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
 		need->can_use_window = false;
 		if (acquire_window(budget, need, lease) == 0)
 			apply_window(budget, need, grant, lease);
 	}
 	error = decide(budget, need, grant);
-	/* Cached regions must not be the reason for exceeding the budget. */
+	/* Neither cached regions nor a memory limit that has been raised may be the reason for an excess. */
 	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over_budget)) &&
-		lz_cache_flush(budget->cache)) {
+		(lz_cache_flush(budget->cache) |
+			lz_books_update_budget(budget->books, LIMITS_AGE_OVER_BUDGET_MS))) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
 		error = decide(budget, need, grant);

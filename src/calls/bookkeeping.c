@@ -59,6 +59,7 @@ int lz_calls_request(struct lz_calls *calls, const struct lz_request *request, s
 void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping *mapping)
 {
 	struct lz_books *books = calls->books;
+	uintptr_t uncommitted = mapping->end - mapping->uncommitted;
 
 	if (!lz_books_lock(books))
 		return;
@@ -69,10 +70,14 @@ void lz_calls_record_mapping(struct lz_calls *calls, const struct lz_new_mapping
 		lz_window_map_add(&books->windows, mapping->start, mapping->end, mapping->window_tag);
 	else
 		lz_window_map_remove(&books->windows, mapping->start, mapping->end);
+	lz_ledger_remove(&books->ledger, mapping->start, mapping->end);
 	if (mapping->touchable)
-		lz_ledger_set(&books->ledger, mapping->start, mapping->end, mapping->traits);
-	else
-		lz_ledger_remove(&books->ledger, mapping->start, mapping->end);
+		lz_ledger_add_missing(&books->ledger, mapping->start, uncommitted, mapping->traits);
+	if (mapping->uncommitted != 0 && (mapping->touchable || mapping->beyond_file))
+		lz_ledger_add_missing(&books->ledger, uncommitted, mapping->end,
+			(struct lz_range_traits){.page_shift = mapping->beyond_file
+								       ? LZ_PAGE_SHIFT_BEYOND_FILE
+								       : LZ_PAGE_SHIFT_UNCOMMITTED});
 	lz_books_publish_statistics(books);
 	lz_books_unlock(books);
 }

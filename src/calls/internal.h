@@ -33,6 +33,8 @@ struct lz_new_mapping {
 	uintptr_t start, end;
 	bool touchable;
 	struct lz_range_traits traits;
+	size_t uncommitted;    /* bytes at its end that count only when they are touched */
+	bool beyond_file;      /* because the mapped file is shorter */
 	uintptr_t window_tag;  /* entry for the map of windows; 0: not on a window */
 	bool placed_by_kernel; /* the kernel chose a free address, so regions that the books have there are
 				  stale */

@@ -6,6 +6,7 @@
  * devices write to the original meanwhile.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -116,14 +117,15 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 #define SELF_THREAD_GROUP (-10001)
 
 /*
- * Whether a pidfd refers to this process, according to /proc/thread-self/fdinfo; false if that cannot be
- * read.
+ * Whether a pidfd refers to this process or one of its threads (PIDFD_THREAD, Linux 6.9); false if that
+ * cannot be read. Both numbers are of the PID namespace of /proc, which getpid(2) need not be.
  */
 static bool is_self(struct lz_calls *calls, int pidfd)
 {
 	char path[64];
 	struct lz_text text = lz_text_init(path, sizeof path);
 	uint64_t pid = 0;
+	int fd;
 
 	if (pidfd == SELF_THREAD || pidfd == SELF_THREAD_GROUP)
 		return true;
@@ -131,7 +133,16 @@ static bool is_self(struct lz_calls *calls, int pidfd)
 		return false;
 	lz_text_string(&text, "/proc/thread-self/fdinfo/");
 	lz_text_u64(&text, (uint64_t)pidfd);
-	return lz_proc_value(calls->os, path, "Pid:", &pid) == 0 && pid == (uint64_t)calls->os->getpid();
+	if (lz_proc_value(calls->os, path, "Pid:", &pid) != 0)
+		return false;
+	text = lz_text_init(path, sizeof path);
+	lz_text_string(&text, "/proc/self/task/");
+	lz_text_u64(&text, pid);
+	lz_text_string(&text, "/comm");
+	fd = calls->os->open(path, O_RDONLY, 0);
+	if (fd >= 0)
+		calls->os->close(fd);
+	return fd >= 0;
 }
 
 struct request {

@@ -14,27 +14,6 @@
 #define HUGE_SHIFT_OF(flags)                                                                                 \
 	((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
 
-/* The page size of a mapping that is about to be made. */
-static unsigned page_shift_for(struct lz_calls *calls, size_t length, int flags, int fd)
-{
-	size_t bytes = 0;
-
-	if (flags & MAP_ANONYMOUS) {
-		uint64_t standard;
-
-		if (!(flags & MAP_HUGETLB))
-			return calls->books->page_shift;
-		if (HUGE_SHIFT_OF(flags) != 0)
-			return HUGE_SHIFT_OF(flags);
-		if (lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
-			bytes = standard;
-	} else if (length >= LZ_HUGE_PAGE_MIN) {
-		/* One statx costs 0.2 us. */
-		calls->os->hugetlb_page_size(fd, &bytes);
-	}
-	return lz_is_power_of_two(bytes) ? (unsigned)__builtin_ctzl(bytes) : calls->books->page_shift;
-}
-
 /* The arguments of mmap(2). */
 struct call {
 	void *address;
@@ -42,6 +21,47 @@ struct call {
 	int protection, flags, fd;
 	int64_t offset;
 };
+
+/* How a mapping that is about to be made counts. */
+struct counting {
+	unsigned page_shift; /* log2 of its page size */
+	size_t committed;    /* bytes from its start that count in advance; the rest when it is touched */
+	bool beyond_file;    /* the rest is beyond the end of the file */
+};
+
+static unsigned anonymous_page_shift(struct lz_calls *calls, int flags)
+{
+	uint64_t standard;
+
+	if (!(flags & MAP_HUGETLB))
+		return calls->books->page_shift;
+	if (HUGE_SHIFT_OF(flags) != 0)
+		return HUGE_SHIFT_OF(flags);
+	if (lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) != 0 ||
+		!lz_is_power_of_two(standard))
+		return calls->books->page_shift;
+	return (unsigned)__builtin_ctzl(standard);
+}
+
+/*
+ * A page beyond the end of its file cannot be touched (SIGBUS) until the file grows, so it does not count in
+ * advance: LMDB maps 1 TiB of a file of 132 KiB, for which 2 GiB of tables would be charged. A mapping on
+ * hugetlbfs counts whole: mmap(2) makes the file as long as the mapping (hugetlbfs_file_mmap).
+ */
+static void count_file(struct lz_calls *calls, const struct call *call, struct counting *counting)
+{
+	uint64_t offset = (uint64_t)call->offset, bytes;
+	struct lz_mappable_file file;
+
+	/* For little it is not worth a system call (0.2 us). */
+	if (call->length < LZ_HUGE_PAGE_MIN || calls->os->describe_file(call->fd, &file) != 0)
+		return;
+	if (lz_is_power_of_two(file.huge_page))
+		counting->page_shift = (unsigned)__builtin_ctzl(file.huge_page);
+	else if (lz_round_up(lz_sub_clamped(file.size, offset), calls->books->page, &bytes))
+		counting->committed = lz_min_u64(bytes, call->length);
+	counting->beyond_file = counting->committed < call->length;
+}
 
 static bool is_fixed(const struct call *call)
 {
@@ -74,15 +94,34 @@ static bool can_use_window(struct lz_calls *calls, const struct call *call)
  * it will use little, and if it used all, the budget would hold that mapping. (Growing arrays, arenas and
  * heaps reserve gigabytes each: 1,000 of 4 GiB would need 8 GiB of tables, or 32,000 mappings on windows.)
  */
-static bool counts_when_touched(struct lz_calls *calls, const struct call *call, unsigned page_shift)
+static bool counts_when_touched(struct lz_calls *calls, const struct call *call)
 {
 	const int decisive = MAP_TYPE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_LOCKED;
 
 	if ((call->flags & decisive) != (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) ||
-		page_shift != calls->books->page_shift || calls->options->backing == LZ_BACKING_WINDOW ||
+		(call->flags & MAP_HUGETLB) != 0 || calls->options->backing == LZ_BACKING_WINDOW ||
 		call->length < calls->options->threshold)
 		return false;
 	return lz_calls_fits_budget_alone(calls, call->length);
+}
+
+static struct counting counting_of(struct lz_calls *calls, const struct call *call)
+{
+	struct counting counting = {.page_shift = calls->books->page_shift, .committed = call->length};
+
+	if ((call->flags & MAP_ANONYMOUS) == 0)
+		count_file(calls, call, &counting);
+	else if (counts_when_touched(calls, call))
+		counting.committed = 0;
+	else
+		counting.page_shift = anonymous_page_shift(calls, call->flags);
+	return counting;
+}
+
+/* The page size for the decision on a mapping without a window. */
+static unsigned decided_page_shift(const struct counting *counting)
+{
+	return counting->committed == 0 ? LZ_PAGE_SHIFT_UNCOMMITTED : counting->page_shift;
 }
 
 static intptr_t forward(struct lz_calls *calls, const struct call *call, int flags)
@@ -160,24 +199,27 @@ __attribute__((noinline)) static intptr_t map_on_window(
 
 /* Records a successful mmap(2) in the books. */
 __attribute__((noinline)) static void record(struct lz_calls *calls, const struct call *call, intptr_t result,
-	unsigned page_shift, unsigned counted_shift, uintptr_t window_tag, bool populate)
+	const struct counting *counting, uintptr_t window_tag, bool populate)
 {
 	struct lz_new_mapping mapping = {.touchable = lz_is_accessible(call->protection),
-		.traits = {.page_shift = (uint8_t)counted_shift},
+		.traits = {.page_shift = (uint8_t)counting->page_shift},
 		.window_tag = window_tag,
+		.beyond_file = counting->beyond_file,
 		.placed_by_kernel = !is_fixed(call)};
 
-	if (!lz_books_page_range(
-		    calls->books, (void *)result, call->length, page_shift, &mapping.start, &mapping.end))
+	if (!lz_books_page_range(calls->books, (void *)result, call->length, counting->page_shift,
+		    &mapping.start, &mapping.end))
 		return;
 	if (window_tag != 0)
 		lz_books_window_traits(calls->books, &mapping.traits);
+	else if (counting->committed < call->length)
+		mapping.uncommitted = mapping.end - mapping.start - counting->committed;
 	lz_calls_record_mapping(calls, &mapping);
 	if (mapping.touchable)
 		lz_calls_count_mapping(calls, call->length);
 	if ((call->flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) && populate &&
 		(call->protection & PROT_READ) && call->length >= calls->options->threshold &&
-		page_shift == calls->books->page_shift)
+		counting->page_shift == calls->books->page_shift)
 		lz_placement_populate_if_configured(
 			calls->backings, mapping.start, mapping.end - mapping.start);
 }
@@ -187,10 +229,10 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 {
 	const struct call call = {address, length, protection, flags, fd, offset};
 	const struct lz_request request = {.call = "mmap", .size = length, .caller = caller};
-	unsigned page_shift = page_shift_for(calls, length, flags, fd);
-	unsigned counted_shift =
-		counts_when_touched(calls, &call, page_shift) ? LZ_PAGE_SHIFT_UNCOMMITTED : page_shift;
-	struct lz_table_demand need = {.bytes = length, .page_shift = counted_shift};
+	const struct counting counting = counting_of(calls, &call);
+	struct lz_table_demand need = {.bytes = counting.committed != 0 ? counting.committed : length,
+		.page_shift = decided_page_shift(&counting),
+		.replaces = true};
 	struct lz_lease lease = {.backing = NULL};
 	struct lz_grant grant;
 	uintptr_t tag = 0;
@@ -201,13 +243,15 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	if (address != NULL)
 		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (is_fixed(&call))
-		lz_books_page_range(calls->books, address, length, page_shift, &need.start, &need.end);
+		lz_books_page_range(
+			calls->books, address, need.bytes, counting.page_shift, &need.start, &need.end);
 	need.can_use_window = can_use_window(calls, &call);
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	/* A window that the program maps over must not be cloned from any more. */
-	if ((flags & MAP_FIXED) && need.start != need.end && lz_books_lock(calls->books)) {
-		lz_backings_range_overwritten(calls->backings, need.start, need.end);
+	if ((flags & MAP_FIXED) && lz_books_lock(calls->books)) {
+		lz_backings_range_overwritten(
+			calls->backings, (uintptr_t)address, lz_range_end(address, length));
 		lz_books_unlock(calls->books);
 	}
 	do {
@@ -221,9 +265,9 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
 			result = forward(calls, &call, flags);
 		if (!lz_os_failed(result))
-			lz_calls_note_if_hugetlb(calls, page_shift);
+			lz_calls_note_if_hugetlb(calls, counting.page_shift);
 		if (!lz_os_failed(result))
-			record(calls, &call, result, page_shift, counted_shift, tag, !grant.over_budget);
+			record(calls, &call, result, &counting, tag, !grant.over_budget);
 		else if ((flags & MAP_FIXED) && result != -EXDEV)
 			lz_books_reconcile_after_failure(
 				calls->books); /* the kernel may have unmapped the range */
@@ -235,7 +279,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		 * the budget allows.
 		 */
 		need.can_use_window = false;
-		need.page_shift = counted_shift;
+		need.page_shift = decided_page_shift(&counting);
 	} while (result == -EXDEV);
 	return result;
 }

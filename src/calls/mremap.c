@@ -49,11 +49,26 @@ __attribute__((noinline)) static void restore_pieces(struct lz_calls *calls, uin
 		lz_books_reconcile(calls->books);
 }
 
-/* The need of an mremap: its growth, or all of it if the old range stays mapped. */
+/* Returns where the part of [start, end) begins that is beyond the end of its file; `end` if there is none.
+ */
+static uintptr_t file_end(struct lz_books *books, uintptr_t start, uintptr_t end)
+{
+	struct lz_range *last = start < end ? lz_ledger_find_at_or_above(&books->ledger, end - 1) : NULL;
+
+	return last != NULL && last->start < end && last->traits.page_shift == LZ_PAGE_SHIFT_BEYOND_FILE
+		       ? lz_max_u64(last->start, start)
+		       : end;
+}
+
+/*
+ * The need of an mremap: its growth, or all of it if the old range stays mapped. What grows from a part
+ * beyond the end of a file is beyond it, too.
+ */
 __attribute__((noinline)) static void fill_need(struct lz_calls *calls, uintptr_t start, size_t old_length,
 	size_t new_length, int flags, struct lz_table_demand *need)
 {
 	struct lz_range *range;
+	uintptr_t file;
 	bool fits = lz_calls_fits_budget_alone(calls, new_length);
 
 	*need = (struct lz_table_demand){.bytes = new_length,
@@ -61,6 +76,11 @@ __attribute__((noinline)) static void fill_need(struct lz_calls *calls, uintptr_
 		.page_shift = calls->books->page_shift};
 	if (!lz_books_lock(calls->books))
 		return;
+	file = file_end(calls->books, start, start + old_length);
+	if (file != start + old_length) {
+		need->bytes = file - start;
+		need->old_bytes = lz_min_u64(need->old_bytes, need->bytes);
+	}
 	range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 	if (range == NULL || range->start > start) {
 		if (old_length != 0)
@@ -256,6 +276,9 @@ intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_lengt
 
 	if (saved == NULL)
 		return -ENOMEM;
+	/* Here, because remap is too deep for it. */
+	if (new_length >= calls->options->threshold)
+		lz_books_resolve_budget_early(calls->books);
 	evict_addresses(calls, &call);
 	result = remap(calls, &call, saved);
 	if (result == -ENOMEM && !call.refused && lz_cache_flush(calls->cache))

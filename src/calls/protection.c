@@ -52,7 +52,7 @@ int lz_calls_mprotect(
 			lz_books_add_missing(calls->books, start, end,
 				(struct lz_range_traits){.page_shift = (uint8_t)need.page_shift});
 		else
-			lz_ledger_remove(&calls->books->ledger, start, end);
+			lz_ledger_remove_where(&calls->books->ledger, start, end, false);
 		lz_books_publish_statistics(calls->books);
 		lz_books_unlock(calls->books);
 	}

@@ -24,21 +24,27 @@ static uint64_t group_limit(struct lz_cgroup_walk *walk, struct lz_text *group)
 	return limit >= LZ_CGROUP_V1_UNLIMITED ? UINT64_MAX : limit;
 }
 
-/* Returns the group's limit, and records the usage file of the group with the smallest limit so far. */
-static uint64_t limit_and_usage_file(struct lz_cgroup_walk *walk, struct lz_text *group)
+/* Not inlined, so that its stack is not in use while files are read. */
+__attribute__((noinline)) static void record_usage_file(struct lz_cgroup_walk *walk)
 {
-	uint64_t limit = group_limit(walk, group);
-	struct lz_text usage_file;
+	struct lz_text usage_file = lz_text_init(walk->usage_file, sizeof walk->usage_file);
 
-	if (limit >= walk->tightest)
-		return limit;
-	walk->tightest = limit;
-	usage_file = lz_text_init(walk->usage_file, sizeof walk->usage_file);
 	lz_text_string(&usage_file, walk->group);
 	lz_text_string(&usage_file,
 		walk->mount.hierarchy == LZ_CGROUP_V2 ? "/memory.current" : "/memory.usage_in_bytes");
 	if (usage_file.length >= sizeof walk->usage_file - 1)
 		walk->usage_file[0] = '\0';
+}
+
+/* Returns the group's limit, and records the usage file of the group with the smallest limit so far. */
+static uint64_t limit_and_usage_file(struct lz_cgroup_walk *walk, struct lz_text *group)
+{
+	uint64_t limit = group_limit(walk, group);
+
+	if (limit < walk->tightest) {
+		walk->tightest = limit;
+		record_usage_file(walk);
+	}
 	return limit;
 }
 
@@ -101,7 +107,7 @@ int lz_memory_by_sysinfo(const struct lz_os *os, uint64_t *total, uint64_t *free
 
 struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 {
-	struct lz_memory_limit limit = {.bytes = UINT64_MAX, .from_cgroup = false};
+	struct lz_memory_limit limit = {.bytes = UINT64_MAX};
 	struct lz_cgroup_walk *walk = lz_cgroup_walk_begin(os, root);
 	uint64_t group, free;
 
@@ -121,6 +127,7 @@ struct lz_memory_limit lz_memory_limit(const struct lz_os *os, const char *root)
 			lz_descriptors_set_cgroup_usage(os, usage_path);
 		}
 	}
+	limit.known = !walk->unreadable;
 	lz_cgroup_walk_end(walk);
 	return limit;
 }

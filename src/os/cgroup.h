@@ -24,6 +24,7 @@
 struct lz_memory_limit {
 	uint64_t bytes;   /* min(RAM, every limit found); UINT64_MAX if nothing could be read */
 	bool from_cgroup; /* the limit of a control group is smaller than RAM */
+	bool known;       /* the control groups of this process could be found */
 };
 
 /*

@@ -116,9 +116,11 @@ static size_t find_group(struct lz_cgroup_walk *walk, const char *path, struct l
 
 	/*
 	 * In a container, the mount shows a subtree. For a path outside it, only the root of the subtree can
-	 * be read.
+	 * be read. In a namespace, both are relative to its root, and begin with "/.." above it
+	 * (cgroup_namespaces(7)); then only the mount's own root is known to be an ancestor.
 	 */
-	if (strncmp(path, mount->root, mounted) == 0 && (path[mounted] == '/' || path[mounted] == '\0'))
+	if (strncmp(path, "/..", 3) != 0 && strncmp(mount->root, "/..", 3) != 0 &&
+		strncmp(path, mount->root, mounted) == 0 && (path[mounted] == '/' || path[mounted] == '\0'))
 		path += mounted;
 	else
 		path = "";
@@ -169,8 +171,10 @@ static uint64_t smallest_in_hierarchy(struct lz_cgroup_walk *walk, lz_cgroup_mea
 	uint64_t smallest = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(walk, &walk->memberships, "/proc/thread-self/cgroup"))
+	if (open_under_root(walk, &walk->memberships, "/proc/thread-self/cgroup")) {
+		walk->unreadable = true;
 		return UINT64_MAX;
+	}
 	while ((line = lz_line_reader_next(&walk->memberships)) != NULL) {
 		const char *path = "";
 
@@ -188,8 +192,10 @@ __attribute__((noinline)) uint64_t lz_cgroup_walk_smallest(
 	uint64_t smallest = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(walk, &walk->mounts, "/proc/thread-self/mountinfo"))
+	if (open_under_root(walk, &walk->mounts, "/proc/thread-self/mountinfo")) {
+		walk->unreadable = true;
 		return UINT64_MAX;
+	}
 	while ((line = lz_line_reader_next(&walk->mounts)) != NULL) {
 		lz_cgroup_mount_parse(line, &walk->mount);
 		if (walk->mount.hierarchy != LZ_CGROUP_OTHER)

@@ -48,6 +48,8 @@ struct lz_cgroup_walk {
 	char name[PATH_MAX];
 	char group[2 * PATH_MAX + 64];
 
+	bool unreadable; /* the mounts or the memberships could not be read */
+
 	/* What the measures of cgroup.c collect. */
 	uint64_t tightest;                    /* smallest limit so far */
 	char usage_file[LZ_USAGE_PATH_BYTES]; /* the file that holds the usage of the group with that limit */

@@ -289,7 +289,8 @@ static int raw_identify(int fd, struct lz_file_id *id)
 	return error;
 }
 
-static int hugetlb_page_size_with(struct statx *cached, struct statfs *stat, int fd, size_t *bytes)
+static int describe_file_with(
+	struct statx *cached, struct statfs *stat, int fd, struct lz_mappable_file *file)
 {
 	int error;
 
@@ -297,25 +298,27 @@ static int hugetlb_page_size_with(struct statx *cached, struct statfs *stat, int
 	 * AT_STATX_DONT_SYNC asks for what is known without contacting a file server, which may be dead.
 	 * hugetlbfs reports its page size as the block size.
 	 */
-	*bytes = 0;
-	error = (int)RESULT_OF(
-		syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, cached));
+	error = (int)RESULT_OF(syscall(
+		SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, cached));
+	if (error == 0 && (cached->stx_mask & STATX_SIZE) && S_ISREG(cached->stx_mode))
+		file->size = cached->stx_size;
 	if (error == 0 && cached->stx_blksize < 65536)
 		return 0;
 	error = (int)RESULT_OF(syscall(SYS_fstatfs, fd, stat));
-	*bytes = error == 0 && stat->f_type == HUGETLBFS_MAGIC ? (size_t)stat->f_bsize : 0;
+	if (error == 0 && stat->f_type == HUGETLBFS_MAGIC)
+		file->huge_page = (size_t)stat->f_bsize;
 	return error;
 }
 
-static int raw_hugetlb_page_size(int fd, size_t *bytes)
+static int raw_describe_file(int fd, struct lz_mappable_file *file)
 {
 	struct statx *cached = lz_scratch_take(&lz_os_linux);
 	int error;
 
-	*bytes = 0;
+	*file = (struct lz_mappable_file){.size = UINT64_MAX};
 	if (cached == NULL)
 		return -ENOMEM;
-	error = hugetlb_page_size_with(cached, (struct statfs *)(cached + 1), fd, bytes);
+	error = describe_file_with(cached, (struct statfs *)(cached + 1), fd, file);
 	lz_scratch_release(&lz_os_linux, cached);
 	return error;
 }
@@ -532,7 +535,7 @@ const struct lz_os lz_os_linux = {
 	.duplicate = raw_duplicate,
 	.fallocate = raw_fallocate,
 	.identify = raw_identify,
-	.hugetlb_page_size = raw_hugetlb_page_size,
+	.describe_file = raw_describe_file,
 	.readlink = raw_readlink,
 	.getcwd = raw_getcwd,
 	.ioctl = raw_ioctl,

@@ -28,6 +28,12 @@ struct lz_file_id {
 	uint64_t rdev;  /* of a device file, major << 32 | minor; not part of the identity */
 };
 
+/* A file as far as its mappings are concerned. */
+struct lz_mappable_file {
+	size_t huge_page; /* page size in bytes if it is on hugetlbfs, else 0 */
+	uint64_t size;    /* of a regular file, bytes; UINT64_MAX for any other */
+};
+
 struct lz_os {
 	/* mmap(2), munmap(2), mremap(2), mprotect(2), madvise(2). Lengths are in bytes. */
 	intptr_t (*mmap)(void *address, size_t length, int protection, int flags, int fd, int64_t offset);
@@ -79,8 +85,8 @@ struct lz_os {
 	int (*fallocate)(int fd, int64_t length);
 	/* fstat(2), reduced to the identity of the file. */
 	int (*identify)(int fd, struct lz_file_id *id);
-	/* The page size in bytes if fd is on hugetlbfs, else 0 (fstatfs(2)). */
-	int (*hugetlb_page_size)(int fd, size_t *bytes);
+	/* What mmap(2) of fd depends on (statx(2), fstatfs(2)). Does not contact a file server. */
+	int (*describe_file)(int fd, struct lz_mappable_file *file);
 	/* readlink(2), NUL-terminated. Returns the length, or -ENAMETOOLONG if it does not fit. */
 	ssize_t (*readlink)(const char *path, char *buffer, size_t capacity);
 	ssize_t (*getcwd)(char *buffer, size_t capacity);

@@ -272,7 +272,7 @@ bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, uns
 	 * In the order of the bits of enum lz_vm_flag. The names are those of
 	 * Documentation/filesystems/proc.rst.
 	 */
-	static const char names[][3] = {"dc", "dd", "mg", "rr", "sr", "hg", "lo", "wf"};
+	static const char names[][3] = {"dc", "dd", "mg", "rr", "sr", "hg", "lo", "wf", "lf"};
 	static const char title[] = "VmFlags:";
 	const char *line;
 

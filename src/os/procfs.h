@@ -80,7 +80,8 @@ enum lz_vm_flag {
 	LZ_VM_SEQUENTIAL = 16,
 	LZ_VM_HUGEPAGE = 32,
 	LZ_VM_LOCKED = 64,
-	LZ_VM_WIPEONFORK = 128, /* never set on a zero window */
+	LZ_VM_WIPEONFORK = 128,  /* never set on a zero window */
+	LZ_VM_LOCKONFAULT = 256, /* locked pages are not populated in advance */
 };
 
 /*

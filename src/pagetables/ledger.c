@@ -29,6 +29,7 @@ void lz_ledger_reset(struct lz_ledger *ledger)
 	ledger->tables = (struct lz_tables){{0}};
 	ledger->committed = 0;
 	ledger->bytes = 0;
+	ledger->when_touched = 0;
 	ledger->inexact = false;
 }
 
@@ -41,6 +42,10 @@ static struct lz_range *previous(struct lz_range *range)
 {
 	return RB_PREV(lz_range_tree, NULL, range);
 }
+
+/* Neighbours that are not there. No user address is in a table with them. */
+#define NONE_BELOW ((uintptr_t)0)
+#define NONE_ABOVE UINTPTR_MAX
 
 static bool same_traits(struct lz_range_traits a, struct lz_range_traits b)
 {
@@ -59,77 +64,83 @@ struct lz_range *lz_ledger_find_at_or_above(struct lz_ledger *ledger, uintptr_t 
 	return below != NULL && below->end > address ? below : above;
 }
 
-/*
- * Returns the tables that [start, end) needs in addition to those of its neighbours `below` and `above`.
- * Either may be NULL; neither overlaps the range. A neighbour in huge pages that needs no table of some level
- * covers whole spans of that level, so it never shares such a table with this range. Hence considering only
- * the nearest neighbours is exact. Neighbours that are uncommitted count as if they were not there.
- */
-static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, struct lz_range *below,
-	struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
+/* The end of the nearest range from `range` down that is not uncommitted; NONE_BELOW: there is none. */
+static uintptr_t end_below(struct lz_range *range)
 {
-	struct lz_tables tables = {{0}};
+	while (range != NULL && lz_page_shift_is_uncommitted(range->traits.page_shift))
+		range = previous(range);
+	return range != NULL ? range->end : NONE_BELOW;
+}
 
-	if (page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
-		return tables;
-	while (below != NULL && below->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
-		below = previous(below);
-	while (above != NULL && above->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
-		above = lz_ledger_next(above);
+/* The start of the nearest range from `range` up that is not uncommitted; NONE_ABOVE: there is none. */
+static uintptr_t start_above(struct lz_range *range)
+{
+	while (range != NULL && lz_page_shift_is_uncommitted(range->traits.page_shift))
+		range = lz_ledger_next(range);
+	return range != NULL ? range->start : NONE_ABOVE;
+}
 
+/*
+ * Adds to *sum the tables that [start, end) needs in addition to those of its neighbours, or subtracts them
+ * if sign is -1. below_end: the end of the neighbour below, above_start: the start of the one above. Neither
+ * overlaps the range. A neighbour in huge pages that needs no table of some level covers whole spans of that
+ * level, so it never shares such a table with this range. Hence considering only the nearest neighbours is
+ * exact. Neighbours that are uncommitted count as if they were not there. Returns whether the sum changed.
+ */
+static bool add_gap(const struct lz_ledger *ledger, uintptr_t below_end, uintptr_t above_start,
+	uintptr_t start, uintptr_t end, unsigned page_shift, int sign, struct lz_tables *sum)
+{
+	bool any = false;
+
+	if (lz_page_shift_is_uncommitted(page_shift))
+		return false;
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
 		unsigned shift = ledger->span_shift[level];
-		uint64_t first, last, shared;
+		uint64_t first, last, count;
 
 		if (page_shift >= shift)
 			continue;
 		if (shift >= 64) {
-			tables.count[level] = below == NULL && above == NULL;
-			continue;
+			count = below_end == NONE_BELOW && above_start == NONE_ABOVE;
+		} else {
+			first = start >> shift;
+			last = (end - 1) >> shift;
+			count = last - first + 1;
+			if ((below_end - 1) >> shift == first)
+				count--;
+			if (above_start >> shift == last && count != 0)
+				count--;
 		}
-		first = start >> shift;
-		last = (end - 1) >> shift;
-		shared = below != NULL && (below->end - 1) >> shift == first;
-		if (above != NULL && above->start >> shift == last && (shared == 0 || first != last))
-			shared++;
-		tables.count[level] = last - first + 1 - shared;
 		/*
 		 * Ranges that share a table share all tables above it. For a small mapping next to another,
 		 * the loop ends here.
 		 */
-		if (tables.count[level] == 0)
-			break;
-	}
-	return tables;
-}
-
-static void add_tables(struct lz_tables *sum, const struct lz_tables *tables)
-{
-	for (unsigned level = 0; level < LZ_LEVELS_MAX; level++)
-		sum->count[level] += tables->count[level];
-}
-
-/* Adds tables to the sums, or subtracts them if sign is -1. */
-static void add_to_totals(struct lz_ledger *ledger, const struct lz_tables *tables, int sign)
-{
-	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
-		uint64_t count = sign < 0 ? -tables->count[level] : tables->count[level];
-
 		if (count == 0)
-			continue;
-		ledger->tables.count[level] += count;
-		if (ledger->geometry->level[level].counted)
-			ledger->committed += count * lz_table_bytes(ledger->geometry, level);
+			break;
+		sum->count[level] += sign < 0 ? -count : count;
+		any = true;
 	}
+	return any;
+}
+
+/* Adds a range between these neighbours to the sums, or subtracts it if sign is -1. */
+static void count_range(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above,
+	uintptr_t start, uintptr_t end, const struct lz_range_traits *traits, int sign)
+{
+	uint64_t bytes = sign < 0 ? start - end : end - start;
+
+	if (add_gap(ledger, end_below(below), start_above(above), start, end, traits->page_shift, sign,
+		    &ledger->tables))
+		ledger->committed = lz_tables_vmpte_bytes(ledger->geometry, &ledger->tables);
+	ledger->bytes += bytes;
+	if (lz_range_counts_when_touched(traits))
+		ledger->when_touched += bytes;
 }
 
 static void remove_whole_range(struct lz_ledger *ledger, struct lz_range *range)
 {
-	struct lz_tables tables = tables_of_gap(ledger, previous(range), lz_ledger_next(range), range->start,
-		range->end, range->traits.page_shift);
-
-	add_to_totals(ledger, &tables, -1);
-	ledger->bytes -= range->end - range->start;
+	count_range(
+		ledger, previous(range), lz_ledger_next(range), range->start, range->end, &range->traits, -1);
 	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
 	lz_pool_free(&ledger->pool, range);
 }
@@ -138,10 +149,15 @@ static void remove_whole_range(struct lz_ledger *ledger, struct lz_range *range)
 static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct lz_range *above,
 	uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
-	struct lz_tables tables = tables_of_gap(ledger, below, above, start, end, traits.page_shift);
 	bool joins_below = below != NULL && below->end == start && same_traits(below->traits, traits);
 	bool joins_above = above != NULL && above->start == end && same_traits(above->traits, traits);
+	struct lz_range *range = NULL;
 
+	if (!joins_below && !joins_above && (range = lz_pool_alloc(&ledger->pool)) == NULL) {
+		ledger->inexact = true;
+		return -ENOMEM;
+	}
+	count_range(ledger, below, above, start, end, &traits, 1);
 	if (joins_below && joins_above) {
 		below->end = above->end;
 		RB_REMOVE(lz_range_tree, &ledger->ranges, above);
@@ -151,19 +167,11 @@ static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct l
 	} else if (joins_above) {
 		above->start = start; /* does not change its position in the tree */
 	} else {
-		struct lz_range *range = lz_pool_alloc(&ledger->pool);
-
-		if (range == NULL) {
-			ledger->inexact = true;
-			return -ENOMEM;
-		}
 		range->start = start;
 		range->end = end;
 		range->traits = traits;
 		RB_INSERT(lz_range_tree, &ledger->ranges, range);
 	}
-	add_to_totals(ledger, &tables, 1);
-	ledger->bytes += end - start;
 	return 0;
 }
 
@@ -213,7 +221,10 @@ int lz_ledger_add_missing(
 	return error ? error : add_missing(ledger, last, end, edge);
 }
 
-int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
+/* Which ranges to remove: those beyond the end of a file, all others, or both. */
+enum removal { OTHERS, BEYOND_FILE, ALL };
+
+static int remove_ranges(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, enum removal which)
 {
 	struct lz_range *range = start < end ? lz_ledger_find_at_or_above(ledger, start) : NULL;
 
@@ -223,6 +234,12 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 		struct lz_range_traits traits = range->traits;
 		int error = 0;
 
+		if (which != ALL &&
+			(traits.page_shift == LZ_PAGE_SHIFT_BEYOND_FILE) != (which == BEYOND_FILE)) {
+			start = right_end;
+			range = lz_ledger_next(range);
+			continue;
+		}
 		remove_whole_range(ledger, range);
 		if (left_start < start)
 			error = lz_ledger_add_missing(ledger, left_start, start, traits);
@@ -235,6 +252,16 @@ int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
 	return 0;
 }
 
+int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end)
+{
+	return remove_ranges(ledger, start, end, ALL);
+}
+
+int lz_ledger_remove_where(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, bool beyond_file)
+{
+	return remove_ranges(ledger, start, end, beyond_file ? BEYOND_FILE : OTHERS);
+}
+
 int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, struct lz_range_traits traits)
 {
 	int error = lz_ledger_remove(ledger, start, end);
@@ -242,28 +269,42 @@ int lz_ledger_set(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, stru
 	return error ? error : lz_ledger_add_missing(ledger, start, end, traits);
 }
 
+/* The range, or the first one after it that is not below `end` in pages of more than 2^page_shift bytes. */
+static struct lz_range *skip_larger_pages(struct lz_range *range, uintptr_t end, unsigned page_shift)
+{
+	while (range != NULL && range->start < end && range->traits.page_shift > page_shift)
+		range = lz_ledger_next(range);
+	return range;
+}
+
 struct lz_tables lz_ledger_additional_tables(
-	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift)
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift, bool replaces)
 {
 	struct lz_tables sum = {{0}};
 	struct lz_range *above = lz_ledger_find_at_or_above(ledger, start);
-	struct lz_range *below = range_below(ledger, above);
+	uintptr_t below_end = end_below(range_below(ledger, above));
 
-	/* Two gaps of one call share no table that the range between them does not need as well. */
+	if (replaces)
+		above = skip_larger_pages(above, end, page_shift);
+	/*
+	 * Two gaps of one call share no table that the range between them does not need as well, unless that
+	 * range is uncommitted: then the first gap is the second one's neighbour.
+	 */
 	while (start < end) {
 		uintptr_t gap_end = above != NULL && above->start < end ? above->start : end;
 
 		if (start < gap_end) {
-			struct lz_tables gap =
-				tables_of_gap(ledger, below, above, start, gap_end, page_shift);
-
-			add_tables(&sum, &gap);
+			add_gap(ledger, below_end, start_above(above), start, gap_end, page_shift, 1, &sum);
+			below_end = gap_end;
 		}
 		if (above == NULL)
 			break;
 		start = above->end;
-		below = above;
+		if (!lz_page_shift_is_uncommitted(above->traits.page_shift))
+			below_end = above->end;
 		above = lz_ledger_next(above);
+		if (replaces)
+			above = skip_larger_pages(above, end, page_shift);
 	}
 	return sum;
 }

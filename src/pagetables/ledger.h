@@ -2,9 +2,10 @@
  * The ledger: the accessible address ranges of the process, and the number of page tables needed if all of
  * them are touched.
  *
- * Ranges are disjoint and ordered. Ranges without access (PROT_NONE, unmapped) are not in the ledger. The
- * table counts are exact at all times: adding or removing a range considers only its two neighbours, because
- * a table that several ranges share is shared by neighbours. Addresses are multiples of the page size.
+ * Ranges are disjoint and ordered. Ranges without access (PROT_NONE, unmapped) are not in the ledger, except
+ * those beyond the end of a file, which must stay known as such. The table counts are exact at all times:
+ * adding or removing a range considers only its two neighbours, because a table that several ranges share is
+ * shared by neighbours. Addresses are multiples of the page size.
  *
  * Not thread-safe: the caller holds the lock of the books. Memory for records comes from the os layer. If
  * there is none, functions return -ENOMEM and the ledger is inexact until it is reconciled.
@@ -24,9 +25,11 @@
 
 /*
  * The page_shift of a range that needs no tables in advance: it counts by what VmPTE shows of it. As if pages
- * were larger than the span of any table.
+ * were larger than the span of any table. The second kind was beyond the end of the mapped file when it was
+ * mapped.
  */
 #define LZ_PAGE_SHIFT_UNCOMMITTED 63u
+#define LZ_PAGE_SHIFT_BEYOND_FILE 62u
 
 /*
  * Properties of a range that determine its cost and the treatment of later calls. Adjacent ranges with equal
@@ -55,6 +58,7 @@ struct lz_ledger {
 	struct lz_tables tables;            /* tables needed if everything is touched */
 	uint64_t committed;                 /* their size in bytes, as VmPTE counts them */
 	uint64_t bytes;                     /* total size of the ranges */
+	uint64_t when_touched;              /* bytes of those that count when they are touched */
 	unsigned span_shift[LZ_LEVELS_MAX]; /* log2 of each level's span; copied from the geometry because
 					       every call uses it */
 	_Atomic bool inexact; /* a record could not be stored: reconcile before the next decision */
@@ -83,16 +87,36 @@ int lz_ledger_add_missing(
 int lz_ledger_remove(struct lz_ledger *ledger, uintptr_t start, uintptr_t end);
 
 /*
+ * Removes the ranges in [start, end) that are beyond the end of a file, or all others. Returns 0 or -ENOMEM,
+ * as above.
+ */
+int lz_ledger_remove_where(struct lz_ledger *ledger, uintptr_t start, uintptr_t end, bool beyond_file);
+
+/*
  * Returns the tables needed if all of [start, end) is touched in pages of 2^page_shift bytes, in addition to
- * those of the ranges in the ledger.
+ * those of the ranges in the ledger. `replaces`: a new mapping takes the place of these ranges, so what is
+ * uncommitted or in larger pages there has not been counted yet. (The few upper tables of the larger pages
+ * are then counted twice.)
  */
 struct lz_tables lz_ledger_additional_tables(
-	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift);
+	struct lz_ledger *ledger, uintptr_t start, uintptr_t end, unsigned page_shift, bool replaces);
 
 /* Returns the bytes of page tables, as VmPTE counts them, needed if everything in the ledger is touched. */
 static inline uint64_t lz_ledger_committed(const struct lz_ledger *ledger)
 {
 	return ledger->committed;
+}
+
+/* Whether a range with this page_shift counts by what is touched of it. */
+static inline bool lz_page_shift_is_uncommitted(unsigned page_shift)
+{
+	return page_shift >= LZ_PAGE_SHIFT_BEYOND_FILE;
+}
+
+/* Whether the lowest tables of a range count when it is touched: on a window when it is written. */
+static inline bool lz_range_counts_when_touched(const struct lz_range_traits *traits)
+{
+	return traits->window || lz_page_shift_is_uncommitted(traits->page_shift);
 }
 
 /* Returns the range that contains address, or else the first one above it; NULL if there is none. */

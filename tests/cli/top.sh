@@ -27,6 +27,9 @@ for pid in $(seq 100 299); do
 done
 echo "$map" | record_process 20 1 large 900000 800000 800000 10240
 echo "$map" | record_process 30 20 child 100 100 100 40
+# A newline and a parenthesis in its name.
+printf '30 (child\n) S 9) S 20 1 1 0 -1 4194560 13 0 14 0 0 0 0 0 20 0 1 0 30 0 0\n' > "$tree/proc/30/stat"
+sed -i 's/^Name:.*/Name:\tchild\\n) S 9/' "$tree/proc/30/status"
 
 TMUX_TMPDIR=$work
 export TMUX_TMPDIR
@@ -82,6 +85,7 @@ expect "row of the largest process" 20 "$(awk 'NR == 5 { print $1 }' "$work/scre
 key r
 shows "reversed" 'by tables, reversed  '
 expect "row of the smallest process" 30 "$(awk 'NR == 5 { print $1 }' "$work/screen")"
+shows "a name with a newline on one line" '^     30 .* 40\.0K .* child.x0a) S 9$'
 key r
 key '<'
 shows "sorted by the previous column" 'by pss  '

@@ -311,6 +311,78 @@ static void check_mlockall(void)
 			probe_status("RssAnon:") - before);
 }
 
+/* Whether smaps tells memory that is locked when it is touched ("lf") from other locked memory ("lo"). */
+static bool shows_locking_on_fault(void)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	char line[512];
+	bool shows = false;
+
+	while (smaps != NULL && fgets(line, sizeof line, smaps) != NULL)
+		shows |= strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " lf") != NULL;
+	if (smaps != NULL)
+		fclose(smaps);
+	return shows;
+}
+
+/*
+ * What is added to memory is locked if that memory was; it is populated in advance only if it is locked, and
+ * not with MCL_ONFAULT. Likewise new memory.
+ */
+static void check_growth_under_mlockall(int flags)
+{
+	const size_t length = 64 * MB, little = 4 * MB;
+	const int rw = PROT_READ | PROT_WRITE, anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *block = opaque_pointer(calloc(1, length)), *mapping = mmap(NULL, length, rw, anonymous, -1, 0);
+	size_t locked, resident, expected = flags & MCL_CURRENT ? 2 * length : 0;
+
+	block[MB] = mapping[MB] = 7;
+	if (mlockall(flags) != 0) {
+		CHECK(errno == EPERM || errno == ENOMEM || errno == EINVAL, "mlockall: %s", strerror(errno));
+		return;
+	}
+	if ((flags & MCL_CURRENT) && !shows_locking_on_fault())
+		return;
+	locked = probe_status("VmLck:");
+	resident = probe_status("RssAnon:");
+	block = opaque_pointer(realloc(block, 2 * length));
+	mapping = mremap(mapping, length, 2 * length, MREMAP_MAYMOVE);
+	if (!CHECK(block != NULL && mapping != MAP_FAILED, "growing under mlockall(%d): %s", flags,
+		    strerror(errno)))
+		return;
+	CHECK(block[MB] == 7 && mapping[MB] == 7 && block[2 * length - 1] == 0, "growing loses bytes");
+	locked = probe_status("VmLck:") - locked;
+	CHECK(locked >= expected && locked < expected + little, "mlockall(%d): growing locks %zu bytes",
+		flags, locked);
+	resident = probe_status("RssAnon:") - resident;
+	CHECK(resident < little, "mlockall(%d): growing populates %zu bytes", flags, resident);
+	if (!(flags & MCL_ONFAULT))
+		return;
+	locked = probe_status("VmLck:");
+	resident = probe_status("RssAnon:");
+	mmap(NULL, length, rw, anonymous, -1, 0);
+	locked = probe_status("VmLck:") - locked;
+	CHECK(locked >= length && locked < length + little, "mlockall(%d): mmap locks %zu bytes", flags,
+		locked);
+	resident = probe_status("RssAnon:") - resident;
+	CHECK(resident < little, "mlockall(%d): mmap populates %zu bytes", flags, resident);
+}
+
+static void check_locking_new_memory(void)
+{
+	check_growth_under_mlockall(MCL_FUTURE);
+}
+
+static void check_locking_new_memory_on_fault(void)
+{
+	check_growth_under_mlockall(MCL_FUTURE | MCL_ONFAULT);
+}
+
+static void check_locking_all_memory_on_fault(void)
+{
+	check_growth_under_mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
 /* No descriptor is available for reading /proc. */
 static void grow_without_descriptors(void)
 {
@@ -353,5 +425,8 @@ int probe_main(void)
 	if (getenv("LAZYZERO_BUDGET") == NULL && getenv("LAZYZERO_BACKING") == NULL)
 		in_child(grow_twice);
 	in_child(check_mlockall);
+	in_child(check_locking_new_memory);
+	in_child(check_locking_new_memory_on_fault);
+	in_child(check_locking_all_memory_on_fault);
 	return probe_status_of_checks();
 }

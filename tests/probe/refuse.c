@@ -5,6 +5,9 @@
  *   refuse          the checks
  *   refuse line     one refusal, in the function ask_for_too_much, for the scripts that read the log
  *   refuse lines N  N refusals
+ *   refuse window   with a budget of 4 MB: written blocks of a window, and untouched plain memory
+ *   refuse raised F with a budget of 5% of the limit in the file F of its control group, which it raises
+ *   refuse file     a mapping of 1 TiB of a small file, as a database makes it: nothing is refused or logged
  */
 #include "probe.h"
 
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -182,6 +186,61 @@ static void check_shared_memory(void)
 	shmctl(id, IPC_RMID, NULL);
 }
 
+/* A file counts up to its end; what it grows by counts in VmPTE. */
+static void check_file(bool grows_too_much)
+{
+	int fd = memfd_create("database", MFD_CLOEXEC);
+	char *p;
+
+	if (!CHECK(fd >= 0 && ftruncate(fd, 132 * KB) == 0, "no file: errno %d", errno))
+		return;
+	errno = UNTOUCHED;
+	p = mmap(NULL, TB, RW, MAP_SHARED, fd, 0);
+	if (!CHECK(p != MAP_FAILED, "1 TiB of a file of 132 KiB was refused: errno %d", errno))
+		return;
+	memset(p, 0x33, 132 * KB);
+	CHECK_EQUAL(mprotect(p, TB, PROT_READ), 0);
+	CHECK_EQUAL(mprotect(p, TB, RW), 0);
+	p = mremap(p, TB, 2 * TB, MREMAP_MAYMOVE);
+	CHECK(p != MAP_FAILED && p[132 * KB - 1] == 0x33, "mremap: errno %d", errno);
+	check_life_goes_on();
+	if (grows_too_much && CHECK_EQUAL(ftruncate(fd, (off_t)TOO_MUCH), 0)) {
+		/* 300 page tables of 4 KiB, all of them zeros of the file. */
+		for (size_t block = 0; block < 300; block++)
+			(void)*(volatile char *)&p[block * 2 * MB];
+		errno = UNTOUCHED;
+		check_not_mapped("mmap after the file grew", mmap(NULL, 2 * MB, RW, ANON, -1, 0));
+		check_not_mapped("mmap of a large file", mmap(NULL, TOO_MUCH, PROT_READ, MAP_SHARED, fd, 0));
+	}
+	CHECK_EQUAL(munmap(p, 2 * TB), 0);
+	close(fd);
+	check_life_goes_on();
+}
+
+/*
+ * 2 MB of page tables for plain memory that is not touched, and 1.6 MB for what is written on a window: each
+ * fits, also with 1 MB more, and both do not.
+ */
+static void check_window(void)
+{
+	char *plain = mmap(NULL, GB, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *window = opaque_pointer(calloc(1, opaque(TOO_MUCH)));
+	char *more = mmap(NULL, GB / 2, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (!CHECK(plain != MAP_FAILED && window != NULL && more != MAP_FAILED, "errno %d", errno))
+		return;
+	munmap(more, GB / 2);
+	for (size_t block = 0; block < 400; block++)
+		window[block * 8 * MB] = 1;
+	errno = UNTOUCHED;
+	check_not_mapped("mmap after writes", mmap(NULL, GB / 2, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	free(window);
+	more = mmap(NULL, GB / 2, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(more != MAP_FAILED, "refused although nothing is written any more");
+	munmap(more, GB / 2);
+	munmap(plain, GB);
+}
+
 /*
  * Allocates blocks of 64 MB, with 128 KB of page tables each, until one is refused; freed memory can be used
  * again.
@@ -203,8 +262,34 @@ static void check_filling_up(void)
 		free(blocks[i]);
 }
 
+/* The budget follows a memory limit that is raised while the program runs, at the latest after a second. */
+static void check_raised(const char *limit)
+{
+	const struct timespec second = {1, 100000000};
+	FILE *file;
+
+	check_refused("calloc", ask_for_too_much(TOO_MUCH));
+	file = fopen(limit, "w");
+	if (!CHECK(file != NULL && fprintf(file, "%zu", GB) > 0 && fclose(file) == 0, "writing %s: errno %d",
+		    limit, errno))
+		return;
+	nanosleep(&second, NULL);
+	CHECK(ask_for_too_much(TOO_MUCH) != NULL, "refused under the raised limit");
+}
+
 int probe_main(void)
 {
+	if (probe_argc > 2 && strcmp(probe_argv[1], "raised") == 0) {
+		check_raised(probe_argv[2]);
+		return probe_status_of_checks();
+	}
+	if (probe_argc == 2 && strcmp(probe_argv[1], "line") != 0) {
+		if (strcmp(probe_argv[1], "file") == 0)
+			check_file(false);
+		else
+			check_window();
+		return probe_status_of_checks();
+	}
 	if (probe_argc > 1) {
 		long count = probe_argc > 2 ? atol(probe_argv[2]) : 1;
 
@@ -217,6 +302,7 @@ int probe_main(void)
 	check_realloc();
 	check_mappings();
 	check_shared_memory();
+	check_file(true);
 	check_filling_up();
 	return probe_status_of_checks();
 }

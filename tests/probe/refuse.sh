@@ -55,6 +55,21 @@ tail -n 1 "$work/lines" | grep -q 'not shown.* 30 refused$' ||
   fail "30 not counted: $(tail -n 1 "$work/lines")"
 [ "$(wc -l <"$work/lines")" -eq 21 ] || fail "more than 21 lines"
 
+for policy in refuse log; do
+  run $refuse LAZYZERO_POLICY=$policy "$probes/refuse" file 2>"$work/errors" || fail "file, $policy: status $?"
+  [ ! -s "$work/errors" ] || fail "file, $policy: $(cat "$work/errors")"
+done
+
+if make_group $((64 << 20)); then
+  limit=$group/memory.max
+  [ -f "$limit" ] || limit=$group/memory.limit_in_bytes
+  in_group env LD_PRELOAD="$LZ_LIBRARY" LAZYZERO_POLICY=refuse LAZYZERO_BACKING=zeropage LAZYZERO_LOG=none \
+    "$probes/refuse" raised "$limit" 2>"$work/errors" || fail "a raised limit: status $?: $(cat "$work/errors")"
+  remove_group
+else
+  echo 'not tested: a raised memory limit: no control group can be made here'
+fi
+
 # By default a window is used first: 8 GiB within 1 MiB. Requests that are too large even for that are
 # refused.
 if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
@@ -68,6 +83,8 @@ if "$LZ_COMMAND" doctor >/dev/null 2>&1; then
     fail "line over the window: status $?"
   grep -Eq 'refused calloc.* budget .*, even with a [0-9]+ MiB zero window, from ' "$work/line" ||
     fail "not the documented form: $(cat "$work/line")"
+  run LAZYZERO_POLICY=refuse LAZYZERO_BUDGET=4M LAZYZERO_LOG=none "$probes/refuse" window 2>"$work/errors" ||
+    fail "written blocks of a window: status $?: $(cat "$work/errors")"
 else
   echo 'not tested: no zero window here (lazyzero doctor)'
 fi

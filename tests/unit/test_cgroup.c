@@ -80,6 +80,36 @@ Test(cgroup, path_outside_the_mounted_subtree_uses_its_root)
 	cr_expect_eq(limit_of(files).bytes, 4 * GIB);
 }
 
+/* cgroup_namespaces(7): paths are relative to the root of the namespace, also of what lies above it. */
+Test(cgroup, mount_and_process_outside_the_namespace_use_the_root_of_the_mount)
+{
+	static const struct fake_file process[] = {MEMINFO,
+		{"/proc/thread-self/mountinfo", "35 31 0:32 / /cg rw - cgroup2 cgroup rw\n"},
+		{"/proc/thread-self/cgroup", "0::/../other/group\n"}, {"/cg/memory.max", "4294967296\n"},
+		{"/cg/../other/group/memory.max", "1\n"}, {"/cg/../other/memory.max", "1\n"},
+		{"/cg/../memory.max", "1\n"}, {0}};
+	static const struct fake_file mount[] = {MEMINFO,
+		{"/proc/thread-self/mountinfo", "35 31 0:32 /../.. /cg rw - cgroup2 cgroup rw\n"},
+		{"/proc/thread-self/cgroup", "0::/../../x\n"}, {"/cg/memory.max", "4294967296\n"},
+		{"/cg/x/memory.max", "1\n"}, {0}};
+
+	cr_expect_eq(limit_of(process).bytes, 4 * GIB);
+	cr_expect_eq(limit_of(mount).bytes, 4 * GIB);
+}
+
+/* A hybrid hierarchy in which version 2 has the memory controller, and a container within a container. */
+Test(cgroup, version_2_beside_version_1_without_memory)
+{
+	static const struct fake_file files[] = {MEMINFO,
+		{"/proc/thread-self/mountinfo", "34 31 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+						"41 31 0:38 /docker/a/b /cg rw - cgroup2 cgroup2 rw\n"},
+		{"/proc/thread-self/cgroup", "3:cpu:/z\n0::/docker/a/b/c/d\n"},
+		{"/cg/c/d/memory.max", "max\n"}, {"/cg/c/memory.max", "3221225472\n"},
+		{"/cg/memory.max", "5368709120\n"}, {0}};
+
+	cr_expect_eq(limit_of(files).bytes, 3 * GIB);
+}
+
 Test(cgroup, limit_above_ram_is_ignored)
 {
 	static const struct fake_file files[] = {MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT},
@@ -233,4 +263,50 @@ Test(budget, source_is_described)
 	fake.fail_from[FAKE_MMAP] = 1;
 	lz_budget_size_resolve(&budget, os, &options.budget, "");
 	cr_expect_eq(budget.bytes, UINT64_MAX);
+}
+
+#define GROUP(limit)                                                                                         \
+	{                                                                                                    \
+		MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT}, {"/proc/thread-self/cgroup", "0::/a\n"}, \
+			{"/sys/fs/cgroup/a/memory.max", limit}, NONE,                                        \
+		{                                                                                            \
+			0                                                                                    \
+		}                                                                                            \
+	}
+
+Test(budget, follows_a_limit_that_is_changed)
+{
+	static const struct fake_file small[] = GROUP("1073741824\n"), large[] = GROUP("4294967296\n");
+	static const struct fake_file none[] = GROUP("max\n");
+	static const struct fake_file no_proc[] = {MEMINFO, {"/proc/thread-self/mountinfo", NULL}, {0}};
+	static const struct fake_file no_memberships[] = {
+		MEMINFO, {"/proc/thread-self/mountinfo", V2_MOUNT}, {"/proc/thread-self/cgroup", NULL}, {0}};
+	const struct lz_os *os = fake_os();
+	struct lz_options options;
+	struct lz_budget_size budget = {0};
+
+	lz_options_defaults(&options);
+	fake.files = small;
+	lz_budget_size_resolve(&budget, os, &options.budget, "");
+	cr_expect_not(lz_budget_size_update(&budget, os, &options.budget, ""));
+	cr_expect_eq(budget.bytes, GIB / 20);
+	fake.files = large;
+	cr_expect(lz_budget_size_update(&budget, os, &options.budget, ""));
+	cr_expect_eq(budget.bytes, 4 * GIB / 20);
+	cr_expect_str_eq(budget.source, "5% of cgroup limit 4.00 GiB");
+	fake.files = no_proc;
+	cr_expect_not(lz_budget_size_update(&budget, os, &options.budget, ""));
+	fake.files = no_memberships;
+	cr_expect_not(lz_budget_size_update(&budget, os, &options.budget, ""));
+	cr_expect_eq(budget.bytes, 4 * GIB / 20);
+	fake.files = none;
+	cr_expect(lz_budget_size_update(&budget, os, &options.budget, ""));
+	cr_expect_eq(budget.bytes, 16 * GIB / 20);
+	/* What the program sets itself does not follow. */
+	lz_budget_size_set(&budget, 4096);
+	fake.files = small;
+	cr_expect(lz_budget_size_update(&budget, os, &options.budget, ""));
+	cr_expect_eq(budget.bytes, 4096);
+	cr_expect_eq(budget.memory, GIB);
+	cr_expect_str_eq(budget.source, "lz_set_budget");
 }

@@ -45,7 +45,7 @@
 	X(ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                                       \
 	X(int, fallocate, (int a, int64_t b), (a, b))                                                        \
 	X(int, identify, (int a, struct lz_file_id *b), (a, b))                                              \
-	X(int, hugetlb_page_size, (int a, size_t *b), (a, b))                                                \
+	X(int, describe_file, (int a, struct lz_mappable_file *b), (a, b))                                   \
 	X(ssize_t, readlink, (const char *a, char *b, size_t c), (a, b, c))                                  \
 	X(ssize_t, getcwd, (char *a, size_t b), (a, b))                                                      \
 	X(int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                                          \

@@ -70,7 +70,7 @@ Test(ledger, random_changes_match_a_per_page_model)
 		start = MODEL_BASE + first * PAGE;
 		end = start + count * PAGE;
 		before = ledger->tables;
-		marginal = lz_ledger_additional_tables(ledger, start, end, 12);
+		marginal = lz_ledger_additional_tables(ledger, start, end, 12, rand_r(&seed) % 2);
 		if (!add)
 			cr_assert_eq(lz_ledger_remove(ledger, start, end), 0);
 		else if (rand_r(&seed) % 2)
@@ -94,7 +94,7 @@ Test(ledger, random_changes_match_a_per_page_model)
 /* Uncommitted ranges need no tables, and neighbours share none with them, whatever the order of changes. */
 Test(ledger, uncommitted_ranges_match_a_per_page_model)
 {
-	const struct lz_range_traits uncommitted = {.page_shift = LZ_PAGE_SHIFT_UNCOMMITTED};
+	const struct lz_range_traits uncommitted = {.page_shift = LZ_PAGE_SHIFT_BEYOND_FILE};
 	struct lz_ledger *ledger = new_ledger();
 	bool mapped[MODEL_PAGES] = {false}, touchable[MODEL_PAGES] = {false};
 	unsigned seed = 20261130;
@@ -102,16 +102,20 @@ Test(ledger, uncommitted_ranges_match_a_per_page_model)
 	for (int step = 0; step < 20000; step++) {
 		size_t first = (size_t)rand_r(&seed) % MODEL_PAGES;
 		size_t count = 1 + (size_t)rand_r(&seed) % (rand_r(&seed) % 4 ? 16 : MODEL_PAGES - first);
-		int kind = rand_r(&seed) % 3;
+		int kind = rand_r(&seed) % 4; /* remove, plain, uncommitted, remove one or the other */
 		bool replaces = rand_r(&seed) % 2;
 		uintptr_t start = MODEL_BASE + first * PAGE, end;
-		struct lz_tables want;
+		struct lz_tables want, before, marginal;
 
 		if (count > MODEL_PAGES - first)
 			count = MODEL_PAGES - first;
 		end = start + count * PAGE;
+		before = ledger->tables;
+		marginal = lz_ledger_additional_tables(ledger, start, end, 12, replaces);
 		if (kind == 0)
 			cr_assert_eq(lz_ledger_remove(ledger, start, end), 0);
+		else if (kind == 3)
+			cr_assert_eq(lz_ledger_remove_where(ledger, start, end, replaces), 0);
 		else if (replaces)
 			cr_assert_eq(lz_ledger_set(ledger, start, end, kind == 1 ? plain : uncommitted), 0);
 		else
@@ -119,13 +123,23 @@ Test(ledger, uncommitted_ranges_match_a_per_page_model)
 				lz_ledger_add_missing(ledger, start, end, kind == 1 ? plain : uncommitted),
 				0);
 		for (size_t i = first; i < first + count; i++) {
-			if (kind == 0 || replaces || !mapped[i])
+			bool goes = kind == 0 || (kind == 3 && mapped[i] && replaces == !touchable[i]);
+
+			if (kind == 3) {
+				mapped[i] = mapped[i] && !goes;
+				touchable[i] = touchable[i] && !goes;
+				continue;
+			}
+			if (goes || replaces || !mapped[i])
 				touchable[i] = kind == 1;
 			mapped[i] = kind != 0;
 		}
 		want = brute_force(touchable);
 		cr_assert_eq(memcmp(&ledger->tables, &want, sizeof want), 0, "step %d", step);
 		cr_assert_eq(ledger->bytes, model_bytes(mapped), "step %d", step);
+		for (unsigned level = 0; kind == 1 && level < 4; level++)
+			cr_assert_eq(before.count[level] + marginal.count[level], want.count[level],
+				"step %d, level %u", step, level);
 	}
 }
 

@@ -1,10 +1,15 @@
 /* calls/mmap.c, calls/mremap.c: the program's own calls, tracked, refused and failing. */
 #include "core_fixture.h"
 
+#include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 Test(mmap_calls, failed_call_leaves_the_books_unchanged)
 {
@@ -87,6 +92,79 @@ Test(mmap_calls, calls_on_freed_memory_evict_it_from_the_cache)
 	}
 }
 
+/* A pidfd of a child, and with PIDFD_THREAD (Linux 6.9) of a thread of this process. */
+Test(mmap_calls, process_madvise_of_another_process_changes_nothing_here)
+{
+	pid_t child = fork();
+	void *p = NULL, *freed = NULL;
+	unsigned calls;
+	int pidfd, self;
+
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	cr_assert_gt(child, 0);
+	pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+	start_core(cache_env);
+	cr_assert_eq(allocate(16 * MIB, &p), 0);
+	cr_assert_eq(allocate(16 * MIB, &freed), 0);
+	memset(freed, 1, 16 * MIB);
+	cr_assert_eq(lz_heap_free(&core.heap, freed), 0);
+	cr_assert_eq(atomic_load(&core.cache.count), 1);
+	calls = fake.calls[FAKE_MADVISE];
+	if (pidfd >= 0) {
+		const int advice[] = {MADV_DONTDUMP, MADV_WIPEONFORK, MADV_FREE, MADV_COLD};
+		const struct iovec ranges[] = {{p, MIB}, {freed, MIB}};
+
+		for (size_t i = 0; i < sizeof advice / sizeof *advice; i++)
+			lz_calls_process_madvise(&core.calls, pidfd, ranges, 2, advice[i], 0);
+		cr_expect_eq(atomic_load(&core.cache.count), 1);
+		cr_expect_eq(fake.calls[FAKE_MADVISE], calls);
+		cr_expect_not(lz_regions_find(&core.books.regions, (uintptr_t)p)->altered_by_program);
+		close(pidfd);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self >= 0) {
+		lz_calls_process_madvise(&core.calls, self, &(struct iovec){p, MIB}, 1, MADV_DONTDUMP, 0);
+		cr_expect(lz_regions_find(&core.books.regions, (uintptr_t)p)->altered_by_program);
+		close(self);
+	}
+}
+
+struct thread_pidfd {
+	void *block;
+	int pidfd;
+};
+
+static void *advise_by_thread(void *argument)
+{
+	struct thread_pidfd *thread = argument;
+
+	thread->pidfd = (int)syscall(SYS_pidfd_open, syscall(SYS_gettid), O_EXCL /* PIDFD_THREAD */);
+	if (thread->pidfd >= 0)
+		lz_calls_process_madvise(
+			&core.calls, thread->pidfd, &(struct iovec){thread->block, MIB}, 1, MADV_DONTDUMP, 0);
+	return NULL;
+}
+
+Test(mmap_calls, process_madvise_by_a_thread_of_this_process)
+{
+	struct thread_pidfd argument = {.pidfd = -1};
+	pthread_t thread;
+
+	start_core(cache_env);
+	cr_assert_eq(allocate(16 * MIB, &argument.block), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, advise_by_thread, &argument), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	if (argument.pidfd < 0)
+		cr_skip_test("no pidfd of a thread (Linux 6.9)");
+	cr_expect(lz_regions_find(&core.books.regions, (uintptr_t)argument.block)->altered_by_program);
+	close(argument.pidfd);
+}
+
 /* 1 MiB of page tables is what 512 MiB need. */
 Test(mmap_calls, noreserve_mappings_count_when_touched)
 {
@@ -128,6 +206,102 @@ Test(mmap_calls, noreserve_mappings_count_when_touched)
 	cr_assert_not(lz_os_failed(lz_calls_mmap(
 		&core.calls, NULL, 64 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, NULL)));
 	cr_expect_geq(committed(), counted + 32 * 4096);
+}
+
+static void reconcile(void)
+{
+	cr_assert(lz_books_lock(&core.books));
+	cr_expect_eq(lz_books_reconcile(&core.books), 0);
+	lz_books_unlock(&core.books);
+}
+
+/* The end of a file is where its mapping ends to count, through all calls that change the mapping. */
+Test(mmap_calls, file_mappings_count_up_to_the_end_of_the_file)
+{
+	const size_t tib = (size_t)1 << 40;
+	int fd = memfd_create("sparse", MFD_CLOEXEC);
+	uint64_t before, small;
+	intptr_t at, at_offset;
+
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(ftruncate(fd, 132 << 10), 0);
+	start_core(refuse_env);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	reconcile();
+	before = committed();
+	at = lz_calls_mmap(&core.calls, NULL, tib, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, NULL);
+	cr_assert_not(lz_os_failed(at));
+	small = committed();
+	cr_expect_leq(small, before + 4 * 4096, "as many levels as one page needs");
+	reconcile();
+	cr_expect_eq(committed(), small, "/proc/self/maps does not show where the file ends");
+
+	/* Other protection, also none and back. */
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, tib, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(committed(), small);
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, tib, PROT_NONE, -1, NULL), 0);
+	cr_expect_eq(committed(), before);
+	reconcile();
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, tib, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(committed(), small);
+
+	/* Growing, moving, and unmapping a part. */
+	at = lz_calls_mremap(&core.calls, (void *)at, tib, 2 * tib, MREMAP_MAYMOVE, NULL, NULL);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_leq(committed(), before + 4 * 4096);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)(at + (intptr_t)tib), tib), 0);
+	cr_expect_leq(committed(), before + 4 * 4096);
+
+	/* What takes its place counts. */
+	cr_expect_eq(lz_calls_mmap(&core.calls, (void *)(at + 2 * (intptr_t)MIB), tib / 2, PROT_READ,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0, NULL),
+		-ENOMEM);
+	cr_expect_eq(map_anonymous((void *)(at + 2 * (intptr_t)MIB), 64 * MIB, PROT_READ, MAP_FIXED),
+		at + 2 * (intptr_t)MIB);
+	reconcile();
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at, tib), 0);
+	cr_expect_eq(committed(), before);
+
+	/* The offset counts; a file that is there counts whole; one of another kind has no end. */
+	cr_assert_eq(ftruncate(fd, (off_t)tib), 0);
+	cr_expect_eq(lz_calls_mmap(&core.calls, NULL, tib, PROT_READ, MAP_SHARED, fd, 0, NULL), -ENOMEM);
+	at_offset = lz_calls_mmap(
+		&core.calls, NULL, tib, PROT_READ, MAP_PRIVATE, fd, (off_t)(tib - 128 * MIB), NULL);
+	cr_assert_not(lz_os_failed(at_offset));
+	cr_expect_geq(committed(), before + 64 * 4096);
+	cr_expect_leq(committed(), before + 68 * 4096);
+	cr_expect_eq(lz_calls_munmap(&core.calls, (void *)at_offset, tib), 0);
+	close(fd);
+	fd = open("/dev/zero", O_RDWR);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(lz_calls_mmap(&core.calls, NULL, tib, PROT_READ, MAP_SHARED, fd, 0, NULL), -ENOMEM);
+	close(fd);
+	cr_expect_eq(committed(), before);
+}
+
+/* A call that was missed mapped other memory where the books have the rest of a file. */
+Test(mmap_calls, memory_in_the_place_of_a_file_counts_after_reconciling)
+{
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+	uint64_t before;
+	intptr_t at;
+
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	cr_assert_geq(fd, 0);
+	start_core(no_log_env);
+	cr_assert_not(lz_os_failed(map_anonymous(NULL, 4096, PROT_READ, 0)));
+	reconcile();
+	before = committed();
+	at = lz_calls_mmap(&core.calls, NULL, GIB, PROT_READ, MAP_SHARED, fd, 0, NULL);
+	cr_assert_not(lz_os_failed(at));
+	reconcile();
+	cr_expect_eq(committed(), before, "nothing of an empty file can be touched");
+	cr_assert_neq(
+		mmap((void *)at, GIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), MAP_FAILED);
+	reconcile();
+	cr_expect_geq(committed(), before + 512 * 4096);
+	close(fd);
 }
 
 Test(mmap_calls, prot_none_costs_nothing_until_made_accessible)

@@ -107,8 +107,23 @@ void lz_window_apply_attributes(struct lz_backings *backings, uintptr_t start, s
 	for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
 		if (advice & table[i].flag)
 			backings->os->madvise((void *)start, length, table[i].advice);
-	if (advice & LZ_VM_LOCKED)
+	if (advice & LZ_VM_LOCKONFAULT)
+		backings->os->any_syscall(SYS_mlock2, (long)start, (long)length, MLOCK_ONFAULT, 0, 0, 0);
+	else if (advice & LZ_VM_LOCKED)
 		backings->os->mlock((void *)start, length);
+}
+
+/*
+ * After mlockall(MCL_FUTURE) a new mapping is locked, and populated when it becomes accessible. mremap(2)
+ * does not lock what it adds to memory that is not locked itself. The kernel rejects MADV_COLD on locked
+ * memory.
+ */
+void lz_window_unlock_like(struct lz_backings *backings, uintptr_t source, uintptr_t start, size_t length)
+{
+	source = lz_round_down(source, backings->books->page);
+	if (atomic_load_explicit(&backings->windows->memory_was_locked, memory_order_relaxed) &&
+		backings->os->madvise((void *)source, backings->books->page, MADV_COLD) != -EINVAL)
+		backings->os->any_syscall(SYS_munlock, (long)start, (long)length, 0, 0, 0, 0);
 }
 
 /* If the distance is not a multiple of the unit, the tag only records the position of each piece. */
@@ -236,11 +251,9 @@ int lz_window_extend(struct lz_backings *backings, const struct lz_lease *lease,
 	int error;
 
 	if (window == NULL) {
-		intptr_t at = backings->os->mmap((void *)from, to - from, attributes->protection,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-
-		if (lz_os_failed(at))
-			return (int)at;
+		error = backings->os->mprotect((void *)from, to - from, attributes->protection);
+		if (error)
+			return error;
 		set_key(backings, from, to, attributes);
 		lz_window_apply_attributes(backings, from, to - from, attributes->advice);
 		/* Memory that was /dev/zero still behaves as a mapping of a file. */

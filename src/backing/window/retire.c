@@ -105,6 +105,7 @@ void lz_windows_mark_all_retired(struct lz_backings *backings)
 
 void lz_windows_retire_all(struct lz_backings *backings)
 {
+	atomic_store_explicit(&backings->windows->memory_was_locked, true, memory_order_relaxed);
 	if (!lz_books_lock(backings->books))
 		return;
 	lz_windows_mark_all_retired(backings);

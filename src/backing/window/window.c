@@ -258,15 +258,17 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 			lz_window_log_failure(backings, "too few mappings (vm.max_map_count)", 0);
 		return -EAGAIN;
 	}
+	/* Before a window is made, which would be locked itself. */
+	if (locks_new_memory(backings)) {
+		lz_window_release(backings, lease);
+		lz_window_log_failure(backings, "the program locks all new memory (mlockall)", 0);
+		return -EAGAIN;
+	}
 	if (lease->object != NULL && !ensure_huge_pages(backings, &failure, lease))
 		retire(backings, lease);
 	if (lease->object == NULL && (too_soon || acquire_new(backings, &wanted, lease) != 0))
 		return -EAGAIN;
-	if (!locks_new_memory(backings))
-		return 0;
-	lz_window_release(backings, lease);
-	lz_window_log_failure(backings, "the program locks all new memory (mlockall)", 0);
-	return -EAGAIN;
+	return 0;
 }
 
 void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)

@@ -50,6 +50,7 @@ struct lz_windows {
 	struct lz_window window[LZ_WINDOWS];
 	_Atomic uint64_t create_failed_ms; /* when the last attempt to create a window failed; 0: never */
 	_Atomic uint64_t sampled_ms;       /* when their share of VmRSS was last sampled */
+	_Atomic bool memory_was_locked;    /* the program called mlockall(2); never reset */
 	_Atomic bool any_retired;          /* a retired window waits for its last user */
 	_Atomic bool attributes_changed; /* the program changed protection or advice on a window; details are
 					    only in /proc/self/smaps */
@@ -146,7 +147,14 @@ struct lz_window_attributes {
 };
 
 /*
- * Extends the mapping that ends at `from` to `to`; [from, to) is inaccessible so far. Uses the leased window,
+ * Unlocks a new, inaccessible mapping (munlock(2)) if it is locked only because the program locks all new
+ * memory, and the memory at `source`, which it extends, is not locked.
+ */
+void lz_window_unlock_like(struct lz_backings *backings, uintptr_t source, uintptr_t start, size_t length);
+
+/*
+ * Extends the mapping that ends at `from` to `to`; [from, to) is private anonymous memory without access so
+ * far. Uses the leased window,
  * or plain memory if nothing is leased. `tag` is the entry of the byte before `from` in the map of windows. 0
  * or -errno; on failure the state of the range is undefined.
  */
