@@ -79,6 +79,13 @@ void workload_small(char **arguments);
 void workload_grow(char **arguments);
 void workload_churn(char **arguments);
 void workload_regions(char **arguments);
+void workload_many(char **arguments);
+void workload_reserve(char **arguments);
+void workload_stacks(char **arguments);
+void workload_crowd(char **arguments);
+void workload_held(char **arguments);
+void workload_toolarge(char **arguments);
+void workload_hugetry(char **arguments);
 
 /* An argument that is a size ("64M") or a count; ends the program with a message where it is none. */
 uint64_t argument_size(const char *text);

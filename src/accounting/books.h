@@ -66,8 +66,9 @@ struct lz_books {
 	struct lz_budget_size budget;
 	uint64_t actual;             /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
 	uint64_t actual_read_ms;     /* time of that read; 0: never */
-	uint64_t granted_since_read; /* bytes of page tables granted since that read */
-	uint64_t reconciled_ms; /* time when the ledger was last reconciled with /proc/self/maps; 0: never */
+	uint64_t committed_then;     /* committed page tables at that time, bytes */
+	uint64_t reconciled_ms;      /* when the ledger was last reconciled with /proc/self/maps; 0: never */
+	uint64_t reconcile_took_ms;  /* how long that took */
 
 	/* Do not need the lock: */
 	_Atomic bool
@@ -110,10 +111,15 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms);
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go);
 
 /*
- * Whether `cost` more bytes of page tables would exceed the budget, according to the ledger and the last
- * value of VmPTE. Needs the lock.
+ * Whether `cost` more bytes of page tables would exceed the budget by more than `slack` bytes, according to the
+ * ledger and the last value of VmPTE. Needs the lock.
  */
-bool lz_books_exceeds(struct lz_books *books, uint64_t cost);
+bool lz_books_exceeds_by(struct lz_books *books, uint64_t cost, uint64_t slack);
+
+static inline bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
+{
+	return lz_books_exceeds_by(books, cost, 0);
+}
 
 /* Copies the ledger's sums to the statistics. Needs the lock. */
 void lz_books_publish_statistics(struct lz_books *books);

@@ -31,7 +31,7 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms)
 		books->actual = UINT64_MAX;
 	lz_stats_set(&books->stats, minor_faults, books->os->minor_faults());
 	books->actual_read_ms = lz_nonzero_time(now);
-	books->granted_since_read = 0;
+	books->committed_then = lz_ledger_committed(&books->ledger);
 }
 
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go)
@@ -40,14 +40,29 @@ void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_
 		lz_books_read_vmpte(books, SAMPLE_AGE_MS);
 }
 
-bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
+/*
+ * VmPTE, less what was unmapped since it was read: otherwise a program that maps, uses and unmaps memory in a
+ * loop would seem to use it twice. Under `refuse`, VmPTE is read again before a refusal, and nothing is
+ * subtracted, because the memory may not have been touched.
+ */
+static uint64_t estimated_actual(const struct lz_books *books)
+{
+	if (books->actual == UINT64_MAX)
+		return 0;
+	if (books->options->policy == LZ_POLICY_REFUSE)
+		return books->actual;
+	return lz_sub_clamped(
+		books->actual, lz_sub_clamped(books->committed_then, lz_ledger_committed(&books->ledger)));
+}
+
+bool lz_books_exceeds_by(struct lz_books *books, uint64_t cost, uint64_t slack)
 {
 	uint64_t charge = lz_ledger_committed(&books->ledger) +
 			  atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed);
 
-	if (books->actual != UINT64_MAX)
-		charge = lz_max_u64(charge, books->actual);
-	return __builtin_add_overflow(charge, cost, &charge) || charge > books->budget.bytes;
+	charge = lz_max_u64(charge, estimated_actual(books));
+	return __builtin_add_overflow(charge, cost, &charge) ||
+	       lz_sub_clamped(charge, books->budget.bytes) > slack;
 }
 
 void lz_books_publish_budget(struct lz_books *books)

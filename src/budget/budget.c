@@ -11,30 +11,55 @@
 #include "os/procfs.h"
 
 /*
- * Reading VmPTE takes 5 to 8 us. It is read again after this time, or when a 64th of the budget has been
- * granted since. Page tables that lazyzero does not see go unnoticed for no longer than that.
+ * Reading VmPTE takes 5 to 8 us. It is read again after this time, and before a refusal. Page tables that
+ * lazyzero does not see go unnoticed for no longer than that.
  */
 #define ACTUAL_AGE_MS 10u
-#define ACTUAL_SHARE 64u
 
 /*
- * Reconciling with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Under
- * policy log a wrong decision only costs a line in the log, so a program far over its budget pays for this
- * ten times a second.
+ * Reconciling with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Unless
+ * a request is about to be refused, a wrong decision only costs a window or a line in the log, so a program
+ * far over its budget pays for this ten times a second, and a 64th of its time at most.
  */
 #define RECONCILE_AGE_MS 100u
+#define RECONCILE_SHARE 64u
+
+/*
+ * A request for fewer PTE tables than this (below 32 MiB on x86-64) is not worth a window, whose mapping
+ * takes 10 us more and leaves one mapping less for others. As long as the budget is exceeded by no more than
+ * half, such requests stay plain.
+ */
+#define SMALL_TABLES_LOG2 4u
+
+static bool may_reconcile(const struct lz_budget *budget)
+{
+	const struct lz_books *books = budget->books;
+
+	return books->reconciled_ms == 0 ||
+	       budget->os->now_ms() - books->reconciled_ms >=
+		       lz_max_u64(RECONCILE_AGE_MS, RECONCILE_SHARE * books->reconcile_took_ms);
+}
 
 /* Checks again after reconciling: a refusal or a log line must be based on facts. */
 static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
-	uint64_t age = budget->os->now_ms() - budget->books->reconciled_ms;
-
 	lz_reservations_reclaim(&budget->books->reservations);
-	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact ||
-		age >= RECONCILE_AGE_MS)
+	if (refusable || may_reconcile(budget))
 		lz_books_reconcile(budget->books);
-	lz_books_read_vmpte(budget->books, 0);
+	if (refusable)
+		lz_books_read_vmpte(budget->books, 0);
 	return lz_books_exceeds(budget->books, cost);
+}
+
+/* Whether a request that exceeds the budget stays plain although it could be put on a window. */
+static bool is_not_worth_a_window(
+	const struct lz_budget *budget, const struct lz_table_demand *need, uint64_t cost)
+{
+	struct lz_books *books = budget->books;
+
+	return budget->options->policy != LZ_POLICY_REFUSE &&
+	       need->bytes >> books->ledger.span_shift[0] >> SMALL_TABLES_LOG2 == 0 &&
+	       !lz_books_exceeds_by(books, cost, books->budget.bytes / 2);
 }
 
 /*
@@ -43,9 +68,7 @@ static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, boo
  */
 static void reconcile_if_stale(struct lz_budget *budget)
 {
-	if (!lz_books_may_be_stale(budget->books))
-		return;
-	if (budget->os->now_ms() - budget->books->reconciled_ms < RECONCILE_AGE_MS)
+	if (!lz_books_may_be_stale(budget->books) || !may_reconcile(budget))
 		return;
 	atomic_store_explicit(&budget->books->has_untracked_calls, false, memory_order_relaxed);
 	lz_books_reconcile(budget->books);
@@ -70,23 +93,29 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		.offset = address,
 	};
 
-	/* Copied only here: as a part of the grant it would be in every stack frame from the decision up. */
-	if (lz_books_lock(budget->books)) {
-		memcpy(source, budget->books->budget.source, sizeof source);
-		lz_books_unlock(budget->books);
+	if (lz_log_would_show(budget->log, kind)) {
+		/* Copied here: as a part of the grant it would be in every stack frame from the decision up.
+		 */
+		if (lz_books_lock(budget->books)) {
+			memcpy(source, budget->books->budget.source, sizeof source);
+			lz_books_unlock(budget->books);
+		}
+		/* The return address may be the first byte of another line; the call is at the byte before
+		 * it. */
+		if (lz_module_and_offset(
+			    budget->os, LZ_MAPS, address - 1, module, sizeof module, &event.offset) == 0)
+			event.offset++;
 	}
-	/* The return address may be the first byte of another line; the call is at the byte before it. */
-	if (lz_log_would_show(budget->log, kind) && lz_module_and_offset(budget->os, LZ_MAPS, address - 1,
-							    module, sizeof module, &event.offset) == 0)
-		event.offset++;
 	lz_log_event(budget->log, &event);
 }
 
 /*
- * Makes one decision. Returns 0, -ENOMEM (refused), -EAGAIN (the lock cannot be had), or -EXDEV: the request
- * exceeds the budget and may be put on a window; then nothing was granted or logged.
+ * Makes one decision, with a value of VmPTE of at most that age. Returns 0, -ENOMEM (refused), -EAGAIN (the
+ * lock cannot be had), or -EXDEV: the request exceeds the budget and may be put on a window; then nothing was
+ * granted or logged.
  */
-static int decide(struct lz_budget *budget, const struct lz_table_demand *need, struct lz_grant *grant)
+static int decide(struct lz_budget *budget, const struct lz_table_demand *need, uint64_t vmpte_age_ms,
+	struct lz_grant *grant)
 {
 	bool refusable = budget->options->policy == LZ_POLICY_REFUSE && !need->can_use_window;
 	bool refused, windowed;
@@ -95,15 +124,14 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 		return -EAGAIN;
 	lz_books_resolve_budget(budget->books);
 	grant->cost = lz_cost_of(budget->books, need);
-	budget->books->granted_since_read += grant->cost;
-	lz_books_read_vmpte(
-		budget->books, budget->books->granted_since_read > budget->books->budget.bytes / ACTUAL_SHARE
-				       ? 0
-				       : ACTUAL_AGE_MS);
+	lz_books_read_vmpte(budget->books, vmpte_age_ms);
 	reconcile_if_stale(budget);
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
-	windowed = grant->over_budget && need->can_use_window;
+	windowed = grant->over_budget && need->can_use_window &&
+		   !is_not_worth_a_window(budget, need, grant->cost);
+	grant->flush_may_help = grant->over_budget && !lz_books_exceeds_by(budget->books, grant->cost,
+							      lz_cache_table_bytes_max(budget->cache));
 	grant->committed = lz_ledger_committed(&budget->books->ledger);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
@@ -152,13 +180,16 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		if (acquire_window(budget, need, lease) == 0)
 			apply_window(budget, need, grant, lease);
 	}
-	error = decide(budget, need, grant);
-	/* Cached regions must not be the reason for exceeding the budget. */
-	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over_budget)) &&
+	error = decide(budget, need, ACTUAL_AGE_MS, grant);
+	/*
+	 * Cached regions must not be the reason for exceeding the budget. If they are not, they stay, unless
+	 * the request is refused: otherwise a program over its budget could reuse nothing.
+	 */
+	if ((error == -ENOMEM || (error != -EAGAIN && grant->flush_may_help)) &&
 		lz_cache_flush(budget->cache)) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
-		error = decide(budget, need, grant);
+		error = decide(budget, need, 0, grant);
 	}
 	if (error == -EXDEV) {
 		need->can_use_window = false;
@@ -166,7 +197,7 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 			need->plain_cost = grant->cost;
 			apply_window(budget, need, grant, lease);
 		}
-		error = decide(budget, need, grant);
+		error = decide(budget, need, ACTUAL_AGE_MS, grant);
 	}
 	if (error != 0 && lease != NULL)
 		lz_lease_release(budget->backings, lease);

@@ -14,9 +14,10 @@
  *   0.06 ms in huge pages.
  * - A forked child does not inherit cached regions (MADV_DONTFORK), so it does not hold the parent's pages.
  * - Only cached regions carry MADV_DONTFORK. If another mapping is made over one, its mapping is split; on a
- * window, the bounds or names of its pieces change. PROCMAP_QUERY (Linux 6.11) shows both; before,
- * /proc/self/maps is read. One case is missed: a raw mremap that moved another piece of the window there. The
- * check precedes each read, reuse and unmapping; a region that fails it is forgotten without being unmapped.
+ * window, the bounds or names of its pieces change; unless calls were missed, only the first and the last
+ * piece are looked at. PROCMAP_QUERY (Linux 6.11) shows both; before, /proc/self/maps is read. One case is
+ * missed: a raw mremap that moved another piece of the window there. The check precedes each read, reuse and
+ * unmapping; a region that fails it is forgotten without being unmapped.
  * - Memory whose attributes the program changed (protection, advice, keys, locks, policies, names) is not
  *   cached, nor is any region that existed while a call could not be followed.
  * - If the program makes a call on cached memory, the memory is unmapped first (lz_cache_evict_range), so
@@ -68,6 +69,7 @@ struct lz_cache {
 	_Atomic uint32_t count;
 	uint64_t resident;                    /* sum over all slots */
 	_Atomic uint64_t unreclaimable;       /* part of `resident` that is not under MADV_FREE */
+	_Atomic uint64_t next_trim_ms;        /* no region is idle for a second before this time */
 	_Atomic uint64_t limit;               /* upper limit of `resident` */
 	_Atomic uint64_t unreclaimable_limit; /* upper limit of `unreclaimable` */
 	_Atomic uint64_t limits_read_ms;      /* when the two limits were last read; 0: never */
@@ -115,6 +117,12 @@ void lz_cache_trim_idle(struct lz_cache *cache);
  * registered buffers of io_uring); or a seccomp filter is about to be installed.
  */
 void lz_cache_stop(struct lz_cache *cache);
+
+/*
+ * An upper bound of the page tables that all cached regions need: what unmapping them could gain. Needs the
+ * lock of the books.
+ */
+uint64_t lz_cache_table_bytes_max(const struct lz_cache *cache);
 
 /* Unmaps all cached regions. Returns whether there was any. */
 bool lz_cache_flush(struct lz_cache *cache);
