@@ -64,11 +64,11 @@ struct lz_books {
 	struct lz_ledger ledger; /* accessible ranges */
 	struct lz_window_map windows;
 	struct lz_budget_size budget;
-	uint64_t actual;             /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
-	uint64_t actual_read_ms;     /* time of that read; 0: never */
-	uint64_t committed_then;     /* committed page tables at that time, bytes */
-	uint64_t reconciled_ms;      /* when the ledger was last reconciled with /proc/self/maps; 0: never */
-	uint64_t reconcile_took_ms;  /* how long that took */
+	uint64_t actual;            /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
+	uint64_t actual_read_ms;    /* time of that read; 0: never */
+	uint64_t committed_then;    /* committed page tables at that time, bytes */
+	uint64_t reconciled_ms;     /* when the ledger was last reconciled with /proc/self/maps; 0: never */
+	uint64_t reconcile_took_ms; /* how long that took */
 
 	/* Do not need the lock: */
 	_Atomic bool
@@ -111,8 +111,8 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms);
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go);
 
 /*
- * Whether `cost` more bytes of page tables would exceed the budget by more than `slack` bytes, according to the
- * ledger and the last value of VmPTE. Needs the lock.
+ * Whether `cost` more bytes of page tables would exceed the budget by more than `slack` bytes, according to
+ * the ledger and the last value of VmPTE. Needs the lock.
  */
 bool lz_books_exceeds_by(struct lz_books *books, uint64_t cost, uint64_t slack);
 

@@ -20,14 +20,17 @@ static unsigned page_shift_for(struct lz_calls *calls, size_t length, int flags,
 	size_t bytes = 0;
 
 	if (flags & MAP_ANONYMOUS) {
-		uint64_t standard;
+		uint64_t standard = atomic_load_explicit(&calls->standard_huge_page, memory_order_relaxed);
 
 		if (!(flags & MAP_HUGETLB))
 			return calls->books->page_shift;
 		if (HUGE_SHIFT_OF(flags) != 0)
 			return HUGE_SHIFT_OF(flags);
-		if (lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
-			bytes = standard;
+		/* Reading /proc/meminfo takes 30 us; the size is fixed when the kernel boots. */
+		if (standard == 0 &&
+			lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
+			atomic_store_explicit(&calls->standard_huge_page, standard, memory_order_relaxed);
+		bytes = standard;
 	} else if (length >= LZ_HUGE_PAGE_MIN) {
 		/* One statx costs 0.2 us. */
 		calls->os->hugetlb_page_size(fd, &bytes);
@@ -206,7 +209,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	/* A window that the program maps over must not be cloned from any more. */
-	if ((flags & MAP_FIXED) && need.start != need.end && lz_books_lock(calls->books)) {
+	if ((flags & MAP_FIXED) && need.start != need.end &&
+		lz_window_map_may_have_windows(&calls->books->windows) && lz_books_lock(calls->books)) {
 		lz_backings_range_overwritten(calls->backings, need.start, need.end);
 		lz_books_unlock(calls->books);
 	}

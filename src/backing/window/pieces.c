@@ -134,6 +134,19 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
 	lz_books_unlock(backings->books);
 }
 
+size_t lz_window_next_piece(struct lz_backings *backings, uintptr_t at, uintptr_t end, uintptr_t *tag)
+{
+	struct lz_window_part part;
+
+	*tag = 0;
+	if (!lz_window_map_find(&backings->books->windows, at, end, &part))
+		return end - at;
+	if (part.start > at)
+		return part.start - at;
+	*tag = lz_window_map_tag_at(&backings->books->windows, at);
+	return part.piece_end - at;
+}
+
 size_t lz_window_movable_length(struct lz_backings *backings, uintptr_t at, uintptr_t end)
 {
 	struct lz_window_part part;
@@ -157,29 +170,44 @@ static int move_piece_by_copy(struct lz_backings *backings, uintptr_t at, size_t
 }
 
 /*
- * The old range is removed from the map first, because the kernel may give its addresses to another thread as
- * soon as they are free.
+ * Finds the piece at `at`, and removes it from the map unless it stays: before the call, because the kernel
+ * may give its addresses to another thread as soon as they are free. Returns its length.
  */
-static int move_piece(
-	struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to, int flags, bool copy)
+static size_t take_piece(
+	struct lz_backings *backings, uintptr_t at, uintptr_t end, bool stays, uintptr_t *tag)
 {
-	uintptr_t tag = lz_books_window_tag_at(backings->books, at);
+	size_t length;
+
+	*tag = 0;
+	if (!lz_books_lock(backings->books))
+		return lz_window_movable_length(backings, at, end);
+	length = lz_window_next_piece(backings, at, end, tag);
+	if (!stays)
+		lz_window_map_remove(&backings->books->windows, at, at + length);
+	lz_books_unlock(backings->books);
+	return length;
+}
+
+/* Moves one piece. Its length is in *length, also on failure. */
+static int move_piece(struct lz_backings *backings, uintptr_t at, uintptr_t end, uintptr_t to, int flags,
+	bool copy, size_t *length)
+{
 	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
+	uintptr_t tag;
 	intptr_t moved;
 	int error;
 
-	if (!stays)
-		lz_window_set_tag(backings, at, length, 0);
+	*length = take_piece(backings, at, end, stays, &tag);
 	moved = backings->os->mremap(
-		(void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
+		(void *)at, *length, *length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
 	error = lz_os_failed(moved) ? (int)moved : 0;
 	if (error == 0)
 		lz_window_set_tag(
-			backings, to, length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
-	else if (copy && error == -EFAULT && (error = move_piece_by_copy(backings, at, length, to)) == 0)
-		lz_window_set_tag(backings, to, length, 0);
+			backings, to, *length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
+	else if (copy && error == -EFAULT && (error = move_piece_by_copy(backings, at, *length, to)) == 0)
+		lz_window_set_tag(backings, to, *length, 0);
 	else if (!stays)
-		lz_window_set_tag(backings, at, length, tag);
+		lz_window_set_tag(backings, at, *length, tag);
 	return error;
 }
 
@@ -187,12 +215,11 @@ int lz_window_move_pieces(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy)
 {
 	uintptr_t at = from, end = from + length;
+	size_t piece;
 	int error = 0;
 
 	while (at < end && error == 0) {
-		size_t piece = lz_window_movable_length(backings, at, end);
-
-		error = move_piece(backings, at, piece, to + (at - from), flags, copy);
+		error = move_piece(backings, at, end, to + (at - from), flags, copy, &piece);
 		if (error == 0)
 			at += piece;
 	}
@@ -203,13 +230,9 @@ int lz_window_move_pieces(
 	 * if they fail.
 	 */
 	length = at - from;
-	for (uintptr_t back = to; back < to + length;) {
-		size_t piece = lz_window_movable_length(backings, back, to + length);
-
-		if (move_piece(backings, back, piece, from + (back - to), 0, copy) != 0)
+	for (uintptr_t back = to; back < to + length; back += piece)
+		if (move_piece(backings, back, to + length, from + (back - to), 0, copy, &piece) != 0)
 			move_piece_by_copy(backings, back, piece, from + (back - to));
-		back += piece;
-	}
 	return error;
 }
 
