@@ -14,10 +14,9 @@
  *   0.06 ms in huge pages.
  * - A forked child does not inherit cached regions (MADV_DONTFORK), so it does not hold the parent's pages.
  * - Only cached regions carry MADV_DONTFORK. If another mapping is made over one, its mapping is split; on a
- * window, the bounds or names of its pieces change; unless calls were missed, only the first and the last
- * piece are looked at. PROCMAP_QUERY (Linux 6.11) shows both; before, /proc/self/maps is read. One case is
- * missed: a raw mremap that moved another piece of the window there. The check precedes each read, reuse and
- * unmapping; a region that fails it is forgotten without being unmapped.
+ * window, the bounds or names of its pieces change. PROCMAP_QUERY (Linux 6.11) shows both; before,
+ * /proc/self/maps is read. One case is missed: a raw mremap that moved another piece of the window there. The
+ * check precedes each read, reuse and unmapping; a region that fails it is forgotten without being unmapped.
  * - Memory whose attributes the program changed (protection, advice, keys, locks, policies, names) is not
  *   cached, nor is any region that existed while a call could not be followed.
  * - If the program makes a call on cached memory, the memory is unmapped first (lz_cache_evict_range), so

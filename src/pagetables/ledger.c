@@ -12,11 +12,13 @@ static int compare(const struct lz_range *a, const struct lz_range *b)
 
 /* RB_GENERATE_STATIC uses __unused, which libbsd defines only in its overlay mode. */
 RB_GENERATE_INTERNAL(lz_range_tree, lz_range, node, compare, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(lz_committed_tree, lz_range, committed_node, compare, __attribute__((unused)) static)
 
 void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry, const struct lz_os *os)
 {
 	*ledger = (struct lz_ledger){.geometry = geometry};
 	RB_INIT(&ledger->ranges);
+	RB_INIT(&ledger->committed_ranges);
 	for (unsigned level = 0; level < geometry->levels; level++)
 		ledger->span_shift[level] = lz_table_span_shift(geometry, level);
 	lz_pool_init(&ledger->pool, os, sizeof(struct lz_range), offsetof(struct lz_range, start));
@@ -25,6 +27,8 @@ void lz_ledger_init(struct lz_ledger *ledger, const struct lz_geometry *geometry
 void lz_ledger_reset(struct lz_ledger *ledger)
 {
 	RB_INIT(&ledger->ranges);
+	RB_INIT(&ledger->committed_ranges);
+	ledger->has_committed_ranges = false;
 	lz_pool_reset(&ledger->pool);
 	ledger->tables = (struct lz_tables){{0}};
 	ledger->committed = 0;
@@ -40,6 +44,58 @@ struct lz_range *lz_ledger_next(struct lz_range *range)
 static struct lz_range *previous(struct lz_range *range)
 {
 	return RB_PREV(lz_range_tree, NULL, range);
+}
+
+static bool is_committed(const struct lz_range *range)
+{
+	return range->traits.page_shift != LZ_PAGE_SHIFT_UNCOMMITTED;
+}
+
+/*
+ * The nearest committed range at or below `range`, and at or above it. A tree of its own finds it: a program
+ * may have 30,000 uncommitted ranges next to each other (stacks with guard pages, arrays that grow).
+ */
+static struct lz_range *committed_below(struct lz_ledger *ledger, struct lz_range *range)
+{
+	struct lz_range *above;
+
+	if (range == NULL || is_committed(range))
+		return range;
+	above = RB_NFIND(lz_committed_tree, &ledger->committed_ranges, range);
+	return above != NULL ? RB_PREV(lz_committed_tree, NULL, above)
+			     : RB_MAX(lz_committed_tree, &ledger->committed_ranges);
+}
+
+static struct lz_range *committed_above(struct lz_ledger *ledger, struct lz_range *range)
+{
+	if (range == NULL || is_committed(range))
+		return range;
+	return RB_NFIND(lz_committed_tree, &ledger->committed_ranges, range);
+}
+
+/* Many programs never have an uncommitted range, and the second tree takes 0.3 us for each mmap and munmap.
+ */
+static void insert_range(struct lz_ledger *ledger, struct lz_range *range)
+{
+	struct lz_range *other;
+
+	RB_INSERT(lz_range_tree, &ledger->ranges, range);
+	if (ledger->has_committed_ranges && is_committed(range)) {
+		RB_INSERT(lz_committed_tree, &ledger->committed_ranges, range);
+	} else if (!ledger->has_committed_ranges && !is_committed(range)) {
+		ledger->has_committed_ranges = true;
+		RB_FOREACH(other, lz_range_tree, &ledger->ranges)
+		if (is_committed(other))
+			RB_INSERT(lz_committed_tree, &ledger->committed_ranges, other);
+	}
+}
+
+static void remove_range(struct lz_ledger *ledger, struct lz_range *range)
+{
+	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
+	if (ledger->has_committed_ranges && is_committed(range))
+		RB_REMOVE(lz_committed_tree, &ledger->committed_ranges, range);
+	lz_pool_free(&ledger->pool, range);
 }
 
 static bool same_traits(struct lz_range_traits a, struct lz_range_traits b)
@@ -65,18 +121,15 @@ struct lz_range *lz_ledger_find_at_or_above(struct lz_ledger *ledger, uintptr_t 
  * covers whole spans of that level, so it never shares such a table with this range. Hence considering only
  * the nearest neighbours is exact. Neighbours that are uncommitted count as if they were not there.
  */
-static struct lz_tables tables_of_gap(const struct lz_ledger *ledger, struct lz_range *below,
+static struct lz_tables tables_of_gap(struct lz_ledger *ledger, struct lz_range *below,
 	struct lz_range *above, uintptr_t start, uintptr_t end, unsigned page_shift)
 {
 	struct lz_tables tables = {{0}};
 
 	if (page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
 		return tables;
-	while (below != NULL && below->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
-		below = previous(below);
-	while (above != NULL && above->traits.page_shift == LZ_PAGE_SHIFT_UNCOMMITTED)
-		above = lz_ledger_next(above);
-
+	below = committed_below(ledger, below);
+	above = committed_above(ledger, above);
 	for (unsigned level = 0; level < ledger->geometry->levels; level++) {
 		unsigned shift = ledger->span_shift[level];
 		uint64_t first, last, shared;
@@ -130,8 +183,7 @@ static void remove_whole_range(struct lz_ledger *ledger, struct lz_range *range)
 
 	add_to_totals(ledger, &tables, -1);
 	ledger->bytes -= range->end - range->start;
-	RB_REMOVE(lz_range_tree, &ledger->ranges, range);
-	lz_pool_free(&ledger->pool, range);
+	remove_range(ledger, range);
 }
 
 /* Adds [start, end), which lies between the neighbours `below` and `above` and overlaps neither. */
@@ -144,8 +196,7 @@ static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct l
 
 	if (joins_below && joins_above) {
 		below->end = above->end;
-		RB_REMOVE(lz_range_tree, &ledger->ranges, above);
-		lz_pool_free(&ledger->pool, above);
+		remove_range(ledger, above);
 	} else if (joins_below) {
 		below->end = end;
 	} else if (joins_above) {
@@ -160,7 +211,7 @@ static int add_in_gap(struct lz_ledger *ledger, struct lz_range *below, struct l
 		range->start = start;
 		range->end = end;
 		range->traits = traits;
-		RB_INSERT(lz_range_tree, &ledger->ranges, range);
+		insert_range(ledger, range);
 	}
 	add_to_totals(ledger, &tables, 1);
 	ledger->bytes += end - start;

@@ -134,7 +134,8 @@ void lz_window_set_tag(struct lz_backings *backings, uintptr_t start, size_t len
 	lz_books_unlock(backings->books);
 }
 
-size_t lz_window_next_piece(struct lz_backings *backings, uintptr_t at, uintptr_t end, uintptr_t *tag)
+__attribute__((noinline)) size_t lz_window_next_piece(
+	struct lz_backings *backings, uintptr_t at, uintptr_t end, uintptr_t *tag)
 {
 	struct lz_window_part part;
 
@@ -173,7 +174,7 @@ static int move_piece_by_copy(struct lz_backings *backings, uintptr_t at, size_t
  * Finds the piece at `at`, and removes it from the map unless it stays: before the call, because the kernel
  * may give its addresses to another thread as soon as they are free. Returns its length.
  */
-static size_t take_piece(
+__attribute__((noinline)) static size_t take_piece(
 	struct lz_backings *backings, uintptr_t at, uintptr_t end, bool stays, uintptr_t *tag)
 {
 	size_t length;
@@ -188,38 +189,34 @@ static size_t take_piece(
 	return length;
 }
 
-/* Moves one piece. Its length is in *length, also on failure. */
-static int move_piece(struct lz_backings *backings, uintptr_t at, uintptr_t end, uintptr_t to, int flags,
-	bool copy, size_t *length)
+/* Moves a piece that take_piece took. */
+static int move_piece(struct lz_backings *backings, uintptr_t at, size_t length, uintptr_t to, int flags,
+	bool copy, uintptr_t tag)
 {
-	bool stays = (flags & MREMAP_DONTUNMAP) != 0;
-	uintptr_t tag;
-	intptr_t moved;
-	int error;
+	intptr_t moved = backings->os->mremap(
+		(void *)at, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
+	int error = lz_os_failed(moved) ? (int)moved : 0;
 
-	*length = take_piece(backings, at, end, stays, &tag);
-	moved = backings->os->mremap(
-		(void *)at, *length, *length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, (void *)to);
-	error = lz_os_failed(moved) ? (int)moved : 0;
 	if (error == 0)
 		lz_window_set_tag(
-			backings, to, *length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
-	else if (copy && error == -EFAULT && (error = move_piece_by_copy(backings, at, *length, to)) == 0)
-		lz_window_set_tag(backings, to, *length, 0);
-	else if (!stays)
-		lz_window_set_tag(backings, at, *length, tag);
+			backings, to, length, tag != 0 ? lz_window_moved_tag(backings, tag, at, to) : 0);
+	else if (copy && error == -EFAULT && (error = move_piece_by_copy(backings, at, length, to)) == 0)
+		lz_window_set_tag(backings, to, length, 0);
+	else if ((flags & MREMAP_DONTUNMAP) == 0)
+		lz_window_set_tag(backings, at, length, tag);
 	return error;
 }
 
 int lz_window_move_pieces(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, int flags, bool copy)
 {
-	uintptr_t at = from, end = from + length;
+	uintptr_t at = from, end = from + length, tag;
 	size_t piece;
 	int error = 0;
 
 	while (at < end && error == 0) {
-		error = move_piece(backings, at, end, to + (at - from), flags, copy, &piece);
+		piece = take_piece(backings, at, end, (flags & MREMAP_DONTUNMAP) != 0, &tag);
+		error = move_piece(backings, at, piece, to + (at - from), flags, copy, tag);
 		if (error == 0)
 			at += piece;
 	}
@@ -230,9 +227,11 @@ int lz_window_move_pieces(
 	 * if they fail.
 	 */
 	length = at - from;
-	for (uintptr_t back = to; back < to + length; back += piece)
-		if (move_piece(backings, back, to + length, from + (back - to), 0, copy, &piece) != 0)
+	for (uintptr_t back = to; back < to + length; back += piece) {
+		piece = take_piece(backings, back, to + length, false, &tag);
+		if (move_piece(backings, back, piece, from + (back - to), 0, copy, tag) != 0)
 			move_piece_by_copy(backings, back, piece, from + (back - to));
+	}
 	return error;
 }
 
