@@ -48,7 +48,7 @@ void workload_reserve(char **arguments)
 	for (uint64_t i = 0; i < count; i++)
 		memset(all[i] = mapped(size), 1, 340 * KIB);
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / (double)count);
+	measure_add_each(count);
 }
 
 /* All are made, the top of each is written as a stack's is, all are freed; three times. */
@@ -67,7 +67,7 @@ void workload_stacks(char **arguments)
 			free(all[i]);
 	}
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / 3 / (double)count);
+	measure_add_each(3 * count);
 }
 
 /* So many are alive; what does one more cost? */
@@ -90,7 +90,7 @@ void workload_crowd(char **arguments)
 		else
 			munmap(all[i], size);
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / MORE);
+	measure_add_each(MORE);
 }
 
 /* Untouched shared memory counts against the budget, and no window can back it. */
@@ -115,7 +115,7 @@ void workload_held(char **arguments)
 		else
 			munmap(private_memory(size), size);
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / (double)rounds);
+	measure_add_each(rounds);
 }
 
 /* Requests that no address space has. */
@@ -129,7 +129,7 @@ void workload_toolarge(char **arguments)
 			(pointer_sink = calloc(1, PTRDIFF_MAX - 8 * KIB)) != NULL)
 			measure_refused("a request of half the address space was served");
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / (double)rounds / 2);
+	measure_add_each(2 * rounds);
 }
 
 /* Tries huge pages once, as databases do, and does without where there are none. */
@@ -147,5 +147,5 @@ void workload_hugetry(char **arguments)
 			mprotect(page, page_bytes(), PROT_READ | PROT_WRITE) != 0)
 			measure_refused(strerror(errno));
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / (double)rounds / 2);
+	measure_add_each(2 * rounds);
 }

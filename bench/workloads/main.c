@@ -33,7 +33,8 @@ static const struct {
 	{"reserve", "COUNT SIZE", workload_reserve, "so many mmaps, the first 340 KiB of each written"},
 	{"stacks", "COUNT SIZE", workload_stacks, "so many callocs, 8 KiB of each written, freed; 3 times"},
 	{"crowd", "COUNT SIZE calloc|mmap", workload_crowd, "1,000 requests more while so many are alive"},
-	{"held", "HELD SIZE ROUNDS calloc|mmap", workload_held, "requests while much shared memory is mapped"},
+	{"held", "HELD SIZE ROUNDS calloc|mmap", workload_held,
+		"requests while much shared memory is mapped"},
 	{"toolarge", "ROUNDS", workload_toolarge, "requests larger than the address space"},
 	{"hugetry", "SIZE ROUNDS", workload_hugetry, "mprotect after a failed mmap of huge pages"},
 };

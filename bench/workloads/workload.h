@@ -25,6 +25,9 @@ void measure_stop(void);
 /* Adds a figure of the workload's own. */
 void measure_add(const char *key, double value);
 
+/* Adds the time of each of `count` equal parts of what was measured. After measure_stop. */
+void measure_add_each(uint64_t count);
+
 /* Seconds since measure_start. */
 double measure_elapsed(void);
 
