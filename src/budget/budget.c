@@ -175,6 +175,9 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 		need->can_use_window = false;
 	/* Resolved here, because acquiring a window needs it at twice the stack depth. */
 	lz_books_resolve_budget_early(budget->books);
+	/* No window has smaller pieces; to find that out by acquiring one takes a lock. */
+	if (need->bytes < lz_window_map_unit(&budget->books->windows))
+		need->can_use_window = false;
 	if (need->can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
 		need->can_use_window = false;
 		if (acquire_window(budget, need, lease) == 0)

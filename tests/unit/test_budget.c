@@ -180,6 +180,27 @@ Test(budget, mapping_takes_no_lock_for_the_cache)
 	cr_expect_eq(atomic_load(&core.cache.count), 0);
 }
 
+static unsigned locks_of_a_request(char *const *environment)
+{
+	unsigned before;
+
+	start_core(environment);
+	fake.now_ms = 5000;
+	cr_assert_not(lz_os_failed(map_counted(8 * GIB)));
+	cr_assert_not(lz_os_failed(map_counted(MIB)));
+	before = fake.calls[FAKE_BLOCK_SIGNALS];
+	cr_assert_not(lz_os_failed(map_counted(MIB)));
+	return fake.calls[FAKE_BLOCK_SIGNALS] - before;
+}
+
+Test(budget, no_window_is_tried_for_less_than_a_block)
+{
+	static char *const window_env[] = {"LAZYZERO_LOG=none", "LAZYZERO_BACKING=window", NULL};
+
+	SKIP_WITHOUT_SMALL_BUDGETS();
+	cr_expect_leq(locks_of_a_request(window_env), locks_of_a_request(zeropage_env));
+}
+
 /* The second lease of a window that was checked a moment ago maps nothing to find out about mlockall. */
 Test(budget, a_window_that_exists_is_leased_without_mapping_memory)
 {
