@@ -43,9 +43,11 @@ static bool may_reconcile(const struct lz_budget *budget)
 /* Checks again after reconciling: a refusal or a log line must be based on facts. */
 static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
-	lz_reservations_reclaim(&budget->books->reservations);
-	if (refusable || may_reconcile(budget))
+	if (refusable || may_reconcile(budget)) {
+		/* A system call for each reservation of a call in progress. */
+		lz_reservations_reclaim(&budget->books->reservations);
 		lz_books_reconcile(budget->books);
+	}
 	if (refusable)
 		lz_books_read_vmpte(budget->books, 0);
 	return lz_books_exceeds(budget->books, cost);
