@@ -56,6 +56,7 @@ static void after_fork(struct lz_books *books)
 	lz_descriptors_after_fork(books->os);
 	lz_reservations_after_fork(&books->reservations);
 	books->actual_read_ms = 0;
+	lz_books_inherit_charge(books);
 	for (unsigned i = 0; i < books->observers; i++)
 		if (books->observer[i].after_fork != NULL)
 			books->observer[i].after_fork(books->observer[i].context);

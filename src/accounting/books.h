@@ -27,6 +27,7 @@
 #include "os/procfs.h"
 #include "pagetables/geometry.h"
 #include "pagetables/ledger.h"
+#include "support/group.h"
 #include "support/lock.h"
 #include "support/log.h"
 #include "support/options.h"
@@ -64,6 +65,9 @@ struct lz_books {
 	struct lz_ledger ledger; /* accessible ranges */
 	struct lz_window_map windows;
 	struct lz_budget_size budget;
+	struct lz_group group; /* joined when the budget is determined */
+	/* In a forked child of a member of a group: what it inherited, in bytes of page tables. */
+	uint64_t inherited_committed, inherited_actual;
 	uint64_t actual;            /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
 	uint64_t actual_read_ms;    /* time of that read; 0: never */
 	uint64_t committed_then;    /* committed page tables at that time, bytes */
@@ -111,24 +115,25 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms);
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go);
 
 /*
- * Whether `cost` more bytes of page tables would exceed the budget by more than `slack` bytes, according to
- * the ledger and the last value of VmPTE. Needs the lock.
+ * Whether `cost` more bytes of page tables would exceed the budget, according to the ledger and the last
+ * value of VmPTE. Needs the lock.
  */
-bool lz_books_exceeds_by(struct lz_books *books, uint64_t cost, uint64_t slack);
+bool lz_books_exceeds(struct lz_books *books, uint64_t cost);
 
-static inline bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
-{
-	return lz_books_exceeds_by(books, cost, 0);
-}
+/* The same by more than `slack` bytes; publishes nothing to the group. */
+bool lz_books_exceeds_by(const struct lz_books *books, uint64_t cost, uint64_t slack);
 
-/* Copies the ledger's sums to the statistics. Needs the lock. */
+/* Copies the ledger's sums to the statistics, and this process's charge to its group. Needs the lock. */
 void lz_books_publish_statistics(struct lz_books *books);
 
-/* Determines the budget, on the first call. Needs the lock. */
+/* Determines the budget and joins the group that shares it, on the first call. Needs the lock. */
 void lz_books_resolve_budget(struct lz_books *books);
 
 /* Copies a changed budget to the statistics. Needs the lock. */
 void lz_books_publish_budget(struct lz_books *books);
+
+/* In a forked child: its charge in the group starts with the page tables that it has. Needs the lock. */
+void lz_books_inherit_charge(struct lz_books *books);
 
 /* --- ranges: ranges.c --- */
 
@@ -186,6 +191,10 @@ uintptr_t lz_books_window_tag_at(struct lz_books *books, uintptr_t address);
  * work. Takes the lock.
  */
 void lz_books_reconcile_after_failure(struct lz_books *books);
+
+/* Publishes this process's charge in its group again, after a request that was granted failed. Takes the
+ * lock. */
+void lz_books_publish_charge(struct lz_books *books);
 
 /*
  * Determines the budget before the program gives up privileges (setuid, a seccomp filter), because it is

@@ -22,6 +22,14 @@ void lz_books_reconcile_after_failure(struct lz_books *books)
 	lz_books_unlock(books);
 }
 
+void lz_books_publish_charge(struct lz_books *books)
+{
+	if (__atomic_load_n(&books->group.segment, __ATOMIC_RELAXED) == NULL || !lz_books_lock(books))
+		return;
+	lz_books_publish_statistics(books);
+	lz_books_unlock(books);
+}
+
 void lz_books_resolve_budget_early(struct lz_books *books)
 {
 	if (__atomic_load_n(&books->budget.resolved, __ATOMIC_ACQUIRE) || !lz_books_lock(books))

@@ -10,48 +10,15 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/process.h"
 #include "os/scratch.h"
 #include "support/options.h"
 
-/*
- * Returns field 22 of /proc/PID/stat. Fields are counted from the last ')', because the process name may
- * contain any character.
- */
-static uint64_t read_start_time(const struct lz_os *os, uint64_t pid, char *buffer)
-{
-	struct lz_text path = lz_text_init(buffer, LZ_SCRATCH_BYTES);
-	uint64_t value = 0;
-	const char *cursor;
-	ssize_t length;
-	int fd;
-
-	lz_text_string(&path, "/proc/");
-	lz_text_u64(&path, pid);
-	lz_text_string(&path, "/stat");
-	fd = os->open(buffer, O_RDONLY, 0);
-	if (fd < 0)
-		return 0;
-	length = os->read(fd, buffer, LZ_SCRATCH_BYTES - 1);
-	os->close(fd);
-	if (length <= 0)
-		return 0;
-	buffer[length] = '\0';
-	cursor = strrchr(buffer, ')');
-	for (int field = 2; cursor != NULL && field < 22; field++)
-		cursor = strchr(cursor + 1, ' ');
-	if (cursor == NULL)
-		return 0;
-	cursor++;
-	return lz_scan_u64(&cursor, &value) == 0 ? value : 0;
-}
-
 uint64_t lz_stats_process_start_time(const struct lz_os *os, uint64_t pid)
 {
-	char *buffer = lz_scratch_take(os);
-	uint64_t value = buffer == NULL ? 0 : read_start_time(os, pid, buffer);
+	struct lz_process_id id;
 
-	lz_scratch_release(os, buffer);
-	return value;
+	return lz_process_identify(os, pid, &id) == 0 ? id.start_time : 0;
 }
 
 static void init_wire(struct lz_stats *stats, struct lz_wire *wire, const char *executable)

@@ -40,9 +40,17 @@ static bool may_reconcile(const struct lz_budget *budget)
 		       lz_max_u64(RECONCILE_AGE_MS, RECONCILE_SHARE * books->reconcile_took_ms);
 }
 
+/*
+ * How old the last look at all processes of a group may be: 20 us for each process. What a killed process
+ * held counts no longer than that; before an excess is reported, it is checked sooner.
+ */
+#define GROUP_SCAN_MS 500u
+#define GROUP_SCAN_EXCESS_MS 100u
+
 /* Checks again after reconciling: a refusal or a log line must be based on facts. */
 static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
+	lz_group_scan(&budget->books->group, refusable ? 0 : GROUP_SCAN_EXCESS_MS);
 	if (refusable || may_reconcile(budget)) {
 		/* A system call for each reservation of a call in progress. */
 		lz_reservations_reclaim(&budget->books->reservations);
@@ -93,6 +101,7 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		.plain_cost = grant->plain_cost,
 		.module = module,
 		.offset = address,
+		.group = lz_group_sum(&budget->books->group),
 	};
 
 	if (lz_log_would_show(budget->log, kind)) {
@@ -100,6 +109,7 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		 */
 		if (lz_books_lock(budget->books)) {
 			memcpy(source, budget->books->budget.source, sizeof source);
+			event.group_name = lz_group_name(&budget->books->group);
 			lz_books_unlock(budget->books);
 		}
 		/* The return address may be the first byte of another line; the call is at the byte before
@@ -128,6 +138,7 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 	grant->cost = lz_cost_of(budget->books, need);
 	lz_books_read_vmpte(budget->books, vmpte_age_ms);
 	reconcile_if_stale(budget);
+	lz_group_scan(&budget->books->group, GROUP_SCAN_MS);
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
 	windowed = grant->over_budget && need->can_use_window &&
@@ -219,8 +230,10 @@ void lz_budget_settle(struct lz_budget *budget, struct lz_grant *grant, bool suc
 		return;
 	if (lz_reservation_slot_remove(&grant->hold))
 		lz_reservations_subtract(&budget->books->reservations, grant->cost);
-	if (!succeeded)
+	if (!succeeded) {
+		lz_books_publish_charge(budget->books);
 		return;
+	}
 	if (grant->over_budget) {
 		lz_stats_add(&budget->books->stats, over_budget, 1);
 		log_decision(budget, LZ_EVENT_SERVED, grant);

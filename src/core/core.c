@@ -156,6 +156,7 @@ void lz_core_set_next(struct lz_core *core, const struct lz_os *next)
 
 void lz_core_after_fork(struct lz_core *core)
 {
+	lz_group_after_fork(&core->books.group);
 	lz_window_wipe_after_fork(&core->backings);
 }
 
@@ -175,6 +176,7 @@ void lz_core_close(struct lz_core *core)
 		lz_books_read_vmpte(&core->books, 0);
 		lz_books_unlock(&core->books);
 	}
+	lz_group_leave(&core->books.group);
 	lz_log_close(&core->log);
 	lz_stats_close(&core->books.stats);
 }

@@ -239,6 +239,13 @@ static void event_json(struct lz_log *log, struct lz_text *text, const struct lz
 		member_u64(text, "plain_cost", event->plain_cost);
 	member_u64(text, "committed", event->committed);
 	member_u64(text, "actual", event->actual);
+	if (event->group.members > 1) {
+		member_string(text, "group", event->group_name);
+		member_u64(text, "group_processes", event->group.members);
+		member_u64(text, "group_page_tables", event->group.bytes);
+		member_u64(text, "group_largest", event->group.largest);
+		member_u64(text, "group_largest_pid", event->group.largest_pid);
+	}
 	member_u64(text, "budget", event->budget);
 	member_string(text, "budget_source", event->source);
 	member_string(text, "module", event->module);
@@ -253,6 +260,21 @@ static void text_window(struct lz_text *text, const struct lz_event *event)
 	lz_text_string(text, " MiB zero window");
 }
 
+/* "60.0 MiB in use by 3 processes of "run 1234" (24.0 MiB by the largest, process 77; by this one " */
+static void text_group(struct lz_text *text, const struct lz_event *event)
+{
+	lz_text_size(text, event->group.bytes);
+	lz_text_string(text, " in use by ");
+	lz_text_u64(text, event->group.members);
+	lz_text_string(text, " processes of group \"");
+	lz_text_escaped(text, event->group_name);
+	lz_text_string(text, "\", ");
+	lz_text_size(text, event->group.largest);
+	lz_text_string(text, " by the largest, process ");
+	lz_text_u64(text, event->group.largest_pid);
+	lz_text_string(text, ", ");
+}
+
 static void text_in_use(struct lz_text *text, const struct lz_event *event)
 {
 	uint64_t in_use = event->committed;
@@ -260,8 +282,10 @@ static void text_in_use(struct lz_text *text, const struct lz_event *event)
 	if (event->actual != UINT64_MAX && event->actual > in_use)
 		in_use = event->actual;
 	lz_text_string(text, " of page tables needed, ");
+	if (event->group.members > 1)
+		text_group(text, event);
 	lz_text_size(text, in_use);
-	lz_text_string(text, " in use (");
+	lz_text_string(text, event->group.members > 1 ? " by this one (" : " in use (");
 	lz_text_size(text, event->committed);
 	lz_text_string(text, " committed, ");
 	if (event->actual == UINT64_MAX)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "os/os.h"
+#include "support/group.h"
 #include "support/options.h"
 
 #define LZ_LOG_MAX_LINES 20u /* lines written for each kind */
@@ -37,11 +38,13 @@ struct lz_event {
 	uint64_t committed; /* page tables needed if all tracked memory is touched */
 	uint64_t actual;    /* VmPTE; UINT64_MAX if /proc could not be read */
 	uint64_t budget;
-	uint64_t window;     /* size of the zero window that serves the request, 0 for none */
-	uint64_t plain_cost; /* LZ_EVENT_WINDOWED: page tables needed without the window */
-	const char *source;  /* origin of the budget: "5% of RAM 24.0 GiB" */
-	const char *module;  /* file name of the caller's module, "" if unknown */
-	uint64_t offset;     /* offset of the caller in its module, or its address if the module is unknown */
+	uint64_t window;           /* size of the zero window that serves the request, 0 for none */
+	uint64_t plain_cost;       /* LZ_EVENT_WINDOWED: page tables needed without the window */
+	const char *source;        /* origin of the budget: "5% of RAM 24.0 GiB" */
+	struct lz_group_sum group; /* what its budget group holds; members is 0 if there is none */
+	const char *group_name;
+	const char *module; /* file name of the caller's module, "" if unknown */
+	uint64_t offset;    /* offset of the caller in its module, or its address if the module is unknown */
 };
 
 struct lz_log {

@@ -7,6 +7,7 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "support/group.h"
 
 static const char *const policies[] = {"log", "refuse", NULL};
 static const char *const backings[] = {"auto", "zeropage", "window", NULL};
@@ -32,6 +33,16 @@ const struct lz_option lz_option_table[] = {
 		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and "
 		"the memory limit of its control group. With 0, every large request exceeds the budget.",
 		NULL, LZ_OPTION_BUDGET, FIELD(budget)},
+	{"BUDGET_SCOPE", "budget-scope", "SCOPE", "process",
+		"process, group, or group:NAME with a name of 1 to 63 bytes",
+		"Whose page tables count against the budget. process: those of this process. group: the sum "
+		"of "
+		"all processes that 'lazyzero run' started, where it is the default, or else of all "
+		"processes "
+		"of this user in the same control group. group:NAME: the sum of all processes of this user "
+		"that "
+		"name the same group.",
+		NULL, LZ_OPTION_SCOPE, FIELD(budget_scope)},
 	{"POLICY", "policy", "POLICY", "log", "log or refuse",
 		"What happens to a request whose page tables would exceed the budget. log: it is served, "
 		"and a message is written. refuse: it fails with ENOMEM, and a message is written.",
@@ -174,6 +185,17 @@ static int set_log(char *field, const char *value)
 	return set_text(field, value);
 }
 
+static int set_scope(char *field, const char *value)
+{
+	struct lz_text text;
+
+	if (!lz_group_scope_is_valid(value))
+		return -EINVAL;
+	text = lz_text_init(field, sizeof((struct lz_options *)0)->budget_scope);
+	lz_text_string(&text, value);
+	return 0;
+}
+
 int lz_option_set(struct lz_options *options, const struct lz_option *option, const char *value)
 {
 	void *field = (char *)options + option->offset;
@@ -194,6 +216,8 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 		return 0;
 	case LZ_OPTION_SET:
 		return set_list(field, option->choices, value);
+	case LZ_OPTION_SCOPE:
+		return set_scope(field, value);
 	case LZ_OPTION_LOG:
 		return set_log(field, value);
 	case LZ_OPTION_PATH:

@@ -46,6 +46,7 @@ struct lz_options {
 	uint32_t disable;            /* 0 or 1 */
 	uint32_t report_signal;      /* enum lz_report_signal */
 	uint32_t set_in_environment; /* bit i is set if the environment sets lz_option_table[i] */
+	char budget_scope[80];
 	char only[LZ_OPTION_TEXT_MAX];
 	char log[LZ_OPTION_TEXT_MAX];
 	char stats[LZ_OPTION_TEXT_MAX];
@@ -58,6 +59,7 @@ enum lz_option_kind {
 	LZ_OPTION_BUDGET,  /* struct lz_budget_spec */
 	LZ_OPTION_CHOICE,  /* uint32_t, index into choices */
 	LZ_OPTION_SET,     /* uint32_t, bit i stands for choices[i] */
+	LZ_OPTION_SCOPE,   /* char[80], a scope; see support/group.h */
 	LZ_OPTION_LOG,     /* char[], a log target */
 	LZ_OPTION_PATH,    /* char[], a path or "" */
 	LZ_OPTION_PATTERN, /* char[], a path with % sequences as in LAZYZERO_LOG, or "" */

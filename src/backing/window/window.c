@@ -217,7 +217,7 @@ static void retire(struct lz_backings *backings, struct lz_lease *lease)
 static int acquire_new(struct lz_backings *backings, const struct wanted *wanted, struct lz_lease *lease)
 {
 	struct lz_window_failure failure = {NULL, 0};
-	uint64_t free;
+	uint64_t free, share;
 	size_t bytes;
 
 	if (locks_new_memory(backings)) {
@@ -225,12 +225,14 @@ static int acquire_new(struct lz_backings *backings, const struct wanted *wanted
 		return -EAGAIN;
 	}
 	free = lz_memory_available(backings->os, "");
-	bytes = lz_window_fit_to_memory(backings, wanted->bytes, wanted->min_bytes, free);
+	/* Others that share the budget will want a window as well. */
+	share = free / lz_group_count(&backings->books->group);
+	bytes = lz_window_fit_to_memory(backings, wanted->bytes, wanted->min_bytes, share);
 	if (!lz_window_is_affordable(bytes, wanted->length, free)) {
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
 	}
-	if (create_and_install(backings, &failure, lz_window_next_bytes(backings, bytes, wanted->last, free),
+	if (create_and_install(backings, &failure, lz_window_next_bytes(backings, bytes, wanted->last, share),
 		    bytes, lease))
 		return 0;
 	backings->windows->create_failed_ms = lz_nonzero_time(backings->os->now_ms());

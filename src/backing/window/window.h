@@ -112,7 +112,8 @@ void lz_windows_unmap_retired(struct lz_backings *backings);
 size_t lz_window_piece_bytes(struct lz_backings *backings, size_t total, size_t length, size_t *min_bytes);
 
 /*
- * Reduces `bytes` to an eighth of the `free` bytes, but not below `min_bytes` or one unit. Needs no lock.
+ * Reduces `bytes` to an eighth of the `free` bytes that this process may count on, but not below `min_bytes`
+ * or one unit. Needs no lock.
  */
 size_t lz_window_fit_to_memory(
 	const struct lz_backings *backings, size_t bytes, size_t min_bytes, uint64_t free);

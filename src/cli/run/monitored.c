@@ -2,17 +2,21 @@
 #include "cli/run/monitored.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common/messages.h"
 #include "cli/launch/launch.h"
 #include "cli/run/inactive.h"
 #include "cli/run/location.h"
 #include "cli/run/statistics.h"
+#include "support/group.h"
 #include "support/options.h"
 
 #define STATS_VARIABLE LZ_OPTION_PREFIX "STATS"
+#define SCOPE_VARIABLE LZ_OPTION_PREFIX "BUDGET_SCOPE"
 
 /* What is called while the program runs. */
 struct watch {
@@ -38,6 +42,24 @@ static void collect(
 	summary->tables = lz_run_peaks_sum(peaks);
 }
 
+/*
+ * The program and its descendants share one budget, unless the user chose another scope. Without System V
+ * shared memory each has its own.
+ */
+static int create_group(struct lz_group *group)
+{
+	const char *scope = getenv(SCOPE_VARIABLE);
+	char name[LZ_GROUP_NAME_MAX], value[32];
+
+	if (scope != NULL && *scope != '\0' && strcmp(scope, "group") != 0)
+		return 0;
+	snprintf(name, sizeof name, "run %ld", (long)getpid());
+	if (lz_group_create(group, &lz_os_linux, name) != 0)
+		return 0;
+	snprintf(value, sizeof value, "run:%d", group->id);
+	return setenv(SCOPE_VARIABLE, value, 1) != 0 ? -errno : 0;
+}
+
 int lz_run_monitored(char *const argv[], const struct lz_program *executable, struct lz_recorder *recorder,
 	void (*print)(const struct lz_summary *))
 {
@@ -46,10 +68,12 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 	struct lz_child_monitor monitor = {.sample = sample, .context = &watch};
 	const char *stats = getenv(STATS_VARIABLE);
 	struct lz_stats_location location;
+	struct lz_group group = {.segment = NULL};
 	int status;
 
 	lz_stats_location_prepare(&location, stats != NULL && *stats != '\0' ? stats : NULL);
-	if (location.path[0] != '\0' && setenv(STATS_VARIABLE, location.path, 1) != 0)
+	if ((location.path[0] != '\0' && setenv(STATS_VARIABLE, location.path, 1) != 0) ||
+		create_group(&group) != 0)
 		status = lz_fail("cannot set the environment: %s", strerror(errno));
 	else
 		status = lz_launch_run(argv, &monitor, &summary.result);
@@ -59,6 +83,7 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 		collect(&summary, &watch.peaks, &location);
 	lz_run_peaks_free(&watch.peaks);
 	lz_stats_location_remove(&location);
+	lz_group_leave(&group);
 	if (status != 0)
 		return status;
 	if (summary.totals.processes == 0)
