@@ -5,6 +5,7 @@
     page-tables.svg   page tables against bytes read, one process (row read-512g)
     scan-time.svg     the time of a scan against its size (rows scale-)
     scan-tables.svg   the page tables of a scan against its size
+    regions.svg       the time of one request against the number of regions alive (rows crowd-)
     ratios.svg        the time of each row and allocator against glibc
 
 A picture for which the file has no figures is not drawn, and that is said. The file is copied beside the pictures.
@@ -143,8 +144,29 @@ def scan(results, path, title, figure, ylabel, ytics):
     return True
 
 
+def regions(results, path):
+    series = []
+    for way, dash in (("calloc", 0), ("mmap", 1)):
+        for peer in (peers.GLIBC, peers.LAZYZERO, peers.WINDOW):
+            label, colour, point = STYLES[peer]
+            values = [(row["size"], row["peers"][peer]["figures"]["seconds_each"]["median"] * 1e6)
+                      for row in rows_of(results, f"crowd-{way}-")
+                      if "seconds_each" in row["peers"].get(peer, {}).get("figures", {})]
+            if values:
+                label = "bare" if peer == peers.GLIBC else label
+                series.append((f"{way}, {label}", colour, point - dash, sorted(values)))
+    if not series:
+        return False
+    axes = ["set xlabel 'regions of 2 MiB that are alive'", "set ylabel 'one more, and freed'",
+            "set format x '%.0f'", "set format y '%g us'", "set xrange [5:200000]", "set yrange [1:*]",
+            "set key at screen 0.5, screen 0.15 maxrows 3", "set bmargin 10"]
+    draw_lines(path, "The time of a request against the number of regions", axes, series, results)
+    return True
+
+
 def ratios(results, path):
-    rows = [row for row in results["rows"] if not row["name"].startswith(("scale-", "read-512g", "read-4t"))
+    rows = [row for row in results["rows"]
+            if not row["name"].startswith(("scale-", "read-512g", "read-4t", "crowd-", "many"))
             and any(cell.get("ratio") for name, cell in row["peers"].items() if name != peers.GLIBC)]
     if not rows:
         return False
@@ -193,6 +215,7 @@ def main():
         "scan-time.svg": lambda r, path: scan(r, path, "The time of one scan", "seconds", "time", seconds),
         "scan-tables.svg": lambda r, path: scan(r, path, "The page tables of one scan", "tables",
                                                 "page tables of the process", tables),
+        "regions.svg": regions,
         "ratios.svg": ratios,
     }
     for name, picture in pictures.items():

@@ -48,6 +48,7 @@ class Row:
     zero_page_only: bool = False
     thp: Optional[str] = None      # only where the system's setting is this
     program: bool = False          # a real program: timed and counted from outside
+    settings: dict = field(default_factory=dict)  # environment of all peers; only lazyzero heeds LAZYZERO_*
     needs: tuple = ()              # (program, Debian package)
     stdin: Optional[str] = None    # a file beside this one
 
@@ -169,6 +170,51 @@ def address_rows():
         Target("time, lazyzero / bare", LAZYZERO, "seconds", 1.10, (GLIBC,))])
 
 
+OURS = (GLIBC, LAZYZERO, WINDOW)
+CROWDS = (10, 100, 1000, 10_000, 100_000)
+
+
+def crowd_rows():
+    """Many regions at once; and for the plot, what one request costs against the number of regions."""
+    # Bare it is killed, after a minute.
+    yield Row("many", "30 callocs of {size}, all read, in a memory control group of 512 MiB",
+              lambda s: ["many", 30, s], 12 * GIB, lambda s, zero_page: 0, peers=(LAZYZERO, WINDOW), resized=False,
+              rounds=1, limits={None: 512 * MIB},
+              targets=[Target("all of it read, charged to 512 MiB", LAZYZERO, "seconds", finishes=True)])
+    yield Row("reserve", "{count} mmaps of 4 GiB with MAP_NORESERVE, 340 KiB of each written",
+              lambda n: ["reserve", n, 4 * GIB], 1000, lambda n, zero_page: n * 512 * KIB, lambda n: 100 * n, OURS,
+              least=10, targets=[Target("time, lazyzero / bare", LAZYZERO, "seconds", 1.5, (GLIBC,))])
+    yield Row("stacks", "{count} callocs of 2 MiB, 8 KiB of each written, freed; 3 times",
+              lambda n: ["stacks", n, 2 * MIB], 20_000, lambda n, zero_page: 24 * KIB * n, lambda n: 12 * n, OURS,
+              least=10, longer=4, targets=[
+                  Target("time, lazyzero / bare", LAZYZERO, "seconds", None, (GLIBC,)),
+                  Target("time, window / bare", WINDOW, "seconds", None, (GLIBC,))])
+    for way in ("calloc", "mmap"):
+        for count in CROWDS:
+            yield Row(f"crowd-{way}-{count}", f"1,000 {way}s of 2 MiB more, and freed, while {{count}} are alive",
+                      lambda n, way=way: ["crowd", n, 2 * MIB, way], count, lambda n, zero_page: 64 * MIB + 8 * KIB * n,
+                      lambda n: 2 * n, OURS, resized=False, longer=4)
+
+
+def decision_rows():
+    """What a decision costs, within the budget and over it; and calls that must not become dear."""
+    over = {"LAZYZERO_BUDGET": "1M"}
+    kinds = (("within", {}), ("over", over), ("over-zeropage", {**over, "LAZYZERO_BACKING": "zeropage"}))
+    for way in ("calloc", "mmap"):
+        for mib, rounds in ((2, 3000), (64, 1000), (1024, 300)):
+            for kind, settings in kinds:
+                yield Row(f"{way}-{mib}m-{kind}", f"{way} {mib} MiB and free it, {{count}} times; "
+                          + kind.replace("-", " the budget, ", 1) + ("" if "-" in kind else " the budget"),
+                          lambda n, way=way, mib=mib, kind=kind: [
+                              "held", 64 * KIB if kind == "within" else 2 * GIB, mib * MIB, n, way],
+                          rounds, peers=(GLIBC, LAZYZERO), settings=settings, least=10)
+    yield Row("toolarge", "malloc and calloc of half the address space, {count} times", lambda n: ["toolarge", n], 10_000,
+              peers=OURS, least=10, targets=[Target("time, lazyzero / bare", LAZYZERO, "seconds", 3, (GLIBC,))])
+    yield Row("hugetry", "{count} pairs of mprotect, 1 GiB resident, after a mmap with MAP_HUGETLB that may fail",
+              lambda n: ["hugetry", GIB, n], 10_000, lambda n, zero_page: GIB + 64 * MIB, lambda n: pages(GIB), OURS,
+              least=10, targets=[Target("time, lazyzero / bare", LAZYZERO, "seconds", 5, (GLIBC,))])
+
+
 def program_rows(full, here, scratch):
     """Real programs. The whole run is timed, but for Redis, whose script times the load."""
     def row(name, title, argv, needs, **more):
@@ -196,5 +242,6 @@ def scale_rows():
 
 def all_rows(full, machine, here, scratch):
     rows = [*scan_rows(), *limited_rows(full), *sparse_rows(), *reuse_rows(), *dense_rows(machine["thp"]["enabled"]),
-            *small_rows(full), *address_rows(), *program_rows(full, here, scratch), *scale_rows()]
+            *small_rows(full), *address_rows(), *crowd_rows(), *decision_rows(), *program_rows(full, here, scratch),
+            *scale_rows()]
     return {row.name: row for row in rows}

@@ -129,7 +129,7 @@ class Benchmark:
         else:
             argv.insert(0, self.workload)
         if argv[0] != "sh":
-            environment.update(peer.settings)
+            environment.update({**peer.settings, **row.settings})
         group = self.cgroups.make(limit) if not self.cgroups.why else None
         return child.run(argv, environment, group=group, limit=limit, stdin=row.stdin, directory=self.scratch,
                          timeout=max(60, 4 * self.options.patience))

@@ -29,6 +29,14 @@ static const struct {
 	{"grow", "FROM TO", workload_grow, "realloc in steps of a quarter"},
 	{"churn", "ROUNDS", workload_churn, "small mmaps and munmaps"},
 	{"regions", "THREADS ROUNDS SIZE", workload_regions, "calloc and free, nothing touched"},
+	{"many", "COUNT SIZE", workload_many, "so many callocs, all read"},
+	{"reserve", "COUNT SIZE", workload_reserve, "so many mmaps, the first 340 KiB of each written"},
+	{"stacks", "COUNT SIZE", workload_stacks, "so many callocs, 8 KiB of each written, freed; 3 times"},
+	{"crowd", "COUNT SIZE calloc|mmap", workload_crowd, "1,000 requests more while so many are alive"},
+	{"held", "HELD SIZE ROUNDS calloc|mmap", workload_held,
+		"requests while much shared memory is mapped"},
+	{"toolarge", "ROUNDS", workload_toolarge, "requests larger than the address space"},
+	{"hugetry", "SIZE ROUNDS", workload_hugetry, "mprotect after a failed mmap of huge pages"},
 };
 
 #define WORKLOADS (sizeof workloads / sizeof *workloads)

@@ -10,7 +10,7 @@
 
 static struct timespec began;
 static uint64_t faults_before, rss_before, tables_before;
-static double cpu_before;
+static double cpu_before, total; /* total: seconds from measure_start to measure_stop */
 static char line[2048] = "{";
 static size_t length = 1;
 
@@ -31,6 +31,11 @@ void measure_add(const char *key, double value)
 		length += (size_t)more;
 	else
 		line[length] = '\0';
+}
+
+void measure_add_each(uint64_t count)
+{
+	measure_add("seconds_each", total / (double)count);
 }
 
 /* PSS counts a page that is mapped many times once: what the window really costs, and RSS does not tell. */
@@ -83,6 +88,7 @@ void measure_stop(void)
 	double seconds = measure_elapsed(), cpu = cpu_seconds();
 	uint64_t faults = minor_faults(), rss = status_bytes(0, "VmRSS"), tables = status_bytes(0, "VmPTE");
 
+	total = seconds;
 	measure_add("seconds", seconds);
 	measure_add("cpu", cpu - cpu_before);
 	measure_add("faults", (double)(faults - faults_before));

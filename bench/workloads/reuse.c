@@ -36,7 +36,7 @@ void workload_reuse(char **arguments)
 	for (uint64_t i = 0; i < rounds; i++)
 		use(size, percent);
 	measure_stop();
-	measure_add("seconds_each", measure_elapsed() / (double)rounds);
+	measure_add_each(rounds);
 }
 
 /* Of each eight blocks four are written in 10 places, two in a tenth, one in half, one everywhere. */

@@ -25,6 +25,9 @@ void measure_stop(void);
 /* Adds a figure of the workload's own. */
 void measure_add(const char *key, double value);
 
+/* Adds the time of each of `count` equal parts of what was measured. After measure_stop. */
+void measure_add_each(uint64_t count);
+
 /* Seconds since measure_start. */
 double measure_elapsed(void);
 
@@ -79,6 +82,13 @@ void workload_small(char **arguments);
 void workload_grow(char **arguments);
 void workload_churn(char **arguments);
 void workload_regions(char **arguments);
+void workload_many(char **arguments);
+void workload_reserve(char **arguments);
+void workload_stacks(char **arguments);
+void workload_crowd(char **arguments);
+void workload_held(char **arguments);
+void workload_toolarge(char **arguments);
+void workload_hugetry(char **arguments);
 
 /* An argument that is a size ("64M") or a count; ends the program with a message where it is none. */
 uint64_t argument_size(const char *text);

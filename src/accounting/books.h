@@ -80,11 +80,12 @@ struct lz_books {
 	struct lz_group_sum group_in_excess; /* what it held when a request last exceeded the budget */
 	/* In a forked child of a member of a group: what it inherited, in bytes of page tables. */
 	uint64_t inherited_committed, inherited_actual;
-	uint64_t actual;             /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
-	uint64_t actual_read_ms;     /* time of that read; 0: never */
-	uint64_t granted_since_read; /* bytes of page tables granted since that read */
+	uint64_t actual;         /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
+	uint64_t actual_read_ms; /* time of that read; 0: never */
+	uint64_t committed_then; /* committed page tables at that time, bytes */
 	struct lz_touched touched;
-	uint64_t reconciled_ms; /* time when the ledger was last reconciled with /proc/self/maps; 0: never */
+	uint64_t reconciled_ms;     /* when the ledger was last reconciled with /proc/self/maps; 0: never */
+	uint64_t reconcile_took_ms; /* how long that took */
 
 	/* Do not need the lock: */
 	_Atomic bool
@@ -138,6 +139,9 @@ uint64_t lz_books_committed(const struct lz_books *books);
  * memory only the tables that are there. Needs the lock.
  */
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost);
+
+/* The same by more than `slack` bytes; publishes nothing to the group. */
+bool lz_books_exceeds_by(const struct lz_books *books, uint64_t cost, uint64_t slack);
 
 /* Copies the ledger's sums to the statistics, and this process's charge to its group. Needs the lock. */
 void lz_books_publish_statistics(struct lz_books *books);

@@ -71,6 +71,7 @@ int lz_books_reconcile(struct lz_books *books)
 	struct lz_line_reader lines;
 	uintptr_t gap = 0; /* end of the previous mapping */
 	char *line;
+	uint64_t started_ms = books->os->now_ms();
 	int error = lz_line_reader_open(&lines, books->os, LZ_MAPS);
 
 	if (error)
@@ -107,6 +108,7 @@ int lz_books_reconcile(struct lz_books *books)
 	lz_line_reader_close(&lines);
 	ledger->inexact = error != 0;
 	books->reconciled_ms = lz_nonzero_time(books->os->now_ms());
+	books->reconcile_took_ms = lz_sub_clamped(books->reconciled_ms, started_ms);
 	lz_books_publish_statistics(books);
 	return error;
 }

@@ -131,9 +131,16 @@ void lz_books_remove_unmapped_region(
 	lz_books_unlock(books);
 }
 
+/* A range that no region was ever near needs no lock. Larger ranges are not looked up block by block. */
+static bool may_hold_regions(const struct lz_books *books, uintptr_t start, uintptr_t end)
+{
+	return start >> LZ_REGION_FILTER_SHIFT != (end - 1) >> LZ_REGION_FILTER_SHIFT ||
+	       lz_regions_may_be_near(&books->regions, start);
+}
+
 void lz_books_mark_regions_altered(struct lz_books *books, uintptr_t start, uintptr_t end)
 {
-	if (!lz_books_lock(books))
+	if (start >= end || !may_hold_regions(books, start, end) || !lz_books_lock(books))
 		return;
 	for (struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, start);
 		range != NULL && range->start < end; range = lz_ledger_next(range)) {

@@ -19,7 +19,7 @@ void lz_regions_init(struct lz_regions *regions, const struct lz_os *os)
  */
 static _Atomic(struct lz_region_record *) *bucket_of(struct lz_regions *regions, uintptr_t base)
 {
-	return &regions->bucket[(base >> 12) * UINT64_C(0x9E3779B97F4A7C15) >> 52];
+	return &regions->bucket[(base >> 12) * UINT64_C(0x9E3779B97F4A7C15) >> 50];
 }
 
 struct lz_region_record *lz_regions_find(struct lz_regions *regions, uintptr_t base)

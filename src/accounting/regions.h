@@ -14,7 +14,8 @@
 
 #include "support/pool.h"
 
-#define LZ_REGION_BUCKETS 4096u
+/* 128 KiB; with 100,000 regions there are 6 in each. */
+#define LZ_REGION_BUCKETS 16384u
 
 /*
  * The filter has one bit for each 64 MiB of 47 bits of address space; higher addresses share these bits. It

@@ -14,6 +14,21 @@
 #define SAMPLE_AGE_MS 2u /* reading VmPTE once in 2 ms takes half a percent of the time */
 
 /*
+ * VmPTE, less what was unmapped since it was read: otherwise a program that maps, uses and unmaps memory in a
+ * loop would seem to use it twice. Under `refuse`, VmPTE is read again before a refusal, and nothing is
+ * subtracted, because the memory may not have been touched.
+ */
+static uint64_t estimated_actual(const struct lz_books *books)
+{
+	if (books->actual == UINT64_MAX)
+		return 0;
+	if (books->options->policy == LZ_POLICY_REFUSE)
+		return books->actual;
+	return lz_sub_clamped(
+		books->actual, lz_sub_clamped(books->committed_then, lz_ledger_committed(&books->ledger)));
+}
+
+/*
  * What this process counts for, given what it has committed: the larger of committed and actual page tables.
  * A forked child of a member of a group starts with its actual ones: what its parent committed counts for the
  * parent, and the child may never touch it (prefork servers).
@@ -22,7 +37,7 @@ static uint64_t charge(const struct lz_books *books, uint64_t committed)
 {
 	if (books->group.segment != NULL)
 		committed = lz_sub_clamped(committed, books->inherited_committed) + books->inherited_actual;
-	return books->actual != UINT64_MAX ? lz_max_u64(committed, books->actual) : committed;
+	return lz_max_u64(committed, estimated_actual(books));
 }
 
 void lz_books_inherit_charge(struct lz_books *books)
@@ -56,7 +71,7 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms)
 		books->actual = UINT64_MAX;
 	lz_stats_set(&books->stats, minor_faults, books->os->minor_faults());
 	books->actual_read_ms = lz_nonzero_time(now);
-	books->granted_since_read = 0;
+	books->committed_then = lz_ledger_committed(&books->ledger);
 }
 
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go)
@@ -73,12 +88,24 @@ uint64_t lz_books_committed(const struct lz_books *books)
 	return lz_ledger_committed(&books->ledger) + touched;
 }
 
+static uint64_t own_charge(const struct lz_books *books)
+{
+	return charge(books, lz_books_committed(books) +
+				     atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed));
+}
+
+bool lz_books_exceeds_by(const struct lz_books *books, uint64_t cost, uint64_t slack)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(own_charge(books), cost, &sum) ||
+	       __builtin_add_overflow(sum, lz_group_others(&books->group), &sum) ||
+	       lz_sub_clamped(sum, books->budget.bytes) > slack;
+}
+
 bool lz_books_exceeds(struct lz_books *books, uint64_t cost)
 {
-	uint64_t own =
-		charge(books, lz_books_committed(books) +
-				      atomic_load_explicit(&books->reservations.bytes, memory_order_relaxed));
-	uint64_t sum;
+	uint64_t own = own_charge(books), sum;
 
 	if (__builtin_add_overflow(own, cost, &sum))
 		return true;

@@ -11,6 +11,7 @@
 #ifndef LZ_ACCOUNTING_WINDOW_MAP_H
 #define LZ_ACCOUNTING_WINDOW_MAP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,6 +95,13 @@ struct lz_window_part {
 /* Finds the first part of [start, end) that is on a window. Returns false if there is none. */
 bool lz_window_map_find(
 	struct lz_window_map *map, uintptr_t start, uintptr_t end, struct lz_window_part *part);
+
+/* Whether there may be a window, or memory on one. No lock. */
+static inline bool lz_window_map_may_have_windows(const struct lz_window_map *map)
+{
+	return atomic_load_explicit(&map->ever_used, memory_order_relaxed) ||
+	       atomic_load_explicit(&map->release_due, memory_order_relaxed);
+}
 
 /* Returns the tag at an address; 0 if it is not on a window. */
 uintptr_t lz_window_map_tag_at(struct lz_window_map *map, uintptr_t address);

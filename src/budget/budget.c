@@ -13,18 +13,34 @@
 #include "os/scratch.h"
 
 /*
- * Reading VmPTE takes 5 to 8 us. It is read again after this time, or when a 64th of the budget has been
- * granted since. Page tables that lazyzero does not see go unnoticed for no longer than that.
+ * Reading VmPTE takes 5 to 8 us. It is read again after this time, and before a refusal. Page tables that
+ * lazyzero does not see go unnoticed for no longer than that.
  */
 #define ACTUAL_AGE_MS 10u
-#define ACTUAL_SHARE 64u
 
 /*
- * Reconciling with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Under
- * policy log a wrong decision only costs a line in the log, so a program far over its budget pays for this
- * ten times a second.
+ * Reconciling with /proc/self/maps takes about 0.3 us for each mapping, of which there may be 65,530. Unless
+ * a request is about to be refused, a wrong decision only costs a window or a line in the log, so a program
+ * far over its budget pays for this ten times a second, and a 64th of its time at most.
  */
 #define RECONCILE_AGE_MS 100u
+#define RECONCILE_SHARE 64u
+
+/*
+ * A request for fewer PTE tables than this (below 32 MiB on x86-64) is not worth a window, whose mapping
+ * takes 10 us more and leaves one mapping less for others. As long as the budget is exceeded by no more than
+ * half, such requests stay plain.
+ */
+#define SMALL_TABLES_LOG2 4u
+
+static bool may_reconcile(const struct lz_budget *budget)
+{
+	const struct lz_books *books = budget->books;
+
+	return books->reconciled_ms == 0 ||
+	       budget->os->now_ms() - books->reconciled_ms >=
+		       lz_max_u64(RECONCILE_AGE_MS, RECONCILE_SHARE * books->reconcile_took_ms);
+}
 
 /*
  * Reading the memory limits takes 0.2 ms and opens ten files. They are read again after this time: for every
@@ -43,15 +59,26 @@
 /* Checks again after reconciling: a refusal or a log line must be based on facts. */
 static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, bool refusable)
 {
-	uint64_t age = budget->os->now_ms() - budget->books->reconciled_ms;
-
-	lz_reservations_reclaim(&budget->books->reservations);
 	lz_group_scan(&budget->books->group, refusable ? 0 : GROUP_SCAN_EXCESS_MS);
-	if (refusable || budget->books->reconciled_ms == 0 || budget->books->ledger.inexact ||
-		age >= RECONCILE_AGE_MS)
+	if (refusable || may_reconcile(budget)) {
+		/* A system call for each reservation of a call in progress. */
+		lz_reservations_reclaim(&budget->books->reservations);
 		lz_books_reconcile(budget->books);
-	lz_books_read_vmpte(budget->books, 0);
+	}
+	if (refusable)
+		lz_books_read_vmpte(budget->books, 0);
 	return lz_books_exceeds(budget->books, cost);
+}
+
+/* Whether a request that exceeds the budget stays plain although it could be put on a window. */
+static bool is_not_worth_a_window(
+	const struct lz_budget *budget, const struct lz_table_demand *need, uint64_t cost)
+{
+	struct lz_books *books = budget->books;
+
+	return budget->options->policy != LZ_POLICY_REFUSE &&
+	       need->bytes >> books->ledger.span_shift[0] >> SMALL_TABLES_LOG2 == 0 &&
+	       !lz_books_exceeds_by(books, cost, books->budget.bytes / 2);
 }
 
 /*
@@ -60,9 +87,7 @@ static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, boo
  */
 static void reconcile_if_stale(struct lz_budget *budget)
 {
-	if (!lz_books_may_be_stale(budget->books))
-		return;
-	if (budget->os->now_ms() - budget->books->reconciled_ms < RECONCILE_AGE_MS)
+	if (!lz_books_may_be_stale(budget->books) || !may_reconcile(budget))
 		return;
 	atomic_store_explicit(&budget->books->has_untracked_calls, false, memory_order_relaxed);
 	lz_books_reconcile(budget->books);
@@ -113,10 +138,12 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 }
 
 /*
- * Makes one decision. Returns 0, -ENOMEM (refused), -EAGAIN (the lock cannot be had), or -EXDEV: the request
- * exceeds the budget and may be put on a window; then nothing was granted or logged.
+ * Makes one decision, with a value of VmPTE of at most that age. Returns 0, -ENOMEM (refused), -EAGAIN (the
+ * lock cannot be had), or -EXDEV: the request exceeds the budget and may be put on a window; then nothing was
+ * granted or logged.
  */
-static int decide(struct lz_budget *budget, const struct lz_table_demand *need, struct lz_grant *grant)
+static int decide(struct lz_budget *budget, const struct lz_table_demand *need, uint64_t vmpte_age_ms,
+	struct lz_grant *grant)
 {
 	bool refusable = budget->options->policy == LZ_POLICY_REFUSE && !need->can_use_window;
 	bool refused, windowed;
@@ -125,18 +152,17 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 		return -EAGAIN;
 	lz_books_resolve_budget(budget->books);
 	grant->cost = lz_cost_of(budget->books, need);
-	budget->books->granted_since_read += grant->cost;
-	lz_books_read_vmpte(
-		budget->books, budget->books->granted_since_read > budget->books->budget.bytes / ACTUAL_SHARE
-				       ? 0
-				       : ACTUAL_AGE_MS);
+	lz_books_read_vmpte(budget->books, vmpte_age_ms);
 	reconcile_if_stale(budget);
 	lz_group_scan(&budget->books->group, GROUP_SCAN_MS);
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
-	windowed = grant->over_budget && need->can_use_window;
+	windowed = grant->over_budget && need->can_use_window &&
+		   !is_not_worth_a_window(budget, need, grant->cost);
 	if (grant->over_budget)
 		lz_group_sum(&budget->books->group, &budget->books->group_in_excess);
+	grant->flush_may_help = grant->over_budget && !lz_books_exceeds_by(budget->books, grant->cost,
+							      lz_cache_table_bytes_max(budget->cache));
 	grant->committed = lz_books_committed(budget->books);
 	grant->actual = budget->books->actual;
 	grant->budget = budget->books->budget.bytes;
@@ -183,19 +209,27 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 	lz_books_update_budget(budget->books, LIMITS_AGE_MS);
 	if (budget->options->policy == LZ_POLICY_REFUSE)
 		lz_books_update_touched(budget->books, need);
+	/* No window has smaller pieces; to find that out by acquiring one takes a lock. */
+	if (need->bytes < lz_window_map_unit(&budget->books->windows))
+		need->can_use_window = false;
 	if (need->can_use_window && lz_request_backing(request, budget->options) == LZ_BACKING_WINDOW) {
 		need->can_use_window = false;
 		if (acquire_window(budget, need, lease) == 0)
 			apply_window(budget, need, grant, lease);
 	}
-	error = decide(budget, need, grant);
-	/* Neither cached regions nor a memory limit that has been raised may be the reason for an excess. */
-	if ((error == -EXDEV || error == -ENOMEM || (error == 0 && grant->over_budget)) &&
-		(lz_cache_flush(budget->cache) |
+	error = decide(budget, need, ACTUAL_AGE_MS, grant);
+	/*
+	 * Neither cached regions nor a memory limit that has been raised may be the reason for an excess. If
+	 * cached regions are not, they stay, unless the request is refused: otherwise a program over its
+	 * budget could reuse nothing.
+	 */
+	if (((error == -ENOMEM || (error != -EAGAIN && grant->flush_may_help)) &&
+		    lz_cache_flush(budget->cache)) ||
+		(error != -EAGAIN && (error != 0 || grant->over_budget) &&
 			lz_books_update_budget(budget->books, LIMITS_AGE_OVER_BUDGET_MS))) {
 		if (error == 0)
 			lz_budget_settle(budget, grant, false);
-		error = decide(budget, need, grant);
+		error = decide(budget, need, 0, grant);
 	}
 	if (error == -EXDEV) {
 		need->can_use_window = false;
@@ -203,7 +237,7 @@ int lz_budget_request(struct lz_budget *budget, const struct lz_request *request
 			need->plain_cost = grant->cost;
 			apply_window(budget, need, grant, lease);
 		}
-		error = decide(budget, need, grant);
+		error = decide(budget, need, ACTUAL_AGE_MS, grant);
 	}
 	if (error != 0 && lease != NULL)
 		lz_lease_release(budget->backings, lease);

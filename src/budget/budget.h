@@ -1,7 +1,8 @@
 /*
  * The budget: decides on each large request before the memory is mapped. A request within the budget is
- * granted. A request that would exceed it is put on a window, logged, or refused, as the options say. Cached
- * regions are unmapped before they make a request exceed the budget.
+ * granted. A request that would exceed it is put on a window, logged, or refused, as the options say; a small
+ * one is put on a window only if the budget is exceeded by half, or if the policy refuses. Cached regions are
+ * unmapped before they make a request exceed the budget.
  *
  * A grant reserves the page tables of the request until lz_budget_settle, so that requests of other threads
  * take them into account. Thread-safe; functions take the lock of the books.
@@ -30,6 +31,7 @@ struct lz_budget {
 struct lz_grant {
 	uint64_t cost;       /* bytes of page tables, reserved until lz_budget_settle */
 	bool over_budget;    /* granted although it exceeds the budget */
+	bool flush_may_help; /* without the cached regions it would perhaps not exceed the budget */
 	uint64_t window;     /* bytes of the zero window that is used; 0: none */
 	uint64_t plain_cost; /* bytes of page tables without a window, as in struct lz_table_demand */
 	uint64_t committed, actual, budget; /* bytes, when the decision was made */

@@ -13,6 +13,9 @@
 /* Regions that were not reused for this long are unmapped. */
 #define IDLE_MS 1000u
 
+/* How often idle regions are looked for, once there are any: with the lock, which is two system calls. */
+#define TRIM_MS 100u
+
 /* --- slots --- */
 
 static void report_occupancy(struct lz_cache *cache, bool filled)
@@ -43,7 +46,11 @@ void lz_cache_slot_fill(
 	atomic_store_explicit(&slot->length, region->length, memory_order_relaxed);
 	atomic_store_explicit(&slot->base, region->base, memory_order_release);
 	set_resident(cache, cache->resident + region->resident);
-	if (atomic_fetch_add_explicit(&cache->count, 1, memory_order_relaxed) == 0)
+	/* Before the count, by which lz_cache_trim_idle finds that there is something to do. */
+	if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0)
+		atomic_store_explicit(
+			&cache->next_trim_ms, region->freed_ms + IDLE_MS + 1, memory_order_relaxed);
+	if (atomic_fetch_add_explicit(&cache->count, 1, memory_order_release) == 0)
 		report_occupancy(cache, true);
 }
 
@@ -182,11 +189,29 @@ void lz_cache_trim_idle(struct lz_cache *cache)
 {
 	uint64_t now;
 
-	if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&cache->count, memory_order_acquire) == 0)
 		return;
 	now = cache->os->now_ms();
+	if (now < atomic_load_explicit(&cache->next_trim_ms, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&cache->next_trim_ms, now + TRIM_MS, memory_order_relaxed);
 	while (lz_cache_evict_one(cache, was_freed_before_ms, lz_sub_clamped(now, IDLE_MS), 0))
 		continue;
+}
+
+/* A region has tables that it shares with others at both of its ends, on each level. */
+uint64_t lz_cache_table_bytes_max(const struct lz_cache *cache)
+{
+	const struct lz_geometry *geometry = cache->books->geometry;
+	uint64_t bytes = 0, span = UINT64_C(1) << lz_table_span_shift(geometry, 0);
+
+	if (atomic_load_explicit(&cache->count, memory_order_relaxed) == 0)
+		return 0;
+	for (unsigned i = 0; i < LZ_CACHE_SLOTS; i++)
+		if (cache->slot[i].base != 0)
+			bytes += (cache->slot[i].region.length / span + 2 * LZ_LEVELS_MAX) *
+				 lz_table_bytes(geometry, 0);
+	return bytes;
 }
 
 bool lz_cache_flush(struct lz_cache *cache)

@@ -68,6 +68,7 @@ struct lz_cache {
 	_Atomic uint32_t count;
 	uint64_t resident;                    /* sum over all slots */
 	_Atomic uint64_t unreclaimable;       /* part of `resident` that is not under MADV_FREE */
+	_Atomic uint64_t next_trim_ms;        /* no region is idle for a second before this time */
 	_Atomic uint64_t limit;               /* upper limit of `resident` */
 	_Atomic uint64_t unreclaimable_limit; /* upper limit of `unreclaimable` */
 	_Atomic uint64_t limits_read_ms;      /* when the two limits were last read; 0: never */
@@ -115,6 +116,12 @@ void lz_cache_trim_idle(struct lz_cache *cache);
  * registered buffers of io_uring); or a seccomp filter is about to be installed.
  */
 void lz_cache_stop(struct lz_cache *cache);
+
+/*
+ * An upper bound of the page tables that all cached regions need: what unmapping them could gain. Needs the
+ * lock of the books.
+ */
+uint64_t lz_cache_table_bytes_max(const struct lz_cache *cache);
 
 /* Unmaps all cached regions. Returns whether there was any. */
 bool lz_cache_flush(struct lz_cache *cache);

@@ -28,6 +28,7 @@ struct lz_calls {
 	const struct lz_options *options;
 	_Atomic bool
 		hugetlb_seen; /* hugetlb memory was mapped: a change of protection may concern more of it */
+	_Atomic uint64_t standard_huge_page; /* bytes of what MAP_HUGETLB gives; 0: not read yet */
 };
 
 struct uffdio_register;

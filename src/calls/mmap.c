@@ -37,8 +37,11 @@ static unsigned anonymous_page_shift(struct lz_calls *calls, int flags)
 		return calls->books->page_shift;
 	if (HUGE_SHIFT_OF(flags) != 0)
 		return HUGE_SHIFT_OF(flags);
-	if (lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) != 0 ||
-		!lz_is_power_of_two(standard))
+	/* Reading /proc/meminfo takes 30 us; the size is fixed when the kernel boots. */
+	standard = atomic_load_explicit(&calls->standard_huge_page, memory_order_relaxed);
+	if (standard == 0 && lz_proc_value(calls->os, "/proc/meminfo", "Hugepagesize:", &standard) == 0)
+		atomic_store_explicit(&calls->standard_huge_page, standard, memory_order_relaxed);
+	if (!lz_is_power_of_two(standard))
 		return calls->books->page_shift;
 	return (unsigned)__builtin_ctzl(standard);
 }
@@ -249,7 +252,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	/* A window that the program maps over must not be cloned from any more. */
-	if ((flags & MAP_FIXED) && lz_books_lock(calls->books)) {
+	if ((flags & MAP_FIXED) && lz_window_map_may_have_windows(&calls->books->windows) &&
+		lz_books_lock(calls->books)) {
 		lz_backings_range_overwritten(
 			calls->backings, (uintptr_t)address, lz_range_end(address, length));
 		lz_books_unlock(calls->books);

@@ -24,17 +24,28 @@ struct vma_query {
 #define VMA_IS_EXECUTABLE 4u
 #define VMA_IS_SHARED 8u
 
-static int run_query(
-	const struct lz_os *os, struct vma_query *query, uintptr_t address, char *name, size_t size)
+int lz_vma_begin(struct lz_vma_queries *queries, const struct lz_os *os)
 {
-	struct lz_file file;
+	int error = -ENOTTY;
+
+	queries->query = NULL;
+	if (lz_fact_known(LZ_FACT_PROCMAP_QUERY) != LZ_FACT_UNSUPPORTED)
+		error = lz_file_open(&queries->file, os, LZ_MAPS, false);
+	if (error != 0)
+		return error;
+	queries->query = lz_scratch_take(os);
+	if (queries->query != NULL)
+		return 0;
+	lz_file_close(&queries->file);
+	return -ENOMEM;
+}
+
+int lz_vma_query_next(
+	struct lz_vma_queries *queries, uintptr_t address, struct lz_vma *vma, char *name, size_t size)
+{
+	struct vma_query *query = queries->query;
 	int error;
 
-	if (lz_fact_known(LZ_FACT_PROCMAP_QUERY) == LZ_FACT_UNSUPPORTED)
-		return -ENOTTY;
-	error = lz_file_open(&file, os, LZ_MAPS, false);
-	if (error)
-		return error;
 	/*
 	 * Without a flag, the mapping must contain the address. The kernel rejects a name without a size, and
 	 * a size without a name, with EINVAL.
@@ -43,34 +54,44 @@ static int run_query(
 		.address = address,
 		.name = size != 0 ? (uintptr_t)name : 0,
 		.name_size = (uint32_t)size};
-	error = os->ioctl(file.fd, QUERY_REQUEST, query);
+	error = queries->file.os->ioctl(queries->file.fd, QUERY_REQUEST, query);
 	/* ENOENT is an answer: nothing is mapped there. */
 	lz_fact_learn(LZ_FACT_PROCMAP_QUERY, error > 0 || error == -ENOENT ? 0 : error);
-	lz_file_close(&file);
-	return error > 0 ? -EIO : error;
+	if (error != 0)
+		return error > 0 ? -EIO : error;
+	if (size != 0 && query->name_size == 0)
+		name[0] = '\0';
+	*vma = (struct lz_vma){
+		.start = query->start,
+		.end = query->end,
+		.offset = query->offset,
+		.device = (uint64_t)query->device_major << 32 | query->device_minor,
+		.inode = query->inode,
+		.page_size = query->page_size,
+		.readable = (query->vma_flags & VMA_IS_READABLE) != 0,
+		.writable = (query->vma_flags & VMA_IS_WRITABLE) != 0,
+		.executable = (query->vma_flags & VMA_IS_EXECUTABLE) != 0,
+		.shared = (query->vma_flags & VMA_IS_SHARED) != 0,
+	};
+	return 0;
+}
+
+void lz_vma_end(struct lz_vma_queries *queries)
+{
+	if (queries->query == NULL)
+		return;
+	lz_scratch_release(queries->file.os, queries->query);
+	lz_file_close(&queries->file);
 }
 
 int lz_vma_query_named(const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size)
 {
-	struct vma_query *query = lz_scratch_take(os);
-	int error = query == NULL ? -ENOMEM : run_query(os, query, address, name, size);
+	struct lz_vma_queries queries;
+	int error = lz_vma_begin(&queries, os);
 
-	if (error == 0 && size != 0 && query->name_size == 0)
-		name[0] = '\0';
 	if (error == 0)
-		*vma = (struct lz_vma){
-			.start = query->start,
-			.end = query->end,
-			.offset = query->offset,
-			.device = (uint64_t)query->device_major << 32 | query->device_minor,
-			.inode = query->inode,
-			.page_size = query->page_size,
-			.readable = (query->vma_flags & VMA_IS_READABLE) != 0,
-			.writable = (query->vma_flags & VMA_IS_WRITABLE) != 0,
-			.executable = (query->vma_flags & VMA_IS_EXECUTABLE) != 0,
-			.shared = (query->vma_flags & VMA_IS_SHARED) != 0,
-		};
-	lz_scratch_release(os, query);
+		error = lz_vma_query_next(&queries, address, vma, name, size);
+	lz_vma_end(&queries);
 	return error;
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/descriptors.h"
 #include "os/os.h"
 
 /* One mapping, without its name. */
@@ -37,5 +38,19 @@ int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma);
  */
 int lz_vma_query_named(
 	const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size);
+
+/*
+ * Several queries, which need the file checked only once: lz_vma_begin, then lz_vma_query_next as often as
+ * needed if that returned 0, then lz_vma_end in any case. Not shared between threads.
+ */
+struct lz_vma_queries {
+	struct lz_file file;
+	void *query; /* scratch memory; NULL if the file is not open */
+};
+
+int lz_vma_begin(struct lz_vma_queries *queries, const struct lz_os *os);
+int lz_vma_query_next(
+	struct lz_vma_queries *queries, uintptr_t address, struct lz_vma *vma, char *name, size_t size);
+void lz_vma_end(struct lz_vma_queries *queries);
 
 #endif

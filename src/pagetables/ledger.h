@@ -44,16 +44,20 @@ struct lz_range_traits {
 };
 
 struct lz_range {
-	RB_ENTRY(lz_range) node;
+	RB_ENTRY(lz_range) node, committed_node;
 	uintptr_t start, end; /* [start, end) */
 	struct lz_range_traits traits;
 };
 
 RB_HEAD(lz_range_tree, lz_range);
+RB_HEAD(lz_committed_tree, lz_range);
 
 struct lz_ledger {
 	const struct lz_geometry *geometry;
 	struct lz_range_tree ranges;
+	/* Those that are not LZ_PAGE_SHIFT_UNCOMMITTED, once there was one that is. */
+	struct lz_committed_tree committed_ranges;
+	bool has_committed_ranges;
 	struct lz_pool pool;
 	struct lz_tables tables;            /* tables needed if everything is touched */
 	uint64_t committed;                 /* their size in bytes, as VmPTE counts them */

@@ -50,7 +50,8 @@ const struct lz_option lz_option_table[] = {
 	{"BACKING", "backing", "BACKING", "auto", "auto, zeropage or window",
 		"How large zeroed memory is backed. zeropage: by the kernel's shared zero page. window: "
 		"by the zero window, which needs no page tables for memory that is only read (Linux 6.1). "
-		"auto: by the zero page, or by the window if the budget would be exceeded.",
+		"auto: by the zero page, or by the window if the budget would be exceeded (below 32 MiB, "
+		"if it would be exceeded by half, or the policy is refuse).",
 		backings, LZ_OPTION_CHOICE, FIELD(backing)},
 	{"THP", "thp", "MODE", "auto", "auto, never, inherit or always",
 		"Transparent huge pages in regions that lazyzero serves. never: a write takes 4 KiB, not "

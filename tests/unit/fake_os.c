@@ -120,6 +120,11 @@ static int fake_poll_writable(int fd)
 	return fd == STDERR_FILENO ? 1 : lz_os_linux.poll_writable(fd);
 }
 
+static int fake_block_signals(uint64_t *saved)
+{
+	return fails(FAKE_BLOCK_SIGNALS) ? fake.error : lz_os_linux.block_signals(saved);
+}
+
 static uint64_t fake_now_ms(void)
 {
 	return fake.now_ms != 0 ? fake.now_ms : lz_os_linux.now_ms();
@@ -147,6 +152,7 @@ const struct lz_os *fake_os(void)
 	table.rlimit = fake_rlimit;
 	table.write = fake_write;
 	table.poll_writable = fake_poll_writable;
+	table.block_signals = fake_block_signals;
 	table.now_ms = fake_now_ms;
 	table.thp_disabled = fake_thp_disabled;
 	return &table;

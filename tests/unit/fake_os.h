@@ -21,6 +21,7 @@ enum fake_call {
 	FAKE_READ, /* and pread */
 	FAKE_WRITE,
 	FAKE_DUPLICATE,
+	FAKE_BLOCK_SIGNALS, /* as often as a lock is taken */
 	FAKE_CALLS
 };
 

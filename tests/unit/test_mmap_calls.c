@@ -447,3 +447,70 @@ Test(mmap_calls, huge_page_advice_is_ignored_only_in_own_regions)
 	lz_calls_madvise(&core.calls, (void *)other, 8 * MIB, MADV_HUGEPAGE);
 	cr_expect_eq(fake.last_advice, MADV_HUGEPAGE, "the program's own mapping");
 }
+
+/* Reading /proc/meminfo takes 30 us, and programs try for huge pages again and again. */
+Test(mmap_calls, failed_huge_page_mappings_read_no_files)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+	unsigned opened = 0;
+
+	start_core(no_log_env);
+	fake.now_ms = 5000;
+	for (int i = 0; i < 5; i++) {
+		intptr_t at = lz_calls_mmap(&core.calls, NULL, 2 * MIB, PROT_READ, flags, -1, 0, NULL);
+
+		if (!lz_os_failed(at))
+			lz_calls_munmap(&core.calls, (void *)at, 2 * MIB);
+		if (i == 0)
+			opened = fake.calls[FAKE_OPEN];
+		cr_expect_eq(fake.calls[FAKE_OPEN], opened, "try %d", i);
+	}
+}
+
+/* smaps walks page tables: 50 ms for each resident GiB. Taking the lock is two system calls. */
+Test(mmap_calls, moving_memory_on_a_window_reads_no_files)
+{
+	unsigned opened, locked;
+	intptr_t at, to;
+
+	start_core((char *[]){"LAZYZERO_LOG=none", "LAZYZERO_BACKING=window", NULL});
+	fake.now_ms = 5000;
+	at = map_anonymous(NULL, 64 * MIB, PROT_READ | PROT_WRITE, 0);
+	cr_assert_not(lz_os_failed(at));
+	if (core.books.stats.wire->window_regions_total == 0)
+		cr_skip_test("no windows here");
+	to = map_anonymous(NULL, 128 * MIB, PROT_NONE, 0);
+	cr_assert_not(lz_os_failed(to));
+	/* Once, so that what is found out only once does not count. */
+	at = lz_calls_mremap(
+		&core.calls, (void *)at, 64 * MIB, 64 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)to, NULL);
+	cr_assert_eq(at, to);
+	to += 64 * (intptr_t)MIB;
+	opened = fake.calls[FAKE_OPEN];
+	locked = fake.calls[FAKE_BLOCK_SIGNALS];
+	at = lz_calls_mremap(
+		&core.calls, (void *)at, 64 * MIB, 64 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)to, NULL);
+	cr_assert_eq(at, to);
+	cr_expect_eq(fake.calls[FAKE_OPEN], opened);
+	cr_expect_leq(fake.calls[FAKE_BLOCK_SIGNALS] - locked, 32 * 2 + 16, "two for each piece at most");
+	opened = fake.calls[FAKE_OPEN];
+	at = lz_calls_mremap(&core.calls, (void *)at, 64 * MIB, 66 * MIB, MREMAP_MAYMOVE, NULL, NULL);
+	cr_assert_not(lz_os_failed(at));
+	cr_expect_leq(fake.calls[FAKE_OPEN], opened + 1, "VmPTE perhaps, but not smaps");
+}
+
+Test(mmap_calls, protecting_and_mapping_over_memory_without_regions_takes_the_lock_once)
+{
+	unsigned before;
+	intptr_t at;
+
+	start_core(no_log_env);
+	fake.now_ms = 5000;
+	at = map_anonymous(NULL, MIB, PROT_READ | PROT_WRITE, 0);
+	cr_assert_not(lz_os_failed(at));
+	before = fake.calls[FAKE_BLOCK_SIGNALS];
+	cr_expect_eq(lz_calls_mprotect(&core.calls, (void *)at, 4096, PROT_READ, -1, NULL), 0);
+	cr_expect_eq(fake.calls[FAKE_BLOCK_SIGNALS], before + 1);
+	cr_expect_eq(map_anonymous((void *)at, 4096, PROT_READ, MAP_FIXED), at);
+	cr_expect_eq(fake.calls[FAKE_BLOCK_SIGNALS], before + 2);
+}

@@ -56,8 +56,8 @@ static uintptr_t merge_class(struct lz_backings *backings, const struct lz_mappi
 }
 
 /*
- * For check_uniform, when no descriptor is available to read smaps: memory whose attributes were never
- * changed has those of its creation.
+ * For check_uniform: memory whose attributes were never changed has those of its creation. -ENOMEM if they
+ * may have been changed, or if a part is not on a window.
  */
 static int check_uniform_by_books(
 	struct lz_backings *backings, uintptr_t start, uintptr_t end, struct lz_window_attributes *attributes)
@@ -151,6 +151,10 @@ static int check_uniform(
 
 	if (!is_uniformly_wiped(backings, start, end))
 		return -EFAULT;
+	/* smaps walks page tables: 50 ms for each resident GiB. */
+	if (!lz_books_may_be_stale(backings->books) &&
+		check_uniform_by_books(backings, start, end, attributes) == 0)
+		return 0;
 	for (int attempt = 0; error == -EFAULT && attempt < UNIFORM_ATTEMPTS; attempt++)
 		error = check_uniform_by_smaps(backings, start, end, attributes);
 	if (error == 0)
@@ -169,17 +173,22 @@ static bool is_mapped(struct lz_backings *backings, uintptr_t start)
 __attribute__((noinline)) static void record_move(
 	struct lz_backings *backings, uintptr_t from, size_t length, uintptr_t to, bool stays)
 {
+	struct lz_window_map *map = &backings->books->windows;
 	uintptr_t end = from + length;
 
+	if (!lz_books_lock(backings->books))
+		return;
 	for (size_t piece; from < end; from += piece, to += piece) {
-		uintptr_t tag = lz_books_window_tag_at(backings->books, from);
+		uintptr_t tag;
 
-		piece = lz_window_movable_length(backings, from, end);
+		piece = lz_window_next_piece(backings, from, end, &tag);
 		if (!stays)
-			lz_window_set_tag(backings, from, piece, 0);
-		lz_window_set_tag(
-			backings, to, piece, tag != 0 ? lz_window_moved_tag(backings, tag, from, to) : 0);
+			lz_window_map_remove(map, from, from + piece);
+		lz_window_map_remove(map, to, to + piece);
+		if (tag != 0)
+			lz_window_map_add(map, to, to + piece, lz_window_moved_tag(backings, tag, from, to));
 	}
+	lz_books_unlock(backings->books);
 }
 
 /*

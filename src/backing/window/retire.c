@@ -1,10 +1,14 @@
 /* Retiring and unmapping zero windows that are no longer used; see window.h. */
+#include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "backing/window/window.h"
 #include "base/checked.h"
 #include "os/mman.h"
 #include "os/procfs.h"
+#include "os/scratch.h"
+#include "os/vma.h"
 
 /* How long a window of one unit stays after the last range on it was unmapped. */
 #define SMALL_WINDOW_IDLE_MS 1000u
@@ -19,11 +23,8 @@ size_t lz_windows_newest_bytes(const struct lz_backings *backings)
 	return bytes;
 }
 
-/*
- * Whether [start, end) contains nothing but a window: the program may have unmapped memory that is not its
- * own.
- */
-static bool contains_only_windows(struct lz_backings *backings, uintptr_t start, uintptr_t end)
+/* Reads /proc/self/maps, which takes 0.3 us for each mapping of the process. Used before Linux 6.11. */
+static bool contains_only_windows_by_maps(struct lz_backings *backings, uintptr_t start, uintptr_t end)
 {
 	struct lz_line_reader lines;
 	uintptr_t covered = start;
@@ -42,6 +43,33 @@ static bool contains_only_windows(struct lz_backings *backings, uintptr_t start,
 	}
 	lz_line_reader_close(&lines);
 	return covered == end;
+}
+
+/*
+ * Whether [start, end) contains nothing but a window: the program may have unmapped memory that is not its
+ * own.
+ */
+static bool contains_only_windows(struct lz_backings *backings, uintptr_t start, uintptr_t end)
+{
+	char *name = lz_scratch_take(backings->os);
+	struct lz_vma_queries queries = {.query = NULL};
+	int error = name == NULL ? -ENOMEM : lz_vma_begin(&queries, backings->os);
+	uintptr_t covered = start;
+	struct lz_vma vma;
+
+	while (error == 0 && covered < end) {
+		error = lz_vma_query_next(&queries, covered, &vma, name, LZ_SCRATCH_BYTES);
+		if (error == 0 && (vma.start != covered || vma.shared ||
+					  strncmp(name, LZ_WINDOW_PATH, strlen(LZ_WINDOW_PATH)) != 0))
+			error = -ENOENT;
+		if (error == 0)
+			covered = vma.end;
+	}
+	lz_vma_end(&queries);
+	lz_scratch_release(backings->os, name);
+	if (error == -ENOTTY)
+		return contains_only_windows_by_maps(backings, start, end);
+	return error == 0 && covered == end;
 }
 
 /*

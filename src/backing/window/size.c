@@ -19,8 +19,9 @@
 /* Below this share of vm.max_map_count, new mappings are made without counting the program's own. */
 #define UNCOUNTED_SHARE 64u
 
-/* The program's own mappings are counted this often at most: 0.3 us for each of them. */
+/* The program's own mappings are counted this often at most, and for a 64th of the time: 0.3 us for each. */
 #define COUNT_MS 100u
+#define COUNT_SHARE 64u
 
 /*
  * Sizes of pieces, by the sum of all memory on windows:
@@ -34,15 +35,15 @@
 #define LARGE_TOTAL (UINT64_C(512) << 30)
 #define MEDIUM_PIECE (UINT64_C(16) << 20)
 
-/* The mappings of the program that are no pieces of ours, counted at most COUNT_MS ago. Needs the lock of the
- * books. */
+/* The mappings of the program that are no pieces of ours, when last counted. Needs the lock of the books. */
 static uint64_t other_mappings(struct lz_backings *backings, uint64_t ours)
 {
 	struct lz_windows *windows = backings->windows;
 	uint64_t now = backings->os->now_ms(), used = 0;
 	struct lz_line_reader lines;
 
-	if (windows->counted_ms != 0 && now - windows->counted_ms < COUNT_MS)
+	if (windows->counted_ms != 0 &&
+		now - windows->counted_ms < lz_max_u64(COUNT_MS, COUNT_SHARE * windows->count_took_ms))
 		return windows->other_mappings;
 	if (lz_line_reader_open(&lines, backings->os, "/proc/thread-self/maps") != 0)
 		return 0;
@@ -50,7 +51,8 @@ static uint64_t other_mappings(struct lz_backings *backings, uint64_t ours)
 		used++;
 	lz_line_reader_close(&lines);
 	windows->other_mappings = lz_sub_clamped(used, ours);
-	windows->counted_ms = lz_nonzero_time(now);
+	windows->counted_ms = lz_nonzero_time(backings->os->now_ms());
+	windows->count_took_ms = lz_sub_clamped(windows->counted_ms, now);
 	return windows->other_mappings;
 }
 

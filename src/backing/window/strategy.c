@@ -14,7 +14,7 @@
 #include "os/scratch.h"
 #include "os/vma.h"
 
-/* One PROCMAP_QUERY for each piece of a window: 1 to 3 us. */
+/* One PROCMAP_QUERY for each piece of a window: 1 us. */
 #define QUERIED_PIECES_MAX 8u
 
 /* Largest cached region, in units. Cached mappings count against vm.max_map_count. */
@@ -135,7 +135,8 @@ static uintptr_t dontfork_start(struct lz_backings *backings, uintptr_t base)
  * there may be thousands. `name` is a scratch buffer. Returns 0 if they are intact, -ENOENT if not, or the
  * error of the query.
  */
-static int query_pieces(const struct lz_os *os, uintptr_t at, uintptr_t end, unsigned most, char *name)
+static int query_pieces(
+	struct lz_vma_queries *queries, uintptr_t at, uintptr_t end, unsigned most, char *name)
 {
 	uint64_t inode = 0;
 	struct lz_vma vma;
@@ -146,7 +147,7 @@ static int query_pieces(const struct lz_os *os, uintptr_t at, uintptr_t end, uns
 		 * The first piece is checked by name, because the inode alone may be another file's: a window
 		 * may be gone before the regions on it.
 		 */
-		error = lz_vma_query_named(os, at, &vma, name, inode == 0 ? LZ_SCRATCH_BYTES : 0);
+		error = lz_vma_query_next(queries, at, &vma, name, inode == 0 ? LZ_SCRATCH_BYTES : 0);
 		if (error != 0)
 			return error;
 		if (vma.start != at || !vma.readable || !vma.writable || vma.executable || vma.shared ||
@@ -162,10 +163,13 @@ static int query_pieces(const struct lz_os *os, uintptr_t at, uintptr_t end, uns
 static int is_intact(struct lz_backings *backings, uintptr_t base, size_t length, bool thorough, bool *intact)
 {
 	char *name = lz_scratch_take(backings->os);
-	int error = name == NULL ? -ENOMEM
-				 : query_pieces(backings->os, base, base + length,
-					   thorough ? UINT_MAX : QUERIED_PIECES_MAX, name);
+	struct lz_vma_queries queries = {.query = NULL};
+	int error = name == NULL ? -ENOMEM : lz_vma_begin(&queries, backings->os);
 
+	if (error == 0)
+		error = query_pieces(
+			&queries, base, base + length, thorough ? UINT_MAX : QUERIED_PIECES_MAX, name);
+	lz_vma_end(&queries);
 	lz_scratch_release(backings->os, name);
 	*intact = error == 0;
 	return error == -ENOENT ? 0 : error;

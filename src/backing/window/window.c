@@ -13,12 +13,9 @@
 #include "os/mman.h"
 #include "os/scratch.h"
 
-/*
- * How soon to retry after a window could not be created, and how often to check the huge pages of an existing
- * one.
- */
+/* How soon to retry after a window could not be created, and how often to check an existing one. */
 #define CREATE_RETRY_MS 1000u
-#define HUGE_PAGES_CHECK_MS 100u
+#define CHECK_MS 100u
 
 /* --- logging --- */
 
@@ -164,28 +161,6 @@ static bool create_and_install(struct lz_backings *backings, struct lz_window_fa
 	return false;
 }
 
-/*
- * Checks from time to time whether huge pages still map the window, and collapses it again if not: reclaim
- * may have split them, or the program may have disabled THP.
- */
-static bool ensure_huge_pages(
-	struct lz_backings *backings, struct lz_window_failure *failure, const struct lz_lease *lease)
-{
-	struct lz_window *window = lease->object;
-	size_t size = lease->source - lease->keeper;
-	uint64_t now = backings->os->now_ms();
-
-	if (backings->os->thp_disabled() == 1) {
-		lz_window_explain_no_huge_pages(backings, failure, 0);
-		return false;
-	}
-	if (now - window->checked_ms < HUGE_PAGES_CHECK_MS)
-		return true;
-	window->checked_ms = now;
-	return lz_window_has_huge_pages(backings, lease->keeper, size) ||
-	       lz_window_collapse(backings, failure, lease->keeper, size) == 0;
-}
-
 /* Whether the program locks all future memory (mlockall with MCL_FUTURE); then windows are not used. */
 static bool locks_new_memory(struct lz_backings *backings)
 {
@@ -203,6 +178,31 @@ static bool locks_new_memory(struct lz_backings *backings)
 	return (resident & 1) != 0 || aged == -EINVAL;
 }
 
+/*
+ * Checks whether the leased window can be used. From time to time also whether huge pages still map it, and
+ * collapses it again if not (reclaim may have split them), and whether all new memory is locked by a call
+ * that was not seen.
+ */
+static bool is_usable(
+	struct lz_backings *backings, struct lz_window_failure *failure, const struct lz_lease *lease)
+{
+	struct lz_window *window = lease->object;
+	size_t size = lease->source - lease->keeper;
+	uint64_t now;
+
+	if (backings->os->thp_disabled() == 1) {
+		lz_window_explain_no_huge_pages(backings, failure, 0);
+		return false;
+	}
+	now = backings->os->now_ms();
+	if (now - window->checked_ms < CHECK_MS)
+		return true;
+	window->checked_ms = now;
+	return !locks_new_memory(backings) &&
+	       (lz_window_has_huge_pages(backings, lease->keeper, size) ||
+		       lz_window_collapse(backings, failure, lease->keeper, size) == 0);
+}
+
 /* Retires the leased window and releases the lease. */
 static void retire(struct lz_backings *backings, struct lz_lease *lease)
 {
@@ -217,11 +217,17 @@ static void retire(struct lz_backings *backings, struct lz_lease *lease)
 static int acquire_new(struct lz_backings *backings, const struct wanted *wanted, struct lz_lease *lease)
 {
 	struct lz_window_failure failure = {NULL, 0};
-	uint64_t free = lz_memory_available(backings->os, "");
-	/* Others that share the budget will want a window as well. */
-	uint64_t share = free / lz_group_count(&backings->books->group);
-	size_t bytes = lz_window_fit_to_memory(backings, wanted->bytes, wanted->min_bytes, share);
+	uint64_t free, share;
+	size_t bytes;
 
+	if (locks_new_memory(backings)) {
+		lz_window_log_failure(backings, "the program locks all new memory (mlockall)", 0);
+		return -EAGAIN;
+	}
+	free = lz_memory_available(backings->os, "");
+	/* Others that share the budget will want a window as well. */
+	share = free / lz_group_count(&backings->books->group);
+	bytes = lz_window_fit_to_memory(backings, wanted->bytes, wanted->min_bytes, share);
 	if (!lz_window_is_affordable(bytes, wanted->length, free)) {
 		lz_window_log_failure(backings, "too little memory is free", 0);
 		return -EAGAIN;
@@ -258,17 +264,11 @@ int lz_window_acquire(struct lz_backings *backings, size_t total, size_t length,
 			lz_window_log_failure(backings, "too few mappings (vm.max_map_count)", 0);
 		return -EAGAIN;
 	}
-	/* Before a window is made, which would be locked itself. */
-	if (locks_new_memory(backings)) {
-		lz_window_release(backings, lease);
-		lz_window_log_failure(backings, "the program locks all new memory (mlockall)", 0);
-		return -EAGAIN;
-	}
-	if (lease->object != NULL && !ensure_huge_pages(backings, &failure, lease))
+	if (lease->object != NULL && !is_usable(backings, &failure, lease))
 		retire(backings, lease);
-	if (lease->object == NULL && (too_soon || acquire_new(backings, &wanted, lease) != 0))
-		return -EAGAIN;
-	return 0;
+	if (lease->object != NULL)
+		return 0;
+	return too_soon ? -EAGAIN : acquire_new(backings, &wanted, lease);
 }
 
 void lz_window_release(struct lz_backings *backings, struct lz_lease *lease)

@@ -58,6 +58,7 @@ struct lz_windows {
 	uint64_t max_map_count;                          /* vm.max_map_count; 0: not read yet */
 	uint64_t other_mappings;                         /* mappings of the program, counted at counted_ms */
 	uint64_t counted_ms;                             /* 0: never */
+	uint64_t count_took_ms;                          /* how long counting took */
 	_Atomic(const char *) logged[LZ_WINDOW_REASONS]; /* reasons logged so far; NULL: free entry */
 };
 
@@ -172,6 +173,11 @@ int lz_window_move_pieces(
 
 /* Bytes from `at`, up to `end`, that mremap(2) can move in one call. */
 size_t lz_window_movable_length(struct lz_backings *backings, uintptr_t at, uintptr_t end);
+
+/*
+ * The same with the map's tag of that part, 0 if it is not on a window. Needs the lock of the books.
+ */
+size_t lz_window_next_piece(struct lz_backings *backings, uintptr_t at, uintptr_t end, uintptr_t *tag);
 
 /* The entry in the map of windows for pieces that moved from `from` to `to`. Needs no lock. */
 uintptr_t lz_window_moved_tag(
