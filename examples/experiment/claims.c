@@ -1,13 +1,16 @@
 /*
- * The eight claims; see claims.h. A workload and its figures stand together, and both are given the same
+ * The claims; see claims.h. A workload and its figures stand together, and both are given the same
  * size. The figures follow from the page size: an entry of 8 bytes for each page, in tables of one page.
  */
 #include "claims.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <lazyzero.h>
 
@@ -344,6 +347,9 @@ static unsigned touch_one_page_figures(uint64_t size, struct figure *figures)
 
 /* --- E8 --- */
 
+/* 512 GiB in 1 GiB: just less than their page tables take. On a window a 32nd of that is enough. */
+#define LIMIT_SHARE 512u
+
 static const char *const refuse_settings[] = {"LAZYZERO_POLICY=refuse", "LAZYZERO_BACKING=zeropage", NULL};
 
 /* A compiler may leave out an allocation whose address nobody wants, and take it for a success. */
@@ -407,6 +413,76 @@ static unsigned outgrow_machine_figures(uint64_t size, struct figure *figures)
 	return 11;
 }
 
+/* --- E10 --- */
+
+#define HERD 24
+
+/* What became of the children so far, shared with them. */
+struct tally {
+	_Atomic unsigned done, refused, killed;
+};
+
+static _Noreturn void read_in_herd(struct tally *tally, uint64_t size)
+{
+	char *block = lz_version != NULL ? calloc(1, size) : map(size);
+
+	if (block == NULL) {
+		tally->refused++;
+		_exit(0);
+	}
+	read_every_page(block, size);
+	tally->done++;
+	while (tally->done + tally->refused + tally->killed < HERD)
+		usleep(20000);
+	_exit(0);
+}
+
+/* Each child is within a budget of its own; all of them together need more page tables than there is memory.
+ */
+static void read_together(uint64_t size)
+{
+	struct tally *tally =
+		mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	if (page_bytes() != 4096 || !kernel_has_zero_page()) {
+		report_skipped("its figures are those of a zero page of 4 KiB");
+		return;
+	}
+	if (tally == MAP_FAILED) {
+		report_skipped("no memory");
+		return;
+	}
+	for (int i = 0; i < HERD; i++)
+		if (fork() == 0)
+			read_in_herd(tally, size);
+	while (wait(&status) > 0)
+		tally->killed += WIFSIGNALED(status);
+	report("done", tally->done);
+	report("refused", tally->refused);
+	report("killed", tally->killed);
+}
+
+static const char *const group_refuse_settings[] = {"LAZYZERO_BUDGET_SCOPE=group:experiments",
+	"LAZYZERO_POLICY=refuse", "LAZYZERO_BACKING=zeropage", NULL};
+static const char *const group_settings[] = {"LAZYZERO_BUDGET_SCOPE=group:experiments", NULL};
+
+static unsigned read_together_figures(uint64_t size, struct figure *figures)
+{
+	(void)size;
+	figures[0] = (struct figure){"done", "children that read to the end", COUNT,
+		{any(), at_least(1), exactly(HERD)}};
+	figures[1] = (struct figure){"refused", "children that were given ENOMEM", COUNT,
+		{exactly(0), at_least(1), exactly(0)}};
+	figures[2] = (struct figure){
+		"killed", "children that were killed", COUNT, {at_least(1), exactly(0), exactly(0)}};
+	figures[3] = (struct figure){
+		"oom_kills", "out-of-memory kills", COUNT, {at_least(1), exactly(0), exactly(0)}};
+	return 4;
+}
+
+/* --- all --- */
+
 static const char *const window_settings[] = {"LAZYZERO_BACKING=window", NULL};
 
 /* What a user would set: refuse what does not fit, and let the window make it fit. 2 MiB of page tables
@@ -417,21 +493,25 @@ static const char *const answer_settings[] = {
 static const char *const zeropage_settings[] = {"LAZYZERO_BACKING=zeropage", "LAZYZERO_THP=never", NULL};
 
 const struct claim claims[] = {
-	{"E1", "mmap returns at once; nothing is resident until touched", 100 * GIB, false, NULL, NULL,
+	{"E1", "mmap returns at once; nothing is resident until touched", 100 * GIB, 0, 0, 0, NULL, NULL,
 		reserve_only, reserve_figures, false},
-	{"E2", "a read maps the zero page, a write allocates", 16 * GIB, false, zeropage_settings, NULL,
+	{"E2", "a read maps the zero page, a write allocates", 16 * GIB, 0, 0, 0, zeropage_settings, NULL,
 		read_then_write, read_then_write_figures, true},
-	{"E3", "each first read is a minor fault", 16 * GIB, false, zeropage_settings, NULL, count_faults,
+	{"E3", "each first read is a minor fault", 16 * GIB, 0, 0, 0, zeropage_settings, NULL, count_faults,
 		count_faults_figures, true},
-	{"E4", "entries filled up front: tables at once, no faults later", 16 * GIB, false, populate_settings,
-		NULL, populate, populate_figures, true},
-	{"E5", "read page by page: almost nothing resident, but page tables", 100 * GIB, false,
+	{"E4", "entries filled up front: tables at once, no faults later", 16 * GIB, 0, 0, 0,
+		populate_settings, NULL, populate, populate_figures, true},
+	{"E5", "read page by page: almost nothing resident, but page tables", 100 * GIB, 0, 0, 0,
 		zeropage_settings, window_settings, read_all, read_all_figures, true},
-	{"E6", "a huge array, mostly zero: memory follows the writes", TIB, false, zeropage_settings, NULL,
+	{"E6", "a huge array, mostly zero: memory follows the writes", TIB, 0, 0, 0, zeropage_settings, NULL,
 		sparse_array, sparse_array_figures, false},
-	{"E7", "one page needs a table on each of 4 levels: 4 x 4 KiB", 0, false, NULL, NULL, touch_one_page,
-		touch_one_page_figures, false},
-	{"E8", "reading 512 times the memory: killed by page tables", 512 * GIB, true, refuse_settings,
-		answer_settings, outgrow_machine, outgrow_machine_figures, false},
+	{"E7", "one page needs a table on each of 4 levels: 4 x 4 KiB", 0, 0, 0, 0, NULL, NULL,
+		touch_one_page, touch_one_page_figures, false},
+	{"E8", "reading 512 times the memory: killed by page tables", 512 * GIB, LIMIT_SHARE,
+		32 * LIMIT_SHARE, 16 * MIB, refuse_settings, answer_settings, outgrow_machine,
+		outgrow_machine_figures, false},
+	/* 24 windows of 2 MiB must fit in the least limit. */
+	{"E10", "24 processes, each within the budget: killed together", 12 * GIB, HERD, HERD, 128 * MIB,
+		group_refuse_settings, group_settings, read_together, read_together_figures, false},
 };
 const unsigned claim_count = sizeof claims / sizeof *claims;

@@ -1,5 +1,5 @@
 /*
- * The eight claims about demand paging: for each, the program that shows it and what its figures must be.
+ * The claims about demand paging: for each, the program that shows it and what its figures must be.
  */
 #ifndef LZ_EXPERIMENT_CLAIMS_H
 #define LZ_EXPERIMENT_CLAIMS_H
@@ -30,18 +30,16 @@ struct figure {
 
 struct claim {
 	const char *id, *text;
-	uint64_t size;                   /* at scale 1; the functions get the scaled one; 0: there is none */
-	bool limited;                    /* runs in a memory control group of size / LIMIT_SHARE */
+	uint64_t size;        /* at scale 1; the functions get the scaled one; 0: there is none */
+	uint64_t limit_share; /* runs in a memory control group of size / limit_share; 0: not limited */
+	uint64_t window_limit_share;     /* the same for the third column */
+	uint64_t least_limit;            /* bytes; a smaller scale does not go below it */
 	const char *const *settings;     /* for the library */
 	const char *const *window;       /* the same for the third column; NULL: there is none */
 	void (*workload)(uint64_t size); /* what the child does */
 	unsigned (*figures)(uint64_t size, struct figure *figures); /* returns how many */
 	bool reads_all; /* without a zero page this fills memory of that size */
 };
-
-/* 512 GiB in 1 GiB: just less than their page tables take. On a window a 32nd of that is enough. */
-#define LIMIT_SHARE 512u
-#define WINDOW_LIMIT_SHARE (32u * LIMIT_SHARE)
 
 extern const struct claim claims[];
 extern const unsigned claim_count;

@@ -35,7 +35,7 @@ struct run {
 	pid_t child;
 	uint64_t started, tables, resident;
 	bool runaway;
-	char text[4096]; /* what the child has written; the rest of a longer one is dropped */
+	char text[32768]; /* each process of a group may log a line */
 	size_t length;
 };
 

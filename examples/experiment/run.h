@@ -22,7 +22,7 @@ struct value {
 struct outcome {
 	char skipped[160]; /* why it could not be run; "" when it was */
 	char version[32];  /* of the library the child ran under, "" for none */
-	char message[320]; /* the library's last message, or the kernel's on killing the child */
+	char message[480]; /* the library's last message, or the kernel's on killing the child */
 	struct value values[20];
 	unsigned count;
 };

@@ -68,7 +68,8 @@ const struct lz_command lz_command_run = {
 	.description =
 		"Runs PROGRAM with the library preloaded. Signals are forwarded to PROGRAM, and its exit "
 		"status is returned; the status is 125 if the command itself fails, 126 if PROGRAM cannot be "
-		"executed, 127 if it is not found.",
+		"executed, 127 if it is not found. PROGRAM and its descendants share one budget, unless "
+		"--budget-scope says otherwise or --summary is none.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,
