@@ -113,6 +113,7 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		.budget = grant->budget,
 		.window = grant->window,
 		.plain_cost = grant->plain_cost,
+		.address = address,
 		.offset = address,
 	};
 
@@ -129,7 +130,7 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		lz_books_unlock(budget->books);
 	}
 	/* The return address may be the first byte of another line; the call is at the byte before it. */
-	if (lz_log_would_show(budget->log, kind) &&
+	if (lz_log_would_show(budget->log, kind, address) &&
 		lz_module_and_offset(budget->os, LZ_MAPS, address - 1, found->module, sizeof found->module,
 			&event.offset) == 0)
 		event.offset++;

@@ -132,8 +132,11 @@ static void report_write_failure(struct lz_log *log, int error)
 void lz_log_after_fork(struct lz_log *log)
 {
 	log->pid = log->os->getpid();
-	for (size_t i = 0; i < LZ_EVENT_KINDS; i++)
+	for (size_t i = 0; i < LZ_EVENT_KINDS; i++) {
 		atomic_store_explicit(&log->count[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&log->shown[i], 0, memory_order_relaxed);
+	}
+	lz_log_sites_reset(&log->sites);
 }
 
 void lz_log_open(
@@ -305,6 +308,15 @@ static void text_in_use(struct lz_text *text, const struct lz_event *event)
 	lz_text_char(text, ')');
 }
 
+static void text_place(struct lz_text *text, const struct lz_event *event)
+{
+	if (*event->module != '\0') {
+		lz_text_escaped(text, event->module);
+		lz_text_char(text, '+');
+	}
+	lz_text_hex(text, event->offset);
+}
+
 static void event_text(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
 {
 	begin_line(log, text);
@@ -329,26 +341,47 @@ static void event_text(struct lz_log *log, struct lz_text *text, const struct lz
 		lz_text_string(text, " of page tables");
 	}
 	lz_text_string(text, ", from ");
-	if (*event->module != '\0') {
-		lz_text_escaped(text, event->module);
-		lz_text_char(text, '+');
-	}
-	lz_text_hex(text, event->offset);
+	text_place(text, event);
 }
 
-bool lz_log_would_show(const struct lz_log *log, enum lz_event_kind kind)
+bool lz_log_would_show(struct lz_log *log, enum lz_event_kind kind, uint64_t address)
 {
+	struct lz_log_site *site = lz_log_site_find(&log->sites, address, kind, false);
+
 	return log->target != LZ_LOG_NONE &&
-	       atomic_load_explicit(&log->count[kind], memory_order_relaxed) < LZ_LOG_MAX_LINES;
+	       atomic_load_explicit(&log->shown[kind], memory_order_relaxed) < LZ_LOG_MAX_LINES &&
+	       (site == NULL || atomic_load_explicit(&site->shown, memory_order_relaxed) < LZ_LOG_SITE_LINES);
+}
+
+/* Counts an event. Returns whether it is to be written. */
+static bool count_event(struct lz_log *log, const struct lz_event *event)
+{
+	struct lz_log_site *site = lz_log_site_find(&log->sites, event->address, event->kind, true);
+
+	atomic_fetch_add_explicit(&log->count[event->kind], 1, memory_order_relaxed);
+	if (site != NULL && atomic_fetch_add_explicit(&site->count, 1, memory_order_relaxed) == 0) {
+		struct lz_text place = lz_text_init(site->place, sizeof site->place);
+
+		site->call = event->call;
+		text_place(&place, event);
+	}
+	if (!lz_log_would_show(log, event->kind, event->address)) {
+		if (site != NULL)
+			atomic_fetch_add_explicit(&site->bytes, event->size, memory_order_relaxed);
+		return false;
+	}
+	if (site != NULL)
+		atomic_fetch_add_explicit(&site->shown, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&log->shown[event->kind], 1, memory_order_relaxed);
+	return true;
 }
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event)
 {
-	uint64_t before = atomic_fetch_add_explicit(&log->count[event->kind], 1, memory_order_relaxed);
 	struct lz_text text;
 	char *buffer;
 
-	if (log->target == LZ_LOG_NONE || before >= LZ_LOG_MAX_LINES)
+	if (!count_event(log, event))
 		return;
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
@@ -411,6 +444,45 @@ void lz_log_fatal(struct lz_log *log, const char *message)
 	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
 }
 
+/* "17 more of "served calloc", 136 GiB together, from program+0x1257" */
+static void site_text(struct lz_text *text, const struct lz_log_site *site, uint64_t more)
+{
+	lz_text_u64(text, more);
+	lz_text_string(text, " more of \"");
+	lz_text_string(text, kind_names[lz_log_site_kind(site)]);
+	lz_text_char(text, ' ');
+	lz_text_string(text, site->call);
+	lz_text_string(text, "\", ");
+	lz_text_size(text, atomic_load_explicit(&site->bytes, memory_order_relaxed));
+	lz_text_string(text, " together, from ");
+	lz_text_string(text, site->place);
+}
+
+/* Writes a line for a call site of which not all events were shown. */
+static void close_site(struct lz_log *log, const struct lz_log_site *site, char *buffer)
+{
+	struct lz_text text = lz_text_init(buffer, LINE_BYTES);
+	uint64_t more = atomic_load_explicit(&site->count, memory_order_relaxed) -
+			atomic_load_explicit(&site->shown, memory_order_relaxed);
+
+	if (more == 0)
+		return;
+	begin_syslog(log, &text, LOG_NOTICE);
+	if (log->format == LZ_LOG_JSON) {
+		begin_json(log, &text, "repeated");
+		member_string(&text, "kind", kind_names[lz_log_site_kind(site)]);
+		member_string(&text, "call", site->call);
+		member_u64(&text, "count", more);
+		member_u64(&text, "size", atomic_load_explicit(&site->bytes, memory_order_relaxed));
+		member_string(&text, "from", site->place);
+		lz_text_char(&text, '}');
+	} else {
+		begin_line(log, &text);
+		site_text(&text, site, more);
+	}
+	emit(log, &text);
+}
+
 void lz_log_close(struct lz_log *log)
 {
 	uint64_t hidden[LZ_EVENT_KINDS] = {0};
@@ -418,9 +490,8 @@ void lz_log_close(struct lz_log *log)
 	char *buffer;
 
 	for (size_t i = 0; i < LZ_EVENT_KINDS; i++) {
-		uint64_t seen = atomic_load_explicit(&log->count[i], memory_order_relaxed);
-
-		hidden[i] = seen > LZ_LOG_MAX_LINES ? seen - LZ_LOG_MAX_LINES : 0;
+		hidden[i] = atomic_load_explicit(&log->count[i], memory_order_relaxed) -
+			    atomic_load_explicit(&log->shown[i], memory_order_relaxed);
 	}
 	/* Avoid the system call if there is nothing to report: a seccomp filter may kill on it. */
 	if (log->target == LZ_LOG_NONE ||
@@ -431,6 +502,8 @@ void lz_log_close(struct lz_log *log)
 	buffer = lz_scratch_take(log->os);
 	if (buffer == NULL)
 		return;
+	for (size_t i = 0; i < LZ_LOG_SITES; i++)
+		close_site(log, &log->sites.site[i], buffer);
 	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
 	if (log->format == LZ_LOG_JSON) {
@@ -442,6 +515,8 @@ void lz_log_close(struct lz_log *log)
 	} else {
 		begin_line(log, &text);
 		lz_text_string(&text, "not shown after the first ");
+		lz_text_u64(&text, LZ_LOG_SITE_LINES);
+		lz_text_string(&text, " of each call site and ");
 		lz_text_u64(&text, LZ_LOG_MAX_LINES);
 		lz_text_string(&text, " of each kind: ");
 		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);

@@ -3,8 +3,8 @@
  *
  * Logging never allocates, uses stdio, waits, or raises SIGPIPE or SIGXFSZ in the program. A descriptor is
  * written only while it refers to the same file as at start-up, because programs close descriptor 2 and open
- * a database on it. The number of lines of each kind is limited; further events are counted. Thread-safe and
- * async-signal-safe; no locks.
+ * a database on it. The number of lines of each kind and of each call site is limited; further events are
+ * counted. Thread-safe and async-signal-safe; no locks.
  */
 #ifndef LZ_SUPPORT_LOG_H
 #define LZ_SUPPORT_LOG_H
@@ -15,6 +15,7 @@
 
 #include "os/os.h"
 #include "support/group.h"
+#include "support/log_sites.h"
 #include "support/options.h"
 
 #define LZ_LOG_MAX_LINES 20u /* lines written for each kind */
@@ -44,6 +45,7 @@ struct lz_event {
 	const struct lz_group_sum *group; /* what its budget group holds; NULL without one */
 	const char *group_name;
 	const char *module; /* file name of the caller's module, "" if unknown */
+	uint64_t address;   /* of the caller; 0 if unknown */
 	uint64_t offset;    /* offset of the caller in its module, or its address if the module is unknown */
 };
 
@@ -57,10 +59,12 @@ struct lz_log {
 	struct lz_file_id
 		stderr_id; /* file behind descriptor 2 at start-up, where a failed write is reported */
 	bool stderr_known;
-	char path[2 * LZ_OPTION_TEXT_MAX]; /* absolute path, with % sequences */
-	char executable[64];               /* base name, for %e */
-	pid_t pid;                         /* process whose events are counted */
-	_Atomic uint64_t count[LZ_EVENT_KINDS];
+	char path[2 * LZ_OPTION_TEXT_MAX];      /* absolute path, with % sequences */
+	char executable[64];                    /* base name, for %e */
+	pid_t pid;                              /* process whose events are counted */
+	_Atomic uint64_t count[LZ_EVENT_KINDS]; /* events */
+	_Atomic uint64_t shown[LZ_EVENT_KINDS]; /* lines written of them */
+	struct lz_log_sites sites;
 };
 
 /*
@@ -71,10 +75,10 @@ void lz_log_open(
 	struct lz_log *log, const struct lz_os *os, const struct lz_options *options, const char *executable);
 
 /*
- * Whether the next event of this kind would be written. If not, the caller need not look up the module of the
- * call site.
+ * Whether the next event of this kind from this address (0: unknown) would be written. If not, the caller
+ * need not look up the module of the call site.
  */
-bool lz_log_would_show(const struct lz_log *log, enum lz_event_kind kind);
+bool lz_log_would_show(struct lz_log *log, enum lz_event_kind kind, uint64_t address);
 
 void lz_log_event(struct lz_log *log, const struct lz_event *event);
 void lz_log_note(struct lz_log *log, const char *text);
@@ -88,7 +92,7 @@ void lz_log_fatal(struct lz_log *log, const char *text);
 /* In a forked child: resets the counts. The parent reports its own. */
 void lz_log_after_fork(struct lz_log *log);
 
-/* At exit: reports how many events were not shown, if any. */
+/* At exit: reports how many events were not shown, if any, by call site and all together. */
 void lz_log_close(struct lz_log *log);
 
 /*

@@ -77,7 +77,9 @@ const struct lz_option lz_option_table[] = {
 		"started). All other programs run unchanged. Empty: act in all.",
 		NULL, LZ_OPTION_TEXT, FIELD(only)},
 	{"LOG", "log", "TARGET", "stderr", "stderr, none, fd:N, syslog, or the path of a file",
-		"Target of messages. In a path, %p becomes the process id, %e the executable's name and "
+		"Target of messages. Of each call site three of a kind are written, and the others summed up "
+		"at "
+		"exit. In a path, %p becomes the process id, %e the executable's name and "
 		"%% a percent sign. A file is created with mode 0600 and appended to; symbolic links are "
 		"not followed.",
 		NULL, LZ_OPTION_LOG, FIELD(log)},

@@ -70,7 +70,7 @@ Test(log, repeated_events_are_limited_and_counted)
 
 	open_log("stderr", "text");
 	for (int i = 0; i < 100; i++) {
-		cr_expect_eq(lz_log_would_show(&log_state, LZ_EVENT_REFUSED), i < (int)LZ_LOG_MAX_LINES);
+		cr_expect_eq(lz_log_would_show(&log_state, LZ_EVENT_REFUSED, 0), i < (int)LZ_LOG_MAX_LINES);
 		lz_log_event(&log_state, &refused);
 		if (i % 10 == 0)
 			fake.written_length = 0; /* the buffer holds less than 20 lines */
@@ -81,6 +81,36 @@ Test(log, repeated_events_are_limited_and_counted)
 	cr_expect_eq(lines, LZ_LOG_MAX_LINES);
 	lz_log_close(&log_state);
 	cr_expect_not_null(strstr(fake.written, "0 served over the budget, 80 refused"), "%s", fake.written);
+}
+
+/* One place in a loop does not hide another one, and both are summed up. */
+Test(log, repeated_events_of_a_call_site_are_summed)
+{
+	struct lz_event first = refused, second = refused;
+	char text[sizeof fake.written];
+
+	first.address = 0x401189;
+	second.address = 0x402000;
+	second.offset = 0x2000;
+	open_log("stderr", "text");
+	for (int i = 0; i < 50; i++) {
+		cr_expect_eq(lz_log_would_show(&log_state, LZ_EVENT_REFUSED, first.address),
+			i < (int)LZ_LOG_SITE_LINES);
+		lz_log_event(&log_state, &first);
+	}
+	cr_expect(lz_log_would_show(&log_state, LZ_EVENT_REFUSED, second.address));
+	for (int i = 0; i < 5; i++)
+		lz_log_event(&log_state, &second);
+	fake.written_length = 0;
+	lz_log_close(&log_state);
+	memcpy(text, fake.written, sizeof text);
+	cr_expect_not_null(
+		strstr(text, "] 47 more of \"refused calloc\", 23.5 TiB together, from demo+0x1189\n"), "%s",
+		text);
+	cr_expect_not_null(
+		strstr(text, "] 2 more of \"refused calloc\", 1.00 TiB together, from demo+0x2000\n"), "%s",
+		text);
+	cr_expect_not_null(strstr(text, "0 served over the budget, 49 refused\n"), "%s", text);
 }
 
 Test(log, no_summary_if_all_events_were_shown)
