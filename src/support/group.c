@@ -25,10 +25,15 @@ static uint32_t end_of(struct lz_group_segment *segment)
 	return end <= LZ_GROUP_MEMBERS ? end : LZ_GROUP_MEMBERS;
 }
 
+/* More than this no process has, so that no sum overflows, whatever other processes have written. */
+#define CHARGE_MAX (UINT64_C(1) << 48)
+
 static uint64_t held_by(struct lz_group_segment *segment, unsigned slot)
 {
-	return lz_max_u64(atomic_load_explicit(&segment->charge[slot], memory_order_relaxed),
+	uint64_t held = lz_max_u64(atomic_load_explicit(&segment->charge[slot], memory_order_relaxed),
 		atomic_load_explicit(&segment->observed[slot], memory_order_relaxed));
+
+	return lz_min_u64(held, CHARGE_MAX);
 }
 
 static bool counts(struct lz_group_segment *segment, unsigned slot)
@@ -127,10 +132,10 @@ uint64_t lz_group_others(const struct lz_group *group)
 
 	if (segment == NULL)
 		return 0;
+	/* Without a branch: this is in every decision. */
 	for (unsigned slot = 0, end = end_of(segment); slot < end; slot++)
-		if (slot != group->slot && __builtin_add_overflow(sum, held_by(segment, slot), &sum))
-			return UINT64_MAX;
-	return sum;
+		sum += held_by(segment, slot);
+	return lz_sub_clamped(sum, held_by(segment, group->slot));
 }
 
 void lz_group_sum(const struct lz_group *group, struct lz_group_sum *sum)
@@ -144,8 +149,7 @@ void lz_group_sum(const struct lz_group *group, struct lz_group_sum *sum)
 		if (!counts(segment, slot))
 			continue;
 		sum->members++;
-		if (__builtin_add_overflow(sum->bytes, held, &sum->bytes))
-			sum->bytes = UINT64_MAX;
+		sum->bytes += held;
 		if (held < sum->largest)
 			continue;
 		sum->largest = held;
