@@ -390,12 +390,12 @@ static void run_all_faults(char *const *envp)
 
 Test(fault_injection, zero_page_backing)
 {
-	run_all_faults((char *[]){"LAZYZERO_BACKING=zeropage", "LAZYZERO_BUDGET=1G", NULL});
+	run_all_faults((char *[]){"LAZYZERO_BACKING=zeropage", "LAZYZERO_BUDGET=1T", NULL});
 }
 
 Test(fault_injection, window_backing)
 {
-	run_all_faults((char *[]){"LAZYZERO_BACKING=window", "LAZYZERO_BUDGET=1G", NULL});
+	run_all_faults((char *[]){"LAZYZERO_BACKING=window", "LAZYZERO_BUDGET=1T", NULL});
 }
 
 Test(fault_injection, with_report)
@@ -407,12 +407,12 @@ Test(fault_injection, with_report)
 	close(fd);
 	unlink(path);
 	snprintf(variable, sizeof variable, "LAZYZERO_REPORT=%s", path);
-	run_all_faults((char *[]){variable, "LAZYZERO_BUDGET=1G", NULL});
+	run_all_faults((char *[]){variable, "LAZYZERO_BUDGET=1T", NULL});
 	unlink(path);
 }
 
 Test(fault_injection, no_cache_and_no_huge_pages)
 {
-	run_all_faults((char *[]){"LAZYZERO_CACHE=0", "LAZYZERO_BUDGET=1G", "LAZYZERO_THP=never",
+	run_all_faults((char *[]){"LAZYZERO_CACHE=0", "LAZYZERO_BUDGET=1T", "LAZYZERO_THP=never",
 		"LAZYZERO_POPULATE=read", NULL});
 }
