@@ -212,6 +212,12 @@ uintptr_t lz_books_window_tag_at(struct lz_books *books, uintptr_t address);
  */
 void lz_books_reconcile_after_failure(struct lz_books *books);
 
+/*
+ * The program is about to unmap [start, end) or to map something there: if its budget group's segment is
+ * there, this process leaves the group. Costs a comparison. May take the lock.
+ */
+void lz_books_before_unmap(struct lz_books *books, uintptr_t start, uintptr_t end);
+
 /* Publishes this process's charge in its group again, after a request that was granted failed. Takes the
  * lock. */
 void lz_books_publish_charge(struct lz_books *books);

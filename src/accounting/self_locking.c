@@ -22,6 +22,14 @@ void lz_books_reconcile_after_failure(struct lz_books *books)
 	lz_books_unlock(books);
 }
 
+void lz_books_before_unmap(struct lz_books *books, uintptr_t start, uintptr_t end)
+{
+	if (!lz_group_overlaps(&books->group, start, end) || !lz_books_lock(books))
+		return;
+	lz_group_abandon(&books->group);
+	lz_books_unlock(books);
+}
+
 void lz_books_publish_charge(struct lz_books *books)
 {
 	if (__atomic_load_n(&books->group.segment, __ATOMIC_RELAXED) == NULL || !lz_books_lock(books))

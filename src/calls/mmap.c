@@ -251,6 +251,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	need.can_use_window = can_use_window(calls, &call);
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
+	if (flags & MAP_FIXED)
+		lz_books_before_unmap(calls->books, (uintptr_t)address, lz_range_end(address, length));
 	/* A window that the program maps over must not be cloned from any more. */
 	if ((flags & MAP_FIXED) && lz_window_map_may_have_windows(&calls->books->windows) &&
 		lz_books_lock(calls->books)) {
@@ -295,6 +297,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 	bool is_saved = false;
 	int error;
 
+	lz_books_before_unmap(calls->books, (uintptr_t)address, lz_range_end(address, length));
 	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) &&
 		lz_books_lock(calls->books)) {

@@ -204,6 +204,10 @@ __attribute__((noinline)) static void evict_addresses(struct lz_calls *calls, co
 
 	if (!page_range(calls, call, &start, &end, &rounded))
 		return;
+	lz_books_before_unmap(calls->books, start, end);
+	if (call->flags & MREMAP_FIXED)
+		lz_books_before_unmap(
+			calls->books, (uintptr_t)call->target, lz_range_end(call->target, rounded));
 	lz_cache_evict_range(calls->cache, start, lz_max_u64(end, lz_range_end(call->address, rounded)));
 	if (call->flags & MREMAP_FIXED)
 		lz_cache_evict_range(

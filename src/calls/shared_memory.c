@@ -59,6 +59,8 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 	if (address != NULL)
 		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, bytes));
 	if (flags & SHM_REMAP)
+		lz_books_before_unmap(calls->books, (uintptr_t)address, lz_range_end(address, bytes));
+	if (flags & SHM_REMAP)
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	result = calls->next->shmat(id, address, flags);
 	if (!lz_os_failed(result) && lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift,
@@ -77,6 +79,7 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address)
 	uintptr_t start = (uintptr_t)address;
 	int error;
 
+	lz_books_before_unmap(calls->books, start, start + 1);
 	if (lz_books_lock(calls->books)) {
 		struct lz_range *range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 

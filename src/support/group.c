@@ -77,14 +77,11 @@ static unsigned find_slot(const struct lz_group *group, uint32_t pid)
 	return LZ_GROUP_MEMBERS;
 }
 
-int lz_group_claim_slot(struct lz_group *group, uint32_t pid)
+/* Takes the first free slot. Returns 0, or -EUSERS if there is none. */
+static int take_free_slot(struct lz_group *group, uint32_t pid)
 {
 	struct lz_group_segment *segment = group->segment;
 
-	group->pid = pid;
-	group->slot = find_slot(group, pid);
-	if (group->slot != LZ_GROUP_MEMBERS)
-		return 0;
 	for (unsigned slot = 0; slot < LZ_GROUP_MEMBERS; slot++) {
 		uint32_t end = end_of(segment), none = 0;
 
@@ -100,18 +97,39 @@ int lz_group_claim_slot(struct lz_group *group, uint32_t pid)
 	return -EUSERS;
 }
 
-bool lz_group_after_fork(struct lz_group *group)
-{
-	uint32_t pid;
+static void scan(struct lz_group *group);
 
-	if (segment_of(group) == NULL)
-		return false;
-	pid = (uint32_t)group->os->getpid();
-	if (pid == group->pid)
-		return false;
+int lz_group_claim_slot(struct lz_group *group)
+{
+	uint32_t pid = (uint32_t)group->os->getpid();
+	struct lz_process_id id = {0, 0};
+	struct lz_group_member *member;
+
+	group->pid = pid;
 	/* unshare(CLONE_NEWPID) takes effect for children. */
 	group->pid_namespace = lz_process_namespace(group->os, "pid");
-	if (lz_group_claim_slot(group, pid) != 0)
+	group->slot = find_slot(group, pid);
+	if (group->slot == LZ_GROUP_MEMBERS && take_free_slot(group, pid) != 0) {
+		/* Children that have come and gone since the last look. */
+		scan(group);
+		if (take_free_slot(group, pid) != 0)
+			return -EUSERS;
+	}
+	/* Without these, a process that gets the same pid later would be taken for this one. */
+	lz_process_identify(group->os, pid, &id);
+	member = &group->segment->member[group->slot];
+	atomic_store(&group->segment->charge[group->slot], 0);
+	atomic_store(&group->segment->observed[group->slot], 0);
+	atomic_store(&member->start_time, id.start_time);
+	atomic_store(&member->stack, id.stack);
+	return 0;
+}
+
+bool lz_group_after_fork(struct lz_group *group)
+{
+	if (segment_of(group) == NULL || (uint32_t)group->os->getpid() == group->pid)
+		return false;
+	if (lz_group_claim_slot(group) != 0)
 		__atomic_store_n(&group->segment, NULL, __ATOMIC_RELEASE);
 	return true;
 }
@@ -120,7 +138,7 @@ void lz_group_publish(struct lz_group *group, uint64_t bytes)
 {
 	struct lz_group_segment *segment = group->segment;
 
-	if (segment == NULL || (!owns_slot(group) && lz_group_claim_slot(group, group->pid) != 0))
+	if (segment == NULL || (!owns_slot(group) && lz_group_claim_slot(group) != 0))
 		return;
 	atomic_store_explicit(&segment->charge[group->slot], bytes, memory_order_seq_cst);
 }
@@ -180,7 +198,6 @@ unsigned lz_group_count(const struct lz_group *group)
 
 /*
  * Looks at a member of this PID namespace: frees its slot if the process is gone, or notes its page tables.
- * What a member does not know of itself after a fork is filled in here.
  */
 static void look_at(struct lz_group *group, unsigned slot, uint32_t pid)
 {
@@ -196,11 +213,14 @@ static void look_at(struct lz_group *group, unsigned slot, uint32_t pid)
 	}
 	if (error != 0)
 		return;
-	/* It executes another program, which publishes for itself if it is under the library. */
-	if (stack != 0 && id.stack != 0 && id.stack != stack)
-		atomic_store(&segment->charge[slot], 0);
-	atomic_store(&member->start_time, id.start_time);
-	atomic_store(&member->stack, id.stack);
+	/*
+	 * It executes another program, which does not have the segment. If that is under the library, it
+	 * joins by itself.
+	 */
+	if (stack != 0 && id.stack != 0 && id.stack != stack) {
+		free_slot(segment, slot, pid);
+		return;
+	}
 	if (atomic_load(&member->counts))
 		atomic_store(&segment->observed[slot], lz_process_page_tables(group->os, pid));
 }
@@ -268,12 +288,28 @@ void lz_group_scan(struct lz_group *group, uint64_t age_ms)
 	scan(group);
 }
 
+bool lz_group_overlaps(const struct lz_group *group, uintptr_t start, uintptr_t end)
+{
+	uintptr_t at = (uintptr_t)segment_of(group);
+
+	return at != 0 && start < at + sizeof *group->segment && end > at;
+}
+
+void lz_group_abandon(struct lz_group *group)
+{
+	struct lz_group_segment *segment = group->segment;
+
+	if (segment == NULL)
+		return;
+	__atomic_store_n(&group->segment, NULL, __ATOMIC_RELEASE);
+	free_slot(segment, group->slot, group->pid);
+}
+
 void lz_group_leave(struct lz_group *group)
 {
 	struct lz_group_segment *segment = segment_of(group);
 
 	if (segment == NULL || group->pid != (uint32_t)group->os->getpid() || !owns_slot(group))
 		return;
-	__atomic_store_n(&group->segment, NULL, __ATOMIC_RELEASE);
-	free_slot(segment, group->slot, group->pid);
+	lz_group_abandon(group);
 }

@@ -118,10 +118,16 @@ const char *lz_group_name(const struct lz_group *group);
 unsigned lz_group_count(const struct lz_group *group);
 
 /*
- * Gives this process, whose pid is `pid`, a slot: the one that it had before exec(2), or a free one. Returns
- * 0, or -EUSERS if there is none. For the files of the group.
+ * Gives this process a slot: the one that it had before exec(2), or a free one. Returns 0, or -EUSERS if
+ * there is none. For the files of the group.
  */
-int lz_group_claim_slot(struct lz_group *group, uint32_t pid);
+int lz_group_claim_slot(struct lz_group *group);
+
+/* Whether [start, end) overlaps the segment. Thread-safe. */
+bool lz_group_overlaps(const struct lz_group *group, uintptr_t start, uintptr_t end);
+
+/* The program is about to unmap the segment: this process is a member no more. */
+void lz_group_abandon(struct lz_group *group);
 
 /* At exit: frees the slot. */
 void lz_group_leave(struct lz_group *group);

@@ -69,10 +69,15 @@ static int attach_existing(struct lz_group *group, int id, const char *name)
 static int create(struct lz_group *group, const char *name)
 {
 	struct lz_text text;
-	long id = group->os->any_syscall(
-		SYS_shmget, IPC_PRIVATE, sizeof *group->segment, IPC_CREAT | 0600, 0, 0, 0);
-	int error;
+	size_t bytes;
+	long id;
+	int error = group->os->shm_size(-1, &bytes);
 
+	/* Where shmctl(2) is denied, the segment could not be marked for destruction, and would stay. */
+	if (error != -EINVAL)
+		return error != 0 ? error : -EPROTO;
+	id = group->os->any_syscall(
+		SYS_shmget, IPC_PRIVATE, sizeof *group->segment, IPC_CREAT | 0600, 0, 0, 0);
 	if (id < 0)
 		return (int)id;
 	error = attach(group, (int)id);
@@ -90,23 +95,11 @@ static int create(struct lz_group *group, const char *name)
 
 static int become_member(struct lz_group *group)
 {
-	uint32_t pid = (uint32_t)group->os->getpid();
-	struct lz_process_id id = {0, 0};
-	struct lz_group_member *member;
-	int error;
+	int error = lz_group_claim_slot(group);
 
-	group->pid_namespace = lz_process_namespace(group->os, "pid");
-	lz_process_identify(group->os, pid, &id);
-	error = lz_group_claim_slot(group, pid);
-	if (error) {
+	if (error)
 		detach(group);
-		return error;
-	}
-	member = &group->segment->member[group->slot];
-	atomic_store(&group->segment->charge[group->slot], 0);
-	atomic_store(&member->start_time, id.start_time);
-	atomic_store(&member->stack, id.stack);
-	return 0;
+	return error;
 }
 
 int lz_group_create(struct lz_group *group, const struct lz_os *os, const char *name)
@@ -227,7 +220,7 @@ static int open_and_attach(struct lz_group *group, const char *path, char *buffe
 	if (error == 0 && id.type != S_IFREG)
 		error = -EBADMSG;
 	else if (error == 0 && id.owner != os->geteuid())
-		error = -EPERM;
+		error = -EACCES;
 	if (error == 0)
 		error = lock_file(os, fd);
 	if (error == 0)
@@ -244,7 +237,6 @@ static void explain_file(struct lz_text *why, const char *path, int error)
 	case -EBADMSG:
 		lz_text_string(why, "this is not the file of a group; remove it");
 		break;
-	case -EPERM:
 	case -EACCES:
 		lz_text_string(why, "the file belongs to another user; remove it, or name another group");
 		break;
