@@ -11,13 +11,12 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/scratch.h"
+#include "support/log_lines.h"
 #include "support/path_pattern.h"
 
 #define LINE_BYTES 640u
 #define PATH_BYTES (sizeof((struct lz_log *)0)->path + 80)
 _Static_assert(PATH_BYTES <= LZ_SCRATCH_BYTES, "a path fits a scratch buffer");
-
-static const char *const kind_names[LZ_EVENT_KINDS] = {"note", "served", "refused", "windowed"};
 
 /* musl lacks it, and a program that uses musl may inherit LD_PRELOAD. */
 #pragma weak strerrordesc_np
@@ -97,13 +96,6 @@ static int write_file(struct lz_log *log, const char *line, size_t length)
 	return error;
 }
 
-static void begin_line(struct lz_log *log, struct lz_text *text)
-{
-	lz_text_string(text, "lazyzero[");
-	lz_text_i64(text, log->os->getpid());
-	lz_text_string(text, "] ");
-}
-
 /* Reports once, on the standard error with which the program started, that the log cannot be written. */
 static void report_write_failure(struct lz_log *log, int error)
 {
@@ -119,7 +111,7 @@ static void report_write_failure(struct lz_log *log, int error)
 	if (buffer == NULL)
 		return;
 	text = lz_text_init(buffer, LINE_BYTES);
-	begin_line(log, &text);
+	lz_log_line_begin(&text, log->os->getpid());
 	lz_text_string(&text, "cannot write the log \"");
 	lz_text_escaped(&text, log->path);
 	lz_text_string(&text, "\": ");
@@ -203,147 +195,6 @@ static void begin_syslog(const struct lz_log *log, struct lz_text *text, int pri
 	lz_text_char(text, '>');
 }
 
-static void member_u64(struct lz_text *text, const char *name, uint64_t value)
-{
-	lz_text_string(text, ",\"");
-	lz_text_string(text, name);
-	lz_text_string(text, "\":");
-	if (value == UINT64_MAX)
-		lz_text_string(text, "null");
-	else
-		lz_text_u64(text, value);
-}
-
-static void member_string(struct lz_text *text, const char *name, const char *value)
-{
-	lz_text_string(text, ",\"");
-	lz_text_string(text, name);
-	lz_text_string(text, "\":");
-	lz_text_json_string(text, value);
-}
-
-static void begin_json(struct lz_log *log, struct lz_text *text, const char *event)
-{
-	lz_text_string(text, "{\"event\":");
-	lz_text_json_string(text, event);
-	lz_text_string(text, ",\"pid\":");
-	lz_text_i64(text, log->os->getpid());
-}
-
-/* A group of one process says nothing more than the figures of the process. */
-static bool has_group(const struct lz_event *event)
-{
-	return event->group != NULL && event->group->members > 1;
-}
-
-static void event_json(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
-{
-	begin_json(log, text, kind_names[event->kind]);
-	member_string(text, "call", event->call);
-	member_u64(text, "size", event->size);
-	member_u64(text, "cost", event->cost);
-	if (event->window != 0)
-		member_u64(text, "window", event->window);
-	if (event->kind == LZ_EVENT_WINDOWED)
-		member_u64(text, "plain_cost", event->plain_cost);
-	member_u64(text, "committed", event->committed);
-	member_u64(text, "actual", event->actual);
-	if (has_group(event)) {
-		member_string(text, "group", event->group_name);
-		member_u64(text, "group_processes", event->group->members);
-		member_u64(text, "group_page_tables", event->group->bytes);
-		member_u64(text, "group_largest", event->group->largest);
-		member_u64(text, "group_largest_pid", event->group->largest_pid);
-	}
-	member_u64(text, "budget", event->budget);
-	member_string(text, "budget_source", event->source);
-	member_string(text, "module", event->module);
-	member_u64(text, "offset", event->offset);
-	lz_text_char(text, '}');
-}
-
-/* The size of a window is a multiple of 2 MiB with 4 KiB pages, so whole MiB are exact. */
-static void text_window(struct lz_text *text, const struct lz_event *event)
-{
-	lz_text_u64(text, event->window >> 20);
-	lz_text_string(text, " MiB zero window");
-}
-
-/* "60.0 MiB in use by 3 processes of "run 1234" (24.0 MiB by the largest, process 77; by this one " */
-static void text_group(struct lz_text *text, const struct lz_event *event)
-{
-	lz_text_size(text, event->group->bytes);
-	lz_text_string(text, " in use by ");
-	lz_text_u64(text, event->group->members);
-	lz_text_string(text, " processes of group \"");
-	lz_text_escaped(text, event->group_name);
-	lz_text_string(text, "\", ");
-	lz_text_size(text, event->group->largest);
-	lz_text_string(text, " by the largest, process ");
-	lz_text_u64(text, event->group->largest_pid);
-	lz_text_string(text, ", ");
-}
-
-static void text_in_use(struct lz_text *text, const struct lz_event *event)
-{
-	uint64_t in_use = event->committed;
-
-	if (event->actual != UINT64_MAX && event->actual > in_use)
-		in_use = event->actual;
-	lz_text_string(text, " of page tables needed, ");
-	if (has_group(event))
-		text_group(text, event);
-	lz_text_size(text, in_use);
-	lz_text_string(text, has_group(event) ? " by this one (" : " in use (");
-	lz_text_size(text, event->committed);
-	lz_text_string(text, " committed, ");
-	if (event->actual == UINT64_MAX)
-		lz_text_string(text, "unknown");
-	else
-		lz_text_size(text, event->actual);
-	lz_text_string(text, " actual), budget ");
-	lz_text_size(text, event->budget);
-	lz_text_string(text, " (");
-	lz_text_string(text, event->source);
-	lz_text_char(text, ')');
-}
-
-static void text_place(struct lz_text *text, const struct lz_event *event)
-{
-	if (*event->module != '\0') {
-		lz_text_escaped(text, event->module);
-		lz_text_char(text, '+');
-	}
-	lz_text_hex(text, event->offset);
-}
-
-static void event_text(struct lz_log *log, struct lz_text *text, const struct lz_event *event)
-{
-	begin_line(log, text);
-	if (event->kind != LZ_EVENT_WINDOWED) {
-		lz_text_string(text, kind_names[event->kind]);
-		lz_text_char(text, ' ');
-	}
-	lz_text_string(text, event->call);
-	lz_text_char(text, '(');
-	lz_text_u64(text, event->size);
-	lz_text_string(text, event->kind == LZ_EVENT_SERVED ? ") over the budget: " : "): ");
-	lz_text_size(text, event->kind == LZ_EVENT_WINDOWED ? event->plain_cost : event->cost);
-	text_in_use(text, event);
-	if (event->window != 0 && event->kind != LZ_EVENT_WINDOWED) {
-		lz_text_string(text, ", even with a ");
-		text_window(text, event);
-	} else if (event->window != 0) {
-		lz_text_string(text, "; served from a ");
-		text_window(text, event);
-		lz_text_string(text, ": ");
-		lz_text_size(text, event->cost);
-		lz_text_string(text, " of page tables");
-	}
-	lz_text_string(text, ", from ");
-	text_place(text, event);
-}
-
 bool lz_log_would_show(struct lz_log *log, enum lz_event_kind kind, uint64_t address)
 {
 	struct lz_log_site *site = lz_log_site_find(&log->sites, address, kind, false);
@@ -363,7 +214,7 @@ static bool count_event(struct lz_log *log, const struct lz_event *event)
 		struct lz_text place = lz_text_init(site->place, sizeof site->place);
 
 		site->call = event->call;
-		text_place(&place, event);
+		lz_log_line_place(&place, event);
 	}
 	if (!lz_log_would_show(log, event->kind, event->address)) {
 		if (site != NULL)
@@ -388,10 +239,7 @@ void lz_log_event(struct lz_log *log, const struct lz_event *event)
 		return;
 	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_WARNING);
-	if (log->format == LZ_LOG_JSON)
-		event_json(log, &text, event);
-	else
-		event_text(log, &text, event);
+	lz_log_line_event(&text, log->format, log->os->getpid(), event);
 	emit(log, &text);
 	lz_scratch_release(log->os, buffer);
 }
@@ -405,14 +253,7 @@ static void emit_note(struct lz_log *log, const char *message)
 		return;
 	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
-	if (log->format == LZ_LOG_JSON) {
-		begin_json(log, &text, kind_names[LZ_EVENT_NOTE]);
-		member_string(&text, "text", message);
-		lz_text_char(&text, '}');
-	} else {
-		begin_line(log, &text);
-		lz_text_string(&text, message);
-	}
+	lz_log_line_note(&text, log->format, log->os->getpid(), message);
 	emit(log, &text);
 	lz_scratch_release(log->os, buffer);
 }
@@ -438,24 +279,10 @@ void lz_log_fatal(struct lz_log *log, const char *message)
 		emit_note(log, message);
 	if ((log->target == LZ_LOG_DESCRIPTOR && log->fd == STDERR_FILENO) || !log->stderr_known)
 		return;
-	begin_line(log, &text);
+	lz_log_line_begin(&text, log->os->getpid());
 	lz_text_string(&text, message);
 	lz_text_char(&text, '\n');
 	write_descriptor(log, STDERR_FILENO, &log->stderr_id, buffer, text.length);
-}
-
-/* "17 more of "served calloc", 136 GiB together, from program+0x1257" */
-static void site_text(struct lz_text *text, const struct lz_log_site *site, uint64_t more)
-{
-	lz_text_u64(text, more);
-	lz_text_string(text, " more of \"");
-	lz_text_string(text, kind_names[lz_log_site_kind(site)]);
-	lz_text_char(text, ' ');
-	lz_text_string(text, site->call);
-	lz_text_string(text, "\", ");
-	lz_text_size(text, atomic_load_explicit(&site->bytes, memory_order_relaxed));
-	lz_text_string(text, " together, from ");
-	lz_text_string(text, site->place);
 }
 
 /* Writes a line for a call site of which not all events were shown. */
@@ -468,18 +295,7 @@ static void close_site(struct lz_log *log, const struct lz_log_site *site, char 
 	if (more == 0)
 		return;
 	begin_syslog(log, &text, LOG_NOTICE);
-	if (log->format == LZ_LOG_JSON) {
-		begin_json(log, &text, "repeated");
-		member_string(&text, "kind", kind_names[lz_log_site_kind(site)]);
-		member_string(&text, "call", site->call);
-		member_u64(&text, "count", more);
-		member_u64(&text, "size", atomic_load_explicit(&site->bytes, memory_order_relaxed));
-		member_string(&text, "from", site->place);
-		lz_text_char(&text, '}');
-	} else {
-		begin_line(log, &text);
-		site_text(&text, site, more);
-	}
+	lz_log_line_repeated(&text, log->format, log->os->getpid(), site, more);
 	emit(log, &text);
 }
 
@@ -506,29 +322,7 @@ void lz_log_close(struct lz_log *log)
 		close_site(log, &log->sites.site[i], buffer);
 	text = lz_text_init(buffer, LINE_BYTES);
 	begin_syslog(log, &text, LOG_NOTICE);
-	if (log->format == LZ_LOG_JSON) {
-		begin_json(log, &text, "not_shown");
-		member_u64(&text, "served", hidden[LZ_EVENT_SERVED]);
-		member_u64(&text, "refused", hidden[LZ_EVENT_REFUSED]);
-		member_u64(&text, "windowed", hidden[LZ_EVENT_WINDOWED]);
-		lz_text_char(&text, '}');
-	} else {
-		begin_line(log, &text);
-		lz_text_string(&text, "not shown after the first ");
-		lz_text_u64(&text, LZ_LOG_SITE_LINES);
-		lz_text_string(&text, " of each call site and ");
-		lz_text_u64(&text, LZ_LOG_MAX_LINES);
-		lz_text_string(&text, " of each kind: ");
-		lz_text_u64(&text, hidden[LZ_EVENT_SERVED]);
-		lz_text_string(&text, " served over the budget, ");
-		lz_text_u64(&text, hidden[LZ_EVENT_REFUSED]);
-		lz_text_string(&text, " refused");
-		if (hidden[LZ_EVENT_WINDOWED] != 0) {
-			lz_text_string(&text, ", ");
-			lz_text_u64(&text, hidden[LZ_EVENT_WINDOWED]);
-			lz_text_string(&text, " served from a zero window");
-		}
-	}
+	lz_log_line_not_shown(&text, log->format, log->os->getpid(), hidden);
 	emit(log, &text);
 	lz_scratch_release(log->os, buffer);
 }

@@ -54,6 +54,36 @@ static pid_t start_member(uint64_t bytes)
 	return pid;
 }
 
+static unsigned slot_of(pid_t pid)
+{
+	unsigned slot = 0;
+
+	while (atomic_load(&group.segment->member[slot].pid) != (uint32_t)pid)
+		slot++;
+	return slot;
+}
+
+/* Joins in a forked child. Returns what that gave: 0 or -errno. */
+static int join_in_child(void)
+{
+	int status, error;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct lz_group member;
+		char scope[32], buffer[200];
+		struct lz_text why = lz_text_init(buffer, sizeof buffer);
+
+		snprintf(scope, sizeof scope, "run:%d", group.id);
+		error = lz_group_join(&member, &lz_os_linux, scope, &why);
+		if (error != 0 && (member.segment != NULL || why.length == 0))
+			_exit(255);
+		_exit(error == -EUSERS && strstr(buffer, "4096") == NULL ? 255 : -error);
+	}
+	waitpid(pid, &status, 0);
+	return -WEXITSTATUS(status);
+}
+
 static void end_member(pid_t pid)
 {
 	kill(pid, SIGKILL);
@@ -111,12 +141,11 @@ Test(group, killed_members_leave_the_sum)
 Test(group, pid_that_was_used_again_is_another_process)
 {
 	pid_t pid;
-	unsigned slot = 0;
+	unsigned slot;
 
 	create();
 	pid = start_member(MIB(1));
-	while (atomic_load(&group.segment->member[slot].pid) != (uint32_t)pid)
-		slot++;
+	slot = slot_of(pid);
 	atomic_fetch_sub(&group.segment->member[slot].start_time, 100);
 	lz_group_scan(&group, 0);
 	cr_expect_eq(sum().members, 0);
@@ -126,12 +155,11 @@ Test(group, pid_that_was_used_again_is_another_process)
 Test(group, program_that_was_executed_does_not_count)
 {
 	pid_t pid;
-	unsigned slot = 0;
+	unsigned slot;
 
 	create();
 	pid = start_member(UINT64_C(5) << 30);
-	while (atomic_load(&group.segment->member[slot].pid) != (uint32_t)pid)
-		slot++;
+	slot = slot_of(pid);
 	/* As if its stack had been elsewhere before. */
 	atomic_fetch_add(&group.segment->member[slot].stack, 4096);
 	lz_group_scan(&group, 0);
@@ -229,12 +257,6 @@ Test(group, garbage_of_another_process_is_survived)
 /* Children of a prefork server come and go between two decisions. */
 Test(group, slots_of_dead_members_are_used_again)
 {
-	struct lz_group member;
-	char scope[32], buffer[200];
-	struct lz_text why = lz_text_init(buffer, sizeof buffer);
-	int status;
-	pid_t pid;
-
 	create();
 	for (unsigned slot = 0; slot < LZ_GROUP_MEMBERS; slot++) {
 		if (slot == group.slot)
@@ -243,35 +265,16 @@ Test(group, slots_of_dead_members_are_used_again)
 		atomic_store(&group.segment->member[slot].pid, 4194304 - 1);
 	}
 	atomic_store(&group.segment->end, LZ_GROUP_MEMBERS);
-	snprintf(scope, sizeof scope, "run:%d", group.id);
-	pid = fork();
-	if (pid == 0)
-		_exit(lz_group_join(&member, &lz_os_linux, scope, &why) == 0 ? 0 : 1);
-	waitpid(pid, &status, 0);
-	cr_expect_eq(status, 0);
+	cr_expect_eq(join_in_child(), 0);
 }
 
-Test(group, full_group_says_so)
+Test(group, full_group_cannot_be_joined)
 {
-	struct lz_group member;
-	char scope[32], buffer[200];
-	struct lz_text why = lz_text_init(buffer, sizeof buffer);
-	int status;
-	pid_t pid;
-
 	create();
 	for (unsigned slot = 0; slot < LZ_GROUP_MEMBERS; slot++)
-		if (atomic_load(&group.segment->member[slot].pid) == 0)
+		if (slot != group.slot)
 			atomic_store(&group.segment->member[slot].pid, 1);
-	snprintf(scope, sizeof scope, "run:%d", group.id);
-	pid = fork();
-	if (pid == 0) {
-		int error = lz_group_join(&member, &lz_os_linux, scope, &why);
-
-		_exit(error == -EUSERS && strstr(buffer, "4096") != NULL && member.segment == NULL ? 0 : 1);
-	}
-	waitpid(pid, &status, 0);
-	cr_expect_eq(status, 0);
+	cr_expect_eq(join_in_child(), -EUSERS);
 }
 
 Test(group, segment_of_something_else_is_not_joined)
