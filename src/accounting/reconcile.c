@@ -46,6 +46,13 @@ static void update_window_map(struct lz_books *books, const struct lz_mapping *m
 		remove_from_window_map(books, mapping);
 		return;
 	}
+	/*
+	 * Another thread may have removed a region and be about to unmap its pieces. If the program's calls
+	 * are followed, what is mapped there next removes the entry again; if not, nothing would.
+	 */
+	if ((books->options->intercept & LZ_INTERCEPT_MMAP) == 0 &&
+		lz_books_region_around(books, mapping->start) == NULL)
+		return;
 	atomic_store_explicit(&books->windows.ever_used, true, memory_order_relaxed);
 	lz_window_map_add_missing(&books->windows, mapping->start, mapping->end, traits);
 }

@@ -47,14 +47,12 @@ scripts_of() {
   esac
 }
 
-# fuzz_for SECONDS [OPTION...]: runs the fuzzer, always from the same seed.
+# fuzz_for SECONDS: runs the fuzzer, always from the same seed.
 fuzz_for() {
-  seconds=$1
-  shift
   library="$LZ_LIBRARY $LZ_BESIDE"
   # If MAP_FIXED_NOREPLACE is a hint, the two sides of a comparison get addresses that cannot be compared.
   [ "$fact" != fixed_noreplace ] || library=$LZ_LIBRARY
-  (cd "$work" && LZ_LIBRARY=$library timeout $((hang + seconds)) "$fuzz" --seconds "$seconds" --seed 1 --length 4000 "$@") \
+  (cd "$work" && LZ_LIBRARY=$library timeout $((hang + $1)) "$fuzz" --seconds "$1" --seed 1 --length 4000) \
     >"$work/output" 2>&1 || { fail "$fact hidden: the fuzzer"; head -n 3 "$work/output"; tail -n 20 "$work/output"; }
 }
 
@@ -83,8 +81,7 @@ for fact in $("$facts/kernel" facts | sed 's/ .*//'); do
       { fail "$fact hidden: the corpus"; tail -n 20 "$work/output"; }
   else
     for probe in $(probes_of "$fact"); do in_all "$probe"; done
-    # One thread, so that each run does the same; tests/fuzz/fuzz.sh and the long version have three.
-    fuzz_for 2 --threads 1
+    fuzz_for 2
   fi
   unset LZ_HIDE_FACTS
 done

@@ -337,3 +337,30 @@ Test(core, vmpte_is_not_read_twice_in_one_millisecond)
 		lz_books_unlock(&core.books);
 	}
 }
+
+/*
+ * A region has left the books and is not unmapped yet when another thread reconciles them. If the program's
+ * calls are not followed, nothing would remove the entry again, and advice of the program on what is mapped
+ * there next would be answered as on a window.
+ */
+Test(core, region_about_to_be_unmapped_stays_out_of_the_window_map)
+{
+	char *const env[] = {
+		"LAZYZERO_LOG=none", "LAZYZERO_BACKING=window", "LAZYZERO_INTERCEPT=calloc", NULL};
+	struct lz_region_record *region;
+	void *gone, *kept;
+
+	start_core(env);
+	cr_assert_eq(allocate(8 * MIB, &gone), 0);
+	cr_assert_eq(allocate(8 * MIB, &kept), 0);
+	if (core.books.stats.wire->window_regions != 2)
+		cr_skip_test("no window can be made here");
+	region = lz_regions_find(&core.books.regions, (uintptr_t)gone);
+	cr_assert(lz_regions_claim(region));
+	lz_books_remove_region(&core.books, region, (uintptr_t)gone, 8 * MIB, core.backings.header.bytes);
+	lz_books_reconcile_after_failure(&core.books);
+	cr_expect_eq(lz_books_window_tag_at(&core.books, (uintptr_t)gone), 0);
+	cr_expect_neq(lz_books_window_tag_at(&core.books, (uintptr_t)kept), 0);
+	munmap((char *)gone - core.backings.header.bytes, 8 * MIB + core.backings.header.bytes);
+	cr_expect_eq(lz_heap_free(&core.heap, kept), 0);
+}
