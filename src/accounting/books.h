@@ -77,12 +77,12 @@ struct lz_books {
 	struct lz_window_map windows;
 	struct lz_budget_size budget;
 	struct lz_group group;               /* joined when the budget is determined */
-	struct lz_group_sum group_in_excess; /* what it held when a request last exceeded the budget */
+	struct lz_group_sum group_at_excess; /* what it held when a request last exceeded the budget */
 	/* In a forked child of a member of a group: what it inherited, in bytes of page tables. */
 	uint64_t inherited_committed, inherited_actual;
-	uint64_t actual;         /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
-	uint64_t actual_read_ms; /* time of that read; 0: never */
-	uint64_t committed_then; /* committed page tables at that time, bytes */
+	uint64_t actual;            /* VmPTE when last read, bytes; UINT64_MAX if it cannot be read */
+	uint64_t actual_read_ms;    /* time of that read; 0: never */
+	uint64_t committed_at_read; /* committed page tables at that time, bytes */
 	struct lz_touched touched;
 	uint64_t reconciled_ms;     /* when the ledger was last reconciled with /proc/self/maps; 0: never */
 	uint64_t reconcile_took_ms; /* how long that took */
@@ -190,6 +190,9 @@ void lz_books_add_missing(
  */
 unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address);
 
+/* Returns the live region that contains p, or NULL. Needs the lock. */
+struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p);
+
 /* --- reconciling: reconcile.c --- */
 
 /*
@@ -283,9 +286,6 @@ void lz_books_uncount_region(struct lz_books *books, size_t length, bool on_wind
 
 /* Counts a region or a mapping of the program that was put on a window. Atomic; no lock. */
 void lz_books_count_placed_on_window(struct lz_books *books, size_t length);
-
-/* Returns the live region that contains p, or NULL. Needs the lock. */
-struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p);
 
 /* Whether calls may have changed memory without being recorded in the books. Needs the lock. */
 static inline bool lz_books_may_be_stale(const struct lz_books *books)

@@ -65,3 +65,12 @@ unsigned lz_books_mapped_page_shift(struct lz_books *books, uintptr_t address)
 		return books->page_shift;
 	return (unsigned)__builtin_ctzl(bytes);
 }
+
+struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p)
+{
+	struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, p);
+
+	return range != NULL && range->start <= p && range->traits.tag != 0
+		       ? lz_regions_find(&books->regions, range->traits.tag)
+		       : NULL;
+}

@@ -40,15 +40,6 @@ static void remove_record(struct lz_books *books, struct lz_region_record *regio
 	lz_regions_unlink(&books->regions, region);
 }
 
-struct lz_region_record *lz_books_region_around(struct lz_books *books, uintptr_t p)
-{
-	struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, p);
-
-	return range != NULL && range->start <= p && range->traits.tag != 0
-		       ? lz_regions_find(&books->regions, range->traits.tag)
-		       : NULL;
-}
-
 void lz_books_remove_stale_regions(struct lz_books *books, uintptr_t start, uintptr_t end)
 {
 	struct lz_range *range = lz_ledger_find_at_or_above(&books->ledger, start);

@@ -25,7 +25,7 @@ static uint64_t estimated_actual(const struct lz_books *books)
 	if (books->options->policy == LZ_POLICY_REFUSE)
 		return books->actual;
 	return lz_sub_clamped(
-		books->actual, lz_sub_clamped(books->committed_then, lz_ledger_committed(&books->ledger)));
+		books->actual, lz_sub_clamped(books->committed_at_read, lz_ledger_committed(&books->ledger)));
 }
 
 /*
@@ -71,7 +71,7 @@ void lz_books_read_vmpte(struct lz_books *books, uint64_t age_ms)
 		books->actual = UINT64_MAX;
 	lz_stats_set(&books->stats, minor_faults, books->os->minor_faults());
 	books->actual_read_ms = lz_nonzero_time(now);
-	books->committed_then = lz_ledger_committed(&books->ledger);
+	books->committed_at_read = lz_ledger_committed(&books->ledger);
 }
 
 void lz_books_read_vmpte_before_unmap(struct lz_books *books, uint64_t bytes_to_go)

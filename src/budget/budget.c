@@ -71,7 +71,7 @@ static bool exceeds_after_reconcile(struct lz_budget *budget, uint64_t cost, boo
 }
 
 /* Whether a request that exceeds the budget stays plain although it could be put on a window. */
-static bool is_not_worth_a_window(
+static bool is_too_small_for_a_window(
 	const struct lz_budget *budget, const struct lz_table_demand *need, uint64_t cost)
 {
 	struct lz_books *books = budget->books;
@@ -94,14 +94,14 @@ static void reconcile_if_stale(struct lz_budget *budget)
 }
 
 /* What a message needs besides the grant. Not on the stack, because this is one of the deepest paths. */
-struct particulars {
+struct message_details {
 	char module[64], source[sizeof((struct lz_budget_size *)0)->source];
 	struct lz_group_sum group;
 };
 
 static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, const struct lz_grant *grant)
 {
-	struct particulars *found = lz_scratch_take(budget->os);
+	struct message_details *details = lz_scratch_take(budget->os);
 	uint64_t address = (uint64_t)(uintptr_t)grant->request->caller;
 	struct lz_event event = {
 		.kind = kind,
@@ -117,25 +117,25 @@ static void log_decision(struct lz_budget *budget, enum lz_event_kind kind, cons
 		.offset = address,
 	};
 
-	if (found == NULL)
+	if (details == NULL)
 		return; /* the log would lack memory as well */
-	*found = (struct particulars){.source = "another"};
-	event.module = found->module;
-	event.source = found->source;
-	event.group = &found->group;
+	*details = (struct message_details){.source = "another"};
+	event.module = details->module;
+	event.source = details->source;
+	event.group = &details->group;
 	if (lz_books_lock(budget->books)) {
-		memcpy(found->source, budget->books->budget.source, sizeof found->source);
-		found->group = budget->books->group_in_excess;
+		memcpy(details->source, budget->books->budget.source, sizeof details->source);
+		details->group = budget->books->group_at_excess;
 		event.group_name = lz_group_name(&budget->books->group);
 		lz_books_unlock(budget->books);
 	}
 	/* The return address may be the first byte of another line; the call is at the byte before it. */
 	if (lz_log_would_show(budget->log, kind, address) &&
-		lz_module_and_offset(budget->os, LZ_MAPS, address - 1, found->module, sizeof found->module,
-			&event.offset) == 0)
+		lz_module_and_offset(budget->os, LZ_MAPS, address - 1, details->module,
+			sizeof details->module, &event.offset) == 0)
 		event.offset++;
 	lz_log_event(budget->log, &event);
-	lz_scratch_release(budget->os, found);
+	lz_scratch_release(budget->os, details);
 }
 
 /*
@@ -159,9 +159,9 @@ static int decide(struct lz_budget *budget, const struct lz_table_demand *need, 
 	grant->over_budget = grant->cost != 0 && lz_books_exceeds(budget->books, grant->cost) &&
 			     exceeds_after_reconcile(budget, grant->cost, refusable);
 	windowed = grant->over_budget && need->can_use_window &&
-		   !is_not_worth_a_window(budget, need, grant->cost);
+		   !is_too_small_for_a_window(budget, need, grant->cost);
 	if (grant->over_budget)
-		lz_group_sum(&budget->books->group, &budget->books->group_in_excess);
+		lz_group_sum(&budget->books->group, &budget->books->group_at_excess);
 	grant->flush_may_help = grant->over_budget && !lz_books_exceeds_by(budget->books, grant->cost,
 							      lz_cache_table_bytes_max(budget->cache));
 	grant->committed = lz_books_committed(budget->books);

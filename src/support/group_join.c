@@ -20,7 +20,7 @@ static const char magic[8] = "lzgroup1";
 static const char run_prefix[] = "run:", name_prefix[] = "group:";
 
 /* The file of a group: this word, the id of the segment, the name. */
-#define FILE_WORD "lazyzero-group "
+#define FILE_PREFIX "lazyzero-group "
 
 /* Another process holds the lock for some 50 us, unless it was stopped just then. */
 #define LOCK_ATTEMPTS 100
@@ -138,14 +138,14 @@ static void make_path(const struct lz_os *os, uint64_t key, struct lz_text *path
 
 static int lock_file(const struct lz_os *os, int fd)
 {
-	static _Atomic uint32_t never = 0;
+	static _Atomic uint32_t never_woken = 0;
 
 	for (int attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
 		int error = (int)os->any_syscall(SYS_flock, fd, LOCK_EX | LOCK_NB, 0, 0, 0, 0);
 
 		if (error != -EWOULDBLOCK)
 			return error;
-		os->futex_wait(&never, 0, 1);
+		os->futex_wait(&never_woken, 0, 1);
 	}
 	return -EWOULDBLOCK;
 }
@@ -156,9 +156,9 @@ static int parse_file(const char *contents, int *id)
 	const char *cursor = contents;
 	uint64_t value;
 
-	if (strncmp(cursor, FILE_WORD, strlen(FILE_WORD)) != 0)
+	if (strncmp(cursor, FILE_PREFIX, strlen(FILE_PREFIX)) != 0)
 		return -EBADMSG;
-	cursor += strlen(FILE_WORD);
+	cursor += strlen(FILE_PREFIX);
 	if (lz_scan_u64(&cursor, &value) != 0 || *cursor != ' ' || value > INT_MAX)
 		return -EBADMSG;
 	*id = (int)value;
@@ -174,7 +174,7 @@ static int write_file(struct lz_group *group, int fd, char *buffer, const char *
 
 	if (error)
 		return error;
-	lz_text_string(&text, FILE_WORD);
+	lz_text_string(&text, FILE_PREFIX);
 	lz_text_u64(&text, (uint64_t)group->id);
 	lz_text_char(&text, ' ');
 	lz_text_string(&text, name);

@@ -252,7 +252,7 @@ __attribute__((noinline)) static int grow_in_place(struct lz_backings *backings,
 
 	if (lz_os_failed(at))
 		return -ENOMEM;
-	lz_window_unlock_like(backings, from - 1, from, more);
+	lz_window_unlock_if_source_is_unlocked(backings, from - 1, from, more);
 	error = lz_window_extend(backings, lease, from, from + more,
 		lz_books_window_tag_at(backings->books, from - 1), attributes);
 	if (error)
@@ -274,7 +274,8 @@ __attribute__((noinline)) static intptr_t move(struct lz_backings *backings, con
 	if (new_length > old_length) {
 		if (tag != 0)
 			tag = lz_window_moved_tag(backings, tag, start, place);
-		lz_window_unlock_like(backings, start, place + old_length, new_length - old_length);
+		lz_window_unlock_if_source_is_unlocked(
+			backings, start, place + old_length, new_length - old_length);
 		error = lz_window_extend(
 			backings, lease, place + old_length, place + new_length, tag, attributes);
 	}

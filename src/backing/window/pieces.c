@@ -123,7 +123,8 @@ void lz_window_apply_attributes(struct lz_backings *backings, uintptr_t start, s
  * does not lock what it adds to memory that is not locked itself. The kernel rejects MADV_COLD on locked
  * memory.
  */
-void lz_window_unlock_like(struct lz_backings *backings, uintptr_t source, uintptr_t start, size_t length)
+void lz_window_unlock_if_source_is_unlocked(
+	struct lz_backings *backings, uintptr_t source, uintptr_t start, size_t length)
 {
 	source = lz_round_down(source, backings->books->page);
 	if (atomic_load_explicit(&backings->windows->memory_was_locked, memory_order_relaxed) &&

@@ -79,7 +79,7 @@ static int grow(struct lz_backings *backings, const struct lz_lease *lease, uint
 	*joined = false;
 	if (lz_os_failed(at))
 		return (int)at;
-	lz_window_unlock_like(backings, end - 1, end, more);
+	lz_window_unlock_if_source_is_unlocked(backings, end - 1, end, more);
 	error = lz_window_extend(backings, lease, end, end + more,
 		lz_books_window_tag_at(backings->books, end - 1), &default_attributes);
 	if (error)
@@ -98,7 +98,7 @@ static int move(struct lz_backings *backings, const struct lz_lease *lease, uint
 	/* Both places have the same offset within their blocks. */
 	if (tag != 0)
 		tag += to->base - base;
-	lz_window_unlock_like(backings, base, to->base + length, to->length - length);
+	lz_window_unlock_if_source_is_unlocked(backings, base, to->base + length, to->length - length);
 	if (error == 0)
 		error = lz_window_extend(
 			backings, lease, to->base + length, to->base + to->length, tag, &default_attributes);

@@ -151,7 +151,8 @@ struct lz_window_attributes {
  * Unlocks a new, inaccessible mapping (munlock(2)) if it is locked only because the program locks all new
  * memory, and the memory at `source`, which it extends, is not locked.
  */
-void lz_window_unlock_like(struct lz_backings *backings, uintptr_t source, uintptr_t start, size_t length);
+void lz_window_unlock_if_source_is_unlocked(
+	struct lz_backings *backings, uintptr_t source, uintptr_t start, size_t length);
 
 /*
  * Extends the mapping that ends at `from` to `to`; [from, to) is private anonymous memory without access so
