@@ -1,6 +1,7 @@
 /* The PAGEMAP_SCAN ioctl; see pagemap.h. */
 #include "os/pagemap.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,8 @@ struct scan {
 #define PAGE_IS_HUGE (UINT64_C(1) << 6)
 
 /* One scratch buffer holds the request and the result. */
+static_assert(sizeof(struct lz_written_run) == sizeof(struct scan_run), "the layout of the kernel");
+
 #define MAX_RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
 static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
@@ -91,4 +94,48 @@ int lz_pagemap_walk(
 	lz_scratch_release(os, scan);
 	lz_file_close(&file);
 	return error;
+}
+
+int lz_scan_begin(struct lz_scan *scan, const struct lz_os *os)
+{
+	int error = -ENOTTY;
+
+	if (lz_fact_known(LZ_FACT_PAGEMAP_SCAN) != LZ_FACT_UNSUPPORTED)
+		error = lz_file_open(&scan->file, os, LZ_PAGEMAP, false);
+	if (error)
+		scan->file.os = NULL;
+	return error;
+}
+
+int lz_scan_written(struct lz_scan *scan, uint64_t *at, uint64_t end, struct lz_written_run *runs,
+	unsigned most_runs, unsigned most_pages)
+{
+	const uint64_t not_wanted = PAGE_IS_PFNZERO | PAGE_IS_FILE;
+	struct scan request = {
+		.size = sizeof request,
+		.start = *at,
+		.end = end,
+		.vec = (uint64_t)(uintptr_t)runs,
+		.vec_len = most_runs,
+		.max_pages = most_pages,
+		.category_inverted = not_wanted,
+		.category_mask = not_wanted,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.return_mask = PAGE_IS_HUGE,
+	};
+	int found = scan->file.os->ioctl(scan->file.fd, SCAN_REQUEST, &request);
+
+	lz_fact_learn(LZ_FACT_PAGEMAP_SCAN, found < 0 ? found : 0);
+	if (found < 0)
+		return found;
+	if (request.walk_end <= *at || request.walk_end > end)
+		return -EIO;
+	*at = request.walk_end;
+	return found;
+}
+
+void lz_scan_end(struct lz_scan *scan)
+{
+	if (scan->file.os != NULL)
+		lz_file_close(&scan->file);
 }
