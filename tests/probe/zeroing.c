@@ -227,7 +227,7 @@ static void release(enum kind kind, char *p, size_t size)
 static size_t size_of_kind(enum kind kind)
 {
 	/* At least 32 MiB, or the C library may serve a block from its heap, which may hold old pages. */
-	return kind == MALLOC || kind == GROWN ? 66 * MB : kind == BELOW ? 20 * MB : BLOCK;
+	return kind == MALLOC || kind == GROWN ? 34 * MB : kind == BELOW ? 20 * MB : BLOCK;
 }
 
 /* Whether untouched pages of that memory are visible as such. Other allocators may touch their blocks. */
@@ -245,7 +245,7 @@ static void check_kind(enum kind kind, enum name name)
 		return;
 	size -= 2 * PAGE; /* whole pages from `first` on */
 	before = present_pages(first, size);
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 2; round++) {
 		zero_by(name, first, size);
 		zero_by(name, first + 5 + MB, size - 2 * MB - 10);
 	}
@@ -298,19 +298,19 @@ static void check_sparse(enum kind kind)
  */
 static void check_read_pages(void)
 {
-	char *p = map_private(64 * MB);
+	char *p = map_private(24 * MB);
 	size_t before, after;
 
-	zero(p, 64 * MB);
-	CHECK(all_zero(p, 64 * MB), "untouched memory");
+	zero(p, 24 * MB);
+	CHECK(all_zero(p, 24 * MB), "untouched memory");
 	p[5 * MB] = 1;
 	before = probe_status("RssAnon:");
-	zero(p, 64 * MB);
+	zero(p, 24 * MB);
 	after = probe_status("RssAnon:");
-	CHECK(all_zero(p, 64 * MB), "memory that was read");
+	CHECK(all_zero(p, 24 * MB), "memory that was read");
 	if (skips_pages() && kernel_has_zero_page())
 		CHECK(after < before + 4 * MB, "RssAnon grew from %zu to %zu", before, after);
-	munmap(p, 64 * MB);
+	munmap(p, 24 * MB);
 }
 
 /* Huge pages: the huge zero page, written ones, and one written page among them. */
@@ -344,7 +344,7 @@ static void check_full(void)
 	size_t size = 130 * MB / 4 + 1;
 	char *p = map_private(size);
 
-	for (int round = 0; round < 4; round++) {
+	for (int round = 0; round < 2; round++) {
 		memset(p, 0x33 + round, size);
 		zero_by(MEMSET, p + 5, size - 9);
 		CHECK(all_zero(p + 5, size - 9), "a full block, round %d", round);

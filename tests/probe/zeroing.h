@@ -10,7 +10,7 @@
 #include "probe.h"
 
 #define PAGE ((size_t)4096)
-#define BLOCK (16 * MB)
+#define BLOCK (12 * MB)
 #define UNTOUCHED 77 /* errno before every call */
 
 /* The interposed names. */

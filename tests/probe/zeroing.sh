@@ -5,8 +5,15 @@
 export PROBE_EMPTY_DIRECTORY="$work/empty"
 mkdir "$PROBE_EMPTY_DIRECTORY"
 
+# Above the C library's allocator in every place; above the others, which make no difference to memset, in one.
+allocators=$(find_allocators)
+find_allocators() { :; }
 run_everywhere zeroing
 run_windowed zeroing
+for allocator in $allocators; do
+  timeout $hang env PROBE_ALLOCATOR="$allocator" LD_PRELOAD="$LZ_LIBRARY $early $allocator" "$probes/zeroing" \
+    >"$work/output" 2>"$work/errors" || { fail "zeroing above $allocator: status $?"; head -n 10 "$work/errors"; }
+done
 for settings in LAZYZERO_MEMSET_THRESHOLD=64K LAZYZERO_CACHE=0 LAZYZERO_INTERCEPT=memset LAZYZERO_INTERCEPT=malloc,calloc,mmap \
   LAZYZERO_DISABLE=1 LAZYZERO_ONLY=another LAZYZERO_THP=always \
   "LAZYZERO_BACKING=window LAZYZERO_THRESHOLD=64K LAZYZERO_INTERCEPT=calloc,memset LAZYZERO_LOG=none"; do

@@ -221,6 +221,46 @@ static void check_forks(void)
 	munmap(q, BLOCK);
 }
 
+/* --- forks while other threads clear --- */
+
+static void *clear_until_end(void *block)
+{
+	while (!ends) {
+		for (size_t at = 3; at < BLOCK; at += 90 * PAGE)
+			((char *)block)[at] = 1;
+		zero(block, BLOCK);
+	}
+	return NULL;
+}
+
+static void check_forks_while_clearing(void)
+{
+	char *block = map_private(BLOCK), *of_child = calloc(1, BLOCK);
+	pthread_t thread;
+
+	ends = false;
+	if (!CHECK(pthread_create(&thread, NULL, clear_until_end, block) == 0, "pthread_create"))
+		return;
+	for (int round = 0; round < 20; round++) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			for (size_t at = 7; at < BLOCK; at += 70 * PAGE)
+				of_child[at] = block[at] = 1;
+			memset(of_child, 0, BLOCK);
+			memset(block, 0, BLOCK);
+			_exit(!sparse_zero(of_child, BLOCK) || !sparse_zero(block, BLOCK));
+		}
+		if (!CHECK(ended_well(child),
+			    "a child that was forked while a thread cleared memory, round %d", round))
+			break;
+	}
+	ends = true;
+	pthread_join(thread, NULL);
+	munmap(block, BLOCK);
+	free(of_child);
+}
+
 void check_concurrent(void)
 {
 	check_threads(false);
@@ -229,4 +269,5 @@ void check_concurrent(void)
 	check_small_stacks();
 	check_stack_memory();
 	check_forks();
+	check_forks_while_clearing();
 }
