@@ -18,7 +18,6 @@
 #include <sys/syscall.h>
 
 #include "os/raw_syscall.h"
-#include "shim/interpose.h"
 #include "shim/shim.h"
 
 #ifdef LZ_HAVE_RAW_SYSCALL
@@ -36,14 +35,16 @@ long lz_syscall_failed(int error);
 
 __attribute__((used)) void lz_syscall_before(long number, long a, long b, long c)
 {
-	if (!is_active())
+	/* This works before start-up, too, when another library's constructor makes the call. */
+	if (number == SYS_userfaultfd)
+		lz_zeroing_stop(&lz_core.zeroing);
+	if (!lz_core.active)
 		return;
 	if (number == SYS_seccomp || number == SYS_prctl) {
 		if (number == SYS_seccomp || lz_prctl_restricts_syscalls((int)a))
 			lz_deactivate();
-	} else if (number == SYS_userfaultfd) {
-		lz_calls_stop_zeroing(&lz_core.calls);
-	} else if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY)) {
+	} else if (number != SYS_userfaultfd &&
+		   (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY))) {
 		lz_calls_before_kernel_keeps_pages(&lz_core.calls);
 	}
 }

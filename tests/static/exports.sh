@@ -8,6 +8,8 @@ memalign aligned_alloc posix_memalign valloc pvalloc mmap mmap64 munmap mremap m
 # Other calls that change memory or its properties.
 documented="$documented pkey_mprotect mlock mlock2 mlockall mbind process_madvise setrlimit setrlimit64 prlimit prlimit64
 prctl"
+# Functions that clear memory.
+documented="$documented memset bzero explicit_bzero __memset_chk __explicit_bzero_chk"
 # Calls after which the kernel may still read pages; and syscall, on architectures with an implementation of it.
 documented="$documented vmsplice setsockopt"
 optional=

@@ -214,8 +214,8 @@ static void use_mappings(void)
 	if (lz_os_failed(at))
 		return;
 	check_zero(p, 0, size);
-	clear_block(p, size);
-	clear_block(p, size);
+	clear_block(p + MIB, 2 * MIB);
+	clear_block(p + MIB, 2 * MIB);
 	fill_pattern(p, size);
 	if (lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ, -1, NULL) == 0 &&
 		lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, -1, NULL) != 0)
