@@ -74,10 +74,19 @@ static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_
 	return found < 0 ? found : 0;
 }
 
+int lz_pagemap_walk_of(const struct lz_os *os, int fd, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context)
+{
+	struct scan *scan = lz_scratch_take(os);
+	int error = scan == NULL ? -ENOMEM : scan_range(os, fd, scan, start, end, visit, context);
+
+	lz_scratch_release(os, scan);
+	return error;
+}
+
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_visitor *visit, void *context)
 {
-	struct scan *scan;
 	struct lz_file file;
 	int error;
 
@@ -86,9 +95,7 @@ int lz_pagemap_walk(
 	error = lz_file_open(&file, os, LZ_PAGEMAP, false);
 	if (error)
 		return error;
-	scan = lz_scratch_take(os);
-	error = scan == NULL ? -ENOMEM : scan_range(os, file.fd, scan, start, end, visit, context);
-	lz_scratch_release(os, scan);
+	error = lz_pagemap_walk_of(os, file.fd, start, end, visit, context);
 	lz_file_close(&file);
 	return error;
 }

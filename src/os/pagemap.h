@@ -1,7 +1,7 @@
 /*
- * The state of the pages of a range: the PAGEMAP_SCAN ioctl of /proc/self/pagemap (Linux 6.7,
- * Documentation/admin-guide/mm/pagemap.rst). It needs no privilege, and tells written pages from those that
- * map the zero page.
+ * The state of the pages of a range: the PAGEMAP_SCAN ioctl of /proc/PID/pagemap (Linux 6.7,
+ * Documentation/admin-guide/mm/pagemap.rst). It needs no privilege beyond opening that file, and tells
+ * written pages from those that map the zero page.
  */
 #ifndef LZ_OS_PAGEMAP_H
 #define LZ_OS_PAGEMAP_H
@@ -32,5 +32,9 @@ typedef void lz_page_run_visitor(void *context, const struct lz_page_run *run);
  */
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_visitor *visit, void *context);
+
+/* The same for another process, whose pagemap is open at fd (ptrace read access opens it). */
+int lz_pagemap_walk_of(const struct lz_os *os, int fd, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context);
 
 #endif
