@@ -9,7 +9,6 @@
 #include "base/checked.h"
 #include "os/cgroup_walk.h"
 #include "os/descriptors.h"
-#include "os/headroom.h"
 
 /* The usage file of the group whose limit was found last; "" if there is none. */
 static char usage_path[LZ_USAGE_PATH_BYTES];
@@ -95,11 +94,12 @@ static uint64_t group_available(struct lz_cgroup_walk *walk, struct lz_text *gro
 	return left_of(walk, group, group_bound(walk, group));
 }
 
-static uint64_t group_headroom(struct lz_cgroup_walk *walk, struct lz_text *group)
+static uint64_t group_available_beyond(struct lz_cgroup_walk *walk, struct lz_text *group)
 {
 	uint64_t bound = group_bound(walk, group);
 
-	return lz_headroom(left_of(walk, group, bound), bound);
+	return bound == UINT64_MAX ? bound
+				   : lz_sub_clamped(left_of(walk, group, bound), walk->reserve(bound));
 }
 
 /* Returns a value of /proc/meminfo below the prefix, in bytes; UINT64_MAX if it cannot be read. */
@@ -171,7 +171,8 @@ uint64_t lz_memory_available(const struct lz_os *os, const char *root)
 	return bytes;
 }
 
-uint64_t lz_memory_headroom(const struct lz_os *os, const char *root, pid_t pid)
+uint64_t lz_memory_available_beyond(
+	const struct lz_os *os, const char *root, pid_t pid, uint64_t (*reserve)(uint64_t total))
 {
 	struct lz_cgroup_walk *walk = lz_cgroup_walk_begin(os, root);
 	uint64_t total, left;
@@ -179,12 +180,14 @@ uint64_t lz_memory_headroom(const struct lz_os *os, const char *root, pid_t pid)
 	if (walk == NULL)
 		return 0;
 	walk->pid = pid;
+	walk->reserve = reserve;
 	total = machine_value(walk, "MemTotal:");
 	left = machine_value(walk, "MemAvailable:");
 	/* systemd's ProcSubset=pid hides /proc/meminfo. */
 	if ((total == UINT64_MAX || left == UINT64_MAX) && lz_memory_by_sysinfo(os, &total, &left) != 0)
 		total = left = 0;
-	left = lz_min_u64(lz_headroom(left, total), lz_cgroup_walk_smallest(walk, group_headroom));
+	left = lz_min_u64(
+		lz_sub_clamped(left, reserve(total)), lz_cgroup_walk_smallest(walk, group_available_beyond));
 	lz_cgroup_walk_end(walk);
 	return left;
 }

@@ -58,6 +58,7 @@ struct lz_cgroup_walk {
 	uint64_t stat;
 	int stat_error;
 	bool stat_read;
+	uint64_t (*reserve)(uint64_t total); /* of lz_memory_available_beyond */
 };
 
 /*

@@ -74,6 +74,11 @@ uint64_t lz_room(const struct lz_os *os, int fd, uint64_t reserve)
 	return lz_min_u64(room, file_system_room(os, fd));
 }
 
+uint64_t lz_room_of(const struct lz_os *os, pid_t pid, int fd)
+{
+	return lz_min_u64(lz_memory_available_beyond(os, "", pid, lz_room_reserve), file_system_room(os, fd));
+}
+
 intptr_t lz_collapse_reserve(const struct lz_os *os, size_t length, size_t block)
 {
 	size_t whole;

@@ -57,6 +57,12 @@ uint64_t lz_room_reserve(uint64_t total);
 uint64_t lz_room(const struct lz_os *os, int fd, uint64_t reserve);
 
 /*
+ * The same for the memory of another process: what its control groups, each with its own reserve, and the
+ * machine have left. A huge page is charged to the process in whose mapping the block is collapsed.
+ */
+uint64_t lz_room_of(const struct lz_os *os, pid_t pid, int fd);
+
+/*
  * Maps `length` bytes of the file from its start, without access, at an address that is a multiple of
  * `block`. Returns the address or -errno.
  */

@@ -178,8 +178,12 @@ static uint64_t available_with(const struct fake_file *files)
 		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"          \
 	}
 
-/* What a process may be given while 64 MiB, or a twentieth of a large limit, stay free. */
-Test(cgroup, headroom_of_another_process_leaves_a_reserve)
+static uint64_t a_twentieth(uint64_t total)
+{
+	return total / 20;
+}
+
+Test(cgroup, available_to_another_process_beyond_a_reserve)
 {
 	static const struct fake_file small[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
 		{"/proc/thread-self/cgroup", "0::/own\n"}, {"/proc/77/cgroup", "0::/a\n"},
@@ -197,12 +201,15 @@ Test(cgroup, headroom_of_another_process_leaves_a_reserve)
 	const struct lz_os *os = fake_os();
 
 	fake.files = small;
-	cr_expect_eq(lz_memory_headroom(os, "", 77), (100u - 64 + 10) << 20);
-	cr_expect_eq(lz_memory_headroom(os, "", 0), 0u, "this process is in a group that is full");
+	cr_expect_eq(lz_memory_available_beyond(os, "", 77, a_twentieth), (100u - 10 + 10) << 20);
+	cr_expect_eq(lz_memory_available_beyond(os, "", 0, a_twentieth), 0u,
+		"this process is in a group that is full");
 	fake.files = large;
-	cr_expect_eq(lz_memory_headroom(os, "", 77), (UINT64_C(1) << 30) - (UINT64_C(2) << 30) / 20);
+	cr_expect_eq(lz_memory_available_beyond(os, "", 77, a_twentieth),
+		(UINT64_C(1) << 30) - (UINT64_C(2) << 30) / 20);
 	fake.files = machine;
-	cr_expect_eq(lz_memory_headroom(os, "", 77), (UINT64_C(8) << 30) - (UINT64_C(16) << 30) / 20);
+	cr_expect_eq(lz_memory_available_beyond(os, "", 77, a_twentieth),
+		(UINT64_C(8) << 30) - (UINT64_C(16) << 30) / 20);
 	cr_expect_eq(fake.mapped, fake.unmapped, "the work area is given back");
 }
 
