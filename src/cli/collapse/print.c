@@ -24,6 +24,15 @@ static struct lz_display size_text(uint64_t bytes)
 	return lz_size_text_in(bytes, LZ_UNITS_AUTO);
 }
 
+/* "1 block", "2 blocks". */
+static struct lz_display blocks_text(uint64_t count)
+{
+	struct lz_display display;
+
+	snprintf(display.text, sizeof display.text, "%" PRIu64 " block%s", count, count == 1 ? "" : "s");
+	return display;
+}
+
 static struct lz_display object_name(const struct lz_shared_object *object)
 {
 	struct lz_display display;
@@ -50,7 +59,7 @@ static void print_problem(const struct lz_sharing *sharing, const struct lz_shar
 	if (object->blocks == NULL)
 		printf("      not examined: %s\n", object->problem);
 	else if (counts[LZ_BLOCK_UNREACHABLE] > 0)
-		printf("      %" PRIu64 " blocks are left alone: %s\n", counts[LZ_BLOCK_UNREACHABLE],
+		printf("      %s left alone: %s\n", blocks_text(counts[LZ_BLOCK_UNREACHABLE]).text,
 			object->problem);
 	if (counts[LZ_BLOCK_SPARSE] > 0 &&
 		(object->kind == LZ_SHARED_MEMFD || object->kind == LZ_SHARED_FILE))
@@ -84,21 +93,19 @@ void lz_collapse_print_plan(const struct lz_sharing *sharing)
 
 static void print_work(const struct lz_collapse_work *work)
 {
-	printf("Collapsed %" PRIu64 " of %" PRIu64 " blocks in %.1f s, and filled %s of holes in them.\n",
-		work->collapsed, work->planned, (double)work->elapsed_ns / (double)LZ_NS_PER_SECOND,
+	printf("Collapsed %" PRIu64 " of %s in %.1f s, and filled %s of holes in them.\n", work->collapsed,
+		blocks_text(work->planned).text, (double)work->elapsed_ns / (double)LZ_NS_PER_SECOND,
 		lz_size_text(work->filled).text);
 	if (work->changed > 0)
-		printf("%" PRIu64 " blocks had changed when their turn came.\n", work->changed);
+		printf("Changed before their turn came: %s.\n", blocks_text(work->changed).text);
 	if (work->no_room > 0)
-		printf("%" PRIu64
-		       " blocks were left for lack of room: 64 MiB, or 5%% if that is more, stay free of\n"
-		       "the file system, the control group and the machine.\n",
-			work->no_room);
+		printf("Left for lack of room: %s. 64 MiB, or 5%% if that is more, stay free of the file\n"
+		       "system, the control group and the machine.\n",
+			blocks_text(work->no_room).text);
 	if (work->failed > work->no_room)
-		printf("%" PRIu64
-		       " blocks failed three times: their pages are in use (O_DIRECT, splice), or no\n"
-		       "huge page is free.\n",
-			work->failed - work->no_room);
+		printf("Failed three times: %s, whose pages are in use (O_DIRECT, splice), or for which\n"
+		       "no huge page is free.\n",
+			blocks_text(work->failed - work->no_room).text);
 	if (work->no_huge_page)
 		puts("It ended early: the kernel has no free huge page.");
 }

@@ -125,7 +125,7 @@ static void note_result(struct lz_collapse_work *work, enum lz_block_state state
 	work->no_huge_page = work->no_memory >= NO_MEMORY_MAX;
 	work->collapsed += state == LZ_BLOCK_COLLAPSED;
 	work->changed += state == LZ_BLOCK_CHANGED || state == LZ_BLOCK_UNREACHABLE || state == LZ_BLOCK_HUGE;
-	if (pass + 1 == PASSES && state == LZ_BLOCK_DENSE) {
+	if (pass + 1 == PASSES && state == LZ_BLOCK_DENSE && error != -EPERM) {
 		work->failed++;
 		work->no_room += error == -ENOSPC;
 	}
