@@ -29,7 +29,7 @@ stop()
 order()
 {
 	kill "-$1" "$pid"
-	until grep -q done "$work/shares"; do sleep 0.02; done
+	until grep -q "done" "$work/shares"; do sleep 0.02; done
 }
 
 # tables: the sum of the page tables of the sharers in KiB.
@@ -376,7 +376,7 @@ begin()
 }
 go_on()
 {
-	kill -CONT $command
+	kill -CONT $command 2> /dev/null # it may have ended at a signal
 	status=0
 	wait $command || status=$?
 }

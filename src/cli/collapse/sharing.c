@@ -222,9 +222,9 @@ int lz_sharing_add(struct lz_sharing *sharing, pid_t pid, uint64_t start_time)
 	if (is_known(sharing, pid))
 		return 0;
 	sharer.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	/* EINVAL: the ID is that of a thread. */
+	/* EINVAL, later ENOENT: the ID is that of a thread. */
 	if (sharer.pidfd < 0)
-		return errno == EINVAL ? -ESRCH : -errno;
+		return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
 	return add_sharer(sharing, sharer);
 }
 

@@ -63,20 +63,20 @@ static void print_progress(struct lz_collapse_work *work, uint64_t started)
 	fflush(stderr);
 }
 
-/* Whether the block, which holds so many pages, may be filled and needs no more than there is. */
-static bool has_room(const struct lz_collapse_work *work, const struct lz_view *view,
-	const struct lz_shared_mapping *mapping, uint64_t pages)
+/*
+ * Whether there is room for a block that holds so many pages. The control group is charged for the whole huge
+ * page until the small ones are freed, the file system only for holes. The room of a file system is not known
+ * if the file could not be opened; the other objects are on one without a limit.
+ */
+static bool has_room(const struct lz_collapse_work *work, const struct lz_shared_object *object,
+	const struct lz_view *view, pid_t pid, uint64_t pages)
 {
 	const struct lz_sharing *sharing = work->sharing;
-	uint64_t holes = sharing->block - pages * sharing->page;
-	pid_t pid = sharing->sharers[mapping->sharer].pid;
+	bool holes = pages * sharing->page < sharing->block;
 
-	/*
-	 * The file system is charged for the holes. The memory is charged for the whole huge page until the
-	 * small ones are freed.
-	 */
-	return lz_room_of(&lz_os_linux, pid, -1) >= sharing->block &&
-	       (holes == 0 || lz_room_of(&lz_os_linux, pid, view->fd) >= holes);
+	if (holes && view->fd < 0 && object->kind == LZ_SHARED_FILE)
+		return false;
+	return lz_room_of(&lz_os_linux, pid, holes ? view->fd : -1) >= sharing->block;
 }
 
 /* Returns the new state of the block, LZ_BLOCK_DENSE if it is to be tried again, and the error of a try. */
@@ -97,7 +97,7 @@ static enum lz_block_state try_block(struct lz_collapse_work *work, struct lz_sh
 	object->blocks[block].pages = (uint16_t)pages;
 	if (huge)
 		return LZ_BLOCK_HUGE;
-	if (!has_room(work, view, mapping, pages)) {
+	if (!has_room(work, object, view, sharing->sharers[mapping->sharer].pid, pages)) {
 		*error = -ENOSPC;
 		return LZ_BLOCK_DENSE;
 	}
