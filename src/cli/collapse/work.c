@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/checked.h"
 #include "cli/collapse/driver.h"
 #include "cli/common/clock.h"
 #include "cli/common/messages.h"
