@@ -17,7 +17,7 @@ check()
 	elif [ -n "$python" ]; then
 		$python -c 'import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
-assert len(list(parse(open(sys.argv[1]).read()))) == int(sys.argv[2])' "$2" "${3:-28}" || fail "OpenMetrics: $2"
+assert len(list(parse(open(sys.argv[1]).read()))) == int(sys.argv[2])' "$2" "${3:-30}" || fail "OpenMetrics: $2"
 	else
 		echo "skipped: OpenMetrics (no python3 prometheus_client)"
 	fi
