@@ -33,4 +33,11 @@ typedef void lz_page_run_visitor(void *context, const struct lz_page_run *run);
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_visitor *visit, void *context);
 
+/*
+ * Whether the page at an address is an anonymous one and in memory: neither of a file nor the huge zero page,
+ * which the kernel shows like a page of a file. Reads the page's entry in /proc/self/pagemap. Returns 0, 1 or
+ * -errno. Thread-safe; takes no lock.
+ */
+int lz_pagemap_is_anonymous(const struct lz_os *os, uint64_t address);
+
 #endif
