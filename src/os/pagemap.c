@@ -139,3 +139,23 @@ void lz_scan_end(struct lz_scan *scan)
 	if (scan->file.os != NULL)
 		lz_file_close(&scan->file);
 }
+
+/* Bits of an entry; Documentation/admin-guide/mm/pagemap.rst. */
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+#define ENTRY_FILE (UINT64_C(1) << 61)
+
+int lz_pagemap_is_anonymous(const struct lz_os *os, uint64_t address)
+{
+	uint64_t entry;
+	struct lz_file file;
+	ssize_t got;
+	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
+
+	if (error)
+		return error;
+	got = os->pread(file.fd, &entry, sizeof entry, (int64_t)(address / os->page_size() * sizeof entry));
+	lz_file_close(&file);
+	if (got != (ssize_t)sizeof entry)
+		return got < 0 ? (int)got : -EIO;
+	return (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT;
+}

@@ -64,4 +64,11 @@ int lz_scan_written(struct lz_scan *scan, uint64_t *at, uint64_t end, struct lz_
 
 void lz_scan_end(struct lz_scan *scan);
 
+/*
+ * Whether the page at an address is an anonymous one and in memory: neither of a file nor the huge zero page,
+ * which the kernel shows like a page of a file. Reads the page's entry in /proc/self/pagemap. Returns 0, 1 or
+ * -errno. Thread-safe; takes no lock.
+ */
+int lz_pagemap_is_anonymous(const struct lz_os *os, uint64_t address);
+
 #endif

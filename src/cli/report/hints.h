@@ -13,6 +13,9 @@ void lz_report_site_name(const struct lz_report_site *site, char *name, size_t c
 /* `part` of `whole` in percent: "0%", "<1%", "50%", ">99%", "100%"; "?" if unknown. */
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity);
 
+/* The same of an estimate: "~50%"; "0%" for nothing. */
+void lz_report_percent_estimated(uint64_t part, uint64_t whole, char *percent, size_t capacity);
+
 /*
  * A sentence on how the site uses its memory and what would save page tables; "" if there is nothing to say.
  */
