@@ -97,6 +97,8 @@ static void write_header(struct lz_reporter *reporter, const char *reason)
 	member_u64(&line, "page", reporter->books->page);
 	member_u64(&line, "alive", report->live_count);
 	member_u64(&line, "left_out", report->left_out);
+	member_u64(&line, "memset_bytes", lz_stats_get(&reporter->books->stats, memset_bytes));
+	member_u64(&line, "memset_written", lz_stats_get(&reporter->books->stats, memset_written_bytes));
 	end_line(reporter, &line);
 }
 

@@ -146,6 +146,8 @@ int main(void)
 	store((long *)full, 64 * M, 1);
 	char *again = calloc(1, 32 * M); /* line 17 */
 	store((long *)again, 32 * M, 0);
+	void *memset(void *block, int byte, size_t size);
+	memset(again, 0, 32 * M);
 	free(half);
 	return 0;
 }
@@ -154,7 +156,10 @@ END_OF_C
 	python3 - "$work/out" "$scan" <<'END_OF_PYTHON' || fail "memory that was cleared by stores"
 import json, sys
 M = 1 << 20
-sites = {site["line"]: site for site in json.load(open(sys.argv[1]))["sites"]}
+report = json.load(open(sys.argv[1]))
+sites = {site["line"]: site for site in report["sites"]}
+zeros = report["processes"][0]["memset_bytes"], report["processes"][0]["memset_written_bytes"]
+assert zeros == (32 * M, 32 * M), zeros
 estimate = {line: site["written_zero_estimate"] for line, site in sites.items()}
 if sys.argv[2] == "no":
     assert all(value is None for value in estimate.values()), estimate
@@ -169,6 +174,7 @@ END_OF_PYTHON
 	if [ $scan = yes ]; then
 		expect_match "the page shows written zeros" 'class="o" x="0.00"' "$work/zeros.html"
 		run report $options -- "$work/zeros"
+		expect_match "zeros of memset" '^memset: 32.0M of zeros, of which 32.0M had to be written$' "$work/out"
 		expect_match "written zeros in the table" '^ *64.0M  64.0M     75%  ~75%    0%   25% .* main (zeros.c:10)$' "$work/out"
 	fi
 fi

@@ -85,6 +85,21 @@ static void written_zero_hint(const struct lz_report_site *site, char *hint, siz
 			  "R)");
 }
 
+bool lz_report_memset_note(const struct lz_report *report, char *note, size_t capacity)
+{
+	uint64_t asked = 0, written = 0;
+
+	for (size_t i = 0; i < report->process_count; i++) {
+		const struct lz_report_process *process = &report->processes[i];
+
+		asked += process->memset_bytes != UINT64_MAX ? process->memset_bytes : 0;
+		written += process->memset_written != UINT64_MAX ? process->memset_written : 0;
+	}
+	snprintf(note, capacity, "memset: %s of zeros, of which %s had to be written",
+		lz_size_text_in(asked, LZ_UNITS_AUTO).text, lz_size_text_in(written, LZ_UNITS_AUTO).text);
+	return asked > 0;
+}
+
 const char *lz_report_unknown_note(const struct lz_report *report)
 {
 	for (size_t i = 0; i < report->site_count; i++)

@@ -2,6 +2,7 @@
 #ifndef LZ_CLI_REPORT_HINTS_H
 #define LZ_CLI_REPORT_HINTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,11 @@ void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capaci
 
 /* A sentence to be printed once if the usage of some site is unknown, else NULL. */
 const char *lz_report_unknown_note(const struct lz_report *report);
+
+/*
+ * One line about the zeros that memset was asked for and had to write, in all processes. Returns false if it
+ * was asked for none.
+ */
+bool lz_report_memset_note(const struct lz_report *report, char *note, size_t capacity);
 
 #endif

@@ -233,6 +233,8 @@ static void write_process(FILE *page, const struct lz_report *report, size_t pro
 
 static void write_page(FILE *page, const struct lz_report *report, const struct lz_record *record)
 {
+	char note[128];
+
 	write_header(page, report);
 	if (record != NULL) {
 		fputs("<h2>Timeline of the run</h2>\n", page);
@@ -241,6 +243,8 @@ static void write_page(FILE *page, const struct lz_report *report, const struct 
 	fputs("<h2>Call sites</h2>\n<p class=\"dim\">In descending order of waste.</p>\n", page);
 	if (lz_report_unknown_note(report) != NULL)
 		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_unknown_note(report));
+	if (lz_report_memset_note(report, note, sizeof note))
+		fprintf(page, "<p>%s.</p>\n", note);
 	write_legend(page);
 	for (size_t i = 0; i < report->site_count && i < SITES_SHOWN; i++)
 		write_site(page, &report->sites[i]);

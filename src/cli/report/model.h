@@ -64,6 +64,8 @@ struct lz_report_process {
 	bool complete;    /* the end of its report was found */
 	uint64_t alive;   /* live regions */
 	uint64_t omitted; /* live regions that the report does not list, because there were too many */
+	/* Zeros that large memset calls asked for, and those that had to be written; UINT64_MAX: unknown. */
+	uint64_t memset_bytes, memset_written;
 };
 
 struct lz_report {

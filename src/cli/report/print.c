@@ -87,6 +87,7 @@ static void print_processes(const struct lz_report *report)
 {
 	uint64_t omitted = 0, alive = 0;
 	size_t truncated = 0;
+	char note[128];
 
 	for (size_t i = 0; i < report->process_count; i++) {
 		truncated += !report->processes[i].complete;
@@ -102,6 +103,8 @@ static void print_processes(const struct lz_report *report)
 		printf("%zu processes: ", report->process_count);
 	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
 		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
+	if (lz_report_memset_note(report, note, sizeof note))
+		puts(note);
 	fflush(stdout);
 	if (truncated > 0)
 		lz_warning("%zu report%s truncated; the figures are incomplete", truncated,
@@ -190,6 +193,8 @@ static json_t *process_json(const struct lz_report_process *process)
 	json_object_set_new(object, "complete", json_boolean(process->complete));
 	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
 	json_object_set_new(object, "regions_left_out", lz_json_number(process->omitted));
+	json_object_set_new(object, "memset_bytes", lz_json_number(process->memset_bytes));
+	json_object_set_new(object, "memset_written_bytes", lz_json_number(process->memset_written));
 	return object;
 }
 
