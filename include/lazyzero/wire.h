@@ -76,6 +76,10 @@ struct lz_wire {
 	uint64_t window_region_bytes;
 
 	uint64_t minor_faults; /* of the process, when actual was last read */
+
+	/* The program's calls of memset and its like that write zeros over at least the threshold. */
+	uint64_t memset_bytes;         /* asked for, ever */
+	uint64_t memset_written_bytes; /* that held something and were written, ever */
 };
 
 static_assert(offsetof(struct lz_wire, version) == 8, "wire layout");
@@ -87,7 +91,8 @@ static_assert(offsetof(struct lz_wire, executable) == 152, "wire layout");
 static_assert(offsetof(struct lz_wire, windowed) == 280, "wire layout");
 static_assert(offsetof(struct lz_wire, recycled) == 328, "wire layout");
 static_assert(offsetof(struct lz_wire, window_regions) == 352, "wire layout");
-static_assert(sizeof(struct lz_wire) == 376, "wire layout");
+static_assert(offsetof(struct lz_wire, memset_bytes) == 376, "wire layout");
+static_assert(sizeof(struct lz_wire) == 392, "wire layout");
 static_assert(sizeof(struct lz_wire) <= LZ_WIRE_FILE_BYTES, "wire layout");
 
 #endif

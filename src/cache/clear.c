@@ -1,6 +1,5 @@
 /* The contents of a freed region: how many bytes are resident, and clearing them. */
 #include <stdatomic.h>
-#include <string.h>
 
 #include "base/checked.h"
 #include "cache/internal.h"
@@ -8,6 +7,7 @@
 #include "os/via_next.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
+#include "os/plain_memset.h"
 
 /* After walking this much, check whether `enough` bytes were found. */
 #define WALK_BYTES (UINT64_C(1) << 30)
@@ -39,7 +39,7 @@ static void add_run(void *context, const struct lz_page_run *run)
 	if (!run->zero && !run->file) {
 		content->bytes += run->end - run->start;
 		if (content->bytes <= CLEAR_WHEN_FREED_BYTES && !run->not_present)
-			memset((void *)run->start, 0, run->end - run->start);
+			lz_plain_memset((void *)run->start, 0, run->end - run->start);
 		else
 			content->dirty += run->end - run->start;
 	}
@@ -89,7 +89,7 @@ static void clear_run(void *context, const struct lz_page_run *run)
 		if (clearing->os->madvise(start, length, MADV_DONTNEED) == 0)
 			return;
 	}
-	memset(start, 0, length);
+	lz_plain_memset(start, 0, length);
 	clearing->cleared += length;
 }
 
@@ -127,7 +127,7 @@ static bool clear_part(struct lz_cache *cache, uintptr_t base, size_t length, bo
 	if (!full && (!residency_is_visible || !is_mostly_resident(cache, base, length)) &&
 		lz_madvise_via_next(cache->os, cache->backings->next, base, length, MADV_DONTNEED) == 0)
 		return false;
-	memset((void *)base, 0, length);
+	lz_plain_memset((void *)base, 0, length);
 	*cleared = length;
 	return true;
 }

@@ -27,6 +27,12 @@ bool lz_calls_fits_budget_alone(struct lz_calls *calls, size_t length)
 	return lz_tables_vmpte_bytes(geometry, &tables) <= calls->books->budget.bytes;
 }
 
+void lz_calls_before_unmap(struct lz_calls *calls, uintptr_t start, uintptr_t end, bool owner_done)
+{
+	lz_books_before_unmap(calls->books, start, end);
+	lz_zeroing_forget(calls->zeroing, start, end, owner_done);
+}
+
 void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift)
 {
 	if (page_shift != calls->books->page_shift)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "budget/budget.h"
+#include "zeroing/zeroing.h"
 
 struct lz_calls {
 	const struct lz_os *os;   /* lazyzero's own system calls */
@@ -25,6 +26,7 @@ struct lz_calls {
 	struct lz_backings *backings;
 	struct lz_cache *cache;
 	struct lz_budget *budget;
+	struct lz_zeroing *zeroing;
 	const struct lz_options *options;
 	_Atomic bool
 		hugetlb_seen; /* hugetlb memory was mapped: a change of protection may concern more of it */
@@ -81,6 +83,12 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
  * on a window there is turned into anonymous memory. `registration` may be an invalid pointer.
  */
 void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_register *registration);
+
+/*
+ * The program is about to create a userfaultfd, or to lock memory that is populated only when it is touched
+ * (MLOCK_ONFAULT): from now on its memset calls touch all pages, see lz_zeroing_stop.
+ */
+void lz_calls_stop_zeroing(struct lz_calls *calls);
 
 /*
  * The program is about to lock memory (mlock, mlock2), to lock all its memory (mlockall), or has changed a

@@ -18,6 +18,12 @@ static inline uintptr_t lz_range_end(const void *address, size_t length)
 	return __builtin_add_overflow((uintptr_t)address, length, &end) ? UINTPTR_MAX : end;
 }
 
+/*
+ * The program is about to unmap [start, end), or to map something over it. `owner_done`: by munmap(2), so it has
+ * finished with what was there. May take the lock of the books.
+ */
+void lz_calls_before_unmap(struct lz_calls *calls, uintptr_t start, uintptr_t end, bool owner_done);
+
 /* Records that the program changed protection or advice in [start, end). Takes the lock of the books. */
 void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end);
 

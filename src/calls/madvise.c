@@ -83,8 +83,16 @@ static bool persists(int advice)
 	       advice == MADV_SEQUENTIAL;
 }
 
+static bool drops_contents(int advice)
+{
+	return advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_FREE ||
+	       advice == MADV_REMOVE;
+}
+
 static void note_advice(struct lz_calls *calls, uintptr_t start, uintptr_t end, int advice)
 {
+	if (drops_contents(advice))
+		lz_zeroing_forget(calls->zeroing, start, end, false);
 	if (!persists(advice))
 		return;
 	lz_books_mark_regions_altered(calls->books, start, end);

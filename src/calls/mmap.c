@@ -252,7 +252,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	if ((flags & MAP_FIXED) && (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) != (MAP_PRIVATE | MAP_ANONYMOUS))
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	if (flags & MAP_FIXED)
-		lz_books_before_unmap(calls->books, (uintptr_t)address, lz_range_end(address, length));
+		lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, length), false);
 	/* A window that the program maps over must not be cloned from any more. */
 	if ((flags & MAP_FIXED) && lz_window_map_may_have_windows(&calls->books->windows) &&
 		lz_books_lock(calls->books)) {
@@ -297,7 +297,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 	bool is_saved = false;
 	int error;
 
-	lz_books_before_unmap(calls->books, (uintptr_t)address, lz_range_end(address, length));
+	lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, length), true);
 	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) &&
 		lz_books_lock(calls->books)) {

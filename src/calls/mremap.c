@@ -204,10 +204,9 @@ __attribute__((noinline)) static void evict_addresses(struct lz_calls *calls, co
 
 	if (!page_range(calls, call, &start, &end, &rounded))
 		return;
-	lz_books_before_unmap(calls->books, start, end);
+	lz_calls_before_unmap(calls, start, end, false);
 	if (call->flags & MREMAP_FIXED)
-		lz_books_before_unmap(
-			calls->books, (uintptr_t)call->target, lz_range_end(call->target, rounded));
+		lz_calls_before_unmap(calls, (uintptr_t)call->target, lz_range_end(call->target, rounded), false);
 	lz_cache_evict_range(calls->cache, start, lz_max_u64(end, lz_range_end(call->address, rounded)));
 	if (call->flags & MREMAP_FIXED)
 		lz_cache_evict_range(

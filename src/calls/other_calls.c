@@ -28,6 +28,11 @@ static bool page_range(
 	return *start < *end;
 }
 
+void lz_calls_stop_zeroing(struct lz_calls *calls)
+{
+	lz_zeroing_stop(calls->zeroing);
+}
+
 void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t length)
 {
 	uintptr_t start, end;
@@ -39,6 +44,7 @@ void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t l
 
 void lz_calls_before_mlockall(struct lz_calls *calls)
 {
+	lz_zeroing_stop(calls->zeroing);
 	lz_cache_stop(calls->cache);
 	lz_calls_note_attributes_changed(calls, 0, UINTPTR_MAX);
 	lz_backings_retire_all(calls->backings);

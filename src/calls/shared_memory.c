@@ -59,7 +59,7 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 	if (address != NULL)
 		lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, bytes));
 	if (flags & SHM_REMAP)
-		lz_books_before_unmap(calls->books, (uintptr_t)address, lz_range_end(address, bytes));
+		lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, bytes), false);
 	if (flags & SHM_REMAP)
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	result = calls->next->shmat(id, address, flags);
@@ -79,7 +79,7 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address)
 	uintptr_t start = (uintptr_t)address;
 	int error;
 
-	lz_books_before_unmap(calls->books, start, start + 1);
+	lz_calls_before_unmap(calls, start, start + 1, false);
 	if (lz_books_lock(calls->books)) {
 		struct lz_range *range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 

@@ -86,12 +86,16 @@ static void wire(struct lz_core *core)
 		.options = options,
 		.log = log};
 	core->reporter = (struct lz_reporter){.os = os, .books = books, .options = options, .log = log};
+	core->zeroing.os = os;
+	core->zeroing.books = books;
+	core->zeroing.backings = &core->backings;
 	core->heap = (struct lz_heap){.os = os,
 		.books = books,
 		.backings = &core->backings,
 		.cache = &core->cache,
 		.budget = &core->budget,
 		.reporter = &core->reporter,
+		.zeroing = &core->zeroing,
 		.options = options,
 		.log = log};
 	core->calls = (struct lz_calls){.os = os,
@@ -100,6 +104,7 @@ static void wire(struct lz_core *core)
 		.backings = &core->backings,
 		.cache = &core->cache,
 		.budget = &core->budget,
+		.zeroing = &core->zeroing,
 		.options = options};
 }
 

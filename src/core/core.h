@@ -18,6 +18,7 @@
 #include "calls/calls.h"
 #include "heap/heap.h"
 #include "sites/report.h"
+#include "zeroing/zeroing.h"
 
 struct lz_core {
 	const struct lz_os *os; /* lazyzero's own system calls */
@@ -30,6 +31,7 @@ struct lz_core {
 	struct lz_cache cache;
 	struct lz_budget budget;
 	struct lz_reporter reporter;
+	struct lz_zeroing zeroing;
 	struct lz_heap heap;
 	struct lz_calls calls;
 };

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "heap/heap.h"
+#include "os/plain_memset.h"
 #include "pagetables/census.h"
 
 static size_t length_of(const struct lz_region_record *region)
@@ -87,14 +88,14 @@ int lz_heap_zero(struct lz_heap *heap, void *p, size_t size)
 	first = lz_round_down(start + heap->books->page - 1, heap->books->page);
 	last = lz_round_down(end, heap->books->page);
 	if (first >= last) {
-		memset(p, 0, size);
+		lz_plain_memset(p, 0, size);
 		return 0;
 	}
-	memset(p, 0, first - start);
-	memset((void *)last, 0, end - last);
+	lz_plain_memset(p, 0, first - start);
+	lz_plain_memset((void *)last, 0, end - last);
 	/* MADV_DONTNEED fails on locked memory (EINVAL); clear the pages instead. */
 	if (heap->os->madvise((void *)first, last - first, MADV_DONTNEED) != 0)
-		memset((void *)first, 0, last - first);
+		lz_plain_memset((void *)first, 0, last - first);
 	return 0;
 }
 

@@ -130,6 +130,7 @@ int lz_heap_free(struct lz_heap *heap, void *p)
 		return -ENOENT;
 	length = length_of(region);
 	on_window = region->on_window;
+	lz_zeroing_forget(heap->zeroing, base, base + length, true);
 	if (lz_report_is_active(heap->reporter))
 		lz_report_before_free(heap->reporter, region, base, base + length);
 	if (on_window)

@@ -17,6 +17,7 @@
 #include "budget/budget.h"
 #include "lazyzero.h"
 #include "sites/report.h"
+#include "zeroing/zeroing.h"
 
 struct lz_heap {
 	const struct lz_os *os;
@@ -25,6 +26,7 @@ struct lz_heap {
 	struct lz_cache *cache;
 	struct lz_budget *budget;
 	struct lz_reporter *reporter;
+	struct lz_zeroing *zeroing;
 	const struct lz_options *options;
 	struct lz_log *log;
 };

@@ -306,6 +306,7 @@ int lz_heap_resize(struct lz_heap *heap, const struct lz_request *request, void 
 	if (!lz_books_page_length(heap->books, request->size, &resized.new_length))
 		return -ENOMEM;
 	resized.length = atomic_load_explicit(&resized.region->length, memory_order_relaxed);
+	lz_zeroing_forget(heap->zeroing, resized.base, resized.base + resized.length, false);
 	if (resized.new_length < resized.length)
 		shrink(heap, &resized);
 	else if (resized.new_length > resized.length)

@@ -1,6 +1,7 @@
 /* The PAGEMAP_SCAN ioctl; see pagemap.h. */
 #include "os/pagemap.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,8 @@ struct scan {
 #define PAGE_IS_HUGE (UINT64_C(1) << 6)
 
 /* One scratch buffer holds the request and the result. */
+static_assert(sizeof(struct lz_written_run) == sizeof(struct scan_run), "the layout of the kernel");
+
 #define MAX_RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
 static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
@@ -98,4 +101,68 @@ int lz_pagemap_walk(
 	error = lz_pagemap_walk_of(os, file.fd, start, end, visit, context);
 	lz_file_close(&file);
 	return error;
+}
+
+int lz_scan_begin(struct lz_scan *scan, const struct lz_os *os)
+{
+	int error = -ENOTTY;
+
+	if (lz_fact_known(LZ_FACT_PAGEMAP_SCAN) != LZ_FACT_UNSUPPORTED)
+		error = lz_file_open(&scan->file, os, LZ_PAGEMAP, false);
+	if (error)
+		scan->file.os = NULL;
+	return error;
+}
+
+int lz_scan_written(struct lz_scan *scan, uint64_t *at, uint64_t end, struct lz_written_run *runs,
+	unsigned most_runs, unsigned most_pages)
+{
+	const uint64_t not_wanted = PAGE_IS_PFNZERO | PAGE_IS_FILE;
+	struct scan request = {
+		.size = sizeof request,
+		.start = *at,
+		.end = end,
+		.vec = (uint64_t)(uintptr_t)runs,
+		.vec_len = most_runs,
+		.max_pages = most_pages,
+		.category_inverted = not_wanted,
+		.category_mask = not_wanted,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.return_mask = PAGE_IS_HUGE,
+	};
+	int found = scan->file.os->ioctl(scan->file.fd, SCAN_REQUEST, &request);
+
+	lz_fact_learn(LZ_FACT_PAGEMAP_SCAN, found < 0 ? found : 0);
+	if (found < 0)
+		return found;
+	if (request.walk_end <= *at || request.walk_end > end)
+		return -EIO;
+	*at = request.walk_end;
+	return found;
+}
+
+void lz_scan_end(struct lz_scan *scan)
+{
+	if (scan->file.os != NULL)
+		lz_file_close(&scan->file);
+}
+
+/* Bits of an entry; Documentation/admin-guide/mm/pagemap.rst. */
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+#define ENTRY_FILE (UINT64_C(1) << 61)
+
+int lz_pagemap_is_anonymous(const struct lz_os *os, uint64_t address)
+{
+	uint64_t entry;
+	struct lz_file file;
+	ssize_t got;
+	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
+
+	if (error)
+		return error;
+	got = os->pread(file.fd, &entry, sizeof entry, (int64_t)(address / os->page_size() * sizeof entry));
+	lz_file_close(&file);
+	if (got != (ssize_t)sizeof entry)
+		return got < 0 ? (int)got : -EIO;
+	return (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT;
 }

@@ -85,6 +85,7 @@ bool lz_resolve_next(void)
 		find_next_functions(&found);
 		lz_next_calls_find();
 		lz_syscall_find();
+		lz_memset_find();
 		lz_next = found;
 		next_functions.malloc = found.malloc;
 		next_functions.calloc = found.calloc;
@@ -339,6 +340,8 @@ static void set_thresholds(const struct lz_options *options, char *const *enviro
 			!lz_loaded_mixes_new_delete((const void *)lz_next.malloc))
 			lz_malloc_threshold = options->malloc_threshold;
 	}
+	if (options->intercept & LZ_INTERCEPT_MEMSET)
+		lz_memset_threshold = options->memset_threshold;
 	/* Stored last, with release order: another thread that sees the value must see the whole core. */
 	__atomic_store_n(
 		&lz_mappings_followed, (options->intercept & LZ_INTERCEPT_MMAP) != 0, __ATOMIC_RELEASE);

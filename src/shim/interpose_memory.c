@@ -51,6 +51,8 @@ EXPORT int mlock(const void *address, size_t length)
 
 EXPORT int mlock2(const void *address, size_t length, unsigned flags)
 {
+	if (is_active() && flags != 0)
+		lz_calls_stop_zeroing(&lz_core.calls);
 	if (mmap_is_followed())
 		lz_calls_before_mlock(&lz_core.calls, address, length);
 	return lz_next_calls.mlock2(address, length, flags);

@@ -107,6 +107,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
+	if (is_active() && (request == USERFAULTFD_IOC_NEW || request == UFFDIO_REGISTER))
+		lz_calls_stop_zeroing(&lz_core.calls);
 	if (is_active() && request == UFFDIO_REGISTER)
 		lz_calls_before_userfault(&lz_core.calls, argument);
 	return lz_next_calls.ioctl(fd, request, argument);

@@ -1,6 +1,6 @@
 /*
  * syscall(2), for calls that share pages with the kernel and that many programs make by number
- * (interpose_zerocopy.c). io_uring_register and seccomp have no other name in libc.
+ * (interpose_zerocopy.c). io_uring_register, seccomp and userfaultfd have no other name in libc.
  *
  * The interposer must be transparent for every number: clone may return on another stack, and vfork returns
  * twice on the same one. So it is written in assembler: it compares the number, changes neither the stack nor
@@ -38,6 +38,8 @@ __attribute__((used)) void lz_syscall_before(long number, long a, long b, long c
 	if (number == SYS_seccomp || number == SYS_prctl) {
 		if (number == SYS_seccomp || lz_prctl_restricts_syscalls((int)a))
 			lz_deactivate();
+	} else if (number == SYS_userfaultfd) {
+		lz_calls_stop_zeroing(&lz_core.calls);
 	} else if (number != SYS_setsockopt || ((int)b == SOL_SOCKET && (int)c == SO_ZEROCOPY)) {
 		lz_calls_before_kernel_keeps_pages(&lz_core.calls);
 	}
@@ -76,6 +78,8 @@ __asm__(".text\n"
 	"	cmpq $" TEXT(SYS_seccomp) ", %rdi\n"
 	"	je 1f\n"
 	"	cmpq $" TEXT(SYS_prctl) ", %rdi\n"
+	"	je 1f\n"
+	"	cmpq $" TEXT(SYS_userfaultfd) ", %rdi\n"
 	"	je 1f\n"
 	"	jmp *lz_syscall_next(%rip)\n"
 	/*
@@ -142,6 +146,9 @@ __asm__(".text\n"
 	"	cmp x0, " TEXT(SYS_seccomp) "\n"
 	"	b.eq 1f\n"
 	"	cmp x0, " TEXT(SYS_prctl) "\n"
+	"	b.eq 1f\n"
+	"	mov x16, " TEXT(SYS_userfaultfd) "\n"
+	"	cmp x0, x16\n"
 	"	b.eq 1f\n"
 	"3:	adrp x16, lz_syscall_next\n"
 	"	ldr x16, [x16, :lo12:lz_syscall_next]\n"

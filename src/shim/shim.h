@@ -29,6 +29,17 @@ extern struct lz_core lz_core;
 extern size_t lz_calloc_threshold;
 extern size_t lz_malloc_threshold;
 
+/*
+ * The same for memset and its like; these are the program's most frequent calls. 0 until start-up, in .bss,
+ * because IFUNC resolvers of other libraries may call memset before this library is relocated. See
+ * interpose_memset.c.
+ */
+extern size_t lz_memset_threshold;
+
+/* Finds the next definitions of memset and its like, to which calls are passed on from then on. Part of
+ * start-up. */
+void lz_memset_find(void);
+
 /* Whether the mmap family is handled. */
 extern bool lz_mappings_followed;
 

@@ -13,7 +13,7 @@ static const char *const policies[] = {"log", "refuse", NULL};
 static const char *const backings[] = {"auto", "zeropage", "window", NULL};
 static const char *const thp_modes[] = {"auto", "never", "inherit", "always", NULL};
 static const char *const populate_modes[] = {"off", "read", NULL};
-static const char *const call_families[] = {"malloc", "calloc", "mmap", NULL};
+static const char *const call_families[] = {"malloc", "calloc", "mmap", "memset", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const report_signals[] = {"none", "HUP", "USR1", "USR2", NULL};
 static const char *const zero_or_one[] = {"0", "1", NULL};
@@ -29,6 +29,11 @@ const struct lz_option lz_option_table[] = {
 		"The same for malloc, realloc and the aligned family. glibc itself maps requests of 32 "
 		"MiB or more.",
 		NULL, LZ_OPTION_SIZE, FIELD(malloc_threshold)},
+	{"MEMSET_THRESHOLD", "memset-threshold", "SIZE", "4M", "a size of at least 1 byte, such as 4M",
+		"Calls of memset, bzero and explicit_bzero that write zeros over at least this size write only "
+		"the pages that hold something (Linux 6.7). Pages that were never touched stay untouched, so "
+		"clearing memory does not prefault it.",
+		NULL, LZ_OPTION_SIZE, FIELD(memset_threshold)},
 	{"BUDGET", "budget", "SIZE|PERCENT", "5%", "a size such as 64M, or a percentage such as 5%",
 		"Page tables that the process may need: bytes, or a percentage of the smaller of RAM and "
 		"the memory limit of its control group. With 0, every large request exceeds the budget.",
@@ -68,8 +73,8 @@ const struct lz_option lz_option_table[] = {
 		"Maximum resident size of freed regions that are kept for reuse. It is never more than an "
 		"eighth of the memory that the process may use. 0 keeps none.",
 		NULL, LZ_OPTION_CACHE, FIELD(cache)},
-	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap",
-		"a comma-separated list of malloc, calloc, mmap",
+	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap,memset",
+		"a comma-separated list of malloc, calloc, mmap, memset",
 		"Families of calls that are handled. Other calls pass through unchanged. Empty: none.",
 		call_families, LZ_OPTION_SET, FIELD(intercept)},
 	{"ONLY", "only", "NAMES", "", "names of executables separated by colons, at most 1023 bytes",

@@ -20,7 +20,7 @@ enum lz_policy { LZ_POLICY_LOG, LZ_POLICY_REFUSE };
 enum lz_backing_choice { LZ_BACKING_AUTO, LZ_BACKING_ZEROPAGE, LZ_BACKING_WINDOW };
 enum lz_thp { LZ_THP_AUTO, LZ_THP_NEVER, LZ_THP_INHERIT, LZ_THP_ALWAYS };
 enum lz_populate { LZ_POPULATE_OFF, LZ_POPULATE_READ };
-enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCEPT_MMAP = 4 };
+enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCEPT_MMAP = 4, LZ_INTERCEPT_MEMSET = 8 };
 enum lz_report_signal { LZ_REPORT_NONE, LZ_REPORT_HUP, LZ_REPORT_USR1, LZ_REPORT_USR2 };
 enum lz_log_format { LZ_LOG_TEXT, LZ_LOG_JSON };
 
@@ -35,6 +35,7 @@ struct lz_budget_spec {
 struct lz_options {
 	uint64_t threshold;        /* bytes, at least 1 */
 	uint64_t malloc_threshold; /* bytes, at least 1 */
+	uint64_t memset_threshold; /* bytes, at least 1 */
 	uint64_t cache;            /* bytes, 0 for none */
 	struct lz_budget_spec budget;
 	uint32_t policy;             /* enum lz_policy */

@@ -33,8 +33,9 @@ below() {
   cache) echo "$(below backing) backing" ;;
   budget) echo "$(below cache) cache" ;;
   sites) echo "$(below accounting) accounting" ;;
-  heap) echo "$(below budget) budget sites" ;;
-  calls) echo "$(below budget) budget" ;;
+  zeroing) echo "$(below backing) backing" ;;
+  heap) echo "$(below budget) budget sites zeroing" ;;
+  calls) echo "$(below budget) budget zeroing" ;;
   core) echo "$(below heap) heap calls backing/window" ;;
   shim) echo "$(below core) core" ;;
   cli) echo "$below_cli $(cd "$source/src" && echo cli/*/ | sed 's|/ | |g; s|/$||')" ;;
