@@ -41,6 +41,11 @@
 #define setsockopt lz_own_setsockopt
 #define vmsplice lz_own_vmsplice
 #define syscall lz_own_syscall
+#define memset lz_own_memset
+#define bzero lz_own_bzero
+#define explicit_bzero lz_own_explicit_bzero
+#define __memset_chk lz_own_memset_chk
+#define __explicit_bzero_chk lz_own_explicit_bzero_chk
 #define mallinfo lz_own_mallinfo
 #define mallinfo2 lz_own_mallinfo2
 #define malloc_stats lz_own_malloc_stats

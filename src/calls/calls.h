@@ -85,8 +85,8 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_register *registration);
 
 /*
- * The program is about to create a userfaultfd, or to lock memory that is populated only when it is touched
- * (MLOCK_ONFAULT): from now on its memset calls touch all pages, see lz_zeroing_stop.
+ * The program is about to create a userfaultfd, to set a protection key, or to lock memory that is populated
+ * only when it is touched (MLOCK_ONFAULT): from now on its memset calls touch all pages, see lz_zeroing_stop.
  */
 void lz_calls_stop_zeroing(struct lz_calls *calls);
 

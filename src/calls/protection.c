@@ -44,8 +44,6 @@ int lz_calls_mprotect(
 	if (error != -EINVAL && (protection != (PROT_READ | PROT_WRITE) || key != -1))
 		lz_calls_note_attributes_changed(calls, start, end);
 	if (error != -EINVAL && key > 0)
-		lz_zeroing_stop(calls->zeroing);
-	if (error != -EINVAL && key > 0)
 		lz_backings_note_attributes_changed(calls->backings, start, end, true);
 	if (error != 0 && error != -EINVAL) {
 		lz_books_reconcile_after_failure(calls->books);

@@ -88,7 +88,6 @@ static void wire(struct lz_core *core)
 	core->reporter = (struct lz_reporter){.os = os, .books = books, .options = options, .log = log};
 	core->zeroing.os = os;
 	core->zeroing.books = books;
-	core->zeroing.backings = &core->backings;
 	core->heap = (struct lz_heap){.os = os,
 		.books = books,
 		.backings = &core->backings,

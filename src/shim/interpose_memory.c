@@ -34,6 +34,8 @@ EXPORT int pkey_mprotect(void *address, size_t length, int protection, int key)
 	enum lz_called_as before;
 	int error;
 
+	if (key > 0 && is_active())
+		lz_calls_stop_zeroing(&lz_core.calls);
 	if (!mmap_is_followed())
 		return lz_next_calls.pkey_mprotect(address, length, protection, key);
 	before = lz_next_calls_set_name(LZ_CALLED_AS_PKEY_MPROTECT);

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 
 #include "os/raw_syscall.h"
+#include "shim/interpose.h"
 #include "shim/shim.h"
 
 #ifdef LZ_HAVE_RAW_SYSCALL
@@ -35,6 +36,8 @@ long lz_syscall_failed(int error);
 
 __attribute__((used)) void lz_syscall_before(long number, long a, long b, long c)
 {
+	if (!is_active())
+		return;
 	if (number == SYS_seccomp || number == SYS_prctl) {
 		if (number == SYS_seccomp || lz_prctl_restricts_syscalls((int)a))
 			lz_deactivate();

@@ -3,8 +3,8 @@
  *
  *  - A block is known to be full if at least a third of its pages held something when it was last cleared.
  *    Scanning takes 13 to 19 ns for each present page, and scattered pages are cleared about half as fast as
- *    adjacent ones, so from there on clearing everything is faster (measured from 4 to 256 MiB, with 1% of the
- *    pages written at random between calls: equal at 30%). The block then stays full, because nothing takes
+ *    adjacent ones, so from there on clearing everything is faster (measured from 4 to 256 MiB, with 1% of
+ * the pages written at random between calls: equal at 30%). The block then stays full, because nothing takes
  *    pages from it but calls that make it be forgotten.
  *  - A call site (the return address, and the size of the block as a power of two) is known to be full if its
  *    last block was mostly written when the program had finished with it. Zeroing such a block without a look
@@ -119,7 +119,8 @@ static void learn_from_end(struct lz_zeroing *zeroing, uint64_t range, uint64_t 
 
 void lz_zeroing_forget(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, bool owner_done)
 {
-	if (!atomic_load_explicit(&zeroing->has_blocks, memory_order_relaxed))
+	if (!atomic_load_explicit(&zeroing->has_blocks, memory_order_relaxed) ||
+		atomic_load_explicit(&zeroing->stopped, memory_order_relaxed))
 		return;
 	for (unsigned i = 0; i < LZ_ZEROING_SLOTS; i++) {
 		struct lz_zeroed_block *block = &zeroing->block[i];

@@ -5,11 +5,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "backing/backings.h"
+#include "accounting/window_map.h"
 #include "base/checked.h"
 #include "os/pagemap.h"
 #include "os/plain_memset.h"
 #include "os/procfs.h"
+#include "os/scratch.h"
 #include "os/vma.h"
 
 /* Runs that one scan returns: 24 bytes each, on the stack of the program's thread. */
@@ -36,7 +37,7 @@ struct clearing {
 	uintptr_t end;    /* of the whole pages */
 	uint64_t written; /* bytes that were cleared */
 	uint64_t unseen;  /* bytes that were last cleared without a look; 0: the last scan found gaps */
-	bool may_skip;    /* untouched pages of the range are known to read as zero */
+	bool may_skip;    /* the range is known to be readable, and its untouched pages to read as zero */
 };
 
 static void clear(struct clearing *clearing, uintptr_t start, uintptr_t end)
@@ -64,27 +65,17 @@ static bool is_zero(const unsigned char *bytes, size_t length)
 
 /* --- whether untouched pages read as zero --- */
 
-/* Whether all of [start, end) is on a zero window. */
-static bool is_on_window(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
+/*
+ * The kernel is asked whether a mapping is a window, and not the map of windows: without the mmap family, or
+ * by a system call of its own, the program may have mapped a file over a part of a region on a window.
+ */
+static bool mapping_reads_as_zero(const struct lz_mapping *mapping)
 {
-	struct lz_backed_part part;
+	/* Some file systems have an inode 0. */
+	bool is_anonymous = mapping->inode == 0 && mapping->path[0] != '/';
 
-	while (start < end) {
-		if (!lz_backings_next_part(zeroing->backings, start, end, &part) || part.where.start != start)
-			return false;
-		start = part.where.end;
-	}
-	return true;
-}
-
-/* What the kernel says about one mapping in [start, end). */
-static bool mapping_reads_as_zero(
-	struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, const struct lz_mapping *mapping)
-{
-	if (!mapping->readable || !mapping->writable || mapping->shared)
-		return false;
-	return mapping->inode == 0 ||
-	       is_on_window(zeroing, lz_max_u64(start, mapping->start), lz_min_u64(end, mapping->end));
+	return mapping->readable && mapping->writable && !mapping->shared &&
+	       (is_anonymous || lz_mapping_is_window(mapping));
 }
 
 static bool reads_as_zero_by_maps(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
@@ -99,7 +90,7 @@ static bool reads_as_zero_by_maps(struct lz_zeroing *zeroing, uintptr_t start, u
 	while (at < end && (line = lz_line_reader_next(&lines)) != NULL) {
 		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
 			continue;
-		if (mapping.start > at || !mapping_reads_as_zero(zeroing, start, end, &mapping))
+		if (mapping.start > at || !mapping_reads_as_zero(&mapping))
 			break;
 		at = mapping.end;
 	}
@@ -109,24 +100,24 @@ static bool reads_as_zero_by_maps(struct lz_zeroing *zeroing, uintptr_t start, u
 
 static bool untouched_reads_as_zero(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
 {
-	struct lz_vma_queries queries;
+	char *name = lz_scratch_take(zeroing->os);
+	struct lz_vma_queries queries = {.query = NULL};
 	struct lz_vma vma;
 	uintptr_t at = start;
-	int error = lz_vma_begin(&queries, zeroing->os);
+	int error = name == NULL ? -ENOMEM : lz_vma_begin(&queries, zeroing->os);
 
 	while (error == 0 && at < end) {
-		error = lz_vma_query_next(&queries, at, &vma, NULL, 0);
-		if (error == 0 && !mapping_reads_as_zero(zeroing, start, end,
-					  &(struct lz_mapping){.start = vma.start,
-						  .end = vma.end,
-						  .inode = vma.inode,
-						  .readable = vma.readable,
-						  .writable = vma.writable,
-						  .shared = vma.shared}))
+		error = lz_vma_query_next(&queries, at, &vma, name, LZ_SCRATCH_BYTES);
+		if (error == 0 && !mapping_reads_as_zero(&(struct lz_mapping){.inode = vma.inode,
+					  .readable = vma.readable,
+					  .writable = vma.writable,
+					  .shared = vma.shared,
+					  .path = name}))
 			error = -EPERM;
 		at = vma.end;
 	}
 	lz_vma_end(&queries);
+	lz_scratch_release(zeroing->os, name);
 	if (error == -ENOTTY)
 		return reads_as_zero_by_maps(zeroing, start, end);
 	return error == 0;
@@ -134,20 +125,33 @@ static bool untouched_reads_as_zero(struct lz_zeroing *zeroing, uintptr_t start,
 
 /* --- clearing --- */
 
-/*
- * The bytes that have to be cleared. Empties the runs of huge pages that read as zero: they may be the huge
- * zero page, which early kernels with PAGEMAP_SCAN report as written.
- */
-static uint64_t bytes_to_clear(struct lz_written_run *runs, int count)
+/* The bytes that the kernel reports as written; sets *any_huge if huge pages are among them. */
+static uint64_t written_bytes(const struct lz_written_run *runs, int count, bool *any_huge)
 {
 	uint64_t bytes = 0;
 
+	*any_huge = false;
 	for (int i = 0; i < count; i++) {
-		if (runs[i].is_huge &&
-			is_zero((const unsigned char *)runs[i].start, runs[i].end - runs[i].start))
-			runs[i].end = runs[i].start;
 		bytes += runs[i].end - runs[i].start;
+		*any_huge |= runs[i].is_huge != 0;
 	}
+	return bytes;
+}
+
+/*
+ * Empties the runs of huge pages that read as zero, and returns their bytes: they may be the huge zero page,
+ * which early kernels with PAGEMAP_SCAN report as written. The pages must be readable.
+ */
+static uint64_t skip_zero_huge_pages(struct lz_written_run *runs, int count)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < count; i++)
+		if (runs[i].is_huge &&
+			is_zero((const unsigned char *)runs[i].start, runs[i].end - runs[i].start)) {
+			bytes += runs[i].end - runs[i].start;
+			runs[i].end = runs[i].start;
+		}
 	return bytes;
 }
 
@@ -156,6 +160,22 @@ static uint64_t bytes_to_clear(struct lz_written_run *runs, int count)
 #define SAMPLE_DISTANCE ((size_t)16 << 20)
 #define LEAST_PLACES 4u
 #define MOST_PLACES 64u
+
+/* Bytes of a huge page that are read to tell it from the huge zero page. */
+#define GLIMPSE 256u
+
+/*
+ * Whether a sampled run, which the kernel reports as written, is not the huge zero page. Read by a system
+ * call, because the program may have made the pages inaccessible since (mprotect before munmap).
+ */
+static bool holds_something(struct lz_zeroing *zeroing, const struct lz_written_run *run)
+{
+	unsigned char bytes[GLIMPSE];
+	ssize_t got =
+		run->is_huge ? zeroing->os->read_memory((const void *)run->start, bytes, sizeof bytes) : 0;
+
+	return got <= 0 || !is_zero(bytes, (size_t)got);
+}
 
 bool lz_zeroing_sample_is_full(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
 {
@@ -175,7 +195,7 @@ bool lz_zeroing_sample_is_full(struct lz_zeroing *zeroing, uintptr_t start, uint
 		uint64_t from = start + place * step, at = from;
 
 		full = lz_scan_written(&scan, &at, from + bytes, &run, 1, SAMPLE_PAGES) == 1 &&
-		       bytes_to_clear(&run, 1) == bytes;
+		       run.end - run.start == bytes && holds_something(zeroing, &run);
 	}
 	lz_scan_end(&scan);
 	return full;
@@ -189,6 +209,7 @@ static int clear_next(struct clearing *clearing, uint64_t *at)
 	struct lz_written_run runs[RUNS];
 	uint64_t from = *at, to = from, bytes, end = lz_min_u64(clearing->end, from + SCAN_BYTES);
 	struct lz_scan scan;
+	bool any_huge;
 	int found = lz_scan_begin(&scan, os);
 
 	if (found == 0)
@@ -196,12 +217,14 @@ static int clear_next(struct clearing *clearing, uint64_t *at)
 	lz_scan_end(&scan);
 	if (found < 0)
 		return found;
-	bytes = bytes_to_clear(runs, found);
-	if (!clearing->may_skip && bytes < to - from) {
+	bytes = written_bytes(runs, found, &any_huge);
+	if (!clearing->may_skip && (bytes < to - from || any_huge)) {
 		if (!untouched_reads_as_zero(clearing->zeroing, from, clearing->end))
 			return -EPERM;
 		clearing->may_skip = true;
 	}
+	if (any_huge)
+		bytes -= skip_zero_huge_pages(runs, found);
 	for (int i = 0; i < found; i++)
 		clear(clearing, runs[i].start, runs[i].end);
 	*at = to;

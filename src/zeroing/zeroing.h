@@ -17,9 +17,8 @@
  * What was learned about blocks and call sites only decides which way is tried first. It is kept in tables of
  * atomic words without a lock; a torn or lost entry costs time, never contents.
  *
- * Thread-safe and async-signal-safe. Takes the lock of the books only for memory on a window. Holds nothing
- * while it writes to memory of the program, because such a write may raise a signal whose handler does not
- * return.
+ * Thread-safe and async-signal-safe; takes no lock. Holds nothing while it writes to memory of the program,
+ * because such a write may raise a signal whose handler does not return.
  */
 #ifndef LZ_ZEROING_ZEROING_H
 #define LZ_ZEROING_ZEROING_H
@@ -28,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "backing/backing.h"
+#include "accounting/books.h"
 
 /*
  * Slots of each table, a power of two. Unmapping memory looks at all blocks: 256 take 0.1 us. A program that
@@ -45,7 +44,6 @@ struct lz_zeroed_block {
 struct lz_zeroing {
 	const struct lz_os *os;
 	struct lz_books *books;
-	struct lz_backings *backings;
 	_Atomic bool stopped;
 	_Atomic bool has_blocks; /* a block was recorded */
 	struct lz_zeroed_block block[LZ_ZEROING_SLOTS];

@@ -37,6 +37,33 @@ void do_fill(struct worker *worker, const struct record *record)
 		block_write(worker, block, block->size - length, block->size);
 }
 
+/* Clears a random range, mostly of 2 MiB at most, because a block may have gigabytes. */
+void do_block_clear(struct worker *worker, const struct record *record)
+{
+	struct block *block = block_of(worker, record);
+	size_t from, to, page, most = record->y % 16 == 0 ? 16 * MB : 2 * MB;
+
+	if (block->p == NULL || block->size < 64 || block->extents == EXTENTS)
+		return;
+	from = record->b % 4 == 0 ? 0 : (uint64_t)record->y * block->size >> 32;
+	to = record->b % 8 == 0 ? block->size : from + ((uint64_t)record->x * (block->size - from) >> 32);
+	if (to - from > most)
+		to = from + most - record->x % 5000;
+	/* The model has words: those at the ends keep their contents. */
+	from = (from + 7) & ~(size_t)7;
+	to &= ~(size_t)7;
+	if (from >= to)
+		return;
+	trace(worker, "clear %p+%#zx to %#zx", (void *)block->p, from, to);
+	errno = UNTOUCHED;
+	if (clear(record->b / 8 % CLEAR_NAMES, block->p + from, to - from, &page) != 0)
+		fail(worker, "clearing a block at %p faulted in page %zu", (void *)(block->p + from), page);
+	if (errno != UNTOUCHED)
+		fail(worker, "clearing set errno to %d", errno);
+	block_add(block, from, to, ZEROS);
+	block_check(worker, block, record->t % 16 == 0);
+}
+
 void do_check(struct worker *worker, const struct record *record)
 {
 	block_check(worker, block_of(worker, record), true);

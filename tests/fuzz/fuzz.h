@@ -107,6 +107,11 @@ void catch_faults(void);
 int load(const void *at, uint64_t *value);
 int store(void *at, uint64_t value);
 
+/* Clears a range by one of the names, or by stores in ascending order. After a signal, *page is the number of
+ * the page that faulted, counted from the first one. */
+enum clear_name { CLEAR_MEMSET, CLEAR_BZERO, CLEAR_EXPLICIT_BZERO, CLEAR_NAMES, CLEAR_BY_STORES };
+int clear(enum clear_name name, void *at, size_t length, size_t *page);
+
 /* mmap(2) as a raw system call. */
 long raw_map(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker.h"
+
 uint64_t draw(uint64_t *state, uint64_t below)
 {
 	*state ^= *state << 13;
@@ -27,8 +29,10 @@ static const struct {
 	{"THP", {"auto", "auto", "never", "inherit", "always"}},
 	{"POPULATE", {"off", "off", "off", "off", "off", "off", "off", "read"}},
 	{"CACHE", {"64M", "64M", "0", "1M", "16M", "1G"}},
-	{"INTERCEPT", {"malloc,calloc,mmap", "malloc,calloc,mmap", "malloc,calloc,mmap", "calloc", "mmap",
-			      "calloc,mmap"}},
+	{"MEMSET_THRESHOLD", {"64K", "64K", "64K", "8K", "4M"}},
+	{"INTERCEPT", {"malloc,calloc,mmap,memset", "malloc,calloc,mmap,memset", "malloc,calloc,mmap,memset",
+			      "malloc,calloc,mmap", "calloc,memset", "mmap,memset", "calloc,mmap,memset",
+			      "calloc", "mmap", "memset"}},
 	{"LOG", {"none"}},
 };
 
@@ -48,6 +52,7 @@ static void draw_settings(struct sequence *sequence, uint64_t *state)
 struct profile {
 	unsigned total;
 	bool blocks, maps;
+	bool stops_zeroing; /* userfaultfd and mlock2, after which memset is passed on */
 	uint8_t slots;
 	unsigned sizes, again; /* recurring sizes; out of ten requests, `again` use one of them */
 	uint16_t code[6];
@@ -56,6 +61,8 @@ struct profile {
 
 static bool is_preferred(const struct profile *profile, const struct operation *operation)
 {
+	if (!profile->stops_zeroing && (operation->make == do_userfault || operation->make == do_lock))
+		return false;
 	return operation->maps ? profile->maps : profile->blocks;
 }
 
@@ -66,6 +73,7 @@ static struct profile draw_profile(uint64_t *state)
 
 	profile.blocks = kind != 0;
 	profile.maps = kind != 1;
+	profile.stops_zeroing = draw(state, 2) == 0;
 	profile.slots = (uint8_t)(2 << draw(state, 5));
 	profile.sizes = 1 + (unsigned)draw(state, 6);
 	profile.again = (unsigned)draw(state, 10);

@@ -231,6 +231,28 @@ void do_store(struct worker *worker, const struct record *record)
 	}
 }
 
+/* Both must fault at the same page, and be equal up to there and beyond. */
+void do_clear(struct worker *worker, const struct record *record)
+{
+	struct part part = part_of(worker, record, MB);
+	char *a = part.area->a + part.offset, *b = part.area->b + part.offset;
+	size_t a_page, b_page;
+	int a_signal, b_signal;
+
+	if (part.area->a == NULL || part.length == 0)
+		return;
+	b_signal = clear(CLEAR_BY_STORES, b, part.length, &b_page);
+	a_signal = clear(record->b % CLEAR_NAMES, a, part.length, &a_page);
+	trace(worker, "clear %p, %#zx: signal %d in page %zu", (void *)a, part.length, a_signal, a_page);
+	if (a_signal != b_signal || a_page != b_page)
+		fail(worker, "clearing %p, %#zx got signal %d in page %zu, expected %d in page %zu",
+			(void *)a, part.length, a_signal, a_page, b_signal, b_page);
+	compare_part(worker, &part);
+	/* Whole pages that are readable on both sides. */
+	for (size_t at = part.offset & ~(size_t)7; at < part.offset + part.length; at += 512 + 8)
+		compare_at(worker, part.area, at);
+}
+
 void do_load(struct worker *worker, const struct record *record)
 {
 	struct part part = part_of(worker, record, PAGE);

@@ -38,6 +38,8 @@ const struct operation operations[] = {
 	{"fork-on", do_fork_on, 1, false},
 	{"block-dontfork", do_block_dontfork, 1, false},
 	{"userfault", do_userfault, 2, true},
+	{"block-clear", do_block_clear, 16, false},
+	{"clear", do_clear, 16, true},
 };
 
 const size_t operation_count = sizeof operations / sizeof *operations;

@@ -38,6 +38,7 @@ void do_fork(struct worker *, const struct record *);
 void do_fork_on(struct worker *, const struct record *);
 void do_block_dontfork(struct worker *, const struct record *);
 void do_overlay(struct worker *, const struct record *);
+void do_block_clear(struct worker *, const struct record *);
 
 void do_map(struct worker *, const struct record *);
 void do_unmap(struct worker *, const struct record *);
@@ -54,6 +55,7 @@ void do_attach(struct worker *, const struct record *);
 void do_detach(struct worker *, const struct record *);
 void do_store(struct worker *, const struct record *);
 void do_load(struct worker *, const struct record *);
+void do_clear(struct worker *, const struct record *);
 void do_compare_maps(struct worker *, const struct record *);
 
 #endif

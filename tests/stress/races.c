@@ -1,7 +1,7 @@
 /*
  * Core and shim inside a program built with ThreadSanitizer. Threads pass regions to each other to grow, read
- * and free; map, advise and unmap; and query statistics. This shows that shared data is written under the
- * lock or atomically; the effects of a race are for the stress test to find.
+ * and free; map, advise and unmap; clear neighbouring parts of pages; and query statistics. This shows that
+ * shared data is written under the lock or atomically; the effects of a race are for the stress test to find.
  *
  *   races SECONDS
  */
@@ -203,7 +203,8 @@ static void replace_window_memory(uint64_t *state)
 	int fd;
 
 	/* Takes a hundred times as long as the others. */
-	p = next_random(state) % 16 == 0 ? lz_alloc(size, LZ_WINDOW) : NULL;
+	p = getenv("RACES_NO_USERFAULTFD") == NULL && next_random(state) % 16 == 0 ? lz_alloc(size, LZ_WINDOW)
+										   : NULL;
 	if (p == NULL)
 		return;
 	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -220,6 +221,57 @@ static void replace_window_memory(uint64_t *state)
 	expect(get(p + 4096) == 42 && get(p + size - 1) == 42, "what left a window lost contents");
 	expect(get(p) == 0, "what left a window is not zero");
 	lz_free(p);
+}
+
+/* --- clearing --- */
+
+/* Each thread clears its own part of this block; the parts meet inside pages, 8 bytes apart. */
+#define PART (200 * KB + 200)
+
+static char *parts;
+static _Thread_local unsigned number; /* of the thread */
+
+static void clear_part(uint64_t *state)
+{
+	char *p = parts + number * (PART + 8);
+
+	for (int i = 0; i < 20; i++)
+		p[next_random(state) % PART] = 1;
+	/* Beside the parts of the others. */
+	put(parts + next_random(state) % THREADS * (PART + 8) + PART, 42);
+	memset(p, 0, PART);
+	expect(p[0] == 0 && p[PART / 2] == 0 && p[PART - 1] == 0, "a part is not cleared");
+	for (int i = 0; i < 20; i++)
+		expect(p[next_random(state) % PART] == 0, "a part is not cleared");
+	if (next_random(state) % 16 == 0)
+		madvise((char *)(((uintptr_t)p + 4095) & ~(uintptr_t)4095), 100 * KB, MADV_DONTNEED);
+}
+
+static void clear_region(uint64_t *state)
+{
+	char *p = exchange_regions(state, NULL);
+	size_t size;
+
+	if (p == NULL)
+		return;
+	size = malloc_usable_size(p);
+	memset(p + 64, 0, size - 64);
+	expect(get(p) == 42 && get(p + 64) == 0 && get(p + size - 1) == 0, "a region is not cleared");
+	free(exchange_regions(state, p));
+}
+
+static void clear_mapping(uint64_t *state)
+{
+	size_t size = (some_size(state) + 4095) & ~(size_t)4095;
+	char *p = mmap(NULL, size, RW, ANON, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	put(p + next_random(state) % size, 1);
+	memset(p, 0, size);
+	for (int i = 0; i < 20; i++)
+		expect(get(p + next_random(state) % size) == 0, "a mapping is not cleared");
+	munmap(p, size);
 }
 
 static void query_statistics(uint64_t *state)
@@ -256,10 +308,11 @@ static void use_window(uint64_t *state)
 static void *run(void *seed)
 {
 	static void (*const act[])(uint64_t *) = {make_region, make_region, resize_region, query_region,
-		use_mapping, use_mapping, use_fixed, use_window, use_freed, replace_window_memory,
-		query_statistics};
+		use_mapping, use_mapping, use_fixed, use_window, use_freed, replace_window_memory, clear_part,
+		clear_part, clear_region, clear_mapping, query_statistics};
 	uint64_t state = (uintptr_t)seed;
 
+	number = (unsigned)(uintptr_t)seed - 1;
 	while (!stop) {
 		if (next_random(&state) % 32 == 0) {
 			pthread_rwlock_wrlock(&inside);
@@ -284,6 +337,8 @@ int main(int argc, char **argv)
 	pthread_rwlockattr_init(&attributes);
 	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&inside, &attributes);
+	parts = calloc(THREADS, PART + 8);
+	expect(parts != NULL, "no memory");
 	for (uintptr_t i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, run, (void *)(i + 1));
 	nanosleep(&time, NULL);
@@ -292,6 +347,7 @@ int main(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 	for (size_t i = 0; i < SLOTS; i++)
 		free(atomic_exchange(&slots[i], NULL));
+	free(parts);
 	lz_stats(&statistics, sizeof statistics);
 	printf("%llu operations, %llu of them without the lock, %llu regions, windows of up to %llu MiB\n",
 		(unsigned long long)operations, (unsigned long long)statistics.untracked,

@@ -12,12 +12,13 @@ fixed=
 setarch -R true 2>/dev/null && fixed='setarch -R'
 # Nothing is suppressed. Any message is a failure, even if the program itself finds nothing wrong.
 export TSAN_OPTIONS='exitcode=66 history_size=4'
-export LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_LOG=none
+export LAZYZERO_THRESHOLD=64K LAZYZERO_MALLOC_THRESHOLD=128K LAZYZERO_MEMSET_THRESHOLD=64K LAZYZERO_LOG=none
 # The sanitizer's shadow alone would need 70 GiB of page tables if all of it were touched.
 roomy=LAZYZERO_BUDGET=100G
 
 failed=0
-for settings in "$roomy" "$roomy LAZYZERO_CACHE=0" "$roomy LAZYZERO_BACKING=window" \
+# A userfaultfd makes every memset plain.
+for settings in "$roomy" "$roomy RACES_NO_USERFAULTFD=1" "$roomy RACES_NO_USERFAULTFD=1 LAZYZERO_BACKING=window" "$roomy LAZYZERO_CACHE=0" "$roomy LAZYZERO_BACKING=window" \
   "$roomy LAZYZERO_POLICY=refuse" "LAZYZERO_BUDGET=1M LAZYZERO_STATS=$work/stats" "LAZYZERO_BUDGET=1M LAZYZERO_POLICY=refuse LAZYZERO_LOG=$work/log"; do
   timeout 120 env $settings $fixed "$program" "${RACES_SECONDS:-1}" >"$work/output" 2>&1
   status=$?

@@ -160,12 +160,26 @@ static void check_pattern(const char *p, size_t size)
 	check_zero(p, 4096, size < 256 << 10 ? size : 256 << 10);
 }
 
+/* Clears all but the first and last bytes of a block, as memset does. The last pages may be untouched. */
+static void clear_block(char *p, size_t size)
+{
+	for (size_t i = 0; i < size / 2; i += 5 * 4096)
+		p[i] = 3;
+	p[0] = p[size - 1] = 9;
+	lz_zeroing_clear(&core.zeroing, p + 1, size - 2, __builtin_return_address(0));
+	check_zero(p, 4096, size);
+	CHECK(p[0] == 9 && p[1] == 0 && p[size - 2] == 0 && p[size - 1] == 9);
+	p[0] = p[size - 1] = 0;
+}
+
 static void use_blocks(void)
 {
 	char *p = allocate_zeroed(4 * MIB), *q = allocate_zeroed(MIB), *r;
 
-	if (q != NULL)
+	if (q != NULL) {
+		clear_block(q, MIB);
 		memset(q, 5, MIB);
+	}
 	free_block(q);
 	q = allocate_zeroed(MIB);
 	r = allocate_zeroed(3 * MIB);
@@ -200,6 +214,8 @@ static void use_mappings(void)
 	if (lz_os_failed(at))
 		return;
 	check_zero(p, 0, size);
+	clear_block(p, size);
+	clear_block(p, size);
 	fill_pattern(p, size);
 	if (lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ, -1, NULL) == 0 &&
 		lz_calls_mprotect(&core.calls, p + 2 * MIB, MIB, PROT_READ | PROT_WRITE, -1, NULL) != 0)

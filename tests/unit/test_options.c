@@ -38,7 +38,9 @@ Test(options, defaults_match_the_table)
 	cr_expect_eq(options.backing, LZ_BACKING_AUTO);
 	cr_expect_eq(options.thp, LZ_THP_AUTO);
 	cr_expect_eq(options.populate, LZ_POPULATE_OFF);
-	cr_expect_eq(options.intercept, LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC | LZ_INTERCEPT_MMAP);
+	cr_expect_eq(options.memset_threshold, 4 << 20);
+	cr_expect_eq(options.intercept,
+		LZ_INTERCEPT_MALLOC | LZ_INTERCEPT_CALLOC | LZ_INTERCEPT_MMAP | LZ_INTERCEPT_MEMSET);
 	cr_expect_eq(options.disable, 0);
 	cr_expect_str_eq(options.only, "");
 	cr_expect_str_eq(options.log, "stderr");
