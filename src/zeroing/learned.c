@@ -2,10 +2,10 @@
  * What earlier calls found, by block and by call site; see zeroing.h.
  *
  *  - A block is known to be full if at least a third of its pages held something when it was last cleared.
- *    Scanning takes 13 to 19 ns for each present page, and scattered pages are cleared about half as fast as
- *    adjacent ones, so from there on clearing everything is faster (measured from 4 to 256 MiB, with 1% of the
- *    pages written at random between calls: equal at 30%). The block then stays full, because nothing takes
- *    pages from it but calls that make it be forgotten.
+ *    Scanning takes 13 to 19 ns for each present page, and scattered pages are cleared about half as fast
+ *    as adjacent ones, so from there on clearing everything is faster (measured from 4 to 256 MiB, with 1% of
+ *    the pages written at random between calls: equal at 30%). The block then stays full, because nothing
+ *    takes pages from it but calls that make it be forgotten.
  *  - A call site (the return address, and the size of the block as a power of two) is known to be full if its
  *    last block was mostly written when the program had finished with it. Zeroing such a block without a look
  *    saves the faults that reading it before writing would cause. One block in 16 is scanned again, to notice
@@ -18,6 +18,9 @@
 
 /* A site that is known to be full is scanned again after this many blocks. */
 #define BLOCKS_BETWEEN_SCANS 15u
+
+/* What the sample of a finished block decides holds for many blocks, and costs little beside unmapping it. */
+#define PLACES_AT_END 4u
 
 /*
  * The word `range` of a block: the number of its first page in the upper 36 bits, its length in pages in the
@@ -110,8 +113,8 @@ void lz_zeroing_learn(
 static void learn_from_end(struct lz_zeroing *zeroing, uint64_t range, uint64_t learned)
 {
 	uint64_t key = SITE_KEY(learned);
-	bool full =
-		lz_zeroing_sample_is_full(zeroing, range_start(zeroing, range), range_end(zeroing, range));
+	bool full = lz_zeroing_sample_is_full(
+		zeroing, range_start(zeroing, range), range_end(zeroing, range), PLACES_AT_END);
 
 	atomic_store_explicit(
 		site_slot(zeroing, key), key | (full ? BLOCKS_BETWEEN_SCANS : 0), memory_order_relaxed);

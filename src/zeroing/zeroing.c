@@ -151,28 +151,30 @@ static uint64_t bytes_to_clear(struct lz_written_run *runs, int count)
 	return bytes;
 }
 
-/* The sample: pages at each place, the distance of places, and their least and greatest number. */
+/*
+ * The sample: pages at each place, the distance of places, and their greatest number. Each place is 5/8 into
+ * its part of the range, because the ends and the middle are what programs write first.
+ */
 #define SAMPLE_PAGES 4u
 #define SAMPLE_DISTANCE ((size_t)16 << 20)
-#define LEAST_PLACES 4u
 #define MOST_PLACES 64u
 
-bool lz_zeroing_sample_is_full(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
+bool lz_zeroing_sample_is_full(
+	struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, unsigned least_places)
 {
 	size_t page = zeroing->books->page, bytes = SAMPLE_PAGES * page;
-	uint64_t places = lz_max_u64(LEAST_PLACES, lz_min_u64((end - start) / SAMPLE_DISTANCE, MOST_PLACES));
-	uintptr_t step;
+	uint64_t places = lz_max_u64(least_places, lz_min_u64((end - start) / SAMPLE_DISTANCE, MOST_PLACES));
+	uintptr_t step = (end - start) / places;
 	struct lz_written_run run;
 	struct lz_scan scan;
 	bool full = true;
 
-	if (end < start + LEAST_PLACES * bytes)
+	if (end < start || step < 4 * bytes)
 		return false;
-	step = lz_round_down((end - start - bytes) / (places - 1), page);
 	if (lz_scan_begin(&scan, zeroing->os) != 0)
 		return false;
 	for (uint64_t place = 0; place < places && full; place++) {
-		uint64_t from = start + place * step, at = from;
+		uint64_t from = lz_round_down(start + place * step + step / 8 * 5, page), at = from;
 
 		full = lz_scan_written(&scan, &at, from + bytes, &run, 1, SAMPLE_PAGES) == 1 &&
 		       bytes_to_clear(&run, 1) == bytes;
@@ -250,7 +252,7 @@ static bool is_full(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, 
 	return expectation == LZ_EXPECT_FULL ||
 	       (expectation == LZ_EXPECT_NOTHING &&
 		       lz_zeroing_sample_is_full(
-			       zeroing, first_page(zeroing, start), last_page(zeroing, end)));
+			       zeroing, first_page(zeroing, start), last_page(zeroing, end), 1));
 }
 
 void lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const void *caller)
