@@ -31,6 +31,14 @@
 #include "backing/backing.h"
 
 /*
+ * Which sizes are worth a look is an option, by default 4 MiB. A full block that is not known takes 5 us more
+ * than memset: at 1, 2, 4 and 8 MiB in the cache 1.37, 1.18, 1.10 and 1.05 of it; when it is cleared again,
+ * 1.00. Fresh blocks of these sizes take 19 to 28 us instead of 256 to 2,048 page faults, and those of which
+ * 1% was written 35 to 55 us instead of 62 to 490. So 4 MiB is the least size at which a full block loses no
+ * more than a tenth.
+ */
+
+/*
  * Slots of each table, a power of two. Unmapping memory looks at all blocks: 256 take 0.1 us. A program that
  * clears more blocks than that in turn pays for a sample each time.
  */
