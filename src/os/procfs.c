@@ -214,7 +214,7 @@ static int skip_char(const char **cursor, char c)
 int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 {
 	const char *cursor = line;
-	uint64_t device;
+	uint64_t minor;
 
 	if (lz_scan_hex(&cursor, &mapping->start) || skip_char(&cursor, '-') ||
 		lz_scan_hex(&cursor, &mapping->end) || skip_char(&cursor, ' ') ||
@@ -228,9 +228,11 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 	mapping->shared = cursor[3] == 's';
 	cursor += 4;
 	if (skip_char(&cursor, ' ') || lz_scan_hex(&cursor, &mapping->offset) || skip_char(&cursor, ' ') ||
-		lz_scan_hex(&cursor, &device) || skip_char(&cursor, ':') || lz_scan_hex(&cursor, &device) ||
-		skip_char(&cursor, ' ') || lz_scan_u64(&cursor, &mapping->inode))
+		lz_scan_hex(&cursor, &mapping->device) || skip_char(&cursor, ':') ||
+		lz_scan_hex(&cursor, &minor) || skip_char(&cursor, ' ') ||
+		lz_scan_u64(&cursor, &mapping->inode))
 		return -EINVAL;
+	mapping->device = mapping->device << 32 | minor;
 	while (*cursor == ' ')
 		cursor++;
 	mapping->path = cursor;

@@ -10,6 +10,8 @@
 #include "os/scratch.h"
 
 #define LINES_MAX 2048u /* most regions that get a line of their own */
+#define SAMPLE_PAGES                                                                                         \
+	8192u /* written pages whose contents are read for a report, besides at least two for each region */
 
 static void flush(struct lz_reporter *reporter)
 {
@@ -95,6 +97,8 @@ static void write_header(struct lz_reporter *reporter, const char *reason)
 	member_u64(&line, "page", reporter->books->page);
 	member_u64(&line, "alive", report->live_count);
 	member_u64(&line, "left_out", report->left_out);
+	member_u64(&line, "memset_bytes", lz_stats_get(&reporter->books->stats, memset_bytes));
+	member_u64(&line, "memset_written", lz_stats_get(&reporter->books->stats, memset_written_bytes));
 	end_line(reporter, &line);
 }
 
@@ -126,11 +130,22 @@ static void member_if_known(
 		lz_text_u64(line, value);
 }
 
+/* Unknown if there are written pages, but none of them could be read. */
+static void member_written_zero(struct lz_text *line, const struct lz_site_usage *usage)
+{
+	member(line, "written_zero");
+	if (usage->unknown_bytes != 0 || (usage->written != 0 && usage->sampled == 0))
+		lz_text_string(line, "null");
+	else
+		lz_text_u64(line, lz_min_u64(usage->written_zero, usage->written));
+}
+
 static void member_usage(struct lz_text *line, const struct lz_site_usage *usage)
 {
 	member_u64(line, "regions", usage->regions);
 	member_u64(line, "bytes", usage->bytes);
 	member_if_known(line, "written", usage->written, usage);
+	member_written_zero(line, usage);
 	member_if_known(line, "zero", usage->zero, usage);
 	member_if_known(line, "untouched", lz_sub_clamped(usage->bytes, usage->written + usage->zero), usage);
 	member_if_known(line, "tables", usage->tables, usage);
@@ -198,8 +213,10 @@ static void write_region_line(struct lz_reporter *reporter, const struct lz_live
 /* A live region is part of its site's usage, and has a line of its own. */
 static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
 {
+	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
 	struct lz_inspection *inspection =
-		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window);
+		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window,
+			(unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
 
 	if (inspection == NULL)
 		return;

@@ -103,6 +103,8 @@ void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *us
 	add(sum->unknown_bytes, usage->unknown_bytes);
 	add(sum->written, usage->written);
 	add(sum->zero, usage->zero);
+	add(sum->sampled, usage->sampled);
+	add(sum->written_zero, usage->written_zero);
 	add(sum->tables, usage->tables);
 	add(sum->window_tables, usage->window_tables);
 	add(sum->full_tables, usage->full_tables);

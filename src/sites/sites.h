@@ -27,10 +27,15 @@ struct lz_site_usage {
 	uint64_t regions, bytes; /* regions inspected, and their bytes */
 	uint64_t unknown_bytes;  /* bytes of regions that could not be inspected */
 	uint64_t written, zero;  /* zero: mapped to the zero page or a zero window, never written */
-	uint64_t tables;         /* share of the page tables that these regions need (census.h) */
-	uint64_t window_tables;  /* tables they would need on a window, for written pages */
-	uint64_t full_tables;    /* tables they would need if all pages were touched */
-	uint64_t on_window;      /* number of regions on a window */
+	/*
+	 * Of the written bytes, those whose contents were sampled, and the estimate of how many of them hold
+	 * only zeros. What is swapped out is not sampled.
+	 */
+	uint64_t sampled, written_zero;
+	uint64_t tables;        /* share of the page tables that these regions need (census.h) */
+	uint64_t window_tables; /* tables they would need on a window, for written pages */
+	uint64_t full_tables;   /* tables they would need if all pages were touched */
+	uint64_t on_window;     /* number of regions on a window */
 };
 
 /* How much of each cell was written, and how much was only read: 0 for nothing, 9 for all. */

@@ -2,11 +2,13 @@
 #include "cli/report/hints.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/common/display.h"
 
+#define HINT_ZEROS_PERCENT 20                /* share of written zeros that hints mention at least */
 #define HINT_TABLES_MIN (UINT64_C(64) << 10) /* bytes of page tables that hints mention at least */
 
 void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity)
@@ -25,6 +27,14 @@ void lz_report_site_name(const struct lz_report_site *site, char *name, size_t c
 		snprintf(name, capacity, "(all other call sites)");
 	else
 		snprintf(name, capacity, "0x%" PRIx64, site->offset);
+}
+
+void lz_report_percent_estimated(uint64_t part, uint64_t whole, char *percent, size_t capacity)
+{
+	char exact[12];
+
+	lz_report_percent(part, whole, exact, sizeof exact);
+	snprintf(percent, capacity, "%s%s", part != 0 && *exact >= '0' && *exact <= '9' ? "~" : "", exact);
 }
 
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity)
@@ -55,6 +65,39 @@ static bool has_unknown_usage(const struct lz_report_site *site)
 	return sum->bytes == UINT64_MAX || sum->written == UINT64_MAX || sum->zero == UINT64_MAX ||
 	       sum->untouched == UINT64_MAX || lz_report_scale_to_peak(site, sum->tables) == UINT64_MAX ||
 	       lz_report_scale_to_peak(site, sum->window_tables) == UINT64_MAX;
+}
+
+/* For a site that filled much of its memory with zeros. */
+static void written_zero_hint(const struct lz_report_site *site, char *hint, size_t capacity)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	char percent[16];
+
+	lz_report_percent_estimated(sum->written_zero, sum->bytes, percent, sizeof percent);
+	snprintf(hint, capacity,
+		"%s of this %s was written, but holds only zeros (%s at the peak, estimated from a sample): "
+		"%s.",
+		percent, lz_printable(site->call).text,
+		lz_size_text(lz_report_scale_to_peak(site, sum->written_zero)).text,
+		strcmp(site->call, "calloc") == 0
+			? "calloc has cleared it already, so leave out what writes the zeros"
+			: "ask for zeroed memory instead of writing zeros (calloc, np.zeros, numeric(n) in "
+			  "R)");
+}
+
+bool lz_report_memset_note(const struct lz_report *report, char *note, size_t capacity)
+{
+	uint64_t asked = 0, written = 0;
+
+	for (size_t i = 0; i < report->process_count; i++) {
+		const struct lz_report_process *process = &report->processes[i];
+
+		asked += process->memset_bytes != UINT64_MAX ? process->memset_bytes : 0;
+		written += process->memset_written != UINT64_MAX ? process->memset_written : 0;
+	}
+	snprintf(note, capacity, "memset: %s of zeros, of which %s had to be written",
+		lz_size_text_in(asked, LZ_UNITS_AUTO).text, lz_size_text_in(written, LZ_UNITS_AUTO).text);
+	return asked > 0;
 }
 
 const char *lz_report_unknown_note(const struct lz_report *report)
@@ -125,7 +168,9 @@ void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capaci
 	if (sum->bytes == 0 || has_unknown_usage(site))
 		return;
 	lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
-	if (is_share(sum->written, sum->bytes, 90))
+	if (sum->written_zero != UINT64_MAX && is_share(sum->written_zero, sum->bytes, HINT_ZEROS_PERCENT))
+		written_zero_hint(site, hint, capacity);
+	else if (is_share(sum->written, sum->bytes, 90))
 		snprintf(hint, capacity, "%s of it was written%s.", percent,
 			on_window ? ": the zero page would serve it with fewer page faults"
 				  : "; there is little to save");

@@ -2,6 +2,7 @@
 #ifndef LZ_CLI_REPORT_HINTS_H
 #define LZ_CLI_REPORT_HINTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,9 @@ void lz_report_site_name(const struct lz_report_site *site, char *name, size_t c
 /* `part` of `whole` in percent: "0%", "<1%", "50%", ">99%", "100%"; "?" if unknown. */
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity);
 
+/* The same of an estimate: "~50%"; "0%" for nothing. */
+void lz_report_percent_estimated(uint64_t part, uint64_t whole, char *percent, size_t capacity);
+
 /*
  * A sentence on how the site uses its memory and what would save page tables; "" if there is nothing to say.
  */
@@ -20,5 +24,11 @@ void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capaci
 
 /* A sentence to be printed once if the usage of some site is unknown, else NULL. */
 const char *lz_report_unknown_note(const struct lz_report *report);
+
+/*
+ * One line about the zeros that memset was asked for and had to write, in all processes. Returns false if it
+ * was asked for none.
+ */
+bool lz_report_memset_note(const struct lz_report *report, char *note, size_t capacity);
 
 #endif

@@ -31,6 +31,7 @@ static const struct {
 	{"regions", offsetof(struct lz_report_usage, regions)},
 	{"bytes", offsetof(struct lz_report_usage, bytes)},
 	{"written", offsetof(struct lz_report_usage, written)},
+	{"written_zero", offsetof(struct lz_report_usage, written_zero)},
 	{"zero", offsetof(struct lz_report_usage, zero)},
 	{"untouched", offsetof(struct lz_report_usage, untouched)},
 	{"tables", offsetof(struct lz_report_usage, tables)},

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 void lz_report_free(struct lz_report *report)
 {
 	for (size_t i = 0; i < report->site_count; i++) {
@@ -27,10 +29,10 @@ uint64_t lz_report_scale_to_peak(const struct lz_report_site *site, uint64_t sum
 static uint64_t waste_of(const struct lz_report_site *site)
 {
 	uint64_t written = lz_report_scale_to_peak(site, site->sum.written);
+	uint64_t zero = lz_report_scale_to_peak(site, site->sum.written_zero);
+	uint64_t data = zero == UINT64_MAX ? written : lz_sub_clamped(written, zero);
 
-	if (written == UINT64_MAX)
-		return UINT64_MAX;
-	return site->sum.peak > written ? site->sum.peak - written : 0;
+	return written == UINT64_MAX ? UINT64_MAX : lz_sub_clamped(site->sum.peak, data);
 }
 
 static int compare(const void *a, const void *b, void *context)

@@ -17,10 +17,11 @@ struct lz_touch_map {
 	char written[LZ_REPORT_CELLS + 1], zero[LZ_REPORT_CELLS + 1];
 };
 
-/* Figures as in core/sites.h; UINT64_MAX: not known. */
+/* Figures as in sites/sites.h; UINT64_MAX: not known. */
 struct lz_report_usage {
 	uint64_t count, asked, peak, alive, regions, bytes;
 	uint64_t written, zero, untouched, tables, window_tables, full_tables;
+	uint64_t written_zero; /* the part of `written` that holds only zeros, estimated */
 };
 
 /* Bits. */
@@ -40,7 +41,7 @@ struct lz_report_site {
 	uint64_t offset;             /* in the module, or the address if the module is unknown */
 	struct lz_report_usage sum;
 	enum lz_report_backing backing;
-	uint64_t waste;            /* bytes at the peak that were not written */
+	uint64_t waste;            /* bytes at the peak that were not written, or hold only zeros */
 	struct lz_touch_map freed; /* of the largest freed region */
 	uint64_t freed_bytes;
 	/* Set by symbols.c; NULL or 0 if unknown. */
@@ -63,6 +64,8 @@ struct lz_report_process {
 	bool complete;    /* the end of its report was found */
 	uint64_t alive;   /* live regions */
 	uint64_t omitted; /* live regions that the report does not list, because there were too many */
+	/* Zeros that large memset calls asked for, and those that had to be written; UINT64_MAX: unknown. */
+	uint64_t memset_bytes, memset_written;
 };
 
 struct lz_report {

@@ -56,6 +56,10 @@ static void print_requests(const struct lz_run_totals *totals)
 			totals->window_regions, totals->window_regions == 1 ? "" : "s",
 			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text,
 			totals->processes > 1 ? " in one process" : "");
+	if (totals->memset_bytes > 0)
+		fprintf(stderr, ROW "%s of zeros, of which %s had to be written\n", "memset",
+			lz_size_text(totals->memset_bytes).text,
+			lz_size_text(totals->memset_written_bytes).text);
 	fprintf(stderr, ROW "%" PRIu64 " served, %" PRIu64 " refused", "over budget", totals->over_budget,
 		totals->refused);
 	if (totals->windowed > 0)
@@ -155,6 +159,8 @@ static void describe_totals(json_t *object, const struct lz_summary *summary)
 		.windowed = UINT64_MAX,
 		.window_regions = UINT64_MAX,
 		.window_bytes = UINT64_MAX,
+		.memset_bytes = UINT64_MAX,
+		.memset_written_bytes = UINT64_MAX,
 		.window_size = UINT64_MAX,
 		.window_resident_peak = UINT64_MAX,
 	};
@@ -176,6 +182,8 @@ static void describe_totals(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "window_regions", lz_json_number(totals->window_regions));
 	json_object_set_new(object, "window_region_bytes", lz_json_number(totals->window_bytes));
 	json_object_set_new(object, "window_bytes", lz_json_number(totals->window_size));
+	json_object_set_new(object, "memset_bytes", lz_json_number(totals->memset_bytes));
+	json_object_set_new(object, "memset_written_bytes", lz_json_number(totals->memset_written_bytes));
 	json_object_set_new(
 		object, "window_resident_peak_bytes", lz_json_number(totals->window_resident_peak));
 }
