@@ -134,11 +134,11 @@ static bool collapse(struct lz_shared_blocks *blocks, const struct lz_shared_rou
 
 void lz_shared_blocks_round(struct lz_shared_blocks *blocks, const struct lz_shared_round *round)
 {
-	uint64_t began = lz_monotonic_ns();
+	uint64_t began = lz_thread_time_ns();
 	unsigned looked_at = 0;
 	bool goes_on = true;
 
-	if (began < blocks->next_try)
+	if (lz_monotonic_ns() < blocks->next_try)
 		return;
 	blocks->unfinished = false;
 	/* A message that arrives in a pause never changes the number of blocks. */
@@ -149,13 +149,11 @@ void lz_shared_blocks_round(struct lz_shared_blocks *blocks, const struct lz_sha
 		if (block->leave || (block->huge && !round->look_at_huge))
 			continue;
 		due = is_due(blocks, round, i);
-		if (due) {
-			began = lz_monotonic_ns();
+		if (due)
 			goes_on = collapse(blocks, round, i);
-		}
 		if (due || ++looked_at % LOOKED_AT_ONCE == 0) {
-			goes_on = round->pause(round->context, lz_monotonic_ns() - began) && goes_on;
-			began = lz_monotonic_ns();
+			goes_on = round->pause(round->context, lz_thread_time_ns() - began) && goes_on;
+			began = lz_thread_time_ns();
 		}
 	}
 }

@@ -9,7 +9,7 @@
  *  - After LZ_BLOCK_FAILURES failures a block is left alone. If there is no memory, the object is left alone
  * for 1 s, then 2 s, up to 64 s.
  *
- * One thread uses an object. Sizes are in bytes, times in nanoseconds of CLOCK_MONOTONIC.
+ * One thread uses an object. Sizes are in bytes, times in nanoseconds.
  */
 #ifndef LZ_CLI_RUN_SHARED_BLOCKS_H
 #define LZ_CLI_RUN_SHARED_BLOCKS_H
@@ -36,8 +36,8 @@ struct lz_shared_blocks {
 	uint32_t pages; /* of a block */
 	size_t count;
 	struct lz_shared_block *of;
-	bool unfinished; /* something is to be tried again although the object has not changed */
-	uint64_t next_try, delay;
+	bool unfinished;            /* something is to be tried again although the object has not changed */
+	uint64_t next_try, delay;   /* of CLOCK_MONOTONIC */
 	uint64_t collapsed, failed; /* in all */
 };
 

@@ -24,7 +24,8 @@
 #define OBJECTS_MAX 256u
 #define WAITER_STACK ((size_t)128 << 10)
 #define LOOK_MS 100
-#define REST 3u /* times the duration of a collapse: a quarter of a processor */
+#define REST 3u           /* times the processor time of a collapse */
+#define CHEAP_NS 2000000u /* after less than that, as long as it took */
 
 struct lz_shared_driver {
 	struct lz_options options;
@@ -245,14 +246,13 @@ static bool rest(void *context, uint64_t took)
 {
 	const struct look *look = context;
 
-	wait_for_events(look->driver, REST * took);
+	wait_for_events(look->driver, took < CHEAP_NS ? took : REST * took);
 	return !look->object->gone && !atomic_load(&look->driver->ends);
 }
 
 static void *drive(void *argument)
 {
 	struct lz_shared_driver *driver = argument;
-	struct timespec used;
 
 	while (!atomic_load(&driver->ends)) {
 		wait_for_events(driver, (uint64_t)LOOK_MS * 1000000);
@@ -263,9 +263,7 @@ static void *drive(void *argument)
 		}
 		remove_gone(driver);
 	}
-	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0)
-		driver->totals.processor_time =
-			(uint64_t)used.tv_sec * LZ_NS_PER_SECOND + (uint64_t)used.tv_nsec;
+	driver->totals.processor_time = lz_thread_time_ns();
 	return NULL;
 }
 

@@ -2,7 +2,6 @@
 #include "cli/run/shared_object.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "cli/common/clock.h"
 #include "os/cgroup.h"
 #include "os/collapse.h"
+#include "os/procfs.h"
 
 #define LOOK_NS (LZ_NS_PER_SECOND / 10)
 #define LOOK_WITHOUT_DESCRIPTOR_NS LZ_NS_PER_SECOND /* it must be opened or attached to see a change */
@@ -118,12 +118,21 @@ static int reopen(int fd)
 	return own;
 }
 
-static char *path_of_descriptor(const struct lz_shared_object *object)
+/* The path of a file as the process has it mapped; it may have closed the descriptor. */
+static char *path_of_mapping(const struct lz_shared_object *object)
 {
-	char path[64], target[PATH_MAX];
-	ssize_t length = readlink(descriptor_path(object, path), target, sizeof target);
+	struct lz_line_reader lines;
+	struct lz_mapping mapping;
+	char name[64], *line, *path = NULL;
 
-	return length > 0 && length < PATH_MAX ? strndup(target, (size_t)length) : NULL;
+	snprintf(name, sizeof name, "/proc/%ld/maps", (long)object->process);
+	if (lz_line_reader_open(&lines, &lz_os_linux, name) != 0)
+		return NULL;
+	while (path == NULL && (line = lz_line_reader_next(&lines)) != NULL)
+		if (lz_mapping_parse(line, &mapping) == 0 && mapping.shared && mapping.inode == object->inode)
+			path = strdup(mapping.path);
+	lz_line_reader_close(&lines);
+	return path;
 }
 
 /* --- creation --- */
@@ -143,7 +152,7 @@ static bool acquire(struct lz_shared_object *object, int fd)
 		       shmctl(object->id, IPC_STAT, &segment) == 0 && segment.shm_segsz == object->bytes &&
 		       lz_shared_blocks_resize(&object->blocks, object->bytes) == 0;
 	case LZ_SHARED_FILE:
-		object->path = path_of_descriptor(object);
+		object->path = path_of_mapping(object);
 		return find_file(object, &status);
 	default:
 		return false;
