@@ -12,7 +12,6 @@
  *      shared limited            under RLIMIT_FSIZE
  *      shared segment MIB        a segment with 2 attachments; prints how much became huge and shm_nattch
  *      shared file PATH MIB HOW  fills a file there (HOW: full, or a half of each block), prints what is huge
- *      shared hold MIB           fills memory, sleeps until killed
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -440,17 +439,6 @@ static int file(const char *path, size_t bytes, const char *how)
 	return 0;
 }
 
-static int hold(size_t bytes)
-{
-	char *at = map_shared(bytes);
-
-	fill(at, bytes, PAGE);
-	puts("held");
-	fflush(stdout);
-	pause();
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -481,7 +469,5 @@ int main(int argc, char **argv)
 		return released(bytes);
 	if (strcmp(what, "segment") == 0)
 		return segment(bytes);
-	if (strcmp(what, "hold") == 0)
-		return hold(bytes);
 	return 2;
 }
