@@ -174,10 +174,13 @@ static int set_shared(struct lz_shared_choice *field, const char *value)
 	if (mode >= 0) {
 		choice.mode = (uint32_t)mode;
 	} else {
-		if (strncmp(value, "auto:", 5) != 0 || strlen(value + 5) != LZ_SHARED_DRIVER_DIGITS ||
-			strspn(value + 5, "0123456789abcdef") != LZ_SHARED_DRIVER_DIGITS)
+		if (strncmp(value, "auto:", 5) != 0 || strlen(value + 5) != LZ_SHARED_DRIVER_DIGITS)
 			return -EINVAL;
-		lz_text_string(&text, value + 5);
+		for (const char *digit = value + 5; *digit != '\0'; digit++) {
+			if (!(*digit >= '0' && *digit <= '9') && !(*digit >= 'a' && *digit <= 'f'))
+				return -EINVAL;
+			lz_text_char(&text, *digit);
+		}
 	}
 	*field = choice;
 	return 0;

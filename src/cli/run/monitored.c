@@ -11,7 +11,6 @@
 #include "cli/launch/launch.h"
 #include "cli/run/inactive.h"
 #include "cli/run/location.h"
-#include "cli/run/shared_memory.h"
 #include "cli/run/statistics.h"
 #include "support/group.h"
 #include "support/options.h"
