@@ -11,7 +11,7 @@ case $works in
 esac
 for name in kernel 'page tables' VmPTE memory 'zero page' overcommit limits PAGEMAP_SCAN PROCMAP_QUERY WIPEONFORK \
 	POPULATE_READ GUARD_INSTALL 'mremap, many' 'huge zero page' PT_RECLAIM 'huge pages' \
-	'huge, shmem' max_map_count MADV_COLLAPSE sealing 'zero window' mlock mremap; do
+	'huge, shmem' max_map_count MADV_COLLAPSE sealing 'zero window' mlock mremap 'shared memory'; do
 	expect_match "$name" "^\\(ok  \\|note\\|bad \\)  $name  *[^ ]" "$work/out"
 done
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"

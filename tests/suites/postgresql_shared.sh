@@ -24,7 +24,7 @@ backends=$(at_length 8 30)
 buffers=$(at_length 256 1536) # MiB
 rows=$(at_length 150000 1200000)
 rounds=$(at_length 1 5)
-least=$(at_length 3 7) # times fewer page tables; the rest is what a backend needs anyway
+least=$(at_length 2 7) # times fewer page tables; 14 processes need 1.7 MiB anyway
 PGHOST=$work PGUSER=tester PGDATABASE=postgres HOME=$work PGOPTIONS='-c client_min_messages=warning'
 export PGHOST PGUSER PGDATABASE HOME PGOPTIONS
 PATH=$programs:$PATH
