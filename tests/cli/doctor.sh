@@ -61,7 +61,7 @@ if command -v python3 > /dev/null; then
 import json, sys
 said = json.load(open(sys.argv[1]))
 assert said["window_works"] == (sys.argv[2] == "0"), said
-assert len(said["findings"]) == 23 and all(f["found"] and f["health"] in ("ok", "note", "bad") for f in said["findings"]), said
+assert len(said["findings"]) == 24 and all(f["found"] and f["health"] in ("ok", "note", "bad") for f in said["findings"]), said
 if said["window_works"]:
     assert all(f["health"] != "bad" for f in said["findings"] if f["name"] in ("MADV_COLLAPSE", "sealing", "zero window")), said
 END
