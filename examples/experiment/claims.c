@@ -415,7 +415,7 @@ static unsigned outgrow_machine_figures(uint64_t size, struct figure *figures)
 
 /* --- E9 --- */
 
-#define SHARERS 24
+#define SHARERS 12
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
@@ -579,7 +579,7 @@ const struct claim claims[] = {
 	{"E8", "reading 512 times the memory: killed by page tables", 512 * GIB, LIMIT_SHARE,
 		32 * LIMIT_SHARE, 16 * MIB, refuse_settings, answer_settings, outgrow_machine,
 		outgrow_machine_figures, false},
-	{"E9", "24 processes over one shared memory: page tables 24 times", GIB, 0, 0, 0, shared_settings,
+	{"E9", "12 processes over one shared memory: page tables 12 times", GIB, 0, 0, 0, shared_settings,
 		NULL, share, share_figures, false},
 	/* 24 windows of 2 MiB must fit in the least limit. */
 	{"E10", "24 processes, each within the budget: killed together", 12 * GIB, HERD, HERD, 128 * MIB,
