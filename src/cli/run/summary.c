@@ -98,6 +98,18 @@ static void print_page_tables(const struct lz_summary *summary)
 		fprintf(stderr, ROW "(what is on a window: only read)\n", "");
 }
 
+static void print_shared(const struct lz_shared_totals *shared)
+{
+	if (shared->collapsed == 0 && shared->failed == 0)
+		return;
+	fprintf(stderr, ROW "%s made huge of %" PRIu64 " shared object%s, in %.2g s of processor time\n",
+		"shared", lz_size_text(shared->huge_bytes).text, shared->objects,
+		shared->objects == 1 ? "" : "s", (double)shared->processor_time / 1e9);
+	if (shared->failed > 0)
+		fprintf(stderr, ROW "%" PRIu64 " attempt%s failed\n", "", shared->failed,
+			shared->failed == 1 ? "" : "s");
+}
+
 void lz_summary_text(const struct lz_summary *summary)
 {
 	const struct lz_child_result *result = &summary->result;
@@ -114,6 +126,8 @@ void lz_summary_text(const struct lz_summary *summary)
 			lz_size_text(summary->totals.window_resident_peak).text);
 	if (summary->inactive == NULL)
 		print_requests(&summary->totals);
+	if (summary->inactive == NULL)
+		print_shared(&summary->shared);
 	else
 		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
 }
@@ -186,6 +200,12 @@ static void describe_totals(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "memset_written_bytes", lz_json_number(totals->memset_written_bytes));
 	json_object_set_new(
 		object, "window_resident_peak_bytes", lz_json_number(totals->window_resident_peak));
+	json_object_set_new(object, "shared_objects", lz_json_number(summary->shared.objects));
+	json_object_set_new(object, "shared_object_bytes", lz_json_number(summary->shared.bytes));
+	json_object_set_new(object, "shared_huge_bytes", lz_json_number(summary->shared.huge_bytes));
+	json_object_set_new(object, "shared_failures", lz_json_number(summary->shared.failed));
+	json_object_set_new(
+		object, "shared_seconds", json_real((double)summary->shared.processor_time / 1e9));
 }
 
 void lz_summary_json(const struct lz_summary *summary)
