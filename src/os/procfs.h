@@ -106,7 +106,8 @@ int lz_module_and_offset(const struct lz_os *os, const char *maps_path, uint64_t
 
 /* A mapped object file. */
 struct lz_module {
-	uint64_t base; /* subtract it from an address to get the offset described above */
+	uint64_t base;  /* subtract it from an address to get the offset described above */
+	uint64_t start; /* of its first mapping */
 	uint64_t inode;
 	bool deleted;   /* the file was deleted */
 	char path[512]; /* absolute path */

@@ -174,7 +174,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 		return;
 	}
 	report = (struct lz_report *)at;
-	report->sites.os = reporter->os;
+	lz_sites_init(&report->sites, reporter->os);
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);

@@ -34,7 +34,7 @@ struct lz_report {
 	struct lz_site_usage live_usage[LZ_SITES];
 	size_t used;
 	char buffer[16384];
-	char line[2048];                               /* the line being built */
+	char line[4096];                               /* the line being built */
 	char opened_path[2 * LZ_OPTION_TEXT_MAX + 96]; /* `path`, expanded */
 };
 

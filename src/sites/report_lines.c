@@ -102,22 +102,61 @@ static void write_header(struct lz_reporter *reporter, const char *reason)
 	end_line(reporter, &line);
 }
 
+static void member_build_id(struct lz_text *line, const struct lz_site_module *module)
+{
+	member(line, "build_id");
+	lz_text_char(line, '"');
+	for (unsigned i = 0; i < module->build_id_length; i++) {
+		lz_text_char(line, "0123456789abcdef"[module->build_id[i] >> 4]);
+		lz_text_char(line, "0123456789abcdef"[module->build_id[i] & 15]);
+	}
+	lz_text_char(line, '"');
+}
+
 static void write_modules(struct lz_reporter *reporter)
 {
-	struct lz_sites *sites = &reporter->report->sites;
+	const struct lz_site_modules *modules = &reporter->report->sites.modules;
 
-	for (unsigned i = 0; i < LZ_SITE_MODULES; i++) {
+	for (unsigned i = 0; i < LZ_MODULES; i++) {
+		const struct lz_site_module *module = &modules->entry[i];
 		struct lz_text line = begin_line(reporter->report);
 
-		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
+		if (!atomic_load_explicit(&module->known, memory_order_acquire))
 			continue;
 		begin_object(reporter, &line, "module", i);
-		member_string(&line, "path", sites->module[i].module.path);
-		member_u64(&line, "inode", sites->module[i].module.inode);
+		member_string(&line, "path", module->module.path);
+		member_u64(&line, "inode", module->module.inode);
 		member(&line, "deleted");
-		lz_text_string(&line, sites->module[i].module.deleted ? "true" : "false");
+		lz_text_string(&line, module->module.deleted ? "true" : "false");
+		member_build_id(&line, module);
 		end_line(reporter, &line);
 	}
+}
+
+static void text_module(struct lz_text *line, unsigned module)
+{
+	if (module != LZ_MODULE_NONE)
+		lz_text_u64(line, module);
+	else
+		lz_text_string(line, "null");
+}
+
+/* The innermost frame, and all frames. */
+static void member_stack(struct lz_text *line, const struct lz_site *site)
+{
+	member(line, "module");
+	text_module(line, site->frames > 0 ? site->frame[0].module : LZ_MODULE_NONE);
+	member_u64(line, "offset", site->frame[0].offset);
+	member(line, "stack");
+	lz_text_char(line, '[');
+	for (unsigned i = 0; i < site->frames; i++) {
+		lz_text_string(line, i > 0 ? ",[" : "[");
+		text_module(line, site->frame[i].module);
+		lz_text_char(line, ',');
+		lz_text_u64(line, site->frame[i].offset);
+		lz_text_char(line, ']');
+	}
+	lz_text_char(line, ']');
 }
 
 static void member_if_known(
@@ -178,12 +217,7 @@ static void write_site(struct lz_reporter *reporter, unsigned number)
 		return;
 	begin_object(reporter, &line, "site", number);
 	member_string(&line, "call", site->call);
-	member(&line, "module");
-	if (site->module != 0)
-		lz_text_u64(&line, site->module - 1u);
-	else
-		lz_text_string(&line, "null");
-	member_u64(&line, "offset", site->offset);
+	member_stack(&line, site);
 	member_u64(&line, "count", site->count);
 	member_u64(&line, "asked", site->requested);
 	member_u64(&line, "peak", site->peak);

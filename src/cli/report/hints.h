@@ -11,6 +11,17 @@
 /* "sparse (t.c:17)", or "libx.so+0x119c" if the function is unknown. */
 void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity);
 
+/* The same for a place of an address, or for the address if place is not below place_count. */
+void lz_report_place_name(const struct lz_report *report, const struct lz_report_address *address,
+	size_t place, char *name, size_t capacity);
+
+/*
+ * The callers of a site, from its headline outwards to main, without those that only pass requests on:
+ * "called by b (t.c:9) < main (t.c:20)"; "" if none is known.
+ */
+void lz_report_callers(
+	const struct lz_report *report, const struct lz_report_site *site, char *text, size_t capacity);
+
 /* `part` of `whole` in percent: "0%", "<1%", "50%", ">99%", "100%"; "?" if unknown. */
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity);
 

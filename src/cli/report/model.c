@@ -8,14 +8,35 @@
 
 void lz_report_free(struct lz_report *report)
 {
-	for (size_t i = 0; i < report->site_count; i++) {
-		free(report->sites[i].module);
-		free(report->sites[i].function);
-		free(report->sites[i].file);
+	for (size_t i = 0; i < report->site_count; i++)
+		free(report->sites[i].frames);
+	for (size_t i = 0; i < report->module_count; i++) {
+		free(report->modules[i].path);
+		free(report->modules[i].build_id);
 	}
+	for (size_t i = 0; i < report->address_count; i++) {
+		for (size_t j = 0; j < report->addresses[i].place_count; j++) {
+			free(report->addresses[i].places[j].function);
+			free(report->addresses[i].places[j].file);
+		}
+		free(report->addresses[i].places);
+	}
+	free(report->modules);
+	free(report->addresses);
 	free(report->sites);
 	free(report->regions);
 	free(report->processes);
+}
+
+void lz_report_usage_add(struct lz_report_usage *sum, const struct lz_report_usage *usage)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)usage;
+
+	for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+		if (to[i] == UINT64_MAX || from[i] == UINT64_MAX ||
+			__builtin_add_overflow(to[i], from[i], &to[i]))
+			to[i] = UINT64_MAX;
 }
 
 uint64_t lz_report_scale_to_peak(const struct lz_report_site *site, uint64_t sum)

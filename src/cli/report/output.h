@@ -5,22 +5,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/report/group.h"
 #include "cli/report/model.h"
+#include "cli/report/symbols.h"
+#include "cli/report/width.h"
 
 struct lz_report_output {
+	struct lz_symbol_paths symbols;
+	const char *skip; /* see headline.h */
+	enum lz_report_by by;
+	bool folded;      /* print folded stacks (folded.h) */
 	const char *html; /* path of the page; NULL: none */
 	bool json;
 	size_t width; /* of the table, in columns; SIZE_MAX: unlimited */
 	bool all;     /* every call site, not only the first 20 */
 };
-
-#define LZ_REPORT_WIDTH_ACCEPTED "a number from 80 to 10000"
-
-/*
- * Sets the width of the table: as given (--width), or if NULL that of the terminal. Returns 0, or the exit
- * status after an error message.
- */
-int lz_report_output_set_width(struct lz_report_output *output, const char *given);
 
 /*
  * Finds the symbols of the call sites, sorts them and writes the output. The page shows the record of the run

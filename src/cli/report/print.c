@@ -57,11 +57,12 @@ static struct lz_display count_or_unknown(uint64_t count)
 	return shown;
 }
 
-static void print_site(const struct lz_report_site *site, size_t width, bool colours)
+static void print_site(
+	const struct lz_report *report, const struct lz_report_site *site, size_t width, bool colours)
 {
 	const struct lz_report_usage *sum = &site->sum;
 	char written[16], written_zero[16], zero[16], untouched[16];
-	char name[512], hint[512];
+	char name[512], hint[512], callers[8192];
 
 	short_site_name(site, name, sizeof name, width - FIGURES_WIDTH);
 	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
@@ -73,6 +74,9 @@ static void print_site(const struct lz_report_site *site, size_t width, bool col
 		written, written_zero, zero, untouched,
 		size_or_unknown(lz_report_scale_to_peak(site, sum->tables)).text,
 		count_or_unknown(sum->count).text, colours ? "\033[1m" : "", name, colours ? "\033[0m" : "");
+	lz_report_callers(report, site, callers, sizeof callers);
+	if (*callers != '\0')
+		lz_print_wrapped(callers, 7, 0);
 	lz_report_hint(site, hint, sizeof hint);
 	if (*hint == '\0')
 		return;
@@ -132,7 +136,7 @@ void lz_report_print(const struct lz_report *report, size_t sites_max, size_t wi
 	printf("%s WASTE   PEAK WRITTEN ZEROS  READ NEVER TABLES   MADE  CALL SITE%s\n",
 		colours ? "\033[7m" : "", colours ? "\033[0m" : "");
 	for (size_t i = 0; i < shown; i++)
-		print_site(&report->sites[i], width, colours);
+		print_site(report, &report->sites[i], width, colours);
 	if (lz_report_unknown_note(report) != NULL)
 		puts(lz_report_unknown_note(report));
 	if (shown < report->site_count)
@@ -162,7 +166,38 @@ static json_t *usage_json(const struct lz_report_usage *sum, enum lz_report_back
 	return object;
 }
 
-static json_t *site_json(const struct lz_report_site *site)
+/* The frames of a stack, innermost first, inlined functions included. */
+static json_t *stack_json(const struct lz_report *report, const struct lz_report_site *site)
+{
+	json_t *stack = json_array();
+
+	for (size_t i = 0; i < site->frame_count; i++) {
+		const struct lz_report_address *address = &report->addresses[site->frames[i]];
+		size_t place = 0;
+
+		do {
+			static const struct lz_report_place unknown = {.line = 0};
+			const struct lz_report_place *at =
+				address->place_count > 0 ? &address->places[place] : &unknown;
+			json_t *frame = json_object();
+
+			json_object_set_new(frame, "module",
+				lz_json_string(address->module != SIZE_MAX
+						       ? report->modules[address->module].path
+						       : NULL));
+			json_object_set_new(frame, "offset", lz_json_number(address->offset));
+			json_object_set_new(frame, "function", lz_json_string(at->function));
+			json_object_set_new(frame, "file", lz_json_string(at->file));
+			json_object_set_new(
+				frame, "line", at->line > 0 ? json_integer(at->line) : json_null());
+			json_object_set_new(frame, "inlined", json_boolean(place + 1 < address->place_count));
+			json_array_append_new(stack, frame);
+		} while (++place < address->place_count);
+	}
+	return stack;
+}
+
+static json_t *site_json(const struct lz_report *report, const struct lz_report_site *site)
 {
 	json_t *object = usage_json(&site->sum, site->backing);
 	char hint[512];
@@ -174,6 +209,7 @@ static json_t *site_json(const struct lz_report_site *site)
 	json_object_set_new(object, "function", lz_json_string(site->function));
 	json_object_set_new(object, "file", lz_json_string(site->file));
 	json_object_set_new(object, "line", site->line > 0 ? json_integer(site->line) : json_null());
+	json_object_set_new(object, "stack", stack_json(report, site));
 	json_object_set_new(object, "regions_made", lz_json_number(site->sum.count));
 	json_object_set_new(object, "bytes_asked", lz_json_number(site->sum.asked));
 	json_object_set_new(object, "bytes_peak", lz_json_number(site->sum.peak));
@@ -206,7 +242,7 @@ int lz_report_print_json(const struct lz_report *report)
 	for (size_t i = 0; i < report->process_count; i++)
 		json_array_append_new(processes, process_json(&report->processes[i]));
 	for (size_t i = 0; i < report->site_count; i++)
-		json_array_append_new(sites, site_json(&report->sites[i]));
+		json_array_append_new(sites, site_json(report, &report->sites[i]));
 	for (size_t i = 0; i < report->region_count; i++) {
 		const struct lz_report_region *region = &report->regions[i];
 		json_t *line = usage_json(&region->sum, region->backing);
