@@ -5,7 +5,7 @@
  *
  * `region` is of a size that lazyzero serves.
  *
- *   fastpath malloc+free|calloc+free|realloc|region ROUNDS
+ *   fastpath malloc+free|calloc+free|realloc|memset|region ROUNDS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,16 @@ static void resizes(long rounds)
 	free(block);
 }
 
+static void clears(long rounds)
+{
+	char bytes[64];
+
+	for (long i = 0; i < rounds; i++) {
+		memset(bytes, 0, sizeof bytes);
+		block = bytes;
+	}
+}
+
 static void regions(long rounds)
 {
 	for (long i = 0; i < rounds; i++) {
@@ -52,7 +62,7 @@ int main(int argc, char **argv)
 	long rounds;
 
 	if (argc != 3 || (rounds = strtol(argv[2], NULL, 10)) <= 0) {
-		fprintf(stderr, "usage: fastpath malloc+free|calloc+free|realloc|region ROUNDS\n");
+		fprintf(stderr, "usage: fastpath malloc+free|calloc+free|realloc|memset|region ROUNDS\n");
 		return 2;
 	}
 	if (strcmp(argv[1], "malloc+free") == 0)
@@ -61,6 +71,8 @@ int main(int argc, char **argv)
 		zeroed_pairs(rounds);
 	else if (strcmp(argv[1], "realloc") == 0)
 		resizes(rounds);
+	else if (strcmp(argv[1], "memset") == 0)
+		clears(rounds);
 	else if (strcmp(argv[1], "region") == 0)
 		regions(rounds);
 	else

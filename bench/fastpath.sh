@@ -1,5 +1,5 @@
 #!/bin/sh
-# Instructions that lazyzero adds to a small malloc, calloc, realloc or free: counted by callgrind, which repeats
+# Instructions that lazyzero adds to a small malloc, calloc, realloc, free or memset: counted by callgrind, which repeats
 # exactly, where a clock would show only noise. Prints figures; it judges nothing.
 #
 # Each workload runs with N and with 2N rounds, bare and preloaded; the difference of the two, divided by N, is one
@@ -31,11 +31,13 @@ row() {
 }
 
 printf '%-14s %12s %12s %12s\n' 'one round of' 'bare' 'lazyzero' 'added'
-for workload in malloc+free calloc+free realloc; do
+for workload in malloc+free calloc+free realloc memset; do
   bare=$(round '' "$workload") && ours=$(round "$LZ_LIBRARY" "$workload") || exit 1
   row "$workload" "$bare" "$ours"
 done
-echo '(instructions; two calls a round but for realloc)'
+off=$(LAZYZERO_INTERCEPT=malloc,calloc,mmap round "$LZ_LIBRARY" memset) || exit 1
+row 'memset, off' "$bare" "$off"
+echo '(instructions; two calls a round but for realloc and memset; off: memset is not in LAZYZERO_INTERCEPT)'
 
 rounds=1000
 export LAZYZERO_CACHE=0

@@ -142,6 +142,44 @@ def dense_rows(thp):
     yield row("dense-always", "calloc {size} once, fill; THP always", "calloc", targets=[bare], thp="always")
 
 
+def zero_rows():
+    """Memory that the program clears itself, by memset. The lazyzero of a row with huge pages has LAZYZERO_THP=always."""
+    def vector(name, title, way, targets, size=2 * GIB, rounds=1, **more):
+        return Row(name, "malloc {size}, memset to 0, " + title, lambda s: ["vector", s, rounds, way], size,
+                   lambda s, zero_page: s + s // 512, lambda s: rounds * pages(s), least=MIB, longer=6,
+                   targets=targets, **more)
+
+    def beside(bound, against, what):
+        return [Target(f"processor time, lazyzero / {what}", LAZYZERO, "cpu", bound, against)]
+
+    yield vector("vector-sparse", "10,000 scattered writes", "sparse", [
+        Target("time, best without THP / lazyzero", LAZYZERO, "seconds", 50, WITHOUT_THP, inverse=True),
+        Target("time, THP user / lazyzero", LAZYZERO, "seconds", 20, (HUGETLB,), inverse=True),
+        Target("peak RSS, best / lazyzero", LAZYZERO, "rss_peak", 50, OTHERS, inverse=True)], 4 * GIB)
+    for way, bound, what in (("stores", 1.02, "fill it by stores"), ("additions", 1.15, "add 1 to every element")):
+        yield vector(f"vector-{way}", what, way, beside(bound, WITHOUT_THP, "best without THP"),
+                     peers=OTHERS + (LAZYZERO,))
+        yield vector(f"vector-{way}-huge", what + "; huge pages", way, beside(bound, (HUGETLB,), "THP user"),
+                     peers=(GLIBC, HUGETLB, LAZYZERO), settings={"LAZYZERO_THP": "always"})
+        # Other peers than glibc keep the memory of earlier rounds.
+        yield vector(f"vector-{way}-again", what + "; the third time", way, beside(1.02, (GLIBC,), "bare"), GIB, 3,
+                     peers=(GLIBC, LAZYZERO))
+    for mib, bound in ((4, 1.10), (16, 1.02), (64, 1.02)):
+        yield Row(f"refill-{mib}m", f"memset to 0 of {mib} MiB that are full, {{count}} times; beside the C library's",
+                  lambda n, mib=mib: ["refill", mib * MIB, n], 1280 // mib, lambda n, zero_page: 256 * MIB,
+                  lambda n, mib=mib: 2 * n * pages(mib * MIB), (GLIBC, LAZYZERO), least=10, longer=4, targets=[
+                      Target("processor time, lazyzero / plain memset, first time", LAZYZERO, "first_ratio", bound),
+                      Target("processor time, lazyzero / plain memset, again", LAZYZERO, "again_ratio", 1.02)])
+    for way, targets in (
+            ("same", [Target("processor time, plain memset / lazyzero, all rounds", LAZYZERO, "total_ratio", 10,
+                             inverse=True)]),
+            ("random", [Target("processor time, lazyzero / plain memset, last tenth", LAZYZERO, "last_ratio", 1.02)])):
+        yield Row(f"table-{way}", f"memset to 0 of a table of 64 MiB, 1% written before ({way} pages), {{count}} times; "
+                  "beside the C library's", lambda n, way=way: ["table", 64 * MIB, n, way], 200,
+                  lambda n, zero_page: 256 * MIB, lambda n: n * pages(MIB), (GLIBC, LAZYZERO), least=10, longer=4,
+                  targets=targets)
+
+
 def within_a_hundredth():
     """On a machine that others use, too, processor time is the steadier of the two."""
     return [Target("time, lazyzero / bare", LAZYZERO, "seconds", 1.01, (GLIBC,)),
@@ -242,6 +280,6 @@ def scale_rows():
 
 def all_rows(full, machine, here, scratch):
     rows = [*scan_rows(), *limited_rows(full), *sparse_rows(), *reuse_rows(), *dense_rows(machine["thp"]["enabled"]),
-            *small_rows(full), *address_rows(), *crowd_rows(), *decision_rows(), *program_rows(full, here, scratch),
-            *scale_rows()]
+            *zero_rows(), *small_rows(full), *address_rows(), *crowd_rows(), *decision_rows(),
+            *program_rows(full, here, scratch), *scale_rows()]
     return {row.name: row for row in rows}

@@ -1,8 +1,8 @@
 /*
- * What demand paging costs, shown on this machine: nine claims, each measured in a process of its own,
+ * What demand paging costs, shown on this machine: ten claims, each measured in a process of its own,
  * bare, under lazyzero, and two of them also on its zero window, and held against what it should be.
  *
- *   experiments [--scale N] [--only E5,E8,E10] [--library PATH]
+ *   experiments [--scale N] [--only E5,E8,E9] [--library PATH]
  *
  * At full size it takes three minutes, almost two of them for E8; with --scale 64, ten seconds. The exit
  * status is 0 when every figure is as expected, 1 when one is not, 2 for a wrong option. E8, measured on

@@ -37,6 +37,11 @@ static const struct {
 		"requests while much shared memory is mapped"},
 	{"toolarge", "ROUNDS", workload_toolarge, "requests larger than the address space"},
 	{"hugetry", "SIZE ROUNDS", workload_hugetry, "mprotect after a failed mmap of huge pages"},
+	{"vector", "SIZE ROUNDS sparse|stores|additions", workload_vector,
+		"malloc, memset to 0, 10,000 writes or all"},
+	{"refill", "SIZE ROUNDS", workload_refill, "memset to 0 of full blocks, beside the C library's"},
+	{"table", "SIZE ROUNDS same|random", workload_table,
+		"memset to 0 of a table, 1% of it written, beside the C library's"},
 };
 
 #define WORKLOADS (sizeof workloads / sizeof *workloads)

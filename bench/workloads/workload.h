@@ -89,6 +89,9 @@ void workload_crowd(char **arguments);
 void workload_held(char **arguments);
 void workload_toolarge(char **arguments);
 void workload_hugetry(char **arguments);
+void workload_vector(char **arguments);
+void workload_refill(char **arguments);
+void workload_table(char **arguments);
 
 /* An argument that is a size ("64M") or a count; ends the program with a message where it is none. */
 uint64_t argument_size(const char *text);

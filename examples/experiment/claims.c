@@ -413,6 +413,75 @@ static unsigned outgrow_machine_figures(uint64_t size, struct figure *figures)
 	return 11;
 }
 
+/* --- E9 --- */
+
+#define SHARERS 12
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+struct shared_tally {
+	_Atomic unsigned read;
+	_Atomic uint64_t tables, wrong;
+};
+
+static _Noreturn void read_shared(struct shared_tally *tally, const char *block, uint64_t size)
+{
+	uint64_t wrong = 0;
+
+	for (uint64_t at = 0; at < size; at += page_bytes())
+		wrong += block[at] != (char)(at / page_bytes() + 1);
+	tally->wrong += wrong;
+	tally->tables += status_bytes(0, "VmPTE");
+	tally->read++;
+	while (tally->read < SHARERS)
+		usleep(20000);
+	_exit(0);
+}
+
+/* Memory that one process fills and all its children read: each of them needs page tables of its own. */
+static void share(uint64_t size)
+{
+	char *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared_tally *tally =
+		mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t start = now_us();
+
+	if (page_bytes() != 4096 || madvise(NULL, 0, MADV_COLLAPSE) != 0) {
+		report_skipped("its figures need pages of 4 KiB and MADV_COLLAPSE (Linux 6.1)");
+		return;
+	}
+	if (block == MAP_FAILED || tally == MAP_FAILED) {
+		report_skipped("no memory");
+		return;
+	}
+	for (uint64_t at = 0; at < size; at += page_bytes())
+		block[at] = (char)(at / page_bytes() + 1);
+	for (int i = 0; i < SHARERS; i++)
+		if (fork() == 0)
+			read_shared(tally, block, size);
+	while (wait(NULL) > 0)
+		;
+	report("read", tally->read);
+	report("wrong", tally->wrong);
+	report("tables", tally->tables);
+	report("us_all", now_us() - start);
+}
+
+static const char *const shared_settings[] = {"LAZYZERO_SHARED=huge", NULL};
+
+static unsigned share_figures(uint64_t size, struct figure *figures)
+{
+	figures[0] = both("read", "children that read it", COUNT, exactly(SHARERS));
+	figures[1] = both("wrong", "pages they found changed", COUNT, exactly(0));
+	/* Beside the memory, a process of this program needs less than 128 KiB of page tables. */
+	figures[2] = (struct figure){"tables", "page tables of all children", BYTES,
+		{at_least(SHARERS * tables_of(size)), at_most(SHARERS * 128 * KIB), any()}};
+	figures[3] = both("us_all", "time to fill it and to read it", MICROSECONDS, any());
+	return 4;
+}
+
 /* --- E10 --- */
 
 #define HERD 24
@@ -470,10 +539,10 @@ static const char *const group_settings[] = {"LAZYZERO_BUDGET_SCOPE=group:experi
 static unsigned read_together_figures(uint64_t size, struct figure *figures)
 {
 	(void)size;
-	figures[0] = (struct figure){"done", "children that read to the end", COUNT,
-		{any(), at_least(1), exactly(HERD)}};
-	figures[1] = (struct figure){"refused", "children that were given ENOMEM", COUNT,
-		{exactly(0), at_least(1), exactly(0)}};
+	figures[0] = (struct figure){
+		"done", "children that read to the end", COUNT, {any(), at_least(1), exactly(HERD)}};
+	figures[1] = (struct figure){
+		"refused", "children that were given ENOMEM", COUNT, {exactly(0), at_least(1), exactly(0)}};
 	figures[2] = (struct figure){
 		"killed", "children that were killed", COUNT, {at_least(1), exactly(0), exactly(0)}};
 	figures[3] = (struct figure){
@@ -510,6 +579,8 @@ const struct claim claims[] = {
 	{"E8", "reading 512 times the memory: killed by page tables", 512 * GIB, LIMIT_SHARE,
 		32 * LIMIT_SHARE, 16 * MIB, refuse_settings, answer_settings, outgrow_machine,
 		outgrow_machine_figures, false},
+	{"E9", "12 processes over one shared memory: page tables 12 times", GIB, 0, 0, 0, shared_settings,
+		NULL, share, share_figures, false},
 	/* 24 windows of 2 MiB must fit in the least limit. */
 	{"E10", "24 processes, each within the budget: killed together", 12 * GIB, HERD, HERD, 128 * MIB,
 		group_refuse_settings, group_settings, read_together, read_together_figures, false},

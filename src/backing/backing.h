@@ -5,6 +5,8 @@
  *
  *  - zero page: private anonymous memory. The kernel maps its one zero page there until a page is written.
  *    All memory that no other backing claims counts as plain memory of this kind.
+ *  - shared: shared memory of the program, see shared.h. It has only the functions for placing and making
+ *    mappings of the program, because the memory is not the library's to clear, move or keep.
  *  - window: many private mappings of one small sealed memfd in huge pages, see window/window.h.
  *
  * struct lz_backings is the state that all backings share: the books, the system calls, the options. It is
@@ -72,6 +74,20 @@ struct lz_remap {
 	size_t old_length, new_length;
 	int flags;
 	uintptr_t target;
+};
+
+/* The arguments of mmap(2) without the address. */
+struct lz_program_mapping {
+	size_t length;
+	int protection, flags, fd;
+	int64_t offset;
+};
+
+/* What became of a new mapping of the program. */
+enum lz_adopted {
+	LZ_ADOPTED_PLAIN, /* it has pages of the base size */
+	LZ_ADOPTED_HUGE,  /* all of it is in huge pages */
+	LZ_ADOPTED_LOST   /* it could not be replaced, and nothing is mapped there any more */
 };
 
 struct lz_backing {
@@ -163,6 +179,15 @@ struct lz_backing {
 	 */
 	int (*cover_mapping)(struct lz_backings *backings, const struct lz_lease *lease, uintptr_t start,
 		uintptr_t end, int protection, bool of_file, uintptr_t *tag);
+
+	/*
+	 * Returns an address for a new mapping of the program, which leaves the choice to the kernel; 0: any.
+	 */
+	uintptr_t (*place)(struct lz_backings *backings, const struct lz_program_mapping *mapping);
+
+	/* Called after such a mapping was made where `place` said. */
+	enum lz_adopted (*adopt)(
+		struct lz_backings *backings, const struct lz_program_mapping *mapping, uintptr_t at);
 
 	/*
 	 * mremap(2) of a range that is partly on this backing; behaves as on anonymous memory. Updates the

@@ -5,7 +5,8 @@
 
 #include "backing/strategies.h"
 
-static const struct lz_backing *const backings_table[] = {&lz_zero_page_backing, &lz_window_backing};
+static const struct lz_backing *const backings_table[] = {
+	&lz_zero_page_backing, &lz_window_backing, &lz_shared_backing};
 
 #define COUNT (sizeof backings_table / sizeof *backings_table)
 
@@ -39,6 +40,27 @@ bool lz_backings_next_part(
 			part->where = found;
 		}
 	return part->backing != NULL;
+}
+
+uintptr_t lz_backings_place(struct lz_backings *backings, const struct lz_program_mapping *mapping)
+{
+	uintptr_t at = 0;
+
+	for (size_t i = 0; i < COUNT && at == 0; i++)
+		if (backings_table[i]->place != NULL)
+			at = backings_table[i]->place(backings, mapping);
+	return at;
+}
+
+enum lz_adopted lz_backings_adopt(
+	struct lz_backings *backings, const struct lz_program_mapping *mapping, uintptr_t at)
+{
+	enum lz_adopted adopted = LZ_ADOPTED_PLAIN;
+
+	for (size_t i = 0; i < COUNT && adopted == LZ_ADOPTED_PLAIN; i++)
+		if (backings_table[i]->adopt != NULL)
+			adopted = backings_table[i]->adopt(backings, mapping, at);
+	return adopted;
 }
 
 void lz_lease_release(struct lz_backings *backings, struct lz_lease *lease)

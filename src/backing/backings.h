@@ -20,6 +20,14 @@ bool lz_backings_next_part(
 /* Releases a lease; does nothing if the lease holds nothing. */
 void lz_lease_release(struct lz_backings *backings, struct lz_lease *lease);
 
+/*
+ * Where to place a new mapping of the program for which the kernel chooses the address, and what is to be
+ * done once it is there; see `place` and `adopt` of struct lz_backing.
+ */
+uintptr_t lz_backings_place(struct lz_backings *backings, const struct lz_program_mapping *mapping);
+enum lz_adopted lz_backings_adopt(
+	struct lz_backings *backings, const struct lz_program_mapping *mapping, uintptr_t at);
+
 /* --- calls each backing that has the function; see struct lz_backing --- */
 
 void lz_backings_release_unused(struct lz_backings *backings);

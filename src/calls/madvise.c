@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "backing/backings.h"
+#include "backing/shared.h"
 #include "base/text.h"
 #include "calls/internal.h"
 #include "os/copy_from_program.h"
@@ -111,6 +112,8 @@ int lz_calls_madvise(struct lz_calls *calls, void *address, size_t length, int a
 	if (!lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end))
 		return calls->next->madvise(address, length, advice);
 	lz_cache_evict_range(calls->cache, start, end);
+	if (advice == MADV_REMOVE || advice == MADV_NOHUGEPAGE)
+		lz_shared_restrict(calls->backings, start, end, advice == MADV_NOHUGEPAGE);
 	note_advice(calls, start, end, advice);
 	if (lz_backings_any_handles_advice(advice) &&
 		lz_backings_next_part(calls->backings, start, end, &part))

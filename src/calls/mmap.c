@@ -133,6 +133,28 @@ static intptr_t forward(struct lz_calls *calls, const struct call *call, int fla
 		call->address, call->length, call->protection, flags, call->fd, call->offset);
 }
 
+/*
+ * Makes a mapping without a window. If the kernel is to choose the address, a backing may prefer one, and
+ * then gets the mapping. *huge: all of it is in huge pages.
+ */
+static intptr_t map_plain(struct lz_calls *calls, const struct call *call, bool *huge)
+{
+	const struct lz_program_mapping mapping = {
+		call->length, call->protection, call->flags, call->fd, call->offset};
+	struct call placed = *call;
+	enum lz_adopted adopted = LZ_ADOPTED_PLAIN;
+	intptr_t at;
+
+	*huge = false;
+	if (call->address == NULL && !is_fixed(call))
+		placed.address = (void *)lz_backings_place(calls->backings, &mapping);
+	at = forward(calls, &placed, call->flags);
+	if (placed.address != NULL && at == (intptr_t)placed.address && call->address == NULL)
+		adopted = lz_backings_adopt(calls->backings, &mapping, (uintptr_t)at);
+	*huge = adopted == LZ_ADOPTED_HUGE;
+	return adopted == LZ_ADOPTED_LOST ? -ENOMEM : at;
+}
+
 /* Finds an address that is aligned for a window and was free a moment ago; NULL if there is none. */
 static void *aligned_hint(struct lz_calls *calls, size_t length)
 {
@@ -232,7 +254,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 {
 	const struct call call = {address, length, protection, flags, fd, offset};
 	const struct lz_request request = {.call = "mmap", .size = length, .caller = caller};
-	const struct counting counting = counting_of(calls, &call);
+	struct counting counting = counting_of(calls, &call);
 	struct lz_table_demand need = {.bytes = counting.committed != 0 ? counting.committed : length,
 		.page_shift = decided_page_shift(&counting),
 		.replaces = true};
@@ -240,6 +262,7 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 	struct lz_grant grant;
 	uintptr_t tag = 0;
 	intptr_t result;
+	bool huge = false;
 
 	lz_grant_init_empty(&grant);
 	lz_cache_trim_idle(calls->cache);
@@ -265,12 +288,14 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 			lz_calls_request(calls, &request, &need, &grant, &lease) != 0)
 			return -ENOMEM;
 		result = lease.backing != NULL ? map_on_window(calls, &call, &lease, &tag)
-					       : forward(calls, &call, flags);
+					       : map_plain(calls, &call, &huge);
 		if (result == -ENOMEM && lease.backing != NULL)
 			result = -EXDEV; /* address space is limited, and a window takes some itself */
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
-			result = forward(calls, &call, flags);
-		if (!lz_os_failed(result))
+			result = map_plain(calls, &call, &huge);
+		if (huge)
+			counting.page_shift = calls->books->windows.ranges.span_shift[0];
+		if (!lz_os_failed(result) && !huge)
 			lz_calls_note_if_hugetlb(calls, counting.page_shift);
 		if (!lz_os_failed(result))
 			record(calls, &call, result, &counting, tag, !grant.over_budget);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "backing/backings.h"
+#include "backing/shared.h"
 #include "calls/internal.h"
 #include "os/copy_from_program.h"
 #include "os/mman.h"
@@ -39,6 +40,7 @@ void lz_calls_before_mlock(struct lz_calls *calls, const void *address, size_t l
 
 	if (!page_range(calls, address, length, &start, &end))
 		return;
+	lz_shared_restrict(calls->backings, start, end, true);
 	lz_calls_note_attributes_changed(calls, start, end);
 }
 
@@ -46,6 +48,7 @@ void lz_calls_before_mlockall(struct lz_calls *calls)
 {
 	lz_zeroing_stop(calls->zeroing);
 	lz_cache_stop(calls->cache);
+	lz_shared_restrict(calls->backings, 0, UINTPTR_MAX, true);
 	lz_calls_note_attributes_changed(calls, 0, UINTPTR_MAX);
 	lz_backings_retire_all(calls->backings);
 }
@@ -92,8 +95,10 @@ long lz_calls_mbind(struct lz_calls *calls, void *address, size_t length, int mo
 	uintptr_t start, end;
 	long error = 0;
 
-	if (page_range(calls, address, length, &start, &end))
+	if (page_range(calls, address, length, &start, &end)) {
+		lz_shared_restrict(calls->backings, start, end, true);
 		lz_calls_note_attributes_changed(calls, start, end);
+	}
 	if (!lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) ||
 		!lz_backings_next_part(calls->backings, start, end, &part))
 		return calls->next->any_syscall(
@@ -157,6 +162,7 @@ void lz_calls_before_userfault(struct lz_calls *calls, const struct uffdio_regis
 		__builtin_add_overflow(asked.range.start, asked.range.len, &end))
 		return;
 	start = asked.range.start;
+	lz_shared_restrict(calls->backings, start, end, true);
 	lz_calls_note_attributes_changed(calls, start, end);
 	if ((asked.mode & UFFDIO_REGISTER_MODE_MISSING) &&
 		lz_backings_next_part(calls->backings, start, end, &part))

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <sys/shm.h>
 
+#include "backing/shared.h"
 #include "calls/internal.h"
 #include "os/mman.h"
 #include "os/procfs.h"
@@ -40,6 +41,25 @@ static uintptr_t segment_tag(uintptr_t start)
 	return start | 1;
 }
 
+/*
+ * Attaches a segment where it can be huge, if the kernel is to choose the address. Another thread may have
+ * taken that address meanwhile; then the kernel chooses.
+ */
+static intptr_t attach(struct lz_calls *calls, int id, const void *address, int flags, size_t bytes)
+{
+	uintptr_t hint =
+		address == NULL && (flags & SHM_REMAP) == 0 ? lz_shared_hint(calls->backings, bytes, 0) : 0;
+	intptr_t at = -EINVAL;
+
+	if (hint != 0)
+		at = calls->next->shmat(id, (const void *)hint, flags);
+	if (at == -EINVAL || (hint != 0 && at == -ENOMEM))
+		at = calls->next->shmat(id, address, flags);
+	else if (!lz_os_failed(at))
+		lz_shared_note_segment(calls->backings, id, bytes);
+	return at;
+}
+
 intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int flags, const void *caller)
 {
 	struct lz_table_demand need = {.page_shift = calls->books->page_shift};
@@ -62,7 +82,8 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 		lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, bytes), false);
 	if (flags & SHM_REMAP)
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
-	result = calls->next->shmat(id, address, flags);
+	result = need.page_shift == calls->books->page_shift ? attach(calls, id, address, flags, bytes)
+							     : calls->next->shmat(id, address, flags);
 	if (!lz_os_failed(result) && lz_books_page_range(calls->books, (void *)result, bytes, need.page_shift,
 					     &mapping.start, &mapping.end)) {
 		mapping.traits = (struct lz_range_traits){

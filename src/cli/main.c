@@ -25,6 +25,7 @@ static const struct lz_command *const commands[] = {
 	&lz_command_report,
 	&lz_command_plot,
 	&lz_command_compare,
+	&lz_command_collapse,
 	&lz_command_doctor,
 	&lz_command_metrics,
 	&lz_command_cost,

@@ -66,20 +66,40 @@ static uint64_t group_inactive_file(struct lz_cgroup_walk *walk, struct lz_text 
 	return bytes;
 }
 
-/* Counts up to memory.high: beyond it the kernel throttles every allocation. */
-static uint64_t group_available(struct lz_cgroup_walk *walk, struct lz_text *group)
+/* The limit, or memory.high if that is smaller: beyond it the kernel throttles every allocation. */
+static uint64_t group_bound(struct lz_cgroup_walk *walk, struct lz_text *group)
 {
-	bool version_2 = walk->mount.hierarchy == LZ_CGROUP_V2;
-	uint64_t limit = group_limit(walk, group), used;
+	uint64_t limit = group_limit(walk, group);
 
-	if (version_2)
+	if (walk->mount.hierarchy == LZ_CGROUP_V2)
 		limit = lz_min_u64(limit, lz_cgroup_number(walk, group, "/memory.high"));
+	return limit;
+}
+
+static uint64_t left_of(struct lz_cgroup_walk *walk, struct lz_text *group, uint64_t limit)
+{
+	uint64_t used;
+
 	if (limit == UINT64_MAX)
 		return UINT64_MAX;
-	used = lz_cgroup_number(walk, group, version_2 ? "/memory.current" : "/memory.usage_in_bytes");
+	used = lz_cgroup_number(walk, group,
+		walk->mount.hierarchy == LZ_CGROUP_V2 ? "/memory.current" : "/memory.usage_in_bytes");
 	if (used == UINT64_MAX)
 		return limit;
 	return lz_sub_clamped(limit, lz_sub_clamped(used, group_inactive_file(walk, group)));
+}
+
+static uint64_t group_available(struct lz_cgroup_walk *walk, struct lz_text *group)
+{
+	return left_of(walk, group, group_bound(walk, group));
+}
+
+static uint64_t group_available_beyond(struct lz_cgroup_walk *walk, struct lz_text *group)
+{
+	uint64_t bound = group_bound(walk, group);
+
+	return bound == UINT64_MAX ? bound
+				   : lz_sub_clamped(left_of(walk, group, bound), walk->reserve(bound));
 }
 
 /* Returns a value of /proc/meminfo below the prefix, in bytes; UINT64_MAX if it cannot be read. */
@@ -149,6 +169,27 @@ uint64_t lz_memory_available(const struct lz_os *os, const char *root)
 	bytes = lz_min_u64(bytes, lz_cgroup_walk_smallest(walk, group_available));
 	lz_cgroup_walk_end(walk);
 	return bytes;
+}
+
+uint64_t lz_memory_available_beyond(
+	const struct lz_os *os, const char *root, pid_t pid, uint64_t (*reserve)(uint64_t total))
+{
+	struct lz_cgroup_walk *walk = lz_cgroup_walk_begin(os, root);
+	uint64_t total, left;
+
+	if (walk == NULL)
+		return 0;
+	walk->pid = pid;
+	walk->reserve = reserve;
+	total = machine_value(walk, "MemTotal:");
+	left = machine_value(walk, "MemAvailable:");
+	/* systemd's ProcSubset=pid hides /proc/meminfo. */
+	if ((total == UINT64_MAX || left == UINT64_MAX) && lz_memory_by_sysinfo(os, &total, &left) != 0)
+		total = left = 0;
+	left = lz_min_u64(
+		lz_sub_clamped(left, reserve(total)), lz_cgroup_walk_smallest(walk, group_available_beyond));
+	lz_cgroup_walk_end(walk);
+	return left;
 }
 
 /* Reads the value from the first group that is visited, which is the process's own. */

@@ -50,6 +50,14 @@ int lz_memory_cgroup_usage(const struct lz_os *os, uint64_t *bytes);
 uint64_t lz_memory_available(const struct lz_os *os, const char *root);
 
 /*
+ * Returns how many bytes process `pid` (0: this process) can allocate now while a reserve stays free of the
+ * machine and of each control group on its path: the minimum of what each has left, as above, less
+ * reserve(its size). 0 if there is no memory for the lookup.
+ */
+uint64_t lz_memory_available_beyond(
+	const struct lz_os *os, const char *root, pid_t pid, uint64_t (*reserve)(uint64_t total));
+
+/*
  * The machine's memory, and what is free of it, in bytes, by sysinfo(2): 0.2 us, without /proc. Page cache
  * that could be reclaimed does not count as free. Returns 0 or -errno; then neither is changed.
  */

@@ -165,13 +165,29 @@ static uint64_t smallest_on_path(struct lz_cgroup_walk *walk, const char *path, 
 	}
 }
 
+/*
+ * Opens the list of groups. That of another process shows its groups relative to the root of our own cgroup
+ * namespace, as our mounts do.
+ */
+static int open_memberships(struct lz_cgroup_walk *walk)
+{
+	struct lz_text path = lz_text_init(walk->group, sizeof walk->group);
+
+	if (walk->pid == 0)
+		return open_under_root(walk, &walk->memberships, "/proc/thread-self/cgroup");
+	lz_text_string(&path, "/proc/");
+	lz_text_u64(&path, (uint64_t)walk->pid);
+	lz_text_string(&path, "/cgroup");
+	return open_under_root(walk, &walk->memberships, walk->group);
+}
+
 /* Returns the smallest measure in the hierarchy of walk->mount. */
 static uint64_t smallest_in_hierarchy(struct lz_cgroup_walk *walk, lz_cgroup_measure *measure)
 {
 	uint64_t smallest = UINT64_MAX;
 	char *line;
 
-	if (open_under_root(walk, &walk->memberships, "/proc/thread-self/cgroup")) {
+	if (open_memberships(walk)) {
 		walk->unreadable = true;
 		return UINT64_MAX;
 	}

@@ -1,5 +1,5 @@
 /*
- * Visits the memory control groups of this process: its own and all their ancestors, in each hierarchy that
+ * Visits the memory control groups of a process: its own and all their ancestors, in each hierarchy that
  * is mounted, of version 2 or of version 1's memory controller. Sources: cgroups(7), proc(5) (mountinfo,
  * cgroup).
  *
@@ -43,6 +43,7 @@ enum lz_cgroup_hierarchy lz_cgroup_membership_parse(char *line, const char **pat
 struct lz_cgroup_walk {
 	const struct lz_os *os;
 	const char *root; /* prefix of every path */
+	pid_t pid;        /* whose groups are visited; 0: of this process */
 	struct lz_line_reader mounts, memberships, limit;
 	struct lz_cgroup_mount mount; /* of the group that is visited */
 	char name[PATH_MAX];
@@ -57,6 +58,7 @@ struct lz_cgroup_walk {
 	uint64_t stat;
 	int stat_error;
 	bool stat_read;
+	uint64_t (*reserve)(uint64_t total); /* of lz_memory_available_beyond */
 };
 
 /*
@@ -65,7 +67,10 @@ struct lz_cgroup_walk {
  */
 typedef uint64_t lz_cgroup_measure(struct lz_cgroup_walk *walk, struct lz_text *group);
 
-/* `root` is a prefix of /proc and of the cgroup mounts. Returns NULL if there is no memory. */
+/*
+ * `root` is a prefix of /proc and of the cgroup mounts. Visits the groups of this process, unless `pid` is
+ * set afterwards. Returns NULL if there is no memory.
+ */
 struct lz_cgroup_walk *lz_cgroup_walk_begin(const struct lz_os *os, const char *root);
 void lz_cgroup_walk_end(struct lz_cgroup_walk *walk);
 

@@ -77,10 +77,19 @@ static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_
 	return found < 0 ? found : 0;
 }
 
+int lz_pagemap_walk_of(const struct lz_os *os, int fd, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context)
+{
+	struct scan *scan = lz_scratch_take(os);
+	int error = scan == NULL ? -ENOMEM : scan_range(os, fd, scan, start, end, visit, context);
+
+	lz_scratch_release(os, scan);
+	return error;
+}
+
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_visitor *visit, void *context)
 {
-	struct scan *scan;
 	struct lz_file file;
 	int error;
 
@@ -89,9 +98,7 @@ int lz_pagemap_walk(
 	error = lz_file_open(&file, os, LZ_PAGEMAP, false);
 	if (error)
 		return error;
-	scan = lz_scratch_take(os);
-	error = scan == NULL ? -ENOMEM : scan_range(os, file.fd, scan, start, end, visit, context);
-	lz_scratch_release(os, scan);
+	error = lz_pagemap_walk_of(os, file.fd, start, end, visit, context);
 	lz_file_close(&file);
 	return error;
 }
@@ -138,4 +145,24 @@ void lz_scan_end(struct lz_scan *scan)
 {
 	if (scan->file.os != NULL)
 		lz_file_close(&scan->file);
+}
+
+/* Bits of an entry; Documentation/admin-guide/mm/pagemap.rst. */
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+#define ENTRY_FILE (UINT64_C(1) << 61)
+
+int lz_pagemap_is_anonymous(const struct lz_os *os, uint64_t address)
+{
+	uint64_t entry;
+	struct lz_file file;
+	ssize_t got;
+	int error = lz_file_open(&file, os, LZ_PAGEMAP, false);
+
+	if (error)
+		return error;
+	got = os->pread(file.fd, &entry, sizeof entry, (int64_t)(address / os->page_size() * sizeof entry));
+	lz_file_close(&file);
+	if (got != (ssize_t)sizeof entry)
+		return got < 0 ? (int)got : -EIO;
+	return (entry & (ENTRY_PRESENT | ENTRY_FILE)) == ENTRY_PRESENT;
 }

@@ -1,7 +1,7 @@
 /*
- * The state of the pages of a range: the PAGEMAP_SCAN ioctl of /proc/self/pagemap (Linux 6.7,
- * Documentation/admin-guide/mm/pagemap.rst). It needs no privilege, and tells written pages from those that
- * map the zero page.
+ * The state of the pages of a range: the PAGEMAP_SCAN ioctl of /proc/PID/pagemap (Linux 6.7,
+ * Documentation/admin-guide/mm/pagemap.rst). It needs no privilege beyond opening that file, and tells
+ * written pages from those that map the zero page.
  */
 #ifndef LZ_OS_PAGEMAP_H
 #define LZ_OS_PAGEMAP_H
@@ -34,6 +34,10 @@ typedef void lz_page_run_visitor(void *context, const struct lz_page_run *run);
 int lz_pagemap_walk(
 	const struct lz_os *os, uint64_t start, uint64_t end, lz_page_run_visitor *visit, void *context);
 
+/* The same for another process, whose pagemap is open at fd (ptrace read access opens it). */
+int lz_pagemap_walk_of(const struct lz_os *os, int fd, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context);
+
 /*
  * Scans that return their result to the caller, so that nothing is held while it uses the pages:
  * lz_scan_begin, then lz_scan_written as often as needed if that returned 0, then lz_scan_end in any case.
@@ -63,5 +67,12 @@ int lz_scan_written(struct lz_scan *scan, uint64_t *at, uint64_t end, struct lz_
 	unsigned most_runs, unsigned most_pages);
 
 void lz_scan_end(struct lz_scan *scan);
+
+/*
+ * Whether the page at an address is an anonymous one and in memory: neither of a file nor the huge zero page,
+ * which the kernel shows like a page of a file. Reads the page's entry in /proc/self/pagemap. Returns 0, 1 or
+ * -errno. Thread-safe; takes no lock.
+ */
+int lz_pagemap_is_anonymous(const struct lz_os *os, uint64_t address);
 
 #endif

@@ -214,7 +214,7 @@ static int skip_char(const char **cursor, char c)
 int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 {
 	const char *cursor = line;
-	uint64_t device;
+	uint64_t minor;
 
 	if (lz_scan_hex(&cursor, &mapping->start) || skip_char(&cursor, '-') ||
 		lz_scan_hex(&cursor, &mapping->end) || skip_char(&cursor, ' ') ||
@@ -228,9 +228,11 @@ int lz_mapping_parse(const char *line, struct lz_mapping *mapping)
 	mapping->shared = cursor[3] == 's';
 	cursor += 4;
 	if (skip_char(&cursor, ' ') || lz_scan_hex(&cursor, &mapping->offset) || skip_char(&cursor, ' ') ||
-		lz_scan_hex(&cursor, &device) || skip_char(&cursor, ':') || lz_scan_hex(&cursor, &device) ||
-		skip_char(&cursor, ' ') || lz_scan_u64(&cursor, &mapping->inode))
+		lz_scan_hex(&cursor, &mapping->device) || skip_char(&cursor, ':') ||
+		lz_scan_hex(&cursor, &minor) || skip_char(&cursor, ' ') ||
+		lz_scan_u64(&cursor, &mapping->inode))
 		return -EINVAL;
+	mapping->device = mapping->device << 32 | minor;
 	while (*cursor == ' ')
 		cursor++;
 	mapping->path = cursor;
@@ -298,30 +300,36 @@ bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, uns
 }
 
 /*
- * Advances to the file mapping that contains the address. *base is the start of the first mapping of that
+ * Advances to the file mapping that contains the address. *start is the start of the first mapping of that
  * file.
  */
 static bool find_module(
-	struct lz_line_reader *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *base)
+	struct lz_line_reader *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *start)
 {
 	uint64_t inode = 0;
 	char *line;
 
-	*base = 0;
+	*start = 0;
 	while ((line = lz_line_reader_next(lines)) != NULL) {
 		if (lz_mapping_parse(line, mapping))
 			continue;
 		if (mapping->start > address)
 			break;
-		/* The mappings of one object are adjacent; the first one gives the base. */
+		/* The mappings of one object are adjacent. */
 		if (mapping->inode != 0 && mapping->inode != inode) {
-			*base = mapping->start >> 32 == 0 ? 0 : mapping->start;
+			*start = mapping->start;
 			inode = mapping->inode;
 		}
 		if (address < mapping->end && mapping->inode != 0)
 			return true;
 	}
 	return false;
+}
+
+/* Programs linked at a fixed address are below 4 GiB. */
+static uint64_t base_of_module(uint64_t start)
+{
+	return start >> 32 == 0 ? 0 : start;
 }
 
 static void copy_without_deleted_suffix(struct lz_text *text, const char *path, bool *deleted)
@@ -337,19 +345,19 @@ int lz_module_and_offset(const struct lz_os *os, const char *maps_path, uint64_t
 {
 	struct lz_line_reader lines;
 	struct lz_mapping mapping;
-	uint64_t base;
+	uint64_t start;
 	bool deleted;
 	int error = lz_line_reader_open(&lines, os, maps_path);
 
 	if (error)
 		return error;
 	error = -ENOENT;
-	if (find_module(&lines, address, &mapping, &base)) {
+	if (find_module(&lines, address, &mapping, &start)) {
 		struct lz_text text = lz_text_init(name, capacity);
 		const char *slash = strrchr(mapping.path, '/');
 
 		copy_without_deleted_suffix(&text, slash != NULL ? slash + 1 : mapping.path, &deleted);
-		*offset = address - base;
+		*offset = address - base_of_module(start);
 		error = 0;
 	}
 	lz_line_reader_close(&lines);
@@ -365,10 +373,11 @@ int lz_module_find(const struct lz_os *os, const char *maps_path, uint64_t addre
 	if (error)
 		return error;
 	error = -ENOENT;
-	if (find_module(&lines, address, &mapping, &module->base)) {
+	if (find_module(&lines, address, &mapping, &module->start)) {
 		struct lz_text text = lz_text_init(module->path, sizeof module->path);
 
 		copy_without_deleted_suffix(&text, mapping.path, &module->deleted);
+		module->base = base_of_module(module->start);
 		module->inode = mapping.inode;
 		error = text.truncated ? -ENAMETOOLONG : 0;
 	}

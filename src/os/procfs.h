@@ -49,7 +49,8 @@ int lz_proc_value(const struct lz_os *os, const char *path, const char *name, ui
 struct lz_mapping {
 	uint64_t start, end; /* [start, end) in bytes */
 	uint64_t offset;     /* offset of start in the file, bytes */
-	uint64_t inode;
+	uint64_t device;     /* major << 32 | minor; 0 for anonymous memory */
+	uint64_t inode;      /* 0 for anonymous memory */
 	bool readable, writable, executable, shared;
 	const char *path; /* "" for anonymous memory; points into the line */
 };
@@ -105,7 +106,8 @@ int lz_module_and_offset(const struct lz_os *os, const char *maps_path, uint64_t
 
 /* A mapped object file. */
 struct lz_module {
-	uint64_t base; /* subtract it from an address to get the offset described above */
+	uint64_t base;  /* subtract it from an address to get the offset described above */
+	uint64_t start; /* of its first mapping */
 	uint64_t inode;
 	bool deleted;   /* the file was deleted */
 	char path[512]; /* absolute path */

@@ -2,11 +2,9 @@
 #include "pagetables/census.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #include "base/checked.h"
 #include "os/pagemap.h"
-#include "os/scratch.h"
 
 void lz_census_init(
 	struct lz_census *census, const struct lz_geometry *geometry, uint64_t start, uint64_t end)
@@ -66,7 +64,7 @@ static void add_tables(struct lz_census *census, uint64_t start, uint64_t end, u
 	census->last_end = end;
 }
 
-static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
+static void add_written(struct lz_census *census, uint64_t start, uint64_t end, bool present)
 {
 	unsigned shift = lz_table_span_shift(census->geometry, 0);
 	uint64_t first = start >> shift, last = (end - 1) >> shift;
@@ -77,6 +75,9 @@ static void add_written(struct lz_census *census, uint64_t start, uint64_t end)
 		census->written_covered += covered_bytes(census, shift, first + seen, last);
 	census->last_block = last + 1;
 	add_to_histogram(census, start, end, true);
+	/* What is swapped out stays there. */
+	if (census->sample != NULL && present)
+		lz_zero_sample_offer(census->sample, start, end);
 }
 
 static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
@@ -85,23 +86,9 @@ static void add_zero(struct lz_census *census, uint64_t start, uint64_t end)
 	add_to_histogram(census, start, end, false);
 }
 
-/* The kernel reads the memory, because another thread may be unmapping it. */
-static bool is_zero(const struct lz_census *census, uint64_t start, uint64_t end)
-{
-	const size_t most = LZ_SCRATCH_BYTES;
-	char *bytes = lz_scratch_take(census->os);
-
-	for (; bytes != NULL && start < end; start += most)
-		if (census->os->read_memory((const void *)(uintptr_t)start, bytes, most) != (ssize_t)most ||
-			bytes[0] != 0 || memcmp(bytes, bytes + 1, most - 1) != 0)
-			break;
-	lz_scratch_release(census->os, bytes);
-	return start >= end;
-}
-
 /*
- * The kernel does not report its huge zero page as such (Linux 6.7 and later), so the contents are examined.
- * For written memory, the first bytes almost always suffice.
+ * Some kernels from 6.7 on do not report their huge zero page as such. It is no anonymous page, as a written
+ * one is; where that is not known, or the page is not, the contents decide.
  */
 static void add_huge(struct lz_census *census, uint64_t start, uint64_t end)
 {
@@ -110,10 +97,11 @@ static void add_huge(struct lz_census *census, uint64_t start, uint64_t end)
 	while (start < end) {
 		uint64_t stop = lz_min_u64(lz_round_down(start, block) + block, end);
 
-		if (is_zero(census, start, stop))
+		if (lz_pagemap_is_anonymous(census->os, start) != 1 &&
+			lz_memory_is_zero(census->os, start, stop) == 1)
 			add_zero(census, start, stop);
 		else
-			add_written(census, start, stop);
+			add_written(census, start, stop, true);
 		start = stop;
 	}
 }
@@ -133,7 +121,7 @@ static void count_run(void *context, const struct lz_page_run *run)
 	} else if (run->huge) {
 		add_huge(census, run->start, run->end);
 	} else {
-		add_written(census, run->start, run->end);
+		add_written(census, run->start, run->end, !run->not_present);
 	}
 }
 

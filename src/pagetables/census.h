@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "pagetables/geometry.h"
+#include "pagetables/zero_sample.h"
 #include "os/os.h"
 
 #define LZ_CENSUS_CELLS 96u
@@ -32,7 +33,9 @@ struct lz_census {
 	uint64_t start, end, last_end, last_block; /* last_block: the last block with written pages, plus 1 */
 	struct lz_tables tables;
 	uint64_t covered[LZ_LEVELS_MAX], written_covered; /* bytes of the range that the counted tables map */
-	struct lz_census_histogram *map; /* NULL, or set by the caller after lz_census_init */
+	/* Both NULL, or set by the caller after lz_census_init: */
+	struct lz_census_histogram *map;
+	struct lz_zero_sample *sample; /* is offered the written pages that are present */
 	/* Results, in bytes: */
 	uint64_t written, zero_mapped, window; /* window: mapped from a zero window */
 	uint64_t table_bytes;                  /* all page tables that the populated pages need */

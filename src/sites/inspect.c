@@ -1,4 +1,5 @@
 /* Inspects the pages of one region; see report_internal.h. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -24,7 +25,7 @@ static void fill_cells(
 }
 
 struct lz_inspection *lz_report_inspect(
-	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window)
+	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages)
 {
 	struct lz_inspection *inspection = lz_scratch_take(reporter->os);
 	struct lz_census *census;
@@ -41,12 +42,17 @@ struct lz_inspection *lz_report_inspect(
 	lz_census_init(census, reporter->books->geometry, start, end);
 	lz_census_histogram_init(&inspection->map, end - start, reporter->books->page);
 	census->map = &inspection->map;
+	lz_zero_sample_init(&inspection->sample, start, reporter->books->geometry->page_shift, pages,
+		atomic_fetch_add_explicit(&reporter->report->inspections, 1, memory_order_relaxed));
+	census->sample = &inspection->sample;
 	if (lz_census_walk(census, reporter->os) != 0) {
 		inspection->usage.unknown_bytes = inspection->usage.bytes;
 		return inspection;
 	}
 	inspection->usage.written = census->written;
 	inspection->usage.zero = census->zero_mapped + census->window;
+	inspection->usage.written_zero =
+		lz_zero_sample_estimate(&inspection->sample, reporter->os, &inspection->usage.sampled);
 	inspection->usage.tables = census->table_share;
 	inspection->usage.window_tables = census->window_share;
 	fill_cells(&inspection->cells, &inspection->map, end - start, reporter->books->page);

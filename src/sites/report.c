@@ -39,6 +39,15 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 		lz_sites_note_grown(&reporter->report->sites, site, length - old_length);
 }
 
+/*
+ * The written pages whose contents are read when a region is freed: one for each MiB, so that it takes 1% of
+ * the time that filling the region took. Many small samples make the estimate of a site.
+ */
+static unsigned freed_sample_pages(size_t bytes)
+{
+	return (unsigned)lz_min_u64(lz_max_u64(bytes >> 20, 4), 64);
+}
+
 void lz_report_before_free(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end)
 {
@@ -46,7 +55,8 @@ void lz_report_before_free(
 
 	if (region->site == LZ_SITE_NONE || reporter->books->geometry == NULL)
 		return;
-	inspection = lz_report_inspect(reporter, start, end, region->on_window);
+	inspection =
+		lz_report_inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
 	if (inspection == NULL)
 		return;
 	/* A tail that realloc cuts off is not counted as a region. */
@@ -164,7 +174,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 		return;
 	}
 	report = (struct lz_report *)at;
-	report->sites.os = reporter->os;
+	lz_sites_init(&report->sites, reporter->os);
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);

@@ -8,8 +8,10 @@
  * the books where they need it.
  *
  * Each line has "pid". {"lazyzero_report":1,...} comes first; it begins a report of that process and replaces
- * an earlier one. Then come {"module":N,...}, {"site":N,...} and {"region":"0x...",...}, and {"end":lines}
- * last. Sizes are in bytes; null means unknown. A map ("map_written", "freed_zero" and so on) is a string
+ * an earlier one. Then come {"module":N,...}, {"site":N,...}, with its stack as pairs of a module
+ * and an offset, innermost first, and {"region":"0x...",...}, and {"end":lines}
+ * last. Sizes are in bytes; null means unknown. "written_zero" is an estimate, from a sample, of
+ * the part of "written" that holds only zeros. A map ("map_written", "freed_zero" and so on) is a string
  * with one digit for each of several equal parts of a region: 0 for nothing, 9 for all of it.
  */
 #ifndef LZ_SITES_REPORT_H

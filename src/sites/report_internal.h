@@ -21,6 +21,7 @@ struct lz_live_region {
 /* In a mapping of its own, most of which is never touched. */
 struct lz_report {
 	struct lz_sites sites;
+	_Atomic uint64_t inspections;
 	_Atomic uint32_t busy; /* a thread is writing a report and owns the members below */
 	bool failure_logged;   /* the failure to write the file was logged */
 	uint64_t start_time;
@@ -33,7 +34,7 @@ struct lz_report {
 	struct lz_site_usage live_usage[LZ_SITES];
 	size_t used;
 	char buffer[16384];
-	char line[2048];                               /* the line being built */
+	char line[4096];                               /* the line being built */
 	char opened_path[2 * LZ_OPTION_TEXT_MAX + 96]; /* `path`, expanded */
 };
 
@@ -43,13 +44,15 @@ struct lz_inspection {
 	struct lz_cell_map cells; /* usage by parts of the region */
 	struct lz_census census;
 	struct lz_census_histogram map;
+	struct lz_zero_sample sample;
 };
 
 /*
- * Inspects a region. The caller releases the result with lz_scratch_release. NULL: no memory for the buffer.
+ * Inspects a region, and the contents of at most `pages` of its written pages. The caller releases the result
+ * with lz_scratch_release. NULL: no memory for the buffer.
  */
 struct lz_inspection *lz_report_inspect(
-	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window);
+	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages);
 
 /* Writes all lines to report->fd; the live regions are in report->live. report->error is the result. */
 void lz_report_write_lines(struct lz_reporter *reporter, const char *reason);

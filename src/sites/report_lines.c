@@ -10,6 +10,8 @@
 #include "os/scratch.h"
 
 #define LINES_MAX 2048u /* most regions that get a line of their own */
+#define SAMPLE_PAGES                                                                                         \
+	8192u /* written pages whose contents are read for a report, besides at least two for each region */
 
 static void flush(struct lz_reporter *reporter)
 {
@@ -95,25 +97,66 @@ static void write_header(struct lz_reporter *reporter, const char *reason)
 	member_u64(&line, "page", reporter->books->page);
 	member_u64(&line, "alive", report->live_count);
 	member_u64(&line, "left_out", report->left_out);
+	member_u64(&line, "memset_bytes", lz_stats_get(&reporter->books->stats, memset_bytes));
+	member_u64(&line, "memset_written", lz_stats_get(&reporter->books->stats, memset_written_bytes));
 	end_line(reporter, &line);
+}
+
+static void member_build_id(struct lz_text *line, const struct lz_site_module *module)
+{
+	member(line, "build_id");
+	lz_text_char(line, '"');
+	for (unsigned i = 0; i < module->build_id_length; i++) {
+		lz_text_char(line, "0123456789abcdef"[module->build_id[i] >> 4]);
+		lz_text_char(line, "0123456789abcdef"[module->build_id[i] & 15]);
+	}
+	lz_text_char(line, '"');
 }
 
 static void write_modules(struct lz_reporter *reporter)
 {
-	struct lz_sites *sites = &reporter->report->sites;
+	const struct lz_site_modules *modules = &reporter->report->sites.modules;
 
-	for (unsigned i = 0; i < LZ_SITE_MODULES; i++) {
+	for (unsigned i = 0; i < LZ_MODULES; i++) {
+		const struct lz_site_module *module = &modules->entry[i];
 		struct lz_text line = begin_line(reporter->report);
 
-		if (!atomic_load_explicit(&sites->module[i].known, memory_order_acquire))
+		if (!atomic_load_explicit(&module->known, memory_order_acquire))
 			continue;
 		begin_object(reporter, &line, "module", i);
-		member_string(&line, "path", sites->module[i].module.path);
-		member_u64(&line, "inode", sites->module[i].module.inode);
+		member_string(&line, "path", module->module.path);
+		member_u64(&line, "inode", module->module.inode);
 		member(&line, "deleted");
-		lz_text_string(&line, sites->module[i].module.deleted ? "true" : "false");
+		lz_text_string(&line, module->module.deleted ? "true" : "false");
+		member_build_id(&line, module);
 		end_line(reporter, &line);
 	}
+}
+
+static void text_module(struct lz_text *line, unsigned module)
+{
+	if (module != LZ_MODULE_NONE)
+		lz_text_u64(line, module);
+	else
+		lz_text_string(line, "null");
+}
+
+/* The innermost frame, and all frames. */
+static void member_stack(struct lz_text *line, const struct lz_site *site)
+{
+	member(line, "module");
+	text_module(line, site->frames > 0 ? site->frame[0].module : LZ_MODULE_NONE);
+	member_u64(line, "offset", site->frame[0].offset);
+	member(line, "stack");
+	lz_text_char(line, '[');
+	for (unsigned i = 0; i < site->frames; i++) {
+		lz_text_string(line, i > 0 ? ",[" : "[");
+		text_module(line, site->frame[i].module);
+		lz_text_char(line, ',');
+		lz_text_u64(line, site->frame[i].offset);
+		lz_text_char(line, ']');
+	}
+	lz_text_char(line, ']');
 }
 
 static void member_if_known(
@@ -126,11 +169,22 @@ static void member_if_known(
 		lz_text_u64(line, value);
 }
 
+/* Unknown if there are written pages, but none of them could be read. */
+static void member_written_zero(struct lz_text *line, const struct lz_site_usage *usage)
+{
+	member(line, "written_zero");
+	if (usage->unknown_bytes != 0 || (usage->written != 0 && usage->sampled == 0))
+		lz_text_string(line, "null");
+	else
+		lz_text_u64(line, lz_min_u64(usage->written_zero, usage->written));
+}
+
 static void member_usage(struct lz_text *line, const struct lz_site_usage *usage)
 {
 	member_u64(line, "regions", usage->regions);
 	member_u64(line, "bytes", usage->bytes);
 	member_if_known(line, "written", usage->written, usage);
+	member_written_zero(line, usage);
 	member_if_known(line, "zero", usage->zero, usage);
 	member_if_known(line, "untouched", lz_sub_clamped(usage->bytes, usage->written + usage->zero), usage);
 	member_if_known(line, "tables", usage->tables, usage);
@@ -163,12 +217,7 @@ static void write_site(struct lz_reporter *reporter, unsigned number)
 		return;
 	begin_object(reporter, &line, "site", number);
 	member_string(&line, "call", site->call);
-	member(&line, "module");
-	if (site->module != 0)
-		lz_text_u64(&line, site->module - 1u);
-	else
-		lz_text_string(&line, "null");
-	member_u64(&line, "offset", site->offset);
+	member_stack(&line, site);
 	member_u64(&line, "count", site->count);
 	member_u64(&line, "asked", site->requested);
 	member_u64(&line, "peak", site->peak);
@@ -198,8 +247,10 @@ static void write_region_line(struct lz_reporter *reporter, const struct lz_live
 /* A live region is part of its site's usage, and has a line of its own. */
 static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
 {
+	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
 	struct lz_inspection *inspection =
-		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window);
+		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window,
+			(unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
 
 	if (inspection == NULL)
 		return;

@@ -2,75 +2,87 @@
 #include "sites/sites.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
-#include "os/descriptors.h"
 #include "os/scratch.h"
 
 #define PROBES 64u
 
 #define add(field, amount) __atomic_fetch_add(&(field), amount, __ATOMIC_RELAXED)
 
-/* The number of a module plus 1; 0 if the table is full. Two threads may enter the same module twice. */
-static uint16_t enter_module(struct lz_sites *sites, const struct lz_module *module)
+void lz_sites_init(struct lz_sites *sites, const struct lz_os *os)
 {
-	uint32_t count = atomic_load_explicit(&sites->modules, memory_order_acquire);
-
-	for (uint32_t i = 0; i < count && i < LZ_SITE_MODULES; i++)
-		if (atomic_load_explicit(&sites->module[i].known, memory_order_acquire) &&
-			sites->module[i].module.base == module->base &&
-			sites->module[i].module.inode == module->inode &&
-			strcmp(sites->module[i].module.path, module->path) == 0)
-			return (uint16_t)(i + 1);
-	if (count >= LZ_SITE_MODULES)
-		return 0;
-	count = atomic_fetch_add_explicit(&sites->modules, 1, memory_order_relaxed);
-	if (count >= LZ_SITE_MODULES)
-		return 0;
-	sites->module[count].module = *module;
-	atomic_store_explicit(&sites->module[count].known, true, memory_order_release);
-	return (uint16_t)(count + 1);
+	sites->modules.os = os;
 }
 
-static void fill_site(struct lz_sites *sites, struct lz_site *site, uintptr_t caller, const char *call)
+__attribute__((noinline)) static void fill_site(
+	struct lz_sites *sites, struct lz_site *site, const struct lz_stack *stack, const char *call)
 {
-	struct lz_module *module = lz_scratch_take(sites->os);
-
-	_Static_assert(sizeof *module <= LZ_SCRATCH_BYTES, "a module fits a scratch buffer");
 	site->call = call;
-	site->offset = caller;
-	/* The return address may be the first byte of the next module; the call is at the byte before it. */
-	if (module != NULL && lz_module_find(sites->os, LZ_MAPS, caller - 1, module) == 0) {
-		site->module = enter_module(sites, module);
-		if (site->module != 0)
-			site->offset = caller - module->base;
+	for (unsigned i = 0; i < stack->count; i++) {
+		/*
+		 * The return address may be the first byte of the next module; the call is at the byte before
+		 * it.
+		 */
+		unsigned module = lz_modules_find(&sites->modules, stack->frame[i] - 1);
+
+		site->frame[i].module = (uint16_t)module;
+		site->frame[i].offset = stack->frame[i];
+		if (module != LZ_MODULE_NONE)
+			site->frame[i].offset -= sites->modules.entry[module].module.base;
 	}
-	lz_scratch_release(sites->os, module);
+	site->frames = stack->count;
 	atomic_store_explicit(&site->known, true, memory_order_release);
 }
 
-unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call)
+static uint64_t hash(const struct lz_stack *stack)
 {
-	uintptr_t key = (uintptr_t)caller;
-	unsigned at = (unsigned)(key * UINT64_C(0x9E3779B97F4A7C15) >> 54);
+	uint64_t key = stack->count;
 
-	for (unsigned i = 0; key != 0 && i < PROBES; i++, at = (at + 1) % LZ_SITES) {
+	for (unsigned i = 0; i < stack->count; i++) {
+		key = (key ^ stack->frame[i]) * UINT64_C(0x9E3779B97F4A7C15);
+		key ^= key >> 29;
+	}
+	return key != 0 ? key : 1;
+}
+
+static unsigned find_stack(struct lz_sites *sites, const struct lz_stack *stack, const char *call)
+{
+	uint64_t key = hash(stack);
+	unsigned at = (unsigned)(key >> 32) % LZ_SITES;
+
+	for (unsigned i = 0; i < PROBES; i++, at = (at + 1) % LZ_SITES) {
 		struct lz_site *site = &sites->site[at];
-		uintptr_t found = atomic_load_explicit(&site->caller, memory_order_relaxed);
+		uint64_t found = atomic_load_explicit(&site->key, memory_order_relaxed);
 
 		if (at < LZ_SITE_FIRST)
 			continue;
-		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->caller, &found, key,
+		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->key, &found, key,
 					  memory_order_relaxed, memory_order_relaxed)) {
-			fill_site(sites, site, key, call);
+			fill_site(sites, site, stack, call);
 			return at;
 		}
 		if (found == key)
 			return at;
 	}
-	sites->site[LZ_SITE_OTHER].call = "other";
-	atomic_store_explicit(&sites->site[LZ_SITE_OTHER].known, true, memory_order_release);
 	return LZ_SITE_OTHER;
+}
+
+unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call)
+{
+	struct lz_stack *stack = lz_scratch_take(sites->modules.os);
+	unsigned site = LZ_SITE_OTHER;
+
+	_Static_assert(sizeof *stack <= LZ_SCRATCH_BYTES, "a stack fits a scratch buffer");
+	if (stack != NULL && caller != NULL) {
+		lz_stack_walk(stack, &sites->rules, &sites->modules, caller);
+		site = find_stack(sites, stack, call);
+	}
+	lz_scratch_release(sites->modules.os, stack);
+	if (site == LZ_SITE_OTHER) {
+		sites->site[site].call = "other";
+		atomic_store_explicit(&sites->site[site].known, true, memory_order_release);
+	}
+	return site;
 }
 
 static void add_live_bytes(struct lz_site *at, uint64_t bytes)
@@ -103,6 +115,8 @@ void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *us
 	add(sum->unknown_bytes, usage->unknown_bytes);
 	add(sum->written, usage->written);
 	add(sum->zero, usage->zero);
+	add(sum->sampled, usage->sampled);
+	add(sum->written_zero, usage->written_zero);
 	add(sum->tables, usage->tables);
 	add(sum->window_tables, usage->window_tables);
 	add(sum->full_tables, usage->full_tables);
@@ -129,6 +143,9 @@ void lz_sites_reset(struct lz_sites *sites)
 	for (unsigned i = 0; i < LZ_SITES; i++) {
 		struct lz_site *site = &sites->site[i];
 
+		/* Entries that were never used stay untouched memory. */
+		if (site->count == 0 && site->freed.bytes == 0)
+			continue;
 		site->count = site->requested = site->live = site->peak = site->largest = 0;
 		site->freed = (struct lz_site_usage){0};
 		atomic_store_explicit(&site->cells_locked, 0, memory_order_relaxed);

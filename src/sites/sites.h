@@ -2,9 +2,9 @@
  * The call sites that allocated regions, and the usage of these regions: a table of fixed size, allocated
  * only if a report is requested (report.h).
  *
- * A site is a return address in the program. Its module is looked up when the site is first seen, so a module
- * that is unloaded later still has its name. When the table is full, LZ_SITE_OTHER stands for all further
- * sites. Counters are relaxed atomics: no lock, no heap, safe in signal handlers.
+ * A site is a call stack (stack.h). Its modules are looked up when the site is first seen, so a module that
+ * is unloaded later still has its name. When the table is full, LZ_SITE_OTHER stands for all further sites.
+ * Counters are relaxed atomics: no lock, no heap, safe in signal handlers.
  */
 #ifndef LZ_SITES_SITES_H
 #define LZ_SITES_SITES_H
@@ -15,10 +15,10 @@
 
 #include "pagetables/census.h"
 #include "os/os.h"
-#include "os/procfs.h"
+#include "sites/modules.h"
+#include "sites/stack.h"
 
-#define LZ_SITES 1024u       /* a power of two */
-#define LZ_SITE_MODULES 128u /* sites of further modules are recorded by address */
+#define LZ_SITES 4096u /* a power of two */
 
 enum { LZ_SITE_NONE, LZ_SITE_OTHER, LZ_SITE_FIRST };
 
@@ -27,10 +27,15 @@ struct lz_site_usage {
 	uint64_t regions, bytes; /* regions inspected, and their bytes */
 	uint64_t unknown_bytes;  /* bytes of regions that could not be inspected */
 	uint64_t written, zero;  /* zero: mapped to the zero page or a zero window, never written */
-	uint64_t tables;         /* share of the page tables that these regions need (census.h) */
-	uint64_t window_tables;  /* tables they would need on a window, for written pages */
-	uint64_t full_tables;    /* tables they would need if all pages were touched */
-	uint64_t on_window;      /* number of regions on a window */
+	/*
+	 * Of the written bytes, those whose contents were sampled, and the estimate of how many of them hold
+	 * only zeros. What is swapped out is not sampled.
+	 */
+	uint64_t sampled, written_zero;
+	uint64_t tables;        /* share of the page tables that these regions need (census.h) */
+	uint64_t window_tables; /* tables they would need on a window, for written pages */
+	uint64_t full_tables;   /* tables they would need if all pages were touched */
+	uint64_t on_window;     /* number of regions on a window */
 };
 
 /* How much of each cell was written, and how much was only read: 0 for nothing, 9 for all. */
@@ -39,12 +44,18 @@ struct lz_cell_map {
 	uint8_t written[LZ_CENSUS_CELLS], zero[LZ_CENSUS_CELLS];
 };
 
+/* A frame of a stack: the offset of a return address in a module, or the address. */
+struct lz_site_frame {
+	uint64_t offset;
+	uint16_t module; /* LZ_MODULE_NONE: unknown */
+};
+
 struct lz_site {
-	_Atomic uintptr_t caller; /* return address; 0: free entry */
-	_Atomic bool known;       /* the members below are valid */
-	uint16_t module;          /* number of the module plus 1; 0: unknown */
+	_Atomic uint64_t key; /* hash of the stack; 0: free entry */
+	_Atomic bool known;   /* call and frames are valid */
 	const char *call;
-	uint64_t offset;               /* offset in the module, or the address */
+	unsigned frames;
+	struct lz_site_frame frame[LZ_STACK_FRAMES]; /* innermost first */
 	uint64_t count, requested;     /* regions ever allocated; bytes requested, with realloc's growth */
 	uint64_t live, peak;           /* bytes of live regions, now and at the peak */
 	struct lz_site_usage freed;    /* usage of freed regions */
@@ -54,16 +65,18 @@ struct lz_site {
 };
 
 struct lz_sites {
-	const struct lz_os *os;
 	struct lz_site site[LZ_SITES];
-	_Atomic uint32_t modules; /* numbers assigned */
-	struct {
-		_Atomic bool known;
-		struct lz_module module;
-	} module[LZ_SITE_MODULES];
+	struct lz_site_modules modules;
+	struct lz_stack_rules rules;
 };
 
-/* Returns the number of the site of a return address, and adds it if it is new. `call` must be a constant. */
+/* Initialises zeroed memory. */
+void lz_sites_init(struct lz_sites *sites, const struct lz_os *os);
+
+/*
+ * Returns the number of the site of the calling thread's stack from the return address `caller` outwards, and
+ * adds it if it is new. `call` must be a constant. 5 us, and about 1 ms for a new site.
+ */
 unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call);
 
 /*

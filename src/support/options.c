@@ -16,6 +16,8 @@ static const char *const populate_modes[] = {"off", "read", NULL};
 static const char *const call_families[] = {"malloc", "calloc", "mmap", "memset", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const report_signals[] = {"none", "HUP", "USR1", "USR2", NULL};
+static const char *const shared_modes[] = {"off", "align", "huge", "auto", NULL};
+static const char *const shared_files[] = {"full", "density", NULL};
 static const char *const zero_or_one[] = {"0", "1", NULL};
 
 #define FIELD(member) .offset = offsetof(struct lz_options, member)
@@ -73,6 +75,24 @@ const struct lz_option lz_option_table[] = {
 		"Maximum resident size of freed regions that are kept for reuse. It is never more than an "
 		"eighth of the memory that the process may use. 0 keeps none.",
 		NULL, LZ_OPTION_CACHE, FIELD(cache)},
+	{"SHARED", "shared", "MODE", "align", "off, align, huge or auto",
+		"Huge pages in large shared mappings, whose page tables every process needs once more. "
+		"align: "
+		"they are placed where huge pages are possible. huge: shared anonymous memory is also filled "
+		"with huge pages when it is mapped, if there is room. auto: its blocks are made huge as they "
+		"fill; 'lazyzero run' does that, and there auto is the default. off: nothing.",
+		shared_modes, LZ_OPTION_SHARED, FIELD(shared)},
+	{"SHARED_DENSITY", "shared-density", "PERCENT", "50%", "a percentage above 0% and up to 100%",
+		"With LAZYZERO_SHARED=auto, how full a block (2 MiB on x86-64) must be to be made huge, "
+		"which "
+		"fills it up.",
+		NULL, LZ_OPTION_DENSITY, FIELD(shared_density)},
+	{"SHARED_FILES", "shared-files", "WHEN", "full", "full or density",
+		"With LAZYZERO_SHARED=auto, when a block of a memory file (memfd, /dev/shm) is made huge. "
+		"full: "
+		"when no page of it is missing, so that no hole is ever filled; density: at "
+		"LAZYZERO_SHARED_DENSITY.",
+		shared_files, LZ_OPTION_CHOICE, FIELD(shared_files)},
 	{"INTERCEPT", "intercept", "LIST", "malloc,calloc,mmap,memset",
 		"a comma-separated list of malloc, calloc, mmap, memset",
 		"Families of calls that are handled. Other calls pass through unchanged. Empty: none.",
@@ -147,6 +167,40 @@ static int set_budget(struct lz_budget_spec *field, const char *value)
 	lz_text_string(&text, value);
 	*field = spec;
 	return 0;
+}
+
+/* A mode; "auto:" and hexadecimal digits name the driver. */
+static int set_shared(struct lz_shared_choice *field, const char *value)
+{
+	struct lz_shared_choice choice = {.mode = LZ_SHARED_AUTO};
+	struct lz_text text = lz_text_init(choice.driver, sizeof choice.driver);
+	int mode = index_of(shared_modes, value, strnlen(value, 32));
+
+	if (mode >= 0) {
+		choice.mode = (uint32_t)mode;
+	} else {
+		if (strncmp(value, "auto:", 5) != 0 || strlen(value + 5) != LZ_SHARED_DRIVER_DIGITS)
+			return -EINVAL;
+		for (const char *digit = value + 5; *digit != '\0'; digit++) {
+			if (!(*digit >= '0' && *digit <= '9') && !(*digit >= 'a' && *digit <= 'f'))
+				return -EINVAL;
+			lz_text_char(&text, *digit);
+		}
+	}
+	*field = choice;
+	return 0;
+}
+
+static int set_density(uint32_t *field, const char *value)
+{
+	uint32_t millionths;
+	int error = strchr(value, '%') != NULL ? lz_parse_percent(value, &millionths) : -EINVAL;
+
+	if (error == 0 && millionths == 0)
+		return -ERANGE;
+	if (error == 0)
+		*field = millionths;
+	return error;
 }
 
 static int set_list(uint32_t *field, const char *const choices[], const char *value)
@@ -225,6 +279,10 @@ int lz_option_set(struct lz_options *options, const struct lz_option *option, co
 		return set_list(field, option->choices, value);
 	case LZ_OPTION_SCOPE:
 		return set_scope(field, value);
+	case LZ_OPTION_SHARED:
+		return set_shared(field, value);
+	case LZ_OPTION_DENSITY:
+		return set_density(field, value);
 	case LZ_OPTION_LOG:
 		return set_log(field, value);
 	case LZ_OPTION_PATH:

@@ -23,6 +23,8 @@ enum lz_populate { LZ_POPULATE_OFF, LZ_POPULATE_READ };
 enum lz_intercept { LZ_INTERCEPT_MALLOC = 1, LZ_INTERCEPT_CALLOC = 2, LZ_INTERCEPT_MMAP = 4, LZ_INTERCEPT_MEMSET = 8 };
 enum lz_report_signal { LZ_REPORT_NONE, LZ_REPORT_HUP, LZ_REPORT_USR1, LZ_REPORT_USR2 };
 enum lz_log_format { LZ_LOG_TEXT, LZ_LOG_JSON };
+enum lz_shared { LZ_SHARED_OFF, LZ_SHARED_ALIGN, LZ_SHARED_HUGE, LZ_SHARED_AUTO };
+enum lz_shared_files { LZ_SHARED_FILES_FULL, LZ_SHARED_FILES_DENSITY };
 
 /* A budget as the user wrote it: a size, or a share of the memory that this process may use. */
 struct lz_budget_spec {
@@ -30,6 +32,15 @@ struct lz_budget_spec {
 	uint32_t millionths; /* if is_percent: of min(RAM, cgroup limit) */
 	uint64_t bytes;      /* if not is_percent */
 	char text[24];       /* the text as written, for messages */
+};
+
+/* The address of a driver and what its messages must contain; see support/shared_driver.h. */
+#define LZ_SHARED_DRIVER_DIGITS 32u
+
+/* What is done with shared memory, and who does it. */
+struct lz_shared_choice {
+	uint32_t mode;                            /* enum lz_shared */
+	char driver[LZ_SHARED_DRIVER_DIGITS + 1]; /* "": none */
 };
 
 struct lz_options {
@@ -46,7 +57,10 @@ struct lz_options {
 	uint32_t log_format;         /* enum lz_log_format */
 	uint32_t disable;            /* 0 or 1 */
 	uint32_t report_signal;      /* enum lz_report_signal */
+	uint32_t shared_density;     /* millionths of a block, at least 1 */
+	uint32_t shared_files;       /* enum lz_shared_files */
 	uint32_t set_in_environment; /* bit i is set if the environment sets lz_option_table[i] */
+	struct lz_shared_choice shared;
 	char budget_scope[80];
 	char only[LZ_OPTION_TEXT_MAX];
 	char log[LZ_OPTION_TEXT_MAX];
@@ -61,6 +75,8 @@ enum lz_option_kind {
 	LZ_OPTION_CHOICE,  /* uint32_t, index into choices */
 	LZ_OPTION_SET,     /* uint32_t, bit i stands for choices[i] */
 	LZ_OPTION_SCOPE,   /* char[80], a scope; see support/group.h */
+	LZ_OPTION_SHARED,  /* struct lz_shared_choice */
+	LZ_OPTION_DENSITY, /* uint32_t, millionths, 1 to 1,000,000 */
 	LZ_OPTION_LOG,     /* char[], a log target */
 	LZ_OPTION_PATH,    /* char[], a path or "" */
 	LZ_OPTION_PATTERN, /* char[], a path with % sequences as in LAZYZERO_LOG, or "" */

@@ -2,10 +2,10 @@
  * What earlier calls found, by block and by call site; see zeroing.h.
  *
  *  - A block is known to be full if at least a third of its pages held something when it was last cleared.
- *    Scanning takes 13 to 19 ns for each present page, and scattered pages are cleared about half as fast as
- *    adjacent ones, so from there on clearing everything is faster (measured from 4 to 256 MiB, with 1% of
- * the pages written at random between calls: equal at 30%). The block then stays full, because nothing takes
- *    pages from it but calls that make it be forgotten.
+ *    Scanning takes 13 to 19 ns for each present page, and scattered pages are cleared about half as fast
+ *    as adjacent ones, so from there on clearing everything is faster (measured from 4 to 256 MiB, with 1% of
+ *    the pages written at random between calls: equal at 30%). The block then stays full, because nothing
+ *    takes pages from it but calls that make it be forgotten.
  *  - A call site (the return address, and the size of the block as a power of two) is known to be full if its
  *    last block was mostly written when the program had finished with it. Zeroing such a block without a look
  *    saves the faults that reading it before writing would cause. One block in 16 is scanned again, to notice
@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/checked.h"
-#include "zeroing/zeroing.h"
+#include "zeroing/internal.h"
 
 /* A site that is known to be full is scanned again after this many blocks. */
 #define BLOCKS_BETWEEN_SCANS 15u

@@ -1,17 +1,11 @@
 /* Clearing only what holds something; see zeroing.h. */
-#include "zeroing/zeroing.h"
-
 #include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
 
-#include "accounting/window_map.h"
 #include "base/checked.h"
 #include "os/pagemap.h"
 #include "os/plain_memset.h"
-#include "os/procfs.h"
-#include "os/scratch.h"
-#include "os/vma.h"
+#include "zeroing/internal.h"
 
 /* Runs that one scan returns: 24 bytes each, on the stack of the program's thread. */
 #define RUNS 24u
@@ -58,71 +52,6 @@ static uintptr_t last_page(const struct lz_zeroing *zeroing, uintptr_t end)
 	return lz_round_down(end, zeroing->books->page);
 }
 
-static bool is_zero(const unsigned char *bytes, size_t length)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
-}
-
-/* --- whether untouched pages read as zero --- */
-
-/*
- * The kernel is asked whether a mapping is a window, and not the map of windows: without the mmap family, or
- * by a system call of its own, the program may have mapped a file over a part of a region on a window.
- */
-static bool mapping_reads_as_zero(const struct lz_mapping *mapping)
-{
-	/* Some file systems have an inode 0. */
-	bool is_anonymous = mapping->inode == 0 && mapping->path[0] != '/';
-
-	return mapping->readable && mapping->writable && !mapping->shared &&
-	       (is_anonymous || lz_mapping_is_window(mapping));
-}
-
-static bool reads_as_zero_by_maps(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
-{
-	struct lz_mapping mapping;
-	struct lz_line_reader lines;
-	uintptr_t at = start;
-	char *line;
-
-	if (lz_line_reader_open(&lines, zeroing->os, LZ_MAPS) != 0)
-		return false;
-	while (at < end && (line = lz_line_reader_next(&lines)) != NULL) {
-		if (lz_mapping_parse(line, &mapping) != 0 || mapping.end <= at)
-			continue;
-		if (mapping.start > at || !mapping_reads_as_zero(&mapping))
-			break;
-		at = mapping.end;
-	}
-	lz_line_reader_close(&lines);
-	return at >= end;
-}
-
-static bool untouched_reads_as_zero(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
-{
-	char *name = lz_scratch_take(zeroing->os);
-	struct lz_vma_queries queries = {.query = NULL};
-	struct lz_vma vma;
-	uintptr_t at = start;
-	int error = name == NULL ? -ENOMEM : lz_vma_begin(&queries, zeroing->os);
-
-	while (error == 0 && at < end) {
-		error = lz_vma_query_next(&queries, at, &vma, name, LZ_SCRATCH_BYTES);
-		if (error == 0 && !mapping_reads_as_zero(&(struct lz_mapping){.inode = vma.inode,
-					  .readable = vma.readable,
-					  .writable = vma.writable,
-					  .shared = vma.shared,
-					  .path = name}))
-			error = -EPERM;
-		at = vma.end;
-	}
-	lz_vma_end(&queries);
-	lz_scratch_release(zeroing->os, name);
-	if (error == -ENOTTY)
-		return reads_as_zero_by_maps(zeroing, start, end);
-	return error == 0;
-}
-
 /* --- clearing --- */
 
 /* The bytes that the kernel reports as written; sets *any_huge if huge pages are among them. */
@@ -148,57 +77,11 @@ static uint64_t skip_zero_huge_pages(struct lz_written_run *runs, int count)
 
 	for (int i = 0; i < count; i++)
 		if (runs[i].is_huge &&
-			is_zero((const unsigned char *)runs[i].start, runs[i].end - runs[i].start)) {
+			lz_is_zero((const unsigned char *)runs[i].start, runs[i].end - runs[i].start)) {
 			bytes += runs[i].end - runs[i].start;
 			runs[i].end = runs[i].start;
 		}
 	return bytes;
-}
-
-/* The sample: pages at each place, the distance of places, and their least and greatest number. */
-#define SAMPLE_PAGES 4u
-#define SAMPLE_DISTANCE ((size_t)16 << 20)
-#define LEAST_PLACES 4u
-#define MOST_PLACES 64u
-
-/* Bytes of a huge page that are read to tell it from the huge zero page. */
-#define GLIMPSE 256u
-
-/*
- * Whether a sampled run, which the kernel reports as written, is not the huge zero page. Read by a system
- * call, because the program may have made the pages inaccessible since (mprotect before munmap).
- */
-static bool holds_something(struct lz_zeroing *zeroing, const struct lz_written_run *run)
-{
-	unsigned char bytes[GLIMPSE];
-	ssize_t got =
-		run->is_huge ? zeroing->os->read_memory((const void *)run->start, bytes, sizeof bytes) : 0;
-
-	return got <= 0 || !is_zero(bytes, (size_t)got);
-}
-
-bool lz_zeroing_sample_is_full(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end)
-{
-	size_t page = zeroing->books->page, bytes = SAMPLE_PAGES * page;
-	uint64_t places = lz_max_u64(LEAST_PLACES, lz_min_u64((end - start) / SAMPLE_DISTANCE, MOST_PLACES));
-	uintptr_t step;
-	struct lz_written_run run;
-	struct lz_scan scan;
-	bool full = true;
-
-	if (end < start + LEAST_PLACES * bytes)
-		return false;
-	step = lz_round_down((end - start - bytes) / (places - 1), page);
-	if (lz_scan_begin(&scan, zeroing->os) != 0)
-		return false;
-	for (uint64_t place = 0; place < places && full; place++) {
-		uint64_t from = start + place * step, at = from;
-
-		full = lz_scan_written(&scan, &at, from + bytes, &run, 1, SAMPLE_PAGES) == 1 &&
-		       run.end - run.start == bytes && holds_something(zeroing, &run);
-	}
-	lz_scan_end(&scan);
-	return full;
 }
 
 /* Scans once from *at and clears what was found. Returns 0 or -errno; then nothing was cleared from *at on.
@@ -219,7 +102,7 @@ static int clear_next(struct clearing *clearing, uint64_t *at)
 		return found;
 	bytes = written_bytes(runs, found, &any_huge);
 	if (!clearing->may_skip && (bytes < to - from || any_huge)) {
-		if (!untouched_reads_as_zero(clearing->zeroing, from, clearing->end))
+		if (!lz_zeroing_untouched_reads_as_zero(clearing->zeroing, from, clearing->end))
 			return -EPERM;
 		clearing->may_skip = true;
 	}

@@ -30,6 +30,14 @@
 #include "accounting/books.h"
 
 /*
+ * Which sizes are worth a look is an option, by default 4 MiB. A full block that is not known takes 5 us more
+ * than memset: at 1, 2, 4 and 8 MiB in the cache 1.37, 1.18, 1.10 and 1.05 of it; when it is cleared again,
+ * 1.00. Fresh blocks of these sizes take 19 to 28 us instead of 256 to 2,048 page faults, and those of which
+ * 1% was written 35 to 55 us instead of 62 to 490. So 4 MiB is the least size at which a full block loses no
+ * more than a tenth.
+ */
+
+/*
  * Slots of each table, a power of two. Unmapping memory looks at all blocks: 256 take 0.1 us. A program that
  * clears more blocks than that in turn pays for a sample each time.
  */
@@ -59,12 +67,6 @@ void lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const vo
  */
 void lz_zeroing_stop(struct lz_zeroing *zeroing);
 
-/*
- * Whether all pages of a sample of [start, end), whole pages, are written: 4 pages at each of at least 4
- * places. Stops at the first place where one is not. 2 us a place.
- */
-bool lz_zeroing_sample_is_full(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end);
-
 /* --- learned.c --- */
 
 /*
@@ -73,19 +75,5 @@ bool lz_zeroing_sample_is_full(struct lz_zeroing *zeroing, uintptr_t start, uint
  * block shows how its call site uses memory; that takes a sample of the pages of each block (about 10 us).
  */
 void lz_zeroing_forget(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, bool owner_done);
-
-enum lz_zeroing_expectation {
-	LZ_EXPECT_NOTHING, /* nothing is known */
-	LZ_EXPECT_SPARSE,  /* the block was sparse when it was last cleared */
-	LZ_EXPECT_FULL     /* it is better cleared without a look */
-};
-
-/* What earlier calls say about a block that is about to be cleared. No system call. */
-enum lz_zeroing_expectation lz_zeroing_expect(
-	struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, const void *caller);
-
-/* Records that `written` bytes of a block had to be cleared. */
-void lz_zeroing_learn(
-	struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, uint64_t written, const void *caller);
 
 #endif

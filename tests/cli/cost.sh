@@ -40,6 +40,12 @@ run cost 4096
 expect "status without a geometry" 0 "$status"
 expect "standard error" "" "$(cat "$work/err")"
 
+run cost --processes=50 8G "$x86"
+expect_match "--processes" '^in VmPTE of 50 processes that map it: 802 MiB in pages of 4.00 KiB, 1.76 MiB in pages of 2.00 MiB$' "$work/out"
+for wrong in 0 -1 x 4194305; do
+	run cost --processes=$wrong 8G
+	expect "--processes=$wrong" 125 "$status"
+done
 run cost --list
 expect_match "--list" '^[* ] arm64 64K 48-bit  *3  *48  64K, 512M and 4T$' "$work/out"
 case $(uname -m) in

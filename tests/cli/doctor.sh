@@ -11,7 +11,7 @@ case $works in
 esac
 for name in kernel 'page tables' VmPTE memory 'zero page' overcommit limits PAGEMAP_SCAN PROCMAP_QUERY WIPEONFORK \
 	POPULATE_READ GUARD_INSTALL 'mremap, many' 'huge zero page' PT_RECLAIM 'huge pages' \
-	'huge, shmem' max_map_count MADV_COLLAPSE sealing 'zero window' mlock mremap; do
+	'huge, shmem' max_map_count MADV_COLLAPSE sealing 'zero window' mlock mremap 'shared memory'; do
 	expect_match "$name" "^\\(ok  \\|note\\|bad \\)  $name  *[^ ]" "$work/out"
 done
 expect "no line is longer than 80 columns" "" "$(grep -E '.{81}' "$work/out")"
@@ -61,7 +61,7 @@ if command -v python3 > /dev/null; then
 import json, sys
 said = json.load(open(sys.argv[1]))
 assert said["window_works"] == (sys.argv[2] == "0"), said
-assert len(said["findings"]) == 23 and all(f["found"] and f["health"] in ("ok", "note", "bad") for f in said["findings"]), said
+assert len(said["findings"]) == 24 and all(f["found"] and f["health"] in ("ok", "note", "bad") for f in said["findings"]), said
 if said["window_works"]:
     assert all(f["health"] != "bad" for f in said["findings"] if f["name"] in ("MADV_COLLAPSE", "sealing", "zero window")), said
 END

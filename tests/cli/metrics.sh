@@ -17,7 +17,7 @@ check()
 	elif [ -n "$python" ]; then
 		$python -c 'import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
-assert len(list(parse(open(sys.argv[1]).read()))) == int(sys.argv[2])' "$2" "${3:-28}" || fail "OpenMetrics: $2"
+assert len(list(parse(open(sys.argv[1]).read()))) == int(sys.argv[2])' "$2" "${3:-30}" || fail "OpenMetrics: $2"
 	else
 		echo "skipped: OpenMetrics (no python3 prometheus_client)"
 	fi
@@ -139,7 +139,7 @@ fi
 if [ -r /proc/self/cgroup ] && "$LZ_COMMAND" stat --cgroup > /dev/null 2>&1; then
 	for form in prometheus openmetrics; do
 		run metrics --cgroup --format=$form
-		check $form "$work/out" 34
+		check $form "$work/out" 36
 		expect_match "processes of a control group in $form" '^lazyzero_cgroup_processes{cgroup="/.*"} [1-9]' "$work/out"
 		expect_match "its page tables in $form" '^lazyzero_cgroup_page_tables_bytes{cgroup="/.*"} [1-9]' "$work/out"
 	done

@@ -51,6 +51,28 @@ END
 	expect_match "over budget, refused" '^  over budget  *0 served, 1 refused$' "$work/err"
 fi
 
+if compile zeroer <<'END'; then
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	size_t size = (size_t)64 << 20;
+	char *block = malloc(size);
+
+	memset(block, 0, size);
+	block[size / 2] = 1;
+	memset(block, 0, size);
+	return block[size / 2];
+}
+END
+	if "$LZ_COMMAND" doctor | grep -q '^ok *PAGEMAP_SCAN'; then
+		run run "$work/zeroer"
+		expect_match "zeros asked for and written" '^  memset  *128 MiB of zeros, of which 4\.00 KiB had to be written$' "$work/err"
+		run run --intercept=malloc,calloc,mmap "$work/zeroer"
+		expect "no row without the family" "" "$(grep '^  memset' "$work/err")"
+	fi
+fi
+
 if command -v python3 > /dev/null; then
 	run run --summary=json sh -c 'exit 3'
 	expect "JSON is one line" 1 "$(wc -l < "$work/err" | tr -d ' ')"

@@ -43,7 +43,7 @@ below() {
   cli/process) echo "$below_cli cli/common" ;;
   cli/launch) echo "$below_cli cli/common cli/process" ;;
   cli/record) echo "$below_cli cli/common cli/process cli/launch" ;;
-  cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | cli/report | cli/run | \
+  cli/collapse | cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | cli/report | cli/run | \
     cli/stat | cli/top) echo "$below_cli cli/common cli/process cli/launch cli/record" ;;
   # A separate program that the build runs to generate the manual page.
   cli/manual) echo "$below_cli" ;;

@@ -178,6 +178,41 @@ static uint64_t available_with(const struct fake_file *files)
 		"/proc/meminfo", "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"          \
 	}
 
+static uint64_t a_twentieth(uint64_t total)
+{
+	return total / 20;
+}
+
+Test(cgroup, available_to_another_process_beyond_a_reserve)
+{
+	static const struct fake_file small[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
+		{"/proc/thread-self/cgroup", "0::/own\n"}, {"/proc/77/cgroup", "0::/a\n"},
+		{"/sys/fs/cgroup/own/memory.max", "0\n"}, {"/sys/fs/cgroup/a/memory.max", "209715200\n"},
+		{"/sys/fs/cgroup/a/memory.high", "max\n"}, {"/sys/fs/cgroup/a/memory.current", "104857600\n"},
+		{"/sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 10485760\n"}, NONE,
+		{"/sys/fs/cgroup/memory.high", NULL}, {0}};
+	static const struct fake_file large[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},
+		{"/proc/77/cgroup", "0::/a\n"}, {"/sys/fs/cgroup/a/memory.max", "4294967296\n"},
+		{"/sys/fs/cgroup/a/memory.high", "2147483648\n"},
+		{"/sys/fs/cgroup/a/memory.current", "1073741824\n"},
+		{"/sys/fs/cgroup/a/memory.stat", "anon 5\n"}, NONE, {"/sys/fs/cgroup/memory.high", NULL},
+		{0}};
+	static const struct fake_file machine[] = {AVAILABLE, {"/proc/thread-self/mountinfo", NULL}, {0}};
+	const struct lz_os *os = fake_os();
+
+	fake.files = small;
+	cr_expect_eq(lz_memory_available_beyond(os, "", 77, a_twentieth), (100u - 10 + 10) << 20);
+	cr_expect_eq(lz_memory_available_beyond(os, "", 0, a_twentieth), 0u,
+		"this process is in a group that is full");
+	fake.files = large;
+	cr_expect_eq(lz_memory_available_beyond(os, "", 77, a_twentieth),
+		(UINT64_C(1) << 30) - (UINT64_C(2) << 30) / 20);
+	fake.files = machine;
+	cr_expect_eq(lz_memory_available_beyond(os, "", 77, a_twentieth),
+		(UINT64_C(8) << 30) - (UINT64_C(16) << 30) / 20);
+	cr_expect_eq(fake.mapped, fake.unmapped, "the work area is given back");
+}
+
 Test(cgroup, available_memory_is_the_minimum_of_version_2_groups)
 {
 	static const struct fake_file files[] = {AVAILABLE, {"/proc/thread-self/mountinfo", V2_MOUNT},

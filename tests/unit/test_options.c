@@ -190,3 +190,38 @@ Test(options, is_set)
 	lz_options_from_environment(&options, NULL, collect, NULL);
 	cr_expect_not(lz_option_is_set(&options, "THP"));
 }
+
+Test(options, shared_memory_has_a_mode_and_perhaps_a_driver)
+{
+	char *const chosen[] = {"LAZYZERO_SHARED=huge", "LAZYZERO_SHARED_DENSITY=12.5%",
+		"LAZYZERO_SHARED_FILES=density", NULL};
+	char *const driven[] = {"LAZYZERO_SHARED=auto:0123456789abcdef0123456789abcdef", NULL};
+	static char *const refused[] = {"LAZYZERO_SHARED=auto:", "LAZYZERO_SHARED=auto:0123456789abcdef",
+		"LAZYZERO_SHARED=auto:0123456789abcdef0123456789abcdeg",
+		"LAZYZERO_SHARED=align:0123456789abcdef0123456789abcdef",
+		"LAZYZERO_SHARED=", "LAZYZERO_SHARED_DENSITY=0%", "LAZYZERO_SHARED_DENSITY=101%",
+		"LAZYZERO_SHARED_DENSITY=50"};
+	struct lz_options options;
+
+	read_environment(&options, NULL);
+	cr_expect_eq(options.shared.mode, LZ_SHARED_ALIGN);
+	cr_expect_str_eq(options.shared.driver, "");
+	cr_expect_eq(options.shared_density, 500000);
+	cr_expect_eq(options.shared_files, LZ_SHARED_FILES_FULL);
+	read_environment(&options, chosen);
+	cr_expect_eq(options.shared.mode, LZ_SHARED_HUGE);
+	cr_expect_eq(options.shared_density, 125000);
+	cr_expect_eq(options.shared_files, LZ_SHARED_FILES_DENSITY);
+	read_environment(&options, driven);
+	cr_expect_eq(options.shared.mode, LZ_SHARED_AUTO);
+	cr_expect_str_eq(options.shared.driver, "0123456789abcdef0123456789abcdef");
+	cr_expect_eq(warning_count, 0);
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		char *const envp[] = {refused[i], NULL};
+
+		read_environment(&options, envp);
+		cr_expect_eq(warning_count, 1, "%s", refused[i]);
+		cr_expect_eq(options.shared.mode, LZ_SHARED_ALIGN);
+		cr_expect_eq(options.shared_density, 500000);
+	}
+}

@@ -76,6 +76,7 @@ Test(procfs, maps_lines)
 	cr_expect_eq(mapping.end, 0x7f0000200000);
 	cr_expect(mapping.readable && !mapping.writable && mapping.executable && !mapping.shared);
 	cr_expect_eq(mapping.offset, 0x1000);
+	cr_expect_eq(mapping.device, UINT64_C(0xfd) << 32 | 1);
 	cr_expect_eq(mapping.inode, 1234);
 	cr_expect_str_eq(mapping.path, "/usr/lib/a b.so");
 	cr_expect_eq(lz_mapping_parse("1000-2000 ---s 00000000 00:00 0 ", &mapping), 0);

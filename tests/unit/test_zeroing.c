@@ -9,7 +9,7 @@
 
 #include "os/descriptors.h"
 #include "os/facts.h"
-#include "zeroing/zeroing.h"
+#include "zeroing/internal.h"
 
 #define PAGE ((size_t)4096)
 #define BLOCK (8 * MIB)

@@ -8,8 +8,8 @@
 
 #include "backing/placement.h"
 #include "backing/window/window.h"
-#include "os/descriptors.h"
 #include "os/facts.h"
+#include "os/memfd.h"
 #include "os/mman.h"
 #include "os/pagemap.h"
 #include "os/procfs.h"
@@ -146,38 +146,12 @@ static intptr_t map_file(struct lz_backings *backings, uintptr_t at, size_t byte
 		(void *)at, bytes, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0);
 }
 
-/*
- * Creates a memfd with a high descriptor number. The kernel assigns the lowest free number. A program that
- * assumes low numbers are free (dup2 and close in a loop) could replace it during the milliseconds in which a
- * window is created: its file would be truncated to the window's size, or its descriptor closed. The
- * duplicated descriptor must be an empty memfd that can be sealed.
- */
-NOINLINE static int create_memfd(struct lz_backings *backings)
-{
-	const struct lz_os *os = backings->os;
-	int low = os->memfd_create(LZ_WINDOW_NAME), fd;
-	struct lz_file_id id, now;
-
-	if (low < 0)
-		return low;
-	fd = lz_descriptors_dup_high(os, low);
-	if (fd < 0)
-		return low; /* no high number is free */
-	if (os->identify(fd, &id) != 0 || id.size != 0 || os->get_seals(fd) < 0) {
-		os->close(fd);
-		return -EAGAIN;
-	}
-	if (os->identify(low, &now) == 0 && now.device == id.device && now.inode == id.inode)
-		os->close(low);
-	return fd;
-}
-
 /* Creates a sealed file of zeros. It is sealed before anything maps it; reading still fills its holes. */
 NOINLINE static int create_sealed_file(
 	struct lz_backings *backings, struct lz_window_failure *failure, size_t bytes)
 {
 	const struct lz_os *os = backings->os;
-	int fd = create_memfd(backings);
+	int fd = lz_memfd_create_high(os, LZ_WINDOW_NAME);
 	int error;
 
 	if (fd < 0) {

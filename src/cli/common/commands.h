@@ -4,6 +4,7 @@
 
 #include "cli/common/command.h"
 
+extern const struct lz_command lz_command_collapse;
 extern const struct lz_command lz_command_compare;
 extern const struct lz_command lz_command_completion;
 extern const struct lz_command lz_command_cost;

@@ -15,7 +15,9 @@
 #include "cli/cost/print.h"
 #include "cli/cost/range.h"
 
-enum { FLAG_AT, FLAG_PAGE_SIZE, FLAG_GEOMETRY, FLAG_JSON, FLAG_LIST };
+#define PROCESSES_MAX (UINT64_C(1) << 22) /* PID_MAX_LIMIT */
+
+enum { FLAG_AT, FLAG_PAGE_SIZE, FLAG_GEOMETRY, FLAG_PROCESSES, FLAG_JSON, FLAG_LIST };
 
 static const struct lz_flag flags[] = {
 	[FLAG_AT] = {"at", "ADDRESS",
@@ -29,6 +31,11 @@ static const struct lz_flag flags[] = {
 	[FLAG_GEOMETRY] = {"geometry", "NAME",
 		"The page-table geometry, by its name in --list. Default: this machine's.", NULL,
 		"a name shown by --list", 0},
+	[FLAG_PROCESSES] = {"processes", "N",
+		"How many processes map the memory: also show the sum over them, with base pages and with "
+		"huge "
+		"pages (LAZYZERO_SHARED).",
+		NULL, "a number from 1 to 4194304", 0},
 	[FLAG_JSON] = {"json", NULL, "Print a JSON object instead of a table.", NULL, NULL, 0},
 	[FLAG_LIST] = {"list", NULL, "List the known geometries; * marks this machine's.", NULL, NULL, 0},
 };
@@ -112,6 +119,18 @@ static int parse_size(struct lz_cost_range *range, const char *value)
 	return 0;
 }
 
+/* Sets how many processes there are; 0: not asked for. */
+static int parse_processes(struct lz_cost_range *range, const char *value)
+{
+	range->processes = 0;
+	if (value == NULL || (lz_parse_u64(value, &range->processes) == 0 && range->processes >= 1 &&
+				     range->processes <= PROCESSES_MAX))
+		return 0;
+	lz_fail_usage("cost", "--processes: \"%s\" is not accepted: it takes %s", lz_printable(value).text,
+		flags[FLAG_PROCESSES].accepts);
+	return -EINVAL;
+}
+
 static int run(const struct lz_arguments *arguments)
 {
 	bool as_json = arguments->values[FLAG_JSON] != NULL;
@@ -126,6 +145,7 @@ static int run(const struct lz_arguments *arguments)
 		return lz_fail_usage("cost", "no size given");
 	range.geometry = lz_geometry_choose(arguments->values[FLAG_GEOMETRY]);
 	if (range.geometry == NULL || parse_page_size(&range, arguments->values[FLAG_PAGE_SIZE]) ||
+		parse_processes(&range, arguments->values[FLAG_PROCESSES]) ||
 		parse_start(&range, arguments->values[FLAG_AT]) || parse_size(&range, arguments->operands[0]))
 		return LZ_EXIT_FAILURE;
 	/* A range that starts at address 0 is aligned for every level and needs the fewest tables. */

@@ -33,6 +33,25 @@ static void print_row(const char *name, const char *span, uint64_t count, uint64
 		lz_size_text(bytes).text, counted);
 }
 
+/* The bytes in VmPTE of all processes, in base pages, or in pages of the second smallest size. */
+static uint64_t bytes_of_all(const struct lz_cost_range *range, bool huge)
+{
+	const struct lz_geometry *geometry = range->geometry;
+	struct lz_tables tables = lz_tables_of(geometry, range->start, range->end,
+		huge ? lz_table_span_shift(geometry, 0) : geometry->page_shift);
+
+	return lz_tables_vmpte_bytes(geometry, &tables) * range->processes;
+}
+
+static void print_processes(const struct lz_cost_range *range)
+{
+	printf("\nin VmPTE of %" PRIu64 " processes that map it: %s in pages of %s", range->processes,
+		lz_size_text(bytes_of_all(range, false)).text,
+		lz_size_text(UINT64_C(1) << range->geometry->page_shift).text);
+	printf(", %s in pages of %s\n", lz_size_text(bytes_of_all(range, true)).text,
+		lz_size_text(table_span(range->geometry, 0)).text);
+}
+
 static void print_text(const struct lz_cost_range *range, const struct lz_tables *tables)
 {
 	const struct lz_geometry *geometry = range->geometry;
@@ -50,6 +69,8 @@ static void print_text(const struct lz_cost_range *range, const struct lz_tables
 	print_row("all", "", count_tables(geometry, tables, false), lz_tables_bytes(geometry, tables), "");
 	print_row("in VmPTE", "", count_tables(geometry, tables, true),
 		lz_tables_vmpte_bytes(geometry, tables), "");
+	if (range->processes != 0)
+		print_processes(range);
 }
 
 static json_t *level_json(const struct lz_geometry *geometry, unsigned level, uint64_t tables)
@@ -81,6 +102,11 @@ static json_t *range_json(const struct lz_cost_range *range, const struct lz_tab
 	json_object_set_new(object, "total_tables", lz_json_number(count_tables(geometry, tables, false)));
 	json_object_set_new(object, "total_bytes", lz_json_number(lz_tables_bytes(geometry, tables)));
 	json_object_set_new(object, "vmpte_bytes", lz_json_number(lz_tables_vmpte_bytes(geometry, tables)));
+	if (range->processes == 0)
+		return object;
+	json_object_set_new(object, "processes", lz_json_number(range->processes));
+	json_object_set_new(object, "vmpte_bytes_of_all", lz_json_number(bytes_of_all(range, false)));
+	json_object_set_new(object, "vmpte_bytes_of_all_huge", lz_json_number(bytes_of_all(range, true)));
 	return object;
 }
 

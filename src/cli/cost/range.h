@@ -16,6 +16,7 @@ struct lz_cost_range {
 	const struct lz_geometry *geometry;
 	unsigned page_shift; /* of the pages that map the memory */
 	bool is_placed;      /* the user gave an address */
+	uint64_t processes;  /* that map it; 0: not asked for */
 	uint64_t start, end; /* multiples of the page size; start is 0 if !is_placed */
 };
 

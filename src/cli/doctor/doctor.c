@@ -99,6 +99,7 @@ static int run(const struct lz_arguments *arguments)
 	run_probes(lz_memory_probes, lz_memory_probe_count, &context, array);
 	report_facts(array);
 	run_probes(lz_window_probes, lz_window_probe_count, &context, array);
+	run_probes(lz_shared_probes, lz_shared_probe_count, &context, array);
 	if (context.window >= 0)
 		close(context.window);
 	status = context.window_works ? 0 : 1;

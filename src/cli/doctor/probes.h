@@ -1,6 +1,6 @@
 /*
- * The tests that `lazyzero doctor` runs, in three tables: probe_system.c, probe_memory.c and probe_window.c;
- * and what the facts of os/facts.h say alone, in probe_facts.c.
+ * The tests that `lazyzero doctor` runs, in four tables: probe_system.c, probe_memory.c, probe_window.c,
+ * probe_shared.c; and what the facts of os/facts.h say alone, in probe_facts.c.
  */
 #ifndef LZ_CLI_DOCTOR_PROBES_H
 #define LZ_CLI_DOCTOR_PROBES_H
@@ -31,6 +31,8 @@ extern const struct lz_probe lz_memory_probes[];
 extern const size_t lz_memory_probe_count;
 extern const struct lz_probe lz_window_probes[];
 extern const size_t lz_window_probe_count;
+extern const struct lz_probe lz_shared_probes[];
+extern const size_t lz_shared_probe_count;
 
 /* Makes the i-th finding and returns its name. */
 const char *lz_fact_finding(size_t i, struct lz_finding *finding);

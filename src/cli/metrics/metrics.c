@@ -95,6 +95,10 @@ static const struct metric {
 		offsetof(struct lz_wire, recycled_bytes)},
 	{"kept_bytes", "Upper bound of the resident memory of regions kept for reuse.", false,
 		offsetof(struct lz_wire, cache_bytes)},
+	{"memset_bytes_total", "Size of zeros that large memset calls asked for.", true,
+		offsetof(struct lz_wire, memset_bytes)},
+	{"memset_written_bytes_total", "Size of these zeros that had to be written.", true,
+		offsetof(struct lz_wire, memset_written_bytes)},
 };
 
 /* The counters to be written. */

@@ -237,6 +237,28 @@ static int add_processes(const char *root, const char *below, struct lz_cgroups 
 	return error;
 }
 
+int lz_cgroup_processes(const char *root, const char *below, pid_t **pids, size_t *count)
+{
+	struct mounts mounts;
+	char group[PATH_MAX], path[PATH_MAX];
+	size_t all;
+	int error = read_mounts(root, &mounts);
+
+	if (error == 0) {
+		normalize(&mounts, below, group);
+		error = lz_process_list(root, pids, &all);
+	}
+	free(mounts.mount);
+	if (error)
+		return error;
+	*count = 0;
+	for (size_t i = 0; i < all; i++)
+		if (lz_cgroup_of_process(root, (*pids)[i], path) != LZ_CGROUP_OTHER &&
+			path_below(path, group) != NULL)
+			(*pids)[(*count)++] = (*pids)[i];
+	return 0;
+}
+
 static int by_tables(const void *a, const void *b)
 {
 	const struct lz_cgroup *left = a, *right = b;

@@ -46,6 +46,12 @@ struct lz_cgroups {
 enum lz_cgroup_hierarchy lz_cgroup_of_process(const char *root, pid_t pid, char path[PATH_MAX]);
 
 /*
+ * The visible processes in the group at `below`, which is as for lz_cgroups_read, and in those below it;
+ * ascending, in an array to be freed. Returns 0 or -errno.
+ */
+int lz_cgroup_processes(const char *root, const char *below, pid_t **pids, size_t *count);
+
+/*
  * Reads the groups of all visible processes: those at `below` and below it, which is a path as in
  * /proc/PID/cgroup or the group's directory; "" for all. Returns 0 or -errno. Call lz_cgroups_free in
  * either case.

@@ -2,29 +2,93 @@
 #include "cli/report/hints.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/common/display.h"
 
+#define HINT_ZEROS_PERCENT 20                /* share of written zeros that hints mention at least */
 #define HINT_TABLES_MIN (UINT64_C(64) << 10) /* bytes of page tables that hints mention at least */
+
+/* What is known of a place; the texts and the module may be NULL. */
+static void write_name(const char *function, const char *file, int line, const char *module, uint64_t offset,
+	char *name, size_t capacity)
+{
+	if (file != NULL)
+		snprintf(name, capacity, "%s (%s:%d)", function != NULL ? lz_printable(function).text : "?",
+			lz_printable(lz_base_name(file)).text, line);
+	else if (function != NULL)
+		snprintf(name, capacity, "%s (%s)", lz_printable(function).text,
+			module != NULL ? lz_printable(lz_base_name(module)).text : "?");
+	else if (module != NULL && offset == UINT64_MAX)
+		snprintf(name, capacity, "%s", lz_printable(lz_base_name(module)).text);
+	else if (module != NULL)
+		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(lz_base_name(module)).text, offset);
+	else
+		snprintf(name, capacity, "0x%" PRIx64, offset);
+}
 
 void lz_report_site_name(const struct lz_report_site *site, char *name, size_t capacity)
 {
-	if (site->file != NULL)
-		snprintf(name, capacity, "%s (%s:%d)",
-			site->function != NULL ? lz_printable(site->function).text : "?",
-			lz_printable(lz_base_name(site->file)).text, site->line);
-	else if (site->function != NULL)
-		snprintf(name, capacity, "%s (%s)", lz_printable(site->function).text,
-			lz_printable(lz_base_name(site->module)).text);
-	else if (site->module != NULL)
-		snprintf(name, capacity, "%s+0x%" PRIx64, lz_printable(lz_base_name(site->module)).text,
-			site->offset);
-	else if (strcmp(site->call, "other") == 0)
+	if (site->module == NULL && strcmp(site->call, "other") == 0)
 		snprintf(name, capacity, "(all other call sites)");
 	else
-		snprintf(name, capacity, "0x%" PRIx64, site->offset);
+		write_name(
+			site->function, site->file, site->line, site->module, site->offset, name, capacity);
+}
+
+void lz_report_place_name(const struct lz_report *report, const struct lz_report_address *address,
+	size_t place, char *name, size_t capacity)
+{
+	static const struct lz_report_place unknown = {.line = 0};
+	const struct lz_report_place *at = place < address->place_count ? &address->places[place] : &unknown;
+
+	write_name(at->function, at->file, at->line,
+		address->module != SIZE_MAX ? report->modules[address->module].path : NULL, address->offset,
+		name, capacity);
+}
+
+/* Whether the frames further out are those that start every program or thread. */
+static bool is_outermost(const struct lz_report_address *address)
+{
+	const char *function =
+		address->place_count > 0 ? address->places[address->place_count - 1].function : NULL;
+
+	return function != NULL && (strcmp(function, "main") == 0 || strcmp(function, "start_thread") == 0);
+}
+
+void lz_report_callers(
+	const struct lz_report *report, const struct lz_report_site *site, char *text, size_t capacity)
+{
+	size_t length = 0, place = site->headline_place + 1;
+
+	*text = '\0';
+	for (size_t frame = site->headline_frame; frame < site->frame_count; frame++, place = 0) {
+		const struct lz_report_address *address = &report->addresses[site->frames[frame]];
+		size_t end = address->place_count > 0 ? address->place_count : 1;
+
+		for (; place < end && length + 1 < capacity; place++) {
+			char name[512];
+
+			if (address->place_count > 0 ? address->places[place].passes_on : address->passes_on)
+				continue;
+			lz_report_place_name(report, address, place, name, sizeof name);
+			snprintf(text + length, capacity - length, "%s%s", length == 0 ? "called by " : " < ",
+				name);
+			length += strlen(text + length);
+		}
+		if (is_outermost(address))
+			break;
+	}
+}
+
+void lz_report_percent_estimated(uint64_t part, uint64_t whole, char *percent, size_t capacity)
+{
+	char exact[12];
+
+	lz_report_percent(part, whole, exact, sizeof exact);
+	snprintf(percent, capacity, "%s%s", part != 0 && *exact >= '0' && *exact <= '9' ? "~" : "", exact);
 }
 
 void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capacity)
@@ -55,6 +119,39 @@ static bool has_unknown_usage(const struct lz_report_site *site)
 	return sum->bytes == UINT64_MAX || sum->written == UINT64_MAX || sum->zero == UINT64_MAX ||
 	       sum->untouched == UINT64_MAX || lz_report_scale_to_peak(site, sum->tables) == UINT64_MAX ||
 	       lz_report_scale_to_peak(site, sum->window_tables) == UINT64_MAX;
+}
+
+/* For a site that filled much of its memory with zeros. */
+static void written_zero_hint(const struct lz_report_site *site, char *hint, size_t capacity)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	char percent[16];
+
+	lz_report_percent_estimated(sum->written_zero, sum->bytes, percent, sizeof percent);
+	snprintf(hint, capacity,
+		"%s of this %s was written, but holds only zeros (%s at the peak, estimated from a sample): "
+		"%s.",
+		percent, lz_printable(site->call).text,
+		lz_size_text(lz_report_scale_to_peak(site, sum->written_zero)).text,
+		strcmp(site->call, "calloc") == 0
+			? "calloc has cleared it already, so leave out what writes the zeros"
+			: "ask for zeroed memory instead of writing zeros (calloc, np.zeros, numeric(n) in "
+			  "R)");
+}
+
+bool lz_report_memset_note(const struct lz_report *report, char *note, size_t capacity)
+{
+	uint64_t asked = 0, written = 0;
+
+	for (size_t i = 0; i < report->process_count; i++) {
+		const struct lz_report_process *process = &report->processes[i];
+
+		asked += process->memset_bytes != UINT64_MAX ? process->memset_bytes : 0;
+		written += process->memset_written != UINT64_MAX ? process->memset_written : 0;
+	}
+	snprintf(note, capacity, "memset: %s of zeros, of which %s had to be written",
+		lz_size_text_in(asked, LZ_UNITS_AUTO).text, lz_size_text_in(written, LZ_UNITS_AUTO).text);
+	return asked > 0;
 }
 
 const char *lz_report_unknown_note(const struct lz_report *report)
@@ -125,7 +222,9 @@ void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capaci
 	if (sum->bytes == 0 || has_unknown_usage(site))
 		return;
 	lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
-	if (is_share(sum->written, sum->bytes, 90))
+	if (sum->written_zero != UINT64_MAX && is_share(sum->written_zero, sum->bytes, HINT_ZEROS_PERCENT))
+		written_zero_hint(site, hint, capacity);
+	else if (is_share(sum->written, sum->bytes, 90))
 		snprintf(hint, capacity, "%s of it was written%s.", percent,
 			on_window ? ": the zero page would serve it with fewer page faults"
 				  : "; there is little to save");

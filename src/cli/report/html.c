@@ -19,7 +19,7 @@
 
 static const char style[] =
 	":root{--bg:#fff;--fg:#1d2129;--dim:#5c6470;--line:#d8dce2;--card:#f6f7f9;--w:#d1495b;--z:#3d8fd1;"
-	"--u:#dfe3e8;--edge:#fff;color-scheme:light dark}"
+	"--o:#e9a3ab;--u:#dfe3e8;--edge:#fff;color-scheme:light dark}"
 	"@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#e6e8eb;--dim:#9aa3af;--line:#333a44;"
 	"--card:#1c2027;--u:#3a424d;--edge:#14171c}}"
 	"*{box-sizing:border-box}body{margin:0 auto;max-width:1080px;padding:16px;background:var(--bg);"
@@ -37,7 +37,8 @@ static const char style[] =
 	".strip{height:22px;border-radius:4px;margin:.35em 0}.tall{height:44px}.grid{stroke:var(--line)}"
 	"path{fill:none;stroke-width:2;stroke-linejoin:round}.c1{stroke:#8a8f98}.c2{stroke:#3d8fd1}"
 	".c3{stroke:#2a9d7a}.c4{stroke:#d1495b}.c5{stroke:#b07d2b}"
-	".w{fill:var(--w);background:var(--w)}.z{fill:var(--z);background:var(--z)}"
+	".w{fill:var(--w);background:var(--w)}.o{fill:var(--o);background:var(--o)}.z{fill:var(--z);"
+	"background:var(--z)}"
 	".u{fill:var(--u);background:var(--u)}.edge{fill:var(--edge)}"
 	".key i{display:inline-block;width:.9em;height:.9em;border-radius:3px;margin:0 .35em 0 0;"
 	"vertical-align:-.1em}.key span{margin-right:1.2em;white-space:nowrap}"
@@ -59,8 +60,9 @@ static void write_tile(FILE *page, const char *name, uint64_t bytes)
 
 static void write_legend(FILE *page)
 {
-	fputs("<p class=\"key\"><span><i class=\"w\"></i>written</span><span><i class=\"z\"></i>only read: "
-	      "maps the zero page</span><span><i class=\"u\"></i>never touched</span></p>\n",
+	fputs("<p class=\"key\"><span><i class=\"w\"></i>written</span><span><i class=\"o\"></i>written, and "
+	      "all zero (estimated)</span><span><i class=\"z\"></i>only read: maps the zero "
+	      "page</span><span><i class=\"u\"></i>never touched</span></p>\n",
 		page);
 }
 
@@ -96,7 +98,7 @@ static void write_header(FILE *page, const struct lz_report *report)
 	}
 	fputs("<div class=\"tiles\">\n", page);
 	write_tile(page, "requested at the peak", peak);
-	write_tile(page, "of it never written", waste);
+	write_tile(page, "of it not written, or only with zeros", waste);
 	write_tile(page, "page tables", tables);
 	fputs("</div>\n", page);
 }
@@ -124,8 +126,9 @@ static void write_site(FILE *page, const struct lz_report_site *site)
 		fputs("</p>\n", page);
 	}
 	fputs("<dl>", page);
-	write_term(page, "not written", site->waste);
+	write_term(page, "waste", site->waste);
 	write_term(page, "at the peak", site->sum.peak);
+	write_term(page, "written zeros (estimated)", lz_report_scale_to_peak(site, site->sum.written_zero));
 	write_term(page, "page tables", lz_report_scale_to_peak(site, site->sum.tables));
 	write_term(page, "on a window", lz_report_scale_to_peak(site, site->sum.window_tables));
 	write_term(page, "if all were touched", lz_report_scale_to_peak(site, site->sum.full_tables));
@@ -230,6 +233,8 @@ static void write_process(FILE *page, const struct lz_report *report, size_t pro
 
 static void write_page(FILE *page, const struct lz_report *report, const struct lz_record *record)
 {
+	char note[128];
+
 	write_header(page, report);
 	if (record != NULL) {
 		fputs("<h2>Timeline of the run</h2>\n", page);
@@ -238,6 +243,8 @@ static void write_page(FILE *page, const struct lz_report *report, const struct 
 	fputs("<h2>Call sites</h2>\n<p class=\"dim\">In descending order of waste.</p>\n", page);
 	if (lz_report_unknown_note(report) != NULL)
 		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_unknown_note(report));
+	if (lz_report_memset_note(report, note, sizeof note))
+		fprintf(page, "<p>%s.</p>\n", note);
 	write_legend(page);
 	for (size_t i = 0; i < report->site_count && i < SITES_SHOWN; i++)
 		write_site(page, &report->sites[i]);

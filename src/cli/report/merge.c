@@ -13,11 +13,7 @@
 
 #define IDS_MAX 4096u /* upper bound of the numbers of modules and sites in a process's report */
 
-static void add(uint64_t *sum, uint64_t value)
-{
-	if (*sum == UINT64_MAX || value == UINT64_MAX || __builtin_add_overflow(*sum, value, sum))
-		*sum = UINT64_MAX;
-}
+#define FRAMES_MAX 64u /* of a stack; the library writes at most 32 */
 
 /* The figures in a line, by key. */
 static const struct {
@@ -31,19 +27,25 @@ static const struct {
 	{"regions", offsetof(struct lz_report_usage, regions)},
 	{"bytes", offsetof(struct lz_report_usage, bytes)},
 	{"written", offsetof(struct lz_report_usage, written)},
+	{"written_zero", offsetof(struct lz_report_usage, written_zero)},
 	{"zero", offsetof(struct lz_report_usage, zero)},
 	{"untouched", offsetof(struct lz_report_usage, untouched)},
 	{"tables", offsetof(struct lz_report_usage, tables)},
 	{"window_tables", offsetof(struct lz_report_usage, window_tables)},
 	{"full_tables", offsetof(struct lz_report_usage, full_tables)},
 };
+_Static_assert(
+	sizeof usage_keys / sizeof *usage_keys == sizeof(struct lz_report_usage) / sizeof(uint64_t), "all");
 
-/* Adds the figures in a line to `sum`. */
+/* Adds the figures in a line to `sum`. What the line lacks is unknown. */
 static void add_usage(struct lz_report_usage *sum, const json_t *line)
 {
+	struct lz_report_usage usage;
+
 	for (size_t i = 0; i < sizeof usage_keys / sizeof *usage_keys; i++)
-		add((uint64_t *)((char *)sum + usage_keys[i].offset),
-			lz_report_line_u64(line, usage_keys[i].key));
+		*(uint64_t *)((char *)&usage + usage_keys[i].offset) =
+			lz_report_line_u64(line, usage_keys[i].key);
+	lz_report_usage_add(sum, &usage);
 }
 
 static enum lz_report_backing read_backing(const json_t *line)
@@ -76,46 +78,121 @@ static void read_touch_map(
 
 /* The modules and sites behind the numbers in the report of one process. */
 struct process_ids {
-	const json_t *module[IDS_MAX];
-	size_t site[IDS_MAX]; /* index in the report plus 1; 0: none */
+	size_t module[IDS_MAX], site[IDS_MAX]; /* index in the report plus 1; 0: none */
 	struct timespec report_time;
 };
 
-static bool is_same_text(const char *a, const char *b)
+/* Enters a module, unless the report has it from another process. */
+static int add_module(struct lz_report *report, struct process_ids *ids, const json_t *line)
 {
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+	uint64_t number = lz_report_line_u64(line, "module"), inode = lz_report_line_u64(line, "inode");
+	const char *build_id = lz_report_line_text(line, "build_id");
+	char *path = strdup(lz_report_line_text(line, "path"));
+	struct lz_report_module *modules;
+
+	if (path == NULL)
+		return lz_fail_memory();
+	lz_report_unescape_bytes(path);
+	for (size_t i = 0; i < report->module_count; i++)
+		if (report->modules[i].inode == inode && strcmp(report->modules[i].path, path) == 0 &&
+			strcmp(report->modules[i].build_id, build_id) == 0) {
+			free(path);
+			if (number < IDS_MAX)
+				ids->module[number] = i + 1;
+			return 0;
+		}
+	modules = lz_array_grow(report->modules, report->module_count, sizeof *modules);
+	if (modules != NULL)
+		report->modules = modules;
+	if (modules == NULL || (build_id = strdup(build_id)) == NULL) {
+		free(path);
+		return lz_fail_memory();
+	}
+	modules[report->module_count++] = (struct lz_report_module){.path = path,
+		.build_id = (char *)build_id,
+		.inode = inode,
+		.deleted = json_is_true(json_object_get(line, "deleted")),
+		.report_time = ids->report_time};
+	if (number < IDS_MAX)
+		ids->module[number] = report->module_count;
+	return 0;
+}
+
+/* Returns the index of an address, adding it if necessary; SIZE_MAX after an error message. */
+static size_t find_or_add_address(
+	struct lz_report *report, const struct process_ids *ids, const json_t *module, uint64_t offset)
+{
+	size_t index = SIZE_MAX;
+	struct lz_report_address *addresses;
+
+	if (json_is_integer(module) && json_integer_value(module) >= 0 &&
+		json_integer_value(module) < IDS_MAX)
+		index = ids->module[json_integer_value(module)] - 1;
+	for (size_t i = 0; i < report->address_count; i++)
+		if (report->addresses[i].offset == offset && report->addresses[i].module == index)
+			return i;
+	addresses = lz_array_grow(report->addresses, report->address_count, sizeof *addresses);
+	if (addresses == NULL) {
+		lz_fail_memory();
+		return SIZE_MAX;
+	}
+	report->addresses = addresses;
+	addresses[report->address_count] = (struct lz_report_address){.module = index, .offset = offset};
+	return report->address_count++;
+}
+
+/* Reads the stack of a site; before lazyzero 0.2 there was one frame. Returns 0, or the exit status. */
+static int read_frames(struct lz_report *report, const struct process_ids *ids, const json_t *line,
+	size_t frames[FRAMES_MAX], size_t *count)
+{
+	const json_t *stack = json_object_get(line, "stack"), *frame;
+	size_t i;
+
+	*count = 0;
+	json_array_foreach(stack, i, frame)
+	{
+		const json_t *offset = json_array_get(frame, 1);
+
+		if (*count == FRAMES_MAX || !json_is_integer(offset))
+			break;
+		frames[*count] = find_or_add_address(
+			report, ids, json_array_get(frame, 0), (uint64_t)json_integer_value(offset));
+		if (frames[(*count)++] == SIZE_MAX)
+			return LZ_EXIT_FAILURE;
+	}
+	if (*count > 0)
+		return 0;
+	frames[0] = find_or_add_address(
+		report, ids, json_object_get(line, "module"), lz_report_line_u64(line, "offset"));
+	*count = 1;
+	return frames[0] == SIZE_MAX ? LZ_EXIT_FAILURE : 0;
 }
 
 /* Returns the index of the site in the merged report, adding it if necessary; -1 after an error message. */
 static ptrdiff_t find_or_add_site(struct lz_report *report, const struct process_ids *ids, const json_t *line)
 {
-	uint64_t number = lz_report_line_u64(line, "module");
-	const json_t *module = number < IDS_MAX ? ids->module[number] : NULL;
-	struct lz_report_site site = {
-		.module = module != NULL ? strdup(lz_report_line_text(module, "path")) : NULL,
-		.inode = lz_report_line_u64(module, "inode"),
-		.deleted = json_is_true(json_object_get(module, "deleted")),
-		.offset = lz_report_line_u64(line, "offset"),
-		.report_time = ids->report_time};
+	struct lz_report_site site = {.waste = 0};
+	size_t frames[FRAMES_MAX];
 	struct lz_report_site *sites;
 
-	if (site.module != NULL)
-		lz_report_unescape_bytes(site.module);
 	snprintf(site.call, sizeof site.call, "%s", lz_report_line_text(line, "call"));
+	if (read_frames(report, ids, line, frames, &site.frame_count) != 0)
+		return -1;
 	for (size_t i = 0; i < report->site_count; i++)
-		if (report->sites[i].offset == site.offset && report->sites[i].inode == site.inode &&
-			is_same_text(report->sites[i].module, site.module) &&
-			strcmp(report->sites[i].call, site.call) == 0) {
-			free(site.module);
+		if (report->sites[i].frame_count == site.frame_count &&
+			memcmp(report->sites[i].frames, frames, site.frame_count * sizeof *frames) == 0 &&
+			strcmp(report->sites[i].call, site.call) == 0)
 			return (ptrdiff_t)i;
-		}
 	sites = lz_array_grow(report->sites, report->site_count, sizeof *sites);
-	if (sites == NULL) {
-		free(site.module);
+	if (sites != NULL)
+		report->sites = sites;
+	site.frames = malloc(site.frame_count * sizeof *frames);
+	if (sites == NULL || site.frames == NULL) {
+		free(site.frames);
 		lz_fail_memory();
 		return -1;
 	}
-	report->sites = sites;
+	memcpy(site.frames, frames, site.frame_count * sizeof *frames);
 	sites[report->site_count] = site;
 	return (ptrdiff_t)report->site_count++;
 }
@@ -175,8 +252,9 @@ static int merge_lines(struct lz_report *report, struct process_ids *ids, const 
 	ids->report_time = lines->report_time;
 	json_array_foreach(lines->modules, i, line)
 	{
-		if (lz_report_line_u64(line, "module") < IDS_MAX)
-			ids->module[lz_report_line_u64(line, "module")] = line;
+		status = add_module(report, ids, line);
+		if (status != 0)
+			return status;
 	}
 	json_array_foreach(lines->sites, i, line)
 	{

@@ -4,16 +4,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 void lz_report_free(struct lz_report *report)
 {
-	for (size_t i = 0; i < report->site_count; i++) {
-		free(report->sites[i].module);
-		free(report->sites[i].function);
-		free(report->sites[i].file);
+	for (size_t i = 0; i < report->site_count; i++)
+		free(report->sites[i].frames);
+	for (size_t i = 0; i < report->module_count; i++) {
+		free(report->modules[i].path);
+		free(report->modules[i].build_id);
 	}
+	for (size_t i = 0; i < report->address_count; i++) {
+		for (size_t j = 0; j < report->addresses[i].place_count; j++) {
+			free(report->addresses[i].places[j].function);
+			free(report->addresses[i].places[j].file);
+		}
+		free(report->addresses[i].places);
+	}
+	free(report->modules);
+	free(report->addresses);
 	free(report->sites);
 	free(report->regions);
 	free(report->processes);
+}
+
+void lz_report_usage_add(struct lz_report_usage *sum, const struct lz_report_usage *usage)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)usage;
+
+	for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+		if (to[i] == UINT64_MAX || from[i] == UINT64_MAX ||
+			__builtin_add_overflow(to[i], from[i], &to[i]))
+			to[i] = UINT64_MAX;
 }
 
 uint64_t lz_report_scale_to_peak(const struct lz_report_site *site, uint64_t sum)
@@ -27,10 +50,10 @@ uint64_t lz_report_scale_to_peak(const struct lz_report_site *site, uint64_t sum
 static uint64_t waste_of(const struct lz_report_site *site)
 {
 	uint64_t written = lz_report_scale_to_peak(site, site->sum.written);
+	uint64_t zero = lz_report_scale_to_peak(site, site->sum.written_zero);
+	uint64_t data = zero == UINT64_MAX ? written : lz_sub_clamped(written, zero);
 
-	if (written == UINT64_MAX)
-		return UINT64_MAX;
-	return site->sum.peak > written ? site->sum.peak - written : 0;
+	return written == UINT64_MAX ? UINT64_MAX : lz_sub_clamped(site->sum.peak, data);
 }
 
 static int compare(const void *a, const void *b, void *context)

@@ -2,9 +2,10 @@
 #include "cli/report/output.h"
 
 #include "cli/record/record.h"
+#include "cli/report/folded.h"
+#include "cli/report/headline.h"
 #include "cli/report/html.h"
 #include "cli/report/print.h"
-#include "cli/report/symbols.h"
 
 #define SITES_SHOWN 20u
 
@@ -13,9 +14,16 @@ int lz_report_output_write(
 {
 	const char *html = output->html;
 	struct lz_record record;
-	int status = 0;
+	int status = lz_report_resolve(report, &output->symbols);
 
-	lz_report_resolve(report);
+	if (status != 0)
+		return status;
+	lz_report_set_headlines(report, output->skip);
+	if (output->folded)
+		lz_report_print_folded(report);
+	status = lz_report_group(report, output->by);
+	if (status != 0)
+		return status;
 	lz_report_sort(report);
 	if (html != NULL && record_path != NULL)
 		status = lz_record_read(&record, record_path);
@@ -25,7 +33,7 @@ int lz_report_output_write(
 		lz_record_free(&record);
 	if (status == 0 && output->json)
 		status = lz_report_print_json(report);
-	else if (status == 0)
-		lz_report_print(report, output->all ? SIZE_MAX : SITES_SHOWN);
+	else if (status == 0 && !output->folded)
+		lz_report_print(report, output->all ? SIZE_MAX : SITES_SHOWN, output->width);
 	return status;
 }

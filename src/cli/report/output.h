@@ -3,13 +3,22 @@
 #define LZ_CLI_REPORT_OUTPUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "cli/report/group.h"
 #include "cli/report/model.h"
+#include "cli/report/symbols.h"
+#include "cli/report/width.h"
 
 struct lz_report_output {
+	struct lz_symbol_paths symbols;
+	const char *skip; /* see headline.h */
+	enum lz_report_by by;
+	bool folded;      /* print folded stacks (folded.h) */
 	const char *html; /* path of the page; NULL: none */
 	bool json;
-	bool all; /* every call site, not only the first 20 */
+	size_t width; /* of the table, in columns; SIZE_MAX: unlimited */
+	bool all;     /* every call site, not only the first 20 */
 };
 
 /*

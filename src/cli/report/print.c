@@ -12,7 +12,7 @@
 #include "cli/common/messages.h"
 #include "cli/report/hints.h"
 
-#define SITE_WIDTH 31
+#define FIGURES_WIDTH 55 /* columns of a row before the name */
 #define NAME_WIDTH 24
 
 /*
@@ -57,20 +57,26 @@ static struct lz_display count_or_unknown(uint64_t count)
 	return shown;
 }
 
-static void print_site(const struct lz_report_site *site, bool colours)
+static void print_site(
+	const struct lz_report *report, const struct lz_report_site *site, size_t width, bool colours)
 {
 	const struct lz_report_usage *sum = &site->sum;
-	char written[16], zero[16], untouched[16];
-	char name[512], hint[512];
+	char written[16], written_zero[16], zero[16], untouched[16];
+	char name[512], hint[512], callers[8192];
 
-	short_site_name(site, name, sizeof name, SITE_WIDTH);
+	short_site_name(site, name, sizeof name, width - FIGURES_WIDTH);
 	lz_report_percent(sum->written, sum->bytes, written, sizeof written);
+	lz_report_percent_estimated(sum->written_zero, sum->bytes, written_zero, sizeof written_zero);
 	lz_report_percent(sum->zero, sum->bytes, zero, sizeof zero);
 	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
-	printf("%s%6s%s %6s %7s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
+	printf("%s%6s%s %6s %7s %5s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
 		size_or_unknown(site->waste).text, colours ? "\033[0m" : "", size_or_unknown(sum->peak).text,
-		written, zero, untouched, size_or_unknown(lz_report_scale_to_peak(site, sum->tables)).text,
+		written, written_zero, zero, untouched,
+		size_or_unknown(lz_report_scale_to_peak(site, sum->tables)).text,
 		count_or_unknown(sum->count).text, colours ? "\033[1m" : "", name, colours ? "\033[0m" : "");
+	lz_report_callers(report, site, callers, sizeof callers);
+	if (*callers != '\0')
+		lz_print_wrapped(callers, 7, 0);
 	lz_report_hint(site, hint, sizeof hint);
 	if (*hint == '\0')
 		return;
@@ -85,6 +91,7 @@ static void print_processes(const struct lz_report *report)
 {
 	uint64_t omitted = 0, alive = 0;
 	size_t truncated = 0;
+	char note[128];
 
 	for (size_t i = 0; i < report->process_count; i++) {
 		truncated += !report->processes[i].complete;
@@ -100,6 +107,8 @@ static void print_processes(const struct lz_report *report)
 		printf("%zu processes: ", report->process_count);
 	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
 		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
+	if (lz_report_memset_note(report, note, sizeof note))
+		puts(note);
 	fflush(stdout);
 	if (truncated > 0)
 		lz_warning("%zu report%s truncated; the figures are incomplete", truncated,
@@ -111,7 +120,7 @@ static void print_processes(const struct lz_report *report)
 			report->unparsed_lines == 1 ? "" : "s");
 }
 
-void lz_report_print(const struct lz_report *report, size_t sites_max)
+void lz_report_print(const struct lz_report *report, size_t sites_max, size_t width)
 {
 	bool colours = lz_colours_enabled(stdout);
 	size_t shown = report->site_count < sites_max ? report->site_count : sites_max;
@@ -124,10 +133,10 @@ void lz_report_print(const struct lz_report *report, size_t sites_max)
 			0, 0);
 		return;
 	}
-	printf("%s WASTE   PEAK WRITTEN  READ NEVER TABLES   MADE  CALL SITE%s\n", colours ? "\033[7m" : "",
-		colours ? "\033[0m" : "");
+	printf("%s WASTE   PEAK WRITTEN ZEROS  READ NEVER TABLES   MADE  CALL SITE%s\n",
+		colours ? "\033[7m" : "", colours ? "\033[0m" : "");
 	for (size_t i = 0; i < shown; i++)
-		print_site(&report->sites[i], colours);
+		print_site(report, &report->sites[i], width, colours);
 	if (lz_report_unknown_note(report) != NULL)
 		puts(lz_report_unknown_note(report));
 	if (shown < report->site_count)
@@ -146,6 +155,7 @@ static json_t *usage_json(const struct lz_report_usage *sum, enum lz_report_back
 
 	json_object_set_new(object, "bytes", lz_json_number(sum->bytes));
 	json_object_set_new(object, "written", lz_json_number(sum->written));
+	json_object_set_new(object, "written_zero_estimate", lz_json_number(sum->written_zero));
 	json_object_set_new(object, "zero", lz_json_number(sum->zero));
 	json_object_set_new(object, "untouched", lz_json_number(sum->untouched));
 	json_object_set_new(object, "page_tables", lz_json_number(sum->tables));
@@ -156,7 +166,38 @@ static json_t *usage_json(const struct lz_report_usage *sum, enum lz_report_back
 	return object;
 }
 
-static json_t *site_json(const struct lz_report_site *site)
+/* The frames of a stack, innermost first, inlined functions included. */
+static json_t *stack_json(const struct lz_report *report, const struct lz_report_site *site)
+{
+	json_t *stack = json_array();
+
+	for (size_t i = 0; i < site->frame_count; i++) {
+		const struct lz_report_address *address = &report->addresses[site->frames[i]];
+		size_t place = 0;
+
+		do {
+			static const struct lz_report_place unknown = {.line = 0};
+			const struct lz_report_place *at =
+				address->place_count > 0 ? &address->places[place] : &unknown;
+			json_t *frame = json_object();
+
+			json_object_set_new(frame, "module",
+				lz_json_string(address->module != SIZE_MAX
+						       ? report->modules[address->module].path
+						       : NULL));
+			json_object_set_new(frame, "offset", lz_json_number(address->offset));
+			json_object_set_new(frame, "function", lz_json_string(at->function));
+			json_object_set_new(frame, "file", lz_json_string(at->file));
+			json_object_set_new(
+				frame, "line", at->line > 0 ? json_integer(at->line) : json_null());
+			json_object_set_new(frame, "inlined", json_boolean(place + 1 < address->place_count));
+			json_array_append_new(stack, frame);
+		} while (++place < address->place_count);
+	}
+	return stack;
+}
+
+static json_t *site_json(const struct lz_report *report, const struct lz_report_site *site)
 {
 	json_t *object = usage_json(&site->sum, site->backing);
 	char hint[512];
@@ -168,6 +209,7 @@ static json_t *site_json(const struct lz_report_site *site)
 	json_object_set_new(object, "function", lz_json_string(site->function));
 	json_object_set_new(object, "file", lz_json_string(site->file));
 	json_object_set_new(object, "line", site->line > 0 ? json_integer(site->line) : json_null());
+	json_object_set_new(object, "stack", stack_json(report, site));
 	json_object_set_new(object, "regions_made", lz_json_number(site->sum.count));
 	json_object_set_new(object, "bytes_asked", lz_json_number(site->sum.asked));
 	json_object_set_new(object, "bytes_peak", lz_json_number(site->sum.peak));
@@ -187,6 +229,8 @@ static json_t *process_json(const struct lz_report_process *process)
 	json_object_set_new(object, "complete", json_boolean(process->complete));
 	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
 	json_object_set_new(object, "regions_left_out", lz_json_number(process->omitted));
+	json_object_set_new(object, "memset_bytes", lz_json_number(process->memset_bytes));
+	json_object_set_new(object, "memset_written_bytes", lz_json_number(process->memset_written));
 	return object;
 }
 
@@ -198,7 +242,7 @@ int lz_report_print_json(const struct lz_report *report)
 	for (size_t i = 0; i < report->process_count; i++)
 		json_array_append_new(processes, process_json(&report->processes[i]));
 	for (size_t i = 0; i < report->site_count; i++)
-		json_array_append_new(sites, site_json(&report->sites[i]));
+		json_array_append_new(sites, site_json(report, &report->sites[i]));
 	for (size_t i = 0; i < report->region_count; i++) {
 		const struct lz_report_region *region = &report->regions[i];
 		json_t *line = usage_json(&region->sum, region->backing);

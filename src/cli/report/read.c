@@ -50,7 +50,9 @@ static int parse_header(struct file *file, const json_t *line)
 	struct lz_report_lines new = {.process = {.pid = lz_report_line_u64(line, "pid"),
 					      .start_time = lz_report_line_u64(line, "start_time"),
 					      .alive = lz_report_line_u64(line, "alive"),
-					      .omitted = lz_report_line_u64(line, "left_out")},
+					      .omitted = lz_report_line_u64(line, "left_out"),
+					      .memset_bytes = lz_report_line_u64(line, "memset_bytes"),
+					      .memset_written = lz_report_line_u64(line, "memset_written")},
 		.report_time = file->report_time};
 	struct lz_report_lines *lines = find_process(file, new.process.pid);
 

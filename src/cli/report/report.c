@@ -13,7 +13,22 @@
 #include "cli/report/read.h"
 #include "support/options.h"
 
-enum { FLAG_HTML, FLAG_JSON, FLAG_ALL, FLAG_RECORD, FLAG_LIBRARY };
+enum {
+	FLAG_HTML,
+	FLAG_JSON,
+	FLAG_ALL,
+	FLAG_RECORD,
+	FLAG_BY,
+	FLAG_FOLDED,
+	FLAG_SKIP,
+	FLAG_DEBUG_PATH,
+	FLAG_SYSROOT,
+	FLAG_WIDTH,
+	FLAG_LIBRARY
+};
+
+/* In the order of enum lz_report_by. */
+static const char *const by_names[] = {"stack", "line", "function", "module", NULL};
 
 static const struct lz_flag flags[] = {
 	[FLAG_HTML] = {.name = "html",
@@ -28,21 +43,58 @@ static const struct lz_flag flags[] = {
 		.help = "With PROGRAM, write the record of the run to FILE. With REPORT, read the timeline "
 			"for --html from FILE, which 'lazyzero run --record' wrote.",
 		.accepts = "the name of a file"},
+	[FLAG_BY] = {.name = "by",
+		.value = "WHAT",
+		.help = "What a row stands for: each call stack (the default), or all stacks whose first "
+			"frame of "
+			"the program's own has the same line, function or module.",
+		.choices = by_names,
+		.accepts = "stack, line, function or module"},
+	[FLAG_FOLDED] = {.name = "folded", .help = "Print folded stacks, for flamegraph.pl and speedscope."},
+	[FLAG_SKIP] = {.name = "skip",
+		.value = "PATTERNS",
+		.help = "Functions and files of code (with *, ? and [], separated by commas) that only pass "
+			"requests on: a row is named by the first caller beyond them, as beyond libc, the "
+			"C++ "
+			"library, that of Rust and common wrappers of malloc.",
+		.accepts = "patterns, separated by commas"},
+	[FLAG_DEBUG_PATH] = {.name = "debug-path",
+		.value = "DIRECTORIES",
+		.help = "Where separate debug files are, besides /usr/lib/debug; separated by colons.",
+		.accepts = "directories, separated by colons"},
+	[FLAG_SYSROOT] = {.name = "sysroot",
+		.value = "DIRECTORY",
+		.help = "Read the program's files below DIRECTORY, for a report of another machine.",
+		.accepts = "a directory"},
+	[FLAG_WIDTH] = {.name = "width",
+		.value = "COLUMNS",
+		.help = "The width of the table; longer names of functions are cut. Default: that of the "
+			"terminal; unlimited elsewhere.",
+		.accepts = LZ_REPORT_WIDTH_ACCEPTED},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
-static struct lz_report_output output_of(const struct lz_arguments *arguments)
+static int parse_output(const struct lz_arguments *arguments, struct lz_report_output *output)
 {
-	return (struct lz_report_output){.html = arguments->values[FLAG_HTML],
+	*output = (struct lz_report_output){.html = arguments->values[FLAG_HTML],
+		.by = lz_arguments_choice(arguments, FLAG_BY),
+		.folded = arguments->values[FLAG_FOLDED] != NULL,
+		.skip = arguments->values[FLAG_SKIP],
+		.symbols = {.debug = arguments->values[FLAG_DEBUG_PATH],
+			.sysroot = arguments->values[FLAG_SYSROOT]},
 		.json = arguments->values[FLAG_JSON] != NULL,
 		.all = arguments->values[FLAG_ALL] != NULL};
+	return lz_report_find_width(&output->width, arguments->values[FLAG_WIDTH]);
 }
 
 static int report_files(const struct lz_arguments *arguments)
 {
-	const struct lz_report_output output = output_of(arguments);
+	struct lz_report_output output;
 	struct lz_report report = {.process_count = 0};
-	int status = 0;
+	int status = parse_output(arguments, &output);
+
+	if (status != 0)
+		return status;
 
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("report", "no report and no program given");
@@ -61,9 +113,12 @@ static int report_files(const struct lz_arguments *arguments)
 
 static int report_program(const struct lz_arguments *arguments)
 {
-	const struct lz_report_output output = output_of(arguments);
+	struct lz_report_output output;
 	struct lz_library library;
+	int status = parse_output(arguments, &output);
 
+	if (status != 0)
+		return status;
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("report", "no program given");
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]) != 0 ||
@@ -86,7 +141,10 @@ const struct lz_command lz_command_report = {
 		"only read as zeroes, or never touched, and the size of its page tables, in descending order "
 		"of waste. REPORT is a file that LAZYZERO_REPORT (--report of 'lazyzero run') wrote, or a "
 		"directory of them; alternatively PROGRAM is run and its report shown. PEAK is the largest "
-		"amount that was allocated at a time, WASTE the part of it that was not written.",
+		"amount that was allocated at a time, WASTE the part of it that was not written, or only "
+		"with "
+		"zeros. ZEROS is the part of WRITTEN that holds only zeros, estimated from a sample of the "
+		"pages.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.takes_options = true,

@@ -156,12 +156,14 @@ static void open_strip(FILE *page, double width, double height, const char *labe
 void lz_svg_usage_bar(FILE *page, const struct lz_report_usage *sum)
 {
 	double written = 1000 * share(sum->written, sum->bytes), zero = 1000 * share(sum->zero, sum->bytes);
+	double zeros = fmin(1000 * share(sum->written_zero, sum->bytes), written);
 
 	/* Keep a small written part visible. */
 	if (written > 0 && written < 3)
 		written = 3;
-	open_strip(page, 1000, 10, "written, only read, never touched");
-	rectangle(page, "w", 0, 0, written, 10);
+	open_strip(page, 1000, 10, "written, written with zeros, only read, never touched");
+	rectangle(page, "w", 0, 0, written - zeros, 10);
+	rectangle(page, "o", written - zeros, 0, zeros, 10);
 	rectangle(page, "z", written, 0, zero, 10);
 	fputs("</svg>", page);
 }
@@ -200,16 +202,18 @@ void lz_svg_regions(FILE *page, const struct lz_report *report, size_t process)
 	open_strip(page, 1000, 30, "all regions by address");
 	for (size_t i = 0; i < report->region_count; i++) {
 		const struct lz_report_usage *sum = &report->regions[i].sum;
-		double width, written, zero;
+		double width, written, zeros, zero;
 
 		if (report->regions[i].process != process || sum->bytes == UINT64_MAX)
 			continue;
 		width = 1000 * (double)sum->bytes / total;
 		written = 30 * share(sum->written, sum->bytes);
+		zeros = fmin(30 * share(sum->written_zero, sum->bytes), written);
 		zero = 30 * share(sum->zero, sum->bytes);
 		if (written > 0 && written < 1)
 			written = 1;
-		rectangle(page, "w", x, 30 - written, width, written);
+		rectangle(page, "w", x, 30 - written + zeros, width, written - zeros);
+		rectangle(page, "o", x, 30 - written, width, zeros);
 		rectangle(page, "z", x, fmax(30 - written - zero, 0), width, zero);
 		x += width;
 		rectangle(page, "edge", x - 0.5, 0, 1, 30);

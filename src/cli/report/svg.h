@@ -1,4 +1,4 @@
-/* Inline SVG drawings of the HTML report, which use the classes w, z and u of the style in html.c. */
+/* Inline SVG drawings of the HTML report, which use the classes w, o, z and u of the style in html.c. */
 #ifndef LZ_CLI_REPORT_SVG_H
 #define LZ_CLI_REPORT_SVG_H
 
@@ -10,7 +10,7 @@
 /* One chart over time for each quantity in the record. */
 void lz_svg_timeline(FILE *page, const struct lz_record *record);
 
-/* A bar with the parts written, only read, and never touched. */
+/* A bar with the parts written, written with zeros, only read, and never touched. */
 void lz_svg_usage_bar(FILE *page, const struct lz_report_usage *sum);
 
 /* The touched parts of a range, by address from left to right. */

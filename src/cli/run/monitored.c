@@ -22,12 +22,14 @@
 struct watch {
 	struct lz_run_peaks peaks;
 	struct lz_recorder *recorder;
+	struct lz_shared_driver *shared;
 };
 
 static void sample(void *context, pid_t pid)
 {
 	struct watch *watch = context;
 
+	lz_shared_driver_poll(watch->shared);
 	lz_run_peaks_sample(&watch->peaks, pid);
 	if (watch->recorder != NULL)
 		lz_recorder_sample(watch->recorder, pid);
@@ -73,10 +75,11 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 
 	lz_stats_location_prepare(&location, stats != NULL && *stats != '\0' ? stats : NULL);
 	if ((location.path[0] != '\0' && setenv(STATS_VARIABLE, location.path, 1) != 0) ||
-		create_group(&group) != 0)
+		create_group(&group) != 0 || lz_shared_driver_open(&watch.shared) != 0)
 		status = lz_fail("cannot set the environment: %s", strerror(errno));
 	else
 		status = lz_launch_run(argv, &monitor, &summary.result);
+	lz_shared_driver_close(watch.shared, &summary.shared);
 	if (recorder != NULL)
 		lz_recorder_close(recorder, &summary.result);
 	if (status == 0)

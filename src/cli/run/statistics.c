@@ -48,6 +48,8 @@ static void add_process(struct lz_run_totals *totals, const struct lz_wire *wire
 	add(&totals->windowed, wire->windowed);
 	add(&totals->window_regions, wire->window_regions_total);
 	add(&totals->window_bytes, wire->window_bytes_total);
+	add(&totals->memset_bytes, wire->memset_bytes);
+	add(&totals->memset_written_bytes, wire->memset_written_bytes);
 	raise_to(&totals->window_size, wire->window_size);
 	raise_to(&totals->window_resident_peak, wire->window_resident_peak);
 }

@@ -23,6 +23,8 @@ struct lz_run_totals {
 	uint64_t windowed;
 	uint64_t window_regions;
 	uint64_t window_bytes;
+	uint64_t memset_bytes;
+	uint64_t memset_written_bytes;
 	uint64_t window_size;          /* the largest of any process */
 	uint64_t window_resident_peak; /* the largest of any process */
 };

@@ -56,6 +56,10 @@ static void print_requests(const struct lz_run_totals *totals)
 			totals->window_regions, totals->window_regions == 1 ? "" : "s",
 			lz_size_text(totals->window_bytes).text, lz_size_text(totals->window_size).text,
 			totals->processes > 1 ? " in one process" : "");
+	if (totals->memset_bytes > 0)
+		fprintf(stderr, ROW "%s of zeros, of which %s had to be written\n", "memset",
+			lz_size_text(totals->memset_bytes).text,
+			lz_size_text(totals->memset_written_bytes).text);
 	fprintf(stderr, ROW "%" PRIu64 " served, %" PRIu64 " refused", "over budget", totals->over_budget,
 		totals->refused);
 	if (totals->windowed > 0)
@@ -94,6 +98,18 @@ static void print_page_tables(const struct lz_summary *summary)
 		fprintf(stderr, ROW "(what is on a window: only read)\n", "");
 }
 
+static void print_shared(const struct lz_shared_totals *shared)
+{
+	if (shared->collapsed == 0 && shared->failed == 0)
+		return;
+	fprintf(stderr, ROW "%s made huge of %" PRIu64 " shared object%s, in %.2g s of processor time\n",
+		"shared", lz_size_text(shared->huge_bytes).text, shared->objects,
+		shared->objects == 1 ? "" : "s", (double)shared->processor_time / 1e9);
+	if (shared->failed > 0)
+		fprintf(stderr, ROW "%" PRIu64 " attempt%s failed\n", "", shared->failed,
+			shared->failed == 1 ? "" : "s");
+}
+
 void lz_summary_text(const struct lz_summary *summary)
 {
 	const struct lz_child_result *result = &summary->result;
@@ -110,6 +126,8 @@ void lz_summary_text(const struct lz_summary *summary)
 			lz_size_text(summary->totals.window_resident_peak).text);
 	if (summary->inactive == NULL)
 		print_requests(&summary->totals);
+	if (summary->inactive == NULL)
+		print_shared(&summary->shared);
 	else
 		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
 }
@@ -155,6 +173,8 @@ static void describe_totals(json_t *object, const struct lz_summary *summary)
 		.windowed = UINT64_MAX,
 		.window_regions = UINT64_MAX,
 		.window_bytes = UINT64_MAX,
+		.memset_bytes = UINT64_MAX,
+		.memset_written_bytes = UINT64_MAX,
 		.window_size = UINT64_MAX,
 		.window_resident_peak = UINT64_MAX,
 	};
@@ -176,8 +196,16 @@ static void describe_totals(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "window_regions", lz_json_number(totals->window_regions));
 	json_object_set_new(object, "window_region_bytes", lz_json_number(totals->window_bytes));
 	json_object_set_new(object, "window_bytes", lz_json_number(totals->window_size));
+	json_object_set_new(object, "memset_bytes", lz_json_number(totals->memset_bytes));
+	json_object_set_new(object, "memset_written_bytes", lz_json_number(totals->memset_written_bytes));
 	json_object_set_new(
 		object, "window_resident_peak_bytes", lz_json_number(totals->window_resident_peak));
+	json_object_set_new(object, "shared_objects", lz_json_number(summary->shared.objects));
+	json_object_set_new(object, "shared_object_bytes", lz_json_number(summary->shared.bytes));
+	json_object_set_new(object, "shared_huge_bytes", lz_json_number(summary->shared.huge_bytes));
+	json_object_set_new(object, "shared_failures", lz_json_number(summary->shared.failed));
+	json_object_set_new(
+		object, "shared_seconds", json_real((double)summary->shared.processor_time / 1e9));
 }
 
 void lz_summary_json(const struct lz_summary *summary)

@@ -3,6 +3,7 @@
 #define LZ_CLI_RUN_SUMMARY_H
 
 #include "cli/launch/child.h"
+#include "cli/run/shared_memory.h"
 #include "cli/run/statistics.h"
 
 struct lz_summary {
@@ -11,6 +12,7 @@ struct lz_summary {
 	struct lz_child_result result;
 	struct lz_run_totals totals;
 	struct lz_run_peak_totals tables;
+	struct lz_shared_totals shared;
 };
 
 /* At most 80 columns wide. */

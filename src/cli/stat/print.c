@@ -83,6 +83,10 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
 			lz_size_text_in(wire->recycled_bytes, units).text,
 			lz_size_text_in(wire->cache_bytes, units).text);
+	if (wire->memset_bytes > 0)
+		printf("  %-12s %s of zeros, of which %s had to be written\n", "memset",
+			lz_size_text_in(wire->memset_bytes, units).text,
+			lz_size_text_in(wire->memset_written_bytes, units).text);
 	if (wire->untracked > 0)
 		printf("  %-12s %" PRIu64 " calls bypassed the library\n", "untracked", wire->untracked);
 }
@@ -182,6 +186,8 @@ static json_t *library_json(const struct lz_wire *wire)
 	json_object_set_new(object, "window_mappings", lz_json_number(wire->window_mappings));
 	json_object_set_new(object, "recycled", lz_json_number(wire->recycled));
 	json_object_set_new(object, "recycled_bytes", lz_json_number(wire->recycled_bytes));
+	json_object_set_new(object, "memset_bytes", lz_json_number(wire->memset_bytes));
+	json_object_set_new(object, "memset_written_bytes", lz_json_number(wire->memset_written_bytes));
 	json_object_set_new(object, "kept_bytes", lz_json_number(wire->cache_bytes));
 	return object;
 }
