@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 GLIBC, HUGETLB, JEMALLOC, MIMALLOC, TCMALLOC = "glibc", "glibc-hugetlb", "jemalloc", "mimalloc", "tcmalloc"
 LAZYZERO, WINDOW = "lazyzero", "window"
+RUN = "lazyzero-run"  # whatever is measured, started by the command: only for rows that name it
 OTHERS = (GLIBC, HUGETLB, JEMALLOC, MIMALLOC, TCMALLOC)
 WITHOUT_THP = (GLIBC, JEMALLOC, MIMALLOC, TCMALLOC)
 ALL = OTHERS + (LAZYZERO, WINDOW)
@@ -19,6 +20,7 @@ class Peer:
     name: str
     settings: dict = field(default_factory=dict)
     missing: str = None  # why it cannot run here
+    command: list = field(default_factory=list)  # that starts the program
 
 
 def clean_environment():
@@ -49,8 +51,15 @@ def window(library):
     return Peer(WINDOW, {**settings, "LAZYZERO_LOG": "none"})
 
 
-def candidates(library, more=()):
-    """All peers, by name. `more` are (name, library) pairs of the user's."""
+def under_run(library, command):
+    """A process started by `lazyzero run`, which makes its shared memory huge."""
+    if not os.access(command, os.X_OK):
+        return Peer(RUN, missing=f"missing ({command})")
+    return Peer(RUN, command=[command, "run", f"--library={library}", "--log=none", "--summary=none", "--"])
+
+
+def candidates(library, command, more=()):
+    """All peers, by name. `command` is that of lazyzero; `more` are (name, library) pairs of the user's."""
     peers = [
         Peer(GLIBC),
         Peer(HUGETLB, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
@@ -61,5 +70,6 @@ def candidates(library, more=()):
     peers += [preloaded(name, path) for name, path in more]
     lazyzero = preloaded(LAZYZERO, library)
     lazyzero.settings["LAZYZERO_LOG"] = "none"
-    peers += [lazyzero, Peer(WINDOW, missing=lazyzero.missing) if lazyzero.missing else window(library)]
+    peers += [lazyzero, Peer(WINDOW, missing=lazyzero.missing) if lazyzero.missing else window(library),
+              under_run(library, command)]
     return {peer.name: peer for peer in peers}

@@ -6,6 +6,7 @@
     scan-time.svg     the time of a scan against its size (rows scale-)
     scan-tables.svg   the page tables of a scan against its size
     regions.svg       the time of one request against the number of regions alive (rows crowd-)
+    shared.svg        page tables of all processes over one shared memory (rows shared-)
     ratios.svg        the time of each row and allocator against glibc
 
 A picture for which the file has no figures is not drawn, and that is said. The file is copied beside the pictures.
@@ -26,7 +27,7 @@ STYLES = {
     peers.GLIBC: ("glibc", "#000000", 7), peers.HUGETLB: ("glibc, hugetlb=1", "#999999", 6),
     peers.JEMALLOC: ("jemalloc", "#d55e00", 9), peers.MIMALLOC: ("mimalloc", "#cc79a7", 11),
     peers.TCMALLOC: ("tcmalloc", "#e69f00", 13), peers.LAZYZERO: ("lazyzero", "#0072b2", 5),
-    peers.WINDOW: ("lazyzero, window", "#009e73", 15),
+    peers.WINDOW: ("lazyzero, window", "#009e73", 15), peers.RUN: ("lazyzero run", "#0072b2", 5),
 }
 
 
@@ -164,9 +165,30 @@ def regions(results, path):
     return True
 
 
+def shared(results, path):
+    series = []
+    for peer in (peers.GLIBC, peers.RUN):
+        label, colour, point = STYLES[peer]
+        values = [(row["size"], row["peers"][peer]["figures"]["tables_sum"]["median"])
+                  for row in rows_of(results, "shared-")
+                  if "tables_sum" in row["peers"].get(peer, {}).get("figures", {})]
+        if values:
+            series.append(("bare" if peer == peers.GLIBC else label, colour, point, sorted(values)))
+    if not series:
+        return False
+    least, most = (bound(y for *_, values in series for _, y in values) for bound in (min, max))
+    counts = sorted({x for *_, values in series for x, _ in values})
+    axes = ["set xlabel 'processes that have read all of one shared memory of 256 MiB'",
+            "set ylabel 'page tables of all of them'", f"set xrange [{counts[0] / 1.3}:{counts[-1] * 1.3}]",
+            "set xtics (" + ", ".join(f"{quoted(str(x))} {x}" for x in counts) + ")",
+            f"set yrange [{least / 2}:{most * 2}]", f"set ytics {size_tics(16 * KIB, most * 2, 4)}"]
+    draw_lines(path, "Page tables against the number of processes", axes, series, results)
+    return True
+
+
 def ratios(results, path):
     rows = [row for row in results["rows"]
-            if not row["name"].startswith(("scale-", "read-512g", "read-4t", "crowd-", "many"))
+            if not row["name"].startswith(("scale-", "read-512g", "read-4t", "crowd-", "many", "shared-"))
             and any(cell.get("ratio") for name, cell in row["peers"].items() if name != peers.GLIBC)]
     if not rows:
         return False
@@ -216,6 +238,7 @@ def main():
         "scan-tables.svg": lambda r, path: scan(r, path, "The page tables of one scan", "tables",
                                                 "page tables of the process", tables),
         "regions.svg": regions,
+        "shared.svg": shared,
         "ratios.svg": ratios,
     }
     for name, picture in pictures.items():

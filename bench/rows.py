@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from machine import GIB, KIB, MIB, PAGE, TIB
-from peers import ALL, GLIBC, HUGETLB, JEMALLOC, LAZYZERO, OTHERS, WINDOW, WITHOUT_THP
+from peers import ALL, GLIBC, HUGETLB, JEMALLOC, LAZYZERO, OTHERS, RUN, WINDOW, WITHOUT_THP
 
 HUGE = 2 * MIB
 WRITES = 10_000
@@ -253,6 +253,19 @@ def decision_rows():
               least=10, targets=[Target("time, lazyzero / bare", LAZYZERO, "seconds", 5, (GLIBC,))])
 
 
+def shared_rows():
+    """N processes over one shared memory; size is N. Their page tables when these have stopped changing."""
+    memory = 256 * MIB
+    for count in (1, 2, 4, 8, 16, 32, 64):
+        yield Row(f"shared-{count}", "{count} processes read 256 MiB of one shared memory", lambda n: ["shared", n, memory],
+                  count, lambda n, zero_page: memory + n * 2 * MIB, lambda n: n * pages(memory) // 16, (GLIBC, RUN),
+                  least=count, rounds=3, longer=4, targets=[
+                      Target("page tables of all, bare / lazyzero run", RUN, "tables_sum", 7 if count >= 32 else None,
+                             (GLIBC,), inverse=True),
+                      Target("time of the first pass, lazyzero run / bare", RUN, "first_seconds", None, (GLIBC,)),
+                      Target("time of a later pass, lazyzero run / bare", RUN, "seconds", 1, (GLIBC,))])
+
+
 def program_rows(full, here, scratch):
     """Real programs. The whole run is timed, but for Redis, whose script times the load."""
     def row(name, title, argv, needs, **more):
@@ -281,5 +294,5 @@ def scale_rows():
 def all_rows(full, machine, here, scratch):
     rows = [*scan_rows(), *limited_rows(full), *sparse_rows(), *reuse_rows(), *dense_rows(machine["thp"]["enabled"]),
             *zero_rows(), *small_rows(full), *address_rows(), *crowd_rows(), *decision_rows(),
-            *program_rows(full, here, scratch), *scale_rows()]
+            *shared_rows(), *program_rows(full, here, scratch), *scale_rows()]
     return {row.name: row for row in rows}

@@ -29,6 +29,7 @@ def arguments():
     add = parser.add_argument
     add("--workload", metavar="FILE", default="bench/workload", help="the program with the workloads")
     add("--library", dest="preload", metavar="FILE", default=".libs/liblazyzero.so", help="liblazyzero.so")
+    add("--command", metavar="FILE", default="./lazyzero", help="the command lazyzero")
     add("--output", metavar="FILE", default="bench-results.json", help="the results file")
     add("--full", action="store_true", help="full sizes, and the rows that take long")
     add("--rows", metavar="NAMES", help="only these, separated by commas; a name that ends in - is a beginning")
@@ -69,7 +70,7 @@ class Benchmark:
         self.memory = options.memory or machine.memory_share(self.machine, self.cgroups.limit())
         more = [pair.split("=", 1) for pair in options.peer]
         library = os.path.abspath(options.preload)
-        self.peers = peers.candidates(library, more)
+        self.peers = peers.candidates(library, os.path.abspath(options.command), more)
         self.more = tuple(name for name, _ in more)
         if options.peers:
             chosen = options.peers.split(",") + [peers.GLIBC] + list(self.more)
@@ -127,7 +128,7 @@ class Benchmark:
             # For scripts that preload one of the programs they start, and not themselves.
             environment["BENCH_ENVIRONMENT"] = " ".join(f"{name}={value}" for name, value in peer.settings.items())
         else:
-            argv.insert(0, self.workload)
+            argv[:0] = [*peer.command, self.workload]
         if argv[0] != "sh":
             environment.update({**peer.settings, **row.settings})
         group = self.cgroups.make(limit) if not self.cgroups.why else None

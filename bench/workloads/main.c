@@ -35,6 +35,7 @@ static const struct {
 	{"crowd", "COUNT SIZE calloc|mmap", workload_crowd, "1,000 requests more while so many are alive"},
 	{"held", "HELD SIZE ROUNDS calloc|mmap", workload_held,
 		"requests while much shared memory is mapped"},
+	{"shared", "PROCESSES SIZE", workload_shared, "processes over one shared memory, read twice"},
 	{"toolarge", "ROUNDS", workload_toolarge, "requests larger than the address space"},
 	{"hugetry", "SIZE ROUNDS", workload_hugetry, "mprotect after a failed mmap of huge pages"},
 	{"vector", "SIZE ROUNDS sparse|stores|additions", workload_vector,

@@ -87,6 +87,7 @@ void workload_reserve(char **arguments);
 void workload_stacks(char **arguments);
 void workload_crowd(char **arguments);
 void workload_held(char **arguments);
+void workload_shared(char **arguments);
 void workload_toolarge(char **arguments);
 void workload_hugetry(char **arguments);
 void workload_vector(char **arguments);

@@ -111,7 +111,7 @@ __attribute__((noinline)) static int make_driven_memfd(
 	struct lz_backings *backings, size_t length, struct lz_file_id *id)
 {
 	const struct lz_os *os = backings->os;
-	struct lz_shared_message message = {.kind = LZ_SHARED_MEMORY, .bytes = length};
+	struct lz_shared_message message = {.kind = LZ_MESSAGE_MEMORY, .bytes = length};
 	int fd = lz_memfd_create_high(os, MEMORY_NAME), error;
 
 	if (fd < 0)
@@ -174,7 +174,7 @@ static bool hand_over(struct lz_backings *backings, const struct lz_program_mapp
 void lz_shared_note_segment(struct lz_backings *backings, int id, size_t bytes)
 {
 	struct lz_shared_message message = {
-		.kind = LZ_SHARED_SEGMENT, .id = id, .inode = (uint64_t)id, .bytes = bytes};
+		.kind = LZ_MESSAGE_SEGMENT, .id = id, .inode = (uint64_t)id, .bytes = bytes};
 
 	if (has_driver(backings) && bytes >= DRIVEN_MIN)
 		tell_driver(backings, &message);
@@ -182,7 +182,7 @@ void lz_shared_note_segment(struct lz_backings *backings, int id, size_t bytes)
 
 static void note_file(struct lz_backings *backings, const struct lz_program_mapping *mapping)
 {
-	struct lz_shared_message message = {.kind = LZ_SHARED_FILE, .id = mapping->fd};
+	struct lz_shared_message message = {.kind = LZ_MESSAGE_FILE, .id = mapping->fd};
 	struct lz_file_id id;
 
 	if (backings->os->identify(mapping->fd, &id) != 0)
@@ -221,7 +221,7 @@ __attribute__((noinline)) static void restrict_mappings(
 
 void lz_shared_restrict(struct lz_backings *backings, uintptr_t start, uintptr_t end, bool permanent)
 {
-	struct lz_shared_message message = {.kind = permanent ? LZ_SHARED_LEAVE : LZ_SHARED_PUNCHED};
+	struct lz_shared_message message = {.kind = permanent ? LZ_MESSAGE_LEAVE : LZ_MESSAGE_PUNCHED};
 
 	if (atomic_load_explicit(&driver_knows_memory, memory_order_relaxed) && has_driver(backings))
 		restrict_mappings(backings, start, end, &message);

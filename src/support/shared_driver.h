@@ -23,11 +23,11 @@
 #include "support/options.h"
 
 enum lz_shared_message_kind {
-	LZ_SHARED_MEMORY = 1, /* shared anonymous memory; comes with the descriptor of its memfd */
-	LZ_SHARED_SEGMENT,    /* a System V segment that was attached; id */
-	LZ_SHARED_FILE,       /* a memfd or a file of a tmpfs that was mapped; id: the sender's descriptor */
-	LZ_SHARED_PUNCHED,    /* the program frees pages of the range: fill no hole there any more */
-	LZ_SHARED_LEAVE       /* never make the range huge; inode 0: no memory of any object */
+	LZ_MESSAGE_MEMORY = 1, /* shared anonymous memory; comes with the descriptor of its memfd */
+	LZ_MESSAGE_SEGMENT,    /* a System V segment that was attached; id */
+	LZ_MESSAGE_FILE,       /* a memfd or a file of a tmpfs that was mapped; id: the sender's descriptor */
+	LZ_MESSAGE_PUNCHED,    /* the program frees pages of the range: fill no hole there any more */
+	LZ_MESSAGE_LEAVE       /* never make the range huge; inode 0: no memory of any object */
 };
 
 #define LZ_SHARED_KEY_DIGITS (LZ_SHARED_DRIVER_DIGITS / 2)

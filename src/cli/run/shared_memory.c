@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "cli/common/clock.h"
-#include "cli/run/shared_object.h"
+#include "cli/run/driven_object.h"
 #include "pagetables/geometry.h"
 #include "support/options.h"
 #include "support/shared_driver.h"
@@ -38,7 +38,7 @@ struct lz_shared_driver {
 	size_t block;
 
 	/* Only for the thread, and after its end. */
-	struct lz_shared_object *object[OBJECTS_MAX];
+	struct lz_driven_object *object[OBJECTS_MAX];
 	unsigned count;
 	struct lz_shared_totals totals;
 };
@@ -50,7 +50,7 @@ struct lz_shared_driver {
 static void *wait_until_unused(void *argument)
 {
 	struct {
-		struct lz_shared_object *object;
+		struct lz_driven_object *object;
 		int fd, wake;
 	} waiter;
 
@@ -63,10 +63,10 @@ static void *wait_until_unused(void *argument)
 	return NULL;
 }
 
-static bool start_waiter(struct lz_shared_driver *driver, struct lz_shared_object *object)
+static bool start_waiter(struct lz_shared_driver *driver, struct lz_driven_object *object)
 {
 	const struct {
-		struct lz_shared_object *object;
+		struct lz_driven_object *object;
 		int fd, wake;
 	} waiter = {object, object->fd, driver->wake[1]};
 	void *argument = malloc(sizeof waiter);
@@ -88,7 +88,7 @@ static bool start_waiter(struct lz_shared_driver *driver, struct lz_shared_objec
 	return started;
 }
 
-static void count_object(struct lz_shared_driver *driver, const struct lz_shared_object *object)
+static void count_object(struct lz_shared_driver *driver, const struct lz_driven_object *object)
 {
 	driver->totals.collapsed += object->blocks.collapsed;
 	driver->totals.failed += object->blocks.failed;
@@ -99,12 +99,12 @@ static void remove_gone(struct lz_shared_driver *driver)
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < driver->count; i++) {
-		struct lz_shared_object *object = driver->object[i];
+		struct lz_driven_object *object = driver->object[i];
 
 		/* A waiter has the descriptor of memory; it is closed when that one is done. */
-		if (object->gone && (object->kind != LZ_SHARED_MEMORY || object->released)) {
+		if (object->gone && (object->kind != LZ_MESSAGE_MEMORY || object->released)) {
 			count_object(driver, object);
-			lz_shared_object_free(object);
+			lz_driven_object_free(object);
 		} else {
 			driver->object[kept++] = object;
 		}
@@ -124,18 +124,18 @@ static bool is_known(const struct lz_shared_driver *driver, const struct lz_shar
 static void add_object(
 	struct lz_shared_driver *driver, const struct lz_shared_message *message, int fd, pid_t process)
 {
-	struct lz_shared_object *object;
+	struct lz_driven_object *object;
 
 	if (driver->count == OBJECTS_MAX || is_known(driver, message)) {
 		if (fd >= 0)
 			close(fd);
 		return;
 	}
-	object = lz_shared_object_create(message, fd, process, driver->block);
+	object = lz_driven_object_create(message, fd, process, driver->block);
 	if (object == NULL)
 		return;
-	if (object->kind == LZ_SHARED_MEMORY && !start_waiter(driver, object)) {
-		lz_shared_object_free(object);
+	if (object->kind == LZ_MESSAGE_MEMORY && !start_waiter(driver, object)) {
+		lz_driven_object_free(object);
 		return;
 	}
 	driver->object[driver->count++] = object;
@@ -148,7 +148,7 @@ static void restrict_objects(struct lz_shared_driver *driver, const struct lz_sh
 	for (unsigned i = 0; i < driver->count; i++)
 		if (driver->object[i]->inode == message->inode)
 			lz_shared_blocks_restrict(&driver->object[i]->blocks, message->offset, message->bytes,
-				message->kind == LZ_SHARED_LEAVE);
+				message->kind == LZ_MESSAGE_LEAVE);
 }
 
 /* --- messages --- */
@@ -156,8 +156,8 @@ static void restrict_objects(struct lz_shared_driver *driver, const struct lz_sh
 static void handle(
 	struct lz_shared_driver *driver, const struct lz_shared_message *message, int fd, pid_t process)
 {
-	bool is_new = message->kind == LZ_SHARED_MEMORY || message->kind == LZ_SHARED_SEGMENT ||
-		      message->kind == LZ_SHARED_FILE;
+	bool is_new = message->kind == LZ_MESSAGE_MEMORY || message->kind == LZ_MESSAGE_SEGMENT ||
+		      message->kind == LZ_MESSAGE_FILE;
 
 	if (is_new && process > 0) {
 		add_object(driver, message, fd, process);
@@ -165,7 +165,7 @@ static void handle(
 	}
 	if (fd >= 0)
 		close(fd);
-	if (message->kind == LZ_SHARED_PUNCHED || message->kind == LZ_SHARED_LEAVE)
+	if (message->kind == LZ_MESSAGE_PUNCHED || message->kind == LZ_MESSAGE_LEAVE)
 		restrict_objects(driver, message);
 }
 
@@ -206,7 +206,7 @@ static bool receive(struct lz_shared_driver *driver)
 
 static void take_released(struct lz_shared_driver *driver)
 {
-	struct lz_shared_object *object;
+	struct lz_driven_object *object;
 
 	while (read(driver->wake[0], &object, sizeof object) == sizeof object)
 		if (object != NULL)
@@ -239,7 +239,7 @@ static void wait_for_events(struct lz_shared_driver *driver, uint64_t ns)
 
 struct look {
 	struct lz_shared_driver *driver;
-	const struct lz_shared_object *object;
+	const struct lz_driven_object *object;
 };
 
 static bool rest(void *context, uint64_t took)
@@ -259,7 +259,7 @@ static void *drive(void *argument)
 		for (unsigned i = 0; i < driver->count && !atomic_load(&driver->ends); i++) {
 			struct look look = {driver, driver->object[i]};
 
-			lz_shared_object_look(driver->object[i], &driver->options, rest, &look);
+			lz_driven_object_look(driver->object[i], &driver->options, rest, &look);
 		}
 		remove_gone(driver);
 	}
@@ -350,7 +350,7 @@ void lz_shared_driver_poll(struct lz_shared_driver *driver)
 
 void lz_shared_driver_close(struct lz_shared_driver *driver, struct lz_shared_totals *totals)
 {
-	static struct lz_shared_object *const none = NULL;
+	static struct lz_driven_object *const none = NULL;
 
 	*totals = (struct lz_shared_totals){.objects = 0};
 	if (driver == NULL)

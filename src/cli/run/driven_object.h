@@ -13,8 +13,8 @@
  * One thread uses an object. It lives only as long as its process runs in the control groups of the driver,
  * because a huge page is charged to the process that collapses.
  */
-#ifndef LZ_CLI_RUN_SHARED_OBJECT_H
-#define LZ_CLI_RUN_SHARED_OBJECT_H
+#ifndef LZ_CLI_RUN_DRIVEN_OBJECT_H
+#define LZ_CLI_RUN_DRIVEN_OBJECT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@
 #include "support/options.h"
 #include "support/shared_driver.h"
 
-struct lz_shared_object {
+struct lz_driven_object {
 	enum lz_shared_message_kind kind;
 	pid_t process;
 	int fd;                        /* of memory; -1 for the other kinds */
@@ -42,15 +42,15 @@ struct lz_shared_object {
  * Makes an object of a message and the descriptor that came with it (-1: none), which is used or closed.
  * Returns NULL if the message does not describe an object that this process can look at.
  */
-struct lz_shared_object *lz_shared_object_create(
+struct lz_driven_object *lz_driven_object_create(
 	const struct lz_shared_message *message, int fd, pid_t process, size_t block);
-void lz_shared_object_free(struct lz_shared_object *object);
+void lz_driven_object_free(struct lz_driven_object *object);
 
 /*
  * Looks at the object if it is time to and it has changed, and collapses blocks. `pause` is that of struct
  * lz_shared_round. Sets object->gone if it cannot be reached any more.
  */
-void lz_shared_object_look(struct lz_shared_object *object, const struct lz_options *options,
+void lz_driven_object_look(struct lz_driven_object *object, const struct lz_options *options,
 	bool (*pause)(void *context, uint64_t took), void *context);
 
 #endif

@@ -1,5 +1,5 @@
-/* Holds and looks at a shared object; see shared_object.h. */
-#include "cli/run/shared_object.h"
+/* Holds and looks at a shared object; see driven_object.h. */
+#include "cli/run/driven_object.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -60,20 +60,20 @@ static bool has_same_ipc_namespace(pid_t process)
 
 /* --- files --- */
 
-static bool is_file(const struct lz_shared_object *object, const struct stat *status)
+static bool is_file(const struct lz_driven_object *object, const struct stat *status)
 {
 	return S_ISREG(status->st_mode) && status->st_ino == object->inode &&
 	       ((uint64_t)major(status->st_dev) << 32 | minor(status->st_dev)) == object->device;
 }
 
-static const char *descriptor_path(const struct lz_shared_object *object, char path[64])
+static const char *descriptor_path(const struct lz_driven_object *object, char path[64])
 {
 	snprintf(path, 64, "/proc/%ld/fd/%d", (long)object->process, object->id);
 	return path;
 }
 
 /* The state of a file that is not open, without opening it. */
-static bool find_file(const struct lz_shared_object *object, struct stat *status)
+static bool find_file(const struct lz_driven_object *object, struct stat *status)
 {
 	char path[64];
 
@@ -82,7 +82,7 @@ static bool find_file(const struct lz_shared_object *object, struct stat *status
 }
 
 /* Opens a file for reading. Returns -1 if it cannot be found. */
-static int open_file(const struct lz_shared_object *object)
+static int open_file(const struct lz_driven_object *object)
 {
 	char path[64];
 	const char *names[] = {object->path, descriptor_path(object, path)};
@@ -119,7 +119,7 @@ static int reopen(int fd)
 }
 
 /* The path of a file as the process has it mapped; it may have closed the descriptor. */
-static char *path_of_mapping(const struct lz_shared_object *object)
+static char *path_of_mapping(const struct lz_driven_object *object)
 {
 	struct lz_line_reader lines;
 	struct lz_mapping mapping;
@@ -137,21 +137,21 @@ static char *path_of_mapping(const struct lz_shared_object *object)
 
 /* --- creation --- */
 
-static bool acquire(struct lz_shared_object *object, int fd)
+static bool acquire(struct lz_driven_object *object, int fd)
 {
 	struct stat status;
 	struct shmid_ds segment;
 
 	switch (object->kind) {
-	case LZ_SHARED_MEMORY:
+	case LZ_MESSAGE_MEMORY:
 		object->fd = fd >= 0 ? reopen(fd) : -1;
 		return object->fd >= 0 && fstat(object->fd, &status) == 0 && is_file(object, &status) &&
 		       lz_shared_blocks_resize(&object->blocks, (uint64_t)status.st_size) == 0;
-	case LZ_SHARED_SEGMENT:
+	case LZ_MESSAGE_SEGMENT:
 		return has_same_ipc_namespace(object->process) &&
 		       shmctl(object->id, IPC_STAT, &segment) == 0 && segment.shm_segsz == object->bytes &&
 		       lz_shared_blocks_resize(&object->blocks, object->bytes) == 0;
-	case LZ_SHARED_FILE:
+	case LZ_MESSAGE_FILE:
 		object->path = path_of_mapping(object);
 		return find_file(object, &status);
 	default:
@@ -159,10 +159,10 @@ static bool acquire(struct lz_shared_object *object, int fd)
 	}
 }
 
-struct lz_shared_object *lz_shared_object_create(
+struct lz_driven_object *lz_driven_object_create(
 	const struct lz_shared_message *message, int fd, pid_t process, size_t block)
 {
-	struct lz_shared_object *object = calloc(1, sizeof *object);
+	struct lz_driven_object *object = calloc(1, sizeof *object);
 
 	if (object != NULL) {
 		object->kind = (enum lz_shared_message_kind)message->kind;
@@ -177,18 +177,18 @@ struct lz_shared_object *lz_shared_object_create(
 		object->blocks.size = block;
 		object->blocks.pages = (uint32_t)(block / (size_t)sysconf(_SC_PAGESIZE));
 	}
-	if (object == NULL || message->kind != LZ_SHARED_MEMORY) {
+	if (object == NULL || message->kind != LZ_MESSAGE_MEMORY) {
 		if (fd >= 0)
 			close(fd);
 		fd = -1;
 	}
 	if (object != NULL && acquire(object, fd) && !is_in_other_groups(process))
 		return object;
-	lz_shared_object_free(object);
+	lz_driven_object_free(object);
 	return NULL;
 }
 
-void lz_shared_object_free(struct lz_shared_object *object)
+void lz_driven_object_free(struct lz_driven_object *object)
 {
 	if (object == NULL)
 		return;
@@ -202,18 +202,18 @@ void lz_shared_object_free(struct lz_shared_object *object)
 /* --- looking --- */
 
 /* Whether the object may have changed since the last look. Sets object->gone. */
-static bool has_changed(struct lz_shared_object *object, bool *shrank)
+static bool has_changed(struct lz_driven_object *object, bool *shrank)
 {
 	struct shmid_ds segment;
 	struct stat status;
 	uint64_t before = object->seen;
 
 	*shrank = true;
-	if (object->kind == LZ_SHARED_SEGMENT) {
+	if (object->kind == LZ_MESSAGE_SEGMENT) {
 		object->gone = shmctl(object->id, IPC_STAT, &segment) != 0;
 		return !object->gone && segment.shm_nattch >= 2;
 	}
-	if (object->kind == LZ_SHARED_MEMORY)
+	if (object->kind == LZ_MESSAGE_MEMORY)
 		object->gone = fstat(object->fd, &status) != 0;
 	else
 		object->gone = !find_file(object, &status) ||
@@ -226,7 +226,7 @@ static bool has_changed(struct lz_shared_object *object, bool *shrank)
 }
 
 /* Attaches a segment for reading at a multiple of the block. Returns the address or -1. */
-static intptr_t attach(const struct lz_shared_object *object)
+static intptr_t attach(const struct lz_driven_object *object)
 {
 	size_t block = object->blocks.size, page = (size_t)sysconf(_SC_PAGESIZE), length;
 	intptr_t at;
@@ -256,7 +256,7 @@ static bool pause_later(void *context, uint64_t took)
 	return --pause->left > 0;
 }
 
-static void look_at_segment(struct lz_shared_object *object, struct lz_shared_round *round)
+static void look_at_segment(struct lz_driven_object *object, struct lz_shared_round *round)
 {
 	struct segment_pause later = {.left = COLLAPSES_ATTACHED};
 	struct lz_shared_round attached = *round;
@@ -275,10 +275,10 @@ static void look_at_segment(struct lz_shared_object *object, struct lz_shared_ro
 	object->next_look = later.left == 0 ? 0 : lz_monotonic_ns() + LOOK_WITHOUT_DESCRIPTOR_NS;
 }
 
-static void look_at_file(struct lz_shared_object *object, struct lz_shared_round *round)
+static void look_at_file(struct lz_driven_object *object, struct lz_shared_round *round)
 {
 	size_t length = object->blocks.count * object->blocks.size;
-	int fd = object->kind == LZ_SHARED_FILE ? open_file(object) : object->fd;
+	int fd = object->kind == LZ_MESSAGE_FILE ? open_file(object) : object->fd;
 	intptr_t at = fd >= 0 ? lz_collapse_map_file(&lz_os_linux, fd, length, object->blocks.size) : -1;
 
 	if (!lz_os_failed(at)) {
@@ -287,20 +287,20 @@ static void look_at_file(struct lz_shared_object *object, struct lz_shared_round
 		lz_shared_blocks_round(&object->blocks, round);
 		munmap((void *)at, length);
 	}
-	if (object->kind == LZ_SHARED_FILE && fd >= 0)
+	if (object->kind == LZ_MESSAGE_FILE && fd >= 0)
 		close(fd);
 }
 
-static uint32_t needed_pages(const struct lz_shared_object *object, const struct lz_options *options)
+static uint32_t needed_pages(const struct lz_driven_object *object, const struct lz_options *options)
 {
 	uint64_t pages = object->blocks.pages;
 
-	if (object->kind == LZ_SHARED_FILE && options->shared_files == LZ_SHARED_FILES_FULL)
+	if (object->kind == LZ_MESSAGE_FILE && options->shared_files == LZ_SHARED_FILES_FULL)
 		return (uint32_t)pages;
 	return (uint32_t)lz_max_u64(1, (pages * options->shared_density + 999999) / 1000000);
 }
 
-void lz_shared_object_look(struct lz_shared_object *object, const struct lz_options *options,
+void lz_driven_object_look(struct lz_driven_object *object, const struct lz_options *options,
 	bool (*pause)(void *context, uint64_t took), void *context)
 {
 	struct lz_shared_round round = {
@@ -309,12 +309,12 @@ void lz_shared_object_look(struct lz_shared_object *object, const struct lz_opti
 
 	if (now < object->next_look || object->gone)
 		return;
-	object->next_look = now + (object->kind == LZ_SHARED_MEMORY ? LOOK_NS : LOOK_WITHOUT_DESCRIPTOR_NS);
+	object->next_look = now + (object->kind == LZ_MESSAGE_MEMORY ? LOOK_NS : LOOK_WITHOUT_DESCRIPTOR_NS);
 	if (is_in_other_groups(object->process)) {
 		object->gone = true;
 	} else if (has_changed(object, &round.look_at_huge) && object->blocks.count > 0) {
 		round.reserve = lz_room_reserve(lz_memory_limit(&lz_os_linux, "").bytes);
-		if (object->kind == LZ_SHARED_SEGMENT)
+		if (object->kind == LZ_MESSAGE_SEGMENT)
 			look_at_segment(object, &round);
 		else
 			look_at_file(object, &round);
