@@ -244,6 +244,20 @@ static int sparse(size_t bytes, bool punch)
 	return 0;
 }
 
+/* As libnuma declares it. Only the library, or libnuma, defines it. */
+__attribute__((weak)) extern long mbind(void *address, unsigned long length, int mode,
+	const unsigned long *nodes, unsigned long nodes_max, unsigned flags);
+
+static long prefer_first_node(char *at, size_t bytes)
+{
+	const unsigned long first = 1;
+	const int preferred = 1; /* MPOL_PREFERRED */
+
+	if (mbind != NULL)
+		return mbind(at, bytes, preferred, &first, 8 * sizeof first, 0);
+	return syscall(SYS_mbind, at, bytes, preferred, &first, 8 * sizeof first, 0);
+}
+
 /* For a moment: page faults would otherwise wait for an answer. */
 static bool give_to_userfaultfd(char *at, size_t bytes)
 {
@@ -258,7 +272,6 @@ static bool give_to_userfaultfd(char *at, size_t bytes)
 
 static int restricted(const char *how)
 {
-	const unsigned long node = 1;
 	size_t bytes = 32 * MIB;
 	char *at = map_shared(bytes);
 	bool failed = false;
@@ -270,8 +283,7 @@ static int restricted(const char *how)
 	else if (strcmp(how, "nohugepage") == 0)
 		failed = madvise(at, bytes, MADV_NOHUGEPAGE) != 0;
 	else if (strcmp(how, "mbind") == 0)
-		failed =
-			syscall(SYS_mbind, at, bytes, 1 /* MPOL_PREFERRED */, &node, 8 * sizeof node, 0) != 0;
+		failed = prefer_first_node(at, bytes) != 0;
 	else if (strcmp(how, "userfaultfd") == 0)
 		failed = !give_to_userfaultfd(at, bytes);
 	else if (strcmp(how, "nothing") != 0)
