@@ -55,7 +55,7 @@ def under_run(library, command):
     """A process started by `lazyzero run`, which makes its shared memory huge."""
     if not os.access(command, os.X_OK):
         return Peer(RUN, missing=f"missing ({command})")
-    return Peer(RUN, command=[command, "run", f"--library={library}", "--log=none", "--summary=none", "--"])
+    return Peer(RUN, command=[command, "run", f"--library={library}", "--log=none", "--"])
 
 
 def candidates(library, command, more=()):

@@ -86,7 +86,7 @@ struct lz_program_mapping {
 /* What became of a new mapping of the program. */
 enum lz_adopted {
 	LZ_ADOPTED_PLAIN, /* it has pages of the base size */
-	LZ_ADOPTED_HUGE,  /* all of it is in huge pages */
+	LZ_ADOPTED_HUGE,  /* it is in huge pages but for what is less than one, at its end */
 	LZ_ADOPTED_LOST   /* it could not be replaced, and nothing is mapped there any more */
 };
 

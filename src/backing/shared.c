@@ -20,6 +20,9 @@
 /* Below this a process saves less than 8 page tables, and a driver would have many objects to look at. */
 #define DRIVEN_MIN ((size_t)16 << 20)
 
+/* It was said that there is no driver. */
+static _Atomic bool said_undriven;
+
 /* This process or one that forked it has told the driver of memory. */
 static _Atomic bool driver_knows_memory;
 
@@ -88,6 +91,32 @@ static uintptr_t place(struct lz_backings *backings, const struct lz_program_map
 }
 
 /* --- handing memory to the driver --- */
+
+/* Said when it first makes a difference: a line at each start would come from every child. */
+__attribute__((noinline)) static void say_undriven(struct lz_backings *backings, size_t bytes)
+{
+	char buffer[200];
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
+
+	if (atomic_exchange_explicit(&said_undriven, true, memory_order_relaxed))
+		return;
+	lz_text_string(&text, "LAZYZERO_SHARED=auto: ");
+	lz_text_size(&text, bytes);
+	lz_text_string(&text,
+		" of shared memory are aligned, but nothing makes them huge: that takes `lazyzero run` "
+		"with a summary, or LAZYZERO_SHARED=huge");
+	lz_log_note(backings->log, buffer);
+}
+
+/* Whether memory of that size is for a driver, and there is one. */
+static bool is_driven(struct lz_backings *backings, size_t bytes)
+{
+	if (mode_of(backings) != LZ_SHARED_AUTO || bytes < DRIVEN_MIN)
+		return false;
+	if (!has_driver(backings))
+		say_undriven(backings, bytes);
+	return has_driver(backings);
+}
 
 static void tell_driver(struct lz_backings *backings, struct lz_shared_message *message)
 {
@@ -176,7 +205,7 @@ void lz_shared_note_segment(struct lz_backings *backings, int id, size_t bytes)
 	struct lz_shared_message message = {
 		.kind = LZ_MESSAGE_SEGMENT, .id = id, .inode = (uint64_t)id, .bytes = bytes};
 
-	if (has_driver(backings) && bytes >= DRIVEN_MIN)
+	if (is_driven(backings, bytes))
 		tell_driver(backings, &message);
 }
 
@@ -290,7 +319,7 @@ __attribute__((noinline)) static bool make_huge(
 	if (error)
 		say_why_not_huge(
 			backings, mapping->length, "no huge page was available (MADV_COLLAPSE)", error);
-	return error == 0 && whole == mapping->length;
+	return error == 0;
 }
 
 /* --- the table --- */
@@ -303,7 +332,7 @@ static enum lz_adopted adopt(
 	if (mode_of(backings) == LZ_SHARED_HUGE && anonymous && (mapping->protection & PROT_WRITE) &&
 		(mapping->flags & MAP_NORESERVE) == 0)
 		return make_huge(backings, mapping, at) ? LZ_ADOPTED_HUGE : LZ_ADOPTED_PLAIN;
-	if (mode_of(backings) != LZ_SHARED_AUTO || !has_driver(backings) || mapping->length < DRIVEN_MIN)
+	if (!is_driven(backings, mapping->length))
 		return LZ_ADOPTED_PLAIN;
 	if (anonymous)
 		return hand_over(backings, mapping, at) ? LZ_ADOPTED_PLAIN : LZ_ADOPTED_LOST;

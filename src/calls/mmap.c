@@ -135,7 +135,7 @@ static intptr_t forward(struct lz_calls *calls, const struct call *call, int fla
 
 /*
  * Makes a mapping without a window. If the kernel is to choose the address, a backing may prefer one, and
- * then gets the mapping. *huge: all of it is in huge pages.
+ * then gets the mapping. *huge: it is in huge pages, but for what is less than one, at its end.
  */
 static intptr_t map_plain(struct lz_calls *calls, const struct call *call, bool *huge)
 {
@@ -249,6 +249,19 @@ __attribute__((noinline)) static void record(struct lz_calls *calls, const struc
 			calls->backings, mapping.start, mapping.end - mapping.start);
 }
 
+/* Corrects the books: of a mapping that was recorded, the whole blocks are in huge pages. */
+static void record_huge(struct lz_calls *calls, const struct call *call, intptr_t result)
+{
+	unsigned shift = calls->books->windows.ranges.span_shift[0];
+	struct lz_new_mapping mapping = {.start = (uintptr_t)result,
+		.end = (uintptr_t)result + lz_round_down(call->length, (size_t)1 << shift),
+		.touchable = lz_is_accessible(call->protection),
+		.traits = {.page_shift = (uint8_t)shift},
+		.placed_by_kernel = true};
+
+	lz_calls_record_mapping(calls, &mapping);
+}
+
 intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags,
 	int fd, int64_t offset, const void *caller)
 {
@@ -293,13 +306,12 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 			result = -EXDEV; /* address space is limited, and a window takes some itself */
 		else if (result == -ENOMEM && lz_cache_flush(calls->cache))
 			result = map_plain(calls, &call, &huge);
-		if (huge)
-			counting.page_shift = calls->books->windows.ranges.span_shift[0];
-		if (!lz_os_failed(result) && !huge)
+		if (!lz_os_failed(result)) {
 			lz_calls_note_if_hugetlb(calls, counting.page_shift);
-		if (!lz_os_failed(result))
 			record(calls, &call, result, &counting, tag, !grant.over_budget);
-		else if ((flags & MAP_FIXED) && result != -EXDEV)
+			if (huge)
+				record_huge(calls, &call, result);
+		} else if ((flags & MAP_FIXED) && result != -EXDEV)
 			lz_books_reconcile_after_failure(
 				calls->books); /* the kernel may have unmapped the range */
 		lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));

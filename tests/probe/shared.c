@@ -1,10 +1,12 @@
 /*
  * Shared memory of a program, and what `lazyzero run` does with it (LAZYZERO_SHARED).
  *
- *      shared compare            mmap, memfd, shmat, fork, mremap, MADV_REMOVE: prints results, which must be
- * the same with and without the library shared placed             prints "aligned" or the residue of each
- * kind of mapping shared huge MIB           maps MIB of shared anonymous memory, prints how much of it is
- * huge shared fill MIB           fills it, waits until it is huge, prints the page tables of 3 children
+ *      shared compare            mmap, memfd, shmat, fork, mremap, MADV_REMOVE; prints results, which must
+ *                                be the same with and without the library
+ *      shared placed             prints "aligned" or "elsewhere" for each kind of mapping
+ *      shared huge MIB           maps shared anonymous memory, prints how much of it is huge
+ *      shared several MIB        maps MIB and a page, 8 times
+ *      shared fill MIB           fills it, waits until it is huge, prints the page tables of 3 children
  *      shared sparse MIB         writes a page in each block, waits 2 s, prints how many pages exist
  *      shared punch MIB          fills it, frees a page of each block, waits 2 s, prints how many pages exist
  *      shared restrict HOW       fills 32 MiB after HOW was done with it, waits 2 s, prints how much is huge
@@ -13,86 +15,22 @@
  *      shared segment MIB        a segment with 2 attachments; prints how much became huge and shm_nattch
  *      shared file PATH MIB HOW  fills a file there (HOW: full, or a half of each block), prints what is huge
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
-#define BLOCK (2 * MIB)
-#define PAGE ((size_t)4096)
+#include "shared.h"
+
 #define PATIENCE_MS 20000
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static void pause_ms(unsigned ms)
-{
-	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-
-	while (nanosleep(&time, &time) != 0)
-		;
-}
-
-static char *map_shared(size_t bytes)
-{
-	char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (at == MAP_FAILED)
-		die("mmap");
-	return at;
-}
-
-/* A value of the process, or of the mapping at an address, in KiB. */
-static long value_of(const char *path, uintptr_t at, const char *name)
-{
-	FILE *file = fopen(path, "r");
-	bool found = at == 0;
-	uintptr_t start, end;
-	char line[512];
-	long value = -1;
-
-	if (file == NULL)
-		die(path);
-	while (fgets(line, sizeof line, file) != NULL) {
-		if (at != 0 && sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
-			found = at >= start && at < end;
-		if (found && strncmp(line, name, strlen(name)) == 0) {
-			value = atol(line + strlen(name));
-			break;
-		}
-	}
-	fclose(file);
-	return value;
-}
-
-/* MiB of [at, at + bytes) that are mapped by PMD entries, once every page of it was read. */
-static long huge_mib(char *at, size_t bytes)
-{
-	volatile char sum = 0;
-
-	for (size_t i = 0; i < bytes; i += PAGE)
-		sum = (char)(sum + at[i]);
-	return value_of("/proc/self/smaps", (uintptr_t)at, "ShmemPmdMapped:") / 1024;
-}
 
 static size_t resident_pages(char *at, size_t bytes)
 {
@@ -106,27 +44,7 @@ static size_t resident_pages(char *at, size_t bytes)
 	return count;
 }
 
-static void fill(char *at, size_t bytes, size_t step)
-{
-	for (size_t i = 0; i < bytes; i += step)
-		at[i] = (char)(1 + i / PAGE % 100);
-}
-
-static void check(char *at, size_t bytes, size_t step)
-{
-	for (size_t i = 0; i < bytes; i += step)
-		if (at[i] != (char)(1 + i / PAGE % 100)) {
-			printf("page %zu has %d\n", i / PAGE, at[i]);
-			exit(1);
-		}
-}
-
 /* --- compare --- */
-
-static const char *outcome(bool failed)
-{
-	return failed ? strerrorname_np(errno) : "done";
-}
 
 static void compare_mapping(const char *name, char *at, size_t bytes)
 {
@@ -326,6 +244,32 @@ static int sparse(size_t bytes, bool punch)
 	return 0;
 }
 
+/* As libnuma declares it. Only the library, or libnuma, defines it. */
+__attribute__((weak)) extern long mbind(void *address, unsigned long length, int mode,
+	const unsigned long *nodes, unsigned long nodes_max, unsigned flags);
+
+static long prefer_first_node(char *at, size_t bytes)
+{
+	const unsigned long first = 1;
+	const int preferred = 1; /* MPOL_PREFERRED */
+
+	if (mbind != NULL)
+		return mbind(at, bytes, preferred, &first, 8 * sizeof first, 0);
+	return syscall(SYS_mbind, at, bytes, preferred, &first, 8 * sizeof first, 0);
+}
+
+/* For a moment: page faults would otherwise wait for an answer. */
+static bool give_to_userfaultfd(char *at, size_t bytes)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {
+		.range = {(uintptr_t)at, bytes}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	return fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &range) == 0 &&
+	       close(fd) == 0;
+}
+
 static int restricted(const char *how)
 {
 	size_t bytes = 32 * MIB;
@@ -338,8 +282,16 @@ static int restricted(const char *how)
 		failed = mlockall(MCL_CURRENT) != 0;
 	else if (strcmp(how, "nohugepage") == 0)
 		failed = madvise(at, bytes, MADV_NOHUGEPAGE) != 0;
+	else if (strcmp(how, "mbind") == 0)
+		failed = prefer_first_node(at, bytes) != 0;
+	else if (strcmp(how, "userfaultfd") == 0)
+		failed = !give_to_userfaultfd(at, bytes);
 	else if (strcmp(how, "nothing") != 0)
 		return 2;
+	if (failed && errno == ENOSYS) {
+		puts("not available");
+		return 0;
+	}
 	if (failed)
 		die(how);
 	fill(at, bytes, PAGE);
@@ -439,6 +391,13 @@ static int file(const char *path, size_t bytes, const char *how)
 	return 0;
 }
 
+static int several(size_t bytes)
+{
+	for (int i = 0; i < 8; i++)
+		map_shared(bytes + PAGE);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -463,6 +422,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(what, "fill") == 0)
 		return filled(bytes);
+	if (strcmp(what, "several") == 0)
+		return several(bytes);
 	if (strcmp(what, "sparse") == 0 || strcmp(what, "punch") == 0)
 		return sparse(bytes, strcmp(what, "punch") == 0);
 	if (strcmp(what, "release") == 0)

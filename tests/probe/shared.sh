@@ -47,6 +47,20 @@ grep -qx '32 MiB huge' "$work/output" ||
 run LAZYZERO_LOG=none "$program" huge 32 >"$work/output"
 expect '0 MiB huge' 'the default without lazyzero run makes nothing huge'
 
+# With what is less than a block at the end of each. Counted as small pages they would need more than 0.5 MiB.
+run LAZYZERO_SHARED=huge LAZYZERO_BUDGET=450K LAZYZERO_POLICY=log "$program" several 32 >"$work/output" 2>"$work/errors"
+! grep -q 'over the budget' "$work/errors" || { fail 'huge memory counts as small pages'; head -n 3 "$work/errors"; }
+run LAZYZERO_SHARED=align LAZYZERO_BUDGET=450K LAZYZERO_POLICY=log "$program" several 32 >"$work/output" 2>"$work/errors"
+grep -q 'over the budget' "$work/errors" || fail 'the budget of that test is not exceeded with small pages'
+
+# auto, but nobody to do it.
+for mode in auto align; do
+  run LAZYZERO_SHARED=$mode "$program" several 32 >"$work/output" 2>"$work/$mode.errors"
+done
+[ "$(grep -c 'LAZYZERO_SHARED=auto: 32.0 MiB of shared memory are aligned, but nothing makes them huge' "$work/auto.errors")" -eq 1 ] ||
+  { fail 'auto without lazyzero run is not mentioned once'; cat "$work/auto.errors"; }
+! grep -q 'LAZYZERO_SHARED' "$work/align.errors" || fail 'align is mentioned'
+
 run_driven $driven -- "$program" fill 64
 expect '64 of 64 MiB huge, page tables of the children [1-9][0-9]\{0,2\} KiB' 'memory that is full becomes huge'
 grep -q '64.0 MiB made huge of 1 shared object' "$work/errors" || { fail 'the summary'; tail -n 3 "$work/errors"; }
@@ -62,9 +76,9 @@ run_driven $driven -- "$program" punch 32
 expect '8176 pages' 'pages that the program freed are not filled again'
 run_driven $driven -- "$program" restrict nothing
 expect '32 MiB huge' 'within 2 s'
-for how in mlock mlockall nohugepage; do
+for how in mlock mlockall nohugepage mbind userfaultfd; do
   run_driven $driven -- "$program" restrict $how
-  expect '0 MiB huge' "memory after $how is left alone"
+  expect '0 MiB huge\|not available' "memory after $how is left alone"
 done
 for mode in off align; do
   run_driven $driven --shared=$mode -- "$program" restrict nothing

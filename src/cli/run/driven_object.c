@@ -135,6 +135,19 @@ static char *path_of_mapping(const struct lz_driven_object *object)
 	return path;
 }
 
+/*
+ * Whether the process has the segment attached. It may have ended since it sent the message, in another IPC
+ * namespace, and another process have its ID: then the segment with this ID here is not meant.
+ */
+static bool maps_segment(const struct lz_driven_object *object)
+{
+	char *path = path_of_mapping(object);
+	bool maps = path != NULL && strncmp(path, "/SYSV", 5) == 0;
+
+	free(path);
+	return maps;
+}
+
 /* --- creation --- */
 
 static bool acquire(struct lz_driven_object *object, int fd)
@@ -148,7 +161,7 @@ static bool acquire(struct lz_driven_object *object, int fd)
 		return object->fd >= 0 && fstat(object->fd, &status) == 0 && is_file(object, &status) &&
 		       lz_shared_blocks_resize(&object->blocks, (uint64_t)status.st_size) == 0;
 	case LZ_MESSAGE_SEGMENT:
-		return has_same_ipc_namespace(object->process) &&
+		return has_same_ipc_namespace(object->process) && maps_segment(object) &&
 		       shmctl(object->id, IPC_STAT, &segment) == 0 && segment.shm_segsz == object->bytes &&
 		       lz_shared_blocks_resize(&object->blocks, object->bytes) == 0;
 	case LZ_MESSAGE_FILE:
