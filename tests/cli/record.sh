@@ -57,7 +57,7 @@ END
 fi
 
 # More children than fit in 4,000 bytes of /proc/PID/task/TID/children.
-if [ "$(ulimit -u)" = unlimited ] || [ "$(ulimit -u)" -gt 4000 ]; then
+if [ "$(ulimit -u)" = unlimited ] || [ "$(ulimit -u)" -gt 3000 ]; then
 	if compile crowd <<'END'; then
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,13 +67,13 @@ int main(void)
 	char byte;
 	if (pipe(end) != 0)
 		return 1;
-	for (int i = 0; i < 2100; i++)
+	for (int i = 0; i < 1100; i++)
 		if (fork() == 0) {
 			close(end[1]);
 			(void)!read(end[0], &byte, 1);
 			_exit(0);
 		}
-	sleep(4);
+	sleep(6);
 	close(end[1]);
 	while (wait(NULL) > 0)
 		;
@@ -82,10 +82,13 @@ int main(void)
 END
 		run run --record="$work/crowd.jsonl" "$work/crowd"
 		seen=$(grep '^{"t"' "$work/crowd.jsonl" | awk -F '"pid"' 'NF > most { most = NF } END { print most - 1 }')
-		[ "$seen" -gt 1500 ] || fail "2,101 processes, of which the largest sample has $seen"
+		[ "$seen" -gt 1000 ] || {
+			fail "1,101 processes, of which the largest sample has $seen; status $status"
+			free -m
+		}
 	fi
 else
-	echo "skipped: 2,100 children (ulimit -u)"
+	echo "skipped: 1,100 children (ulimit -u)"
 fi
 
 # The progress line, which is shown only on a terminal.

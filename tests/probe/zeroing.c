@@ -229,9 +229,16 @@ static size_t size_of_kind(enum kind kind)
 	return kind == MALLOC ? 34 * MB : kind == GROWN ? 40 * MB : kind == BELOW ? 20 * MB : BLOCK;
 }
 
-/* Whether untouched pages of that memory are visible as such. Other allocators may touch their blocks. */
+/*
+ * Whether untouched pages of that memory are visible as such. Other allocators may touch their blocks, and a
+ * write, or a read where the kernel has no huge zero page, makes a whole huge page present.
+ */
 static bool is_fresh(enum kind kind)
 {
+	const char *huge_pages = getenv("LAZYZERO_THP");
+
+	if (huge_pages != NULL && strcmp(huge_pages, "always") == 0)
+		return false;
 	return getenv("PROBE_ALLOCATOR") == NULL || kind == MAPPED || kind == MOVED || kind == CALLOC;
 }
 
