@@ -76,8 +76,11 @@ enum lz_cgroup_hierarchy lz_cgroup_membership_parse(char *line, const char **pat
 	return list_has(controllers + 1, "memory") ? LZ_CGROUP_V1 : LZ_CGROUP_OTHER;
 }
 
-/* Opens `path` below the prefix. */
-static int open_under_root(struct lz_cgroup_walk *walk, struct lz_line_reader *lines, const char *path)
+/*
+ * Opens `path` below the prefix. Not inlined, nor are the next two, so that their texts are not on the stack while a
+ * limit is read, which is the deepest path of a program's first request.
+ */
+__attribute__((noinline)) static int open_under_root(struct lz_cgroup_walk *walk, struct lz_line_reader *lines, const char *path)
 {
 	struct lz_text name = lz_text_init(walk->name, sizeof walk->name);
 
@@ -108,7 +111,7 @@ static uint64_t read_limit(struct lz_cgroup_walk *walk)
  * Writes the directory of the group at `path` to walk->group. Returns the length of the part that names the
  * topmost visible group.
  */
-static size_t find_group(struct lz_cgroup_walk *walk, const char *path, struct lz_text *group)
+__attribute__((noinline)) static size_t find_group(struct lz_cgroup_walk *walk, const char *path, struct lz_text *group)
 {
 	const struct lz_cgroup_mount *mount = &walk->mount;
 	size_t mounted = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
@@ -169,7 +172,7 @@ static uint64_t smallest_on_path(struct lz_cgroup_walk *walk, const char *path, 
  * Opens the list of groups. That of another process shows its groups relative to the root of our own cgroup
  * namespace, as our mounts do.
  */
-static int open_memberships(struct lz_cgroup_walk *walk)
+__attribute__((noinline)) static int open_memberships(struct lz_cgroup_walk *walk)
 {
 	struct lz_text path = lz_text_init(walk->group, sizeof walk->group);
 

@@ -145,8 +145,8 @@ __attribute__((noinline)) static void make_slot(struct lz_backings *backings)
 	lz_windows_unmap_retired(backings);
 }
 
-/* Creates a window of `size` bytes and leases it. */
-static bool create_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
+/* Creates a window of `size` bytes and leases it. Not inlined: its caller also reads the limits of control groups. */
+__attribute__((noinline)) static bool create_and_install(struct lz_backings *backings, struct lz_window_failure *failure, size_t size,
 	size_t bytes, struct lz_lease *lease)
 {
 	struct lz_window created;
