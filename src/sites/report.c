@@ -12,31 +12,153 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "os/scratch.h"
+#include "sites/sites_file.h"
 #include "support/path_pattern.h"
+
+/* --- the table, and its file --- */
+
+static void log_failure(struct lz_reporter *reporter, const char *what, int error)
+{
+	char buffer[320];
+	struct lz_text text = lz_text_init(buffer, sizeof buffer);
+
+	lz_text_string(&text, what);
+	lz_text_string(&text, " LAZYZERO_REPORT=\"");
+	lz_text_escaped(&text, reporter->options->report);
+	lz_text_string(&text, "\": ");
+	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
+	lz_log_note(reporter->log, buffer);
+}
+
+/* Appends the report's path. Returns whether it is in a directory, where each process has a name of its own.
+ */
+static bool expand_path(const struct lz_reporter *reporter, struct lz_text *text)
+{
+	const struct lz_os *os = reporter->os;
+	int fd;
+
+	lz_path_pattern_expand(reporter->report->path, os, reporter->report->executable, text);
+	fd = os->open(text->buffer, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	os->close(fd);
+	lz_text_string(text, "/lazyzero-report.");
+	lz_text_i64(text, os->getpid());
+	return true;
+}
+
+/* Fills the parts of a zeroed table that say whose it is. */
+static void identify_table(struct lz_reporter *reporter)
+{
+	struct lz_report *report = reporter->report;
+	struct lz_sites_identity *identity = &report->sites.table->identity;
+	struct lz_text name = lz_text_init(identity->executable, sizeof identity->executable);
+
+	lz_text_string(&name, report->executable);
+	report->sites.table->modules.os = reporter->os;
+	identity->pid = (uint64_t)report->pid;
+	identity->start_time = report->start_time;
+	identity->bytes = sizeof *report->sites.table;
+	identity->version = LZ_SITES_FILE_VERSION;
+	__atomic_store_n(&identity->magic, LZ_SITES_FILE_MAGIC, __ATOMIC_RELEASE);
+}
+
+/* Not at the start of the program: most have no large region. Needs the lock of the books. */
+static void create_file(struct lz_reporter *reporter)
+{
+	struct lz_report *report = reporter->report;
+	struct lz_text path = lz_text_init(report->sites_path, sizeof report->sites_path);
+	int error;
+
+	report->file_tried = true;
+	if (!expand_path(reporter, &path)) {
+		lz_text_char(&path, '.');
+		lz_text_i64(&path, report->pid);
+	}
+	error = lz_sites_file_create(reporter->os, report->sites.table, &path);
+	if (error == 0) {
+		identify_table(reporter);
+		return;
+	}
+	report->sites_path[0] = '\0';
+	if (!report->failure_logged)
+		log_failure(
+			reporter, "no report if the program is killed: cannot write a file beside", error);
+	report->failure_logged = true;
+}
+
+/*
+ * Whether the table is this process's own; a forked child gets one with the lock of the books. Where the lock
+ * is not to be had, in a signal handler that interrupted its holder, the process ID decides.
+ */
+static bool has_own_table(struct lz_reporter *reporter)
+{
+	struct lz_report *report;
+
+	if (!lz_books_lock(reporter->books))
+		return reporter->report->pid == reporter->os->getpid();
+	report = reporter->report;
+	if (report != NULL && !report->file_tried)
+		create_file(reporter);
+	lz_books_unlock(reporter->books);
+	return report != NULL;
+}
+
+/* Keeps up to date what a reader of the file needs besides the sites. */
+static void update_identity(struct lz_reporter *reporter)
+{
+	struct lz_sites_identity *identity = &reporter->report->sites.table->identity;
+	const struct lz_geometry *geometry = reporter->books->geometry;
+
+	if (identity->page == 0 && geometry != NULL) {
+		struct lz_text name = lz_text_init(identity->geometry, sizeof identity->geometry);
+
+		lz_text_string(&name, geometry->name);
+		identity->page = reporter->books->page;
+	}
+	atomic_store_explicit(&identity->memset_bytes, lz_stats_get(&reporter->books->stats, memset_bytes),
+		memory_order_relaxed);
+	atomic_store_explicit(&identity->memset_written,
+		lz_stats_get(&reporter->books->stats, memset_written_bytes), memory_order_relaxed);
+}
+
+/* --- regions --- */
+
+static void list_region(struct lz_reporter *reporter, const struct lz_region_record *region)
+{
+	lz_sites_list_region(&reporter->report->sites,
+		atomic_load_explicit(&region->base, memory_order_relaxed),
+		atomic_load_explicit(&region->length, memory_order_relaxed), region->site, region->on_window);
+}
 
 void lz_report_region_allocated(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	struct lz_sites *sites = &reporter->report->sites;
 
-	if (region == NULL)
+	if (region == NULL || !has_own_table(reporter))
 		return;
 	region->site = (uint16_t)lz_sites_find(sites, request->caller, request->call);
 	lz_sites_note_allocated(sites, region->site,
 		atomic_load_explicit(&region->length, memory_order_relaxed), request->size);
+	list_region(reporter, region);
+	update_identity(reporter);
 }
 
-void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length)
+void lz_report_region_resized(
+	struct lz_reporter *reporter, unsigned site, uintptr_t old_base, const void *p, size_t old_length)
 {
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	size_t length;
 
-	if (region == NULL || site == LZ_SITE_NONE)
+	if (region == NULL || site == LZ_SITE_NONE || !has_own_table(reporter))
 		return;
 	length = atomic_load_explicit(&region->length, memory_order_relaxed);
 	region->site = (uint16_t)site;
 	if (length > old_length)
 		lz_sites_note_grown(&reporter->report->sites, site, length - old_length);
+	lz_sites_unlist_region(&reporter->report->sites, old_base);
+	list_region(reporter, region);
 }
 
 /*
@@ -53,7 +175,7 @@ void lz_report_before_free(
 {
 	struct lz_inspection *inspection;
 
-	if (region->site == LZ_SITE_NONE || reporter->books->geometry == NULL)
+	if (reporter->books->geometry == NULL || !has_own_table(reporter) || region->site == LZ_SITE_NONE)
 		return;
 	inspection =
 		lz_report_inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
@@ -64,6 +186,14 @@ void lz_report_before_free(
 	inspection->usage.on_window *= inspection->usage.regions;
 	lz_sites_note_freed(&reporter->report->sites, region->site, &inspection->usage,
 		inspection->usage.regions ? &inspection->cells : NULL);
+	lz_sites_unlist_region(
+		&reporter->report->sites, atomic_load_explicit(&region->base, memory_order_relaxed));
+	if (!inspection->usage.regions)
+		lz_sites_list_region(&reporter->report->sites,
+			atomic_load_explicit(&region->base, memory_order_relaxed),
+			start - atomic_load_explicit(&region->base, memory_order_relaxed), region->site,
+			region->on_window);
+	update_identity(reporter);
 	lz_scratch_release(reporter->os, inspection);
 }
 
@@ -95,13 +225,7 @@ static int open_file(const struct lz_reporter *reporter)
 	struct lz_file_id id;
 	int fd, error;
 
-	lz_path_pattern_expand(reporter->report->path, os, reporter->report->executable, &text);
-	fd = os->open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
-	if (fd >= 0) {
-		os->close(fd);
-		lz_text_string(&text, "/lazyzero-report.");
-		lz_text_i64(&text, os->getpid());
-	}
+	expand_path(reporter, &text);
 	if (text.truncated)
 		return -ENAMETOOLONG;
 	fd = os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
@@ -117,22 +241,10 @@ static int open_file(const struct lz_reporter *reporter)
 	return error;
 }
 
-static void log_failure(struct lz_reporter *reporter, int error)
-{
-	char buffer[320];
-	struct lz_text text = lz_text_init(buffer, sizeof buffer);
-
-	lz_text_string(&text, "no report: cannot write LAZYZERO_REPORT=\"");
-	lz_text_escaped(&text, reporter->options->report);
-	lz_text_string(&text, "\": ");
-	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
-	lz_log_note(reporter->log, buffer);
-}
-
 static void log_failure_once(struct lz_reporter *reporter, int error)
 {
 	if (!reporter->report->failure_logged)
-		log_failure(reporter, error);
+		log_failure(reporter, "no report: cannot write", error);
 	reporter->report->failure_logged = true;
 }
 
@@ -151,9 +263,17 @@ static void after_fork(void *context)
 	struct lz_reporter *reporter = context;
 	struct lz_report *report = reporter->report;
 
-	lz_sites_reset(&report->sites);
+	report->pid = reporter->os->getpid();
+	report->file_tried = false;
+	report->sites_path[0] = '\0';
 	lz_regions_for_each(&reporter->books->regions, clear_site, NULL);
+	if (lz_sites_file_detach(reporter->os, report->sites.table) != 0) {
+		/* The table is the parent's. */
+		reporter->report = NULL;
+		return;
+	}
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	identify_table(reporter);
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
@@ -162,19 +282,23 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 {
 	struct lz_report *report;
 	struct lz_text name;
-	intptr_t at;
+	intptr_t at, table;
 	int fd;
 
 	if (reporter->options->report[0] == '\0')
 		return;
 	at = reporter->os->mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (lz_os_failed(at)) {
-		log_failure(reporter, (int)at);
+	table = lz_os_failed(at) ? at : lz_sites_table_create(reporter->os);
+	if (lz_os_failed(table)) {
+		if (!lz_os_failed(at))
+			reporter->os->munmap((void *)at, sizeof *report);
+		log_failure(reporter, "no report: no memory for", (int)table);
 		return;
 	}
 	report = (struct lz_report *)at;
-	lz_sites_init(&report->sites, reporter->os);
+	lz_sites_init(&report->sites, (struct lz_site_table *)table, reporter->os);
+	report->pid = reporter->os->getpid();
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
@@ -183,6 +307,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	/* A reused region would have its old contents counted as written by its next owner. */
 	reporter->options->cache = 0;
 	reporter->report = report;
+	identify_table(reporter);
 	lz_books_register(
 		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
 	/* Open the file now: an error is more useful at the start than at the end of a long run. */
@@ -205,7 +330,8 @@ int lz_report_signal(const struct lz_reporter *reporter)
 	return reporter->report != NULL ? signals[reporter->options->report_signal] : 0;
 }
 
-void lz_report_write(struct lz_reporter *reporter, const char *reason)
+/* `is_last`: the process ends, and the file of its table is of no more use. */
+static void write_report(struct lz_reporter *reporter, const char *reason, bool is_last)
 {
 	struct lz_report *report = reporter->report;
 	uint64_t saved;
@@ -218,6 +344,10 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	 * it. In a forked child, taking the lock resets the report first.
 	 */
 	entered = lz_books_lock(reporter->books);
+	if (reporter->report == NULL) {
+		lz_books_unlock(reporter->books);
+		return;
+	}
 	if (atomic_exchange_explicit(&report->busy, 1, memory_order_acquire) != 0) {
 		if (entered)
 			lz_books_unlock(reporter->books);
@@ -241,5 +371,24 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 		reporter->os->close(report->fd);
 	if (report->fd < 0 || report->error != 0)
 		log_failure_once(reporter, report->fd < 0 ? report->fd : report->error);
+	else if (is_last && report->sites_path[0] != '\0')
+		lz_sites_file_remove(reporter->os, report->sites_path);
 	atomic_store_explicit(&report->busy, 0, memory_order_release);
+}
+
+void lz_report_write(struct lz_reporter *reporter)
+{
+	write_report(reporter, "signal", false);
+}
+
+void lz_report_write_at_exit(struct lz_reporter *reporter)
+{
+	write_report(reporter, "exit", true);
+}
+
+void lz_report_write_at_immediate_exit(struct lz_reporter *reporter)
+{
+	/* A child of vfork shares this memory, and a forked child that has no region yet has no table. */
+	if (lz_report_is_active(reporter) && reporter->report->pid == reporter->os->getpid())
+		lz_report_write_at_exit(reporter);
 }

@@ -22,6 +22,9 @@ struct lz_live_region {
 struct lz_report {
 	struct lz_sites sites;
 	_Atomic uint64_t inspections;
+	_Atomic pid_t pid;                            /* of the process whose table this is */
+	bool file_tried;                              /* the file of the table was created, or could not be */
+	char sites_path[2 * LZ_OPTION_TEXT_MAX + 96]; /* "": the table is in no file */
 	_Atomic uint32_t busy; /* a thread is writing a report and owns the members below */
 	bool failure_logged;   /* the failure to write the file was logged */
 	uint64_t start_time;

@@ -115,7 +115,7 @@ static void member_build_id(struct lz_text *line, const struct lz_site_module *m
 
 static void write_modules(struct lz_reporter *reporter)
 {
-	const struct lz_site_modules *modules = &reporter->report->sites.modules;
+	const struct lz_site_modules *modules = &reporter->report->sites.table->modules;
 
 	for (unsigned i = 0; i < LZ_MODULES; i++) {
 		const struct lz_site_module *module = &modules->entry[i];
@@ -207,7 +207,7 @@ static void member_digits(struct lz_text *line, const char *name, const uint8_t 
 
 static void write_site(struct lz_reporter *reporter, unsigned number)
 {
-	const struct lz_site *site = &reporter->report->sites.site[number];
+	const struct lz_site *site = &reporter->report->sites.table->site[number];
 	struct lz_site_usage usage = site->freed;
 	struct lz_text line = begin_line(reporter->report);
 
