@@ -15,112 +15,12 @@
 #include "sites/sites_file.h"
 #include "support/path_pattern.h"
 
+#define LINES_MAX 2048u /* most regions that get a line of their own */
+
+/* Written pages whose contents are read for a report, besides at least two for each region. */
+#define SAMPLE_PAGES 8192u
+
 /* --- the table, and its file --- */
-
-static void log_failure(struct lz_reporter *reporter, const char *what, int error)
-{
-	char buffer[320];
-	struct lz_text text = lz_text_init(buffer, sizeof buffer);
-
-	lz_text_string(&text, what);
-	lz_text_string(&text, " LAZYZERO_REPORT=\"");
-	lz_text_escaped(&text, reporter->options->report);
-	lz_text_string(&text, "\": ");
-	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
-	lz_log_note(reporter->log, buffer);
-}
-
-/* Appends the report's path. Returns whether it is in a directory, where each process has a name of its own.
- */
-static bool expand_path(const struct lz_reporter *reporter, struct lz_text *text)
-{
-	const struct lz_os *os = reporter->os;
-	int fd;
-
-	lz_path_pattern_expand(reporter->report->path, os, reporter->report->executable, text);
-	fd = os->open(text->buffer, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	os->close(fd);
-	lz_text_string(text, "/lazyzero-report.");
-	lz_text_i64(text, os->getpid());
-	return true;
-}
-
-/* Fills the parts of a zeroed table that say whose it is. */
-static void identify_table(struct lz_reporter *reporter)
-{
-	struct lz_report *report = reporter->report;
-	struct lz_sites_identity *identity = &report->sites.table->identity;
-	struct lz_text name = lz_text_init(identity->executable, sizeof identity->executable);
-
-	lz_text_string(&name, report->executable);
-	report->sites.table->modules.os = reporter->os;
-	identity->pid = (uint64_t)report->pid;
-	identity->start_time = report->start_time;
-	identity->bytes = sizeof *report->sites.table;
-	identity->version = LZ_SITES_FILE_VERSION;
-	__atomic_store_n(&identity->magic, LZ_SITES_FILE_MAGIC, __ATOMIC_RELEASE);
-}
-
-/* Not at the start of the program: most have no large region. Needs the lock of the books. */
-static void create_file(struct lz_reporter *reporter)
-{
-	struct lz_report *report = reporter->report;
-	struct lz_text path = lz_text_init(report->sites_path, sizeof report->sites_path);
-	int error;
-
-	report->file_tried = true;
-	if (!expand_path(reporter, &path)) {
-		lz_text_char(&path, '.');
-		lz_text_i64(&path, report->pid);
-	}
-	error = lz_sites_file_create(reporter->os, report->sites.table, &path);
-	if (error == 0) {
-		identify_table(reporter);
-		return;
-	}
-	report->sites_path[0] = '\0';
-	if (!report->failure_logged)
-		log_failure(
-			reporter, "no report if the program is killed: cannot write a file beside", error);
-	report->failure_logged = true;
-}
-
-/*
- * Whether the table is this process's own; a forked child gets one with the lock of the books. Where the lock
- * is not to be had, in a signal handler that interrupted its holder, the process ID decides.
- */
-static bool has_own_table(struct lz_reporter *reporter)
-{
-	struct lz_report *report;
-
-	if (!lz_books_lock(reporter->books))
-		return reporter->report->pid == reporter->os->getpid();
-	report = reporter->report;
-	if (report != NULL && !report->file_tried)
-		create_file(reporter);
-	lz_books_unlock(reporter->books);
-	return report != NULL;
-}
-
-/* Keeps up to date what a reader of the file needs besides the sites. */
-static void update_identity(struct lz_reporter *reporter)
-{
-	struct lz_sites_identity *identity = &reporter->report->sites.table->identity;
-	const struct lz_geometry *geometry = reporter->books->geometry;
-
-	if (identity->page == 0 && geometry != NULL) {
-		struct lz_text name = lz_text_init(identity->geometry, sizeof identity->geometry);
-
-		lz_text_string(&name, geometry->name);
-		identity->page = reporter->books->page;
-	}
-	atomic_store_explicit(&identity->memset_bytes, lz_stats_get(&reporter->books->stats, memset_bytes),
-		memory_order_relaxed);
-	atomic_store_explicit(&identity->memset_written,
-		lz_stats_get(&reporter->books->stats, memset_written_bytes), memory_order_relaxed);
-}
 
 /* --- regions --- */
 
@@ -136,13 +36,13 @@ void lz_report_region_allocated(struct lz_reporter *reporter, const struct lz_re
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	struct lz_sites *sites = &reporter->report->sites;
 
-	if (region == NULL || !has_own_table(reporter))
+	if (region == NULL || !lz_report_has_own_table(reporter))
 		return;
 	region->site = (uint16_t)lz_sites_find(sites, request->caller, request->call);
 	lz_sites_note_allocated(sites, region->site,
 		atomic_load_explicit(&region->length, memory_order_relaxed), request->size);
 	list_region(reporter, region);
-	update_identity(reporter);
+	lz_report_update_identity(reporter);
 }
 
 void lz_report_region_resized(
@@ -151,7 +51,7 @@ void lz_report_region_resized(
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	size_t length;
 
-	if (region == NULL || site == LZ_SITE_NONE || !has_own_table(reporter))
+	if (region == NULL || site == LZ_SITE_NONE || !lz_report_has_own_table(reporter))
 		return;
 	length = atomic_load_explicit(&region->length, memory_order_relaxed);
 	region->site = (uint16_t)site;
@@ -175,7 +75,8 @@ void lz_report_before_free(
 {
 	struct lz_inspection *inspection;
 
-	if (reporter->books->geometry == NULL || !has_own_table(reporter) || region->site == LZ_SITE_NONE)
+	if (reporter->books->geometry == NULL || !lz_report_has_own_table(reporter) ||
+		region->site == LZ_SITE_NONE)
 		return;
 	inspection =
 		lz_report_inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
@@ -193,7 +94,7 @@ void lz_report_before_free(
 			atomic_load_explicit(&region->base, memory_order_relaxed),
 			start - atomic_load_explicit(&region->base, memory_order_relaxed), region->site,
 			region->on_window);
-	update_identity(reporter);
+	lz_report_update_identity(reporter);
 	lz_scratch_release(reporter->os, inspection);
 }
 
@@ -225,7 +126,7 @@ static int open_file(const struct lz_reporter *reporter)
 	struct lz_file_id id;
 	int fd, error;
 
-	expand_path(reporter, &text);
+	lz_report_expand_path(reporter, &text);
 	if (text.truncated)
 		return -ENAMETOOLONG;
 	fd = os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
@@ -244,7 +145,7 @@ static int open_file(const struct lz_reporter *reporter)
 static void log_failure_once(struct lz_reporter *reporter, int error)
 {
 	if (!reporter->report->failure_logged)
-		log_failure(reporter, "no report: cannot write", error);
+		lz_report_log_failure(reporter, "no report: cannot write", error);
 	reporter->report->failure_logged = true;
 }
 
@@ -273,7 +174,7 @@ static void after_fork(void *context)
 		return;
 	}
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
-	identify_table(reporter);
+	lz_report_identify_table(reporter);
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
@@ -293,7 +194,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	if (lz_os_failed(table)) {
 		if (!lz_os_failed(at))
 			reporter->os->munmap((void *)at, sizeof *report);
-		log_failure(reporter, "no report: no memory for", (int)table);
+		lz_report_log_failure(reporter, "no report: no memory for", (int)table);
 		return;
 	}
 	report = (struct lz_report *)at;
@@ -307,7 +208,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	/* A reused region would have its old contents counted as written by its next owner. */
 	reporter->options->cache = 0;
 	reporter->report = report;
-	identify_table(reporter);
+	lz_report_identify_table(reporter);
 	lz_books_register(
 		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
 	/* Open the file now: an error is more useful at the start than at the end of a long run. */
@@ -330,10 +231,47 @@ int lz_report_signal(const struct lz_reporter *reporter)
 	return reporter->report != NULL ? signals[reporter->options->report_signal] : 0;
 }
 
+/* --- writing --- */
+
+/* A live region is part of its site's usage, and has a line of its own. */
+static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
+{
+	struct lz_report_writer *writer = &reporter->report->writer;
+	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
+	struct lz_inspection *inspection =
+		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window,
+			(unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
+
+	if (inspection == NULL)
+		return;
+	lz_site_usage_add(&writer->live_usage[region->site], &inspection->usage);
+	if (has_line)
+		lz_report_write_region(
+			writer, region->base, region->site, &inspection->usage, &inspection->cells);
+	lz_scratch_release(reporter->os, inspection);
+}
+
+/* Writes all lines to the file. */
+static void write_lines(struct lz_reporter *reporter, const char *reason)
+{
+	struct lz_report *report = reporter->report;
+	struct lz_report_writer *writer = &report->writer;
+
+	lz_report_update_identity(reporter);
+	lz_report_write_header(writer, reason, report->live_count, report->left_out);
+	lz_report_write_modules(writer);
+	/* Regions first: their usage is part of their sites'. */
+	for (size_t i = 0; i < report->live_count; i++)
+		write_region(reporter, &report->live[i], i < LINES_MAX);
+	lz_report_write_sites(writer);
+	lz_report_write_end(writer);
+}
+
 /* `is_last`: the process ends, and the file of its table is of no more use. */
 static void write_report(struct lz_reporter *reporter, const char *reason, bool is_last)
 {
 	struct lz_report *report = reporter->report;
+	struct lz_report_writer *writer;
 	uint64_t saved;
 	bool entered;
 
@@ -354,23 +292,27 @@ static void write_report(struct lz_reporter *reporter, const char *reason, bool 
 		return;
 	}
 	report->live_count = 0;
-	report->left_out = report->lines = report->used = 0;
-	report->error = 0;
-	memset(report->live_usage, 0, sizeof report->live_usage);
+	report->left_out = 0;
 	lz_regions_for_each(&reporter->books->regions, note_live, report);
 	if (entered)
 		lz_books_unlock(reporter->books);
-	report->fd = open_file(reporter);
-	if (report->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
-		lz_report_write_lines(reporter, reason);
+	writer = &report->writer;
+	memset(writer->live_usage, 0, sizeof writer->live_usage);
+	writer->os = reporter->os;
+	writer->table = report->sites.table;
+	writer->lines = writer->used = 0;
+	writer->error = 0;
+	writer->fd = open_file(reporter);
+	if (writer->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
+		write_lines(reporter, reason);
 		reporter->os->restore_write_signals(saved);
-	} else if (report->fd >= 0) {
-		report->error = -EIO;
+	} else if (writer->fd >= 0) {
+		writer->error = -EIO;
 	}
-	if (report->fd >= 0)
-		reporter->os->close(report->fd);
-	if (report->fd < 0 || report->error != 0)
-		log_failure_once(reporter, report->fd < 0 ? report->fd : report->error);
+	if (writer->fd >= 0)
+		reporter->os->close(writer->fd);
+	if (writer->fd < 0 || writer->error != 0)
+		log_failure_once(reporter, writer->fd < 0 ? writer->fd : writer->error);
 	else if (is_last && report->sites_path[0] != '\0')
 		lz_sites_file_remove(reporter->os, report->sites_path);
 	atomic_store_explicit(&report->busy, 0, memory_order_release);

@@ -26,8 +26,6 @@
 #include "accounting/request.h"
 #include "sites/sites.h"
 
-#define LZ_REPORT_VERSION 1
-
 struct lz_report;
 
 struct lz_reporter {
