@@ -215,8 +215,6 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	lz_text_string(&name, executable);
 	lz_path_pattern_make_absolute(
 		report->path, sizeof report->path, reporter->os, reporter->options->report);
-	/* A reused region would have its old contents counted as written by its next owner. */
-	reporter->options->cache = 0;
 	reporter->report = report;
 	lz_report_identify_table(reporter);
 	lz_books_register(
