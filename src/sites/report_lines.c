@@ -133,6 +133,22 @@ static void write_modules(struct lz_reporter *reporter)
 	}
 }
 
+static void write_python_places(struct lz_reporter *reporter)
+{
+	for (unsigned i = 0; i < LZ_PYTHON_PLACES; i++) {
+		const struct lz_python_place *place = &reporter->report->sites.places.place[i];
+		struct lz_text line = begin_line(reporter->report);
+
+		if (!atomic_load_explicit(&place->known, memory_order_acquire))
+			continue;
+		begin_object(reporter, &line, "python", i);
+		member_string(&line, "file", place->file);
+		member_string(&line, "function", place->function);
+		member_u64(&line, "line", (uint64_t)place->line);
+		end_line(reporter, &line);
+	}
+}
+
 static void text_module(struct lz_text *line, unsigned module)
 {
 	if (module != LZ_MODULE_NONE)
@@ -141,7 +157,7 @@ static void text_module(struct lz_text *line, unsigned module)
 		lz_text_string(line, "null");
 }
 
-/* The innermost frame, and all frames. */
+/* The innermost frame, and all frames, those of Python apart. */
 static void member_stack(struct lz_text *line, const struct lz_site *site)
 {
 	member(line, "module");
@@ -154,9 +170,21 @@ static void member_stack(struct lz_text *line, const struct lz_site *site)
 		text_module(line, site->frame[i].module);
 		lz_text_char(line, ',');
 		lz_text_u64(line, site->frame[i].offset);
+		if (site->frame[i].python_frames > 0) {
+			lz_text_char(line, ',');
+			lz_text_u64(line, site->frame[i].python_frames);
+		}
 		lz_text_char(line, ']');
 	}
 	lz_text_char(line, ']');
+	for (unsigned i = 0; i < site->python_frames; i++) {
+		if (i == 0)
+			member(line, "python");
+		lz_text_char(line, i == 0 ? '[' : ',');
+		lz_text_u64(line, site->python[i]);
+		if (i + 1 == site->python_frames)
+			lz_text_char(line, ']');
+	}
 }
 
 static void member_if_known(
@@ -274,6 +302,7 @@ void lz_report_write_lines(struct lz_reporter *reporter, const char *reason)
 
 	write_header(reporter, reason);
 	write_modules(reporter);
+	write_python_places(reporter);
 	/* Regions first: their usage is part of their sites'. */
 	for (size_t i = 0; i < report->live_count; i++)
 		write_region(reporter, &report->live[i], i < LINES_MAX);
