@@ -221,6 +221,7 @@ two lines.py 3" "$(rows | sed 's/^Table.fill.<locals>.<listcomp>/Table.fill/' | 
 	expect "$version: the chain of a generator" "generator:11 <module>:25" "$(chain 11)"
 	expect "$version: the chain of a coroutine" "coroutine:14 awaits:17 run:21 <module>:25" "$(chain 14)"
 	run report $options --all --width=200 -- "$python" "$work/lines.py"
+	expect_no_match "$version: a note on what is not read" '^Frames of' "$work/out"
 	expect_match "$version: a row" ' two (lines.py:3)$' "$work/out"
 	expect_match "$version: the callers" '^ *called by awaits (lines.py:17) < run (lines.py:21) < ' "$work/out"
 	run report $options --folded -- "$python" "$work/lines.py"
@@ -285,6 +286,8 @@ for python in $pythons; do
 		run report $options --json --all -- "$python" "$work/lines.py"
 		expect "$python: status" 0 "$status"
 		expect_no_match "$python: no line of a script" '"file": ".*lines.py"' "$work/out"
+		run report $options -- "$python" "$work/lines.py"
+		expect_match "$python: a note" '^Frames of Python (other than CPython 3.11 to 3.15) are not read' "$work/out"
 	fi
 done
 [ -n "$tested" ] || { echo "skipped: no CPython 3.11 to 3.15"; exit 77; }

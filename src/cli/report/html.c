@@ -10,6 +10,7 @@
 #include "cli/common/messages.h"
 #include "cli/report/hints.h"
 #include "cli/report/html_escape.h"
+#include "cli/report/runtime.h"
 #include "cli/report/svg.h"
 #include "config.h"
 
@@ -233,7 +234,7 @@ static void write_process(FILE *page, const struct lz_report *report, size_t pro
 
 static void write_page(FILE *page, const struct lz_report *report, const struct lz_record *record)
 {
-	char note[128];
+	char note[512];
 
 	write_header(page, report);
 	if (record != NULL) {
@@ -245,6 +246,8 @@ static void write_page(FILE *page, const struct lz_report *report, const struct 
 		fprintf(page, "<p class=\"hint\">%s</p>\n", lz_report_unknown_note(report));
 	if (lz_report_memset_note(report, note, sizeof note))
 		fprintf(page, "<p>%s.</p>\n", note);
+	if (lz_report_runtime_note(report, note, sizeof note))
+		fprintf(page, "<p class=\"dim\">%s</p>\n", note);
 	write_legend(page);
 	for (size_t i = 0; i < report->site_count && i < SITES_SHOWN; i++)
 		write_site(page, &report->sites[i]);

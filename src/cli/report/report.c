@@ -54,9 +54,8 @@ static const struct lz_flag flags[] = {
 	[FLAG_SKIP] = {.name = "skip",
 		.value = "PATTERNS",
 		.help = "Functions and files of code (with *, ? and [], separated by commas) that only pass "
-			"requests on: a row is named by the first caller beyond them, as beyond libc, the "
-			"C++ "
-			"library, that of Rust and common wrappers of malloc.",
+			"requests on, also of Python: a row is named by the first caller beyond them, as "
+			"beyond libc, the C++ library, that of Rust and common wrappers of malloc.",
 		.accepts = "patterns, separated by commas"},
 	[FLAG_DEBUG_PATH] = {.name = "debug-path",
 		.value = "DIRECTORIES",
