@@ -168,7 +168,7 @@ void lz_core_close(struct lz_core *core)
 {
 	if (atomic_load(&core->books.disabled))
 		return;
-	lz_report_write(&core->reporter, "exit");
+	lz_report_write_at_exit(&core->reporter);
 	/*
 	 * Without a statistics file nobody reads the last figures, and a sandboxed program may not be able to
 	 * open /proc. In a forked child the file is the parent's until the lock has been taken once.

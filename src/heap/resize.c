@@ -291,7 +291,8 @@ __attribute__((noinline)) static int request_growth(
 			heap->backings, *moved + resized->length, resized->new_length - resized->length);
 	count_growth(heap, on_window, *moved, resized);
 	if (lz_report_is_active(heap->reporter))
-		lz_report_region_resized(heap->reporter, site, (void *)*moved, resized->length);
+		lz_report_region_resized(
+			heap->reporter, site, resized->base, (void *)*moved, resized->length);
 	return 0;
 }
 

@@ -86,6 +86,7 @@ bool lz_resolve_next(void)
 		lz_next_calls_find();
 		lz_syscall_find();
 		lz_memset_find();
+		lz_exit_find();
 		lz_next = found;
 		next_functions.malloc = found.malloc;
 		next_functions.calloc = found.calloc;
@@ -309,7 +310,7 @@ static bool defer_to_sanitizer(void)
 static void report_now(int signal)
 {
 	(void)signal;
-	lz_report_write(&lz_core.reporter, "signal");
+	lz_report_write(&lz_core.reporter);
 }
 
 static void set_report_signal(void)

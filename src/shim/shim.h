@@ -40,6 +40,9 @@ extern size_t lz_memset_threshold;
  * start-up. */
 void lz_memset_find(void);
 
+/* The same for interpose_exit.c. */
+void lz_exit_find(void);
+
 /* Whether the mmap family is handled. */
 extern bool lz_mappings_followed;
 

@@ -94,11 +94,6 @@ __attribute__((noinline)) static bool is_still_mapped(
 	       memcmp(header, entry->file_header, sizeof header) == 0;
 }
 
-bool lz_module_is_mapped(const struct lz_site_modules *modules, unsigned module)
-{
-	return is_still_mapped(&modules->entry[module], modules->os);
-}
-
 static bool is_same_module(const struct lz_site_module *entry, const struct lz_module *module)
 {
 	return entry->module.start == module->start && entry->module.inode == module->inode &&

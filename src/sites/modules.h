@@ -45,7 +45,4 @@ struct lz_site_modules {
  */
 unsigned lz_modules_find(struct lz_site_modules *modules, uint64_t address);
 
-/* Whether the object of an entry is still where it was, by its first bytes. */
-bool lz_module_is_mapped(const struct lz_site_modules *modules, unsigned module);
-
 #endif

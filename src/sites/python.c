@@ -62,10 +62,27 @@ static unsigned bytes_of(const struct lz_python_layout *layout, unsigned first, 
 	return bytes;
 }
 
-__attribute__((noinline)) static void examine(
-	struct lz_pythons *pythons, const struct lz_site_modules *modules, uint32_t number)
+/* Whether an interpreter is where it was. Another object may be in the place of one that was unloaded. */
+__attribute__((noinline)) static bool is_present(const struct lz_python *python, const struct lz_os *os)
 {
-	const struct lz_site_module *module = &modules->entry[number];
+	uint8_t header[sizeof python->file_header];
+
+	return atomic_load_explicit(&python->known, memory_order_acquire) &&
+	       load(os, python->start, header, sizeof header) &&
+	       memcmp(header, python->file_header, sizeof header) == 0;
+}
+
+static bool is_known(const struct lz_pythons *pythons, const struct lz_os *os, uint64_t start)
+{
+	for (unsigned i = 0; i < LZ_PYTHONS; i++)
+		if (pythons->entry[i].start == start && is_present(&pythons->entry[i], os))
+			return true;
+	return false;
+}
+
+__attribute__((noinline)) static void examine(
+	struct lz_pythons *pythons, const struct lz_os *os, const struct lz_site_module *module)
+{
 	struct lz_python_layout layout;
 	struct lz_elf_symbols symbols;
 	struct lz_elf_symbol eval = {0};
@@ -73,8 +90,8 @@ __attribute__((noinline)) static void examine(
 	uint64_t getter;
 	uint32_t index;
 
-	if (!lz_elf_symbols_open(
-		    &symbols, modules->os, module->module.start, module->bias, module->dynamic) ||
+	if (is_known(pythons, os, module->module.start) ||
+		!lz_elf_symbols_open(&symbols, os, module->module.start, module->bias, module->dynamic) ||
 		!lz_python_layout_find(&layout, &symbols) ||
 		bytes_of(&layout, LZ_PYTHON_FRAME_PREVIOUS, LZ_PYTHON_FRAME_OWNER) > FRAME_BYTES ||
 		bytes_of(&layout, LZ_PYTHON_CODE_FILE, LZ_PYTHON_OBJECT_TYPE) > CODE_BYTES)
@@ -88,7 +105,7 @@ __attribute__((noinline)) static void examine(
 		return;
 	python = &pythons->entry[index];
 	python->layout = layout;
-	python->module = number;
+	memcpy(python->file_header, module->file_header, sizeof python->file_header);
 	python->frame_bytes = bytes_of(&layout, LZ_PYTHON_FRAME_PREVIOUS, LZ_PYTHON_FRAME_OWNER);
 	python->code_bytes = bytes_of(&layout, LZ_PYTHON_CODE_FILE, LZ_PYTHON_OBJECT_TYPE);
 	python->start = module->module.start;
@@ -111,12 +128,17 @@ static void examine_new_modules(struct lz_pythons *pythons, const struct lz_site
 		atomic_load_explicit(&modules->entry[index].known, memory_order_acquire))
 		if (atomic_compare_exchange_strong_explicit(&pythons->examined, &index, index + 1,
 			    memory_order_relaxed, memory_order_relaxed))
-			examine(pythons, modules, index++);
+			examine(pythons, modules->os, &modules->entry[index++]);
+}
+
+void lz_pythons_examine_again(struct lz_pythons *pythons)
+{
+	atomic_store_explicit(&pythons->examined, 0, memory_order_relaxed);
 }
 
 /* The interpreter that has a frame on the stack; the innermost. */
 static const struct lz_python *find_interpreter(
-	const struct lz_pythons *pythons, const struct lz_stack *stack)
+	const struct lz_pythons *pythons, const struct lz_os *os, const struct lz_stack *stack)
 {
 	uint32_t count = atomic_load_explicit(&pythons->count, memory_order_relaxed);
 
@@ -124,8 +146,8 @@ static const struct lz_python *find_interpreter(
 		for (uint32_t j = 0; j < count && j < LZ_PYTHONS; j++) {
 			const struct lz_python *python = &pythons->entry[j];
 
-			if (atomic_load_explicit(&python->known, memory_order_acquire) &&
-				stack->frame[i] > python->start && stack->frame[i] <= python->end)
+			if (stack->frame[i] > python->start && stack->frame[i] <= python->end &&
+				is_present(python, os))
 				return python;
 		}
 	return NULL;
@@ -283,11 +305,8 @@ void lz_python_walk(struct lz_python_stack *frames, struct lz_pythons *pythons,
 	frames->count = 0;
 	frames->key = 0;
 	examine_new_modules(pythons, modules);
-	frames->python = find_interpreter(pythons, stack);
-	/* Another object may be mapped in the place of one that was unloaded. */
-	walk = frames->python != NULL && lz_module_is_mapped(modules, frames->python->module)
-		       ? lz_scratch_take(modules->os)
-		       : NULL;
+	frames->python = find_interpreter(pythons, modules->os, stack);
+	walk = frames->python != NULL ? lz_scratch_take(modules->os) : NULL;
 	if (walk != NULL) {
 		walk->os = modules->os;
 		walk->python = frames->python;

@@ -32,7 +32,7 @@
 struct lz_python {
 	_Atomic bool known; /* the other members are valid */
 	struct lz_python_layout layout;
-	unsigned module;
+	uint8_t file_header[64];          /* the start of the module, to recognise it */
 	unsigned frame_bytes, code_bytes; /* of a frame and a code object that hold the members */
 	uint64_t start, end;              /* addresses of the module */
 	uint64_t eval_start, eval_end;    /* 3.11: of the function that runs frames */
@@ -41,7 +41,7 @@ struct lz_python {
 };
 
 struct lz_pythons {
-	_Atomic uint32_t examined; /* modules that were examined, in the order of their numbers */
+	_Atomic uint32_t examined; /* modules that were, in the order of their numbers */
 	_Atomic uint32_t count;    /* entries given out, more than LZ_PYTHONS if there were too many */
 	struct lz_python entry[LZ_PYTHONS];
 };
@@ -70,6 +70,9 @@ struct lz_python_stack {
  */
 void lz_python_walk(struct lz_python_stack *frames, struct lz_pythons *pythons,
 	const struct lz_site_modules *modules, const struct lz_stack *stack);
+
+/* Has all modules examined again: the table of modules was emptied. There are no other threads. */
+void lz_pythons_examine_again(struct lz_pythons *pythons);
 
 /* What is known of a code object. */
 struct lz_python_code {

@@ -10,7 +10,7 @@
 
 #include "sites/python.h"
 
-#define LZ_PYTHON_PLACES 4096u /* a power of two */
+#define LZ_PYTHON_PLACES 2048u /* a power of two */
 #define LZ_PYTHON_PLACE_NONE UINT16_MAX
 
 struct lz_python_place {

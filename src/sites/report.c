@@ -12,31 +12,53 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "os/scratch.h"
+#include "sites/sites_file.h"
 #include "support/path_pattern.h"
+
+#define LINES_MAX 2048u /* most regions that get a line of their own */
+
+/* Written pages whose contents are read for a report, besides at least two for each region. */
+#define SAMPLE_PAGES 8192u
+
+/* --- the table, and its file --- */
+
+/* --- regions --- */
+
+static void list_region(struct lz_reporter *reporter, const struct lz_region_record *region)
+{
+	lz_sites_list_region(&reporter->report->sites,
+		atomic_load_explicit(&region->base, memory_order_relaxed),
+		atomic_load_explicit(&region->length, memory_order_relaxed), region->site, region->on_window);
+}
 
 void lz_report_region_allocated(struct lz_reporter *reporter, const struct lz_request *request, const void *p)
 {
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	struct lz_sites *sites = &reporter->report->sites;
 
-	if (region == NULL)
+	if (region == NULL || !lz_report_has_own_table(reporter))
 		return;
 	region->site = (uint16_t)lz_sites_find(sites, request->caller, request->call);
 	lz_sites_note_allocated(sites, region->site,
 		atomic_load_explicit(&region->length, memory_order_relaxed), request->size);
+	list_region(reporter, region);
+	lz_report_update_identity(reporter);
 }
 
-void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length)
+void lz_report_region_resized(
+	struct lz_reporter *reporter, unsigned site, uintptr_t old_base, const void *p, size_t old_length)
 {
 	struct lz_region_record *region = lz_regions_find(&reporter->books->regions, (uintptr_t)p);
 	size_t length;
 
-	if (region == NULL || site == LZ_SITE_NONE)
+	if (region == NULL || site == LZ_SITE_NONE || !lz_report_has_own_table(reporter))
 		return;
 	length = atomic_load_explicit(&region->length, memory_order_relaxed);
 	region->site = (uint16_t)site;
 	if (length > old_length)
 		lz_sites_note_grown(&reporter->report->sites, site, length - old_length);
+	lz_sites_unlist_region(&reporter->report->sites, old_base);
+	list_region(reporter, region);
 }
 
 /*
@@ -53,7 +75,8 @@ void lz_report_before_free(
 {
 	struct lz_inspection *inspection;
 
-	if (region->site == LZ_SITE_NONE || reporter->books->geometry == NULL)
+	if (reporter->books->geometry == NULL || !lz_report_has_own_table(reporter) ||
+		region->site == LZ_SITE_NONE)
 		return;
 	inspection =
 		lz_report_inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
@@ -64,6 +87,14 @@ void lz_report_before_free(
 	inspection->usage.on_window *= inspection->usage.regions;
 	lz_sites_note_freed(&reporter->report->sites, region->site, &inspection->usage,
 		inspection->usage.regions ? &inspection->cells : NULL);
+	lz_sites_unlist_region(
+		&reporter->report->sites, atomic_load_explicit(&region->base, memory_order_relaxed));
+	if (!inspection->usage.regions)
+		lz_sites_list_region(&reporter->report->sites,
+			atomic_load_explicit(&region->base, memory_order_relaxed),
+			start - atomic_load_explicit(&region->base, memory_order_relaxed), region->site,
+			region->on_window);
+	lz_report_update_identity(reporter);
 	lz_scratch_release(reporter->os, inspection);
 }
 
@@ -95,13 +126,7 @@ static int open_file(const struct lz_reporter *reporter)
 	struct lz_file_id id;
 	int fd, error;
 
-	lz_path_pattern_expand(reporter->report->path, os, reporter->report->executable, &text);
-	fd = os->open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
-	if (fd >= 0) {
-		os->close(fd);
-		lz_text_string(&text, "/lazyzero-report.");
-		lz_text_i64(&text, os->getpid());
-	}
+	lz_report_expand_path(reporter, &text);
 	if (text.truncated)
 		return -ENAMETOOLONG;
 	fd = os->open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
@@ -117,22 +142,10 @@ static int open_file(const struct lz_reporter *reporter)
 	return error;
 }
 
-static void log_failure(struct lz_reporter *reporter, int error)
-{
-	char buffer[320];
-	struct lz_text text = lz_text_init(buffer, sizeof buffer);
-
-	lz_text_string(&text, "no report: cannot write LAZYZERO_REPORT=\"");
-	lz_text_escaped(&text, reporter->options->report);
-	lz_text_string(&text, "\": ");
-	lz_text_string(&text, error == -ELOOP ? "it is a symbolic link" : lz_error_text(error));
-	lz_log_note(reporter->log, buffer);
-}
-
 static void log_failure_once(struct lz_reporter *reporter, int error)
 {
 	if (!reporter->report->failure_logged)
-		log_failure(reporter, error);
+		lz_report_log_failure(reporter, "no report: cannot write", error);
 	reporter->report->failure_logged = true;
 }
 
@@ -151,9 +164,18 @@ static void after_fork(void *context)
 	struct lz_reporter *reporter = context;
 	struct lz_report *report = reporter->report;
 
-	lz_sites_reset(&report->sites);
+	report->pid = reporter->os->getpid();
+	report->file_tried = false;
+	report->sites_path[0] = '\0';
 	lz_regions_for_each(&reporter->books->regions, clear_site, NULL);
+	if (lz_sites_file_detach(reporter->os, report->sites.table) != 0) {
+		/* The table is the parent's. */
+		reporter->report = NULL;
+		return;
+	}
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
+	lz_report_identify_table(reporter);
+	lz_pythons_examine_again(&report->sites.pythons);
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
@@ -162,19 +184,23 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 {
 	struct lz_report *report;
 	struct lz_text name;
-	intptr_t at;
+	intptr_t at, table;
 	int fd;
 
 	if (reporter->options->report[0] == '\0')
 		return;
 	at = reporter->os->mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (lz_os_failed(at)) {
-		log_failure(reporter, (int)at);
+	table = lz_os_failed(at) ? at : lz_sites_table_create(reporter->os);
+	if (lz_os_failed(table)) {
+		if (!lz_os_failed(at))
+			reporter->os->munmap((void *)at, sizeof *report);
+		lz_report_log_failure(reporter, "no report: no memory for", (int)table);
 		return;
 	}
 	report = (struct lz_report *)at;
-	lz_sites_init(&report->sites, reporter->os);
+	lz_sites_init(&report->sites, (struct lz_site_table *)table, reporter->os);
+	report->pid = reporter->os->getpid();
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	name = lz_text_init(report->executable, sizeof report->executable);
 	lz_text_string(&name, executable);
@@ -183,6 +209,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	/* A reused region would have its old contents counted as written by its next owner. */
 	reporter->options->cache = 0;
 	reporter->report = report;
+	lz_report_identify_table(reporter);
 	lz_books_register(
 		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});
 	/* Open the file now: an error is more useful at the start than at the end of a long run. */
@@ -205,9 +232,47 @@ int lz_report_signal(const struct lz_reporter *reporter)
 	return reporter->report != NULL ? signals[reporter->options->report_signal] : 0;
 }
 
-void lz_report_write(struct lz_reporter *reporter, const char *reason)
+/* --- writing --- */
+
+/* A live region is part of its site's usage, and has a line of its own. */
+static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
+{
+	struct lz_report_writer *writer = &reporter->report->writer;
+	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
+	struct lz_inspection *inspection =
+		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window,
+			(unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
+
+	if (inspection == NULL)
+		return;
+	lz_site_usage_add(&writer->live_usage[region->site], &inspection->usage);
+	if (has_line)
+		lz_report_write_region(
+			writer, region->base, region->site, &inspection->usage, &inspection->cells);
+	lz_scratch_release(reporter->os, inspection);
+}
+
+/* Writes all lines to the file. */
+static void write_lines(struct lz_reporter *reporter, const char *reason)
 {
 	struct lz_report *report = reporter->report;
+	struct lz_report_writer *writer = &report->writer;
+
+	lz_report_update_identity(reporter);
+	lz_report_write_header(writer, reason, report->live_count, report->left_out);
+	lz_report_write_modules(writer);
+	/* Regions first: their usage is part of their sites'. */
+	for (size_t i = 0; i < report->live_count; i++)
+		write_region(reporter, &report->live[i], i < LINES_MAX);
+	lz_report_write_sites(writer);
+	lz_report_write_end(writer);
+}
+
+/* `is_last`: the process ends, and the file of its table is of no more use. */
+static void write_report(struct lz_reporter *reporter, const char *reason, bool is_last)
+{
+	struct lz_report *report = reporter->report;
+	struct lz_report_writer *writer;
 	uint64_t saved;
 	bool entered;
 
@@ -218,28 +283,55 @@ void lz_report_write(struct lz_reporter *reporter, const char *reason)
 	 * it. In a forked child, taking the lock resets the report first.
 	 */
 	entered = lz_books_lock(reporter->books);
+	if (reporter->report == NULL) {
+		lz_books_unlock(reporter->books);
+		return;
+	}
 	if (atomic_exchange_explicit(&report->busy, 1, memory_order_acquire) != 0) {
 		if (entered)
 			lz_books_unlock(reporter->books);
 		return;
 	}
 	report->live_count = 0;
-	report->left_out = report->lines = report->used = 0;
-	report->error = 0;
-	memset(report->live_usage, 0, sizeof report->live_usage);
+	report->left_out = 0;
 	lz_regions_for_each(&reporter->books->regions, note_live, report);
 	if (entered)
 		lz_books_unlock(reporter->books);
-	report->fd = open_file(reporter);
-	if (report->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
-		lz_report_write_lines(reporter, reason);
+	writer = &report->writer;
+	memset(writer->live_usage, 0, sizeof writer->live_usage);
+	writer->os = reporter->os;
+	writer->table = report->sites.table;
+	writer->lines = writer->used = 0;
+	writer->error = 0;
+	writer->fd = open_file(reporter);
+	if (writer->fd >= 0 && reporter->os->block_write_signals(&saved) == 0) {
+		write_lines(reporter, reason);
 		reporter->os->restore_write_signals(saved);
-	} else if (report->fd >= 0) {
-		report->error = -EIO;
+	} else if (writer->fd >= 0) {
+		writer->error = -EIO;
 	}
-	if (report->fd >= 0)
-		reporter->os->close(report->fd);
-	if (report->fd < 0 || report->error != 0)
-		log_failure_once(reporter, report->fd < 0 ? report->fd : report->error);
+	if (writer->fd >= 0)
+		reporter->os->close(writer->fd);
+	if (writer->fd < 0 || writer->error != 0)
+		log_failure_once(reporter, writer->fd < 0 ? writer->fd : writer->error);
+	else if (is_last && report->sites_path[0] != '\0')
+		lz_sites_file_remove(reporter->os, report->sites_path);
 	atomic_store_explicit(&report->busy, 0, memory_order_release);
+}
+
+void lz_report_write(struct lz_reporter *reporter)
+{
+	write_report(reporter, "signal", false);
+}
+
+void lz_report_write_at_exit(struct lz_reporter *reporter)
+{
+	write_report(reporter, "exit", true);
+}
+
+void lz_report_write_at_immediate_exit(struct lz_reporter *reporter)
+{
+	/* A child of vfork shares this memory, and a forked child that has no region yet has no table. */
+	if (lz_report_is_active(reporter) && reporter->report->pid == reporter->os->getpid())
+		lz_report_write_at_exit(reporter);
 }

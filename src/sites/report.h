@@ -3,7 +3,9 @@
  * that each call site allocated. `lazyzero report` reads them.
  *
  * reporter->report is NULL if no report is requested; then each allocation or free costs one test. A region
- * is inspected when it is freed, and live regions when the report is written. Safe in signal handlers; a
+ * is inspected when it is freed, and live regions when the report is written. The table of sites is in a file
+ * of its own beside the report, from the first region on, so that it survives a process that is killed
+ * (sites_file.h); that file is removed once the report is written at exit. Safe in signal handlers; a
  * report that is requested while another is being written is skipped. Thread-safe; functions take the lock of
  * the books where they need it.
  *
@@ -27,8 +29,6 @@
 #include "accounting/books.h"
 #include "accounting/request.h"
 #include "sites/sites.h"
-
-#define LZ_REPORT_VERSION 1
 
 struct lz_report;
 
@@ -60,8 +60,9 @@ int lz_report_signal(const struct lz_reporter *reporter);
 void lz_report_region_allocated(
 	struct lz_reporter *reporter, const struct lz_request *request, const void *p);
 
-/* Notes that a region of a site was resized from old_length bytes, and is now at p. */
-void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const void *p, size_t old_length);
+/* Notes that a region of a site was resized from old_length bytes at old_base, and is now at p. */
+void lz_report_region_resized(
+	struct lz_reporter *reporter, unsigned site, uintptr_t old_base, const void *p, size_t old_length);
 
 /*
  * Inspects [start, end) of a region before it is unmapped: the whole region, or the tail that realloc cuts
@@ -70,7 +71,13 @@ void lz_report_region_resized(struct lz_reporter *reporter, unsigned site, const
 void lz_report_before_free(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end);
 
-/* Writes the report; `reason` is "exit" or "signal". */
-void lz_report_write(struct lz_reporter *reporter, const char *reason);
+/* Writes the report of a process that goes on. */
+void lz_report_write(struct lz_reporter *reporter);
+
+/* Writes the report of a process that ends, and removes the file in which its sites would survive. */
+void lz_report_write_at_exit(struct lz_reporter *reporter);
+
+/* The same for _exit(2), which children of fork and of vfork call as well. */
+void lz_report_write_at_immediate_exit(struct lz_reporter *reporter);
 
 #endif

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
 #include "sites/report.h"
+#include "sites/report_lines.h"
 
 #define LZ_REPORT_LIVE_MAX                                                                                   \
 	65536u /* most live regions that are inspected; as many as a process may have mappings */
@@ -22,21 +24,40 @@ struct lz_live_region {
 struct lz_report {
 	struct lz_sites sites;
 	_Atomic uint64_t inspections;
+	_Atomic pid_t pid;                            /* of the process whose table this is */
+	bool file_tried;                              /* the file of the table was created, or could not be */
+	char sites_path[2 * LZ_OPTION_TEXT_MAX + 96]; /* "": the table is in no file */
 	_Atomic uint32_t busy; /* a thread is writing a report and owns the members below */
 	bool failure_logged;   /* the failure to write the file was logged */
 	uint64_t start_time;
 	char path[2 * LZ_OPTION_TEXT_MAX]; /* absolute, % sequences not yet expanded */
 	char executable[64];
-	int fd, error;
-	uint64_t lines, left_out;
+	uint64_t left_out;
 	size_t live_count;
 	struct lz_live_region live[LZ_REPORT_LIVE_MAX];
-	struct lz_site_usage live_usage[LZ_SITES];
-	size_t used;
-	char buffer[16384];
-	char line[4096];                               /* the line being built */
+	struct lz_report_writer writer;
 	char opened_path[2 * LZ_OPTION_TEXT_MAX + 96]; /* `path`, expanded */
 };
+
+/* Logs that the report cannot be written; `what` precedes its path. */
+void lz_report_log_failure(struct lz_reporter *reporter, const char *what, int error);
+
+/* Appends the report's path. Returns whether it is in a directory, where each process has a name of its own.
+ */
+bool lz_report_expand_path(const struct lz_reporter *reporter, struct lz_text *text);
+
+/* Fills the parts of a zeroed table that say whose it is. */
+void lz_report_identify_table(struct lz_reporter *reporter);
+
+/*
+ * Whether the table is this process's own; a forked child gets one with the lock of the books. Where the lock
+ * is not to be had, in a signal handler that interrupted its holder, the process ID decides. Creates the file
+ * of the table if that was not tried yet.
+ */
+bool lz_report_has_own_table(struct lz_reporter *reporter);
+
+/* Keeps up to date what a reader of the file needs besides the sites. */
+void lz_report_update_identity(struct lz_reporter *reporter);
 
 /* The usage of one region and the state for the walk; in a scratch buffer instead of on the stack. */
 struct lz_inspection {
@@ -53,8 +74,5 @@ struct lz_inspection {
  */
 struct lz_inspection *lz_report_inspect(
 	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages);
-
-/* Writes all lines to report->fd; the live regions are in report->live. report->error is the result. */
-void lz_report_write_lines(struct lz_reporter *reporter, const char *reason);
 
 #endif

@@ -1,5 +1,5 @@
-/* The lines of a report; see report.h. */
-#include "sites/report_internal.h"
+/* The lines of a report; see report_lines.h. */
+#include "sites/report_lines.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -7,45 +7,37 @@
 
 #include "base/checked.h"
 #include "base/text.h"
-#include "os/scratch.h"
 
-#define LINES_MAX 2048u /* most regions that get a line of their own */
-#define SAMPLE_PAGES                                                                                         \
-	8192u /* written pages whose contents are read for a report, besides at least two for each region */
-
-static void flush(struct lz_reporter *reporter)
+static void flush(struct lz_report_writer *writer)
 {
-	struct lz_report *report = reporter->report;
-	const char *at = report->buffer;
+	const char *at = writer->buffer;
 
-	while (report->used > 0 && report->error == 0) {
-		ssize_t written = reporter->os->write(report->fd, at, report->used);
+	while (writer->used > 0 && writer->error == 0) {
+		ssize_t written = writer->os->write(writer->fd, at, writer->used);
 
 		if (written == -EINTR)
 			continue;
 		if (written <= 0) {
-			report->error = written == 0 ? -ENOSPC : (int)written;
+			writer->error = written == 0 ? -ENOSPC : (int)written;
 			break;
 		}
 		at += written;
-		report->used -= (size_t)written;
+		writer->used -= (size_t)written;
 	}
-	report->used = 0;
+	writer->used = 0;
 }
 
 /* Ends a line. Only whole lines are written to the file, because other processes may write to it too. */
-static void end_line(struct lz_reporter *reporter, struct lz_text *line)
+static void end_line(struct lz_report_writer *writer, struct lz_text *line)
 {
-	struct lz_report *report = reporter->report;
-
 	lz_text_string(line, "}\n");
-	if (line->truncated || report->error != 0)
+	if (line->truncated || writer->error != 0)
 		return;
-	if (report->used + line->length > sizeof report->buffer)
-		flush(reporter);
-	memcpy(report->buffer + report->used, line->buffer, line->length);
-	report->used += line->length;
-	report->lines++;
+	if (writer->used + line->length > sizeof writer->buffer)
+		flush(writer);
+	memcpy(writer->buffer + writer->used, line->buffer, line->length);
+	writer->used += line->length;
+	writer->lines++;
 }
 
 static void member(struct lz_text *line, const char *name)
@@ -67,12 +59,13 @@ static void member_string(struct lz_text *line, const char *name, const char *va
 	lz_text_json_string(line, value);
 }
 
-static struct lz_text begin_line(struct lz_report *report)
+static struct lz_text begin_line(struct lz_report_writer *writer)
 {
-	return lz_text_init(report->line, sizeof report->line);
+	return lz_text_init(writer->line, sizeof writer->line);
 }
 
-static void begin_object(struct lz_reporter *reporter, struct lz_text *line, const char *kind, uint64_t value)
+static void begin_object(
+	struct lz_report_writer *writer, struct lz_text *line, const char *kind, uint64_t value)
 {
 	lz_text_char(line, '{');
 	lz_text_char(line, '"');
@@ -80,26 +73,28 @@ static void begin_object(struct lz_reporter *reporter, struct lz_text *line, con
 	lz_text_string(line, "\":");
 	lz_text_u64(line, value);
 	lz_text_string(line, ",\"pid\":");
-	lz_text_i64(line, reporter->os->getpid());
+	lz_text_u64(line, writer->table->identity.pid);
 }
 
-static void write_header(struct lz_reporter *reporter, const char *reason)
+void lz_report_write_header(
+	struct lz_report_writer *writer, const char *reason, uint64_t alive, uint64_t left_out)
 {
-	struct lz_report *report = reporter->report;
-	struct lz_text line = begin_line(reporter->report);
+	const struct lz_sites_identity *identity = &writer->table->identity;
+	struct lz_text line = begin_line(writer);
 
-	begin_object(reporter, &line, "lazyzero_report", LZ_REPORT_VERSION);
-	member_u64(&line, "start_time", report->start_time);
-	member_string(&line, "executable", report->executable);
+	begin_object(writer, &line, "lazyzero_report", LZ_REPORT_VERSION);
+	member_u64(&line, "start_time", identity->start_time);
+	member_string(&line, "executable", identity->executable);
 	member_string(&line, "reason", reason);
-	member_string(
-		&line, "geometry", reporter->books->geometry != NULL ? reporter->books->geometry->name : "");
-	member_u64(&line, "page", reporter->books->page);
-	member_u64(&line, "alive", report->live_count);
-	member_u64(&line, "left_out", report->left_out);
-	member_u64(&line, "memset_bytes", lz_stats_get(&reporter->books->stats, memset_bytes));
-	member_u64(&line, "memset_written", lz_stats_get(&reporter->books->stats, memset_written_bytes));
-	end_line(reporter, &line);
+	member_string(&line, "geometry", identity->geometry);
+	member_u64(&line, "page", identity->page);
+	member_u64(&line, "alive", alive);
+	member_u64(&line, "left_out", left_out);
+	member_u64(
+		&line, "memset_bytes", atomic_load_explicit(&identity->memset_bytes, memory_order_relaxed));
+	member_u64(&line, "memset_written",
+		atomic_load_explicit(&identity->memset_written, memory_order_relaxed));
+	end_line(writer, &line);
 }
 
 static void member_build_id(struct lz_text *line, const struct lz_site_module *module)
@@ -113,40 +108,41 @@ static void member_build_id(struct lz_text *line, const struct lz_site_module *m
 	lz_text_char(line, '"');
 }
 
-static void write_modules(struct lz_reporter *reporter)
+static void write_python_places(struct lz_report_writer *writer)
 {
-	const struct lz_site_modules *modules = &reporter->report->sites.modules;
+	for (unsigned i = 0; i < LZ_PYTHON_PLACES; i++) {
+		const struct lz_python_place *place = &writer->table->places.place[i];
+		struct lz_text line = begin_line(writer);
+
+		if (!atomic_load_explicit(&place->known, memory_order_acquire))
+			continue;
+		begin_object(writer, &line, "python", i);
+		member_string(&line, "file", place->file);
+		member_string(&line, "function", place->function);
+		member_u64(&line, "line", (uint64_t)place->line);
+		end_line(writer, &line);
+	}
+}
+
+void lz_report_write_modules(struct lz_report_writer *writer)
+{
+	const struct lz_site_modules *modules = &writer->table->modules;
 
 	for (unsigned i = 0; i < LZ_MODULES; i++) {
 		const struct lz_site_module *module = &modules->entry[i];
-		struct lz_text line = begin_line(reporter->report);
+		struct lz_text line = begin_line(writer);
 
 		if (!atomic_load_explicit(&module->known, memory_order_acquire))
 			continue;
-		begin_object(reporter, &line, "module", i);
+		begin_object(writer, &line, "module", i);
 		member_string(&line, "path", module->module.path);
 		member_u64(&line, "inode", module->module.inode);
 		member(&line, "deleted");
 		lz_text_string(&line, module->module.deleted ? "true" : "false");
 		member_build_id(&line, module);
-		end_line(reporter, &line);
+		end_line(writer, &line);
 	}
-}
-
-static void write_python_places(struct lz_reporter *reporter)
-{
-	for (unsigned i = 0; i < LZ_PYTHON_PLACES; i++) {
-		const struct lz_python_place *place = &reporter->report->sites.places.place[i];
-		struct lz_text line = begin_line(reporter->report);
-
-		if (!atomic_load_explicit(&place->known, memory_order_acquire))
-			continue;
-		begin_object(reporter, &line, "python", i);
-		member_string(&line, "file", place->file);
-		member_string(&line, "function", place->function);
-		member_u64(&line, "line", (uint64_t)place->line);
-		end_line(reporter, &line);
-	}
+	write_python_places(writer);
 }
 
 static void text_module(struct lz_text *line, unsigned module)
@@ -233,81 +229,56 @@ static void member_digits(struct lz_text *line, const char *name, const uint8_t 
 	lz_text_char(line, '"');
 }
 
-static void write_site(struct lz_reporter *reporter, unsigned number)
+static void write_site(struct lz_report_writer *writer, unsigned number)
 {
-	const struct lz_site *site = &reporter->report->sites.site[number];
+	const struct lz_site *site = &writer->table->site[number];
 	struct lz_site_usage usage = site->freed;
-	struct lz_text line = begin_line(reporter->report);
+	struct lz_text line = begin_line(writer);
 
-	lz_site_usage_add(&usage, &reporter->report->live_usage[number]);
+	lz_site_usage_add(&usage, &writer->live_usage[number]);
 	if (!atomic_load_explicit(&site->known, memory_order_acquire) ||
 		(site->count == 0 && usage.bytes == 0))
 		return;
-	begin_object(reporter, &line, "site", number);
+	begin_object(writer, &line, "site", number);
 	member_string(&line, "call", site->call);
 	member_stack(&line, site);
 	member_u64(&line, "count", site->count);
 	member_u64(&line, "asked", site->requested);
 	member_u64(&line, "peak", site->peak);
-	member_u64(&line, "alive", reporter->report->live_usage[number].bytes);
+	member_u64(&line, "alive", writer->live_usage[number].bytes);
 	member_usage(&line, &usage);
 	if (site->largest != 0) {
 		member_u64(&line, "freed", site->largest);
 		member_digits(&line, "freed_written", site->cells.written, site->cells.count);
 		member_digits(&line, "freed_zero", site->cells.zero, site->cells.count);
 	}
-	end_line(reporter, &line);
+	end_line(writer, &line);
 }
 
-static void write_region_line(struct lz_reporter *reporter, const struct lz_live_region *region,
-	const struct lz_inspection *inspection)
+void lz_report_write_region(struct lz_report_writer *writer, uint64_t base, unsigned site,
+	const struct lz_site_usage *usage, const struct lz_cell_map *cells)
 {
-	struct lz_text line = begin_line(reporter->report);
+	struct lz_text line = begin_line(writer);
 
-	begin_object(reporter, &line, "region", region->base);
-	member_u64(&line, "site", region->site);
-	member_usage(&line, &inspection->usage);
-	member_digits(&line, "map_written", inspection->cells.written, inspection->cells.count);
-	member_digits(&line, "map_zero", inspection->cells.zero, inspection->cells.count);
-	end_line(reporter, &line);
+	begin_object(writer, &line, "region", base);
+	member_u64(&line, "site", site);
+	member_usage(&line, usage);
+	member_digits(&line, "map_written", cells->written, cells->count);
+	member_digits(&line, "map_zero", cells->zero, cells->count);
+	end_line(writer, &line);
 }
 
-/* A live region is part of its site's usage, and has a line of its own. */
-static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
+void lz_report_write_sites(struct lz_report_writer *writer)
 {
-	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
-	struct lz_inspection *inspection =
-		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window,
-			(unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
-
-	if (inspection == NULL)
-		return;
-	lz_site_usage_add(&reporter->report->live_usage[region->site], &inspection->usage);
-	if (has_line)
-		write_region_line(reporter, region, inspection);
-	lz_scratch_release(reporter->os, inspection);
-}
-
-static void write_end(struct lz_reporter *reporter)
-{
-	struct lz_text line = begin_line(reporter->report);
-
-	begin_object(reporter, &line, "end", reporter->report->lines);
-	end_line(reporter, &line);
-}
-
-void lz_report_write_lines(struct lz_reporter *reporter, const char *reason)
-{
-	struct lz_report *report = reporter->report;
-
-	write_header(reporter, reason);
-	write_modules(reporter);
-	write_python_places(reporter);
-	/* Regions first: their usage is part of their sites'. */
-	for (size_t i = 0; i < report->live_count; i++)
-		write_region(reporter, &report->live[i], i < LINES_MAX);
 	for (unsigned i = LZ_SITE_OTHER; i < LZ_SITES; i++)
-		write_site(reporter, i);
-	write_end(reporter);
-	flush(reporter);
+		write_site(writer, i);
+}
+
+void lz_report_write_end(struct lz_report_writer *writer)
+{
+	struct lz_text line = begin_line(writer);
+
+	begin_object(writer, &line, "end", writer->lines);
+	end_line(writer, &line);
+	flush(writer);
 }

@@ -3,15 +3,26 @@
 
 #include <stdatomic.h>
 
+#include "base/text.h"
 #include "os/scratch.h"
 
 #define PROBES 64u
 
 #define add(field, amount) __atomic_fetch_add(&(field), amount, __ATOMIC_RELAXED)
 
-void lz_sites_init(struct lz_sites *sites, const struct lz_os *os)
+#define LIVE_PROBES 16u
+
+void lz_sites_init(struct lz_sites *sites, struct lz_site_table *table, const struct lz_os *os)
 {
-	sites->modules.os = os;
+	sites->table = table;
+	table->modules.os = os;
+}
+
+static void set_call(struct lz_site *site, const char *call)
+{
+	struct lz_text text = lz_text_init(site->call, sizeof site->call);
+
+	lz_text_string(&text, call);
 }
 
 /* The stacks of a request, in a scratch buffer. */
@@ -34,37 +45,37 @@ static unsigned frames_run_by(const struct stacks *stacks, unsigned frame, unsig
 }
 
 __attribute__((noinline)) static void fill_python_frames(
-	struct lz_sites *sites, struct lz_site *site, const struct lz_python_stack *python)
+	struct lz_site_table *table, struct lz_site *site, const struct lz_python_stack *python)
 {
 	for (unsigned i = 0; i < python->count; i++)
 		site->python[i] = (uint16_t)lz_python_places_find(
-			&sites->places, sites->modules.os, python->python, &python->frame[i]);
+			&table->places, table->modules.os, python->python, &python->frame[i]);
 	site->python_frames = python->count;
 }
 
 __attribute__((noinline)) static void fill_site(
-	struct lz_sites *sites, struct lz_site *site, const struct stacks *stacks, const char *call)
+	struct lz_site_table *table, struct lz_site *site, const struct stacks *stacks, const char *call)
 {
 	const struct lz_stack *stack = &stacks->native;
 	unsigned placed = 0;
 
-	site->call = call;
+	set_call(site, call);
 	for (unsigned i = 0; i < stack->count; i++) {
 		/*
 		 * The return address may be the first byte of the next module; the call is at the byte before
 		 * it.
 		 */
-		unsigned module = lz_modules_find(&sites->modules, stack->frame[i] - 1);
+		unsigned module = lz_modules_find(&table->modules, stack->frame[i] - 1);
 
 		site->frame[i].module = (uint16_t)module;
 		site->frame[i].offset = stack->frame[i];
 		if (module != LZ_MODULE_NONE)
-			site->frame[i].offset -= sites->modules.entry[module].module.base;
+			site->frame[i].offset -= table->modules.entry[module].module.base;
 		site->frame[i].python_frames = (uint8_t)frames_run_by(stacks, i, placed);
 		placed += site->frame[i].python_frames;
 	}
 	site->frames = stack->count;
-	fill_python_frames(sites, site, &stacks->python);
+	fill_python_frames(table, site, &stacks->python);
 	atomic_store_explicit(&site->known, true, memory_order_release);
 }
 
@@ -79,20 +90,20 @@ static uint64_t hash(const struct stacks *stacks)
 	return key != 0 ? key : 1;
 }
 
-static unsigned find_stack(struct lz_sites *sites, const struct stacks *stacks, const char *call)
+static unsigned find_stack(struct lz_site_table *table, const struct stacks *stacks, const char *call)
 {
 	uint64_t key = hash(stacks);
 	unsigned at = (unsigned)(key >> 32) % LZ_SITES;
 
 	for (unsigned i = 0; i < PROBES; i++, at = (at + 1) % LZ_SITES) {
-		struct lz_site *site = &sites->site[at];
+		struct lz_site *site = &table->site[at];
 		uint64_t found = atomic_load_explicit(&site->key, memory_order_relaxed);
 
 		if (at < LZ_SITE_FIRST)
 			continue;
 		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->key, &found, key,
 					  memory_order_relaxed, memory_order_relaxed)) {
-			fill_site(sites, site, stacks, call);
+			fill_site(table, site, stacks, call);
 			return at;
 		}
 		if (found == key)
@@ -103,21 +114,61 @@ static unsigned find_stack(struct lz_sites *sites, const struct stacks *stacks, 
 
 unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call)
 {
-	struct stacks *stacks = lz_scratch_take(sites->modules.os);
+	struct lz_site_table *table = sites->table;
+	struct stacks *stacks = lz_scratch_take(table->modules.os);
 	unsigned site = LZ_SITE_OTHER;
 
 	_Static_assert(sizeof *stacks <= LZ_SCRATCH_BYTES, "the stacks fit a scratch buffer");
 	if (stacks != NULL && caller != NULL) {
-		lz_stack_walk(&stacks->native, &sites->rules, &sites->modules, caller);
-		lz_python_walk(&stacks->python, &sites->pythons, &sites->modules, &stacks->native);
-		site = find_stack(sites, stacks, call);
+		lz_stack_walk(&stacks->native, &sites->rules, &table->modules, caller);
+		lz_python_walk(&stacks->python, &sites->pythons, &table->modules, &stacks->native);
+		site = find_stack(table, stacks, call);
 	}
-	lz_scratch_release(sites->modules.os, stacks);
+	lz_scratch_release(table->modules.os, stacks);
 	if (site == LZ_SITE_OTHER) {
-		sites->site[site].call = "other";
-		atomic_store_explicit(&sites->site[site].known, true, memory_order_release);
+		set_call(&table->site[site], "other");
+		atomic_store_explicit(&table->site[site].known, true, memory_order_release);
 	}
 	return site;
+}
+
+/* The entry whose base is `base` in the places where that of `wanted` may be; NULL: none. */
+static struct lz_listed_region *find_listed(struct lz_site_table *table, uint64_t wanted, uint64_t base)
+{
+	unsigned at = (unsigned)(wanted * UINT64_C(0x9E3779B97F4A7C15) >> 40) % LZ_SITES_LIVE;
+
+	for (unsigned i = 0; i < LIVE_PROBES; i++, at = (at + 1) % LZ_SITES_LIVE)
+		if (atomic_load_explicit(&table->live[at].base, memory_order_relaxed) == base)
+			return &table->live[at];
+	return NULL;
+}
+
+void lz_sites_list_region(
+	struct lz_sites *sites, uint64_t base, uint64_t length, unsigned site, bool on_window)
+{
+	struct lz_listed_region *entry;
+	uint64_t none = 0;
+
+	do {
+		none = 0;
+		entry = find_listed(sites->table, base, 0);
+	} while (entry != NULL && !atomic_compare_exchange_strong_explicit(&entry->base, &none, base,
+					  memory_order_relaxed, memory_order_relaxed));
+	if (entry == NULL)
+		return;
+	entry->site = site;
+	entry->on_window = on_window;
+	atomic_store_explicit(&entry->length, length, memory_order_release);
+}
+
+void lz_sites_unlist_region(struct lz_sites *sites, uint64_t base)
+{
+	struct lz_listed_region *entry = find_listed(sites->table, base, base);
+
+	if (entry == NULL)
+		return;
+	atomic_store_explicit(&entry->length, 0, memory_order_relaxed);
+	atomic_store_explicit(&entry->base, 0, memory_order_release);
 }
 
 static void add_live_bytes(struct lz_site *at, uint64_t bytes)
@@ -132,15 +183,15 @@ static void add_live_bytes(struct lz_site *at, uint64_t bytes)
 
 void lz_sites_note_grown(struct lz_sites *sites, unsigned site, uint64_t bytes)
 {
-	add(sites->site[site].requested, bytes);
-	add_live_bytes(&sites->site[site], bytes);
+	add(sites->table->site[site].requested, bytes);
+	add_live_bytes(&sites->table->site[site], bytes);
 }
 
 void lz_sites_note_allocated(struct lz_sites *sites, unsigned site, uint64_t bytes, uint64_t asked)
 {
-	add(sites->site[site].count, 1);
-	add(sites->site[site].requested, asked);
-	add_live_bytes(&sites->site[site], bytes);
+	add(sites->table->site[site].count, 1);
+	add(sites->table->site[site].requested, asked);
+	add_live_bytes(&sites->table->site[site], bytes);
 }
 
 void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *usage)
@@ -161,7 +212,7 @@ void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *us
 void lz_sites_note_freed(struct lz_sites *sites, unsigned site, const struct lz_site_usage *usage,
 	const struct lz_cell_map *cells)
 {
-	struct lz_site *at = &sites->site[site];
+	struct lz_site *at = &sites->table->site[site];
 
 	__atomic_fetch_sub(&at->live, usage->bytes, __ATOMIC_RELAXED);
 	lz_site_usage_add(&at->freed, usage);
@@ -171,18 +222,4 @@ void lz_sites_note_freed(struct lz_sites *sites, unsigned site, const struct lz_
 	__atomic_store_n(&at->largest, usage->bytes, __ATOMIC_RELAXED);
 	at->cells = *cells;
 	atomic_store_explicit(&at->cells_locked, 0, memory_order_release);
-}
-
-void lz_sites_reset(struct lz_sites *sites)
-{
-	for (unsigned i = 0; i < LZ_SITES; i++) {
-		struct lz_site *site = &sites->site[i];
-
-		/* Entries that were never used stay untouched memory. */
-		if (site->count == 0 && site->freed.bytes == 0)
-			continue;
-		site->count = site->requested = site->live = site->peak = site->largest = 0;
-		site->freed = (struct lz_site_usage){0};
-		atomic_store_explicit(&site->cells_locked, 0, memory_order_relaxed);
-	}
 }

@@ -1,6 +1,7 @@
 /*
  * The call sites that allocated regions, and the usage of these regions: a table of fixed size, allocated
- * only if a report is requested (report.h).
+ * only if a report is requested (report.h). The table contains no address that is needed to read it, so
+ * that it can be in a file which another process reads (sites_file.h).
  *
  * A site is a call stack (stack.h), with the Python frames in it (python.h). Its modules are looked up when
  * the site is first seen, so a module that is unloaded later still has its name. When the table is full,
@@ -21,7 +22,9 @@
 #include "sites/python_places.h"
 #include "sites/stack.h"
 
-#define LZ_SITES 4096u /* a power of two */
+#define LZ_SITES 4096u       /* a power of two */
+#define LZ_SITES_LIVE 16384u /* live regions that are listed; a power of two */
+#define LZ_SITE_CALL_MAX 24u /* bytes of the name of a call, with its terminator */
 
 enum { LZ_SITE_NONE, LZ_SITE_OTHER, LZ_SITE_FIRST };
 
@@ -57,10 +60,10 @@ struct lz_site_frame {
 struct lz_site {
 	_Atomic uint64_t key; /* hash of the stacks; 0: free entry */
 	_Atomic bool known;   /* call and frames are valid */
-	const char *call;
-	unsigned frames;
+	char call[LZ_SITE_CALL_MAX];
+	uint32_t frames;
 	struct lz_site_frame frame[LZ_STACK_FRAMES]; /* innermost first */
-	unsigned python_frames;
+	uint32_t python_frames;
 	uint16_t python[LZ_PYTHON_FRAMES]; /* numbers of places, innermost first */
 	uint64_t count, requested;     /* regions ever allocated; bytes requested, with realloc's growth */
 	uint64_t live, peak;           /* bytes of live regions, now and at the peak */
@@ -70,23 +73,57 @@ struct lz_site {
 	struct lz_cell_map cells;      /* usage of its parts */
 };
 
-struct lz_sites {
+/* A live region. An entry whose length is 0 is being changed. */
+struct lz_listed_region {
+	_Atomic uint64_t base; /* 0: a free entry */
+	_Atomic uint64_t length;
+	uint32_t site;
+	bool on_window;
+};
+
+/* Whose sites these are, for a reader of the file. Written before anything else is. */
+struct lz_sites_identity {
+	uint32_t magic, version;
+	uint64_t bytes; /* of the whole table, which is the version of its layout */
+	uint64_t pid, start_time;
+	uint64_t page;       /* bytes; 0: not known yet */
+	char geometry[32];   /* "": not known yet */
+	char executable[64]; /* name of the executable */
+	_Atomic uint64_t memset_bytes,
+		memset_written; /* as in the statistics, when a region was last changed */
+};
+
+struct lz_site_table {
+	struct lz_sites_identity identity;
 	struct lz_site site[LZ_SITES];
+	struct lz_listed_region live[LZ_SITES_LIVE];
 	struct lz_site_modules modules;
-	struct lz_stack_rules rules;
-	struct lz_pythons pythons;
 	struct lz_python_places places;
 };
 
-/* Initialises zeroed memory. */
-void lz_sites_init(struct lz_sites *sites, const struct lz_os *os);
+struct lz_sites {
+	struct lz_site_table *table;
+	struct lz_stack_rules rules;
+	struct lz_pythons pythons;
+};
+
+/* Initialises zeroed memory. `table` must be zeroed, too. */
+void lz_sites_init(struct lz_sites *sites, struct lz_site_table *table, const struct lz_os *os);
 
 /*
  * Returns the number of the site of the calling thread's stack from the return address `caller` outwards, and
- * adds it if it is new. `call` must be a constant. 5 us, with Python
- * frames 10 us, and about 1 ms for a new site.
+ * adds it if it is new. `call` is cut to LZ_SITE_CALL_MAX. 5 us, with Python frames 10 us, and about 1 ms for a
+ * new site.
  */
 unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call);
+
+/*
+ * Lists a live region, and takes it off the list. A region for which there is no room is not listed. Of two
+ * threads that change the entry of the same base, one must have finished before the other starts.
+ */
+void lz_sites_list_region(
+	struct lz_sites *sites, uint64_t base, uint64_t length, unsigned site, bool on_window);
+void lz_sites_unlist_region(struct lz_sites *sites, uint64_t base);
 
 /*
  * Counts a region of `bytes` allocated for a request of `asked` bytes; counts the growth of a region by
@@ -100,8 +137,5 @@ void lz_sites_note_freed(struct lz_sites *sites, unsigned site, const struct lz_
 	const struct lz_cell_map *cells);
 
 void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *usage);
-
-/* Resets the counters in a forked child: they belong to the parent. */
-void lz_sites_reset(struct lz_sites *sites);
 
 #endif

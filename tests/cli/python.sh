@@ -113,7 +113,7 @@ def busy():
     while not stop:
         sum(range(100))
 def released():
-    for _ in range(200):
+    for _ in range(20):
         libc.free(ctypes.c_void_p(libc.calloc(1, 4000000)))  # line 11
 libc.free.argtypes = [ctypes.c_void_p]
 others = [threading.Thread(target=busy) for _ in range(2)]
@@ -202,6 +202,19 @@ def two():
 kept = two()
 END_OF_PYTHON
 
+# A forked child, whose first large request is made after the parent's.
+cat > "$work/fork.py" <<'END_OF_PYTHON'
+import os, sys
+kept = bytearray(4000000)
+child = os.fork()
+if child == 0:
+    def work():
+        return bytearray(5000000)  # line 6
+    kept = work()
+    sys.exit(0)
+os.waitpid(child, 0)
+END_OF_PYTHON
+
 test_python()
 {
 	python=$1
@@ -245,6 +258,13 @@ y = bytearray(4000000)'
 	expect "$version: status while arenas are mapped" 0 "$status"
 	expect "$version: a deep recursion" 1 "$(rows | grep -c '^deep arenas.py 5')"
 	expect "$version: the innermost 24 frames" "$(yes deep:5 | head -n 24 | paste -s -d ' ' -)" "$(chain 5 | head -n 1)"
+
+	rm -rf "$work/forks"
+	mkdir "$work/forks"
+	run run --report="$work/forks/" $options --summary=none "$python" "$work/fork.py"
+	run report --json "$work/forks"
+	expect "$version: a forked child" "<module> fork.py 2
+work fork.py 6" "$(rows)"
 
 	run report $options --json --all -- "$python" "$work/threads.py"
 	expect "$version: threads without the GIL" "released threads.py 11" "$(rows)"

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- threads that clear neighbouring parts of one page --- */
@@ -94,16 +95,29 @@ static void clear_in_handler(int number)
 	interrupted[6 * MB + 99]++;
 }
 
+/* The timer's signal goes to this thread: another one would not be interrupted while it clears. */
+static timer_t start_timer(void)
+{
+	struct itimerspec every = {{0, 2000000}, {0, 2000000}};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+	timer_t timer;
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &every, NULL) != 0)
+		perror("timer_create"), _exit(2);
+	return timer;
+}
+
 static void check_signals(void)
 {
-	struct itimerval every = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
 	struct sigaction action = {.sa_handler = clear_in_handler, .sa_flags = SA_RESTART}, before;
+	timer_t timer;
 
 	of_handler = map_private(5 * MB);
 	interrupted = map_private(7 * MB);
 	signals = 0;
 	sigaction(SIGALRM, &action, &before);
-	setitimer(ITIMER_REAL, &every, NULL);
+	timer = start_timer();
 	for (int round = 0; round < 4000 && signals < 100; round++) {
 		for (size_t at = PAGE; at < 6 * MB; at += 16 * PAGE)
 			interrupted[at] = 1;
@@ -111,7 +125,7 @@ static void check_signals(void)
 		if (!CHECK(all_zero(interrupted + 1, 6 * MB + 98), "interrupted memset, round %d", round))
 			break;
 	}
-	setitimer(ITIMER_REAL, &never, NULL);
+	timer_delete(timer);
 	sigaction(SIGALRM, &before, NULL);
 	CHECK(interrupted[0] == (char)signals && interrupted[6 * MB + 99] == (char)signals,
 		"a handler's store beside the range is lost");

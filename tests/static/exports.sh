@@ -10,6 +10,8 @@ documented="$documented pkey_mprotect mlock mlock2 mlockall mbind process_madvis
 prctl"
 # Functions that clear memory.
 documented="$documented memset bzero explicit_bzero __memset_chk __explicit_bzero_chk"
+# Functions that end the process without destructors.
+documented="$documented _exit _Exit"
 # Calls after which the kernel may still read pages; and syscall, on architectures with an implementation of it.
 documented="$documented vmsplice setsockopt"
 optional=

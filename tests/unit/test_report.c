@@ -9,11 +9,12 @@
 #include "kernel.h"
 
 static struct lz_sites sites; /* zeroed, like the report's mapping */
+static struct lz_site_table table;
 
 static void fresh_sites(void)
 {
 	memset(&sites, 0, sizeof sites);
-	lz_sites_init(&sites, fake_os());
+	lz_sites_init(&sites, &table, fake_os());
 }
 
 Test(sites, one_site_per_return_address)
@@ -27,11 +28,11 @@ Test(sites, one_site_per_return_address)
 	cr_expect_geq(first, LZ_SITE_FIRST);
 	cr_expect_neq(first, second);
 	cr_expect_eq(lz_sites_find(&sites, here, "calloc"), first);
-	cr_expect_eq(sites.site[first].frames, 1, "no caller of this test");
-	cr_expect_eq(sites.site[first].frame[0].module, sites.site[second].frame[0].module);
-	cr_expect_eq(sites.site[second].frame[0].offset - sites.site[first].frame[0].offset, 16);
-	cr_expect_str_eq(sites.site[second].call, "malloc");
-	const struct lz_site_module *module = &sites.modules.entry[sites.site[first].frame[0].module];
+	cr_expect_eq(table.site[first].frames, 1, "no caller of this test");
+	cr_expect_eq(table.site[first].frame[0].module, table.site[second].frame[0].module);
+	cr_expect_eq(table.site[second].frame[0].offset - table.site[first].frame[0].offset, 16);
+	cr_expect_str_eq(table.site[second].call, "malloc");
+	const struct lz_site_module *module = &table.modules.entry[table.site[first].frame[0].module];
 	cr_expect_not_null(strstr(module->module.path, "unit"));
 	cr_expect_not(module->module.deleted);
 }
@@ -43,8 +44,8 @@ Test(sites, address_outside_any_file_is_kept_unchanged)
 
 	fresh_sites();
 	site = lz_sites_find(&sites, (char *)code + 7, "calloc");
-	cr_expect_eq(sites.site[site].frame[0].module, LZ_MODULE_NONE);
-	cr_expect_eq(sites.site[site].frame[0].offset, (uintptr_t)code + 7);
+	cr_expect_eq(table.site[site].frame[0].module, LZ_MODULE_NONE);
+	cr_expect_eq(table.site[site].frame[0].offset, (uintptr_t)code + 7);
 	cr_expect_eq(lz_sites_find(&sites, NULL, "calloc"), LZ_SITE_OTHER);
 }
 
@@ -66,7 +67,7 @@ Test(sites, peak_page_counts_and_largest_histogram)
 	struct lz_site_usage small = {.regions = 1, .bytes = 100, .written = 40},
 			     large = {.regions = 1, .bytes = 300};
 	struct lz_cell_map cells = {.count = 3, .written = {1, 2, 3}}, other = {.count = 1};
-	struct lz_site *site = &sites.site[5];
+	struct lz_site *site = &table.site[5];
 
 	fresh_sites();
 	lz_sites_note_allocated(&sites, 5, 300, 290);
@@ -84,10 +85,29 @@ Test(sites, peak_page_counts_and_largest_histogram)
 	cr_expect_eq(site->freed.written, 40);
 	cr_expect_eq(site->largest, 300);
 	cr_expect_eq(site->cells.count, 3);
-	lz_sites_reset(&sites);
-	cr_expect_eq(
-		site->count + site->requested + site->peak + site->live + site->freed.bytes + site->largest,
-		0);
+}
+
+Test(sites, live_regions_are_listed_until_they_are_freed)
+{
+	unsigned listed = 0;
+
+	fresh_sites();
+	for (uint64_t i = 1; i <= 1000; i++)
+		lz_sites_list_region(&sites, i << 21, i * 4096, 7, i % 2 != 0);
+	for (uint64_t i = 1; i <= 1000; i += 2)
+		lz_sites_unlist_region(&sites, i << 21);
+	lz_sites_unlist_region(&sites, 12345);
+	for (unsigned i = 0; i < LZ_SITES_LIVE; i++) {
+		const struct lz_listed_region *region = &table.live[i];
+
+		if (region->base == 0)
+			continue;
+		listed++;
+		cr_expect_eq(region->length, (region->base >> 21) * 4096);
+		cr_expect_eq(region->site, 7);
+		cr_expect_not(region->on_window);
+	}
+	cr_expect_eq(listed, 500);
 }
 
 /* --- census --- */
@@ -345,7 +365,7 @@ Test(report, is_not_written_by_default)
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	cr_expect_eq(lz_regions_find(&core.books.regions, (uintptr_t)p)->site, LZ_SITE_NONE);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-	lz_report_write(&core.reporter, "exit");
+	lz_report_write_at_exit(&core.reporter);
 	cr_expect_eq(lz_report_signal(&core.reporter), 0);
 }
 
@@ -429,7 +449,7 @@ Test(report, marks_unknown_values_without_pagemap_scan)
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	cr_assert_eq(allocate(2 * MIB, &q), 0);
 	cr_expect_eq(lz_heap_free(&core.heap, p), 0);
-	lz_report_write(&core.reporter, "signal");
+	lz_report_write(&core.reporter);
 	reported();
 	cr_expect_eq(lines_with("\"reason\":\"signal\""), 1);
 	cr_expect_eq(lines_with("\"written\":null,\"written_zero\":null,\"zero\":null,"
@@ -446,14 +466,14 @@ Test(report, full_disk_is_reported_once)
 	cr_assert_eq(allocate(2 * MIB, &p), 0);
 	fake.error = -ENOSPC;
 	fake.fail_from[FAKE_WRITE] = fake.calls[FAKE_WRITE] + 1;
-	lz_report_write(&core.reporter, "signal");
+	lz_report_write(&core.reporter);
 	fake.fail_from[FAKE_WRITE] = 0;
-	lz_report_write(&core.reporter, "signal");
+	lz_report_write(&core.reporter);
 	reported();
 	cr_expect_eq(lines_with("{\"lazyzero_report\":1,"), 1, "the second report is complete");
 	cr_expect_eq(lines_with("{\"end\":"), 1);
 	fake.fail_at[FAKE_OPEN] = fake.calls[FAKE_OPEN] + 1;
-	lz_report_write(&core.reporter, "exit");
+	lz_report_write_at_exit(&core.reporter);
 	unlink(path);
 }
 

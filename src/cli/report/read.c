@@ -14,7 +14,7 @@
 #include "cli/common/messages.h"
 #include "cli/report/line.h"
 #include "cli/report/merge.h"
-#include "sites/report.h"
+#include "sites/report_lines.h"
 
 #define LINE_MAX_BYTES 65536u
 #define LINES_MAX 65536u
