@@ -50,8 +50,7 @@ void lz_report_place_name(const struct lz_report *report, const struct lz_report
 		name, capacity);
 }
 
-/* Whether the frames further out are those that start every program or thread. */
-static bool is_outermost(const struct lz_report *report, const struct lz_report_address *address)
+bool lz_report_is_outermost(const struct lz_report *report, const struct lz_report_address *address)
 {
 	const char *function =
 		address->place_count > 0 ? address->places[address->place_count - 1].function : NULL;
@@ -80,7 +79,7 @@ void lz_report_callers(
 				name);
 			length += strlen(text + length);
 		}
-		if (is_outermost(report, address))
+		if (lz_report_is_outermost(report, address))
 			break;
 	}
 }

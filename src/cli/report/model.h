@@ -97,6 +97,7 @@ struct lz_report_process {
 	uint64_t omitted; /* live regions that the report does not list, because there were too many */
 	/* Zeros that large memset calls asked for, and those that had to be written; UINT64_MAX: unknown. */
 	uint64_t memset_bytes, memset_written;
+	struct timespec report_time; /* modification time of the report file */
 };
 
 struct lz_report {

@@ -53,7 +53,8 @@ static int parse_header(struct file *file, const json_t *line)
 					      .alive = lz_report_line_u64(line, "alive"),
 					      .omitted = lz_report_line_u64(line, "left_out"),
 					      .memset_bytes = lz_report_line_u64(line, "memset_bytes"),
-					      .memset_written = lz_report_line_u64(line, "memset_written")},
+					      .memset_written = lz_report_line_u64(line, "memset_written"),
+					      .report_time = file->report_time},
 		.report_time = file->report_time};
 	struct lz_report_lines *lines = find_process(file, new.process.pid);
 
