@@ -33,8 +33,8 @@ static const char *const by_names[] = {"stack", "line", "function", "module", NU
 static const struct lz_flag flags[] = {
 	[FLAG_HTML] = {.name = "html",
 		.value = "FILE",
-		.help = "Write a self-contained HTML page to FILE: a timeline of the run, a map of the "
-			"address space, and the call sites.",
+		.help = "Write a self-contained HTML page to FILE: a flame graph of the call stacks, a timeline "
+			"of the run, the call sites, and a map of the address space.",
 		.accepts = "the name of a file"},
 	[FLAG_JSON] = {.name = "json", .help = "Print JSON."},
 	[FLAG_ALL] = {.name = "all", .help = "Show all call sites, not only the first 20."},
