@@ -74,6 +74,7 @@ struct lz_cache {
 	_Atomic uint64_t limits_read_ms;      /* when the two limits were last read; 0: never */
 	_Atomic uint32_t
 		slow_first_writes; /* 2 or more: first writes after MADV_FREE are slow here, see clear.c */
+	bool drops_pages; /* of each region that is cached, so that what its next owner writes can be told */
 	_Atomic bool stopped;      /* nothing is cached any more; see lz_cache_stop */
 	/* Called with the lock held when the cache becomes non-empty (true) or empty (false); may be NULL. */
 	void (*on_occupancy_change)(bool filled);

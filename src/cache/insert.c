@@ -247,6 +247,13 @@ bool lz_cache_insert(struct lz_cache *cache, struct lz_region_record *record)
 	if (lz_cache_advise_fork(cache, &region, MADV_DONTFORK) != 0 ||
 		!lz_cache_region_is_intact(cache, &region))
 		return false;
+	if (cache->drops_pages) {
+		if (cache->os->madvise((void *)region.base, region.length, MADV_DONTNEED) != 0)
+			return false;
+		region.is_zero = true;
+		region.full = false;
+		return insert_region(cache, record, &region);
+	}
 	region.resident = region.length;
 	/* A region that was fully resident when it was last cleared still is. */
 	if (region.length > limit / ASSUME_RESIDENT_SHARE && !(region.full && region.length <= limit))

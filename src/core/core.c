@@ -150,6 +150,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	lz_cache_init(&core->cache);
 	if (core->active)
 		lz_report_open(&core->reporter, base_name(executable));
+	core->cache.drops_pages = core->reporter.report != NULL;
 	return error;
 }
 

@@ -49,10 +49,13 @@ __attribute__((noinline)) static int allocate_from_cache(
 	lz_books_count_region(
 		heap->books, kept_length, lz_regions_find(&heap->books->regions, base)->on_window);
 	*out = (void *)base;
-	if (lz_cache_size_fits(kept_length, length) || lz_heap_resize(heap, request, (void *)base, out) == 0)
-		return 0;
-	lz_heap_free(heap, (void *)base);
-	return -ENOENT;
+	if (!lz_cache_size_fits(kept_length, length) && lz_heap_resize(heap, request, (void *)base, out) != 0) {
+		lz_heap_free(heap, (void *)base);
+		return -ENOENT;
+	}
+	if (lz_report_is_active(heap->reporter))
+		lz_report_region_allocated(heap->reporter, request, *out);
+	return 0;
 }
 
 static void count_allocated(struct lz_heap *heap, const struct lz_request *request,
@@ -113,7 +116,6 @@ int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, siz
 	/* The next allocator rejects sizes beyond the address space as fast as without lazyzero. */
 	if (geometry != NULL && request->size >> geometry->user_bits != 0)
 		return -EAGAIN;
-	/* The cache is empty if a report is requested. */
 	error = allocate_from_cache(heap, request, alignment, out);
 
 	return error == -ENOENT ? allocate_fresh(heap, request, alignment, out) : error;

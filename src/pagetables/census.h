@@ -29,6 +29,7 @@ struct lz_census_histogram {
 struct lz_census {
 	/* Private: */
 	const struct lz_os *os;
+	bool of_other_process;
 	const struct lz_geometry *geometry;
 	uint64_t start, end, last_end, last_block; /* last_block: the last block with written pages, plus 1 */
 	struct lz_tables tables;
@@ -54,6 +55,12 @@ void lz_census_init(
  * Walks the range. Returns 0 or -errno: -ENOTTY before Linux 6.7. After an error the results are undefined.
  */
 int lz_census_walk(struct lz_census *census, const struct lz_os *os);
+
+/*
+ * The same for another process, whose pagemap is open at fd; os->read_memory reads the memory of that
+ * process.
+ */
+int lz_census_walk_of(struct lz_census *census, const struct lz_os *os, int fd);
 
 /*
  * Returns the bytes of tables, from level `lowest` up, that `bytes` of fully populated memory need in

@@ -1,10 +1,9 @@
-/* Inspects the pages of one region; see report_internal.h. */
-#include <stdatomic.h>
+/* Inspects the pages of one region; see inspect.h. */
 #include <string.h>
 
 #include "base/checked.h"
 #include "os/scratch.h"
-#include "sites/report_internal.h"
+#include "sites/inspect.h"
 
 /* The share of a cell as a digit from 0 to 9, rounded up so that a single written page shows. */
 static uint8_t digit(uint64_t part, uint64_t whole)
@@ -24,11 +23,13 @@ static void fill_cells(
 	}
 }
 
-struct lz_inspection *lz_report_inspect(
-	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages)
+struct lz_inspection *lz_inspect_region(const struct lz_inspected_process *process, uintptr_t start,
+	uintptr_t end, bool on_window, unsigned pages, uint64_t seed)
 {
-	struct lz_inspection *inspection = lz_scratch_take(reporter->os);
+	const struct lz_geometry *geometry = process->geometry;
+	struct lz_inspection *inspection = lz_scratch_take(process->os);
 	struct lz_census *census;
+	int error;
 
 	_Static_assert(sizeof *inspection <= LZ_SCRATCH_BYTES, "it fits a scratch buffer");
 	if (inspection == NULL)
@@ -37,24 +38,24 @@ struct lz_inspection *lz_report_inspect(
 	inspection->usage =
 		(struct lz_site_usage){.regions = 1, .bytes = end - start, .on_window = on_window};
 	memset(&inspection->cells, 0, sizeof inspection->cells);
-	inspection->usage.full_tables =
-		lz_census_proportional_table_bytes(reporter->books->geometry, end - start, 0);
-	lz_census_init(census, reporter->books->geometry, start, end);
-	lz_census_histogram_init(&inspection->map, end - start, reporter->books->page);
+	inspection->usage.full_tables = lz_census_proportional_table_bytes(geometry, end - start, 0);
+	lz_census_init(census, geometry, start, end);
+	lz_census_histogram_init(&inspection->map, end - start, UINT64_C(1) << geometry->page_shift);
 	census->map = &inspection->map;
-	lz_zero_sample_init(&inspection->sample, start, reporter->books->geometry->page_shift, pages,
-		atomic_fetch_add_explicit(&reporter->report->inspections, 1, memory_order_relaxed));
+	lz_zero_sample_init(&inspection->sample, start, geometry->page_shift, pages, seed);
 	census->sample = &inspection->sample;
-	if (lz_census_walk(census, reporter->os) != 0) {
+	error = process->pagemap < 0 ? lz_census_walk(census, process->os)
+				     : lz_census_walk_of(census, process->os, process->pagemap);
+	if (error) {
 		inspection->usage.unknown_bytes = inspection->usage.bytes;
 		return inspection;
 	}
 	inspection->usage.written = census->written;
 	inspection->usage.zero = census->zero_mapped + census->window;
 	inspection->usage.written_zero =
-		lz_zero_sample_estimate(&inspection->sample, reporter->os, &inspection->usage.sampled);
+		lz_zero_sample_estimate(&inspection->sample, process->os, &inspection->usage.sampled);
 	inspection->usage.tables = census->table_share;
 	inspection->usage.window_tables = census->window_share;
-	fill_cells(&inspection->cells, &inspection->map, end - start, reporter->books->page);
+	fill_cells(&inspection->cells, &inspection->map, end - start, UINT64_C(1) << geometry->page_shift);
 	return inspection;
 }

@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "os/scratch.h"
+#include "sites/inspect.h"
 #include "sites/sites_file.h"
 #include "support/path_pattern.h"
 
@@ -23,6 +24,16 @@
 /* --- the table, and its file --- */
 
 /* --- regions --- */
+
+static struct lz_inspection *inspect(
+	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages)
+{
+	const struct lz_inspected_process self = {
+		.os = reporter->os, .geometry = reporter->books->geometry, .pagemap = -1};
+
+	return lz_inspect_region(&self, start, end, on_window, pages,
+		atomic_fetch_add_explicit(&reporter->report->inspections, 1, memory_order_relaxed));
+}
 
 static void list_region(struct lz_reporter *reporter, const struct lz_region_record *region)
 {
@@ -78,8 +89,7 @@ void lz_report_before_free(
 	if (reporter->books->geometry == NULL || !lz_report_has_own_table(reporter) ||
 		region->site == LZ_SITE_NONE)
 		return;
-	inspection =
-		lz_report_inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
+	inspection = inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
 	if (inspection == NULL)
 		return;
 	/* A tail that realloc cuts off is not counted as a region. */
@@ -206,8 +216,6 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	lz_text_string(&name, executable);
 	lz_path_pattern_make_absolute(
 		report->path, sizeof report->path, reporter->os, reporter->options->report);
-	/* A reused region would have its old contents counted as written by its next owner. */
-	reporter->options->cache = 0;
 	reporter->report = report;
 	lz_report_identify_table(reporter);
 	lz_books_register(
@@ -239,9 +247,8 @@ static void write_region(struct lz_reporter *reporter, const struct lz_live_regi
 {
 	struct lz_report_writer *writer = &reporter->report->writer;
 	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
-	struct lz_inspection *inspection =
-		lz_report_inspect(reporter, region->base, region->base + region->length, region->on_window,
-			(unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
+	struct lz_inspection *inspection = inspect(reporter, region->base, region->base + region->length,
+		region->on_window, (unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
 
 	if (inspection == NULL)
 		return;

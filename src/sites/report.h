@@ -41,9 +41,9 @@ struct lz_reporter {
 };
 
 /*
- * Sets up the report if the options request one, and logs problems with its file. Turns the cache off,
- * because a reused region would have its old contents counted as written by its next owner. Called before
- * there are threads.
+ * Sets up the report if the options request one, and logs problems with its file. Called before there are
+ * threads. The cache must then drop the pages of what it keeps, or a reused region would have its old
+ * contents counted as written by its next owner.
  */
 void lz_report_open(struct lz_reporter *reporter, const char *executable);
 

@@ -59,20 +59,4 @@ bool lz_report_has_own_table(struct lz_reporter *reporter);
 /* Keeps up to date what a reader of the file needs besides the sites. */
 void lz_report_update_identity(struct lz_reporter *reporter);
 
-/* The usage of one region and the state for the walk; in a scratch buffer instead of on the stack. */
-struct lz_inspection {
-	struct lz_site_usage usage;
-	struct lz_cell_map cells; /* usage by parts of the region */
-	struct lz_census census;
-	struct lz_census_histogram map;
-	struct lz_zero_sample sample;
-};
-
-/*
- * Inspects a region, and the contents of at most `pages` of its written pages. The caller releases the result
- * with lz_scratch_release. NULL: no memory for the buffer.
- */
-struct lz_inspection *lz_report_inspect(
-	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages);
-
 #endif

@@ -185,8 +185,10 @@ END_OF_PYTHON
 	fi
 fi
 run report $options -- "$work/known" k
-expect "status of a program that was killed" 125 "$status"
-expect_match "message about a killed program" "known' was killed by signal 9 (Killed) before it could write its report" "$work/err"
+expect "status of a program that was killed" 137 "$status"
+expect_match "the report of a program that was killed" '^known\[[0-9]*\], when it was killed: ' "$work/out"
+run report $options -- sh -c 'kill -9 $$'
+expect_match "message about a program that was killed too early" "sh' was killed by signal 9 (Killed) before it had made a region" "$work/err"
 
 # Demangled C++ names, cut to the width of the table.
 cat > "$work/names.cc" <<'END_OF_C'

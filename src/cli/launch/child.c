@@ -17,6 +17,7 @@
 #include "cli/common/command.h"
 #include "cli/common/display.h"
 #include "cli/common/messages.h"
+#include "cli/launch/oom.h"
 #include "os/os.h"
 #include "os/procfs.h"
 
@@ -104,7 +105,7 @@ static bool is_termination_signal(int signal)
 	return signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT;
 }
 
-static void forward_signal(const siginfo_t *info, pid_t child)
+static void forward_signal(const siginfo_t *info, const struct lz_child_monitor *monitor, pid_t child)
 {
 	/*
 	 * The terminal sends its signals to the child as well; signals from the child are not sent back to
@@ -112,6 +113,8 @@ static void forward_signal(const siginfo_t *info, pid_t child)
 	 */
 	if (info->si_signo == SIGCHLD || info->si_code == SI_KERNEL || info->si_pid == child)
 		return;
+	if (monitor->before_signal != NULL && is_termination_signal(info->si_signo))
+		monitor->before_signal(monitor->context);
 	kill(child, info->si_signo);
 }
 
@@ -133,10 +136,35 @@ static void stop_with_child(int signal)
 
 static void sample(const char *status_path, struct lz_child_result *result)
 {
+	struct lz_oom_state oom = result->oom;
 	uint64_t now;
 
-	if (lz_proc_value(&lz_os_linux, status_path, "VmPTE:", &now) == 0 && now > result->page_tables)
+	lz_oom_watch(&oom, result->pid);
+	/* A process that is ending has no memory and so no such line; its group is no longer the one it had.
+	 */
+	if (lz_proc_value(&lz_os_linux, status_path, "VmPTE:", &now) != 0)
+		return;
+	result->oom = oom;
+	result->last_page_tables = now;
+	result->last_sample_ns = lz_monotonic_ns();
+	if (now > result->page_tables)
 		result->page_tables = now;
+}
+
+/* The init process of a PID namespace is the parent of every process there that lost its own. */
+static void reap_orphans(pid_t child)
+{
+	siginfo_t info;
+
+	if (getpid() != 1)
+		return;
+	for (;;) {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0 ||
+			info.si_pid == child)
+			return;
+		waitpid(info.si_pid, NULL, WNOHANG);
+	}
 }
 
 static void monitor_child(const sigset_t *set, const struct lz_child_monitor *monitor,
@@ -151,11 +179,12 @@ static void monitor_child(const sigset_t *set, const struct lz_child_monitor *mo
 		pid_t changed;
 
 		sample(status_path, result);
+		reap_orphans(result->pid);
 		if (monitor->sample != NULL)
 			monitor->sample(monitor->context, result->pid);
 		if (sigtimedwait(set, &info, &pause) > 0) {
 			result->interrupted = result->interrupted || is_termination_signal(info.si_signo);
-			forward_signal(&info, result->pid);
+			forward_signal(&info, monitor, result->pid);
 		}
 		pause.tv_nsec = pause.tv_nsec * 2 < SAMPLE_NS ? pause.tv_nsec * 2 : SAMPLE_NS;
 		changed = wait4(result->pid, &result->status, WNOHANG | WUNTRACED, usage);
@@ -171,7 +200,7 @@ int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, str
 	static struct start start; /* saved before the first child, used for all */
 	static bool blocked;
 	struct rusage usage = {.ru_maxrss = 0};
-	uint64_t began;
+	uint64_t began, ended;
 	sigset_t set;
 	pid_t pid;
 
@@ -186,7 +215,11 @@ int lz_child_run(char *const argv[], const struct lz_child_monitor *monitor, str
 		return pid;
 	result->pid = pid;
 	monitor_child(&set, monitor, result, &usage);
-	result->seconds = (double)(lz_monotonic_ns() - began) / (double)LZ_NS_PER_SECOND;
+	ended = lz_monotonic_ns();
+	result->seconds = (double)(ended - began) / (double)LZ_NS_PER_SECOND;
+	result->last_sample_age = (double)(ended - result->last_sample_ns) / (double)LZ_NS_PER_SECOND;
+	result->oom_killed = WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGKILL &&
+			     lz_oom_has_killed(&result->oom);
 	result->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
 	result->minor_faults = (uint64_t)usage.ru_minflt;
 	result->major_faults = (uint64_t)usage.ru_majflt;

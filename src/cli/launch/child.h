@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cli/launch/oom.h"
+
 struct lz_child_result {
 	pid_t pid;
 	int status;            /* as returned by wait(2) */
@@ -23,6 +25,11 @@ struct lz_child_result {
 	uint64_t peak_rss;     /* bytes, of the largest process among the child and its reaped descendants */
 	uint64_t minor_faults; /* of all of them together, as major_faults */
 	uint64_t major_faults;
+	/* The last VmPTE of the child, when it was read, and how long before the end that was, s. */
+	uint64_t last_page_tables, last_sample_ns;
+	double last_sample_age;
+	struct lz_oom_state oom;
+	bool oom_killed;  /* the kernel's out-of-memory killer ended the child */
 	bool interrupted; /* a signal that asks the command to end was received */
 };
 
@@ -31,6 +38,8 @@ struct lz_child_monitor {
 	bool null_stdio; /* its standard descriptors are /dev/null */
 	/* Called while the child runs: after 1 ms, 2 ms and so on, then every 25 ms. */
 	void (*sample)(void *context, pid_t pid);
+	/* Called before a signal that asks the child to end is forwarded to it. May be NULL. */
+	void (*before_signal)(void *context);
 	void *context;
 };
 

@@ -157,6 +157,10 @@ bool lz_report_memset_note(const struct lz_report *report, char *note, size_t ca
 
 const char *lz_report_unknown_note(const struct lz_report *report)
 {
+	/* What is not known of a killed process has another reason. */
+	for (size_t i = 0; i < report->process_count; i++)
+		if (strcmp(report->processes[i].reason, "killed") == 0)
+			return NULL;
 	for (size_t i = 0; i < report->site_count; i++)
 		if (report->sites[i].sum.bytes != 0 && has_unknown_usage(&report->sites[i]))
 			return "Which memory was touched is not known for all sites: this requires Linux 6.7 "

@@ -91,7 +91,9 @@ struct lz_report_region {
 
 struct lz_report_process {
 	uint64_t pid, start_time;
-	char executable[64], reason[16];
+	char executable[64];
+	char reason[16];  /* "exit", "signal", or for one that wrote no report: "killed", "running", "exec" */
+	double age;       /* s: how long before its end its memory was looked at; negative: never */
 	bool complete;    /* the end of its report was found */
 	uint64_t alive;   /* live regions */
 	uint64_t omitted; /* live regions that the report does not list, because there were too many */

@@ -88,6 +88,40 @@ static void print_site(
 		fputs("\033[0m", stdout);
 }
 
+/* When a report was made, by its reason. */
+static const char *when_text(const char *reason)
+{
+	return strcmp(reason, "signal") == 0    ? "at a signal"
+	       : strcmp(reason, "killed") == 0  ? "when it was killed"
+	       : strcmp(reason, "running") == 0 ? "now"
+	       : strcmp(reason, "exec") == 0    ? "until it executed another program"
+						: "at exit";
+}
+
+/* The age of what is known about memory that was live when its process was killed. */
+static void print_age(const struct lz_report *report)
+{
+	double oldest = -1;
+	size_t killed = 0, unseen = 0;
+
+	for (size_t i = 0; i < report->process_count; i++) {
+		const struct lz_report_process *process = &report->processes[i];
+
+		if (strcmp(process->reason, "killed") != 0 || process->alive == 0)
+			continue;
+		killed++;
+		unseen += process->age < 0;
+		oldest = process->age > oldest ? process->age : oldest;
+	}
+	if (killed > unseen)
+		printf("Memory that was live was last looked at %.2g s before the end.\n", oldest);
+	if (unseen > 0)
+		lz_print_wrapped(
+			"What was in the live memory of a killed process is not known: nobody looked at it "
+			"while it ran ('lazyzero report -- PROGRAM' does, ten times a second).",
+			0, 0);
+}
+
 static void print_processes(const struct lz_report *report)
 {
 	uint64_t omitted = 0, alive = 0;
@@ -100,16 +134,16 @@ static void print_processes(const struct lz_report *report)
 		omitted += report->processes[i].omitted != UINT64_MAX ? report->processes[i].omitted : 0;
 	}
 	if (report->process_count == 1)
-		printf("%s[%" PRIu64 "], at %s: ",
+		printf("%s[%" PRIu64 "], %s: ",
 			lz_printable_tail(report->processes[0].executable, NAME_WIDTH).text,
-			report->processes[0].pid,
-			strcmp(report->processes[0].reason, "signal") == 0 ? "a signal" : "exit");
+			report->processes[0].pid, when_text(report->processes[0].reason));
 	else
 		printf("%zu processes: ", report->process_count);
 	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
 		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
 	if (lz_report_memset_note(report, note, sizeof note))
 		puts(note);
+	print_age(report);
 	fflush(stdout);
 	if (truncated > 0)
 		lz_warning("%zu report%s truncated; the figures are incomplete", truncated,

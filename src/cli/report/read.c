@@ -8,127 +8,29 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/common/array.h"
-#include "cli/common/bounded_line.h"
+#include "cli/common/command.h"
 #include "cli/common/display.h"
 #include "cli/common/messages.h"
-#include "cli/report/line.h"
-#include "cli/report/merge.h"
-#include "sites/report_lines.h"
+#include "cli/report/left_report.h"
+#include "cli/report/left_tables.h"
+#include "cli/report/look.h"
+#include "cli/report/parse.h"
 
-#define LINE_MAX_BYTES 65536u
-#define LINES_MAX 65536u
-
-/* A report file that is being read. */
-struct file {
-	const char *path;
-	struct lz_report_lines *processes;
-	size_t count;
-	struct timespec report_time; /* its modification time */
-	bool has_header;
-	size_t unparsed_lines;
-};
-
-static struct lz_report_lines *find_process(struct file *file, uint64_t pid)
-{
-	for (size_t i = file->count; i-- > 0;)
-		if (file->processes[i].process.pid == pid)
-			return &file->processes[i];
-	return NULL;
-}
-
-static void free_lines(struct lz_report_lines *lines)
-{
-	json_decref(lines->modules);
-	json_decref(lines->python);
-	json_decref(lines->sites);
-	json_decref(lines->regions);
-}
-
-/* Starts the report of a process. A later report of the same process replaces the earlier one. */
-static int parse_header(struct file *file, const json_t *line)
-{
-	struct lz_report_lines new = {.process = {.pid = lz_report_line_u64(line, "pid"),
-					      .start_time = lz_report_line_u64(line, "start_time"),
-					      .alive = lz_report_line_u64(line, "alive"),
-					      .omitted = lz_report_line_u64(line, "left_out"),
-					      .memset_bytes = lz_report_line_u64(line, "memset_bytes"),
-					      .memset_written = lz_report_line_u64(line, "memset_written"),
-					      .report_time = file->report_time},
-		.report_time = file->report_time};
-	struct lz_report_lines *lines = find_process(file, new.process.pid);
-
-	if (lz_report_line_u64(line, "lazyzero_report") != LZ_REPORT_VERSION)
-		return lz_fail("'%s' is a report of version %lld; this command reads version %d",
-			lz_printable(file->path).text,
-			(long long)json_integer_value(json_object_get(line, "lazyzero_report")),
-			LZ_REPORT_VERSION);
-	file->has_header = true;
-	snprintf(new.process.executable, sizeof new.process.executable, "%s",
-		lz_report_line_text(line, "executable"));
-	lz_report_unescape_bytes(new.process.executable);
-	snprintf(new.process.reason, sizeof new.process.reason, "%s", lz_report_line_text(line, "reason"));
-	new.modules = json_array();
-	new.python = json_array();
-	new.sites = json_array();
-	new.regions = json_array();
-	if (lines != NULL && lines->process.start_time == new.process.start_time) {
-		free_lines(lines);
-		*lines = new;
-		return 0;
-	}
-	lines = lz_array_grow(file->processes, file->count, sizeof *lines);
-	if (lines == NULL) {
-		free_lines(&new);
-		return lz_fail_memory();
-	}
-	file->processes = lines;
-	file->processes[file->count++] = new;
-	return 0;
-}
-
-static int parse_line(void *context, const char *text, size_t length)
-{
-	struct file *file = context;
-	json_t *line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-	struct lz_report_lines *lines = find_process(file, lz_report_line_u64(line, "pid"));
-	json_t *into = NULL;
-	int status = 0;
-
-	if (json_is_integer(json_object_get(line, "lazyzero_report")))
-		status = parse_header(file, line);
-	else if (lines != NULL && json_object_get(line, "module") && !json_object_get(line, "site"))
-		into = lines->modules;
-	else if (lines != NULL && json_object_get(line, "python") && !json_object_get(line, "site"))
-		into = lines->python;
-	else if (lines != NULL && json_object_get(line, "region"))
-		into = lines->regions;
-	else if (lines != NULL && json_object_get(line, "site"))
-		into = lines->sites;
-	else if (lines != NULL && json_is_integer(json_object_get(line, "end")))
-		lines->process.complete = true;
-	else
-		file->unparsed_lines++;
-	if (into != NULL && json_array_size(into) < LINES_MAX)
-		json_array_append(into, line);
-	json_decref(line);
-	return status;
-}
-
-static int read_lines(struct file *file)
+/* The lines of a report that its program wrote. NULL after an error message. */
+static FILE *open_lines(struct lz_report_file *file)
 {
 	FILE *stream = fopen(file->path, "re");
 	struct stat about;
-	int status;
 
 	if (stream == NULL)
-		return lz_fail_read(file->path, errno);
-	if (fstat(fileno(stream), &about) == 0)
+		lz_fail_read(file->path, errno);
+	else if (fstat(fileno(stream), &about) == 0)
 		file->report_time = about.st_mtim;
-	status = lz_bounded_lines_each(stream, file->path, LINE_MAX_BYTES, parse_line, file);
-	fclose(stream);
-	if (status != 0 || file->has_header)
-		return status;
+	return stream;
+}
+
+static int fail_without_report(const struct lz_report_file *file)
+{
 	if (file->unparsed_lines == 0)
 		return lz_fail(
 			"'%s' is empty: the program is still running, or was killed before it wrote its "
@@ -137,19 +39,54 @@ static int read_lines(struct file *file)
 	return lz_fail("'%s' is not a report of LAZYZERO_REPORT", lz_printable(file->path).text);
 }
 
-static int read_file(struct lz_report *report, const char *path)
+static int merge_file(
+	struct lz_report *report, struct lz_report_file *file, struct lz_left_tables *left, int status)
 {
-	struct file file = {.path = path};
-	int status = read_lines(&file);
-
-	for (size_t i = 0; i < file.count; i++) {
-		if (status == 0)
-			status = lz_report_merge(report, &file.processes[i]);
-		free_lines(&file.processes[i]);
+	for (size_t i = 0; i < file->count; i++) {
+		if (status == 0 && !lz_left_tables_supersede(left, &file->processes[i].process))
+			status = lz_report_merge(report, &file->processes[i]);
 	}
-	report->unparsed_lines += file.unparsed_lines;
-	free(file.processes);
+	report->unparsed_lines += file->unparsed_lines;
+	lz_report_file_free(file);
 	return status;
+}
+
+static int read_left(struct lz_report *report, struct lz_left_tables *left)
+{
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < left->files.count; i++) {
+		const struct lz_site_table *table = left->files.table[i];
+		struct lz_report_file file = {.path = left->files.path[i]};
+		struct stat about;
+		FILE *stream;
+
+		if (left->reason[i] == NULL)
+			continue;
+		if (stat(file.path, &about) == 0)
+			file.report_time = about.st_mtim;
+		stream = lz_left_report_open(table, left->reason[i]);
+		status = stream != NULL ? lz_report_file_parse(&file, stream) : LZ_EXIT_FAILURE;
+		for (size_t j = 0; j < file.count; j++)
+			file.processes[j].process.age =
+				lz_look_age(table->identity.pid, table->identity.start_time);
+		status = merge_file(report, &file, left, status);
+	}
+	return status;
+}
+
+/* --- files and directories --- */
+
+/* A file without a report is an error, unless a process that wrote none left its table. */
+static int read_file(struct lz_report *report, struct lz_left_tables *left, const char *path)
+{
+	struct lz_report_file file = {.path = path};
+	FILE *stream = open_lines(&file);
+	int status = stream != NULL ? lz_report_file_parse(&file, stream) : LZ_EXIT_FAILURE;
+
+	if (status == 0 && !file.has_header && (left->files.count == 0 || file.unparsed_lines > 0))
+		status = fail_without_report(&file);
+	return merge_file(report, &file, left, status);
 }
 
 static int is_report(const struct dirent *entry)
@@ -157,7 +94,7 @@ static int is_report(const struct dirent *entry)
 	return strncmp(entry->d_name, "lazyzero-report.", sizeof "lazyzero-report." - 1) == 0;
 }
 
-static int read_directory(struct lz_report *report, const char *path)
+static int read_directory(struct lz_report *report, struct lz_left_tables *left, const char *path)
 {
 	struct dirent **entries;
 	int count = scandir(path, &entries, is_report, versionsort), status = 0;
@@ -168,11 +105,13 @@ static int read_directory(struct lz_report *report, const char *path)
 	if (count == 0)
 		status = lz_fail("'%s' contains no report (lazyzero-report.PID)", lz_printable(path).text);
 	for (int i = 0; i < count; i++) {
-		if (status == 0 && asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0)
-			status = lz_fail_memory();
-		else if (status == 0) {
-			status = read_file(report, file);
-			free(file);
+		if (status == 0 && !lz_sites_file_is_name(entries[i]->d_name)) {
+			if (asprintf(&file, "%s/%s", path, entries[i]->d_name) < 0) {
+				status = lz_fail_memory();
+			} else {
+				status = read_file(report, left, file);
+				free(file);
+			}
 		}
 		free(entries[i]);
 	}
@@ -182,9 +121,16 @@ static int read_directory(struct lz_report *report, const char *path)
 
 int lz_report_read_file(struct lz_report *report, const char *path)
 {
-	struct stat status;
+	struct stat about;
+	struct lz_left_tables left;
+	int status = lz_left_tables_map(&left, path);
 
-	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-		return read_directory(report, path);
-	return read_file(report, path);
+	if (status == 0 && stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+		status = read_directory(report, &left, path);
+	else if (status == 0)
+		status = read_file(report, &left, path);
+	if (status == 0)
+		status = read_left(report, &left);
+	lz_left_tables_unmap(&left);
+	return status;
 }

@@ -9,6 +9,7 @@
 
 #include "cli/common/display.h"
 #include "cli/common/messages.h"
+#include "cli/report/sites_file.h"
 #include "support/options.h"
 
 #define REPORT_VARIABLE LZ_OPTION_PREFIX "REPORT"
@@ -36,8 +37,13 @@ int lz_run_files_prepare(struct lz_run_files *files, const char *record)
 void lz_run_files_remove(const struct lz_run_files *files)
 {
 	char path[PATH_MAX + 16];
+	struct lz_sites_files left;
 
 	snprintf(path, sizeof path, "%s/report", files->directory);
+	lz_sites_files_map(&left, path);
+	for (size_t i = 0; i < left.count; i++)
+		unlink(left.path[i]);
+	lz_sites_files_unmap(&left);
 	unlink(path);
 	snprintf(path, sizeof path, "%s/record", files->directory);
 	unlink(path);

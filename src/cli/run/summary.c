@@ -28,6 +28,13 @@ static void print_exit(const struct lz_summary *summary)
 	else
 		fprintf(stderr, "was killed by signal %d", WTERMSIG(status));
 	fprintf(stderr, " after %.3g s\n", summary->result.seconds);
+	if (summary->result.oom_killed) {
+		char text[256];
+
+		lz_oom_describe(&summary->result.oom, summary->result.last_page_tables,
+			summary->result.last_sample_age, text, sizeof text);
+		fprintf(stderr, "  %s\n", text);
+	}
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		fputs("  (SIGSYS: a seccomp filter may deny a system call of the library; with\n"
 		      "  LAZYZERO_DISABLE=1 it makes none; the README lists those that must be allowed)\n",
