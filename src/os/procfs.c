@@ -306,7 +306,7 @@ bool lz_smaps_next(struct lz_line_reader *lines, struct lz_mapping *mapping, uns
 static bool find_module(
 	struct lz_line_reader *lines, uint64_t address, struct lz_mapping *mapping, uint64_t *start)
 {
-	uint64_t inode = 0;
+	uint64_t inode = 0, first_offset = 0;
 	char *line;
 
 	*start = 0;
@@ -315,10 +315,15 @@ static bool find_module(
 			continue;
 		if (mapping->start > address)
 			break;
-		/* The mappings of one object are adjacent. */
-		if (mapping->inode != 0 && mapping->inode != inode) {
+		/*
+		 * The mappings of one object are adjacent, and the first is of the file's start. libffi 3.5 also
+		 * maps a page of its own code in front of itself.
+		 */
+		if (mapping->inode != 0 &&
+			(mapping->inode != inode || (mapping->offset == 0 && first_offset != 0))) {
 			*start = mapping->start;
 			inode = mapping->inode;
+			first_offset = mapping->offset;
 		}
 		if (address < mapping->end && mapping->inode != 0)
 			return true;

@@ -66,6 +66,7 @@ static void read_segments(struct lz_site_module *entry, const struct lz_os *os, 
 		if (segment.p_type == PT_LOAD)
 			entry->end = lz_max_u64(entry->end, bias + segment.p_vaddr + segment.p_memsz);
 	}
+	entry->bias = bias;
 	for (unsigned i = 0; has_bias && i < header.e_phnum; i++) {
 		uint64_t at = start + header.e_phoff + i * sizeof segment;
 
@@ -73,6 +74,8 @@ static void read_segments(struct lz_site_module *entry, const struct lz_os *os, 
 			return;
 		if (segment.p_type == PT_GNU_EH_FRAME)
 			entry->frame_header = bias + segment.p_vaddr;
+		else if (segment.p_type == PT_DYNAMIC)
+			entry->dynamic = bias + segment.p_vaddr;
 		else if (segment.p_type == PT_NOTE && entry->build_id_length == 0)
 			find_build_id(entry, os, bias + segment.p_vaddr, segment.p_memsz);
 	}

@@ -24,7 +24,9 @@ struct lz_site_module {
 	_Atomic bool known; /* the other members are valid */
 	struct lz_module module;
 	uint64_t end;            /* address after the last segment */
+	uint64_t bias;           /* addresses minus those in the file */
 	uint64_t frame_header;   /* address of .eh_frame_hdr; 0: none */
+	uint64_t dynamic;        /* address of the dynamic section; 0: none */
 	uint8_t file_header[64]; /* the start of the object, to recognise it */
 	uint8_t build_id_length; /* 0: it has none */
 	uint8_t build_id[LZ_BUILD_ID_MAX];

@@ -197,6 +197,7 @@ static void after_fork(void *context)
 	}
 	report->start_time = lz_stats_process_start_time(reporter->os, (uint64_t)reporter->os->getpid());
 	lz_report_identify_table(reporter);
+	lz_pythons_examine_again(&report->sites.pythons);
 	/* Another thread of the parent may have been writing. */
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }

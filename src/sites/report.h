@@ -10,11 +10,15 @@
  * the books where they need it.
  *
  * Each line has "pid". {"lazyzero_report":1,...} comes first; it begins a report of that process and replaces
- * an earlier one. Then come {"module":N,...}, {"site":N,...}, with its stack as pairs of a module
- * and an offset, innermost first, and {"region":"0x...",...}, and {"end":lines}
- * last. Sizes are in bytes; null means unknown. "written_zero" is an estimate, from a sample, of
- * the part of "written" that holds only zeros. A map ("map_written", "freed_zero" and so on) is a string
- * with one digit for each of several equal parts of a region: 0 for nothing, 9 for all of it.
+ * an earlier one. Then come {"module":N,...}, {"python":N,...} (a file, function and line of a Python
+ * program),
+ * {"site":N,...} and {"region":"0x...",...}, and {"end":lines} last. A site's "stack" has pairs of a module
+ * and an offset, innermost first; where a call of CPython's interpreter runs frames of a program, their
+ * number follows as a third element. "python" has the numbers of these frames' places, innermost first; what
+ * is left over belongs further out than the stack reaches. Sizes are in bytes; null means unknown.
+ * "written_zero" is an estimate, from a sample, of the part of "written" that holds only zeros. A map
+ * ("map_written", "freed_zero" and so on) is a string with one digit for each of several equal parts of a
+ * region: 0 for nothing, 9 for all of it.
  */
 #ifndef LZ_SITES_REPORT_H
 #define LZ_SITES_REPORT_H

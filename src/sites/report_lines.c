@@ -108,6 +108,22 @@ static void member_build_id(struct lz_text *line, const struct lz_site_module *m
 	lz_text_char(line, '"');
 }
 
+static void write_python_places(struct lz_report_writer *writer)
+{
+	for (unsigned i = 0; i < LZ_PYTHON_PLACES; i++) {
+		const struct lz_python_place *place = &writer->table->places.place[i];
+		struct lz_text line = begin_line(writer);
+
+		if (!atomic_load_explicit(&place->known, memory_order_acquire))
+			continue;
+		begin_object(writer, &line, "python", i);
+		member_string(&line, "file", place->file);
+		member_string(&line, "function", place->function);
+		member_u64(&line, "line", (uint64_t)place->line);
+		end_line(writer, &line);
+	}
+}
+
 void lz_report_write_modules(struct lz_report_writer *writer)
 {
 	const struct lz_site_modules *modules = &writer->table->modules;
@@ -126,6 +142,7 @@ void lz_report_write_modules(struct lz_report_writer *writer)
 		member_build_id(&line, module);
 		end_line(writer, &line);
 	}
+	write_python_places(writer);
 }
 
 static void text_module(struct lz_text *line, unsigned module)
@@ -136,7 +153,7 @@ static void text_module(struct lz_text *line, unsigned module)
 		lz_text_string(line, "null");
 }
 
-/* The innermost frame, and all frames. */
+/* The innermost frame, and all frames, those of Python apart. */
 static void member_stack(struct lz_text *line, const struct lz_site *site)
 {
 	member(line, "module");
@@ -149,9 +166,21 @@ static void member_stack(struct lz_text *line, const struct lz_site *site)
 		text_module(line, site->frame[i].module);
 		lz_text_char(line, ',');
 		lz_text_u64(line, site->frame[i].offset);
+		if (site->frame[i].python_frames > 0) {
+			lz_text_char(line, ',');
+			lz_text_u64(line, site->frame[i].python_frames);
+		}
 		lz_text_char(line, ']');
 	}
 	lz_text_char(line, ']');
+	for (unsigned i = 0; i < site->python_frames; i++) {
+		if (i == 0)
+			member(line, "python");
+		lz_text_char(line, i == 0 ? '[' : ',');
+		lz_text_u64(line, site->python[i]);
+		if (i + 1 == site->python_frames)
+			lz_text_char(line, ']');
+	}
 }
 
 static void member_if_known(

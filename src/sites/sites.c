@@ -25,9 +25,40 @@ static void set_call(struct lz_site *site, const char *call)
 	lz_text_string(&text, call);
 }
 
-__attribute__((noinline)) static void fill_site(
-	struct lz_site_table *table, struct lz_site *site, const struct lz_stack *stack, const char *call)
+/* The stacks of a request, in a scratch buffer. */
+struct stacks {
+	struct lz_stack native;
+	struct lz_python_stack python;
+};
+
+/* The Python frames, after the first `placed`, that the function of a frame of the stack runs. */
+static unsigned frames_run_by(const struct stacks *stacks, unsigned frame, unsigned placed)
 {
+	const struct lz_stack *stack = &stacks->native;
+	unsigned run = 0;
+
+	for (unsigned i = placed; frame + 1 < stack->count && i < stacks->python.count; i++)
+		if (stacks->python.frame[i].call >= stack->lowest[frame] &&
+			stacks->python.frame[i].call < stack->lowest[frame + 1])
+			run = i + 1 - placed;
+	return run;
+}
+
+__attribute__((noinline)) static void fill_python_frames(
+	struct lz_site_table *table, struct lz_site *site, const struct lz_python_stack *python)
+{
+	for (unsigned i = 0; i < python->count; i++)
+		site->python[i] = (uint16_t)lz_python_places_find(
+			&table->places, table->modules.os, python->python, &python->frame[i]);
+	site->python_frames = python->count;
+}
+
+__attribute__((noinline)) static void fill_site(
+	struct lz_site_table *table, struct lz_site *site, const struct stacks *stacks, const char *call)
+{
+	const struct lz_stack *stack = &stacks->native;
+	unsigned placed = 0;
+
 	set_call(site, call);
 	for (unsigned i = 0; i < stack->count; i++) {
 		/*
@@ -40,25 +71,28 @@ __attribute__((noinline)) static void fill_site(
 		site->frame[i].offset = stack->frame[i];
 		if (module != LZ_MODULE_NONE)
 			site->frame[i].offset -= table->modules.entry[module].module.base;
+		site->frame[i].python_frames = (uint8_t)frames_run_by(stacks, i, placed);
+		placed += site->frame[i].python_frames;
 	}
 	site->frames = stack->count;
+	fill_python_frames(table, site, &stacks->python);
 	atomic_store_explicit(&site->known, true, memory_order_release);
 }
 
-static uint64_t hash(const struct lz_stack *stack)
+static uint64_t hash(const struct stacks *stacks)
 {
-	uint64_t key = stack->count;
+	uint64_t key = stacks->native.count ^ stacks->python.key;
 
-	for (unsigned i = 0; i < stack->count; i++) {
-		key = (key ^ stack->frame[i]) * UINT64_C(0x9E3779B97F4A7C15);
+	for (unsigned i = 0; i < stacks->native.count; i++) {
+		key = (key ^ stacks->native.frame[i]) * UINT64_C(0x9E3779B97F4A7C15);
 		key ^= key >> 29;
 	}
 	return key != 0 ? key : 1;
 }
 
-static unsigned find_stack(struct lz_site_table *table, const struct lz_stack *stack, const char *call)
+static unsigned find_stack(struct lz_site_table *table, const struct stacks *stacks, const char *call)
 {
-	uint64_t key = hash(stack);
+	uint64_t key = hash(stacks);
 	unsigned at = (unsigned)(key >> 32) % LZ_SITES;
 
 	for (unsigned i = 0; i < PROBES; i++, at = (at + 1) % LZ_SITES) {
@@ -69,7 +103,7 @@ static unsigned find_stack(struct lz_site_table *table, const struct lz_stack *s
 			continue;
 		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->key, &found, key,
 					  memory_order_relaxed, memory_order_relaxed)) {
-			fill_site(table, site, stack, call);
+			fill_site(table, site, stacks, call);
 			return at;
 		}
 		if (found == key)
@@ -81,15 +115,16 @@ static unsigned find_stack(struct lz_site_table *table, const struct lz_stack *s
 unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call)
 {
 	struct lz_site_table *table = sites->table;
-	struct lz_stack *stack = lz_scratch_take(table->modules.os);
+	struct stacks *stacks = lz_scratch_take(table->modules.os);
 	unsigned site = LZ_SITE_OTHER;
 
-	_Static_assert(sizeof *stack <= LZ_SCRATCH_BYTES, "a stack fits a scratch buffer");
-	if (stack != NULL && caller != NULL) {
-		lz_stack_walk(stack, &sites->rules, &table->modules, caller);
-		site = find_stack(table, stack, call);
+	_Static_assert(sizeof *stacks <= LZ_SCRATCH_BYTES, "the stacks fit a scratch buffer");
+	if (stacks != NULL && caller != NULL) {
+		lz_stack_walk(&stacks->native, &sites->rules, &table->modules, caller);
+		lz_python_walk(&stacks->python, &sites->pythons, &table->modules, &stacks->native);
+		site = find_stack(table, stacks, call);
 	}
-	lz_scratch_release(table->modules.os, stack);
+	lz_scratch_release(table->modules.os, stacks);
 	if (site == LZ_SITE_OTHER) {
 		set_call(&table->site[site], "other");
 		atomic_store_explicit(&table->site[site].known, true, memory_order_release);

@@ -161,11 +161,15 @@ __attribute__((noinline)) void lz_stack_walk(struct lz_stack *stack, struct lz_s
 		for (unsigned i = 0; i < STEPS_MAX && stack->count < LZ_STACK_FRAMES; i++) {
 			if (!rule_at(rules, modules, at.pc, &rule) || !step(&at, window, &rule, &back))
 				break;
-			if (stack->count > 0 || back == (uintptr_t)caller)
-				stack->frame[stack->count++] = back;
+			if (stack->count == 0 && back != (uintptr_t)caller)
+				continue;
+			stack->lowest[stack->count] = at.stack;
+			stack->frame[stack->count++] = back;
 		}
 	}
-	if (stack->count == 0)
+	if (stack->count == 0) {
+		stack->lowest[0] = 0;
 		stack->frame[stack->count++] = (uintptr_t)caller;
+	}
 	lz_scratch_release(modules->os, window);
 }

@@ -36,7 +36,8 @@ struct lz_stack_rules {
 
 struct lz_stack {
 	unsigned count;
-	uint64_t frame[LZ_STACK_FRAMES]; /* return addresses */
+	uint64_t frame[LZ_STACK_FRAMES];  /* return addresses */
+	uint64_t lowest[LZ_STACK_FRAMES]; /* the stack pointers of the functions they are in; 0: unknown */
 };
 
 /*

@@ -217,6 +217,33 @@ END_OF_PYTHON
 run report "$work/old.report"
 expect_match "a report without stacks" ' two (frames.c:13)$' "$work/out"
 
+# A virtual machine whose frames are not read.
+if compile libjvm.so -shared -fPIC -O1 -g <<'END_OF_C'
+#include <stdlib.h>
+void *interpret(void)
+{
+	void *p = calloc(1, 4 << 20);
+	__asm__ volatile("" : : "r"(p) : "memory");
+	return p;
+}
+END_OF_C
+then
+	compile machine -g "$work/libjvm.so" <<'END_OF_C'
+void *interpret(void);
+int main(void)
+{
+	return interpret() == 0;
+}
+END_OF_C
+	run report $options -- "$work/machine"
+	expect_match "a row of a virtual machine" ' interpret (libjvm.so.c:4)$' "$work/out"
+	expect "a note on it" "Frames of Java are not read: a call site shows the native code." "$(tail -n 1 "$work/out")"
+	run report $options --html="$work/machine.html" -- "$work/machine"
+	expect_match "the note on the page" 'Frames of Java are not read' "$work/machine.html"
+fi
+run report "$work/frames.report"
+expect_no_match "no note" '^Frames of' "$work/out"
+
 # C++: new, containers, templates; names of the C++ library are not the headline.
 cat > "$work/cxx.cc" <<'END_OF_CXX'
 #include <vector>

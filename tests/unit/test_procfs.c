@@ -93,7 +93,11 @@ Test(procfs, modules)
 			  "5 /bin/prog\n"
 			  "404000-405000 rw-p 00000000 00:00 0 [heap]\n"
 			  "7f0000009000-7f000000a000 r--p 00000000 08:01 6 /lib/x.so\n"
-			  "7f000000a000-7f000000b000 r-xp 00001000 08:01 6 /lib/x.so (deleted)\n"},
+			  "7f000000a000-7f000000b000 r-xp 00001000 08:01 6 /lib/x.so (deleted)\n"
+			  "7f0000010000-7f0000011000 r-xp 0000d000 08:01 7 /lib/ffi.so\n"
+			  "7f0000012000-7f0000013000 r--p 00000000 08:01 7 /lib/ffi.so\n"
+			  "7f0000013000-7f0000014000 r-xp 00001000 08:01 7 /lib/ffi.so\n"
+			  "7f0000014000-7f0000015000 rw-p 00000000 08:01 7 /lib/ffi.so\n"},
 		{0}};
 	const struct lz_os *os = fake_os();
 	char name[8];
@@ -106,6 +110,8 @@ Test(procfs, modules)
 	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x7f000000a010, name, sizeof name, &offset), 0);
 	cr_expect_str_eq(name, "x.so");
 	cr_expect_eq(offset, 0x1010);
+	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x7f0000013010, name, sizeof name, &offset), 0);
+	cr_expect_eq(offset, 0x1010, "a part of the file that is mapped in front of it is not its start");
 	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x404100, name, sizeof name, &offset), -ENOENT);
 	cr_expect_eq(lz_module_and_offset(os, "/maps", 0x7fffffff000, name, sizeof name, &offset), -ENOENT);
 	cr_expect_eq(lz_module_and_offset(os, "/none/such", 0x402189, name, sizeof name, &offset), -ENOENT);

@@ -1,7 +1,8 @@
 /*
  * The file format of the record of a run: JSON lines with samples of the program's processes.
  *
- * The first line is {"lazyzero_record":1,"program":[...],"unix_time":...,"geometry":"..."}. Each sample is a
+ * The first line is {"lazyzero_record":1,"program":[...],"unix_time":...,"geometry":"...",
+ * "host":"...","kernel":"..."}. Each sample is a
  * line
  * {"t":seconds,"processes":[{"pid":,"name":,"virtual":,"rss":,"shmem":,"pss":,"tables":,"minflt":,"majflt":},
  * ...]}, with sizes in bytes and null for unknown values. The last line is {"end":seconds,"exit_status":,

@@ -82,6 +82,7 @@ static int parse_header(struct lz_record *record, const json_t *line, const char
 	if (json_is_string(program))
 		snprintf(record->program, sizeof record->program, "%s",
 			lz_printable(lz_base_name(json_string_value(program))).text);
+	record->header = json_deep_copy(line);
 	record->has_header = true;
 	return 0;
 }
@@ -101,12 +102,15 @@ static int parse_line(void *context, const char *text, size_t length)
 	double t = number_or_nan(line, "t");
 	int status = 0;
 
-	if (!record->has_header)
+	if (!record->has_header) {
 		status = parse_header(record, line, reader->path);
-	else if (!isnan(number_or_nan(line, "end")))
+	} else if (!isnan(number_or_nan(line, "end"))) {
 		record->end = number_or_nan(line, "end");
-	else if (!json_is_array(processes) || isnan(t) || !add_sample(record, t, processes))
+		json_decref(record->last);
+		record->last = json_incref(line);
+	} else if (!json_is_array(processes) || isnan(t) || !add_sample(record, t, processes)) {
 		record->skipped_lines++;
+	}
 	json_decref(line);
 	return status;
 }
@@ -145,4 +149,6 @@ void lz_record_free(struct lz_record *record)
 {
 	free(record->samples);
 	json_decref(record->faults_before);
+	json_decref(record->header);
+	json_decref(record->last);
 }

@@ -24,6 +24,7 @@ struct lz_sample {
 struct lz_record {
 	char program[sizeof(struct lz_display)];
 	bool has_header;
+	json_t *header, *last; /* the first line and that of the end (format.h); NULL: not read */
 	struct lz_sample *samples;
 	size_t count;
 	size_t skipped_lines;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "cli/common/clock.h"
@@ -37,6 +38,8 @@ static void write_line(struct lz_recorder *recorder, json_t *line)
 int lz_recorder_open(struct lz_recorder *recorder, const char *path, char *const argv[])
 {
 	json_t *line = json_object(), *program = json_array();
+	char kernel[3 * sizeof(struct utsname)];
+	struct utsname host;
 
 	*recorder = (struct lz_recorder){.path = path, .progress = isatty(STDERR_FILENO) == 1};
 	recorder->file = fopen(path, "we");
@@ -51,6 +54,11 @@ int lz_recorder_open(struct lz_recorder *recorder, const char *path, char *const
 	json_object_set_new(line, "program", program);
 	json_object_set_new(line, "unix_time", json_integer((json_int_t)time(NULL)));
 	json_object_set_new(line, "geometry", json_string(lz_geometry_probe(&lz_os_linux)->name));
+	if (uname(&host) == 0) {
+		snprintf(kernel, sizeof kernel, "%s %s %s", host.sysname, host.release, host.machine);
+		json_object_set_new(line, "host", lz_json_string(host.nodename));
+		json_object_set_new(line, "kernel", lz_json_string(kernel));
+	}
 	write_line(recorder, line);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include "base/checked.h"
 #include "cli/common/display.h"
 #include "cli/report/headline.h"
+#include "cli/report/hints.h"
+#include "cli/report/python.h"
 
 const char *const lz_report_class_names[LZ_REPORT_CLASSES] = {
 	"written", "written with zeros", "only read", "never touched"};
@@ -41,8 +43,11 @@ static void print_stack(const struct lz_report *report, const struct lz_report_s
 		for (size_t place = address->place_count; place-- > 0;) {
 			const char *function = address->places[place].function;
 			char *name = function != NULL ? lz_report_bare_name(function) : NULL;
+			char line[512];
 
-			print_frame(name != NULL ? name : "?");
+			/* The module code of every Python file has the same name, so the file is needed. */
+			lz_report_place_name(report, address, place, line, sizeof line);
+			print_frame(lz_report_is_python(report, address) ? line : name != NULL ? name : "?");
 			putchar(';');
 			free(name);
 		}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common/display.h"
+#include "cli/report/python.h"
 
 /* Modules whose functions are nobody's own code. */
 static const char *const modules[] = {"liblazyzero.so*", "ld-linux*.so*", "ld-musl*", "libc.so*", "libc-*.so",
@@ -112,15 +113,19 @@ static void set_headline(struct lz_report *report, struct lz_report_site *site, 
 /* Finds out which places of an address only pass requests on. */
 static void mark(struct lz_report *report, struct lz_report_address *address, const char *skip)
 {
-	bool module =
-		address->module != SIZE_MAX && is_skipped_module(report->modules[address->module].path, skip);
+	const char *path = address->module != SIZE_MAX ? report->modules[address->module].path : NULL;
+	bool python = lz_report_is_python(report, address);
+	bool module = path != NULL && is_skipped_module(path, skip);
 
+	if (python)
+		module = lz_report_python_skips_file(path) || matches_list(lz_base_name(path), skip);
 	address->passes_on = module || address->place_count > 0;
 	for (size_t i = 0; i < address->place_count; i++) {
 		struct lz_report_place *place = &address->places[i];
 
-		place->passes_on =
-			module || (place->function != NULL && is_skipped_function(place->function, skip));
+		place->passes_on = module || (place->function != NULL &&
+						     (python ? matches_list(place->function, skip)
+							     : is_skipped_function(place->function, skip)));
 		address->passes_on &= place->passes_on;
 	}
 }
@@ -146,7 +151,12 @@ void lz_report_set_headlines(struct lz_report *report, const char *skip)
 {
 	for (size_t i = 0; i < report->address_count; i++)
 		mark(report, &report->addresses[i], skip);
-	for (size_t i = 0; i < report->site_count; i++)
-		if (!find_headline(report, &report->sites[i]))
-			set_headline(report, &report->sites[i], 0, 0);
+	lz_report_python_mark_interpreter(report);
+	for (size_t i = 0; i < report->site_count; i++) {
+		struct lz_report_site *site = &report->sites[i];
+		size_t innermost = lz_report_python_innermost(report, site);
+
+		if (!find_headline(report, site))
+			set_headline(report, site, innermost < site->frame_count ? innermost : 0, 0);
+	}
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/common/display.h"
+#include "cli/report/python.h"
 
 #define HINT_ZEROS_PERCENT 20                /* share of written zeros that hints mention at least */
 #define HINT_TABLES_MIN (UINT64_C(64) << 10) /* bytes of page tables that hints mention at least */
@@ -49,13 +50,13 @@ void lz_report_place_name(const struct lz_report *report, const struct lz_report
 		name, capacity);
 }
 
-/* Whether the frames further out are those that start every program or thread. */
-static bool is_outermost(const struct lz_report_address *address)
+bool lz_report_is_outermost(const struct lz_report *report, const struct lz_report_address *address)
 {
 	const char *function =
 		address->place_count > 0 ? address->places[address->place_count - 1].function : NULL;
 
-	return function != NULL && (strcmp(function, "main") == 0 || strcmp(function, "start_thread") == 0);
+	return function != NULL && !lz_report_is_python(report, address) &&
+	       (strcmp(function, "main") == 0 || strcmp(function, "start_thread") == 0);
 }
 
 void lz_report_callers(
@@ -78,7 +79,7 @@ void lz_report_callers(
 				name);
 			length += strlen(text + length);
 		}
-		if (is_outermost(address))
+		if (lz_report_is_outermost(report, address))
 			break;
 	}
 }

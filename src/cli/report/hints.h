@@ -15,6 +15,9 @@ void lz_report_site_name(const struct lz_report_site *site, char *name, size_t c
 void lz_report_place_name(const struct lz_report *report, const struct lz_report_address *address,
 	size_t place, char *name, size_t capacity);
 
+/* Whether the frames further out are those that start every program or thread. */
+bool lz_report_is_outermost(const struct lz_report *report, const struct lz_report_address *address);
+
 /*
  * The callers of a site, from its headline outwards to main, without those that only pass requests on:
  * "called by b (t.c:9) < main (t.c:20)"; "" if none is known.

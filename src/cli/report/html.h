@@ -7,12 +7,14 @@
 #define LZ_CLI_REPORT_HTML_H
 
 #include "cli/record/record.h"
+#include "cli/report/flame.h"
 #include "cli/report/model.h"
 
 /*
- * Writes the page. The record of the run (may be NULL) becomes a timeline. Sorts the regions by address.
- * Returns 0, or the exit status after an error message.
+ * Writes the page, of less than 1 MB. The record of the run (may be NULL) becomes a timeline. Sorts the
+ * regions by address. Returns 0, or the exit status after an error message.
  */
-int lz_report_write_html(const struct lz_report *report, const struct lz_record *record, const char *path);
+int lz_report_write_html(const struct lz_report *report, const struct lz_record *record,
+	const struct lz_flame *flame, const char *path);
 
 #endif

@@ -30,11 +30,16 @@ static void sanitize(struct lz_site_table *table)
 		terminate(module->module.path, sizeof module->module.path);
 		module->build_id_length = (uint8_t)lz_min_u64(module->build_id_length, LZ_BUILD_ID_MAX);
 	}
+	for (unsigned i = 0; i < LZ_PYTHON_PLACES; i++) {
+		terminate(table->places.place[i].file, sizeof table->places.place[i].file);
+		terminate(table->places.place[i].function, sizeof table->places.place[i].function);
+	}
 	for (unsigned i = 0; i < LZ_SITES; i++) {
 		struct lz_site *site = &table->site[i];
 
 		terminate(site->call, sizeof site->call);
 		site->frames = (uint32_t)lz_min_u64(site->frames, LZ_STACK_FRAMES);
+		site->python_frames = (uint32_t)lz_min_u64(site->python_frames, LZ_PYTHON_FRAMES);
 		site->cells.count = (uint8_t)lz_min_u64(site->cells.count, LZ_CENSUS_CELLS);
 		for (unsigned cell = 0; cell < LZ_CENSUS_CELLS; cell++) {
 			site->cells.written[cell] = (uint8_t)lz_min_u64(site->cells.written[cell], 9);

@@ -10,10 +10,11 @@
 #include "cli/common/command.h"
 #include "cli/common/messages.h"
 #include "cli/report/line.h"
+#include "cli/report/python.h"
 
 #define IDS_MAX 4096u /* upper bound of the numbers of modules and sites in a process's report */
 
-#define FRAMES_MAX 64u /* of a stack; the library writes at most 32 */
+#define FRAMES_MAX 64u /* of a stack; the library writes at most 32, and 24 of Python */
 
 /* The figures in a line, by key. */
 static const struct {
@@ -76,9 +77,9 @@ static void read_touch_map(
 		*map = (struct lz_touch_map){.written = ""};
 }
 
-/* The modules and sites behind the numbers in the report of one process. */
+/* The modules, places of Python programs and sites behind the numbers in the report of one process. */
 struct process_ids {
-	size_t module[IDS_MAX], site[IDS_MAX]; /* index in the report plus 1; 0: none */
+	size_t module[IDS_MAX], python[IDS_MAX], site[IDS_MAX]; /* index in the report plus 1; 0: none */
 	struct timespec report_time;
 };
 
@@ -141,25 +142,59 @@ static size_t find_or_add_address(
 	return report->address_count++;
 }
 
-/* Reads the stack of a site; before lazyzero 0.2 there was one frame. Returns 0, or the exit status. */
+static int add_python_place(struct lz_report *report, struct process_ids *ids, const json_t *line)
+{
+	uint64_t number = lz_report_line_u64(line, "python");
+	size_t address = lz_report_python_address(report, line);
+
+	if (address == SIZE_MAX)
+		return LZ_EXIT_FAILURE;
+	if (number < IDS_MAX)
+		ids->python[number] = address + 1;
+	return 0;
+}
+
+/* Appends at most `most` frames of Python programs to a stack, from *next in the list of the site. */
+static void append_python_frames(const struct process_ids *ids, const json_t *list, size_t *next,
+	uint64_t most, size_t frames[FRAMES_MAX], size_t *count)
+{
+	for (; most > 0 && *next < json_array_size(list); most--) {
+		json_int_t number = json_integer_value(json_array_get(list, (*next)++));
+
+		if (number >= 0 && number < IDS_MAX && ids->python[number] != 0 && *count < FRAMES_MAX)
+			frames[(*count)++] = ids->python[number] - 1;
+	}
+}
+
+/*
+ * Reads the stack of a site; before lazyzero 0.2 there was one frame. The Python frames that a call of the
+ * interpreter runs replace it. Returns 0, or the exit status.
+ */
 static int read_frames(struct lz_report *report, const struct process_ids *ids, const json_t *line,
 	size_t frames[FRAMES_MAX], size_t *count)
 {
 	const json_t *stack = json_object_get(line, "stack"), *frame;
-	size_t i;
+	const json_t *python = json_object_get(line, "python");
+	size_t i, next = 0;
 
 	*count = 0;
 	json_array_foreach(stack, i, frame)
 	{
 		const json_t *offset = json_array_get(frame, 1);
+		json_int_t run = json_integer_value(json_array_get(frame, 2));
 
 		if (*count == FRAMES_MAX || !json_is_integer(offset))
 			break;
+		if (run > 0) {
+			append_python_frames(ids, python, &next, (uint64_t)run, frames, count);
+			continue;
+		}
 		frames[*count] = find_or_add_address(
 			report, ids, json_array_get(frame, 0), (uint64_t)json_integer_value(offset));
 		if (frames[(*count)++] == SIZE_MAX)
 			return LZ_EXIT_FAILURE;
 	}
+	append_python_frames(ids, python, &next, FRAMES_MAX, frames, count);
 	if (*count > 0)
 		return 0;
 	frames[0] = find_or_add_address(
@@ -253,6 +288,12 @@ static int merge_lines(struct lz_report *report, struct process_ids *ids, const 
 	json_array_foreach(lines->modules, i, line)
 	{
 		status = add_module(report, ids, line);
+		if (status != 0)
+			return status;
+	}
+	json_array_foreach(lines->python, i, line)
+	{
+		status = add_python_place(report, ids, line);
 		if (status != 0)
 			return status;
 	}

@@ -10,7 +10,7 @@
 /* The parsed lines of one process's report. */
 struct lz_report_lines {
 	struct lz_report_process process;
-	json_t *modules, *sites, *regions; /* arrays of lines */
+	json_t *modules, *python, *sites, *regions; /* arrays of lines */
 	struct timespec report_time;
 };
 

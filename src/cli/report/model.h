@@ -31,12 +31,12 @@ enum lz_report_backing {
 	LZ_REPORT_BACKING_BOTH = 3
 };
 
-/* An object file with code. */
+/* An object file with code, or a source file of a Python program. */
 struct lz_report_module {
 	char *path;
 	char *build_id; /* hexadecimal; "": it has none */
 	uint64_t inode;
-	bool deleted;
+	bool deleted, is_source;
 	struct timespec report_time; /* modification time of the report file, an upper bound */
 };
 
@@ -48,8 +48,8 @@ struct lz_report_place {
 };
 
 /*
- * A return address. Its places are set by symbols.c: the function that contains it last, before that the
- * functions that were inlined there, innermost first.
+ * A return address, or a frame of a Python program (python.h). Its places are set by symbols.c: the function
+ * that contains it last, before that the functions that were inlined there, innermost first.
  */
 struct lz_report_address {
 	size_t module;   /* index; SIZE_MAX: unknown */
@@ -99,6 +99,7 @@ struct lz_report_process {
 	uint64_t omitted; /* live regions that the report does not list, because there were too many */
 	/* Zeros that large memset calls asked for, and those that had to be written; UINT64_MAX: unknown. */
 	uint64_t memset_bytes, memset_written;
+	struct timespec report_time; /* modification time of the report file */
 };
 
 struct lz_report {

@@ -1,6 +1,7 @@
 /* Chooses the form of the output; see output.h. */
 #include "cli/report/output.h"
 
+#include "cli/common/messages.h"
 #include "cli/record/record.h"
 #include "cli/report/folded.h"
 #include "cli/report/headline.h"
@@ -13,7 +14,8 @@ int lz_report_output_write(
 	const struct lz_report_output *output, struct lz_report *report, const char *record_path)
 {
 	const char *html = output->html;
-	struct lz_record record;
+	struct lz_flame *flame = NULL;
+	struct lz_record record = {.end = -1};
 	int status = lz_report_resolve(report, &output->symbols);
 
 	if (status != 0)
@@ -21,16 +23,17 @@ int lz_report_output_write(
 	lz_report_set_headlines(report, output->skip);
 	if (output->folded)
 		lz_report_print_folded(report);
+	if (html != NULL && (flame = lz_flame_build(report)) == NULL)
+		return lz_fail_memory();
 	status = lz_report_group(report, output->by);
-	if (status != 0)
-		return status;
-	lz_report_sort(report);
-	if (html != NULL && record_path != NULL)
+	if (status == 0)
+		lz_report_sort(report);
+	if (status == 0 && html != NULL && record_path != NULL)
 		status = lz_record_read(&record, record_path);
 	if (status == 0 && html != NULL)
-		status = lz_report_write_html(report, record_path != NULL ? &record : NULL, html);
-	if (html != NULL && record_path != NULL)
-		lz_record_free(&record);
+		status = lz_report_write_html(report, record_path != NULL ? &record : NULL, flame, html);
+	lz_record_free(&record);
+	lz_flame_free(flame);
 	if (status == 0 && output->json)
 		status = lz_report_print_json(report);
 	else if (status == 0 && !output->folded)

@@ -25,6 +25,7 @@ static struct lz_report_lines *find_process(struct lz_report_file *file, uint64_
 static void free_lines(struct lz_report_lines *lines)
 {
 	json_decref(lines->modules);
+	json_decref(lines->python);
 	json_decref(lines->sites);
 	json_decref(lines->regions);
 }
@@ -38,7 +39,8 @@ static int parse_header(struct lz_report_file *file, const json_t *line)
 					      .alive = lz_report_line_u64(line, "alive"),
 					      .omitted = lz_report_line_u64(line, "left_out"),
 					      .memset_bytes = lz_report_line_u64(line, "memset_bytes"),
-					      .memset_written = lz_report_line_u64(line, "memset_written")},
+					      .memset_written = lz_report_line_u64(line, "memset_written"),
+					      .report_time = file->report_time},
 		.report_time = file->report_time};
 	struct lz_report_lines *lines = find_process(file, new.process.pid);
 
@@ -53,6 +55,7 @@ static int parse_header(struct lz_report_file *file, const json_t *line)
 	lz_report_unescape_bytes(new.process.executable);
 	snprintf(new.process.reason, sizeof new.process.reason, "%s", lz_report_line_text(line, "reason"));
 	new.modules = json_array();
+	new.python = json_array();
 	new.sites = json_array();
 	new.regions = json_array();
 	if (lines != NULL && lines->process.start_time == new.process.start_time) {
@@ -82,6 +85,8 @@ static int parse_line(void *context, const char *text, size_t length)
 		status = parse_header(file, line);
 	else if (lines != NULL && json_object_get(line, "module") && !json_object_get(line, "site"))
 		into = lines->modules;
+	else if (lines != NULL && json_object_get(line, "python") && !json_object_get(line, "site"))
+		into = lines->python;
 	else if (lines != NULL && json_object_get(line, "region"))
 		into = lines->regions;
 	else if (lines != NULL && json_object_get(line, "site"))

@@ -11,6 +11,7 @@
 #include "cli/common/json.h"
 #include "cli/common/messages.h"
 #include "cli/report/hints.h"
+#include "cli/report/runtime.h"
 
 #define FIGURES_WIDTH 55 /* columns of a row before the name */
 #define NAME_WIDTH 24
@@ -158,6 +159,7 @@ void lz_report_print(const struct lz_report *report, size_t sites_max, size_t wi
 {
 	bool colours = lz_colours_enabled(stdout);
 	size_t shown = report->site_count < sites_max ? report->site_count : sites_max;
+	char note[512];
 
 	print_processes(report);
 	if (report->site_count == 0) {
@@ -173,6 +175,8 @@ void lz_report_print(const struct lz_report *report, size_t sites_max, size_t wi
 		print_site(report, &report->sites[i], width, colours);
 	if (lz_report_unknown_note(report) != NULL)
 		puts(lz_report_unknown_note(report));
+	if (lz_report_runtime_note(report, note, sizeof note))
+		lz_print_wrapped(note, 0, 0);
 	if (shown < report->site_count)
 		printf("%zu more call site%s; --all shows them\n", report->site_count - shown,
 			report->site_count - shown == 1 ? "" : "s");

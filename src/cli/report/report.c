@@ -33,8 +33,8 @@ static const char *const by_names[] = {"stack", "line", "function", "module", NU
 static const struct lz_flag flags[] = {
 	[FLAG_HTML] = {.name = "html",
 		.value = "FILE",
-		.help = "Write a self-contained HTML page to FILE: a timeline of the run, a map of the "
-			"address space, and the call sites.",
+		.help = "Write a self-contained HTML page to FILE: a flame graph of the call stacks, a timeline "
+			"of the run, the call sites, and a map of the address space.",
 		.accepts = "the name of a file"},
 	[FLAG_JSON] = {.name = "json", .help = "Print JSON."},
 	[FLAG_ALL] = {.name = "all", .help = "Show all call sites, not only the first 20."},
@@ -54,9 +54,8 @@ static const struct lz_flag flags[] = {
 	[FLAG_SKIP] = {.name = "skip",
 		.value = "PATTERNS",
 		.help = "Functions and files of code (with *, ? and [], separated by commas) that only pass "
-			"requests on: a row is named by the first caller beyond them, as beyond libc, the "
-			"C++ "
-			"library, that of Rust and common wrappers of malloc.",
+			"requests on, also of Python: a row is named by the first caller beyond them, as "
+			"beyond libc, the C++ library, that of Rust and common wrappers of malloc.",
 		.accepts = "patterns, separated by commas"},
 	[FLAG_DEBUG_PATH] = {.name = "debug-path",
 		.value = "DIRECTORIES",

@@ -161,10 +161,11 @@ void lz_svg_usage_bar(FILE *page, const struct lz_report_usage *sum)
 	/* Keep a small written part visible. */
 	if (written > 0 && written < 3)
 		written = 3;
-	open_strip(page, 1000, 10, "written, written with zeros, only read, never touched");
-	rectangle(page, "w", 0, 0, written - zeros, 10);
-	rectangle(page, "o", written - zeros, 0, zeros, 10);
-	rectangle(page, "z", written, 0, zero, 10);
+	/* Waste first: what nothing is drawn over was never touched. */
+	open_strip(page, 1000, 10, "never touched, written with zeros, only read, written with data");
+	rectangle(page, "o", fmax(1000 - written - zero, 0), 0, zeros, 10);
+	rectangle(page, "z", fmax(1000 - written - zero, 0) + zeros, 0, zero, 10);
+	rectangle(page, "w", 1000 - written + zeros, 0, written - zeros, 10);
 	fputs("</svg>", page);
 }
 

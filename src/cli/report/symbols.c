@@ -154,7 +154,11 @@ int lz_report_resolve(struct lz_report *report, const struct lz_symbol_paths *pa
 	unsetenv("DEBUGINFOD_URLS");
 	for (size_t i = 0; status == 0 && i < report->module_count; i++) {
 		Dwfl_Module *module;
-		Dwfl *dwfl = open_module(&report->modules[i], paths->sysroot, &module);
+		Dwfl *dwfl;
+
+		if (report->modules[i].is_source)
+			continue;
+		dwfl = open_module(&report->modules[i], paths->sysroot, &module);
 
 		for (size_t j = 0; module != NULL && j < report->address_count; j++)
 			if (report->addresses[j].module == i)
