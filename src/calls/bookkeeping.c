@@ -4,6 +4,7 @@
 
 #include "backing/backings.h"
 #include "calls/internal.h"
+#include "sites/inspect.h"
 
 void lz_calls_count_mapping(struct lz_calls *calls, size_t length)
 {
@@ -33,6 +34,18 @@ void lz_calls_before_unmap(struct lz_calls *calls, uintptr_t start, uintptr_t en
 	lz_zeroing_forget(calls->zeroing, start, end, owner_done);
 }
 
+static bool is_on_window(struct lz_calls *calls, uintptr_t address)
+{
+	struct lz_window_map *windows = &calls->books->windows;
+	bool found = false;
+
+	if (lz_window_map_may_have_windows(windows) && lz_books_lock(calls->books)) {
+		found = lz_window_map_tag_at(windows, address) != 0;
+		lz_books_unlock(calls->books);
+	}
+	return found;
+}
+
 void lz_calls_report_mapping(
 	struct lz_calls *calls, const struct lz_request *request, intptr_t start, unsigned kind)
 {
@@ -41,7 +54,8 @@ void lz_calls_report_mapping(
 	if (lz_report_is_active(calls->reporter) && request->size >= calls->options->threshold &&
 		lz_books_page_range(
 			calls->books, (void *)start, request->size, calls->books->page_shift, &first, &end))
-		lz_report_mapping_made(calls->reporter, request, first, end, kind);
+		lz_report_mapping_made(calls->reporter, request, first, end,
+			is_on_window(calls, first) ? LZ_REGION_ON_WINDOW : kind);
 }
 
 void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift)

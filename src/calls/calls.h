@@ -42,6 +42,14 @@ struct iovec;
 
 intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags,
 	int fd, int64_t offset, const void *caller);
+
+/*
+ * Notes the result of lz_calls_mmap for a report, if one is requested. Apart from it, because its frame must
+ * not be on the stack then.
+ */
+void lz_calls_report_mmap(
+	struct lz_calls *calls, intptr_t result, size_t length, int flags, const void *caller);
+
 int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length);
 
 /* --- protection.c; `key`: a protection key (pkey_mprotect(2)), or -1 for mprotect(2) --- */

@@ -26,7 +26,7 @@ void lz_calls_before_unmap(struct lz_calls *calls, uintptr_t start, uintptr_t en
 
 /*
  * Notes a mapping that the program made, for a report: `kind` in bits of enum lz_region_kind. Does nothing
- * for one smaller than LAZYZERO_THRESHOLD.
+ * for one smaller than LAZYZERO_THRESHOLD. Finds out itself whether it is on a window.
  */
 void lz_calls_report_mapping(
 	struct lz_calls *calls, const struct lz_request *request, intptr_t start, unsigned kind);

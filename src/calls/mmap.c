@@ -266,14 +266,6 @@ __attribute__((noinline)) static void record_huge(
 	lz_calls_record_mapping(calls, &mapping);
 }
 
-static unsigned region_kind(int flags, uintptr_t window_tag)
-{
-	if (window_tag != 0)
-		return LZ_REGION_ON_WINDOW;
-	return (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) ? LZ_REGION_PLAIN
-											: LZ_REGION_SHARED;
-}
-
 /* Whether a mapping replaces a part of a reservation of the program's own, which a report keeps as one. */
 static bool is_over_own_memory(int flags)
 {
@@ -346,9 +338,18 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		need.can_use_window = false;
 		need.page_shift = decided_page_shift(&counting);
 	} while (result == -EXDEV);
-	if (!lz_os_failed(result))
-		lz_calls_report_mapping(calls, &request, result, region_kind(flags, tag));
 	return result;
+}
+
+void lz_calls_report_mmap(
+	struct lz_calls *calls, intptr_t result, size_t length, int flags, const void *caller)
+{
+	bool is_private = (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS);
+
+	if (!lz_os_failed(result))
+		lz_calls_report_mapping(calls,
+			&(struct lz_request){.call = "mmap", .size = length, .caller = caller}, result,
+			is_private ? LZ_REGION_PLAIN : LZ_REGION_SHARED);
 }
 
 int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)

@@ -49,25 +49,21 @@ __attribute__((noinline)) static int allocate_from_cache(
 	lz_books_count_region(
 		heap->books, kept_length, lz_regions_find(&heap->books->regions, base)->on_window);
 	*out = (void *)base;
-	if (!lz_cache_size_fits(kept_length, length) && lz_heap_resize(heap, request, (void *)base, out) != 0) {
+	if (!lz_cache_size_fits(kept_length, length) &&
+		lz_heap_resize(heap, request, (void *)base, out) != 0) {
 		lz_heap_free(heap, (void *)base);
 		return -ENOENT;
 	}
-	if (lz_report_is_active(heap->reporter))
-		lz_report_region_allocated(heap->reporter, request, *out);
 	return 0;
 }
 
-static void count_allocated(struct lz_heap *heap, const struct lz_request *request,
-	const struct lz_region_entry *entry, bool over_budget)
+static void count_allocated(struct lz_heap *heap, const struct lz_region_entry *entry, bool over_budget)
 {
 	lz_books_count_region(heap->books, entry->length, entry->attributes.on_window);
 	if (entry->attributes.on_window)
 		lz_books_count_placed_on_window(heap->books, entry->length);
 	if (!over_budget)
 		lz_placement_populate_if_configured(heap->backings, entry->base, entry->length);
-	if (lz_report_is_active(heap->reporter))
-		lz_report_region_allocated(heap->reporter, request, (void *)entry->base);
 }
 
 __attribute__((noinline)) static int allocate_fresh(
@@ -104,7 +100,7 @@ __attribute__((noinline)) static int allocate_fresh(
 	if (error)
 		return -EAGAIN; /* the allocator below may have mapped memory left */
 	*out = (void *)entry.base;
-	count_allocated(heap, request, &entry, grant.over_budget);
+	count_allocated(heap, &entry, grant.over_budget);
 	return 0;
 }
 

@@ -39,6 +39,17 @@ struct lz_heap {
  */
 int lz_heap_allocate(struct lz_heap *heap, const struct lz_request *request, size_t alignment, void **out);
 
+/*
+ * Notes what lz_heap_allocate has returned for a report, if one is requested. Apart from it, because its
+ * frames, 500 bytes, must not be on the stack while the caller's stack is walked.
+ */
+static inline void lz_heap_report_allocated(
+	struct lz_heap *heap, const struct lz_request *request, const void *p)
+{
+	if (lz_report_is_active(heap->reporter))
+		lz_report_region_allocated(heap->reporter, request, p);
+}
+
 /* Frees the region at p. -ENOENT: no region starts at p, and nothing was done. Never -EAGAIN. */
 int lz_heap_free(struct lz_heap *heap, void *p);
 

@@ -69,8 +69,8 @@ void lz_heap_log_misuse(struct lz_heap *heap, const char *call, const void *p, c
 					      : "invalid pointer or double free: nothing is mapped there");
 	}
 	lz_text_string(&text, "; an error in the program, which is aborted; called from ");
-	if (lz_module_and_offset(heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) ==
-		0) {
+	if (lz_module_and_offset(
+		    heap->os, "/proc/thread-self/maps", offset - 1, module, sizeof module, &offset) == 0) {
 		offset++;
 		lz_text_escaped(&text, module);
 		lz_text_char(&text, '+');

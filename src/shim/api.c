@@ -71,10 +71,12 @@ EXPORT void *lz_alloc(size_t size, enum lz_backing_kind backing)
 		errno = EINVAL;
 		return NULL;
 	}
-	if (lz_heap_allocate(&ready_core()->heap, &request, 0, &block) == 0)
-		return block;
-	errno = ENOMEM;
-	return NULL;
+	if (lz_heap_allocate(&ready_core()->heap, &request, 0, &block) != 0) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	lz_heap_report_allocated(&ready_core()->heap, &request, block);
+	return block;
 }
 
 EXPORT int lz_free(void *pointer)

@@ -66,6 +66,8 @@ static int allocate_region(const struct lz_request *request, size_t alignment, v
 	error = lz_heap_allocate(&lz_core.heap, request, alignment, out);
 	if (error == 0 && lz_next.is_glibc && !atomic_load_explicit(&layout_checked, memory_order_relaxed))
 		check_glibc_layout(*out);
+	if (error == 0)
+		lz_heap_report_allocated(&lz_core.heap, request, *out);
 	return error == -EAGAIN ? -EAGAIN : error ? ENOMEM : 0;
 }
 

@@ -73,11 +73,15 @@ void lz_memset_find(void)
 
 static SLOW void *large_memset(void *p, int byte, size_t size, const void *caller)
 {
+	uint64_t written;
+
 	if (lz_memset_threshold == 0)
 		return lz_memset_standalone(p, byte, size);
 	if ((unsigned char)byte != 0)
 		return lz_plain_memset(p, byte, size);
-	lz_zeroing_clear(&lz_core.zeroing, p, size, caller);
+	written = lz_zeroing_clear(&lz_core.zeroing, p, size, caller);
+	if (lz_report_is_active(&lz_core.reporter))
+		lz_report_zeroed(&lz_core.reporter, caller, size, written);
 	return p;
 }
 

@@ -29,6 +29,8 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int f
 	before = lz_next_calls_set_name(LZ_CALLED_BY_STANDARD_NAME);
 	result = lz_calls_mmap(&lz_core.calls, address, length, protection, flags, fd, offset, CALLER);
 	lz_next_calls_set_name(before);
+	if (lz_report_is_active(&lz_core.reporter))
+		lz_calls_report_mmap(&lz_core.calls, result, length, flags, CALLER);
 	return pointer_result(result);
 }
 
@@ -42,6 +44,8 @@ EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int
 	before = lz_next_calls_set_name(LZ_CALLED_AS_MMAP64);
 	result = lz_calls_mmap(&lz_core.calls, address, length, protection, flags, fd, offset, CALLER);
 	lz_next_calls_set_name(before);
+	if (lz_report_is_active(&lz_core.reporter))
+		lz_calls_report_mmap(&lz_core.calls, result, length, flags, CALLER);
 	return pointer_result(result);
 }
 

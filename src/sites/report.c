@@ -21,19 +21,7 @@
 /* Written pages whose contents are read for a report, besides at least two for each region. */
 #define SAMPLE_PAGES 8192u
 
-/* --- the table, and its file --- */
-
 /* --- regions --- */
-
-struct lz_inspection *lz_report_inspect(struct lz_reporter *reporter, uintptr_t start, uintptr_t end,
-	enum lz_region_kind kind, unsigned pages)
-{
-	const struct lz_inspected_process self = {
-		.os = reporter->os, .geometry = reporter->books->geometry, .pagemap = -1};
-
-	return lz_inspect_region(&self, start, end, kind, pages,
-		atomic_fetch_add_explicit(&reporter->report->inspections, 1, memory_order_relaxed));
-}
 
 static void list_region(struct lz_reporter *reporter, const struct lz_region_record *region)
 {
@@ -72,11 +60,6 @@ void lz_report_region_resized(
 	list_region(reporter, region);
 }
 
-unsigned lz_report_freed_sample_pages(size_t bytes)
-{
-	return (unsigned)lz_min_u64(lz_max_u64(bytes >> 20, 4), 64);
-}
-
 void lz_report_before_free(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end)
 {
@@ -104,6 +87,15 @@ void lz_report_before_free(
 			region->on_window);
 	lz_report_update_identity(reporter);
 	lz_scratch_release(reporter->os, inspection);
+}
+
+void lz_report_zeroed(struct lz_reporter *reporter, const void *caller, uint64_t bytes, uint64_t written)
+{
+	const struct lz_site_usage usage = {.regions = 1, .bytes = bytes, .written = written};
+
+	if (lz_report_has_own_table(reporter))
+		lz_sites_note_zeroed(&reporter->report->sites,
+			lz_sites_find(&reporter->report->sites, caller, "memset"), &usage);
 }
 
 static void add_live(struct lz_report *report, const struct lz_listed_region *region)
@@ -279,6 +271,7 @@ static void write_lines(struct lz_reporter *reporter, const char *reason)
 	struct lz_report_writer *writer = &report->writer;
 
 	lz_report_update_identity(reporter);
+	lz_report_count_unlisted(reporter, &writer->unlisted, &writer->unlisted_bytes);
 	lz_report_write_header(writer, reason, report->live_count, report->left_out);
 	lz_report_write_modules(writer);
 	/* Regions first: their usage is part of their sites'. */

@@ -9,6 +9,9 @@
  * report that is requested while another is being written is skipped. Thread-safe; functions take the lock of
  * the books where they need it.
  *
+ * A site whose call is "memset" is a place that zeroes memory by itself: it owns none, "count" are its calls,
+ * "bytes" what they asked for, and "written" what had to be written.
+ *
  * Each line has "pid". {"lazyzero_report":1,...} comes first; it begins a report of that process and replaces
  * an earlier one. Then come {"module":N,...}, {"python":N,...} (a file, function and line of a Python
  * program),
@@ -87,6 +90,10 @@ void lz_report_before_detach(struct lz_reporter *reporter, uintptr_t start);
 /* Notes that mremap(2) moved or resized a mapping. */
 void lz_report_mapping_moved(
 	struct lz_reporter *reporter, uintptr_t old_start, size_t old_length, uintptr_t start, size_t length);
+
+/* Notes that a call of memset or its like wrote zeros to `bytes` of memory, of which `written` had to be
+ * written. */
+void lz_report_zeroed(struct lz_reporter *reporter, const void *caller, uint64_t bytes, uint64_t written);
 
 /* Writes the report of a process that goes on. */
 void lz_report_write(struct lz_reporter *reporter);

@@ -61,6 +61,13 @@ struct lz_inspection *lz_report_inspect(struct lz_reporter *reporter, uintptr_t 
 	enum lz_region_kind kind, unsigned pages);
 
 /*
+ * Counts the writable private mappings of at least 1 MiB that are neither regions nor mappings which the
+ * program made by a call that passed the library: the allocator's own, or those of direct system calls.
+ * report->live must be filled. UINT64_MAX: not known.
+ */
+void lz_report_count_unlisted(struct lz_reporter *reporter, uint64_t *count, uint64_t *bytes);
+
+/*
  * The written pages whose contents are read when a region is freed: one for each MiB, so that it takes 1% of
  * the time that filling the region took. Many small samples make the estimate of a site.
  */

@@ -90,6 +90,10 @@ void lz_report_write_header(
 	member_u64(&line, "page", identity->page);
 	member_u64(&line, "alive", alive);
 	member_u64(&line, "left_out", left_out);
+	if (writer->unlisted != UINT64_MAX) {
+		member_u64(&line, "unlisted", writer->unlisted);
+		member_u64(&line, "unlisted_bytes", writer->unlisted_bytes);
+	}
 	member_u64(
 		&line, "memset_bytes", atomic_load_explicit(&identity->memset_bytes, memory_order_relaxed));
 	member_u64(&line, "memset_written",
@@ -242,6 +246,8 @@ static void write_site(struct lz_report_writer *writer, unsigned number)
 	begin_object(writer, &line, "site", number);
 	member_string(&line, "call", site->call);
 	member_stack(&line, site);
+	if (site->is_shared)
+		member_u64(&line, "shared", 1);
 	member_u64(&line, "count", site->count);
 	member_u64(&line, "asked", site->requested);
 	member_u64(&line, "peak", site->peak);

@@ -22,6 +22,7 @@ struct lz_report_writer {
 	const struct lz_os *os;
 	const struct lz_site_table *table;
 	int fd;
+	uint64_t unlisted, unlisted_bytes; /* mappings of no site, and their bytes; UINT64_MAX: unknown */
 	/* Usage of the live regions of each site; to be filled before the sites are written. */
 	struct lz_site_usage live_usage[LZ_SITES];
 	/* The result: 0, or -errno of a failed write; then nothing more is written. */

@@ -1,7 +1,9 @@
 /* The program's own mappings in a report; see report.h. */
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/checked.h"
+#include "os/procfs.h"
 #include "os/scratch.h"
 #include "sites/report_internal.h"
 
@@ -50,6 +52,9 @@ __attribute__((noinline)) static void add_mapping(struct lz_reporter *reporter,
 
 	lz_sites_note_allocated(sites, mapping.site, end - start, request->size);
 	lz_sites_list_mapping(sites, &mapping);
+	if (mapping.is_shared)
+		atomic_store_explicit(
+			&sites->table->site[mapping.site].is_shared, true, memory_order_relaxed);
 	lz_report_update_identity(reporter);
 }
 
@@ -134,4 +139,51 @@ void lz_report_mapping_moved(
 		atomic_store_explicit(&entry->length, length, memory_order_release);
 		return;
 	}
+}
+
+/* Anonymous mappings of this size are worth a mention. */
+#define UNLISTED_MIN_BYTES (UINT64_C(1) << 20)
+
+/* With more live regions than this, looking each up for each mapping takes too long. */
+#define COMPARED_MAX 4096u
+
+/*
+ * The bytes of a mapping that belong to no live region or listed mapping: the kernel merges neighbouring
+ * mappings, so one of them may hold several.
+ */
+static uint64_t unlisted_bytes(const struct lz_report *report, const struct lz_mapping *mapping)
+{
+	uint64_t bytes = mapping->end - mapping->start;
+
+	for (size_t i = 0; i < report->live_count; i++) {
+		uint64_t start = lz_max_u64(report->live[i].base, mapping->start);
+		uint64_t end = lz_min_u64(report->live[i].base + report->live[i].length, mapping->end);
+
+		bytes = lz_sub_clamped(bytes, lz_sub_clamped(end, start));
+	}
+	return bytes;
+}
+
+void lz_report_count_unlisted(struct lz_reporter *reporter, uint64_t *count, uint64_t *bytes)
+{
+	struct lz_line_reader lines;
+	struct lz_mapping mapping;
+	char *line;
+
+	*count = *bytes = reporter->report->live_count > COMPARED_MAX ? UINT64_MAX : 0;
+	if (*count == UINT64_MAX || lz_line_reader_open(&lines, reporter->os, LZ_MAPS) != 0)
+		return;
+	while ((line = lz_line_reader_next(&lines)) != NULL) {
+		uint64_t unlisted;
+
+		if (lz_mapping_parse(line, &mapping) != 0 || mapping.inode != 0 || mapping.shared ||
+			!mapping.writable || strncmp(mapping.path, "[stack", 6) == 0)
+			continue;
+		unlisted = unlisted_bytes(reporter->report, &mapping);
+		if (unlisted < UNLISTED_MIN_BYTES)
+			continue;
+		++*count;
+		*bytes += unlisted;
+	}
+	lz_line_reader_close(&lines);
 }

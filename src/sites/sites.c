@@ -234,6 +234,13 @@ void lz_site_usage_add(struct lz_site_usage *sum, const struct lz_site_usage *us
 	add(sum->on_window, usage->on_window);
 }
 
+void lz_sites_note_zeroed(struct lz_sites *sites, unsigned site, const struct lz_site_usage *usage)
+{
+	add(sites->table->site[site].count, 1);
+	add(sites->table->site[site].requested, usage->bytes);
+	lz_site_usage_add(&sites->table->site[site].freed, usage);
+}
+
 void lz_sites_note_freed(struct lz_sites *sites, unsigned site, const struct lz_site_usage *usage,
 	const struct lz_cell_map *cells)
 {

@@ -63,6 +63,7 @@ struct lz_site {
 	_Atomic uint64_t key; /* hash of the stacks; 0: free entry */
 	_Atomic bool known;   /* call and frames are valid */
 	char call[LZ_SITE_CALL_MAX];
+	_Atomic bool is_shared; /* some of its memory is a file's, or shared with other processes */
 	uint32_t frames;
 	struct lz_site_frame frame[LZ_STACK_FRAMES]; /* innermost first */
 	uint32_t python_frames;
@@ -116,8 +117,8 @@ void lz_sites_init(struct lz_sites *sites, struct lz_site_table *table, const st
 
 /*
  * Returns the number of the site of the calling thread's stack from the return address `caller` outwards, and
- * adds it if it is new. `call` is cut to LZ_SITE_CALL_MAX. 5 us, with Python frames 10 us, and about 1 ms for a
- * new site.
+ * adds it if it is new. `call` is cut to LZ_SITE_CALL_MAX. 5 us, with Python frames 10 us, and about 1 ms for
+ * a new site.
  */
 unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call);
 
@@ -139,6 +140,9 @@ void lz_sites_unlist(struct lz_listed_region *entry);
  */
 void lz_sites_note_allocated(struct lz_sites *sites, unsigned site, uint64_t bytes, uint64_t asked);
 void lz_sites_note_grown(struct lz_sites *sites, unsigned site, uint64_t bytes);
+
+/* Counts a call that zeroed memory. */
+void lz_sites_note_zeroed(struct lz_sites *sites, unsigned site, const struct lz_site_usage *usage);
 
 /* Counts a region, or the tail of one that shrinks, as freed. `cells` may be NULL. */
 void lz_sites_note_freed(struct lz_sites *sites, unsigned site, const struct lz_site_usage *usage,

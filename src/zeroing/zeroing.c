@@ -159,7 +159,7 @@ static bool is_full(struct lz_zeroing *zeroing, uintptr_t start, uintptr_t end, 
 			       zeroing, first_page(zeroing, start), last_page(zeroing, end)));
 }
 
-void lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const void *caller)
+uint64_t lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const void *caller)
 {
 	struct lz_stats *stats = &zeroing->books->stats;
 	uintptr_t start = (uintptr_t)p;
@@ -176,4 +176,5 @@ void lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const vo
 		lz_zeroing_learn(zeroing, start, start + size, written, caller);
 	}
 	lz_stats_add(stats, memset_written_bytes, written);
+	return written;
 }

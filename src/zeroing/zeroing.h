@@ -58,8 +58,11 @@ struct lz_zeroing {
 	_Atomic uint64_t site[LZ_ZEROING_SLOTS];
 };
 
-/* Writes zeros to [p, p + size), as memset does. `caller` is the call site. */
-void lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const void *caller);
+/*
+ * Writes zeros to [p, p + size), as memset does. `caller` is the call site. Returns how many bytes had to be
+ * written.
+ */
+uint64_t lz_zeroing_clear(struct lz_zeroing *zeroing, void *p, size_t size, const void *caller);
 
 /*
  * From now on all calls are plain: the program uses memory whose untouched pages do not read as zero, or must

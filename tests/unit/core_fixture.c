@@ -24,7 +24,11 @@ int allocate(size_t size, void **out)
 {
 	struct lz_request request = {.call = "calloc", .size = size, .caller = __builtin_return_address(0)};
 
-	return lz_heap_allocate(&core.heap, &request, 0, out);
+	int error = lz_heap_allocate(&core.heap, &request, 0, out);
+
+	if (error == 0)
+		lz_heap_report_allocated(&core.heap, &request, *out);
+	return error;
 }
 
 int resize(void *p, size_t size, void **out)

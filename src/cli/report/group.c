@@ -32,7 +32,8 @@ static void coarsen(struct lz_report_site *site, enum lz_report_by by)
 
 static bool is_same_headline(const struct lz_report_site *a, const struct lz_report_site *b)
 {
-	return a->offset == b->offset && a->line == b->line && is_same_text(a->module, b->module) &&
+	return lz_report_site_zeroes(a) == lz_report_site_zeroes(b) && a->offset == b->offset &&
+	       a->line == b->line && is_same_text(a->module, b->module) &&
 	       is_same_text(a->function, b->function) && is_same_text(a->file, b->file) &&
 	       (a->module != NULL || strcmp(a->call, b->call) == 0);
 }
@@ -41,6 +42,7 @@ static void merge(struct lz_report_site *into, const struct lz_report_site *site
 {
 	lz_report_usage_add(&into->sum, &site->sum);
 	into->backing |= site->backing;
+	into->is_shared |= site->is_shared;
 	if (strcmp(into->call, site->call) != 0)
 		strcpy(into->call, "request");
 	if (site->freed_bytes > into->freed_bytes) {

@@ -106,7 +106,39 @@ void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capa
 		snprintf(percent, capacity, "%.0f%%", share);
 }
 
+uint64_t lz_report_whole_tables(uint64_t bytes)
+{
+	return bytes <= UINT64_MAX - 4095 ? (bytes + 4095) / 4096 * 4096 : bytes;
+}
+
 /* --- hints --- */
+
+/* Bytes of page tables at the site's peak. */
+static struct lz_display tables_text(const struct lz_report_site *site, uint64_t sum)
+{
+	return lz_size_text(lz_report_whole_tables(lz_report_scale_to_peak(site, sum)));
+}
+
+/*
+ * For memory that other processes may use: a page that this one touched is present, and what it did not touch
+ * may be others'.
+ */
+static void shared_hint(const struct lz_report_site *site, char *hint, size_t capacity)
+{
+	const struct lz_report_usage *sum = &site->sum;
+	char untouched[16];
+
+	lz_report_percent(sum->untouched, sum->bytes, untouched, sizeof untouched);
+	if (lz_report_scale_to_peak(site, sum->tables) >= HINT_TABLES_MIN)
+		snprintf(hint, capacity,
+			"Each process that maps it has page tables of its own, here %s; collapsed to huge "
+			"pages it "
+			"needs almost none (LAZYZERO_SHARED, 'lazyzero collapse').",
+			tables_text(site, sum->tables).text);
+	else
+		snprintf(hint, capacity, "%s of this %s was not touched by this process.", untouched,
+			lz_printable(site->call).text);
+}
 
 static bool is_share(uint64_t part, uint64_t whole, unsigned percent)
 {
@@ -182,9 +214,9 @@ static void zeropage_hint(const struct lz_report_site *site, char *hint, size_t 
 	if (saves && sum->tables > sum->written)
 		snprintf(hint, capacity,
 			"Its page tables (%s) cost more than its data (%s): a window would cost %s.",
-			lz_size_text(tables).text,
+			tables_text(site, sum->tables).text,
 			lz_size_text(lz_report_scale_to_peak(site, sum->written)).text,
-			lz_size_text(on_window).text);
+			tables_text(site, sum->window_tables).text);
 	else if (saves)
 		snprintf(hint, capacity,
 			"%s of this %s was only read: a window would save %s of page tables.", zero,
@@ -209,8 +241,7 @@ static void window_hint(const struct lz_report_site *site, char *hint, size_t ca
 		lz_report_percent(sum->zero, sum->bytes, percent, sizeof percent);
 		snprintf(hint, capacity,
 			"%s of this %s was only read; on the window this costs %s of page tables.", percent,
-			lz_printable(site->call).text,
-			lz_size_text(lz_report_scale_to_peak(site, sum->tables)).text);
+			lz_printable(site->call).text, tables_text(site, sum->tables).text);
 		return;
 	}
 	lz_report_percent(sum->untouched, sum->bytes, percent, sizeof percent);
@@ -227,7 +258,10 @@ void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capaci
 	if (sum->bytes == 0 || has_unknown_usage(site))
 		return;
 	lz_report_percent(sum->written, sum->bytes, percent, sizeof percent);
-	if (sum->written_zero != UINT64_MAX && is_share(sum->written_zero, sum->bytes, HINT_ZEROS_PERCENT))
+	if (site->is_shared)
+		shared_hint(site, hint, capacity);
+	else if (sum->written_zero != UINT64_MAX &&
+		 is_share(sum->written_zero, sum->bytes, HINT_ZEROS_PERCENT))
 		written_zero_hint(site, hint, capacity);
 	else if (is_share(sum->written, sum->bytes, 90))
 		snprintf(hint, capacity, "%s of it was written%s.", percent,

@@ -32,6 +32,12 @@ void lz_report_percent(uint64_t part, uint64_t whole, char *percent, size_t capa
 void lz_report_percent_estimated(uint64_t part, uint64_t whole, char *percent, size_t capacity);
 
 /*
+ * A share of page tables as whole tables of 4 KiB: a region's share of tables at its ends, which it shares
+ * with its neighbours, is a fraction. UINT64_MAX stays.
+ */
+uint64_t lz_report_whole_tables(uint64_t bytes);
+
+/*
  * A sentence on how the site uses its memory and what would save page tables; "" if there is nothing to say.
  */
 void lz_report_hint(const struct lz_report_site *site, char *hint, size_t capacity);

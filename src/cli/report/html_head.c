@@ -10,6 +10,7 @@
 #include "cli/common/display.h"
 #include "cli/report/hints.h"
 #include "cli/report/html_escape.h"
+#include "cli/report/overview.h"
 #include "config.h"
 
 /*
@@ -186,6 +187,7 @@ static void write_run(FILE *page, const struct lz_report *report, const struct l
 void lz_html_head(FILE *page, const struct lz_report *report, const struct lz_record *record)
 {
 	const char *executable = report->processes[0].executable;
+	char overview[512];
 
 	fprintf(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 		      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
@@ -195,6 +197,10 @@ void lz_html_head(FILE *page, const struct lz_report *report, const struct lz_re
 	fprintf(page, "</title><style>%s</style></head><body>\n<h1>", style);
 	lz_html_escape(page, executable);
 	fputs("</h1>\n", page);
+	lz_report_overview(report, overview, sizeof overview);
+	fputs("<p>", page);
+	lz_html_escape(page, overview);
+	fputs("</p>\n", page);
 	write_run(page, report, record);
 	write_sums(page, report);
 }

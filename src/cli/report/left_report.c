@@ -139,6 +139,7 @@ FILE *lz_left_report_open(const struct lz_site_table *table, const char *reason)
 		writer->os = &lz_os_linux;
 		writer->table = copy;
 		writer->fd = fd;
+		writer->unlisted = UINT64_MAX;
 		write_lines(writer, reason);
 		if (writer->error == 0 && lseek(fd, 0, SEEK_SET) == 0) {
 			free(copy);

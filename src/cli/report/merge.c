@@ -246,6 +246,7 @@ static int add_site(struct lz_report *report, struct process_ids *ids, const jso
 	site = &report->sites[index];
 	add_usage(&site->sum, line);
 	site->backing |= read_backing(line);
+	site->is_shared |= lz_report_line_u64(line, "shared") == 1;
 	if (freed != UINT64_MAX && freed > site->freed_bytes) {
 		site->freed_bytes = freed;
 		read_touch_map(&site->freed, line, "freed_written", "freed_zero");

@@ -8,7 +8,7 @@
 
 void lz_report_free(struct lz_report *report)
 {
-	for (size_t i = 0; i < report->site_count; i++)
+	for (size_t i = 0; i < report->site_count + report->zeroer_count; i++)
 		free(report->sites[i].frames);
 	for (size_t i = 0; i < report->module_count; i++) {
 		free(report->modules[i].path);
@@ -56,12 +56,23 @@ static uint64_t waste_of(const struct lz_report_site *site)
 	return written == UINT64_MAX ? UINT64_MAX : lz_sub_clamped(site->sum.peak, data);
 }
 
+bool lz_report_site_zeroes(const struct lz_report_site *site)
+{
+	return strcmp(site->call, "memset") == 0;
+}
+
 static int compare(const void *a, const void *b, void *context)
 {
 	const struct lz_report *report = context;
 	const struct lz_report_site *left = &report->sites[*(const size_t *)a];
 	const struct lz_report_site *right = &report->sites[*(const size_t *)b];
 
+	if (lz_report_site_zeroes(left) != lz_report_site_zeroes(right))
+		return lz_report_site_zeroes(left) - lz_report_site_zeroes(right);
+	if (lz_report_site_zeroes(left))
+		return left->sum.written < right->sum.written   ? 1
+		       : left->sum.written > right->sum.written ? -1
+								: 0;
 	/* Unknown waste, UINT64_MAX, wraps to 0 and sorts last. */
 	if (left->waste != right->waste)
 		return left->waste + 1 < right->waste + 1 ? 1 : -1;
@@ -90,6 +101,11 @@ void lz_report_sort(struct lz_report *report)
 		report->regions[i].site = place[report->regions[i].site];
 	if (count > 0)
 		memcpy(report->sites, sorted, count * sizeof *sorted);
+	while (report->site_count > 0 && lz_report_site_zeroes(&report->sites[report->site_count - 1])) {
+		report->site_count--;
+		report->zeroer_count++;
+	}
+	report->zeroers = report->zeroer_count > 0 ? &report->sites[report->site_count] : NULL;
 	free(sorted);
 	free(order);
 	free(place);

@@ -66,6 +66,7 @@ struct lz_report_site {
 	size_t frame_count;
 	struct lz_report_usage sum;
 	enum lz_report_backing backing;
+	bool is_shared;            /* other processes may use its memory */
 	uint64_t waste;            /* bytes at the peak that were not written, or hold only zeros */
 	struct lz_touch_map freed; /* of the largest freed region */
 	uint64_t freed_bytes;
@@ -97,6 +98,8 @@ struct lz_report_process {
 	bool complete;    /* the end of its report was found */
 	uint64_t alive;   /* live regions */
 	uint64_t omitted; /* live regions that the report does not list, because there were too many */
+	/* Mappings that belong to no call site, and their bytes; UINT64_MAX: unknown. */
+	uint64_t unlisted, unlisted_bytes;
 	/* Zeros that large memset calls asked for, and those that had to be written; UINT64_MAX: unknown. */
 	uint64_t memset_bytes, memset_written;
 	struct timespec report_time; /* modification time of the report file */
@@ -110,12 +113,24 @@ struct lz_report {
 	struct lz_report_site *sites;
 	struct lz_report_region *regions;
 	size_t process_count, site_count, region_count;
+	/*
+	 * Set by lz_report_sort: the places that zero memory by calls of memset, which own none. They follow
+	 * the other sites in the same array.
+	 */
+	struct lz_report_site *zeroers;
+	size_t zeroer_count;
 	size_t unparsed_lines;
 };
 
 void lz_report_free(struct lz_report *report);
 
-/* Sorts the sites by waste, in descending order. Regions keep their sites. */
+/* Whether a site is a place that zeroes memory, not one that allocates it. */
+bool lz_report_site_zeroes(const struct lz_report_site *site);
+
+/*
+ * Sorts the sites by waste, in descending order, and separates those that zero memory, sorted by what they
+ * wrote. Regions keep their sites.
+ */
 void lz_report_sort(struct lz_report *report);
 
 /* Adds the figures of a usage to a sum. What is unknown makes the sum unknown. */

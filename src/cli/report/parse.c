@@ -38,6 +38,8 @@ static int parse_header(struct lz_report_file *file, const json_t *line)
 					      .start_time = lz_report_line_u64(line, "start_time"),
 					      .alive = lz_report_line_u64(line, "alive"),
 					      .omitted = lz_report_line_u64(line, "left_out"),
+					      .unlisted = lz_report_line_u64(line, "unlisted"),
+					      .unlisted_bytes = lz_report_line_u64(line, "unlisted_bytes"),
 					      .memset_bytes = lz_report_line_u64(line, "memset_bytes"),
 					      .memset_written = lz_report_line_u64(line, "memset_written"),
 					      .report_time = file->report_time},

@@ -11,8 +11,10 @@
 #include "cli/common/json.h"
 #include "cli/common/messages.h"
 #include "cli/report/hints.h"
+#include "cli/report/overview.h"
 #include "cli/report/runtime.h"
 
+#define ZEROED_WIDTH 25  /* the same in the table of memset */
 #define FIGURES_WIDTH 55 /* columns of a row before the name */
 #define NAME_WIDTH 24
 
@@ -73,7 +75,7 @@ static void print_site(
 	printf("%s%6s%s %6s %7s %5s %5s %5s %6s %6s  %s%s%s\n", colours ? "\033[1m" : "",
 		size_or_unknown(site->waste).text, colours ? "\033[0m" : "", size_or_unknown(sum->peak).text,
 		written, written_zero, zero, untouched,
-		size_or_unknown(lz_report_scale_to_peak(site, sum->tables)).text,
+		size_or_unknown(lz_report_whole_tables(lz_report_scale_to_peak(site, sum->tables))).text,
 		count_or_unknown(sum->count).text, colours ? "\033[1m" : "", name, colours ? "\033[0m" : "");
 	lz_report_callers(report, site, callers, sizeof callers);
 	if (*callers != '\0')
@@ -126,7 +128,7 @@ static void print_processes(const struct lz_report *report)
 {
 	uint64_t omitted = 0, alive = 0;
 	size_t truncated = 0;
-	char note[128];
+	char note[128], overview[512];
 
 	for (size_t i = 0; i < report->process_count; i++) {
 		truncated += !report->processes[i].complete;
@@ -141,6 +143,9 @@ static void print_processes(const struct lz_report *report)
 		printf("%zu processes: ", report->process_count);
 	printf("%zu call site%s, %" PRIu64 " region%s alive\n", report->site_count,
 		report->site_count == 1 ? "" : "s", alive, alive == 1 ? "" : "s");
+	lz_report_overview(report, overview, sizeof overview);
+	if (*overview != '\0')
+		lz_print_wrapped(overview, 0, 0);
 	if (lz_report_memset_note(report, note, sizeof note))
 		puts(note);
 	print_age(report);
@@ -155,6 +160,30 @@ static void print_processes(const struct lz_report *report)
 			report->unparsed_lines == 1 ? "" : "s");
 }
 
+/* The places that zero memory, those that had to write most of it first. */
+static void print_zeroers(const struct lz_report *report, size_t most, size_t width, bool colours)
+{
+	size_t shown = report->zeroer_count < most ? report->zeroer_count : most;
+
+	if (shown > 0)
+		printf("%s ZEROED WRITTEN   CALLS  BY A CALL OF MEMSET%s\n", colours ? "\033[7m" : "",
+			colours ? "\033[0m" : "");
+	for (size_t i = 0; i < shown; i++) {
+		const struct lz_report_site *site = &report->zeroers[i];
+		char written[16], name[512], callers[8192];
+
+		short_site_name(site, name, sizeof name, width - ZEROED_WIDTH);
+		lz_report_percent(site->sum.written, site->sum.bytes, written, sizeof written);
+		printf("%7s %7s %7s  %s\n", size_or_unknown(site->sum.bytes).text, written,
+			count_or_unknown(site->sum.count).text, name);
+		lz_report_callers(report, site, callers, sizeof callers);
+		if (*callers != '\0')
+			lz_print_wrapped(callers, 7, 0);
+	}
+	if (shown < report->zeroer_count)
+		printf("%zu more; --all shows them\n", report->zeroer_count - shown);
+}
+
 void lz_report_print(const struct lz_report *report, size_t sites_max, size_t width)
 {
 	bool colours = lz_colours_enabled(stdout);
@@ -162,17 +191,19 @@ void lz_report_print(const struct lz_report *report, size_t sites_max, size_t wi
 	char note[512];
 
 	print_processes(report);
-	if (report->site_count == 0) {
+	if (report->site_count == 0)
 		lz_print_wrapped(
 			"No region was created: every calloc request was below LAZYZERO_THRESHOLD, and every "
 			"request of malloc and its family below LAZYZERO_MALLOC_THRESHOLD.",
 			0, 0);
-		return;
-	}
-	printf("%s WASTE   PEAK WRITTEN ZEROS  READ NEVER TABLES   MADE  CALL SITE%s\n",
-		colours ? "\033[7m" : "", colours ? "\033[0m" : "");
+	else
+		printf("%s WASTE   PEAK WRITTEN ZEROS  READ NEVER TABLES   MADE  CALL SITE%s\n",
+			colours ? "\033[7m" : "", colours ? "\033[0m" : "");
 	for (size_t i = 0; i < shown; i++)
 		print_site(report, &report->sites[i], width, colours);
+	print_zeroers(report, sites_max, width, colours);
+	if (lz_report_unlisted_note(report, note, sizeof note))
+		lz_print_wrapped(note, 0, 0);
 	if (lz_report_unknown_note(report) != NULL)
 		puts(lz_report_unknown_note(report));
 	if (lz_report_runtime_note(report, note, sizeof note))
@@ -257,6 +288,22 @@ static json_t *site_json(const struct lz_report *report, const struct lz_report_
 	return object;
 }
 
+/* A place that zeroes memory. */
+static json_t *zeroer_json(const struct lz_report *report, const struct lz_report_site *site)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "module", lz_json_string(site->module));
+	json_object_set_new(object, "function", lz_json_string(site->function));
+	json_object_set_new(object, "file", lz_json_string(site->file));
+	json_object_set_new(object, "line", site->line > 0 ? json_integer(site->line) : json_null());
+	json_object_set_new(object, "stack", stack_json(report, site));
+	json_object_set_new(object, "calls", lz_json_number(site->sum.count));
+	json_object_set_new(object, "bytes", lz_json_number(site->sum.bytes));
+	json_object_set_new(object, "written", lz_json_number(site->sum.written));
+	return object;
+}
+
 static json_t *process_json(const struct lz_report_process *process)
 {
 	json_t *object = json_object();
@@ -267,6 +314,10 @@ static json_t *process_json(const struct lz_report_process *process)
 	json_object_set_new(object, "complete", json_boolean(process->complete));
 	json_object_set_new(object, "regions_alive", lz_json_number(process->alive));
 	json_object_set_new(object, "regions_left_out", lz_json_number(process->omitted));
+	json_object_set_new(object, "mappings_unlisted", lz_json_number(process->unlisted));
+	json_object_set_new(object, "mapping_bytes_unlisted", lz_json_number(process->unlisted_bytes));
+	json_object_set_new(
+		object, "look_age_seconds", process->age >= 0 ? json_real(process->age) : json_null());
 	json_object_set_new(object, "memset_bytes", lz_json_number(process->memset_bytes));
 	json_object_set_new(object, "memset_written_bytes", lz_json_number(process->memset_written));
 	return object;
@@ -275,7 +326,8 @@ static json_t *process_json(const struct lz_report_process *process)
 int lz_report_print_json(const struct lz_report *report)
 {
 	json_t *object = json_object(), *processes = json_array(), *sites = json_array(),
-	       *regions = json_array();
+	       *regions = json_array(), *zeroers = json_array();
+	char overview[512];
 
 	for (size_t i = 0; i < report->process_count; i++)
 		json_array_append_new(processes, process_json(&report->processes[i]));
@@ -290,9 +342,14 @@ int lz_report_print_json(const struct lz_report *report)
 		json_object_set_new(line, "site", json_integer((json_int_t)region->site));
 		json_array_append_new(regions, line);
 	}
+	for (size_t i = 0; i < report->zeroer_count; i++)
+		json_array_append_new(zeroers, zeroer_json(report, &report->zeroers[i]));
+	lz_report_overview(report, overview, sizeof overview);
+	json_object_set_new(object, "overview", json_string(overview));
 	json_object_set_new(object, "processes", processes);
 	json_object_set_new(object, "sites", sites);
 	json_object_set_new(object, "regions", regions);
+	json_object_set_new(object, "memset", zeroers);
 	json_object_set_new(object, "lines_not_understood", json_integer((json_int_t)report->unparsed_lines));
 	return lz_json_print(object);
 }
