@@ -33,6 +33,17 @@ void lz_calls_before_unmap(struct lz_calls *calls, uintptr_t start, uintptr_t en
 	lz_zeroing_forget(calls->zeroing, start, end, owner_done);
 }
 
+void lz_calls_report_mapping(
+	struct lz_calls *calls, const struct lz_request *request, intptr_t start, unsigned kind)
+{
+	uintptr_t first, end;
+
+	if (lz_report_is_active(calls->reporter) && request->size >= calls->options->threshold &&
+		lz_books_page_range(
+			calls->books, (void *)start, request->size, calls->books->page_shift, &first, &end))
+		lz_report_mapping_made(calls->reporter, request, first, end, kind);
+}
+
 void lz_calls_note_if_hugetlb(struct lz_calls *calls, unsigned page_shift)
 {
 	if (page_shift != calls->books->page_shift)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "budget/budget.h"
+#include "sites/report.h"
 #include "zeroing/zeroing.h"
 
 struct lz_calls {
@@ -27,6 +28,7 @@ struct lz_calls {
 	struct lz_cache *cache;
 	struct lz_budget *budget;
 	struct lz_zeroing *zeroing;
+	struct lz_reporter *reporter;
 	const struct lz_options *options;
 	_Atomic bool
 		hugetlb_seen; /* hugetlb memory was mapped: a change of protection may concern more of it */

@@ -19,10 +19,17 @@ static inline uintptr_t lz_range_end(const void *address, size_t length)
 }
 
 /*
- * The program is about to unmap [start, end), or to map something over it. `owner_done`: by munmap(2), so it has
- * finished with what was there. May take the lock of the books.
+ * The program is about to unmap [start, end), or to map something over it. `owner_done`: by munmap(2), so it
+ * has finished with what was there. May take the lock of the books.
  */
 void lz_calls_before_unmap(struct lz_calls *calls, uintptr_t start, uintptr_t end, bool owner_done);
+
+/*
+ * Notes a mapping that the program made, for a report: `kind` in bits of enum lz_region_kind. Does nothing
+ * for one smaller than LAZYZERO_THRESHOLD.
+ */
+void lz_calls_report_mapping(
+	struct lz_calls *calls, const struct lz_request *request, intptr_t start, unsigned kind);
 
 /* Records that the program changed protection or advice in [start, end). Takes the lock of the books. */
 void lz_calls_note_attributes_changed(struct lz_calls *calls, uintptr_t start, uintptr_t end);

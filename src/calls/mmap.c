@@ -10,6 +10,7 @@
 #include "os/facts.h"
 #include "os/mman.h"
 #include "os/procfs.h"
+#include "sites/inspect.h"
 
 #define HUGE_SHIFT_OF(flags)                                                                                 \
 	((unsigned)(flags) >> 26 & 0x3f) /* MAP_HUGE_SHIFT, include/uapi/asm-generic/hugetlb_encode.h */
@@ -51,7 +52,8 @@ static unsigned anonymous_page_shift(struct lz_calls *calls, int flags)
  * advance: LMDB maps 1 TiB of a file of 132 KiB, for which 2 GiB of tables would be charged. A mapping on
  * hugetlbfs counts whole: mmap(2) makes the file as long as the mapping (hugetlbfs_file_mmap).
  */
-static void count_file(struct lz_calls *calls, const struct call *call, struct counting *counting)
+__attribute__((noinline)) static void count_file(
+	struct lz_calls *calls, const struct call *call, struct counting *counting)
 {
 	uint64_t offset = (uint64_t)call->offset, bytes;
 	struct lz_mappable_file file;
@@ -137,7 +139,8 @@ static intptr_t forward(struct lz_calls *calls, const struct call *call, int fla
  * Makes a mapping without a window. If the kernel is to choose the address, a backing may prefer one, and
  * then gets the mapping. *huge: it is in huge pages, but for what is less than one, at its end.
  */
-static intptr_t map_plain(struct lz_calls *calls, const struct call *call, bool *huge)
+__attribute__((noinline)) static intptr_t map_plain(
+	struct lz_calls *calls, const struct call *call, bool *huge)
 {
 	const struct lz_program_mapping mapping = {
 		call->length, call->protection, call->flags, call->fd, call->offset};
@@ -250,7 +253,8 @@ __attribute__((noinline)) static void record(struct lz_calls *calls, const struc
 }
 
 /* Corrects the books: of a mapping that was recorded, the whole blocks are in huge pages. */
-static void record_huge(struct lz_calls *calls, const struct call *call, intptr_t result)
+__attribute__((noinline)) static void record_huge(
+	struct lz_calls *calls, const struct call *call, intptr_t result)
 {
 	unsigned shift = calls->books->windows.ranges.span_shift[0];
 	struct lz_new_mapping mapping = {.start = (uintptr_t)result,
@@ -260,6 +264,22 @@ static void record_huge(struct lz_calls *calls, const struct call *call, intptr_
 		.placed_by_kernel = true};
 
 	lz_calls_record_mapping(calls, &mapping);
+}
+
+static unsigned region_kind(int flags, uintptr_t window_tag)
+{
+	if (window_tag != 0)
+		return LZ_REGION_ON_WINDOW;
+	return (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) ? LZ_REGION_PLAIN
+											: LZ_REGION_SHARED;
+}
+
+/* Whether a mapping replaces a part of a reservation of the program's own, which a report keeps as one. */
+static bool is_over_own_memory(int flags)
+{
+	const int own = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS;
+
+	return (flags & own) == own;
 }
 
 intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int protection, int flags,
@@ -289,6 +309,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	if (flags & MAP_FIXED)
 		lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, length), false);
+	if ((flags & MAP_FIXED) && !is_over_own_memory(flags))
+		lz_report_before_unmap(calls->reporter, (uintptr_t)address, lz_range_end(address, length));
 	/* A window that the program maps over must not be cloned from any more. */
 	if ((flags & MAP_FIXED) && lz_window_map_may_have_windows(&calls->books->windows) &&
 		lz_books_lock(calls->books)) {
@@ -324,6 +346,8 @@ intptr_t lz_calls_mmap(struct lz_calls *calls, void *address, size_t length, int
 		need.can_use_window = false;
 		need.page_shift = decided_page_shift(&counting);
 	} while (result == -EXDEV);
+	if (!lz_os_failed(result))
+		lz_calls_report_mapping(calls, &request, result, region_kind(flags, tag));
 	return result;
 }
 
@@ -335,6 +359,7 @@ int lz_calls_munmap(struct lz_calls *calls, void *address, size_t length)
 	int error;
 
 	lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, length), true);
+	lz_report_before_unmap(calls->reporter, (uintptr_t)address, lz_range_end(address, length));
 	lz_cache_evict_range(calls->cache, (uintptr_t)address, lz_range_end(address, length));
 	if (lz_books_page_range(calls->books, address, length, calls->books->page_shift, &start, &end) &&
 		lz_books_lock(calls->books)) {

@@ -206,7 +206,8 @@ __attribute__((noinline)) static void evict_addresses(struct lz_calls *calls, co
 		return;
 	lz_calls_before_unmap(calls, start, end, false);
 	if (call->flags & MREMAP_FIXED)
-		lz_calls_before_unmap(calls, (uintptr_t)call->target, lz_range_end(call->target, rounded), false);
+		lz_calls_before_unmap(
+			calls, (uintptr_t)call->target, lz_range_end(call->target, rounded), false);
 	lz_cache_evict_range(calls->cache, start, lz_max_u64(end, lz_range_end(call->address, rounded)));
 	if (call->flags & MREMAP_FIXED)
 		lz_cache_evict_range(
@@ -269,6 +270,26 @@ __attribute__((noinline)) static intptr_t remap(
 	return result;
 }
 
+/* These two are not inlined, so that remap is not deeper for them. */
+
+__attribute__((noinline)) static void report_before(struct lz_calls *calls, const struct call *call)
+{
+	if (call->new_length < call->old_length)
+		lz_report_before_unmap(calls->reporter, (uintptr_t)call->address + call->new_length,
+			lz_range_end(call->address, call->old_length));
+	if (call->flags & MREMAP_FIXED)
+		lz_report_before_unmap(calls->reporter, (uintptr_t)call->target,
+			lz_range_end(call->target, call->new_length));
+}
+
+__attribute__((noinline)) static void report_after(
+	struct lz_calls *calls, const struct call *call, intptr_t result)
+{
+	if (!lz_os_failed(result) && call->old_length != 0)
+		lz_report_mapping_moved(calls->reporter, (uintptr_t)call->address, call->old_length,
+			(uintptr_t)result, call->new_length);
+}
+
 /* Cached regions are unmapped outside of remap, so that the stack of both does not add up. */
 intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_length, size_t new_length,
 	int flags, void *target, const void *caller)
@@ -283,9 +304,11 @@ intptr_t lz_calls_mremap(struct lz_calls *calls, void *address, size_t old_lengt
 	if (new_length >= calls->options->threshold)
 		lz_books_resolve_budget_early(calls->books);
 	evict_addresses(calls, &call);
+	report_before(calls, &call);
 	result = remap(calls, &call, saved);
 	if (result == -ENOMEM && !call.refused && lz_cache_flush(calls->cache))
 		result = remap(calls, &call, saved);
 	lz_scratch_release(calls->os, saved);
+	report_after(calls, &call, result);
 	return result;
 }

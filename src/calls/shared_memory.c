@@ -5,6 +5,7 @@
 
 #include "backing/shared.h"
 #include "calls/internal.h"
+#include "sites/inspect.h"
 #include "os/mman.h"
 #include "os/procfs.h"
 
@@ -81,6 +82,8 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 	if (flags & SHM_REMAP)
 		lz_calls_before_unmap(calls, (uintptr_t)address, lz_range_end(address, bytes), false);
 	if (flags & SHM_REMAP)
+		lz_report_before_unmap(calls->reporter, (uintptr_t)address, lz_range_end(address, bytes));
+	if (flags & SHM_REMAP)
 		atomic_store_explicit(&calls->backings->may_map_over_regions, true, memory_order_relaxed);
 	result = need.page_shift == calls->books->page_shift ? attach(calls, id, address, flags, bytes)
 							     : calls->next->shmat(id, address, flags);
@@ -90,6 +93,7 @@ intptr_t lz_calls_shmat(struct lz_calls *calls, int id, const void *address, int
 			.page_shift = (uint8_t)need.page_shift, .tag = segment_tag(mapping.start)};
 		lz_calls_record_mapping(calls, &mapping);
 		lz_calls_count_mapping(calls, bytes);
+		lz_calls_report_mapping(calls, &request, result, LZ_REGION_SHARED);
 	}
 	lz_budget_settle(calls->budget, &grant, !lz_os_failed(result));
 	return result;
@@ -101,6 +105,7 @@ int lz_calls_shmdt(struct lz_calls *calls, const void *address)
 	int error;
 
 	lz_calls_before_unmap(calls, start, start + 1, false);
+	lz_report_before_detach(calls->reporter, start);
 	if (lz_books_lock(calls->books)) {
 		struct lz_range *range = lz_ledger_find_at_or_above(&calls->books->ledger, start);
 

@@ -104,6 +104,7 @@ static void wire(struct lz_core *core)
 		.cache = &core->cache,
 		.budget = &core->budget,
 		.zeroing = &core->zeroing,
+		.reporter = &core->reporter,
 		.options = options};
 }
 

@@ -24,7 +24,7 @@ static void fill_cells(
 }
 
 struct lz_inspection *lz_inspect_region(const struct lz_inspected_process *process, uintptr_t start,
-	uintptr_t end, bool on_window, unsigned pages, uint64_t seed)
+	uintptr_t end, enum lz_region_kind kind, unsigned pages, uint64_t seed)
 {
 	const struct lz_geometry *geometry = process->geometry;
 	struct lz_inspection *inspection = lz_scratch_take(process->os);
@@ -35,8 +35,8 @@ struct lz_inspection *lz_inspect_region(const struct lz_inspected_process *proce
 	if (inspection == NULL)
 		return NULL;
 	census = &inspection->census;
-	inspection->usage =
-		(struct lz_site_usage){.regions = 1, .bytes = end - start, .on_window = on_window};
+	inspection->usage = (struct lz_site_usage){
+		.regions = 1, .bytes = end - start, .on_window = (kind & LZ_REGION_ON_WINDOW) != 0};
 	memset(&inspection->cells, 0, sizeof inspection->cells);
 	inspection->usage.full_tables = lz_census_proportional_table_bytes(geometry, end - start, 0);
 	lz_census_init(census, geometry, start, end);
@@ -52,6 +52,10 @@ struct lz_inspection *lz_inspect_region(const struct lz_inspected_process *proce
 	}
 	inspection->usage.written = census->written;
 	inspection->usage.zero = census->zero_mapped + census->window;
+	if (kind & LZ_REGION_SHARED) {
+		inspection->usage.written += inspection->usage.zero;
+		inspection->usage.zero = 0;
+	}
 	inspection->usage.written_zero =
 		lz_zero_sample_estimate(&inspection->sample, process->os, &inspection->usage.sampled);
 	inspection->usage.tables = census->table_share;

@@ -28,11 +28,20 @@ struct lz_inspected_process {
 	int pagemap; /* descriptor of its pagemap; -1: this process */
 };
 
+/* What kind of memory a region is, in bits. */
+enum lz_region_kind { LZ_REGION_PLAIN = 0, LZ_REGION_ON_WINDOW = 1, LZ_REGION_SHARED = 2 };
+
+static inline enum lz_region_kind lz_region_kind_of(const struct lz_listed_region *region)
+{
+	return (enum lz_region_kind)(
+		region->on_window * LZ_REGION_ON_WINDOW + region->is_shared * LZ_REGION_SHARED);
+}
+
 /*
  * Inspects a region, and the contents of at most `pages` of its written pages (zero_sample.h). The caller
  * releases the result with lz_scratch_release. NULL: no memory for the buffer.
  */
 struct lz_inspection *lz_inspect_region(const struct lz_inspected_process *process, uintptr_t start,
-	uintptr_t end, bool on_window, unsigned pages, uint64_t seed);
+	uintptr_t end, enum lz_region_kind kind, unsigned pages, uint64_t seed);
 
 #endif

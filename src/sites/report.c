@@ -25,13 +25,13 @@
 
 /* --- regions --- */
 
-static struct lz_inspection *inspect(
-	struct lz_reporter *reporter, uintptr_t start, uintptr_t end, bool on_window, unsigned pages)
+struct lz_inspection *lz_report_inspect(struct lz_reporter *reporter, uintptr_t start, uintptr_t end,
+	enum lz_region_kind kind, unsigned pages)
 {
 	const struct lz_inspected_process self = {
 		.os = reporter->os, .geometry = reporter->books->geometry, .pagemap = -1};
 
-	return lz_inspect_region(&self, start, end, on_window, pages,
+	return lz_inspect_region(&self, start, end, kind, pages,
 		atomic_fetch_add_explicit(&reporter->report->inspections, 1, memory_order_relaxed));
 }
 
@@ -72,11 +72,7 @@ void lz_report_region_resized(
 	list_region(reporter, region);
 }
 
-/*
- * The written pages whose contents are read when a region is freed: one for each MiB, so that it takes 1% of
- * the time that filling the region took. Many small samples make the estimate of a site.
- */
-static unsigned freed_sample_pages(size_t bytes)
+unsigned lz_report_freed_sample_pages(size_t bytes)
 {
 	return (unsigned)lz_min_u64(lz_max_u64(bytes >> 20, 4), 64);
 }
@@ -89,7 +85,9 @@ void lz_report_before_free(
 	if (reporter->books->geometry == NULL || !lz_report_has_own_table(reporter) ||
 		region->site == LZ_SITE_NONE)
 		return;
-	inspection = inspect(reporter, start, end, region->on_window, freed_sample_pages(end - start));
+	inspection = lz_report_inspect(reporter, start, end,
+		region->on_window ? LZ_REGION_ON_WINDOW : LZ_REGION_PLAIN,
+		lz_report_freed_sample_pages(end - start));
 	if (inspection == NULL)
 		return;
 	/* A tail that realloc cuts off is not counted as a region. */
@@ -108,25 +106,38 @@ void lz_report_before_free(
 	lz_scratch_release(reporter->os, inspection);
 }
 
+static void add_live(struct lz_report *report, const struct lz_listed_region *region)
+{
+	if (report->live_count == LZ_REPORT_LIVE_MAX)
+		report->left_out++;
+	else
+		report->live[report->live_count++] = *region;
+}
+
 static void note_live(void *context, struct lz_region_record *region)
 {
 	struct lz_report *report = context;
 
-	if (region->site == LZ_SITE_NONE || region->site >= LZ_SITES)
-		return;
-	if (report->live_count == LZ_REPORT_LIVE_MAX) {
-		report->left_out++;
-		return;
-	}
-	report->live[report->live_count++] = (struct lz_live_region){
-		.base = atomic_load_explicit(&region->base, memory_order_relaxed),
+	struct lz_listed_region live = {.base = atomic_load_explicit(&region->base, memory_order_relaxed),
 		.length = atomic_load_explicit(&region->length, memory_order_relaxed),
 		.site = region->site,
-		.on_window = region->on_window,
-	};
+		.on_window = region->on_window};
+
+	if (region->site != LZ_SITE_NONE && region->site < LZ_SITES)
+		add_live(report, &live);
 }
 
-/* --- the report file --- */
+static void note_live_mappings(struct lz_report *report)
+{
+	uint32_t end = atomic_load_explicit(&report->sites.mappings_end, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < end; i++) {
+		const struct lz_listed_region *entry = &report->sites.table->live[LZ_SITES_LIVE + i];
+
+		if (entry->base != 0 && entry->length != 0)
+			add_live(report, entry);
+	}
+}
 
 static int open_file(const struct lz_reporter *reporter)
 {
@@ -177,6 +188,7 @@ static void after_fork(void *context)
 	report->pid = reporter->os->getpid();
 	report->file_tried = false;
 	report->sites_path[0] = '\0';
+	atomic_store_explicit(&report->sites.mappings_end, 0, memory_order_relaxed);
 	lz_regions_for_each(&reporter->books->regions, clear_site, NULL);
 	if (lz_sites_file_detach(reporter->os, report->sites.table) != 0) {
 		/* The table is the parent's. */
@@ -243,12 +255,13 @@ int lz_report_signal(const struct lz_reporter *reporter)
 /* --- writing --- */
 
 /* A live region is part of its site's usage, and has a line of its own. */
-static void write_region(struct lz_reporter *reporter, const struct lz_live_region *region, bool has_line)
+static void write_region(struct lz_reporter *reporter, const struct lz_listed_region *region, bool has_line)
 {
 	struct lz_report_writer *writer = &reporter->report->writer;
 	uint64_t pages = lz_max_u64(SAMPLE_PAGES / reporter->report->live_count, 2);
-	struct lz_inspection *inspection = inspect(reporter, region->base, region->base + region->length,
-		region->on_window, (unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
+	struct lz_inspection *inspection =
+		lz_report_inspect(reporter, region->base, region->base + region->length,
+			lz_region_kind_of(region), (unsigned)lz_min_u64(pages, LZ_ZERO_SAMPLE_MAX));
 
 	if (inspection == NULL)
 		return;
@@ -302,6 +315,7 @@ static void write_report(struct lz_reporter *reporter, const char *reason, bool 
 	report->live_count = 0;
 	report->left_out = 0;
 	lz_regions_for_each(&reporter->books->regions, note_live, report);
+	note_live_mappings(report);
 	if (entered)
 		lz_books_unlock(reporter->books);
 	writer = &report->writer;

@@ -71,6 +71,23 @@ void lz_report_region_resized(
 void lz_report_before_free(
 	struct lz_reporter *reporter, const struct lz_region_record *region, uintptr_t start, uintptr_t end);
 
+/*
+ * Notes a mapping [start, end) that the program made by a call, unless it is within one that it made before:
+ * programs reserve address space and map over it as they need it. `kind` in bits of enum lz_region_kind.
+ */
+void lz_report_mapping_made(struct lz_reporter *reporter, const struct lz_request *request, uintptr_t start,
+	uintptr_t end, unsigned kind);
+
+/* Inspects what is noted in [start, end) before it is unmapped, or something else is mapped over it. */
+void lz_report_before_unmap(struct lz_reporter *reporter, uintptr_t start, uintptr_t end);
+
+/* The same for a segment that is attached at an address, before it is detached. */
+void lz_report_before_detach(struct lz_reporter *reporter, uintptr_t start);
+
+/* Notes that mremap(2) moved or resized a mapping. */
+void lz_report_mapping_moved(
+	struct lz_reporter *reporter, uintptr_t old_start, size_t old_length, uintptr_t start, size_t length);
+
 /* Writes the report of a process that goes on. */
 void lz_report_write(struct lz_reporter *reporter);
 

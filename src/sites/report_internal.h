@@ -7,18 +7,12 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "sites/inspect.h"
 #include "sites/report.h"
 #include "sites/report_lines.h"
 
 #define LZ_REPORT_LIVE_MAX                                                                                   \
 	65536u /* most live regions that are inspected; as many as a process may have mappings */
-
-struct lz_live_region {
-	uintptr_t base;
-	size_t length;
-	uint16_t site;
-	bool on_window;
-};
 
 /* In a mapping of its own, most of which is never touched. */
 struct lz_report {
@@ -34,7 +28,7 @@ struct lz_report {
 	char executable[64];
 	uint64_t left_out;
 	size_t live_count;
-	struct lz_live_region live[LZ_REPORT_LIVE_MAX];
+	struct lz_listed_region live[LZ_REPORT_LIVE_MAX];
 	struct lz_report_writer writer;
 	char opened_path[2 * LZ_OPTION_TEXT_MAX + 96]; /* `path`, expanded */
 };
@@ -58,5 +52,18 @@ bool lz_report_has_own_table(struct lz_reporter *reporter);
 
 /* Keeps up to date what a reader of the file needs besides the sites. */
 void lz_report_update_identity(struct lz_reporter *reporter);
+
+/*
+ * Inspects a region or mapping of this process. The caller releases the result with lz_scratch_release. NULL:
+ * no memory for the buffer.
+ */
+struct lz_inspection *lz_report_inspect(struct lz_reporter *reporter, uintptr_t start, uintptr_t end,
+	enum lz_region_kind kind, unsigned pages);
+
+/*
+ * The written pages whose contents are read when a region is freed: one for each MiB, so that it takes 1% of
+ * the time that filling the region took. Many small samples make the estimate of a site.
+ */
+unsigned lz_report_freed_sample_pages(size_t bytes);
 
 #endif

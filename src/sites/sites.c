@@ -165,10 +165,35 @@ void lz_sites_unlist_region(struct lz_sites *sites, uint64_t base)
 {
 	struct lz_listed_region *entry = find_listed(sites->table, base, base);
 
-	if (entry == NULL)
-		return;
+	if (entry != NULL)
+		lz_sites_unlist(entry);
+}
+
+void lz_sites_unlist(struct lz_listed_region *entry)
+{
 	atomic_store_explicit(&entry->length, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->base, 0, memory_order_release);
+}
+
+void lz_sites_list_mapping(struct lz_sites *sites, const struct lz_listed_region *mapping)
+{
+	for (uint32_t i = 0; i < LZ_SITES_MAPPINGS; i++) {
+		struct lz_listed_region *entry = &sites->table->live[LZ_SITES_LIVE + i];
+		uint64_t none = 0;
+		uint32_t end = atomic_load_explicit(&sites->mappings_end, memory_order_relaxed);
+
+		if (!atomic_compare_exchange_strong_explicit(
+			    &entry->base, &none, mapping->base, memory_order_relaxed, memory_order_relaxed))
+			continue;
+		entry->site = mapping->site;
+		entry->on_window = mapping->on_window;
+		entry->is_shared = mapping->is_shared;
+		atomic_store_explicit(&entry->length, mapping->length, memory_order_release);
+		while (end <= i && !atomic_compare_exchange_weak_explicit(&sites->mappings_end, &end, i + 1,
+					   memory_order_relaxed, memory_order_relaxed))
+			continue;
+		return;
+	}
 }
 
 static void add_live_bytes(struct lz_site *at, uint64_t bytes)

@@ -22,8 +22,10 @@
 #include "sites/python_places.h"
 #include "sites/stack.h"
 
-#define LZ_SITES 4096u       /* a power of two */
-#define LZ_SITES_LIVE 16384u /* live regions that are listed; a power of two */
+#define LZ_SITES 4096u          /* a power of two */
+#define LZ_SITES_LIVE 16384u    /* live regions that are listed; a power of two */
+#define LZ_SITES_MAPPINGS 1024u /* mappings of the program itself that are listed */
+#define LZ_SITES_LISTED (LZ_SITES_LIVE + LZ_SITES_MAPPINGS)
 #define LZ_SITE_CALL_MAX 24u /* bytes of the name of a call, with its terminator */
 
 enum { LZ_SITE_NONE, LZ_SITE_OTHER, LZ_SITE_FIRST };
@@ -73,12 +75,13 @@ struct lz_site {
 	struct lz_cell_map cells;      /* usage of its parts */
 };
 
-/* A live region. An entry whose length is 0 is being changed. */
+/* A live region or mapping. An entry whose length is 0 is being changed. */
 struct lz_listed_region {
 	_Atomic uint64_t base; /* 0: a free entry */
 	_Atomic uint64_t length;
 	uint32_t site;
 	bool on_window;
+	bool is_shared; /* of a file, or memory that is shared: a page that is present counts as written */
 };
 
 /* Whose sites these are, for a reader of the file. Written before anything else is. */
@@ -96,13 +99,14 @@ struct lz_sites_identity {
 struct lz_site_table {
 	struct lz_sites_identity identity;
 	struct lz_site site[LZ_SITES];
-	struct lz_listed_region live[LZ_SITES_LIVE];
+	struct lz_listed_region live[LZ_SITES_LISTED]; /* regions; from LZ_SITES_LIVE on, mappings */
 	struct lz_site_modules modules;
 	struct lz_python_places places;
 };
 
 struct lz_sites {
 	struct lz_site_table *table;
+	_Atomic uint32_t mappings_end; /* entries of mappings from here on were never used */
 	struct lz_stack_rules rules;
 	struct lz_pythons pythons;
 };
@@ -124,6 +128,10 @@ unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *c
 void lz_sites_list_region(
 	struct lz_sites *sites, uint64_t base, uint64_t length, unsigned site, bool on_window);
 void lz_sites_unlist_region(struct lz_sites *sites, uint64_t base);
+
+/* Lists a mapping; it is taken off the list by lz_sites_unlist. */
+void lz_sites_list_mapping(struct lz_sites *sites, const struct lz_listed_region *mapping);
+void lz_sites_unlist(struct lz_listed_region *entry);
 
 /*
  * Counts a region of `bytes` allocated for a request of `asked` bytes; counts the growth of a region by

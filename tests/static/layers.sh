@@ -35,7 +35,7 @@ below() {
   sites) echo "$(below accounting) accounting" ;;
   zeroing) echo "$(below backing) backing" ;;
   heap) echo "$(below budget) budget sites zeroing" ;;
-  calls) echo "$(below budget) budget zeroing" ;;
+  calls) echo "$(below budget) budget sites zeroing" ;;
   core) echo "$(below heap) heap calls backing/window" ;;
   shim) echo "$(below core) core" ;;
   cli) echo "$below_cli $(cd "$source/src" && echo cli/*/ | sed 's|/ | |g; s|/$||')" ;;

@@ -108,14 +108,14 @@ static void write_lines(struct lz_report_writer *writer, const char *reason)
 	uint64_t alive = 0;
 	unsigned lines = 0;
 
-	for (unsigned i = 0; i < LZ_SITES_LIVE; i++)
+	for (unsigned i = 0; i < LZ_SITES_LISTED; i++)
 		alive += table->live[i].base != 0 && table->live[i].length != 0;
 	/* The regions of a program that executed another are gone. */
 	if (strcmp(reason, "exec") == 0)
 		alive = 0;
 	lz_report_write_header(writer, reason, alive, 0);
 	lz_report_write_modules(writer);
-	for (unsigned i = 0; alive > 0 && i < LZ_SITES_LIVE; i++)
+	for (unsigned i = 0; alive > 0 && i < LZ_SITES_LISTED; i++)
 		if (table->live[i].base != 0 && table->live[i].length != 0 && table->live[i].site < LZ_SITES)
 			write_region(writer, &table->live[i], lines++ < REGION_LINES_MAX);
 	lz_report_write_sites(writer);

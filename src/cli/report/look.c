@@ -58,7 +58,7 @@ static double now(void)
 struct target {
 	const struct lz_site_table *table;
 	uint64_t base, length;
-	bool on_window;
+	enum lz_region_kind kind;
 	double seen; /* 0: never */
 };
 
@@ -69,7 +69,7 @@ static void look_at(const struct target *target, const struct lz_os *os, int pag
 		.os = os, .geometry = lz_geometry_by_name(identity->geometry), .pagemap = pagemap};
 	struct lz_look *look = find(identity, target->base, target->length);
 	struct lz_inspection *seen = lz_inspect_region(&process, target->base, target->base + target->length,
-		target->on_window, SAMPLE_PAGES, state.inspections++);
+		target->kind, SAMPLE_PAGES, state.inspections++);
 
 	if (look == NULL) {
 		struct lz_look *looks = lz_array_grow(state.looks, state.count, sizeof *looks);
@@ -108,12 +108,12 @@ static void collect(struct targets *targets, const struct lz_site_table *table)
 
 	if (geometry == NULL || lz_process_start_time("", (pid_t)identity->pid) != identity->start_time)
 		return;
-	for (unsigned i = 0; i < LZ_SITES_LIVE; i++) {
+	for (unsigned i = 0; i < LZ_SITES_LISTED; i++) {
 		const struct lz_listed_region *region = &table->live[i];
 		struct target target = {.table = table,
 			.base = region->base,
 			.length = region->length,
-			.on_window = region->on_window};
+			.kind = lz_region_kind_of(region)};
 		uint64_t page = UINT64_C(1) << geometry->page_shift;
 		const struct lz_look *look;
 		struct target *grown;
