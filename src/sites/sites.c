@@ -18,7 +18,7 @@ void lz_sites_init(struct lz_sites *sites, struct lz_site_table *table, const st
 	table->modules.os = os;
 }
 
-static void set_call(struct lz_site *site, const char *call)
+__attribute__((noinline)) static void set_call(struct lz_site *site, const char *call)
 {
 	struct lz_text text = lz_text_init(site->call, sizeof site->call);
 
@@ -45,21 +45,26 @@ static unsigned frames_run_by(const struct stacks *stacks, unsigned frame, unsig
 }
 
 __attribute__((noinline)) static void fill_python_frames(
-	struct lz_site_table *table, struct lz_site *site, const struct lz_python_stack *python)
+	struct lz_site_table *table, struct lz_site *site, const struct stacks *stacks)
 {
+	const struct lz_python_stack *python = &stacks->python;
+	unsigned placed = 0;
+
+	for (unsigned i = 0; i < stacks->native.count; i++) {
+		site->frame[i].python_frames = (uint8_t)frames_run_by(stacks, i, placed);
+		placed += site->frame[i].python_frames;
+	}
 	for (unsigned i = 0; i < python->count; i++)
 		site->python[i] = (uint16_t)lz_python_places_find(
 			&table->places, table->modules.os, python->python, &python->frame[i]);
 	site->python_frames = python->count;
 }
 
-__attribute__((noinline)) static void fill_site(
-	struct lz_site_table *table, struct lz_site *site, const struct stacks *stacks, const char *call)
+/* Apart from the Python frames, because the pass over maps in lz_modules_find is the deepest use of the
+ * stack. */
+__attribute__((noinline)) static void fill_native_frames(
+	struct lz_site_table *table, struct lz_site *site, const struct lz_stack *stack)
 {
-	const struct lz_stack *stack = &stacks->native;
-	unsigned placed = 0;
-
-	set_call(site, call);
 	for (unsigned i = 0; i < stack->count; i++) {
 		/*
 		 * The return address may be the first byte of the next module; the call is at the byte before
@@ -71,12 +76,8 @@ __attribute__((noinline)) static void fill_site(
 		site->frame[i].offset = stack->frame[i];
 		if (module != LZ_MODULE_NONE)
 			site->frame[i].offset -= table->modules.entry[module].module.base;
-		site->frame[i].python_frames = (uint8_t)frames_run_by(stacks, i, placed);
-		placed += site->frame[i].python_frames;
 	}
 	site->frames = stack->count;
-	fill_python_frames(table, site, &stacks->python);
-	atomic_store_explicit(&site->known, true, memory_order_release);
 }
 
 static uint64_t hash(const struct stacks *stacks)
@@ -103,7 +104,10 @@ static unsigned find_stack(struct lz_site_table *table, const struct stacks *sta
 			continue;
 		if (found == 0 && atomic_compare_exchange_strong_explicit(&site->key, &found, key,
 					  memory_order_relaxed, memory_order_relaxed)) {
-			fill_site(table, site, stacks, call);
+			set_call(site, call);
+			fill_native_frames(table, site, &stacks->native);
+			fill_python_frames(table, site, stacks);
+			atomic_store_explicit(&site->known, true, memory_order_release);
 			return at;
 		}
 		if (found == key)

@@ -30,17 +30,17 @@ done
 reader=${pythons# }
 reader=${reader%% *}
 
-# rows: the function, base name of the file and line of each row of $work/out that has a line, sorted. Two rows may have
-# the same line, if it was reached through different code of the interpreter. The arenas that the interpreter maps for
-# small objects are left out: which line needs a new one depends on its version.
+# rows [mmap]: the function, base name of the file and line of each row of $work/out that has a line, sorted: those of the
+# malloc family, or of mmap, with which Python makes its arenas. Two rows may have the same line, if it was reached through
+# different code of the interpreter.
 rows()
 {
 	"$reader" -c '
 import json, os, sys
 text = open(sys.argv[1]).read()
 for site in json.loads(text[text.index("{\n"):])["sites"]:
-    if site["line"] and site["call"] != "mmap":
-        print(site["function"], os.path.basename(site["file"]), site["line"])' "$work/out" | sort -u
+    if site["line"] and site["call"].startswith("mmap") == (len(sys.argv) > 2):
+        print(site["function"], os.path.basename(site["file"]), site["line"])' "$work/out" "$@" | sort -u
 }
 
 # chain LINE: the functions and lines of Python in the stack of the row of a line, innermost first.
@@ -50,7 +50,7 @@ chain()
 import json, sys
 text = open(sys.argv[1]).read()
 for site in json.loads(text[text.index("{\n"):])["sites"]:
-    if site["line"] == int(sys.argv[2]):
+    if site["line"] == int(sys.argv[2]) and not site["call"].startswith("mmap"):
         frames = [f for f in site["stack"] if f["file"] and f["file"] == f["module"]]
         print(" ".join("%s:%s" % (f["function"], f["line"]) for f in frames))' "$work/out" "$1"
 }
@@ -92,7 +92,7 @@ kept.append(größe(9000000))
 exec(compile("\n" * 99 + "made = bytearray(10000000)", "<made>", "exec"))
 END_OF_PYTHON
 
-# The frames of a recursion while obmalloc maps arenas, in which the frames' own memory lies.
+# A recursion while obmalloc maps arenas.
 cat > "$work/arenas.py" <<'END_OF_PYTHON'
 kept = []
 def deep(n):
@@ -258,6 +258,7 @@ y = bytearray(4000000)'
 	run report $options --threshold=64K --malloc-threshold=64K --json --all -- "$python" "$work/arenas.py"
 	expect "$version: status while arenas are mapped" 0 "$status"
 	expect "$version: a deep recursion" 1 "$(rows | grep -c '^deep arenas.py 5')"
+	expect "$version: arenas" 1 "$(rows mmap | grep -c '^deep.* arenas.py 3$')"
 	expect "$version: the innermost 24 frames" "$(yes deep:5 | head -n 24 | paste -s -d ' ' -)" "$(chain 5 | head -n 1)"
 
 	rm -rf "$work/forks"

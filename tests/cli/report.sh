@@ -450,6 +450,17 @@ for wanted in ("<b>&\"'", "known.c:14", "sparse", "Page tables", "0x", {"yes": "
 assert "width=device-width" in text
 END_OF_PYTHON
 
+# A record without samples: what ran, and no timeline. Where the record is of a signal, that is said.
+echo '{"lazyzero_record":1,"program":["/bin/a b","it'"'"'s"],"unix_time":1700000000,"geometry":"","host":"<h>","kernel":"Linux 6"}' \
+	> "$work/short.jsonl"
+echo '{"end":1.5,"exit_status":null,"signal":9}' >> "$work/short.jsonl"
+run report --html="$work/short.html" --record="$work/short.jsonl" "$work/first"
+expect "status with a record without samples" 0 "$status"
+expect_match "the command line" "<code>'/bin/a b' 'it&#39;.&#39;&#39;s'</code>" "$work/short.html"
+expect_match "the run" 'Started 2023-11-1[45] .* on &lt;h&gt;, Linux 6, ran for 1.5 s, .*killed by signal 9 (Killed)' "$work/short.html"
+expect_no_match "no timeline" 'Timeline' "$work/short.html"
+expect_match "a flame graph" '<svg class="flame"' "$work/short.html"
+
 # In a browser, on a wide and on a narrow screen: nothing is wider than the screen.
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || browser=
 if [ -n "$browser" ]; then

@@ -129,6 +129,9 @@ static int run(const struct lz_arguments *arguments)
 	if (path == NULL)
 		return lz_fail_usage("plot", "no record given");
 	status = lz_record_read(&record, path);
+	if (status == 0 && record.count == 0)
+		status = lz_fail(
+			"'%s' contains no sample: the program ended too soon", lz_printable(path).text);
 	if (status == 0 && output == NULL && asprintf(&standard, "%s.svg", path) < 0)
 		status = lz_fail_memory();
 	if (status == 0)

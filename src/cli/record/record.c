@@ -127,9 +127,6 @@ static int read_lines(struct lz_record *record, const char *path)
 	fclose(file);
 	if (status == 0 && !record->has_header)
 		status = lz_fail("'%s' is empty", lz_printable(path).text);
-	else if (status == 0 && record->count == 0)
-		status = lz_fail(
-			"'%s' contains no sample: the program ended too soon", lz_printable(path).text);
 	return status;
 }
 

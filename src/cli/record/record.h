@@ -32,7 +32,8 @@ struct lz_record {
 	double end;            /* seconds; negative if the record does not say */
 };
 
-/* Reads a file. Returns 0, or the exit status after an error message. Call lz_record_free in either case. */
+/* Reads a file. There may be no sample: the program ended too soon. Returns 0, or the exit status after an
+ * error message. Call lz_record_free in either case. */
 int lz_record_read(struct lz_record *record, const char *path);
 void lz_record_free(struct lz_record *record);
 

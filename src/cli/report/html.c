@@ -212,7 +212,7 @@ static void write_page(FILE *page, const struct lz_report *report, const struct 
 		      "those it called.</p>\n",
 			page);
 	}
-	if (record != NULL) {
+	if (record != NULL && record->count > 0) {
 		fputs("<h2>Timeline of the run</h2>\n", page);
 		lz_svg_timeline(page, record);
 	}
