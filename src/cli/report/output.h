@@ -28,4 +28,8 @@ struct lz_report_output {
 int lz_report_output_write(
 	const struct lz_report_output *output, struct lz_report *report, const char *record_path);
 
+/* The same for the reports at `paths` (NULL-terminated), which are merged. */
+int lz_report_output_files(
+	const struct lz_report_output *output, char *const paths[], const char *record_path);
+
 #endif

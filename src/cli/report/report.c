@@ -7,10 +7,10 @@
 #include "cli/common/arguments.h"
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
+#include "cli/inspect/inspect.h"
 #include "cli/launch/launch.h"
 #include "cli/report/output.h"
 #include "cli/report/program.h"
-#include "cli/report/read.h"
 #include "support/options.h"
 
 enum {
@@ -24,6 +24,8 @@ enum {
 	FLAG_DEBUG_PATH,
 	FLAG_SYSROOT,
 	FLAG_WIDTH,
+	FLAG_PID,
+	FLAG_SAMPLE,
 	FLAG_LIBRARY
 };
 
@@ -70,6 +72,16 @@ static const struct lz_flag flags[] = {
 		.help = "The width of the table; longer names of functions are cut. Default: that of the "
 			"terminal; unlimited elsewhere.",
 		.accepts = LZ_REPORT_WIDTH_ACCEPTED},
+	[FLAG_PID] = {.name = "pid",
+		.value = "PID",
+		.help = "Show the memory of a running process, preloaded or not, which is not stopped: what "
+			"each of its mappings holds, and the page tables that its pages need.",
+		.accepts = LZ_INSPECT_PID_ACCEPTED},
+	[FLAG_SAMPLE] = {.name = "sample",
+		.value = "SECONDS",
+		.help = "With --pid, print a line of sums each SECONDS (such as 0.5, or 2s), until the "
+			"process ends or Ctrl-C.",
+		.accepts = LZ_INSPECT_SAMPLE_ACCEPTED},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
@@ -89,7 +101,6 @@ static int parse_output(const struct lz_arguments *arguments, struct lz_report_o
 static int report_files(const struct lz_arguments *arguments)
 {
 	struct lz_report_output output;
-	struct lz_report report = {.process_count = 0};
 	int status = parse_output(arguments, &output);
 
 	if (status != 0)
@@ -102,12 +113,7 @@ static int report_files(const struct lz_arguments *arguments)
 			return lz_fail_usage("report",
 				"--%s applies to a program that is run: put '--' before the program",
 				lz_option_table[i].flag);
-	for (int i = 0; status == 0 && i < arguments->operand_count; i++)
-		status = lz_report_read_file(&report, arguments->operands[i]);
-	if (status == 0)
-		status = lz_report_output_write(&output, &report, arguments->values[FLAG_RECORD]);
-	lz_report_free(&report);
-	return status;
+	return lz_report_output_files(&output, arguments->operands, arguments->values[FLAG_RECORD]);
 }
 
 static int report_program(const struct lz_arguments *arguments)
@@ -126,8 +132,34 @@ static int report_program(const struct lz_arguments *arguments)
 	return lz_report_program(arguments->operands, arguments->values[FLAG_RECORD], &output);
 }
 
+static int report_pid(const struct lz_arguments *arguments)
+{
+	struct lz_inspect_options options = {.pid = arguments->values[FLAG_PID],
+		.sample = arguments->values[FLAG_SAMPLE],
+		.json = arguments->values[FLAG_JSON] != NULL,
+		.all = arguments->values[FLAG_ALL] != NULL};
+	int status = lz_report_find_width(&options.width, arguments->values[FLAG_WIDTH]);
+
+	if (status != 0)
+		return status;
+	if (arguments->operand_count > 0 || arguments->double_dash)
+		return lz_fail_usage("report", "--pid takes neither a report nor a program");
+	for (size_t i = 0; i < lz_arguments_flag_count(arguments->command); i++)
+		if (arguments->values[i] != NULL && i != FLAG_PID && i != FLAG_SAMPLE && i != FLAG_JSON &&
+			i != FLAG_ALL && i != FLAG_WIDTH)
+			return lz_fail_usage("report", "--%s cannot be used with --pid",
+				i < sizeof flags / sizeof *flags
+					? flags[i].name
+					: lz_option_table[i - sizeof flags / sizeof *flags].flag);
+	return lz_inspect(&options);
+}
+
 static int run(const struct lz_arguments *arguments)
 {
+	if (arguments->values[FLAG_PID] != NULL)
+		return report_pid(arguments);
+	if (arguments->values[FLAG_SAMPLE] != NULL)
+		return lz_fail_usage("report", "--sample needs --pid");
 	return arguments->double_dash ? report_program(arguments) : report_files(arguments);
 }
 
@@ -139,7 +171,8 @@ const struct lz_command lz_command_report = {
 		"Shows, for each place in a program that allocated large memory, how much of it was written, "
 		"only read as zeroes, or never touched, and the size of its page tables, in descending order "
 		"of waste. REPORT is a file that LAZYZERO_REPORT (--report of 'lazyzero run') wrote, or a "
-		"directory of them; alternatively PROGRAM is run and its report shown. PEAK is the largest "
+		"directory of them; alternatively PROGRAM is run and its report shown. --pid shows the "
+		"memory of a running process instead. PEAK is the largest "
 		"amount that was allocated at a time, WASTE the part of it that was not written, or only "
 		"with "
 		"zeros. ZEROS is the part of WRITTEN that holds only zeros, estimated from a sample of the "
