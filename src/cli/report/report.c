@@ -24,13 +24,12 @@ enum {
 	FLAG_DEBUG_PATH,
 	FLAG_SYSROOT,
 	FLAG_WIDTH,
+	FLAG_DIFF,
+	FLAG_TOLERANCE,
 	FLAG_PID,
 	FLAG_SAMPLE,
 	FLAG_LIBRARY
 };
-
-/* In the order of enum lz_report_by. */
-static const char *const by_names[] = {"stack", "line", "function", "module", NULL};
 
 static const struct lz_flag flags[] = {
 	[FLAG_HTML] = {.name = "html",
@@ -50,7 +49,7 @@ static const struct lz_flag flags[] = {
 		.help = "What a row stands for: each call stack (the default), or all stacks whose first "
 			"frame of "
 			"the program's own has the same line, function or module.",
-		.choices = by_names,
+		.choices = lz_report_by_names,
 		.accepts = "stack, line, function or module"},
 	[FLAG_FOLDED] = {.name = "folded", .help = "Print folded stacks, for flamegraph.pl and speedscope."},
 	[FLAG_SKIP] = {.name = "skip",
@@ -72,6 +71,16 @@ static const struct lz_flag flags[] = {
 		.help = "The width of the table; longer names of functions are cut. Default: that of the "
 			"terminal; unlimited elsewhere.",
 		.accepts = LZ_REPORT_WIDTH_ACCEPTED},
+	[FLAG_DIFF] = {.name = "diff",
+		.value = "FILE",
+		.help = "Compare with an earlier report, which 'lazyzero report --json' printed to FILE, and "
+			"show what grew, shrank, is new or is gone. The exit status is 1 if something grew. "
+			"REPORT can be printed JSON as well.",
+		.accepts = "the name of a file"},
+	[FLAG_TOLERANCE] = {.name = "tolerance",
+		.value = "PERCENT",
+		.help = "With --diff, by how much a figure may grow. Default: 5%",
+		.accepts = LZ_REPORT_TOLERANCE_ACCEPTED},
 	[FLAG_PID] = {.name = "pid",
 		.value = "PID",
 		.help = "Show the memory of a running process, preloaded or not, which is not stopped: what "
@@ -95,7 +104,18 @@ static int parse_output(const struct lz_arguments *arguments, struct lz_report_o
 			.sysroot = arguments->values[FLAG_SYSROOT]},
 		.json = arguments->values[FLAG_JSON] != NULL,
 		.all = arguments->values[FLAG_ALL] != NULL};
-	return lz_report_find_width(&output->width, arguments->values[FLAG_WIDTH]);
+	output->diff = (struct lz_report_diff){
+		.old_path = arguments->values[FLAG_DIFF], .json = output->json, .all = output->all};
+	if (output->diff.old_path == NULL && arguments->values[FLAG_TOLERANCE] != NULL)
+		return lz_fail_usage("report", "--tolerance needs --diff");
+	if (output->diff.old_path != NULL && (output->html != NULL || output->folded))
+		return lz_fail_usage("report", "--%s cannot be used with --diff",
+			output->folded ? flags[FLAG_FOLDED].name : flags[FLAG_HTML].name);
+	if (lz_report_diff_parse_tolerance(&output->diff, arguments->values[FLAG_TOLERANCE]) != 0 ||
+		lz_report_find_width(&output->width, arguments->values[FLAG_WIDTH]) != 0)
+		return LZ_EXIT_FAILURE;
+	output->diff.width = output->width;
+	return output->diff.old_path != NULL ? lz_report_diff_check(output->diff.old_path) : 0;
 }
 
 static int report_files(const struct lz_arguments *arguments)
