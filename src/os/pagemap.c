@@ -29,41 +29,54 @@ struct scan {
 #define PAGE_IS_SWAPPED (UINT64_C(1) << 4)
 #define PAGE_IS_PFNZERO (UINT64_C(1) << 5)
 #define PAGE_IS_HUGE (UINT64_C(1) << 6)
+#define PAGE_IS_GUARD (UINT64_C(1) << 8) /* Linux 6.15; before, asking for it fails with EINVAL */
 
 /* One scratch buffer holds the request and the result. */
 static_assert(sizeof(struct lz_written_run) == sizeof(struct scan_run), "the layout of the kernel");
 
 #define MAX_RUNS ((LZ_SCRATCH_BYTES - sizeof(struct scan)) / sizeof(struct scan_run))
 
-static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
-	lz_page_run_visitor *visit, void *context)
+/* A request for the populated pages of a range, whose result follows it in the scratch buffer. */
+static void init_scan(struct scan *scan, uint64_t start, uint64_t end)
 {
-	const struct scan_run *runs = (const struct scan_run *)(scan + 1);
-	int found = 0;
-
 	*scan = (struct scan){
 		.size = sizeof *scan,
 		.start = start,
 		.end = end,
-		.vec = (uint64_t)(uintptr_t)runs,
+		.vec = (uint64_t)(uintptr_t)(scan + 1),
 		.vec_len = MAX_RUNS,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask =
 			PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_PFNZERO | PAGE_IS_FILE | PAGE_IS_HUGE,
 	};
+}
+
+static void visit_runs(const struct scan *scan, int count, lz_page_run_visitor *visit, void *context)
+{
+	const struct scan_run *runs = (const struct scan_run *)(scan + 1);
+
+	for (int i = 0; i < count; i++) {
+		uint64_t is = runs[i].categories;
+		struct lz_page_run run = {runs[i].start, runs[i].end, (is & PAGE_IS_PFNZERO) != 0,
+			(is & PAGE_IS_FILE) != 0, (is & PAGE_IS_HUGE) != 0, (is & PAGE_IS_PRESENT) == 0,
+			(is & PAGE_IS_GUARD) != 0};
+
+		visit(context, &run);
+	}
+}
+
+static int scan_range(const struct lz_os *os, int fd, struct scan *scan, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context)
+{
+	int found = 0;
+
+	init_scan(scan, start, end);
 	while (scan->start < end) {
 		found = os->ioctl(fd, SCAN_REQUEST, scan);
 		lz_fact_learn(LZ_FACT_PAGEMAP_SCAN, found < 0 ? found : 0);
 		if (found < 0)
 			break;
-		for (int i = 0; i < found; i++) {
-			uint64_t is = runs[i].categories;
-			struct lz_page_run run = {runs[i].start, runs[i].end, (is & PAGE_IS_PFNZERO) != 0,
-				(is & PAGE_IS_FILE) != 0, (is & PAGE_IS_HUGE) != 0,
-				(is & PAGE_IS_PRESENT) == 0};
-
-			visit(context, &run);
-		}
+		visit_runs(scan, found, visit, context);
 		/*
 		 * The kernel stops early if the vector is full. If there is no progress, the walk cannot
 		 * complete.
@@ -101,6 +114,32 @@ int lz_pagemap_walk(
 	error = lz_pagemap_walk_of(os, file.fd, start, end, visit, context);
 	lz_file_close(&file);
 	return error;
+}
+
+int lz_pagemap_walk_step(const struct lz_os *os, int fd, uint64_t *at, uint64_t end, unsigned most_pages,
+	lz_page_run_visitor *visit, void *context)
+{
+	struct scan *scan = lz_scratch_take(os);
+	int found;
+
+	if (scan == NULL)
+		return -ENOMEM;
+	init_scan(scan, *at, end);
+	scan->max_pages = most_pages;
+	scan->return_mask |= PAGE_IS_GUARD;
+	found = os->ioctl(fd, SCAN_REQUEST, scan);
+	if (found == -EINVAL) {
+		scan->return_mask &= ~PAGE_IS_GUARD;
+		found = os->ioctl(fd, SCAN_REQUEST, scan);
+	}
+	if (found >= 0 && (scan->walk_end <= *at || scan->walk_end > end))
+		found = -EIO;
+	if (found >= 0) {
+		visit_runs(scan, found, visit, context);
+		*at = scan->walk_end;
+	}
+	lz_scratch_release(os, scan);
+	return found < 0 ? found : 0;
 }
 
 int lz_scan_begin(struct lz_scan *scan, const struct lz_os *os)

@@ -21,6 +21,7 @@ struct lz_page_run {
 	bool huge; /* mapped by an entry above the lowest level */
 	bool not_present; /* swapped, or a guard page (MADV_GUARD_INSTALL, Linux 6.13), which must not be
 			     accessed */
+	bool guard;       /* known to be a guard page; set only by lz_pagemap_walk_step, from Linux 6.15 on */
 };
 
 /* Called for each run of populated pages, in ascending order of addresses. */
@@ -36,6 +37,16 @@ int lz_pagemap_walk(
 
 /* The same for another process, whose pagemap is open at fd (ptrace read access opens it). */
 int lz_pagemap_walk_of(const struct lz_os *os, int fd, uint64_t start, uint64_t end,
+	lz_page_run_visitor *visit, void *context);
+
+/*
+ * One step of such a walk: one system call, which stops after `most_pages` populated pages and advances *at
+ * to the end of what was looked at. The kernel holds the lock of the process's mappings during the call; the
+ * limit of pages, and the distance from *at to end, limit how long. 256 MiB take at most 0.4 ms (16 to 50 ns
+ * for a populated page, 1 ns for an empty entry of a table that exists) if most_pages is 4,096. Returns 0 or
+ * -errno: -ENOTTY before Linux 6.7.
+ */
+int lz_pagemap_walk_step(const struct lz_os *os, int fd, uint64_t *at, uint64_t end, unsigned most_pages,
 	lz_page_run_visitor *visit, void *context);
 
 /*

@@ -99,3 +99,13 @@ int lz_vma_query(const struct lz_os *os, uintptr_t address, struct lz_vma *vma)
 {
 	return lz_vma_query_named(os, address, vma, NULL, 0);
 }
+
+int lz_vma_page_size_of(const struct lz_os *os, int fd, uint64_t address, uint64_t *page_size)
+{
+	struct vma_query query = {.size = sizeof query, .address = address};
+	int error = os->ioctl(fd, QUERY_REQUEST, &query);
+
+	if (error == 0)
+		*page_size = query.page_size;
+	return error;
+}

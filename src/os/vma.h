@@ -40,6 +40,12 @@ int lz_vma_query_named(
 	const struct lz_os *os, uintptr_t address, struct lz_vma *vma, char *name, size_t size);
 
 /*
+ * The page size, as in struct lz_vma, of the mapping of another process whose maps file is open at fd.
+ * Returns 0 or -errno as lz_vma_query.
+ */
+int lz_vma_page_size_of(const struct lz_os *os, int fd, uint64_t address, uint64_t *page_size);
+
+/*
  * Several queries, which need the file checked only once: lz_vma_begin, then lz_vma_query_next as often as
  * needed if that returned 0, then lz_vma_end in any case. Not shared between threads.
  */

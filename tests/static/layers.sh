@@ -41,9 +41,11 @@ below() {
   cli) echo "$below_cli $(cd "$source/src" && echo cli/*/ | sed 's|/ | |g; s|/$||')" ;;
   cli/common) echo "$below_cli" ;;
   cli/process) echo "$below_cli cli/common" ;;
+  cli/inspect) echo "$below_cli cli/common cli/process" ;;
   cli/launch) echo "$below_cli cli/common cli/process" ;;
   cli/record) echo "$below_cli cli/common cli/process cli/launch" ;;
-  cli/collapse | cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | cli/report | cli/run | \
+  cli/report) echo "$below_cli cli/common cli/process cli/launch cli/record cli/inspect" ;;
+  cli/collapse | cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | cli/run | \
     cli/stat | cli/top) echo "$below_cli cli/common cli/process cli/launch cli/record" ;;
   # A separate program that the build runs to generate the manual page.
   cli/manual) echo "$below_cli" ;;

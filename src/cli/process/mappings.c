@@ -17,12 +17,6 @@
 #include "os/os.h"
 #include "os/procfs.h"
 
-/*
- * The name that the library gives to the memfd of a zero window. Reads of it map huge pages, also after some
- * of its pages have been written.
- */
-#define WINDOW_PREFIX "/memfd:lazyzero"
-
 struct walk {
 	const char *root;
 	uint64_t pid, start_time;
@@ -55,7 +49,7 @@ static unsigned page_shift_of(const struct walk *walk, const struct lz_mapping *
 	char path[PATH_MAX];
 	uint64_t bytes;
 
-	if (strncmp(mapping->path, WINDOW_PREFIX, strlen(WINDOW_PREFIX)) == 0 && !mapping->shared)
+	if (strncmp(mapping->path, LZ_WINDOW_PREFIX, strlen(LZ_WINDOW_PREFIX)) == 0 && !mapping->shared)
 		return geometry->levels > 1 ? lz_table_span_shift(geometry, 0) : geometry->page_shift;
 	/*
 	 * Read smaps only if hugetlbfs is likely: to produce it the kernel walks the page tables of every

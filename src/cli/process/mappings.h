@@ -10,6 +10,12 @@
 
 #define LZ_LARGEST_MAX 5u
 
+/*
+ * The name that the library gives to the memfd of a zero window. Reads of it map huge pages, also after some
+ * of its pages have been written.
+ */
+#define LZ_WINDOW_PREFIX "/memfd:lazyzero"
+
 /* A mapping, or adjacent ones of the same file and with the same permissions. */
 struct lz_large_mapping {
 	uint64_t start, size;

@@ -6,6 +6,8 @@
 
 #include "cli/common/messages.h"
 
+const char *const lz_report_by_names[] = {"stack", "line", "function", "module", NULL};
+
 static bool is_same_text(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;

@@ -7,6 +7,9 @@
 /* What a row of the report stands for. */
 enum lz_report_by { LZ_REPORT_BY_STACK, LZ_REPORT_BY_LINE, LZ_REPORT_BY_FUNCTION, LZ_REPORT_BY_MODULE };
 
+/* Their names, in this order, NULL-terminated. */
+extern const char *const lz_report_by_names[];
+
 /*
  * Merges the sites, after headlines were set. By stack, which they are already, does nothing. Merged sites
  * have no frames; their peaks are added, though they need not have been at the same time. Returns 0, or the

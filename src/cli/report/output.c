@@ -7,6 +7,7 @@
 #include "cli/report/headline.h"
 #include "cli/report/html.h"
 #include "cli/report/print.h"
+#include "cli/report/read.h"
 
 #define SITES_SHOWN 20u
 
@@ -34,9 +35,27 @@ int lz_report_output_write(
 		status = lz_report_write_html(report, record_path != NULL ? &record : NULL, flame, html);
 	lz_record_free(&record);
 	lz_flame_free(flame);
-	if (status == 0 && output->json)
-		status = lz_report_print_json(report);
+	if (status == 0 && output->diff.old_path != NULL)
+		status = lz_report_diff_print(&output->diff, lz_report_json(report, output->by), output->by);
+	else if (status == 0 && output->json)
+		status = lz_report_print_json(report, output->by);
 	else if (status == 0 && !output->folded)
 		lz_report_print(report, output->all ? SIZE_MAX : SITES_SHOWN, output->width);
+	return status;
+}
+
+int lz_report_output_files(
+	const struct lz_report_output *output, char *const paths[], const char *record_path)
+{
+	struct lz_report report = {.process_count = 0};
+	int status = 0;
+
+	if (output->diff.old_path != NULL && lz_report_is_printed(*paths))
+		return lz_report_diff_files(&output->diff, paths, output->by);
+	for (; status == 0 && *paths != NULL; paths++)
+		status = lz_report_read_file(&report, *paths);
+	if (status == 0)
+		status = lz_report_output_write(output, &report, record_path);
+	lz_report_free(&report);
 	return status;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/report/diff.h"
 #include "cli/report/group.h"
 #include "cli/report/model.h"
 #include "cli/report/symbols.h"
@@ -19,6 +20,7 @@ struct lz_report_output {
 	bool json;
 	size_t width; /* of the table, in columns; SIZE_MAX: unlimited */
 	bool all;     /* every call site, not only the first 20 */
+	struct lz_report_diff diff;
 };
 
 /*
@@ -27,5 +29,9 @@ struct lz_report_output {
  */
 int lz_report_output_write(
 	const struct lz_report_output *output, struct lz_report *report, const char *record_path);
+
+/* The same for the reports at `paths` (NULL-terminated), which are merged. */
+int lz_report_output_files(
+	const struct lz_report_output *output, char *const paths[], const char *record_path);
 
 #endif

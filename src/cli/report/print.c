@@ -323,12 +323,14 @@ static json_t *process_json(const struct lz_report_process *process)
 	return object;
 }
 
-int lz_report_print_json(const struct lz_report *report)
+json_t *lz_report_json(const struct lz_report *report, enum lz_report_by by)
 {
 	json_t *object = json_object(), *processes = json_array(), *sites = json_array(),
 	       *regions = json_array(), *zeroers = json_array();
 	char overview[512];
 
+	json_object_set_new(object, "version", json_integer(LZ_REPORT_JSON_VERSION));
+	json_object_set_new(object, "by", json_string(lz_report_by_names[by]));
 	for (size_t i = 0; i < report->process_count; i++)
 		json_array_append_new(processes, process_json(&report->processes[i]));
 	for (size_t i = 0; i < report->site_count; i++)
@@ -351,5 +353,10 @@ int lz_report_print_json(const struct lz_report *report)
 	json_object_set_new(object, "regions", regions);
 	json_object_set_new(object, "memset", zeroers);
 	json_object_set_new(object, "lines_not_understood", json_integer((json_int_t)report->unparsed_lines));
-	return lz_json_print(object);
+	return object;
+}
+
+int lz_report_print_json(const struct lz_report *report, enum lz_report_by by)
+{
+	return lz_json_print(lz_report_json(report, by));
 }
