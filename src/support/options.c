@@ -119,8 +119,8 @@ const struct lz_option lz_option_table[] = {
 	{"REPORT", "report", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
 		"At exit, append to this file how the regions of each call site were used, for 'lazyzero "
 		"report'; in a directory, to lazyzero-report.PID. %p, %e and %% are replaced as in "
-		"LAZYZERO_LOG. Freed regions are then not kept for reuse (LAZYZERO_CACHE is 0). Empty: no "
-		"report.",
+		"LAZYZERO_LOG. A file beside it, whose name ends in .sites, holds what is known while the "
+		"program runs. Freed regions lose their pages. Empty: no report.",
 		NULL, LZ_OPTION_PATTERN, FIELD(report)},
 	{"REPORT_SIGNAL", "report-signal", "SIGNAL", "none", "none, HUP, USR1 or USR2",
 		"Also write the report when the process receives this signal, unless the program handles "

@@ -260,4 +260,27 @@ run run --summary=json "$LZ_COMMAND" run --summary=json sh -c 'exit 4'
 expect "status through two commands" 4 "$status"
 expect "two summaries" 2 "$(wc -l < "$work/err" | tr -d ' ')"
 
+# What the program could gain, or that there is nothing.
+if compile reader <<'END'; then
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	size_t size = (size_t)512 << 20;
+	volatile char *p = calloc(1, size);
+	for (size_t i = 0; i < size; i += 4096)
+		if (argc > 1 ? (p[i] = 1) != 1 : p[i] != 0)
+			return 1;
+	usleep(200000);
+	return 0;
+}
+END
+	if "$LZ_BUILDDIR/tests/kernel" fact pagemap_scan 2> /dev/null && "$LZ_BUILDDIR/tests/kernel" zero-page 'the verdict of run'; then
+		run run --library="$LZ_LIBRARY" --backing=zeropage "$work/reader"
+		expect_match "a verdict" '^  verdict      [0-9]*% of what was touched of 512 MiB was only read: on a window$' "$work/err"
+		run run --library="$LZ_LIBRARY" --backing=zeropage "$work/reader" written
+		expect_match "no gain" '^  verdict      nothing to gain from a window: of what was touched of 512 MiB,$' "$work/err"
+	fi
+fi
 finish

@@ -44,8 +44,8 @@ below() {
   cli/inspect) echo "$below_cli cli/common cli/process" ;;
   cli/launch) echo "$below_cli cli/common cli/process" ;;
   cli/record) echo "$below_cli cli/common cli/process cli/launch" ;;
-  cli/report) echo "$below_cli cli/common cli/process cli/launch cli/record cli/inspect" ;;
-  cli/collapse | cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | cli/run | \
+  cli/report | cli/run) echo "$below_cli cli/common cli/process cli/launch cli/record cli/inspect" ;;
+  cli/collapse | cli/compare | cli/completion | cli/cost | cli/doctor | cli/env | cli/metrics | cli/plot | \
     cli/stat | cli/top) echo "$below_cli cli/common cli/process cli/launch cli/record" ;;
   # A separate program that the build runs to generate the manual page.
   cli/manual) echo "$below_cli" ;;

@@ -8,7 +8,7 @@
 
 #define WIDTH 79u
 
-void lz_print_wrapped(const char *text, size_t indent, size_t column)
+void lz_print_wrapped_to(FILE *stream, const char *text, size_t indent, size_t column)
 {
 	bool at_start = true;
 
@@ -16,24 +16,29 @@ void lz_print_wrapped(const char *text, size_t indent, size_t column)
 		size_t length = strcspn(text, " ");
 
 		if (!at_start && column + 1 + length > WIDTH) {
-			putchar('\n');
+			putc('\n', stream);
 			column = 0;
 			at_start = true;
 		}
 		if (at_start && column < indent) {
-			printf("%*s", (int)(indent - column), "");
+			fprintf(stream, "%*s", (int)(indent - column), "");
 			column = indent;
 		} else if (!at_start) {
-			putchar(' ');
+			putc(' ', stream);
 			column++;
 		}
-		printf("%.*s", (int)length, text);
+		fprintf(stream, "%.*s", (int)length, text);
 		column += length;
 		at_start = false;
 		text += length;
 		text += strspn(text, " ");
 	}
-	putchar('\n');
+	putc('\n', stream);
+}
+
+void lz_print_wrapped(const char *text, size_t indent, size_t column)
+{
+	lz_print_wrapped_to(stdout, text, indent, column);
 }
 
 static void print_flag(const struct lz_flag *flag)

@@ -3,6 +3,7 @@
 #define LZ_CLI_COMMON_HELP_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "cli/common/command.h"
 
@@ -15,5 +16,6 @@ void lz_help_command(const struct lz_command *command);
  * first line.
  */
 void lz_print_wrapped(const char *text, size_t indent, size_t column);
+void lz_print_wrapped_to(FILE *stream, const char *text, size_t indent, size_t column);
 
 #endif

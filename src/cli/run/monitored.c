@@ -23,6 +23,7 @@ struct watch {
 	struct lz_run_peaks peaks;
 	struct lz_recorder *recorder;
 	struct lz_shared_driver *shared;
+	struct lz_verdict verdict;
 };
 
 static void sample(void *context, pid_t pid)
@@ -31,6 +32,7 @@ static void sample(void *context, pid_t pid)
 
 	lz_shared_driver_poll(watch->shared);
 	lz_run_peaks_sample(&watch->peaks, pid);
+	lz_verdict_sample(&watch->verdict, pid);
 	if (watch->recorder != NULL)
 		lz_recorder_sample(watch->recorder, pid);
 }
@@ -91,6 +93,7 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 		return status;
 	if (summary.totals.processes == 0)
 		summary.inactive = lz_inactive_reason(executable, &location);
+	summary.verdict = watch.verdict;
 	print(&summary);
 	return lz_child_propagate_exit(&summary.result);
 }

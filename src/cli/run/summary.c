@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "cli/common/display.h"
+#include "cli/common/help.h"
 #include "cli/common/json.h"
 #include "cli/common/messages.h"
 
@@ -117,6 +118,16 @@ static void print_shared(const struct lz_shared_totals *shared)
 			shared->failed == 1 ? "" : "s");
 }
 
+static void print_verdict(const struct lz_verdict *verdict, uint64_t tables_peak)
+{
+	char text[400];
+
+	if (!lz_verdict_text(verdict, tables_peak, text, sizeof text))
+		return;
+	fprintf(stderr, ROW, "verdict");
+	lz_print_wrapped_to(stderr, text, 15, 15);
+}
+
 void lz_summary_text(const struct lz_summary *summary)
 {
 	const struct lz_child_result *result = &summary->result;
@@ -137,6 +148,8 @@ void lz_summary_text(const struct lz_summary *summary)
 		print_shared(&summary->shared);
 	else
 		fprintf(stderr, "  No figures from the library:\n  %s.\n", summary->inactive);
+	if (summary->inactive == NULL)
+		print_verdict(&summary->verdict, result->page_tables);
 }
 
 /* The names are documented in lazyzero(1) and must not change. */
@@ -150,6 +163,7 @@ static void describe_exit(json_t *object, const struct lz_summary *summary)
 	json_object_set_new(object, "pid", json_integer(result->pid));
 	json_object_set_new(object, "exit_status", lz_json_exit_status(result->status));
 	json_object_set_new(object, "signal", lz_json_signal(result->status));
+	json_object_set_new(object, "oom_killed", json_boolean(result->oom_killed));
 	json_object_set_new(object, "seconds", json_real(result->seconds));
 	json_object_set_new(
 		object, "page_tables_peak_bytes", known ? lz_json_number(tables->together) : json_null());

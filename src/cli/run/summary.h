@@ -5,6 +5,7 @@
 #include "cli/launch/child.h"
 #include "cli/run/shared_memory.h"
 #include "cli/run/statistics.h"
+#include "cli/run/verdict.h"
 
 struct lz_summary {
 	const char *program;
@@ -13,6 +14,7 @@ struct lz_summary {
 	struct lz_run_totals totals;
 	struct lz_run_peak_totals tables;
 	struct lz_shared_totals shared;
+	struct lz_verdict verdict;
 };
 
 /* At most 80 columns wide. */
