@@ -17,8 +17,8 @@
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
 #include "cli/metrics/text.h"
-#include "cli/process/stats_file.h"
 #include "cli/process/totals.h"
+#include "cli/process/unreadable.h"
 #include "os/os.h"
 
 enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS, FLAG_CGROUP };
@@ -57,8 +57,7 @@ static const struct metric {
 		offsetof(struct lz_wire, committed)},
 	{"committed_peak_bytes", "Highest value of committed_bytes.", false,
 		offsetof(struct lz_wire, committed_peak)},
-	{"page_tables_bytes", "Page tables (VmPTE) as last read by the library.", false,
-		offsetof(struct lz_wire, actual)},
+	{"page_tables_bytes", "Page tables (VmPTE).", false, offsetof(struct lz_wire, actual)},
 	{"page_tables_peak_bytes", "Highest value of page_tables_bytes.", false,
 		offsetof(struct lz_wire, actual_peak)},
 	{"regions", "Live regions of the library.", false, offsetof(struct lz_wire, regions)},
@@ -81,8 +80,7 @@ static const struct metric {
 		offsetof(struct lz_wire, window_regions)},
 	{"window_region_bytes", "Size of live regions backed by a zero window.", false,
 		offsetof(struct lz_wire, window_region_bytes)},
-	{"minor_faults_total", "Minor faults of the process as last read by the library.", true,
-		offsetof(struct lz_wire, minor_faults)},
+	{"minor_faults_total", "Minor faults of the process.", true, offsetof(struct lz_wire, minor_faults)},
 	{"window_made_total", "Regions and mappings backed by a zero window since the start.", true,
 		offsetof(struct lz_wire, window_regions_total)},
 	{"window_bytes", "Memory used by the zero window itself.", false,
@@ -105,7 +103,8 @@ static const struct metric {
 struct collection {
 	struct lz_wire *wires;
 	size_t count;
-	uint64_t unreadable; /* processes or files */
+	uint64_t unreadable;           /* processes or files */
+	struct lz_unreadable counters; /* preloaded processes of which the counters could not be read */
 	struct lz_table_totals totals;
 	struct lz_cgroups groups;
 	bool with_groups;
@@ -135,11 +134,8 @@ static void collect_file(void *context, const char *name, const struct lz_wire *
 	if (error != NULL) {
 		collection->unreadable++;
 	} else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE) {
-		/* The pid may be of another PID namespace, so that /proc is not asked. */
-		lz_process_init(&process, (pid_t)wire->pid);
-		process.tables = wire->actual;
-		process.mappings.wire = *wire;
-		process.mappings.preloaded = true;
+		lz_process_of_stats_file(&process, wire, LZ_STATS_OWNER_ALIVE);
+		process.tables = process.mappings.wire.actual;
 		collect(collection, &process);
 	}
 }
@@ -160,8 +156,8 @@ static int collect_processes(struct collection *collection)
 
 		if (lz_process_read("", geometry, pids[i], LZ_READ_MAPS, &process) != 0)
 			continue;
-		if (process.maps_error != 0)
-			collection->unreadable++;
+		collection->unreadable += process.maps_error != 0 || process.mappings.wire_error != 0;
+		lz_unreadable_add(&collection->counters, &process, process.mappings.wire_error);
 		if (process.mappings.preloaded) {
 			/* The pid in our PID namespace, not in that of the process. */
 			process.mappings.wire.pid = process.pid;
@@ -270,6 +266,7 @@ static int run(const struct lz_arguments *arguments)
 		collection.failed |= lz_cgroups_read("", "", &collection.groups) != 0;
 	if (status == 0 && collection.failed)
 		status = lz_fail_memory();
+	lz_unreadable_report_counters(&collection.counters);
 	if (status == 0 && output != NULL)
 		status = replace_file(output, &collection, format);
 	else if (status == 0)
