@@ -12,6 +12,18 @@ check()
 	if [ "$1" = prometheus ] && command -v promtool > /dev/null; then
 		promtool check metrics < "$2" > "$work/promtool" 2>&1 || { fail "promtool: $2"; cat "$work/promtool"; }
 		expect "output of promtool" "" "$(cat "$work/promtool")"
+	elif [ "$1" = prometheus ] && [ -n "$python" ]; then
+		# As node_exporter does, it rejects two samples of the same name and labels.
+		$python -c 'import sys
+from prometheus_client.parser import text_string_to_metric_families as parse
+seen = set()
+for family in parse(open(sys.argv[1]).read()):
+    assert family.documentation and family.type in ("gauge", "counter"), family
+    for sample in family.samples:
+        key = (sample.name, tuple(sorted(sample.labels.items())))
+        assert key not in seen, key
+        seen.add(key)
+assert seen' "$2" || fail "Prometheus: $2"
 	elif [ "$1" = prometheus ]; then
 		echo "skipped: promtool (package prometheus)"
 	elif [ -n "$python" ]; then
@@ -137,6 +149,23 @@ if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
 	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" doctor' - "$LZ_COMMAND" > "$work/out" 2>&1
 	expect_match "doctor without /proc" 'overcommit  *unknown mode' "$work/out"
 fi
+
+# Every process.
+sleep 60 &
+sleeper=$!
+until [ "$(cat "/proc/$sleeper/comm")" = sleep ]; do sleep 0.05; done
+for form in prometheus openmetrics; do
+	run metrics --all --format=$form
+	expect "status of --all in $form" 0 "$status"
+	check $form "$work/out" 46
+	expect "a process without the library in $form" "$(awk '/^VmPTE:/ { print $2 * 1024 }' "/proc/$sleeper/status")" \
+		"$(sed -n "s/^lazyzero_process_page_tables_bytes{pid=\"$sleeper\",name=\"sleep\",user=\"$(id -un)\"} //p" "$work/out")"
+	expect_match "its faults in $form" "^lazyzero_process_minor_faults_total{pid=\"$sleeper\",.*} [1-9]" "$work/out"
+done
+expect "ten values" 10 "$(grep -c "^lazyzero_process_.*{pid=\"$sleeper\"," "$work/out")"
+kill $sleeper
+wait $sleeper 2> /dev/null
+expect_failure 125 "--all cannot be used with --stats" metrics --all --stats="$work"
 
 # Sums for each control group.
 if [ -r /proc/self/cgroup ] && "$LZ_COMMAND" stat --cgroup > /dev/null 2>&1; then
