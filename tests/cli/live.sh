@@ -181,4 +181,18 @@ END
 	fi
 fi
 
+# --- every JSON object says the version of its format ---
+
+if command -v python3 > /dev/null; then
+	LD_PRELOAD=$LZ_LIBRARY LAZYZERO_REPORT=$work/report python3 -c 'bytearray(64 << 20)'
+	for words in "stat --json" "stat --cgroup --json" "cost --json 1G" "cost --list --json" "doctor --json" \
+		"collapse --dry-run --json $plain" "compare --json --runs=1 -- true" "report --json $work/report"; do
+		# shellcheck disable=SC2086
+		run $words
+		[ -s "$work/out" ] || { echo "skipped: $words ($(head -n 1 "$work/err"))"; continue; }
+		python3 -c 'import json, sys
+assert list(json.load(open(sys.argv[1])).items())[0] == ("format_version", 1)' "$work/out" || fail "format_version of: $words"
+	done
+fi
+
 finish

@@ -124,7 +124,8 @@ static void complete_counters(struct lz_process *process)
 {
 	struct lz_mappings *mappings = &process->mappings;
 
-	if (mappings->in_page && mappings->wire.pid != process->own_pid) {
+	/* Of a file as well: a child that forked within a clock tick has the start time of its parent. */
+	if (mappings->wire_error == 0 && mappings->wire.pid != process->own_pid) {
 		lz_stats_page_of_child(&mappings->wire, process->own_pid);
 	} else if (mappings->in_page && mappings->wire.state == LZ_WIRE_IN_FILE) {
 		/* The file has been removed or is out of reach, else it would have been found. */
