@@ -1,10 +1,16 @@
 /*
- * The live statistics file: its layout, for programs that read it while the process runs or after its end.
+ * The live statistics of a process: their layout, for programs that read them while the process runs or after
+ * its end.
  *
- * One file for each process, created with mode 0600, written through a shared mapping with relaxed atomic
- * stores of aligned 64-bit fields: every field by itself is whole, several together may be a moment apart.
- * All numbers are in the byte order of the machine; all sizes are bytes. A later version only adds fields at
- * the end: read no more than `size` bytes, and refuse another `version`.
+ * By default they are in a page of the process's memory. It is a mapping of its own in /proc/PID/maps, named
+ * LZ_WIRE_MEMORY_NAME where the kernel names memory, and it can be read with process_vm_readv(2). In a forked
+ * child that has made no large request yet, `pid` is that of its parent, and the totals are the parent's.
+ *
+ * With LAZYZERO_STATS they are in a file, one for each process, created with mode 0600 and mapped shared.
+ *
+ * Written with relaxed atomic stores of aligned 64-bit fields: every field by itself is whole, several
+ * together may be a moment apart. All numbers are in the byte order of the machine; all sizes are bytes. A
+ * later version only adds fields at the end: read no more than `size` bytes, and refuse another `version`.
  */
 #ifndef LAZYZERO_WIRE_H
 #define LAZYZERO_WIRE_H
@@ -16,10 +22,12 @@
 #define LZ_WIRE_MAGIC "LZSTATS"
 #define LZ_WIRE_VERSION 1u
 #define LZ_WIRE_FILE_BYTES 4096u /* the file's length, of which `size` bytes have a meaning */
+#define LZ_WIRE_MEMORY_NAME "lazyzero statistics" /* "[anon:lazyzero statistics]" in /proc/PID/maps */
 
 enum lz_wire_state {
 	LZ_WIRE_RUNNING = 1, /* or killed before it could say otherwise: look whether pid lives */
-	LZ_WIRE_EXITED = 2
+	LZ_WIRE_EXITED = 2,
+	LZ_WIRE_IN_FILE = 3 /* in memory only: the counters are in the file that LAZYZERO_STATS names */
 };
 
 struct lz_wire {
@@ -27,14 +35,14 @@ struct lz_wire {
 	uint32_t version;
 	uint32_t size;       /* sizeof(struct lz_wire) of the writer */
 	uint64_t pid;        /* with start_time, says which process; a pid alone is reused */
-	uint64_t start_time; /* clock ticks after boot: field 22 of /proc/PID/stat */
+	uint64_t start_time; /* clock ticks after boot: field 22 of /proc/PID/stat; 0: not in a file */
 	uint64_t state;      /* enum lz_wire_state */
 
 	/* Page tables. UINT64_MAX: not known yet. */
 	uint64_t budget;
 	uint64_t committed; /* what touching everything tracked would need */
 	uint64_t committed_peak;
-	uint64_t actual; /* VmPTE when it was last read */
+	uint64_t actual; /* VmPTE when the library last read it */
 	uint64_t actual_peak;
 
 	/* Regions served in place of the allocator below. */

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/mman.h"
 #include "os/process.h"
 #include "os/scratch.h"
 #include "support/options.h"
@@ -145,44 +147,68 @@ static int map_file(struct lz_stats *stats)
 	if (lz_os_failed(at))
 		return (int)at;
 	mapped = (struct lz_wire *)at;
-	stats->own.start_time = lz_stats_process_start_time(os, stats->own.pid);
-	if (is_in_use(os, mapped, &stats->own)) {
+	stats->own->start_time = lz_stats_process_start_time(os, stats->own->pid);
+	if (is_in_use(os, mapped, stats->own)) {
 		os->munmap(mapped, LZ_WIRE_FILE_BYTES);
 		return 0;
 	}
-	if (is_our_earlier_image(mapped, &stats->own)) {
-		memcpy(mapped->executable, stats->own.executable, sizeof mapped->executable);
+	if (is_our_earlier_image(mapped, stats->own)) {
+		memcpy(mapped->executable, stats->own->executable, sizeof mapped->executable);
 		mapped->regions = mapped->region_bytes = mapped->committed = mapped->actual = 0;
 		mapped->window_regions = mapped->window_region_bytes = 0;
 		mapped->state = LZ_WIRE_RUNNING;
 	} else {
-		*mapped = stats->own;
+		*mapped = *stats->own;
 	}
+	stats->own->state = LZ_WIRE_IN_FILE;
 	stats->wire = mapped;
 	return 0;
 }
 
-int lz_stats_open(struct lz_stats *stats, const struct lz_os *os, const char *path, const char *executable)
+/*
+ * Maps the page of the counters. Its name shows it to the command. Where the kernel does not name memory
+ * (CONFIG_ANON_VMA_NAME, Linux 5.17), the command looks for the magic at the start of each mapping of one
+ * page, so the page must not become part of a mapping beside it: the kernel only merges mappings of the same
+ * advice.
+ */
+static struct lz_wire *map_page(const struct lz_os *os)
+{
+	intptr_t page = os->mmap(
+		NULL, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (lz_os_failed(page))
+		return NULL;
+	if (os->any_syscall(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, page, LZ_WIRE_FILE_BYTES,
+		    (long)LZ_WIRE_MEMORY_NAME, 0) != 0)
+		os->madvise((void *)page, LZ_WIRE_FILE_BYTES, MADV_RANDOM);
+	return (struct lz_wire *)page;
+}
+
+int lz_stats_open(
+	struct lz_stats *stats, const struct lz_os *os, bool active, const char *path, const char *executable)
 {
 	stats->os = os;
 	stats->path = path;
-	stats->wire = &stats->own;
-	init_wire(stats, &stats->own, executable);
-	return *path != '\0' ? map_file(stats) : 0;
+	stats->own = active ? map_page(os) : NULL;
+	if (stats->own == NULL)
+		stats->own = &stats->unpublished;
+	stats->wire = stats->own;
+	init_wire(stats, stats->own, executable);
+	return active && *path != '\0' ? map_file(stats) : 0;
 }
 
 /* `inherited` is a copy of the parent's counters, which the parent goes on changing. */
 static void init_child(struct lz_stats *stats, const struct lz_wire *inherited)
 {
-	stats->wire = &stats->own;
-	init_wire(stats, &stats->own, inherited->executable);
-	stats->own.budget = inherited->budget;
-	memcpy(stats->own.budget_source, inherited->budget_source, sizeof inherited->budget_source);
-	stats->own.regions = inherited->regions;
-	stats->own.region_bytes = inherited->region_bytes;
-	stats->own.window_regions = inherited->window_regions;
-	stats->own.window_region_bytes = inherited->window_region_bytes;
-	stats->own.committed = stats->own.committed_peak = inherited->committed;
+	stats->wire = stats->own;
+	init_wire(stats, stats->own, inherited->executable);
+	stats->own->budget = inherited->budget;
+	memcpy(stats->own->budget_source, inherited->budget_source, sizeof inherited->budget_source);
+	stats->own->regions = inherited->regions;
+	stats->own->region_bytes = inherited->region_bytes;
+	stats->own->window_regions = inherited->window_regions;
+	stats->own->window_region_bytes = inherited->window_region_bytes;
+	stats->own->committed = stats->own->committed_peak = inherited->committed;
 }
 
 void lz_stats_after_fork(struct lz_stats *stats)
@@ -197,11 +223,11 @@ void lz_stats_after_fork(struct lz_stats *stats)
 		lz_scratch_release(stats->os, inherited);
 	} else {
 		/* No memory for a copy: start from the parent's values, but not in the parent's file. */
-		if (parent_wire != &stats->own)
-			memcpy(&stats->own, parent_wire, sizeof stats->own);
-		stats->wire = &stats->own;
+		if (parent_wire != stats->own)
+			memcpy(stats->own, parent_wire, sizeof *stats->own);
+		stats->wire = stats->own;
 	}
-	if (parent_wire == &stats->own)
+	if (parent_wire == stats->own)
 		return;
 	/* Map over the file instead of unmapping it: another thread may be about to write to a counter. */
 	stats->os->mmap(parent_wire, LZ_WIRE_FILE_BYTES, PROT_READ | PROT_WRITE,

@@ -140,8 +140,7 @@ int lz_core_init(struct lz_core *core, const struct lz_os *os, char *const *envp
 	if (wanted) {
 		lz_options_from_environment(&core->options, envp, warn, &core->log);
 	}
-	error = lz_stats_open(
-		&core->books.stats, os, wanted ? core->options.stats : "", base_name(executable));
+	error = lz_stats_open(&core->books.stats, os, wanted, core->options.stats, base_name(executable));
 	if (error)
 		log_stats_failure(core, error);
 	error = lz_lock_init(&core->books.lock, os);

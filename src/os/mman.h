@@ -32,6 +32,10 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #define MADV_GUARD_REMOVE 103
 #endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41 /* prctl(2), Linux 5.17 */
+#define PR_SET_VMA_ANON_NAME 0
+#endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif

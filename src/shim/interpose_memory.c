@@ -25,10 +25,6 @@ long mbind(void *address, unsigned long length, int mode, const unsigned long *n
 ssize_t process_madvise(int pidfd, const struct iovec *ranges, size_t count, int advice, unsigned flags);
 int prctl(int option, ...);
 
-#ifndef PR_SET_VMA
-#define PR_SET_VMA 0x53564d41 /* Linux 5.17 */
-#endif
-
 EXPORT int pkey_mprotect(void *address, size_t length, int protection, int key)
 {
 	enum lz_called_as before;

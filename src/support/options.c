@@ -114,7 +114,7 @@ const struct lz_option lz_option_table[] = {
 	{"STATS", "stats", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
 		"Keep live statistics in this file, for the first process that opens it; or in this "
 		"directory, in lazyzero.PID for each process. lazyzero/wire.h defines the layout. Empty: "
-		"no statistics file.",
+		"no file; the command then finds the statistics in the memory of the process.",
 		NULL, LZ_OPTION_PATH, FIELD(stats)},
 	{"REPORT", "report", "PATH", "", "the path of a file or of a directory, at most 1023 bytes",
 		"At exit, append to this file how the regions of each call site were used, for 'lazyzero "

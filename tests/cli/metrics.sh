@@ -12,6 +12,18 @@ check()
 	if [ "$1" = prometheus ] && command -v promtool > /dev/null; then
 		promtool check metrics < "$2" > "$work/promtool" 2>&1 || { fail "promtool: $2"; cat "$work/promtool"; }
 		expect "output of promtool" "" "$(cat "$work/promtool")"
+	elif [ "$1" = prometheus ] && [ -n "$python" ]; then
+		# As node_exporter does, it rejects two samples of the same name and labels.
+		$python -c 'import sys
+from prometheus_client.parser import text_string_to_metric_families as parse
+seen = set()
+for family in parse(open(sys.argv[1]).read()):
+    assert family.documentation and family.type in ("gauge", "counter"), family
+    for sample in family.samples:
+        key = (sample.name, tuple(sorted(sample.labels.items())))
+        assert key not in seen, key
+        seen.add(key)
+assert seen' "$2" || fail "Prometheus: $2"
 	elif [ "$1" = prometheus ]; then
 		echo "skipped: promtool (package prometheus)"
 	elif [ -n "$python" ]; then
@@ -37,7 +49,7 @@ if command -v python3 > /dev/null; then
 import sys
 from stats_file import *
 directory, pid, start, executable = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode("utf-8", "surrogateescape")
-numbers = (1 << 20, 11, 12, 13, UNKNOWN, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+numbers = (UNKNOWN, 11, 12, 13, UNKNOWN, 14, 15, 16, 17, 18, 19, 20, 21, 22)
 write(directory, pid, wire(pid=pid, start=start, executable=executable, numbers=numbers))
 END
 	# A live process, and an earlier one with the same pid.
@@ -56,9 +68,12 @@ END
 		expect "gauge in $form" "lazyzero_committed_bytes{pid=\"$sleeper\",executable=\"a\\\"b\\\\c\\\\x0a\\\\xffd\"} 11" \
 			"$(grep '^lazyzero_committed_bytes' "$work/out")"
 		expect_match "counter in $form" '^lazyzero_refused_total{.*} 21$' "$work/out"
-		expect_no_match "unknown values are omitted in $form" '^lazyzero_page_tables_peak_bytes' "$work/out"
+		expect "page tables of now in $form" "$(awk '/^VmPTE:/ { print $2 * 1024 }' "/proc/$sleeper/status")" \
+			"$(sed -n 's/^lazyzero_page_tables_peak_bytes{.*} //p' "$work/out")"
+		expect_no_match "unknown values are omitted in $form" '^lazyzero_budget_bytes' "$work/out"
 		expect_no_match "a process that is gone is omitted in $form" before "$work/out"
-		expect_match "the sum of page tables in $form" '^lazyzero_page_tables_sum_bytes 13$' "$work/out"
+		expect "the sum of page tables in $form" "$(awk '/^VmPTE:/ { print $2 * 1024 }' "/proc/$sleeper/status")" \
+			"$(sed -n 's/^lazyzero_page_tables_sum_bytes //p' "$work/out")"
 		expect_match "one unreadable file" '^lazyzero_unreadable 1$' "$work/out"
 	done
 	expect_match "the declaration in OpenMetrics" '^# TYPE lazyzero_refused counter$' "$work/out"
@@ -134,6 +149,23 @@ if unshare -m mount -t tmpfs none /proc 2> /dev/null; then
 	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$1" doctor' - "$LZ_COMMAND" > "$work/out" 2>&1
 	expect_match "doctor without /proc" 'overcommit  *unknown mode' "$work/out"
 fi
+
+# Every process.
+sleep 60 &
+sleeper=$!
+until [ "$(cat "/proc/$sleeper/comm")" = sleep ]; do sleep 0.05; done
+for form in prometheus openmetrics; do
+	run metrics --all --format=$form
+	expect "status of --all in $form" 0 "$status"
+	check $form "$work/out" 46
+	expect "a process without the library in $form" "$(awk '/^VmPTE:/ { print $2 * 1024 }' "/proc/$sleeper/status")" \
+		"$(sed -n "s/^lazyzero_process_page_tables_bytes{pid=\"$sleeper\",name=\"sleep\",user=\"$(id -un)\"} //p" "$work/out")"
+	expect_match "its faults in $form" "^lazyzero_process_minor_faults_total{pid=\"$sleeper\",.*} [1-9]" "$work/out"
+done
+expect "ten values" 10 "$(grep -c "^lazyzero_process_.*{pid=\"$sleeper\"," "$work/out")"
+kill $sleeper
+wait $sleeper 2> /dev/null
+expect_failure 125 "--all cannot be used with --stats" metrics --all --stats="$work"
 
 # Sums for each control group.
 if [ -r /proc/self/cgroup ] && "$LZ_COMMAND" stat --cgroup > /dev/null 2>&1; then

@@ -51,6 +51,29 @@ END
 	expect_match "over budget, refused" '^  over budget  *0 served, 1 refused$' "$work/err"
 fi
 
+# --fail-tables: the status tells a run that exceeded it from one that did not and from a failure of the program.
+if [ -x "$work/reader" ]; then
+	set -- run --thp=never --backing=zeropage
+	tables=$(($(getconf PAGESIZE) < 65536 ? 100 : 8)) # KiB, fewer than the reader needs and more than a shell does
+	run "$@" --fail-tables=1G "$work/reader"
+	expect "status below --fail-tables" 0 "$status"
+	expect_no_match "no message below --fail-tables" 'fail-tables' "$work/err"
+	run "$@" --fail-tables=${tables}K sh -c '"$1" & wait $!; exit 0' - "$work/reader"
+	expect "status above --fail-tables" 123 "$status"
+	expect_match "process, peak and limit" '^lazyzero: the page tables of reader ([0-9]*) reached [0-9.]* KiB, more than --fail-tables=[0-9.]* KiB' "$work/err"
+	run "$@" --fail-tables=${tables}K sh -c '"$1"; "$1"; exit 0' - "$work/reader"
+	expect_match "two processes above it" 'fail-tables=.*; 1 more processes exceeded it$' "$work/err"
+	run "$@" --fail-tables=${tables}K sh -c '"$1"; exit 7' - "$work/reader"
+	expect "the status of a program that failed" 7 "$status"
+	expect_match "its message" 'more than --fail-tables' "$work/err"
+	run "$@" --fail-tables=${tables}K sh -c '"$1"; kill -9 $$' - "$work/reader"
+	expect "the status of a program that was killed" 137 "$status"
+	run run --fail-tables=1K --disable=1 true
+	[ "$status" -eq 123 ] || expect_match "a program too short" 'warning: --fail-tables: the program ended before' "$work/err"
+fi
+expect_failure 125 '--fail-tables: "1X" is not accepted: it takes bytes' run --fail-tables=1X true
+expect_failure 125 '--fail-tables cannot be used with --summary=none' run --fail-tables=1M --summary=none true
+
 if compile zeroer <<'END'; then
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +110,7 @@ END
 	{
 		python3 "$work/check.py" "$work/err" "$1" || fail "JSON of: $2"
 	}
-	holds '{"program": "sh", "exit_status": 3, "signal": null, "active": true, "inactive_reason": null,
+	holds '{"format_version": 1, "fail_tables_bytes": null, "program": "sh", "exit_status": 3, "signal": null, "active": true, "inactive_reason": null,
 		"processes": 1, "budget_bytes": null, "regions": 0, "refused": 0}' "exit 3"
 	run run --summary=json sh -c 'kill -9 $$'
 	holds '{"exit_status": null, "signal": 9}' "kill -9"

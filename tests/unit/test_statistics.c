@@ -1,6 +1,8 @@
 /* accounting/statistics.c: the statistics file as other processes read it, and files that are not one. */
 #include "core_fixture.h"
 
+#include <stdio.h>
+
 Test(statistics, other_files_are_not_overwritten)
 {
 	char path[] = "/tmp/lz-notes-XXXXXX", variable[64] = "LAZYZERO_STATS=", content[8] = "";
@@ -62,4 +64,40 @@ Test(statistics, unusable_file_is_reported)
 	cr_assert_eq(lz_core_init(&core, fake_os(), envp, "prog"), 0);
 	cr_expect_not_null(strstr(fake.written, "no statistics"), "%s", fake.written);
 	cr_expect_eq(allocate(MIB, &p), 0);
+}
+
+Test(statistics, page_is_found_in_memory)
+{
+	char *envp[] = {"LAZYZERO_LOG=none", NULL};
+	uintptr_t page;
+	bool alone = false;
+	char line[512];
+	void *p = NULL;
+	FILE *maps;
+
+	start_core(envp);
+	cr_assert_eq(allocate(64 * MIB, &p), 0);
+	page = (uintptr_t)core.books.stats.wire;
+	cr_expect_eq(core.books.stats.wire->regions, 1);
+	cr_expect(!lz_stats_in_file(&core.books.stats));
+	/* The command searches mappings of one page, so no other memory may be part of this one. */
+	maps = fopen("/proc/self/maps", "r");
+	cr_assert_not_null(maps);
+	while (fgets(line, sizeof line, maps) != NULL) {
+		unsigned long start, end;
+
+		if (sscanf(line, "%lx-%lx rw-p", &start, &end) == 2 && start == page)
+			alone = end - start == (unsigned long)getpagesize();
+	}
+	fclose(maps);
+	cr_expect(alone, "the page is part of a larger mapping");
+}
+
+Test(statistics, no_page_where_the_library_is_not_active)
+{
+	char *envp[] = {"LAZYZERO_DISABLE=1", NULL};
+
+	memset(&core, 0, sizeof core);
+	cr_assert_eq(lz_core_init(&core, fake_os(), envp, "prog"), 0);
+	cr_expect_eq(core.books.stats.wire, &core.books.stats.unpublished);
 }

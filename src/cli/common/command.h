@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Exit statuses, the same as those of env(1). */
+/* Exit statuses, from 125 on the same as those of env(1). */
 enum {
+	LZ_EXIT_LIMIT = 123,       /* `run`: a process exceeded --fail-tables */
 	LZ_EXIT_FAILURE = 125,     /* the command itself failed */
 	LZ_EXIT_CANNOT_EXEC = 126, /* the program was found but could not be executed */
 	LZ_EXIT_NOT_FOUND = 127

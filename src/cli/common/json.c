@@ -18,8 +18,22 @@ json_t *lz_json_string(const char *text)
 	return value != NULL ? value : json_string(lz_printable(text).text);
 }
 
-int lz_json_print(json_t *value)
+json_t *lz_json_versioned(json_t *object)
 {
+	json_t *versioned = json_object();
+
+	json_object_set_new(versioned, "format_version", json_integer(LZ_JSON_FORMAT_VERSION));
+	if (json_object_update(versioned, object) != 0) {
+		json_decref(versioned);
+		return object;
+	}
+	json_decref(object);
+	return versioned;
+}
+
+int lz_json_print(json_t *object)
+{
+	json_t *value = lz_json_versioned(object);
 	int error = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 
 	putchar('\n');

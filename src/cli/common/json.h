@@ -16,7 +16,19 @@ json_t *lz_json_string(const char *text);
 json_t *lz_json_exit_status(int wait_status);
 json_t *lz_json_signal(int wait_status);
 
-/* Prints the value to standard output, indented, and releases it. Returns the exit status. */
-int lz_json_print(json_t *value);
+/*
+ * The version of what the command prints, in the member format_version of each object. It changes when a
+ * member is removed or gets another meaning, not when one is added.
+ */
+#define LZ_JSON_FORMAT_VERSION 1
+
+/* Puts format_version in front of the members of an object, unless it has one. Releases the object. */
+json_t *lz_json_versioned(json_t *object);
+
+/*
+ * Prints an object to standard output, indented, with its format_version, and releases it. Returns the exit
+ * status.
+ */
+int lz_json_print(json_t *object);
 
 #endif

@@ -130,7 +130,7 @@ static json_t *geometry_json(const struct lz_geometry *geometry, bool is_this_ma
 int lz_cost_print_geometries(bool as_json)
 {
 	const struct lz_geometry *machine = lz_geometry_probe(&lz_os_linux);
-	json_t *array = as_json ? json_array() : NULL;
+	json_t *array = as_json ? json_array() : NULL, *object;
 
 	if (!as_json)
 		printf("  %-24s %6s %13s  %s\n", "geometry", "levels", "address bits", "pages");
@@ -144,7 +144,11 @@ int lz_cost_print_geometries(bool as_json)
 				geometry->levels, geometry->user_bits,
 				lz_cost_page_sizes_text(geometry).text);
 	}
-	return as_json ? lz_json_print(array) : 0;
+	if (!as_json)
+		return 0;
+	object = json_object();
+	json_object_set_new(object, "geometries", array);
+	return lz_json_print(object);
 }
 
 int lz_cost_print(const struct lz_cost_range *range, const struct lz_tables *tables, bool as_json)

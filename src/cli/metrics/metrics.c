@@ -17,11 +17,11 @@
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
 #include "cli/metrics/text.h"
-#include "cli/process/stats_file.h"
 #include "cli/process/totals.h"
+#include "cli/process/unreadable.h"
 #include "os/os.h"
 
-enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS, FLAG_CGROUP };
+enum { FLAG_FORMAT, FLAG_OUTPUT, FLAG_STATS, FLAG_CGROUP, FLAG_ALL };
 
 static const char *const formats[] = {"prometheus", "openmetrics", NULL};
 
@@ -44,6 +44,11 @@ static const struct lz_flag flags[] = {
 		.accepts = "a directory or a file"},
 	[FLAG_CGROUP] = {.name = "cgroup",
 		.help = "Also print sums for each control group, over all its processes, preloaded or not."},
+	[FLAG_ALL] = {.name = "all",
+		.letter = 'a',
+		.help = "Also print what /proc shows of every process, preloaded or not, and the same as "
+			"with "
+			"--cgroup."},
 };
 
 static const struct metric {
@@ -57,8 +62,7 @@ static const struct metric {
 		offsetof(struct lz_wire, committed)},
 	{"committed_peak_bytes", "Highest value of committed_bytes.", false,
 		offsetof(struct lz_wire, committed_peak)},
-	{"page_tables_bytes", "Page tables (VmPTE) as last read by the library.", false,
-		offsetof(struct lz_wire, actual)},
+	{"page_tables_bytes", "Page tables (VmPTE).", false, offsetof(struct lz_wire, actual)},
 	{"page_tables_peak_bytes", "Highest value of page_tables_bytes.", false,
 		offsetof(struct lz_wire, actual_peak)},
 	{"regions", "Live regions of the library.", false, offsetof(struct lz_wire, regions)},
@@ -81,8 +85,7 @@ static const struct metric {
 		offsetof(struct lz_wire, window_regions)},
 	{"window_region_bytes", "Size of live regions backed by a zero window.", false,
 		offsetof(struct lz_wire, window_region_bytes)},
-	{"minor_faults_total", "Minor faults of the process as last read by the library.", true,
-		offsetof(struct lz_wire, minor_faults)},
+	{"minor_faults_total", "Minor faults of the process.", true, offsetof(struct lz_wire, minor_faults)},
 	{"window_made_total", "Regions and mappings backed by a zero window since the start.", true,
 		offsetof(struct lz_wire, window_regions_total)},
 	{"window_bytes", "Memory used by the zero window itself.", false,
@@ -105,10 +108,13 @@ static const struct metric {
 struct collection {
 	struct lz_wire *wires;
 	size_t count;
-	uint64_t unreadable; /* processes or files */
+	uint64_t unreadable;           /* processes or files */
+	struct lz_unreadable counters; /* preloaded processes of which the counters could not be read */
 	struct lz_table_totals totals;
+	struct lz_process *processes; /* with --all: those that have memory */
+	size_t process_count;
 	struct lz_cgroups groups;
-	bool with_groups;
+	bool with_processes, with_groups;
 	bool failed; /* out of memory */
 };
 
@@ -126,6 +132,19 @@ static void collect(struct collection *collection, const struct lz_process *proc
 	lz_table_totals_add(&collection->totals, process);
 }
 
+static void collect_any(struct collection *collection, const struct lz_process *process)
+{
+	struct lz_process *larger =
+		lz_array_grow(collection->processes, collection->process_count, sizeof *larger);
+
+	if (larger == NULL) {
+		collection->failed = true;
+		return;
+	}
+	collection->processes = larger;
+	larger[collection->process_count++] = *process;
+}
+
 static void collect_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
 	struct collection *collection = context;
@@ -135,11 +154,8 @@ static void collect_file(void *context, const char *name, const struct lz_wire *
 	if (error != NULL) {
 		collection->unreadable++;
 	} else if (lz_stats_owner(wire) == LZ_STATS_OWNER_ALIVE) {
-		/* The pid may be of another PID namespace, so that /proc is not asked. */
-		lz_process_init(&process, (pid_t)wire->pid);
-		process.tables = wire->actual;
-		process.mappings.wire = *wire;
-		process.mappings.preloaded = true;
+		lz_process_of_stats_file(&process, wire, LZ_STATS_OWNER_ALIVE);
+		process.tables = process.mappings.wire.actual;
 		collect(collection, &process);
 	}
 }
@@ -160,8 +176,10 @@ static int collect_processes(struct collection *collection)
 
 		if (lz_process_read("", geometry, pids[i], LZ_READ_MAPS, &process) != 0)
 			continue;
-		if (process.maps_error != 0)
-			collection->unreadable++;
+		if (collection->with_processes && lz_process_has_memory(&process))
+			collect_any(collection, &process);
+		collection->unreadable += process.maps_error != 0 || process.mappings.wire_error != 0;
+		lz_unreadable_add(&collection->counters, &process, process.mappings.wire_error);
 		if (process.mappings.preloaded) {
 			/* The pid in our PID namespace, not in that of the process. */
 			process.mappings.wire.pid = process.pid;
@@ -190,6 +208,8 @@ static void write_metrics(FILE *out, const struct collection *collection, unsign
 			fprintf(out, "\"} %" PRIu64 "\n", value);
 		}
 	}
+	if (collection->with_processes)
+		lz_metrics_write_processes(out, collection->processes, collection->process_count, format);
 	if (collection->with_groups)
 		lz_metrics_write_cgroups(out, &collection->groups, format);
 	lz_metrics_write_gauge(
@@ -257,6 +277,11 @@ static int run(const struct lz_arguments *arguments)
 	struct collection collection = {.wires = NULL};
 	int status = 0;
 
+	collection.with_processes = arguments->values[FLAG_ALL] != NULL;
+	collection.with_groups = collection.with_processes || arguments->values[FLAG_CGROUP] != NULL;
+	if (collection.with_processes && stats != NULL)
+		return lz_fail_usage(
+			"metrics", "--all cannot be used with --stats, which reads no processes");
 	if (stats == NULL) {
 		status = collect_processes(&collection);
 	} else {
@@ -265,16 +290,17 @@ static int run(const struct lz_arguments *arguments)
 		if (error)
 			status = lz_fail_read(stats, -error);
 	}
-	collection.with_groups = arguments->values[FLAG_CGROUP] != NULL;
 	if (status == 0 && collection.with_groups)
 		collection.failed |= lz_cgroups_read("", "", &collection.groups) != 0;
 	if (status == 0 && collection.failed)
 		status = lz_fail_memory();
+	lz_unreadable_report_counters(&collection.counters);
 	if (status == 0 && output != NULL)
 		status = replace_file(output, &collection, format);
 	else if (status == 0)
 		write_metrics(stdout, &collection, format);
 	free(collection.wires);
+	free(collection.processes);
 	lz_cgroups_free(&collection.groups);
 	return status;
 }
@@ -285,7 +311,8 @@ const struct lz_command lz_command_metrics = {
 	.usage = "[OPTION]...",
 	.description =
 		"Prints the library's counters of every process in which it is active, with the labels pid "
-		"and executable, and sums over these processes.",
+		"and executable, and sums over these processes. With --all it prints the memory and page "
+		"tables of every process and control group as well.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,

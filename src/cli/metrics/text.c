@@ -5,6 +5,32 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cli/process/columns.h"
+
+static const struct process_metric {
+	const char *name;
+	const char *help;
+	bool is_counter;
+	size_t offset; /* of its uint64_t in struct lz_process */
+} process_metrics[] = {
+	{"process_page_tables_bytes", "Page tables (VmPTE).", false, offsetof(struct lz_process, tables)},
+	{"process_page_tables_if_touched_bytes", "Page tables if every mapped page were touched.", false,
+		offsetof(struct lz_process, mappings.tables_if_touched)},
+	{"process_mappings", "Mappings, which vm.max_map_count limits.", false,
+		offsetof(struct lz_process, mappings.count)},
+	{"process_virtual_bytes", "Address space.", false, offsetof(struct lz_process, virtual)},
+	{"process_resident_bytes", "Resident memory; shared pages and the zero window count in full.", false,
+		offsetof(struct lz_process, rss)},
+	{"process_resident_shared_bytes", "The part of it that is shared memory or the zero window.", false,
+		offsetof(struct lz_process, rss_shmem)},
+	{"process_swap_bytes", "Swapped out.", false, offsetof(struct lz_process, swap)},
+	{"process_threads", "Threads.", false, offsetof(struct lz_process, threads)},
+	{"process_minor_faults_total", "Minor page faults.", true,
+		offsetof(struct lz_process, stat.minor_faults)},
+	{"process_major_faults_total", "Major page faults.", true,
+		offsetof(struct lz_process, stat.major_faults)},
+};
+
 static const struct cgroup_metric {
 	const char *name;
 	const char *help;
@@ -60,6 +86,28 @@ void lz_metrics_write_gauge(FILE *out, const char *name, const char *help, uint6
 {
 	lz_metrics_write_metadata(out, name, help, false, format);
 	fprintf(out, "lazyzero_%s %" PRIu64 "\n", name, value);
+}
+
+void lz_metrics_write_processes(FILE *out, const struct lz_process *processes, size_t count, unsigned format)
+{
+	for (size_t i = 0; i < sizeof process_metrics / sizeof *process_metrics; i++) {
+		const struct process_metric *metric = &process_metrics[i];
+
+		lz_metrics_write_metadata(out, metric->name, metric->help, metric->is_counter, format);
+		for (size_t j = 0; j < count; j++) {
+			uint64_t value;
+
+			memcpy(&value, (const char *)&processes[j] + metric->offset, sizeof value);
+			if (value == LZ_UNKNOWN)
+				continue;
+			fprintf(out, "lazyzero_%s{pid=\"%" PRIu64 "\",name=\"", metric->name,
+				processes[j].pid);
+			lz_metrics_write_label(out, processes[j].name, false);
+			fputs("\",user=\"", out);
+			lz_metrics_write_label(out, lz_column_user(processes[j].uid).text, false);
+			fprintf(out, "\"} %" PRIu64 "\n", value);
+		}
+	}
 }
 
 void lz_metrics_write_cgroups(FILE *out, const struct lz_cgroups *groups, unsigned format)

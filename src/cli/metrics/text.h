@@ -28,6 +28,9 @@ void lz_metrics_write_gauge(FILE *out, const char *name, const char *help, uint6
  */
 void lz_metrics_write_label(FILE *out, const char *text, bool unique);
 
+/* What /proc shows of processes, preloaded or not, with the labels `pid`, `name` and `user`. */
+void lz_metrics_write_processes(FILE *out, const struct lz_process *processes, size_t count, unsigned format);
+
 /* The metrics of control groups, with the label `cgroup`. */
 void lz_metrics_write_cgroups(FILE *out, const struct lz_cgroups *groups, unsigned format);
 

@@ -17,12 +17,17 @@
 #include "os/os.h"
 #include "os/procfs.h"
 
+/* The page of the library's counters where the kernel shows its name, and the library itself. */
+#define PAGE_NAME "[anon:" LZ_WIRE_MEMORY_NAME "]"
+#define LIBRARY_PREFIX "/liblazyzero.so"
+
 struct walk {
 	const char *root;
 	uint64_t pid, start_time;
 	struct lz_mappings *mappings;
 	struct lz_table_counter counter;
 	struct lz_large_mapping current; /* the adjacent mappings of one kind seen last */
+	bool library_mapped;
 };
 
 /* Keeps the LZ_LARGEST_MAX largest, in descending order. */
@@ -92,17 +97,51 @@ static bool is_stats_file(const char *path)
 }
 
 /*
+ * Reads the page of the library's counters. The kernel may not show the name of the page, so that every
+ * mapping of one page is looked at: 1 us each.
+ */
+static void find_stats_page(struct walk *walk, const struct lz_mapping *mapping)
+{
+	struct lz_mappings *found = walk->mappings;
+	bool named = strcmp(mapping->path, PAGE_NAME) == 0;
+	int error;
+
+	if (found->preloaded || *walk->root != '\0' || (!named && *mapping->path != '\0') ||
+		mapping->shared || !mapping->readable || !mapping->writable || mapping->executable ||
+		mapping->inode != 0 ||
+		mapping->end - mapping->start != UINT64_C(1) << walk->counter.geometry->page_shift ||
+		(found->wire_error != 0 && !named))
+		return;
+	error = lz_stats_page_read((pid_t)walk->pid, mapping->start, &found->wire);
+	found->in_page = found->preloaded = error == 0;
+	if (error == 0 || error == -EINVAL)
+		return;
+	found->wire_error = error;
+	found->preloaded = named;
+}
+
+/* If the counters may not be read and no name shows them, the mapped library says that they exist. */
+static void find_library(struct walk *walk, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash != NULL && strncmp(slash, LIBRARY_PREFIX, strlen(LIBRARY_PREFIX)) == 0)
+		walk->library_mapped = true;
+}
+
+/*
  * Reads the library's statistics file if the mapping has its length, offset and permissions. The file is
  * opened below the root directory of the process, which may be in a container.
  */
 static void find_stats_file(struct walk *walk, const struct lz_mapping *mapping)
 {
+	struct lz_mappings *found = walk->mappings;
 	char path[PATH_MAX], *escaped;
 	struct lz_wire wire;
 	int length;
 
-	if (walk->mappings->preloaded || !mapping->shared || !mapping->writable || mapping->inode == 0 ||
-		mapping->offset != 0 || *mapping->path != '/' ||
+	if ((found->preloaded && !found->in_page) || !mapping->shared || !mapping->writable ||
+		mapping->inode == 0 || mapping->offset != 0 || *mapping->path != '/' ||
 		mapping->end - mapping->start != UINT64_C(1) << walk->counter.geometry->page_shift)
 		return;
 	if (*walk->root != '\0')
@@ -117,8 +156,10 @@ static void find_stats_file(struct walk *walk, const struct lz_mapping *mapping)
 	/* A process in a PID namespace writes another pid into the file, but the same start time. */
 	if (lz_stats_file_read(AT_FDCWD, path, &wire) != NULL || wire.start_time != walk->start_time)
 		return;
-	walk->mappings->wire = wire;
-	walk->mappings->preloaded = true;
+	found->wire = wire;
+	found->preloaded = true;
+	found->in_page = false;
+	found->wire_error = 0;
 }
 
 static void add_mapping(struct walk *walk, const struct lz_mapping *mapping)
@@ -131,6 +172,8 @@ static void add_mapping(struct walk *walk, const struct lz_mapping *mapping)
 		bytes = lz_table_counter_add(
 			&walk->counter, mapping->start, mapping->end, page_shift_of(walk, mapping));
 	add_to_largest(walk, mapping, bytes);
+	find_library(walk, mapping->path);
+	find_stats_page(walk, mapping);
 	find_stats_file(walk, mapping);
 }
 
@@ -160,6 +203,10 @@ int lz_mappings_read(const char *root, const struct lz_geometry *geometry, uint6
 			add_mapping(&walk, &mapping);
 	}
 	insert_largest(mappings, &walk.current);
+	if (mappings->wire_error != 0 && walk.library_mapped)
+		mappings->preloaded = true;
+	if (!mappings->preloaded)
+		mappings->wire_error = 0;
 	mappings->tables_if_touched = walk.counter.bytes;
 	error = lines.error;
 	lz_line_reader_close(&lines);

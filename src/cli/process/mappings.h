@@ -30,8 +30,10 @@ struct lz_mappings {
 	uint64_t tables_if_touched; /* VmPTE if every mapped page were touched */
 	unsigned largest_count;
 	struct lz_large_mapping largest[LZ_LARGEST_MAX]; /* by tables_if_touched, in descending order */
-	bool preloaded;                                  /* a statistics file of the library is mapped */
-	struct lz_wire wire;                             /* its contents */
+	bool preloaded;                                  /* the library is active in the process */
+	bool in_page;        /* its counters were found in memory, not in a file */
+	int wire_error;      /* -errno if its counters could not be read; `wire` is then not set */
+	struct lz_wire wire; /* its counters */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/parse.h"
 #include "cli/common/array.h"
 #include "cli/process/proc_text.h"
@@ -56,6 +57,9 @@ static int read_status(const char *root, pid_t pid, struct lz_process *process)
 			snprintf(process->name, sizeof process->name, "%.63s", line + 6);
 			lz_proc_unescape_name(process->name);
 		}
+		/* The last number is that of the innermost namespace. */
+		if (strncmp(line, "NSpid:", 6) == 0)
+			parse_value(strrchr(line, '\t'), &process->own_pid);
 		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 			if (strncmp(line, numbers[i].name, strlen(numbers[i].name)) == 0)
 				parse_value(line + strlen(numbers[i].name), numbers[i].value);
@@ -77,6 +81,7 @@ void lz_process_init(struct lz_process *process, pid_t pid)
 {
 	memset(process, 0, sizeof *process);
 	process->pid = (uint64_t)pid;
+	process->own_pid = process->pid;
 	process->parent = process->uid = process->threads = LZ_UNKNOWN;
 	process->stat = (struct lz_proc_stat){'\0', LZ_UNKNOWN, LZ_UNKNOWN, LZ_UNKNOWN};
 	process->virtual = process->rss = process->rss_shmem = process->pss = process->swap = LZ_UNKNOWN;
@@ -88,6 +93,47 @@ void lz_process_set_ratio(struct lz_process *process)
 {
 	if (process->tables != LZ_UNKNOWN && process->rss != LZ_UNKNOWN && process->rss > 0)
 		process->tables_to_rss = (uint64_t)((__uint128_t)process->tables * 1000 / process->rss);
+}
+
+void lz_process_update_counters(struct lz_process *process)
+{
+	struct lz_wire *wire = &process->mappings.wire;
+
+	if (process->tables != LZ_UNKNOWN)
+		wire->actual = process->tables;
+	if (wire->actual != LZ_UNKNOWN)
+		wire->actual_peak = wire->actual_peak != LZ_UNKNOWN
+					    ? lz_max_u64(wire->actual, wire->actual_peak)
+					    : wire->actual;
+	if (process->stat.minor_faults != LZ_UNKNOWN)
+		wire->minor_faults = process->stat.minor_faults;
+}
+
+void lz_process_of_stats_file(
+	struct lz_process *process, const struct lz_wire *wire, enum lz_stats_owner owner)
+{
+	if (owner != LZ_STATS_OWNER_ALIVE || lz_process_read("", NULL, (pid_t)wire->pid, 0, process) != 0 ||
+		process->stat.start_time != wire->start_time)
+		lz_process_init(process, (pid_t)wire->pid);
+	process->mappings.wire = *wire;
+	process->mappings.preloaded = true;
+	lz_process_update_counters(process);
+}
+
+static void complete_counters(struct lz_process *process)
+{
+	struct lz_mappings *mappings = &process->mappings;
+
+	/* Of a file as well: a child that forked within a clock tick has the start time of its parent. */
+	if (mappings->wire_error == 0 && mappings->wire.pid != process->own_pid) {
+		lz_stats_page_of_child(&mappings->wire, process->own_pid);
+	} else if (mappings->in_page && mappings->wire.state == LZ_WIRE_IN_FILE) {
+		/* The file has been removed or is out of reach, else it would have been found. */
+		mappings->wire_error = -ENOENT;
+	}
+	if (mappings->wire_error != 0)
+		lz_stats_unknown(&mappings->wire, process->own_pid, process->name);
+	lz_process_update_counters(process);
 }
 
 int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t pid, unsigned read_flags,
@@ -107,6 +153,8 @@ int lz_process_read(const char *root, const struct lz_geometry *geometry, pid_t 
 	if (read_flags & LZ_READ_MAPS)
 		process->maps_error = lz_mappings_read(
 			root, geometry, process->pid, process->stat.start_time, &process->mappings);
+	if (process->mappings.preloaded)
+		complete_counters(process);
 	return process->pss_error == -ESRCH || process->maps_error == -ESRCH ? -ESRCH : 0;
 }
 

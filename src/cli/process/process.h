@@ -14,6 +14,7 @@
 
 #include "cli/process/mappings.h"
 #include "cli/process/proc_stat.h"
+#include "cli/process/stats_file.h"
 #include "pagetables/geometry.h"
 
 /* What to read in addition to /proc/PID/status and stat, which together take 30 us. */
@@ -25,6 +26,7 @@ enum {
 /* Sizes in bytes. */
 struct lz_process {
 	uint64_t pid, parent;
+	uint64_t own_pid; /* in its own PID namespace */
 	uint64_t uid;
 	uint64_t threads;
 	struct lz_proc_stat stat;
@@ -41,6 +43,19 @@ static inline bool lz_process_has_memory(const struct lz_process *process)
 {
 	return process->virtual != LZ_UNKNOWN;
 }
+
+/*
+ * The owner of a statistics file. Of a living one /proc is asked, unless its pid is another process's there
+ * (the file may be of another PID namespace); else nothing but the counters is known.
+ */
+void lz_process_of_stats_file(
+	struct lz_process *process, const struct lz_wire *wire, enum lz_stats_owner owner);
+
+/*
+ * Sets the library's counters that are the kernel's figures, page tables and faults, to those of now: the
+ * library reads them rarely.
+ */
+void lz_process_update_counters(struct lz_process *process);
 
 /* Sets every number but the pid to LZ_UNKNOWN. */
 void lz_process_init(struct lz_process *process, pid_t pid);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/parse.h"
@@ -21,14 +22,9 @@ bool lz_stats_file_is_name(const char *name)
 	       lz_parse_u64(name + strlen(LZ_STATS_FILE_PREFIX), &pid) == 0;
 }
 
-static const char *read_descriptor(int fd, struct lz_wire *wire)
+/* Returns NULL, or why the contents cannot be used. Terminates the texts. */
+static const char *check(struct lz_wire *wire)
 {
-	struct stat status;
-
-	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-		return "it is not a regular file";
-	if (pread(fd, wire, sizeof *wire, 0) != (ssize_t)sizeof *wire)
-		return "it is too short";
 	if (memcmp(wire->magic, LZ_WIRE_MAGIC, sizeof wire->magic) != 0)
 		return "it is not a statistics file";
 	if (wire->version != LZ_WIRE_VERSION)
@@ -38,6 +34,17 @@ static const char *read_descriptor(int fd, struct lz_wire *wire)
 	wire->executable[sizeof wire->executable - 1] = '\0';
 	wire->budget_source[sizeof wire->budget_source - 1] = '\0';
 	return NULL;
+}
+
+static const char *read_descriptor(int fd, struct lz_wire *wire)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+		return "it is not a regular file";
+	if (pread(fd, wire, sizeof *wire, 0) != (ssize_t)sizeof *wire)
+		return "it is too short";
+	return check(wire);
 }
 
 const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *wire)
@@ -50,6 +57,43 @@ const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *
 	reason = read_descriptor(fd, wire);
 	close(fd);
 	return reason;
+}
+
+int lz_stats_page_read(pid_t pid, uint64_t address, struct lz_wire *wire)
+{
+	struct iovec to = {wire, sizeof *wire}, from = {(void *)(uintptr_t)address, sizeof *wire};
+
+	if (process_vm_readv(pid, &to, 1, &from, 1, 0) != (ssize_t)sizeof *wire)
+		return errno == EFAULT ? -EINVAL : -errno;
+	return check(wire) == NULL ? 0 : -EINVAL;
+}
+
+void lz_stats_page_of_child(struct lz_wire *wire, uint64_t pid)
+{
+	struct lz_wire parent = *wire;
+
+	lz_stats_unknown(wire, pid, parent.executable);
+	memset(&wire->regions_total, 0,
+		offsetof(struct lz_wire, executable) - offsetof(struct lz_wire, regions_total));
+	memset(&wire->windowed, 0, sizeof *wire - offsetof(struct lz_wire, windowed));
+	wire->budget = parent.budget;
+	memcpy(wire->budget_source, parent.budget_source, sizeof parent.budget_source);
+	wire->committed = wire->committed_peak = parent.committed;
+	wire->regions = parent.regions;
+	wire->region_bytes = parent.region_bytes;
+	wire->window_size = parent.window_size;
+	wire->window_mappings = parent.window_mappings;
+	wire->window_regions = parent.window_regions;
+	wire->window_region_bytes = parent.window_region_bytes;
+}
+
+void lz_stats_unknown(struct lz_wire *wire, uint64_t pid, const char *executable)
+{
+	memset(wire, 0xff, sizeof *wire);
+	wire->pid = pid;
+	wire->state = LZ_WIRE_RUNNING;
+	wire->budget_source[0] = '\0';
+	snprintf(wire->executable, sizeof wire->executable, "%s", executable);
 }
 
 enum lz_stats_owner lz_stats_owner(const struct lz_wire *wire)

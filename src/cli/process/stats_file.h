@@ -1,11 +1,13 @@
 /*
- * Reads the statistics files of the library (lazyzero/wire.h). Files may be hostile: contents are returned
- * only if complete and of the supported version, and their texts are NUL-terminated.
+ * Reads the statistics of the library (lazyzero/wire.h), from files and from the memory of processes. Both
+ * may be hostile: contents are returned only if complete and of the supported version, and their texts are
+ * NUL-terminated.
  */
 #ifndef LZ_CLI_PROCESS_STATS_FILE_H
 #define LZ_CLI_PROCESS_STATS_FILE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "lazyzero/wire.h"
 
@@ -24,6 +26,18 @@ bool lz_stats_file_is_name(const char *name);
 
 /* Reads a file, relative to the open directory or AT_FDCWD. Returns NULL, or why it cannot be used. */
 const char *lz_stats_file_read(int directory, const char *name, struct lz_wire *wire);
+
+/*
+ * Reads the page of statistics at an address in a running process. Returns 0, -EINVAL if there is none, or
+ * why it cannot be read: -EPERM for a process of another user, and where kernel.yama.ptrace_scope forbids it.
+ */
+int lz_stats_page_read(pid_t pid, uint64_t address, struct lz_wire *wire);
+
+/* Turns the copy of its parent's page that a forked child has into the counters of the child. */
+void lz_stats_page_of_child(struct lz_wire *wire, uint64_t pid);
+
+/* Statistics of which nothing is known but whose they are: every number is LZ_UNKNOWN. */
+void lz_stats_unknown(struct lz_wire *wire, uint64_t pid, const char *executable);
 
 /*
  * Finds the owner by its pid and by its start time, which tells it from a later process with that pid. A

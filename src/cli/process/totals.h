@@ -13,7 +13,7 @@ struct lz_table_totals {
 	uint64_t measured;  /* processes of which VmPTE is known */
 	uint64_t tables;    /* sum of VmPTE */
 	uint64_t largest;   /* VmPTE of the process that has most */
-	uint64_t preloaded; /* processes of which the library's counters are known */
+	uint64_t preloaded; /* processes that the library is active in */
 	uint64_t peaks;     /* sum of their highest VmPTE, an upper bound of what they had at one time */
 };
 

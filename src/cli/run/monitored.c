@@ -42,8 +42,8 @@ static void collect(
 {
 	lz_run_totals_read(&summary->totals, peaks, location);
 	/* VmPTE of the program itself is sampled more often than its descendants are. */
-	lz_run_peaks_add(peaks, (uint64_t)summary->result.pid, 0, summary->result.page_tables);
-	summary->tables = lz_run_peaks_sum(peaks);
+	lz_run_peaks_add(peaks, (uint64_t)summary->result.pid, 0, summary->result.page_tables, "");
+	summary->tables = lz_run_peaks_sum(peaks, summary->limit);
 }
 
 /*
@@ -65,9 +65,9 @@ static int create_group(struct lz_group *group)
 }
 
 int lz_run_monitored(char *const argv[], const struct lz_program *executable, struct lz_recorder *recorder,
-	void (*print)(const struct lz_summary *))
+	uint64_t limit, void (*print)(const struct lz_summary *))
 {
-	struct lz_summary summary = {.program = argv[0]};
+	struct lz_summary summary = {.program = argv[0], .limit = limit};
 	struct watch watch = {.recorder = recorder};
 	struct lz_child_monitor monitor = {.sample = sample, .context = &watch};
 	const char *stats = getenv(STATS_VARIABLE);
@@ -95,5 +95,8 @@ int lz_run_monitored(char *const argv[], const struct lz_program *executable, st
 		summary.inactive = lz_inactive_reason(executable, &location);
 	summary.verdict = watch.verdict;
 	print(&summary);
-	return lz_child_propagate_exit(&summary.result);
+	if (limit != UINT64_MAX)
+		lz_summary_report_limit(&summary);
+	status = lz_child_propagate_exit(&summary.result);
+	return status == 0 && summary.tables.over_limit > 0 ? LZ_EXIT_LIMIT : status;
 }

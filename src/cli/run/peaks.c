@@ -1,7 +1,9 @@
 /* Collects the peaks; see peaks.h. */
 #include "cli/run/peaks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "cli/common/array.h"
@@ -15,7 +17,8 @@
 #define LARGE_SAMPLE_SHARE 10u /* for samples more than LONGEST_PAUSE_NS apart */
 #define LONGEST_PAUSE_NS LZ_NS_PER_SECOND
 
-void lz_run_peaks_add(struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_time, uint64_t tables)
+void lz_run_peaks_add(
+	struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_time, uint64_t tables, const char *name)
 {
 	struct lz_process_peak *of;
 
@@ -25,12 +28,14 @@ void lz_run_peaks_add(struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_t
 	if (of == NULL)
 		return;
 	peaks->of = of;
-	of[peaks->count++] = (struct lz_process_peak){pid, start_time, tables};
+	of += peaks->count++;
+	*of = (struct lz_process_peak){pid, start_time, tables, ""};
+	snprintf(of->name, sizeof of->name, "%s", name);
 }
 
 void lz_run_peaks_add_file(struct lz_run_peaks *peaks, const struct lz_wire *wire)
 {
-	lz_run_peaks_add(peaks, wire->pid, wire->start_time, wire->actual_peak);
+	lz_run_peaks_add(peaks, wire->pid, wire->start_time, wire->actual_peak, wire->executable);
 }
 
 static void visit_process(void *context, const struct lz_process *process)
@@ -43,9 +48,11 @@ static void visit_process(void *context, const struct lz_process *process)
 	for (size_t i = peaks->count; i-- > 0;)
 		if (peaks->of[i].pid == process->pid && peaks->of[i].start_time == process->stat.start_time) {
 			peaks->of[i].tables = lz_max_u64(peaks->of[i].tables, process->tables);
+			/* It may have executed another program since then. */
+			memcpy(peaks->of[i].name, process->name, sizeof process->name);
 			return;
 		}
-	lz_run_peaks_add(peaks, process->pid, process->stat.start_time, process->tables);
+	lz_run_peaks_add(peaks, process->pid, process->stat.start_time, process->tables, process->name);
 }
 
 static uint64_t pause_after(uint64_t duration)
@@ -89,20 +96,26 @@ static bool is_same_process(const struct lz_process_peak *former, const struct l
 	       (former->start_time == latter->start_time || former->start_time == 0);
 }
 
-struct lz_run_peak_totals lz_run_peaks_sum(struct lz_run_peaks *peaks)
+struct lz_run_peak_totals lz_run_peaks_sum(struct lz_run_peaks *peaks, uint64_t limit)
 {
 	struct lz_run_peak_totals totals = {.together = peaks->together};
 
 	if (peaks->count > 0)
 		qsort(peaks->of, peaks->count, sizeof *peaks->of, by_process);
 	for (size_t i = 0; i < peaks->count;) {
-		uint64_t tables = peaks->of[i].tables;
+		struct lz_process_peak peak = peaks->of[i];
 
-		for (i++; i < peaks->count && is_same_process(&peaks->of[i - 1], &peaks->of[i]); i++)
-			tables = lz_max_u64(tables, peaks->of[i].tables);
+		for (i++; i < peaks->count && is_same_process(&peaks->of[i - 1], &peaks->of[i]); i++) {
+			peak.tables = lz_max_u64(peak.tables, peaks->of[i].tables);
+			if (peaks->of[i].name[0] != '\0')
+				memcpy(peak.name, peaks->of[i].name, sizeof peak.name);
+		}
 		totals.processes++;
-		totals.largest = lz_max_u64(totals.largest, tables);
-		if (__builtin_add_overflow(totals.sum, tables, &totals.sum))
+		totals.over_limit += peak.tables > limit;
+		if (peak.tables > totals.largest)
+			totals.largest_process = peak;
+		totals.largest = lz_max_u64(totals.largest, peak.tables);
+		if (__builtin_add_overflow(totals.sum, peak.tables, &totals.sum))
 			totals.sum = UINT64_MAX;
 	}
 	totals.together = lz_max_u64(totals.together, totals.largest);

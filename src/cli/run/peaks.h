@@ -21,6 +21,7 @@ struct lz_process_peak {
 	uint64_t pid;
 	uint64_t start_time; /* 0: not known */
 	uint64_t tables;     /* bytes */
+	char name[64];       /* "": not known */
 };
 
 /* All zero at the start of a run. */
@@ -38,7 +39,9 @@ struct lz_run_peak_totals {
 	uint64_t processes; /* of which page tables are known */
 	uint64_t together;  /* highest seen at one time; at least `largest` */
 	uint64_t largest;   /* of one process */
-	uint64_t sum;       /* of the peaks of all processes, an upper bound of what they had at one time */
+	struct lz_process_peak largest_process;
+	uint64_t over_limit; /* processes */
+	uint64_t sum;        /* of the peaks of all processes, an upper bound of what they had at one time */
 };
 
 /*
@@ -48,13 +51,17 @@ struct lz_run_peak_totals {
 void lz_run_peaks_sample(void *peaks, pid_t pid);
 
 /* Adds what is known of one process. */
-void lz_run_peaks_add(struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_time, uint64_t tables);
+void lz_run_peaks_add(
+	struct lz_run_peaks *peaks, uint64_t pid, uint64_t start_time, uint64_t tables, const char *name);
 
 /* Adds the peak in a statistics file. */
 void lz_run_peaks_add_file(struct lz_run_peaks *peaks, const struct lz_wire *wire);
 
-/* Sums up, to be called once, after the run. Nothing can be added after it. */
-struct lz_run_peak_totals lz_run_peaks_sum(struct lz_run_peaks *peaks);
+/*
+ * Sums up, and counts the processes with more than `limit` bytes. To be called once, after the run. Nothing
+ * can be added after it.
+ */
+struct lz_run_peak_totals lz_run_peaks_sum(struct lz_run_peaks *peaks, uint64_t limit);
 
 void lz_run_peaks_free(struct lz_run_peaks *peaks);
 

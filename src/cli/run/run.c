@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "cli/common/arguments.h"
 #include "cli/common/commands.h"
 #include "cli/common/messages.h"
@@ -10,7 +11,7 @@
 #include "cli/run/monitored.h"
 #include "cli/run/program.h"
 
-enum { FLAG_SUMMARY, FLAG_RECORD, FLAG_NO_PROGRESS, FLAG_LIBRARY };
+enum { FLAG_SUMMARY, FLAG_RECORD, FLAG_NO_PROGRESS, FLAG_FAIL_TABLES, FLAG_LIBRARY };
 enum { SUMMARY_TEXT, SUMMARY_JSON, SUMMARY_NONE };
 
 static const char *const summaries[] = {"text", "json", "none", NULL};
@@ -26,6 +27,12 @@ static const struct lz_flag flags[] = {
 			"for 'lazyzero plot'. During a long run, a progress line is shown on a terminal.",
 		.accepts = "the name of a file"},
 	[FLAG_NO_PROGRESS] = {.name = "no-progress", .help = "Do not show the progress line of --record."},
+	[FLAG_FAIL_TABLES] = {.name = "fail-tables",
+		.value = "SIZE",
+		.help = "For tests: exit with status 123 if the page tables of a process exceeded SIZE, such "
+			"as "
+			"64M, and PROGRAM succeeded.",
+		.accepts = "bytes with an optional unit, such as 64M"},
 	[FLAG_LIBRARY] = LZ_LIBRARY_FLAG,
 };
 
@@ -33,10 +40,12 @@ static int run(const struct lz_arguments *arguments)
 {
 	unsigned form = lz_arguments_choice(arguments, FLAG_SUMMARY);
 	const char *record = arguments->values[FLAG_RECORD];
+	const char *fail = arguments->values[FLAG_FAIL_TABLES];
 	char **argv = arguments->operands;
 	struct lz_recorder recorder;
 	struct lz_library library;
 	struct lz_program executable;
+	uint64_t limit = UINT64_MAX;
 
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("run", "no program given");
@@ -44,6 +53,13 @@ static int run(const struct lz_arguments *arguments)
 		return lz_fail_usage("run",
 			"--record cannot be used with --summary=none, with which the program "
 			"replaces this command");
+	if (fail != NULL && form == SUMMARY_NONE)
+		return lz_fail_usage("run",
+			"--fail-tables cannot be used with --summary=none, with which the program "
+			"replaces this command");
+	if (fail != NULL && lz_parse_size(fail, &limit) != 0)
+		return lz_fail_usage("run", "--fail-tables: \"%s\" is not accepted: it takes %s",
+			lz_printable(fail).text, flags[FLAG_FAIL_TABLES].accepts);
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]))
 		return LZ_EXIT_FAILURE;
 	lz_program_inspect(&executable, argv[0], &library.elf);
@@ -55,7 +71,7 @@ static int run(const struct lz_arguments *arguments)
 	if (record != NULL && arguments->values[FLAG_NO_PROGRESS] != NULL)
 		recorder.progress = false;
 	if (form != SUMMARY_NONE)
-		return lz_run_monitored(argv, &executable, record != NULL ? &recorder : NULL,
+		return lz_run_monitored(argv, &executable, record != NULL ? &recorder : NULL, limit,
 			form == SUMMARY_JSON ? lz_summary_json : lz_summary_text);
 	execvp(argv[0], argv);
 	return lz_child_exec_failure(argv[0], errno);
@@ -67,8 +83,10 @@ const struct lz_command lz_command_run = {
 	.usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
 	.description =
 		"Runs PROGRAM with the library preloaded. Signals are forwarded to PROGRAM, and its exit "
-		"status is returned; the status is 125 if the command itself fails, 126 if PROGRAM cannot be "
-		"executed, 127 if it is not found. PROGRAM and its descendants share one budget, unless "
+		"status is returned; the status is 123 if --fail-tables was exceeded, 125 if the command "
+		"itself "
+		"fails, 126 if PROGRAM cannot be executed, 127 if it is not found. PROGRAM and its "
+		"descendants share one budget, unless "
 		"--budget-scope says otherwise or --summary is none.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,

@@ -171,6 +171,9 @@ static void describe_exit(json_t *object, const struct lz_summary *summary)
 		known ? lz_json_number(tables->largest) : json_null());
 	json_object_set_new(
 		object, "page_tables_peaks_sum_bytes", known ? lz_json_number(tables->sum) : json_null());
+	json_object_set_new(object, "fail_tables_bytes", lz_json_number(summary->limit));
+	json_object_set_new(object, "processes_over_fail_tables",
+		summary->limit != UINT64_MAX ? lz_json_number(tables->over_limit) : json_null());
 	json_object_set_new(object, "resident_peak_bytes", lz_json_number(result->peak_rss));
 	json_object_set_new(object, "minor_faults", lz_json_number(result->minor_faults));
 	json_object_set_new(object, "major_faults", lz_json_number(result->major_faults));
@@ -235,9 +238,28 @@ void lz_summary_json(const struct lz_summary *summary)
 
 	describe_exit(object, summary);
 	describe_totals(object, summary);
+	object = lz_json_versioned(object);
 	if (json_dumpf(object, stderr, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) == 0)
 		fputc('\n', stderr);
 	else
 		lz_message("cannot write the summary");
 	json_decref(object);
+}
+
+void lz_summary_report_limit(const struct lz_summary *summary)
+{
+	const struct lz_run_peak_totals *tables = &summary->tables;
+	const struct lz_process_peak *largest = &tables->largest_process;
+	const char *name = largest->name[0] != '\0' ? largest->name : lz_base_name(summary->program);
+	char more[64] = "";
+
+	if (tables->processes == 0)
+		lz_warning("--fail-tables: the program ended before its page tables could be read");
+	if (tables->over_limit > 1)
+		snprintf(more, sizeof more, "; %" PRIu64 " more processes exceeded it",
+			tables->over_limit - 1);
+	if (tables->over_limit > 0)
+		lz_message("the page tables of %s (%" PRIu64 ") reached %s, more than --fail-tables=%s%s",
+			lz_printable(name).text, largest->pid, lz_size_text(largest->tables).text,
+			lz_size_text(summary->limit).text, more);
 }

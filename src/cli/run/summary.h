@@ -10,6 +10,7 @@
 struct lz_summary {
 	const char *program;
 	const char *inactive; /* why the library was active in no process; NULL: it was active */
+	uint64_t limit;       /* --fail-tables, bytes; UINT64_MAX: none */
 	struct lz_child_result result;
 	struct lz_run_totals totals;
 	struct lz_run_peak_totals tables;
@@ -22,5 +23,8 @@ void lz_summary_text(const struct lz_summary *summary);
 
 /* One JSON object on one line. Unknown numbers are null. */
 void lz_summary_json(const struct lz_summary *summary);
+
+/* Says which process exceeded the limit, if one did. */
+void lz_summary_report_limit(const struct lz_summary *summary);
 
 #endif

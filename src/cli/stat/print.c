@@ -61,13 +61,12 @@ static void print_library(const struct lz_wire *wire, enum lz_units units)
 	print_size_row("budget", wire->budget, units, more);
 	snprintf(more, sizeof more, ", %s at the peak", lz_size_text_in(wire->committed_peak, units).text);
 	print_size_row("committed", wire->committed, units, more);
-	snprintf(more, sizeof more, ", %s at the peak, as last read",
-		lz_size_text_in(wire->actual_peak, units).text);
+	snprintf(more, sizeof more, ", %s at the peak", lz_size_text_in(wire->actual_peak, units).text);
 	print_size_row("actual", wire->actual, units, wire->actual != LZ_UNKNOWN ? more : "");
 	printf("  %-12s %" PRIu64 ", %s; since the start %" PRIu64 ", %s\n", "regions", wire->regions,
 		lz_size_text_in(wire->region_bytes, units).text, wire->regions_total,
 		lz_size_text_in(wire->region_bytes_total, units).text);
-	printf("  %-12s %" PRIu64 " minor, as last read\n", "faults", wire->minor_faults);
+	printf("  %-12s %" PRIu64 " minor\n", "faults", wire->minor_faults);
 	printf("  %-12s %" PRIu64 " large, of the program itself, %s\n", "mappings", wire->mappings_total,
 		lz_size_text_in(wire->mapping_bytes_total, units).text);
 	printf("  %-12s %" PRIu64 " served, %" PRIu64 " refused\n", "over budget", wire->over_budget,
@@ -112,7 +111,7 @@ static void print_details(const struct lz_stat_output *stat, const struct lz_pro
 			lz_size_text_in(large->size, stat->units).text, large->rights, large->start,
 			lz_printable_tail(mapping_name(large), PATH_WIDTH).text);
 	}
-	if (process->mappings.preloaded)
+	if (process->mappings.preloaded && process->mappings.wire_error == 0)
 		print_library(&process->mappings.wire, stat->units);
 }
 

@@ -15,12 +15,9 @@
 
 static void add_process(struct lz_stat_query *query, const struct lz_process *process)
 {
-	int error = process->maps_error != 0 ? process->maps_error : process->pss_error;
-
-	if (error != 0 && query->unreadable.count++ == 0) {
-		query->unreadable.first = *process;
-		query->unreadable.error = error;
-	}
+	lz_unreadable_add(&query->unreadable, process,
+		process->maps_error != 0 ? process->maps_error : process->pss_error);
+	lz_unreadable_add(&query->counters, process, process->mappings.wire_error);
 	query->output.processes[query->output.count++] = *process;
 	lz_table_totals_add(&query->output.totals, process);
 }
@@ -102,7 +99,7 @@ int lz_stat_read_all(struct lz_stat_query *query)
 	return 0;
 }
 
-/* Adds the owner of a statistics file as a process of which nothing else is known. */
+/* Adds the owner of a statistics file. */
 static void add_stats_file(void *context, const char *name, const struct lz_wire *wire, const char *error)
 {
 	static const char *const ends[] = {
@@ -121,9 +118,7 @@ static void add_stats_file(void *context, const char *name, const struct lz_wire
 	query->output.processes = larger;
 	process = &larger[query->output.count++];
 	life = lz_stats_owner(wire);
-	lz_process_init(process, (pid_t)wire->pid);
-	process->mappings.wire = *wire;
-	process->mappings.preloaded = true;
+	lz_process_of_stats_file(process, wire, life);
 	snprintf(process->name, sizeof process->name, "%.48s%s", wire->executable,
 		life == LZ_STATS_OWNER_ALIVE ? "" : ends[life]);
 	lz_table_totals_add(&query->output.totals, process);
@@ -138,15 +133,8 @@ int lz_stat_read_files(struct lz_stat_query *query, const char *path)
 
 void lz_stat_report_unreadable(const struct lz_stat_query *query)
 {
-	const struct lz_stat_unreadable *unreadable = &query->unreadable;
-	char more[64] = "";
+	const struct lz_unreadable *figures = &query->unreadable;
 
-	if (unreadable->count == 0)
-		return;
-	if (unreadable->count > 1)
-		snprintf(more, sizeof more, "; the same for %zu more processes", unreadable->count - 1);
-	lz_message("cannot read the %s of %" PRIu64 " (%s, user %s): %s%s%s",
-		unreadable->first.maps_error != 0 ? "mappings" : "PSS", unreadable->first.pid,
-		lz_printable(unreadable->first.name).text, lz_column_user(unreadable->first.uid).text,
-		strerror(-unreadable->error), more, geteuid() != 0 ? "; run as root to see them" : "");
+	lz_unreadable_report(figures, figures->first.maps_error != 0 ? "the mappings" : "the PSS");
+	lz_unreadable_report_counters(&query->counters);
 }

@@ -84,7 +84,7 @@ static void add_process(struct lz_top *top, const struct lz_process *process)
 		top->cgroup_of[top->count] = find_cgroup(top, (pid_t)process->pid);
 	top->processes[top->count++] = *process;
 	lz_table_totals_add(&top->totals, process);
-	top->unreadable += process->maps_error != 0;
+	top->unreadable += process->maps_error != 0 || process->mappings.wire_error != 0;
 }
 
 /* Reads all processes and the machine's figures. Returns 0 or -errno. */
