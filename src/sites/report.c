@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/checked.h"
 #include "base/text.h"
@@ -194,6 +195,19 @@ static void after_fork(void *context)
 	atomic_store_explicit(&report->busy, 0, memory_order_relaxed);
 }
 
+/* A path that ends in a slash is meant to be a directory, which need not be there yet. */
+static void make_directory(struct lz_reporter *reporter)
+{
+	struct lz_report *report = reporter->report;
+	struct lz_text path = lz_text_init(report->opened_path, sizeof report->opened_path);
+	size_t length = strlen(report->path);
+
+	if (length == 0 || report->path[length - 1] != '/')
+		return;
+	lz_path_pattern_expand(report->path, reporter->os, report->executable, &path);
+	reporter->os->any_syscall(SYS_mkdirat, AT_FDCWD, (long)report->opened_path, 0700, 0, 0, 0);
+}
+
 void lz_report_open(struct lz_reporter *reporter, const char *executable)
 {
 	struct lz_report *report;
@@ -221,6 +235,7 @@ void lz_report_open(struct lz_reporter *reporter, const char *executable)
 	lz_path_pattern_make_absolute(
 		report->path, sizeof report->path, reporter->os, reporter->options->report);
 	reporter->report = report;
+	make_directory(reporter);
 	lz_report_identify_table(reporter);
 	lz_books_register(
 		reporter->books, &(struct lz_books_observer){.context = reporter, .after_fork = after_fork});

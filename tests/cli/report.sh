@@ -190,6 +190,12 @@ expect_match "the report of a program that was killed" '^known\[[0-9]*\], when i
 run report $options -- sh -c 'kill -9 $$'
 expect_match "message about a program that was killed too early" "sh' was killed by signal 9 (Killed) before it had made a region" "$work/err"
 
+# Paths are opened, and directories made, before the program starts.
+expect_failure 125 "cannot write '/nowhere/x': No such file" report $options --html=/nowhere/x -- echo ran
+LD_PRELOAD=$LZ_LIBRARY LAZYZERO_REPORT=$work/made/ LAZYZERO_THRESHOLD=1M "$work/known"
+expect "a report in a directory that was made" 1 "$(ls "$work/made" | grep -c '^lazyzero-report\.[0-9]*$')"
+expect "for its owner only" "drwx------" "$(ls -ld "$work/made" | cut -c 1-10)"
+
 # Demangled C++ names, cut to the width of the table.
 cat > "$work/names.cc" <<'END_OF_C'
 #include <cstdlib>

@@ -2,6 +2,7 @@
 #include "cli/record/recorder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -40,9 +41,12 @@ int lz_recorder_open(struct lz_recorder *recorder, const char *path, char *const
 	json_t *line = json_object(), *program = json_array();
 	char kernel[3 * sizeof(struct utsname)];
 	struct utsname host;
+	int fd;
 
 	*recorder = (struct lz_recorder){.path = path, .progress = isatty(STDERR_FILENO) == 1};
-	recorder->file = fopen(path, "we");
+	/* For the owner only: it holds the program's arguments. */
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	recorder->file = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (recorder->file == NULL) {
 		json_decref(line);
 		json_decref(program);

@@ -2,7 +2,10 @@
  * `lazyzero report`: shows how the memory of each call site of a program was used, from the files that
  * LAZYZERO_REPORT wrote, or by running a program.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <unistd.h>
 
 #include "cli/common/arguments.h"
 #include "cli/common/commands.h"
@@ -34,7 +37,8 @@ enum {
 static const struct lz_flag flags[] = {
 	[FLAG_HTML] = {.name = "html",
 		.value = "FILE",
-		.help = "Write a self-contained HTML page to FILE: a flame graph of the call stacks, a timeline "
+		.help = "Write a self-contained HTML page to FILE: a flame graph of the call stacks, a "
+			"timeline "
 			"of the run, the call sites, and a map of the address space.",
 		.accepts = "the name of a file"},
 	[FLAG_JSON] = {.name = "json", .help = "Print JSON."},
@@ -136,6 +140,20 @@ static int report_files(const struct lz_arguments *arguments)
 	return lz_report_output_files(&output, arguments->operands, arguments->values[FLAG_RECORD]);
 }
 
+/* Whether the page can be written is better known before the program runs for hours. */
+static int check_page(const char *path)
+{
+	bool is_new = access(path, F_OK) != 0;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+
+	if (fd < 0)
+		return lz_fail_write(path, errno);
+	close(fd);
+	if (is_new)
+		unlink(path);
+	return 0;
+}
+
 static int report_program(const struct lz_arguments *arguments)
 {
 	struct lz_report_output output;
@@ -146,6 +164,10 @@ static int report_program(const struct lz_arguments *arguments)
 		return status;
 	if (arguments->operand_count == 0)
 		return lz_fail_usage("report", "no program given");
+	if (output.html != NULL)
+		status = check_page(output.html);
+	if (status != 0)
+		return status;
 	if (lz_library_find(&library, arguments->values[FLAG_LIBRARY]) != 0 ||
 		lz_launch_set_environment(arguments, &library) != 0)
 		return LZ_EXIT_FAILURE;
