@@ -103,14 +103,64 @@ shows "the first process" '^     10 .* server$'
 key t
 shows "the tree" 'by pid, tree sums  '
 shows "the sum of the server" '^     10 .*  202M .* server -200$'
-shows "a child below its parent" '^    100 .* 1\.00M .*  backend$'
+shows "a child below its parent, with lines" '^    100 .* 1\.00M .* ├─backend$'
 key Space
 shows "folded" '^     10 .*  202M .* server +200$'
 capture
-expect_no_match "its children are not shown" ' backend$' "$work/screen"
+expect_no_match "its children are not shown" 'backend$' "$work/screen"
 shows "another tree" '^     20 .* large -1$'
+shows "the last child of a parent" '^     30 .* └─child.x0a) S'
 key Space
 shows "unfolded" '^     10 .* server -200$'
+
+# Help, on two keys.
+for page in h '?'; do
+	key "$page"
+	shows "help by $page" '^  / .*filter: part of a name'
+	key x
+	shows "any key leaves it" '^     10 .* server -200$'
+done
+
+# A filter in the tree keeps the ancestors; in the list it matches name, user or pid.
+key /
+key -l child
+shows "the filter is shown while it is typed" '^Filter: child_ '
+shows "the process that matches" '└─child.x0a) S'
+shows "its ancestor" '^     20 .* large -1$'
+shows "the sum of those that match" '^Of 1 processes that match "child": 40\.0K, largest 40\.0K$'
+capture
+expect_no_match "others are hidden" 'server' "$work/screen"
+key BSpace
+shows "a character is removed" '^Filter: chil_ '
+key q # part of the filter, not the key that quits
+shows "nothing matches" '^Of 0 processes that match "chilq"'
+key Enter Space Enter Down Up PageDown End
+shows "keys on no row" '^Of 0 processes that match "chilq"'
+key Escape
+shows "without a filter" '^     10 .* server -200$'
+key t
+key /
+key -l 299
+key Enter
+shows "a filter by process ID" '^    299 .* backend$'
+capture
+expect "one row" 1 "$(grep -c 'backend$' "$work/screen")"
+
+# One process.
+key Enter
+shows "the page of a process" '^Process 299: backend$'
+shows "its figures" '^  tables  *1\.00M  page tables now (VmPTE)$'
+key End PageDown
+shows "its mappings, below" '^  *[0-9.]*K for   8\.00K rw-p at 0x400000  *anonymous memory$'
+mv "$tree/proc/299" "$tree/proc/gone"
+shows "it has ended" '^299 has ended$'
+mv "$tree/proc/gone" "$tree/proc/299"
+key q
+shows "back at the list, with its filter" '^Of 1 processes that match "299"'
+key Escape
+key t
+key Home
+shows "unfolded again" '^     10 .* server -200$'
 
 # Control groups, folded at first. A process without one stands for itself.
 for pid in $(seq 100 149); do
@@ -124,6 +174,17 @@ key c
 shows "by control group" 'by pid, by control group  '
 shows "a process without a control group" '^     20 .* 10\.0M .* large$'
 shows "a control group" '^      - .* 50\.0M .* /a +50$'
+key /
+key -l /a
+key Enter
+shows "a filter by control group" '^Of 50 processes that match "/a": 50\.0M'
+shows "the group" '/a +50$'
+capture
+expect_no_match "other groups are hidden" 'end +150' "$work/screen"
+key Enter
+shows "Enter unfolds a group" '/a -50$'
+key Enter
+key Escape
 shows "columns that make room for paths" '^    PID     RSS     PSS  TABLES TOUCHED   RATIO NAME'
 shows "the end of a long path" '^      - .*  150M .* \.\.0*/end +150$'
 key End
@@ -178,6 +239,41 @@ pid=$(ps -eo pid=,args= 2> /dev/null | awk -v tree="$tree" 'index($0, "top") && 
 if [ -n "$pid" ]; then
 	kill -TERM "$pid"
 	shows "SIGTERM ends it" '^ended with 0$'
+fi
+
+# Without UTF-8 the lines are of ASCII.
+terminal 80 24 "env LC_ALL=C '$LZ_COMMAND' top --tree --sysroot='$tree' '$x86'; exec sleep 60"
+shows "lines of ASCII" '^    1[0-9]* .* |-backend$'
+
+# Ten thousand processes: the first rows and the answers to keys do not wait for all to be read.
+if command -v python3 > /dev/null; then
+	python3 - "$tree" <<'END'
+import os, sys
+for pid in range(20000, 30000):
+    d = "%s/proc/%d" % (sys.argv[1], pid)
+    os.mkdir(d)
+    open(d + "/stat", "w").write("%d (p) S 10 1 1 0 -1 0 1 0 2 0 0 0 0 0 20 0 1 0 %d 0 0" % (pid, pid))
+    open(d + "/status", "w").write("Name:\tp\nPPid:\t10\nUid:\t0\nVmSize:\t%d kB\nVmRSS:\t5 kB\nVmPTE:\t40 kB\n" % pid)
+    open(d + "/maps", "w").write("400000-402000 rw-p 00000000 00:00 0\n")
+END
+	start 80 24 --tree
+	shows "ten thousand processes" '^10203 processes, '
+	started=$(date +%s%N)
+	key t
+	shows "the list of ten thousand" 'by tables  '
+	key '?'
+	shows "help over ten thousand" '^Keys'
+	key q
+	key End
+	shows "the last of ten thousand" '^  29999 .* p$'
+	key /
+	key -l 20123
+	shows "the filter over ten thousand" '^Of 1 processes that match "20123"'
+	key Enter
+	took=$((($(date +%s%N) - started) / 1000000))
+	[ $took -lt 5000 ] || fail "five keys took $took ms with ten thousand processes"
+	key q
+	shows "q ends it" '^ended with 0$'
 fi
 
 # An unknown terminal (on which ncurses leaks some memory), and a directory that does not exist.

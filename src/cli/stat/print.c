@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common/json.h"
+#include "cli/process/details.h"
 
 /*
  * The width for printf of a cell; negative: aligned to the left. The last column is not padded on the right.
@@ -45,76 +46,6 @@ static void print_row(const struct lz_stat_output *stat, const struct lz_process
 	putchar('\n');
 }
 
-static void print_size_row(const char *name, uint64_t value, enum lz_units units, const char *more)
-{
-	printf("  %-12s %s%s\n", name, value != LZ_UNKNOWN ? lz_size_text_in(value, units).text : "unknown",
-		more);
-}
-
-static void print_library(const struct lz_wire *wire, enum lz_units units)
-{
-	char more[sizeof(struct lz_display) + 32];
-
-	printf("\nLibrary in %" PRIu64 " (%s):\n", wire->pid, lz_printable(wire->executable).text);
-	snprintf(more, sizeof more, "%s%.56s%s", *wire->budget_source != '\0' ? " (" : "",
-		lz_printable(wire->budget_source).text, *wire->budget_source != '\0' ? ")" : "");
-	print_size_row("budget", wire->budget, units, more);
-	snprintf(more, sizeof more, ", %s at the peak", lz_size_text_in(wire->committed_peak, units).text);
-	print_size_row("committed", wire->committed, units, more);
-	snprintf(more, sizeof more, ", %s at the peak", lz_size_text_in(wire->actual_peak, units).text);
-	print_size_row("actual", wire->actual, units, wire->actual != LZ_UNKNOWN ? more : "");
-	printf("  %-12s %" PRIu64 ", %s; since the start %" PRIu64 ", %s\n", "regions", wire->regions,
-		lz_size_text_in(wire->region_bytes, units).text, wire->regions_total,
-		lz_size_text_in(wire->region_bytes_total, units).text);
-	printf("  %-12s %" PRIu64 " minor\n", "faults", wire->minor_faults);
-	printf("  %-12s %" PRIu64 " large, of the program itself, %s\n", "mappings", wire->mappings_total,
-		lz_size_text_in(wire->mapping_bytes_total, units).text);
-	printf("  %-12s %" PRIu64 " served, %" PRIu64 " refused\n", "over budget", wire->over_budget,
-		wire->refused);
-	if (wire->window_regions_total > 0)
-		printf("  %-12s %" PRIu64 " regions, %s; since the start %" PRIu64
-		       ", %s; the window uses %s\n",
-			"zero window", wire->window_regions,
-			lz_size_text_in(wire->window_region_bytes, units).text, wire->window_regions_total,
-			lz_size_text_in(wire->window_bytes_total, units).text,
-			lz_size_text_in(wire->window_size, units).text);
-	if (wire->recycled > 0)
-		printf("  %-12s %" PRIu64 " regions, %s; %s kept now\n", "recycled", wire->recycled,
-			lz_size_text_in(wire->recycled_bytes, units).text,
-			lz_size_text_in(wire->cache_bytes, units).text);
-	if (wire->memset_bytes > 0)
-		printf("  %-12s %s of zeros, of which %s had to be written\n", "memset",
-			lz_size_text_in(wire->memset_bytes, units).text,
-			lz_size_text_in(wire->memset_written_bytes, units).text);
-	if (wire->untracked > 0)
-		printf("  %-12s %" PRIu64 " calls bypassed the library\n", "untracked", wire->untracked);
-}
-
-/* The rest of a line of 80 columns. */
-#define PATH_WIDTH 33u
-
-static const char *mapping_name(const struct lz_large_mapping *large)
-{
-	return *large->path != '\0' ? large->path : "anonymous memory";
-}
-
-static void print_details(const struct lz_stat_output *stat, const struct lz_process *process)
-{
-	if (process->mappings.largest_count > 0)
-		printf("\nPage tables of %" PRIu64 " (%s) if all were touched, by mapping:\n", process->pid,
-			lz_printable(process->name).text);
-	for (unsigned i = 0; i < process->mappings.largest_count; i++) {
-		const struct lz_large_mapping *large = &process->mappings.largest[i];
-
-		printf("  %7s for %7s %s at 0x%-12" PRIx64 " %s\n",
-			lz_size_text_in(large->tables_if_touched, stat->units).text,
-			lz_size_text_in(large->size, stat->units).text, large->rights, large->start,
-			lz_printable_tail(mapping_name(large), PATH_WIDTH).text);
-	}
-	if (process->mappings.preloaded && process->mappings.wire_error == 0)
-		print_library(&process->mappings.wire, stat->units);
-}
-
 void lz_stat_print(const struct lz_stat_output *stat)
 {
 	if (stat->headers) {
@@ -126,7 +57,7 @@ void lz_stat_print(const struct lz_stat_output *stat)
 	for (size_t i = 0; i < stat->count; i++)
 		print_row(stat, &stat->processes[i]);
 	for (size_t i = 0; i < stat->count && stat->details; i++)
-		print_details(stat, &stat->processes[i]);
+		lz_process_print_details(stdout, &stat->processes[i], stat->units);
 }
 
 json_t *lz_stat_machine_json(const struct lz_machine *machine)

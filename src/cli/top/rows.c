@@ -2,6 +2,7 @@
 #include "cli/top/rows.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 struct node {
 	size_t first_child, next_sibling, parent;
 	uint64_t descendants;
+	bool shown; /* it or one of its descendants matches the filter */
 };
 
 static const struct lz_top *ordering; /* for compare_rows, since qsort passes no context */
@@ -79,8 +81,9 @@ static size_t find_parent(const struct lz_top *top, size_t i)
 static void link_children(const struct lz_top *top, struct node *nodes)
 {
 	for (size_t i = 0; i < count_nodes(top); i++)
-		nodes[i] =
-			(struct node){NO_INDEX, NO_INDEX, i < top->count ? find_parent(top, i) : NO_INDEX, 0};
+		nodes[i] = (struct node){.first_child = NO_INDEX,
+			.next_sibling = NO_INDEX,
+			.parent = i < top->count ? find_parent(top, i) : NO_INDEX};
 	for (size_t i = 0; i < top->count; i++) {
 		size_t parent = nodes[i].parent;
 
@@ -128,6 +131,30 @@ static void add_to_ancestors(struct lz_top *top, struct node *nodes)
 	}
 }
 
+/* In the view of control groups, the path of the group counts as well. */
+static bool matches(const struct lz_top *top, size_t i)
+{
+	const struct lz_process *process = &top->processes[i];
+	char pid[24];
+
+	if (top->filter[0] == '\0')
+		return true;
+	snprintf(pid, sizeof pid, "%" PRIu64, process->pid);
+	return strcasestr(process->name, top->filter) != NULL || strcmp(pid, top->filter) == 0 ||
+	       strcasestr(lz_column_user(process->uid).text, top->filter) != NULL ||
+	       (top->arrangement == LZ_TOP_CGROUPS && top->cgroup_of[i] != NO_INDEX &&
+		       strcasestr(top->cgroups[top->cgroup_of[i]], top->filter) != NULL);
+}
+
+/* Shows the processes that match, below all of their ancestors. */
+static void show_matching(const struct lz_top *top, struct node *nodes)
+{
+	for (size_t i = 0; i < top->count; i++)
+		if (matches(top, i))
+			for (size_t at = i; at != NO_INDEX && !nodes[at].shown; at = nodes[at].parent)
+				nodes[at].shown = true;
+}
+
 static struct lz_top_row make_row(
 	const struct lz_top *top, const struct node *nodes, size_t i, unsigned depth)
 {
@@ -142,7 +169,8 @@ static struct lz_top_row make_row(
 }
 
 /* Appends a list of siblings in order, each followed by its descendants. */
-static void append_rows(struct lz_top *top, const struct node *nodes, size_t first, unsigned depth)
+static void append_rows(
+	struct lz_top *top, const struct node *nodes, size_t first, unsigned depth, uint32_t has_next)
 {
 	struct lz_top_row *siblings;
 	size_t count = 0;
@@ -154,14 +182,18 @@ static void append_rows(struct lz_top *top, const struct node *nodes, size_t fir
 		return;
 	count = 0;
 	for (size_t i = first; i != NO_INDEX; i = nodes[i].next_sibling)
-		siblings[count++] = make_row(top, nodes, i, depth);
+		if (nodes[i].shown)
+			siblings[count++] = make_row(top, nodes, i, depth);
 	qsort(siblings, count, sizeof *siblings, compare_rows);
 	for (size_t i = 0; i < count && top->row_count < count_nodes(top); i++) {
 		size_t node = (size_t)(siblings[i].process - top->sums);
 
+		siblings[i].has_next = has_next;
+		if (i + 1 < count && depth < LZ_TOP_DEPTH_MAX)
+			siblings[i].has_next |= UINT32_C(1) << depth;
 		top->rows[top->row_count++] = siblings[i];
 		if (!siblings[i].folded)
-			append_rows(top, nodes, nodes[node].first_child, depth + 1);
+			append_rows(top, nodes, nodes[node].first_child, depth + 1, siblings[i].has_next);
 	}
 	free(siblings);
 }
@@ -197,13 +229,14 @@ static int order_tree(struct lz_top *top)
 		sums[i] = cgroup_row(top, i - top->count);
 	link_children(top, nodes);
 	add_to_ancestors(top, nodes);
+	show_matching(top, nodes);
 	for (size_t i = count; i-- > 0;)
 		if ((nodes[i].parent == NO_INDEX || nodes[i].parent == i) &&
 			(i < top->count || nodes[i].descendants > 0)) {
 			nodes[i].next_sibling = roots;
 			roots = i;
 		}
-	append_rows(top, nodes, roots, 0);
+	append_rows(top, nodes, roots, 0, 0);
 	free(nodes);
 	return 0;
 }
@@ -219,11 +252,16 @@ int lz_top_sort_rows(struct lz_top *top)
 	top->rows = rows;
 	top->row_count = 0;
 	ordering = top;
+	top->matching = (struct lz_table_totals){.processes = 0};
+	for (size_t i = 0; i < top->count && top->filter[0] != '\0'; i++)
+		if (matches(top, i))
+			lz_table_totals_add(&top->matching, &top->processes[i]);
 	if (top->arrangement != LZ_TOP_LIST) {
 		error = order_tree(top);
 	} else {
 		for (size_t i = 0; i < top->count; i++)
-			rows[top->row_count++] = (struct lz_top_row){.process = &top->processes[i]};
+			if (matches(top, i))
+				rows[top->row_count++] = (struct lz_top_row){.process = &top->processes[i]};
 		qsort(rows, top->row_count, sizeof *rows, compare_rows);
 	}
 	/* Select the row of the selected process again. A selected first row remains the first row. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/common/messages.h"
+#include "cli/top/pages.h"
 
 enum { PAIR_WARN = 1, PAIR_ALARM };
 
@@ -40,6 +41,7 @@ int lz_top_screen_open(void)
 	noecho();
 	keypad(stdscr, TRUE);
 	curs_set(0);
+	set_escdelay(25); /* ms; Esc alone is a key */
 	if (lz_colours_enabled(stdout) && has_colors()) {
 		start_color();
 		use_default_colors();
@@ -116,14 +118,26 @@ static void put_text(const char *text)
 		addnstr(text, room);
 }
 
+/* Prints text, filled up with spaces and cut to a width; the last column of a row has no limit. */
+static void put_left(const char *text, int width, bool last)
+{
+	char cell[400];
+
+	snprintf(cell, sizeof cell, "%*.*s%s", -width, last ? 380 : width, text, last ? "" : " ");
+	put_text(cell);
+}
+
 /* Prints a cell, aligned and cut to the width of its column. */
 static void put_cell(const struct lz_column *column, const char *text, bool last)
 {
 	char cell[300];
-	bool left = lz_column_is_text(column);
 
-	snprintf(cell, sizeof cell, "%*.*s%s", left ? -column->width : column->width,
-		last ? 280 : column->width, text, last ? "" : " ");
+	if (lz_column_is_text(column)) {
+		put_left(text, column->width, last);
+		return;
+	}
+	snprintf(cell, sizeof cell, "%*.*s%s", column->width, last ? 280 : column->width, text,
+		last ? "" : " ");
 	put_text(cell);
 }
 
@@ -159,10 +173,24 @@ static void draw_head(const struct lz_top *top)
 	int room;
 
 	move(0, 0);
+	if (top->processes == NULL) {
+		snprintf(line, sizeof line, "Reading /proc: %zu of %zu processes", top->reading.next,
+			top->reading.pid_count);
+		put_text(line);
+		return;
+	}
 	put_text(lz_machine_line(&top->machine).text);
-	snprintf(line, sizeof line, "Of all processes shown: %.20s, %.20s at the peak since top was started",
-		lz_size_text_in(top->totals.tables, LZ_UNITS_AUTO).text,
-		lz_size_text_in(top->tables_peak, LZ_UNITS_AUTO).text);
+	if (top->filter[0] != '\0')
+		snprintf(line, sizeof line,
+			"Of %" PRIu64 " processes that match \"%.60s\": %.20s, largest %.20s",
+			top->matching.processes, lz_printable(top->filter).text,
+			lz_size_text_in(top->matching.tables, LZ_UNITS_AUTO).text,
+			lz_size_text_in(top->matching.largest, LZ_UNITS_AUTO).text);
+	else
+		snprintf(line, sizeof line,
+			"Of all processes shown: %.20s, %.20s at the peak since top was started",
+			lz_size_text_in(top->totals.tables, LZ_UNITS_AUTO).text,
+			lz_size_text_in(top->tables_peak, LZ_UNITS_AUTO).text);
 	move(1, 0);
 	put_text(line);
 	snprintf(line, sizeof line,
@@ -208,12 +236,24 @@ static attr_t attributes_of(const struct lz_process *process)
 
 #define NAME_BYTES (sizeof(struct lz_display) + 80)
 
-/* The text of a name, in a column that takes the rest of the line if it is the last. */
-static void write_name(
-	char name[NAME_BYTES], const struct lz_top_row *row, const struct lz_column *column, bool last)
+/* Draws the lines of the tree before a name, at most `room` columns. Returns the columns that are left. */
+static int draw_tree_lines(const struct lz_top_row *row, int room)
 {
-	int indent = row->depth < 40 ? (int)row->depth : 40;
-	int room = last ? COLS - getcurx(stdscr) : column->width;
+	static const char *const lines[][4] = {{"  ", "| ", "`-", "|-"}, {"  ", "│ ", "└─", "├─"}};
+	unsigned depth = row->depth < LZ_TOP_DEPTH_MAX ? row->depth : LZ_TOP_DEPTH_MAX - 1;
+
+	for (unsigned level = 1; level <= depth && room >= 4; level++) {
+		unsigned has_next = row->has_next >> level & 1;
+
+		addstr(lines[is_utf8][has_next + (level == depth ? 2 : 0)]);
+		room -= 2;
+	}
+	return room;
+}
+
+/* The text of a name that has `room` columns. */
+static void write_name(char name[NAME_BYTES], const struct lz_top_row *row, int room)
+{
 	struct lz_display text = lz_printable(row->process->name);
 	char count[32] = "";
 
@@ -222,7 +262,7 @@ static void write_name(
 	room -= (int)strlen(count);
 	if (row->cgroup != NULL)
 		text = lz_printable_tail(row->cgroup, room < 8 ? 8u : room > 64 ? 64u : (unsigned)room);
-	snprintf(name, NAME_BYTES, "%*s%.260s%s", indent, "", text.text, count);
+	snprintf(name, NAME_BYTES, "%.260s%s", text.text, count);
 }
 
 static void draw_row(const struct lz_top_row *row, const struct lz_columns *columns, int line, bool selected)
@@ -236,9 +276,14 @@ static void draw_row(const struct lz_top_row *row, const struct lz_columns *colu
 		bool last = i + 1 == columns->count;
 		char text[NAME_BYTES];
 
-		if (column->kind == LZ_COLUMN_NAME)
-			write_name(text, row, column, last);
-		else if (row->cgroup != NULL && strcmp(column->name, "pid") == 0)
+		if (column->kind == LZ_COLUMN_NAME) {
+			int room = draw_tree_lines(row, last ? COLS - getcurx(stdscr) : column->width);
+
+			write_name(text, row, room);
+			put_left(text, room, last);
+			continue;
+		}
+		if (row->cgroup != NULL && strcmp(column->name, "pid") == 0)
 			strcpy(text, "-");
 		else
 			strcpy(text, lz_column_text(column, row->process, LZ_UNITS_AUTO).text);
@@ -247,26 +292,71 @@ static void draw_row(const struct lz_top_row *row, const struct lz_columns *colu
 	attroff((int)attributes);
 }
 
+static void draw_page(struct lz_top *top)
+{
+	char *text = NULL, *rest, *line;
+	size_t length = 0, count = 0, page = LINES > 1 ? (size_t)LINES - 1 : 1;
+	FILE *out = open_memstream(&text, &length);
+
+	if (out == NULL)
+		return;
+	lz_top_write_page(out, top);
+	if (fclose(out) != 0)
+		return;
+	for (size_t i = 0; i < length; i++)
+		count += text[i] == '\n';
+	if (top->page_first + page > count)
+		top->page_first = count > page ? count - page : 0;
+	erase();
+	rest = text;
+	for (size_t i = 0; (line = strsep(&rest, "\n")) != NULL; i++)
+		if (i >= top->page_first && i < top->page_first + page) {
+			move((int)(i - top->page_first), 0);
+			put_text(line);
+		}
+	move(LINES - 1, 0);
+	if (LINES > 1)
+		put_text(top->page == LZ_TOP_HELP ? "any key: back"
+						  : "q Esc Enter: back  arrows PgUp PgDn: scroll");
+	free(text);
+	refresh();
+}
+
+static void draw_last_line(const struct lz_top *top)
+{
+	char line[120];
+
+	move(LINES - 1, 0);
+	if (top->is_typing_filter) {
+		snprintf(line, sizeof line, "Filter: %s_  (Enter keeps it, Esc removes it)", top->filter);
+		put_text(line);
+	} else {
+		put_text("q quit  h help  / filter  Enter process  t tree  c cgroups  < > sort  r reverse");
+	}
+}
+
 void lz_top_draw(struct lz_top *top)
 {
 	struct lz_columns columns = fitting_columns(top);
 	size_t page = lz_top_page_rows();
 	int line = lines_above();
 
+	if (top->page != LZ_TOP_ROWS) {
+		draw_page(top);
+		return;
+	}
 	if (top->selected < top->first)
 		top->first = top->selected;
 	if (top->selected >= top->first + page)
 		top->first = top->selected - page + 1;
 	erase();
-	if (line > 1)
+	if (line > 1 || top->processes == NULL)
 		draw_head(top);
 	if (line > 0)
 		draw_headers(top, &columns, line - 1);
 	for (size_t i = top->first; i < top->row_count && i < top->first + page; i++)
 		draw_row(&top->rows[i], &columns, line++, i == top->selected);
-	if (lines_below() > 0) {
-		move(LINES - 1, 0);
-		put_text("q quit  t tree  c cgroups  space fold  < > sort  r reverse  arrows PgUp PgDn");
-	}
+	if (lines_below() > 0 || (top->is_typing_filter && LINES > 1))
+		draw_last_line(top);
 	refresh();
 }

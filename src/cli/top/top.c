@@ -9,12 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/common/array.h"
 #include "cli/common/clock.h"
 #include "cli/common/commands.h"
 #include "cli/common/geometry_choice.h"
 #include "cli/common/messages.h"
-#include "cli/process/cgroups.h"
+#include "cli/top/reading.h"
 #include "cli/top/rows.h"
 #include "cli/top/screen.h"
 
@@ -51,85 +50,17 @@ static const struct lz_flag flags[] = {
 		.accepts = "a name shown by 'lazyzero cost --list'"},
 };
 
+#define KEY_ESC 27
+
+/* A key waits at most this long for the processes that are read meanwhile. */
+#define STEP_NS UINT64_C(30000000)
+
 static volatile sig_atomic_t quit_requested;
 
 static void request_quit(int signal)
 {
 	(void)signal;
 	quit_requested = 1;
-}
-
-/* Returns the number of the control group of a process; SIZE_MAX if it is in none. */
-static size_t find_cgroup(struct lz_top *top, pid_t pid)
-{
-	char path[PATH_MAX];
-	char **larger;
-
-	if (lz_cgroup_of_process(top->root, pid, path) == LZ_CGROUP_OTHER)
-		return SIZE_MAX;
-	for (size_t i = 0; i < top->cgroup_count; i++)
-		if (strcmp(top->cgroups[i], path) == 0)
-			return i;
-	larger = lz_array_grow(top->cgroups, top->cgroup_count, sizeof *larger);
-	if (larger == NULL)
-		return SIZE_MAX;
-	top->cgroups = larger;
-	larger[top->cgroup_count] = strdup(path);
-	return larger[top->cgroup_count] != NULL ? top->cgroup_count++ : SIZE_MAX;
-}
-
-static void add_process(struct lz_top *top, const struct lz_process *process)
-{
-	if (top->arrangement == LZ_TOP_CGROUPS)
-		top->cgroup_of[top->count] = find_cgroup(top, (pid_t)process->pid);
-	top->processes[top->count++] = *process;
-	lz_table_totals_add(&top->totals, process);
-	top->unreadable += process->maps_error != 0 || process->mappings.wire_error != 0;
-}
-
-/* Reads all processes and the machine's figures. Returns 0 or -errno. */
-static int read_processes(struct lz_top *top)
-{
-	unsigned read_flags = lz_columns_read_flags(&top->columns, top->sort);
-	struct lz_process *larger;
-	size_t *cgroup_of;
-	pid_t *pids;
-	size_t count;
-	int error = lz_process_list(top->root, &pids, &count);
-
-	if (error)
-		return error;
-	larger = realloc(top->processes, (count + 1) * sizeof *larger);
-	if (larger != NULL)
-		top->processes = larger;
-	cgroup_of = realloc(top->cgroup_of, (count + 1) * sizeof *cgroup_of);
-	if (cgroup_of != NULL)
-		top->cgroup_of = cgroup_of;
-	if (larger == NULL || cgroup_of == NULL) {
-		free(pids);
-		return -ENOMEM;
-	}
-	top->count = 0;
-	top->totals = (struct lz_table_totals){.processes = 0};
-	top->unreadable = 0;
-	for (size_t i = 0; i < count && !quit_requested; i++) {
-		struct lz_process process;
-
-		if (lz_process_read(top->root, top->geometry, pids[i], read_flags, &process) == 0 &&
-			lz_process_has_memory(&process))
-			add_process(top, &process);
-	}
-	free(pids);
-	if (top->totals.tables > top->tables_peak)
-		top->tables_peak = top->totals.tables;
-	lz_machine_read(top->root, &top->machine);
-	if (top->machine.tables != LZ_UNKNOWN) {
-		top->history[top->history_at] = top->machine.tables;
-		top->history_at = (top->history_at + 1) % LZ_TOP_HISTORY_MAX;
-		if (top->history_count < LZ_TOP_HISTORY_MAX)
-			top->history_count++;
-	}
-	return lz_top_sort_rows(top);
 }
 
 /* Sorts by the column `step` places to the right of the current one, cyclically, among those shown. */
@@ -151,7 +82,75 @@ static void select_row(struct lz_top *top, size_t row)
 	top->selected_pid = top->selected > 0 ? top->rows[top->selected].process->pid : 0;
 }
 
-/* Handles a key. Returns false to quit. */
+/* Shows the selected process; unfolds a control group. */
+static bool open_row(struct lz_top *top)
+{
+	if (top->row_count == 0)
+		return true;
+	if (top->rows[top->selected].cgroup != NULL) {
+		lz_top_toggle_fold(top);
+		return lz_top_sort_rows(top) == 0;
+	}
+	top->page = LZ_TOP_DETAILS;
+	top->page_first = 0;
+	top->details_pid = top->rows[top->selected].process->pid;
+	return true;
+}
+
+/* A key while a page is shown. */
+static void handle_page_key(struct lz_top *top, int key)
+{
+	size_t page = LINES > 1 ? (size_t)LINES - 1 : 1;
+
+	switch (key) {
+	case KEY_RESIZE:
+		return;
+	case KEY_UP:
+	case 'k':
+		top->page_first -= top->page_first > 0;
+		return;
+	case KEY_DOWN:
+	case 'j':
+		top->page_first++;
+		return;
+	case KEY_PPAGE:
+		top->page_first -= top->page_first < page ? top->page_first : page;
+		return;
+	case KEY_NPAGE:
+		top->page_first += page;
+		return;
+	case 'q':
+	case 'Q':
+	case KEY_ESC:
+	case '\n':
+	case KEY_ENTER:
+		top->page = LZ_TOP_ROWS;
+		return;
+	default:
+		if (top->page == LZ_TOP_HELP)
+			top->page = LZ_TOP_ROWS;
+	}
+}
+
+/* A key while the filter is typed, which takes effect at once. */
+static bool handle_filter_key(struct lz_top *top, int key)
+{
+	size_t length = strlen(top->filter);
+
+	if (key == '\n' || key == KEY_ENTER || key == KEY_ESC) {
+		top->is_typing_filter = false;
+		if (key == KEY_ESC)
+			top->filter[0] = '\0';
+	} else if (key == KEY_BACKSPACE || key == 127 || key == '\b') {
+		top->filter[length > 0 ? length - 1 : 0] = '\0';
+	} else if (key >= ' ' && key <= '~' && length + 1 < sizeof top->filter) {
+		top->filter[length] = (char)key;
+		top->filter[length + 1] = '\0';
+	}
+	return lz_top_sort_rows(top) == 0;
+}
+
+/* Handles a key while the rows are shown. Returns false to quit. */
 static bool handle_key(struct lz_top *top, int key)
 {
 	size_t page = lz_top_page_rows();
@@ -166,7 +165,9 @@ static bool handle_key(struct lz_top *top, int key)
 	case 'c':
 		top->arrangement = top->arrangement == LZ_TOP_CGROUPS ? LZ_TOP_LIST : LZ_TOP_CGROUPS;
 		/* The groups of the processes are read in this view alone. */
-		return read_processes(top) == 0;
+		if (top->arrangement == LZ_TOP_CGROUPS)
+			lz_top_find_cgroups(top);
+		break;
 	case 'r':
 		top->reverse = !top->reverse;
 		break;
@@ -178,8 +179,22 @@ static bool handle_key(struct lz_top *top, int key)
 	case KEY_LEFT:
 		sort_by_neighbour(top, top->columns.count - 1);
 		break;
-	case ' ':
+	case 'h':
+	case '?':
+	case KEY_F(1):
+		top->page = LZ_TOP_HELP;
+		top->page_first = 0;
+		return true;
+	case '/':
+		top->is_typing_filter = true;
+		return true;
+	case KEY_ESC:
+		top->filter[0] = '\0';
+		break;
 	case '\n':
+	case KEY_ENTER:
+		return open_row(top);
+	case ' ':
 		if (top->arrangement != LZ_TOP_LIST && top->row_count > 0)
 			lz_top_toggle_fold(top);
 		break;
@@ -209,30 +224,55 @@ static bool handle_key(struct lz_top *top, int key)
 	return lz_top_sort_rows(top) == 0;
 }
 
+/* Returns false to quit. */
+static bool dispatch_key(struct lz_top *top, int key)
+{
+	if (top->processes == NULL) /* nothing is shown yet */
+		return key != 'q' && key != 'Q';
+	if (top->page != LZ_TOP_ROWS) {
+		handle_page_key(top, key);
+		return true;
+	}
+	return top->is_typing_filter && key != KEY_RESIZE ? handle_filter_key(top, key)
+							  : handle_key(top, key);
+}
+
 static int event_loop(struct lz_top *top, uint64_t interval_ns)
 {
-	uint64_t due = 0;
+	uint64_t due = 0, took = 0;
+	bool changed = true;
 
 	while (!quit_requested) {
 		uint64_t now = lz_monotonic_ns();
-		int key;
+		int key, state = 1;
 
-		if (now >= due) {
-			int error = read_processes(top);
+		if (!top->reading.active && now >= due) {
+			int error = lz_top_reading_begin(top);
 
 			if (error)
 				return error;
 			due = now + interval_ns;
-			if (lz_monotonic_ns() - now > interval_ns / 4)
-				due = lz_monotonic_ns() + 3 * (lz_monotonic_ns() - now);
+			took = 0;
 		}
-		lz_top_draw(top);
+		if (top->reading.active) {
+			state = lz_top_reading_continue(top, STEP_NS);
+			took += lz_monotonic_ns() - now;
+			if (state < 0)
+				return state;
+			if (state == 0 && took > interval_ns / 4)
+				due = lz_monotonic_ns() + 3 * took;
+		}
+		/* In the middle of reading nothing changes but by keys. */
+		if (state == 0 || changed || top->processes == NULL)
+			lz_top_draw(top);
 		now = lz_monotonic_ns();
-		timeout(due > now ? (int)((due - now) / 1000000) + 1 : 0);
+		timeout(!top->reading.active && due > now ? (int)((due - now) / 1000000) + 1 : 0);
+		errno = 0;
 		key = getch();
 		if (key == ERR && errno == EIO)
 			return 0; /* the terminal has been closed */
-		if (key != ERR && !handle_key(top, key))
+		changed = key != ERR;
+		if (changed && !dispatch_key(top, key))
 			return 0;
 	}
 	return 0;
@@ -282,14 +322,10 @@ static int run(const struct lz_arguments *arguments)
 		sigaction(signals[i], &(struct sigaction){.sa_handler = request_quit}, NULL);
 	error = event_loop(&top, (uint64_t)(interval * 1e9));
 	lz_top_screen_close();
-	free(top.processes);
+	lz_top_reading_free(&top);
 	free(top.sums);
 	free(top.rows);
 	free(top.toggled);
-	free(top.cgroup_of);
-	for (size_t i = 0; i < top.cgroup_count; i++)
-		free(top.cgroups[i]);
-	free(top.cgroups);
 	return error == 0 ? 0
 			  : lz_fail("cannot read %s/proc: %s", lz_printable(top.root).text, strerror(-error));
 }
@@ -301,9 +337,10 @@ const struct lz_command lz_command_top = {
 	.description =
 		"Shows the output of stat continuously: as a sorted list, as a tree in which each process "
 		"shows the sums over itself and its descendants, or as control groups with the sums over "
-		"their processes. Keys: q quits, t switches between list and tree, c between list and "
-		"control groups, space folds or unfolds the selected row, < and > change the sort column, r "
-		"reverses the order. Preloaded processes are bold.",
+		"their processes. Keys: h shows all of them, q quits, t switches between list and tree, c "
+		"between list and control groups, / filters, Enter shows one process, space folds or unfolds "
+		"the selected row, < and > change the sort column, r reverses the order. Preloaded processes "
+		"are bold.",
 	.flags = flags,
 	.flag_count = sizeof flags / sizeof *flags,
 	.run = run,
