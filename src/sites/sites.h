@@ -117,8 +117,9 @@ void lz_sites_init(struct lz_sites *sites, struct lz_site_table *table, const st
 
 /*
  * Returns the number of the site of the calling thread's stack from the return address `caller` outwards, and
- * adds it if it is new. `call` is cut to LZ_SITE_CALL_MAX. 5 us, with Python frames 10 us, and about 1 ms for
- * a new site.
+ * adds it if it is new. `call` is cut to LZ_SITE_CALL_MAX. 5 us, with Python frames 10 us (a calloc and
+ * free of 64 MiB take 27 us under a report instead of 17; 25 callers more, 2 us), and 1 to 3 ms for a new
+ * site.
  */
 unsigned lz_sites_find(struct lz_sites *sites, const void *caller, const char *call);
 
