@@ -255,6 +255,9 @@ static void clear_region(uint64_t *state)
 	if (p == NULL)
 		return;
 	size = malloc_usable_size(p);
+	/* Not a region of use_window: where all calls are plain, it would fill 20 to 60 GiB. */
+	if (size > 64 * MB)
+		size = 64 * MB;
 	memset(p + 64, 0, size - 64);
 	expect(get(p) == 42 && get(p + 64) == 0 && get(p + size - 1) == 0, "a region is not cleared");
 	free(exchange_regions(state, p));
