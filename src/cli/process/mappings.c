@@ -98,7 +98,7 @@ static bool is_stats_file(const char *path)
 
 /*
  * Reads the page of the library's counters. The kernel may not show the name of the page, so that every
- * mapping of one page is looked at: 1 us each.
+ * mapping of one page is looked at.
  */
 static void find_stats_page(struct walk *walk, const struct lz_mapping *mapping)
 {
